@@ -1,0 +1,152 @@
+"""opsverify's own rule over thousands of traces at once; `gate_power` checks it against `opsverify.gate` itself."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gate_peers import HOLD, PROMOTE, ROLLBACK, Verdicts
+from numpy.typing import NDArray
+
+from opsverify.gate.betting import BETS
+from opsverify.gate.decision import Moment, Outcome, decide
+from opsverify.gate.standing import Counts as StepCounts
+from opsverify.gate.standing import Criterion, Kind, Policy, Progress
+
+if TYPE_CHECKING:
+    from gate_traces import Counts, Rule, Traces
+
+MIN_SAMPLES = 200
+_BETS = np.array(BETS)
+_CODES = {Outcome.PROMOTE: PROMOTE, Outcome.ROLLBACK: ROLLBACK, Outcome.HOLD: HOLD}
+
+
+def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdicts:
+    """Decide every trace at every step of the longest window."""
+    limits = np.array([rule.limit for rule in rules])
+    strict = np.array([rule.strict for rule in rules])
+    only = np.array([rule.rollback_only for rule in rules])
+    steps = policy.starts.horizon
+    outcome = np.full(traces.bad.shape[0], -1)
+    minute = np.zeros(traces.bad.shape[0])
+    breach = _Breach(limits, policy, traces.bad.shape[:2])
+    canary, baseline = _Sums(traces.bad, traces.trials), _Sums(traces.base_bad, traces.base_trials)
+    for step in range(steps):
+        proven = breach.advance(traces.bad[:, :, step], traces.trials[:, :, step], step)
+        _settle(outcome, minute, proven.any(axis=1), ROLLBACK, (step + 1) * policy.step_s)
+        if (step + 1) * policy.step_s < policy.shortest_s:
+            continue
+        share = canary.share(0, step)
+        within = np.where(strict, share < limits, share <= limits) & (canary.trials(0, step) >= MIN_SAMPLES)
+        spread = np.maximum(canary.dispersion(step), baseline.dispersion(step))
+        below = _log_e_below(canary.bad(0, step), canary.trials(0, step), limits, spread) >= -math.log(policy.beta)
+        recent = canary.share(step + 1 - policy.recent_steps, step)
+        calm = np.isnan(recent) | np.where(strict, recent < limits, recent <= limits)
+        clear = (within & (below | only) & calm).all(axis=1)
+        _settle(outcome, minute, clear, PROMOTE, (step + 1) * policy.step_s)
+    if policy.end_rule == "literal":
+        share, enough = canary.share(0, steps - 1), canary.trials(0, steps - 1) >= MIN_SAMPLES
+        outside = enough & ~np.where(strict, share < limits, share <= limits)
+        _settle(outcome, minute, outside.any(axis=1), ROLLBACK, policy.longest_s)
+        _settle(outcome, minute, enough.all(axis=1), PROMOTE, policy.longest_s)
+    _settle(outcome, minute, outcome < 0, HOLD, policy.longest_s)
+    return Verdicts(outcome, minute)
+
+
+def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trace: int) -> tuple[int, float]:
+    """Decide one trace with `opsverify.gate`, step by step as in production."""
+    progress = [
+        Progress(
+            Criterion(
+                name=str(number),
+                limit=rule.limit,
+                min_samples=MIN_SAMPLES,
+                kind=Kind.ROLLBACK_ONLY if rule.rollback_only else Kind.PROMOTE,
+                strict=rule.strict,
+            ),
+            policy,
+        )
+        for number, rule in enumerate(rules)
+    ]
+    elapsed_s = 0.0
+    decision = None
+    for step in range(policy.starts.horizon):
+        elapsed_s = (step + 1) * policy.step_s
+        for number, one in enumerate(progress):
+            one.advance(
+                StepCounts(float(traces.bad[trace, number, step]), float(traces.trials[trace, number, step])),
+                StepCounts(float(traces.base_bad[trace, number, step]), float(traces.base_trials[trace, number, step])),
+            )
+        decision = decide(policy, progress, Moment(elapsed_s, 1.0))
+        if decision.outcome is not Outcome.CONTINUE:
+            return _CODES[decision.outcome], elapsed_s / 60
+    raise AssertionError(f"no decision after {elapsed_s} s: {decision}")
+
+
+class _Breach:
+    def __init__(self, limits: NDArray[np.float64], policy: Policy, shape: tuple[int, ...]) -> None:
+        self._limits, self._starts = limits, policy.starts
+        self._needed = -math.log(policy.alpha / len(limits))
+        self._pots = np.full((*shape, len(BETS)), -np.inf)
+        self._waiting = 1.0
+        self._proven = np.zeros(shape, dtype=bool)
+
+    def advance(self, bad: NDArray[np.int64], trials: NDArray[np.int64], step: int) -> NDArray[np.bool_]:
+        weight = self._starts.weight(step)
+        if weight:
+            self._pots = np.logaddexp(self._pots, math.log(weight))
+            self._waiting -= weight
+        excess = np.where(trials > 0, bad / np.maximum(trials, 1) / self._limits - 1, 0.0)
+        self._pots += np.log1p(excess[..., None] * _BETS)
+        played = np.logaddexp.reduce(self._pots, axis=2) - math.log(len(BETS))
+        log_e = np.logaddexp(played, math.log(self._waiting)) if self._waiting > 1e-9 else played
+        self._proven |= log_e >= self._needed
+        return self._proven
+
+
+class _Sums:
+    """Running sums over steps, for any stretch of them."""
+
+    def __init__(self, bad: Counts, trials: Counts) -> None:
+        self._bad, self._trials = np.cumsum(bad, axis=2), np.cumsum(trials, axis=2)
+        self._squares = np.cumsum(bad * bad / np.maximum(trials, 1), axis=2)
+        self._counted = np.cumsum(trials > 0, axis=2)
+
+    def bad(self, first: int, last: int) -> NDArray[np.float64]:
+        return _stretch(self._bad, first, last)
+
+    def trials(self, first: int, last: int) -> NDArray[np.float64]:
+        return _stretch(self._trials, first, last)
+
+    def share(self, first: int, last: int) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.bad(first, last) / self.trials(first, last)
+
+    def dispersion(self, last: int) -> NDArray[np.float64]:
+        bad, trials = self.bad(0, last), self.trials(0, last)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = bad / trials
+            spread = (self._squares[:, :, last] - bad * share) / (share * (1 - share)) / (self._counted[:, :, last] - 1)
+        return np.where((bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0)
+
+
+def _stretch(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float64]:
+    whole = sums[:, :, last].astype(float)
+    return whole - sums[:, :, first - 1] if first else whole
+
+
+def _log_e_below(
+    bad: NDArray[np.float64], trials: NDArray[np.float64], limits: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    odds = (limits / (1 - limits))[:, None]
+    logs = bad[..., None] * np.log1p(-_BETS) + (trials - bad)[..., None] * np.log1p(_BETS * odds)
+    return np.logaddexp.reduce(logs / spread[..., None], axis=2) - math.log(len(BETS))
+
+
+def _settle(
+    outcome: NDArray[np.int64], minute: NDArray[np.float64], which: NDArray[np.bool_], code: int, elapsed_s: float
+) -> None:
+    fresh = which & (outcome < 0)
+    outcome[fresh] = code
+    minute[fresh] = elapsed_s / 60

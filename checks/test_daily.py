@@ -1,0 +1,66 @@
+"""Runbook 1, every day: alarms, LLM failures and cost, dead letters, MCP timeouts."""
+
+from opsverify import runbook
+
+DAILY = {"stages": ("daily",), "needs": ("prometheus",)}
+DEAD_LETTERS = """
+    SELECT count(*) AS waiting,
+           coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
+      FROM workflow_dead_letters
+     WHERE resolved_at IS NULL AND synthetic_tag IS NULL
+"""
+
+
+@runbook(
+    "1-daily/alerts",
+    id="daily.alerts",
+    stages=("daily", "post-rollback", "post-dr", "switchback"),
+    needs=("alertmanager",),
+    severity="sev1",
+    ko="울리고 있는 알람이 없는가",
+    en="No alert is firing",
+)
+def test_alerts(check, alertmanager):
+    """The alert dashboard, read by machine; silenced and always-firing alerts are left out."""
+    firing = [alert.name for alert in alertmanager.firing(check.target.alertmanager.ignore)]
+    check.measure("alerts", len(firing), check.limits.firing_alerts, of=f"alerts firing {' '.join(firing)}".strip())
+
+
+@runbook(
+    "1-daily/llm", id="daily.llm_failures", severity="sev2", ko="LLM 실패율", en="LLM calls that fail or time out", **DAILY
+)
+def test_llm_failures(check, recent):
+    """A slowly rising failure rate is found here, before it becomes an incident."""
+    rate = recent.rate("llm_failures", "llm_calls")
+    check.enough("LLM calls", rate.trials)
+    check.measure("LLM failures", rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.in_words)
+
+
+@runbook("1-daily/llm", id="daily.llm_cost", severity="sev3", ko="LLM 비용", en="LLM cost", **DAILY)
+def test_llm_cost(check, recent):
+    """What the LLM cost, scaled to a day."""
+    check.measure("LLM cost", recent.per_day("llm_cost"), check.limits.llm_cost_per_day, of="a day")
+
+
+@runbook(
+    "1-daily/dead-letters",
+    id="daily.dead_letters",
+    stages=("daily",),
+    needs=("postgres",),
+    severity="sev2",
+    ko="워크플로 DLQ가 비어 가는가",
+    en="Workflow dead letters are few and young",
+)
+def test_dead_letters(check, postgres):
+    """A dead letter older than the limit means nobody is looking."""
+    queue = postgres.row(DEAD_LETTERS)
+    check.measure("dead letters", queue.waiting, check.limits.dead_letters, of="dead letters waiting")
+    check.measure("oldest", queue.oldest_s, check.limits.dead_letter_age, of="since the oldest dead letter")
+
+
+@runbook("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts", **DAILY)
+def test_mcp_timeouts(check, recent):
+    """Connectors that time out stall the workflows behind them."""
+    rate = recent.rate("mcp_timeouts", "mcp_calls")
+    check.enough("MCP calls", rate.trials)
+    check.measure("MCP timeouts", rate.share, check.limits.mcp_timeout_rate, samples=rate.trials, of=rate.in_words)

@@ -1,0 +1,73 @@
+"""Runbook 1 daily and 5-4: what watches the platform is itself at work."""
+
+from opsverify import SERVING, per, runbook
+
+
+@runbook(
+    "1-daily/alerts",
+    id="health.prometheus.targets",
+    stages=SERVING,
+    needs=("prometheus",),
+    severity="sev2",
+    ko="Prometheus 수집 대상이 모두 살아 있는가",
+    en="Every scrape target of Prometheus is up",
+)
+def test_targets(check, prometheus):
+    """A target that is not scraped raises no alert."""
+    with check.must_answer("Prometheus"):
+        targets = prometheus.targets()
+    missing = sorted(set(check.target.prometheus.jobs) - {target.job for target in targets})
+    check.expect("jobs without a target", missing, [])
+    down = [f"{target.job} {target.instance}" for target in targets if target.health != "up"]
+    check.measure("targets", len(down), check.limits.targets_down, of=f"of {len(targets)} targets down {' '.join(down)}")
+
+
+@runbook(
+    "1-daily/alerts",
+    id="health.prometheus.rules",
+    stages=SERVING,
+    needs=("prometheus",),
+    severity="sev2",
+    ko="알람 규칙이 로드되어 평가되고 있는가",
+    en="The alert rules are loaded and evaluated",
+)
+def test_rules(check, prometheus):
+    """Silence means health only where the rules are loaded."""
+    with check.must_answer("Prometheus"):
+        rules = {rule.name: rule for rule in prometheus.rules()}
+    check.expect("missing rules", sorted(set(check.target.prometheus.rules) - set(rules)), [])
+    check.expect("failing rules", sorted(name for name, rule in rules.items() if rule.health == "err"), [])
+
+
+@runbook(
+    "1-daily/alerts",
+    id="health.alertmanager",
+    stages=SERVING,
+    needs=("alertmanager",),
+    severity="sev2",
+    ko="Alertmanager가 준비되어 있는가",
+    en="Alertmanager is ready",
+)
+def test_alertmanager(check, alertmanager):
+    """An alert that nobody routes reaches nobody."""
+    with check.must_answer("Alertmanager"):
+        status = alertmanager.status()
+    check.expect("ready", status.ready, expected=True)
+
+
+@runbook(
+    "1-daily/mcp",
+    id="health.mcp",
+    stages=SERVING,
+    needs=("mcp",),
+    severity="sev2",
+    ko="MCP 서버가 초기화되고 도구를 제공하는가",
+    en="The MCP server initializes and offers its tools",
+)
+@per("server", lambda target: tuple(target.mcp), what="MCP server")
+def test_mcp(check, mcp, server):
+    """A connector that is up but offers no tools fails every workflow that needs one."""
+    with check.must_answer(f"MCP server {server}"):
+        found = mcp(server).describe()
+    check.expect("missing tools", sorted(set(check.target.mcp[server].tools) - set(found.tools)), [])
+    check.measure("initialize and list tools", found.elapsed_s, check.limits.journey_wait)

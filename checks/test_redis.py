@@ -1,0 +1,61 @@
+"""Runbook 1 daily: the judgment cache answers, has room, and keeps what it should keep."""
+
+from opsverify import SERVING, runbook
+
+CACHE = {"stages": SERVING, "needs": ("redis",)}
+
+
+@runbook(
+    "1-daily/stores", id="health.redis.answers", severity="sev2", ko="Redis가 응답하는가", en="Redis answers", **CACHE
+)
+def test_answers(check, redis):
+    """Without its cache the platform pays for every judgment again."""
+    with check.must_answer("Redis"):
+        check.measure("ping", redis.ping(), check.limits.service_latency)
+
+
+@runbook(
+    "1-daily/stores",
+    id="health.redis.memory",
+    severity="sev2",
+    ko="Redis 메모리에 여유가 있는가",
+    en="Redis has memory to spare",
+    **CACHE,
+)
+def test_memory(check, redis):
+    """A full cache evicts or refuses."""
+    with check.must_answer("Redis"):
+        info = redis.info()
+    if not info.memory_max:
+        check.fail("maxmemory is not set: Redis may take the whole machine; set maxmemory")
+    check.measure("memory", info.memory_used / info.memory_max, check.limits.redis_memory, of="of maxmemory used")
+
+
+@runbook(
+    "1-daily/stores",
+    id="health.redis.evictions",
+    severity="sev3",
+    ko="Redis가 키를 축출하고 있지 않은가",
+    en="Redis evicts no keys",
+    **CACHE,
+)
+def test_evictions(check, redis):
+    """Evictions say that the cache is too small for its work."""
+    with check.must_answer("Redis"):
+        check.measure("evictions", redis.info().evicted_keys, check.limits.redis_evictions, of="keys evicted")
+
+
+@runbook(
+    "1-daily/stores",
+    id="health.redis.persistence",
+    severity="sev3",
+    ko="Redis 영속화가 설정대로 동작하는가",
+    en="Redis persists as configured, and its last save worked",
+    **CACHE,
+)
+def test_persistence(check, redis):
+    """Persistence that silently fails is noticed at the next restart, with an empty cache."""
+    with check.must_answer("Redis"):
+        info = redis.info()
+    check.expect("persistence", info.persistence, check.target.redis.persistence)
+    check.expect("last save worked", info.last_save_ok, True)

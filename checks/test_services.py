@@ -1,0 +1,40 @@
+"""Runbook 5-4: every service answers, in time, in the expected version, with a certificate that lasts."""
+
+from opsverify import SERVING, per, runbook
+
+
+@runbook(
+    "5-4/service",
+    id="health.service",
+    stages=SERVING,
+    severity="sev1",
+    ko="서비스가 정상 응답하는가",
+    en="The service answers healthy, in time, in the expected version",
+)
+@per("name", lambda target: tuple(target.services))
+def test_service(check, services, name):
+    """A service that is down, degraded, slow or of another version must not serve production."""
+    service = check.target.services[name]
+    with check.must_answer(f"{name} health endpoint"):
+        reply = services.get(name, service.health)
+    check.expect("HTTP status", reply.status, 200)
+    check.expect(service.status_field, reply.field(service.status_field), service.healthy)
+    if service.version is not None:
+        check.expect(service.version_field, reply.field(service.version_field), service.version)
+    check.measure("latency", reply.elapsed_s, service.latency or check.limits.service_latency)
+
+
+@runbook(
+    "5-4/service",
+    id="health.tls",
+    stages=("staging", "daily", "post-dr", "switchback"),
+    severity="sev2",
+    ko="TLS 인증서 유효기간이 충분한가",
+    en="The TLS certificate is valid for long enough",
+)
+@per("name", lambda target: tuple(n for n, s in target.services.items() if s.url.startswith("https")), what="https service")
+def test_certificate(check, services, name):
+    """An expiring certificate takes the service down on a known day: find it before that day."""
+    with check.must_answer(f"TLS of {name}"):
+        found = services.certificate(name)
+    check.measure("time left", found.remaining_s, check.limits.tls_validity)

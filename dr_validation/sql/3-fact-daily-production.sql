@@ -1,0 +1,15 @@
+-- Runbook, "DR 복구 후 샘플 검증 SQL" 3: 핵심 fact 무결성(라인 수 x 날짜).
+-- Rows of every production date and line from %(since)s up to, not including, %(until)s (both dates; the
+-- runbook's current_date - 7 and today), with the exact sums of what the BI shows.
+-- Columns: date, line_code, rows, then the sums under their column's name.
+SELECT date,
+       line_code,
+       count(*) AS rows,
+       sum(planned_qty::numeric) AS planned_qty,
+       sum(produced_qty::numeric) AS produced_qty,
+       sum(defect_qty::numeric) AS defect_qty
+  FROM fact_daily_production
+ WHERE date >= %(since)s
+   AND date < %(until)s
+ GROUP BY date, line_code
+ ORDER BY date, line_code

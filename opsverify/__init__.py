@@ -1,0 +1,52 @@
+"""opsverify: the operation runbook, executed.
+
+Public names are what a check file needs. They are loaded on first use, so that the command line and the plugin
+start without them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opsverify.criteria import Criterion
+    from opsverify.errors import CheckFailed, Inconclusive, Unreachable
+    from opsverify.journeys import journeys_of
+    from opsverify.recovered import recorded_keys
+    from opsverify.spec import per, runbook
+    from opsverify.stages import CANARY, INCIDENTS, SERVING
+
+__all__ = [
+    "CANARY",
+    "INCIDENTS",
+    "SERVING",
+    "CheckFailed",
+    "Criterion",
+    "Inconclusive",
+    "Unreachable",
+    "journeys_of",
+    "per",
+    "recorded_keys",
+    "runbook",
+]
+
+_HOMES = {
+    "CANARY": "stages",
+    "INCIDENTS": "stages",
+    "SERVING": "stages",
+    "CheckFailed": "errors",
+    "Criterion": "criteria",
+    "Inconclusive": "errors",
+    "Unreachable": "errors",
+    "journeys_of": "journeys",
+    "per": "spec",
+    "recorded_keys": "recovered",
+    "runbook": "spec",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'opsverify' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"opsverify.{_HOMES[name]}"), name)

@@ -1,0 +1,105 @@
+"""The `check` fixture: what a check's body says what it measured with."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from opsverify.errors import CheckFailed, Inconclusive, Unreachable
+from opsverify.results import Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from opsverify.limits import Limit
+    from opsverify.plan import Planned
+    from opsverify.probes.record import Kind
+    from opsverify.target import Limits, Target
+
+
+class Evidence(Protocol):
+    """Where a check's steps and attachments go."""
+
+    def attach(self, name: str, body: str, kind: Kind = "text") -> None:
+        """Keep one attachment."""
+
+    def step(self, title: str) -> AbstractContextManager[object]:
+        """Show what happens inside as one step."""
+
+
+@dataclass
+class Check:
+    """One running check: its plan entry, the target, and what it has measured so far.
+
+    `measure` and `expect` record and go on, so that a reader sees every number; what lay outside its limit
+    fails the check when its body has ended.
+    """
+
+    planned: Planned
+    target: Target
+    evidence: Evidence
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def limits(self) -> Limits:
+        """The target's limits."""
+        return self.target.limits
+
+    def measure(self, name: str, value: float | None, limit: Limit, *, samples: int | None = None, of: str = "") -> bool:
+        """Hold `value` (base unit of `limit`) against `limit`; say whether it holds.
+
+        `of` says what was counted, as in "2.31% *of 4,120 requests failed*". Raises Inconclusive when there is
+        no value: None, NaN or infinite.
+        """
+        if value is None or not math.isfinite(value):
+            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}")
+        return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
+
+    def expect(self, name: str, value: object, expected: object) -> bool:
+        """Require `value` to equal `expected`; say whether it does."""
+        return self._keep(Measurement.equal(name, value, expected))
+
+    def enough(self, name: str, samples: int) -> None:
+        """Raise Inconclusive when `samples` trials are too few to decide anything (limit `min_samples`)."""
+        limit = self.limits.min_samples
+        if not limit.holds(samples):
+            raise Inconclusive(
+                f"{name}: {samples:,} samples in the window, {limit.for_people} needed; "
+                "observe longer (--window) or send more traffic"
+            )
+
+    def fail(self, message: str) -> NoReturn:
+        """Fail now: what was seen makes the rest of the check pointless."""
+        raise CheckFailed(message)
+
+    @contextmanager
+    def must_answer(self, what: str) -> Iterator[None]:
+        """Inside, no answer is a failure: the check's own subject is down, which is not a hole in knowledge."""
+        try:
+            yield
+        except Unreachable as error:
+            self._keep(Measurement(what, "no answer", "== answers", "text", holds=False, message=str(error)))
+            raise CheckFailed(str(error)) from error
+
+    def attach(self, name: str, body: str, kind: Kind = "text") -> None:
+        """Keep something for the reader of the evidence."""
+        self.evidence.attach(name, body, kind)
+
+    def step(self, title: str) -> AbstractContextManager[object]:
+        """Show what happens inside as one step of the evidence."""
+        return self.evidence.step(title)
+
+    def conclude(self) -> None:
+        """End the check: raise CheckFailed for measurements outside their limits, Inconclusive if there are none."""
+        outside = [measurement.message for measurement in self.measurements if not measurement.holds]
+        if outside:
+            raise CheckFailed("; ".join(outside))
+        if not self.measurements:
+            raise Inconclusive("the check ended without measuring anything")
+
+    def _keep(self, measurement: Measurement) -> bool:
+        self.measurements.append(measurement)
+        return measurement.holds

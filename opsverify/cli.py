@@ -1,0 +1,165 @@
+"""The command line: `opsverify verify|plan|doctor|report|sandbox`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsverify.errors import OpsVerifyError, TargetError
+from opsverify.stages import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HOLD = 10
+USAGE = 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is the contract of the design page."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["sandbox"]:
+        return _sandbox(arguments[1:])
+    own, pytest_args = _split(arguments)
+    options = _parser().parse_args(own)
+    try:
+        code: int = options.run(options, pytest_args)
+    except TargetError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"opsverify: {problem}\n")
+        return USAGE
+    except OpsVerifyError as error:
+        sys.stderr.write(f"opsverify: {error}\n")
+        return HOLD
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("opsverify", description="The operation runbook, executed.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    verify = commands.add_parser("verify", help="run a stage's whole plan and decide", epilog="after --: pytest arguments")
+    _stage_and_target(verify)
+    verify.add_argument("--window", help="how long a canary is observed, such as 12m")
+    verify.add_argument("--report-dir", help="put the run's evidence directly in this folder")
+    _recovery_target(verify)
+    verify.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
+    verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
+    verify.set_defaults(run=_verify)
+
+    plan = commands.add_parser("plan", help="print a stage's plan; contacts nothing")
+    _stage_and_target(plan)
+    _recovery_target(plan)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.set_defaults(run=_plan)
+
+    doctor = commands.add_parser("doctor", help="what can be reached, with which rights, what each stage would lack")
+    doctor.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    doctor.set_defaults(run=_doctor)
+
+    report = commands.add_parser("report", help="build the HTML report of a run (default: the newest)")
+    report.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder")
+    report.set_defaults(run=_report)
+
+    commands.add_parser("sandbox", help="up, down, status, faults, fault NAME [--off]: the stand-in platform")
+    return parser
+
+
+def _stage_and_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
+
+
+def _recovery_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)")
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in arguments:
+        return arguments, []
+    cut = arguments.index("--")
+    return arguments[:cut], arguments[cut + 1 :]
+
+
+def project_root() -> Path:
+    """The folder with the suites: the working directory or one above it, else the checkout of this package."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "checks").is_dir() and (folder / "dr_validation").is_dir():
+            return folder
+    return Path(__file__).resolve().parent.parent
+
+
+def _pytest(options: argparse.Namespace, *arguments: str) -> int:
+    # Only the plugins named here: what else is installed must neither slow a gate down nor change its selection.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    import pytest  # noqa: PLC0415 - 0.2 s, not for --help
+
+    root = project_root()
+    return int(
+        pytest.main(
+            [
+                f"--rootdir={root}",
+                f"--config-file={root / 'pyproject.toml'}",
+                f"--confcutdir={root}",
+                "-popsverify.plugin",
+                f"--stage={options.stage}",
+                f"--target={_target(options.target)}",
+                *arguments,
+            ]
+        )
+    )
+
+
+def _target(name_or_file: str) -> str:
+    path = Path(name_or_file)
+    return str(path.resolve()) if path.suffix == ".toml" else name_or_file
+
+
+def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
+    arguments = ["-pallure_pytest.plugin", "-pxdist.plugin", "-pxdist.looponfail"] if options.workers else ["-pallure_pytest.plugin"]
+    if options.workers:
+        arguments += ["-n", options.workers]
+    if options.window:
+        arguments.append(f"--window={options.window}")
+    if options.recovery_target:
+        arguments.append(f"--recovery-target={options.recovery_target}")
+    if options.report_dir:
+        arguments.append(f"--report-dir={Path(options.report_dir).resolve()}")
+    if options.allow_short_window:
+        arguments.append("--allow-short-window")
+    return _pytest(options, *arguments, *pytest_args)
+
+
+def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.planning import print_plan  # noqa: PLC0415 - only for this command
+
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    more = [f"--recovery-target={options.recovery_target}"] if options.recovery_target else []
+    return print_plan(options.stage, _target(options.target), project_root(), more, as_json=options.json)
+
+
+def _doctor(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.doctor import examine  # noqa: PLC0415 - only for this command
+
+    return examine(_target(options.target), project_root())
+
+
+def _report(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.evidence.publish import publish_report  # noqa: PLC0415 - only for this command
+
+    sys.stdout.write(f"{publish_report(options.run_folder, project_root())}\n")
+    return 0
+
+
+def _sandbox(arguments: list[str]) -> int:
+    # A program of its own: the library never imports the platform it verifies.
+    os.chdir(project_root())
+    os.execv(sys.executable, [sys.executable, "-m", "sandbox", *arguments])  # noqa: S606 - no shell, our interpreter
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The end of a run: conclude it whatever happens, and say the verdict in a few lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from opsverify.evidence.run import VERDICT
+from opsverify.stages import Outcome
+from opsverify.verdict import EXIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from opsverify.evidence.redact import Redactor
+    from opsverify.plan import Planned
+    from opsverify.results import CheckResult
+    from opsverify.run import StageRun
+
+_WORD = {
+    Outcome.PASS: "pass",
+    Outcome.FAIL: "FAIL",
+    Outcome.INCONCLUSIVE: "HOLD",
+    Outcome.NOT_APPLICABLE: "n/a ",
+    Outcome.WAIVED: "waiv",
+}
+_SHOWN_REASONS = 12
+INTERNAL_ERROR = 3
+
+
+def conclude(run: StageRun, pytest_status: int) -> int:
+    """Conclude `run` and return its exit code; where evidence cannot be written, hold and say why."""
+    try:
+        _, code = run.conclude(pytest_status)
+    except Exception as error:  # noqa: BLE001 - whatever breaks here must end in a hold, never in pytest's own 0
+        run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
+        verdict = run.judge()
+        code = verdict.exit_code(pytest_status)
+        code = INTERNAL_ERROR if code == 0 else code
+        line = {"run_id": run.folder.run_id, "decision": verdict.decision.value, "reasons": list(verdict.reasons)}
+        sys.stderr.write(run.redactor.text(f"opsverify: {json.dumps(line, ensure_ascii=False)}\n"))
+        run.concluded = code
+    return code
+
+
+def result_line(check: Planned, result: CheckResult, language: str) -> str:
+    """One line for one finished check."""
+    tail = f"  {result.message}" if result.message else ""
+    title = check.title(language) if result.outcome is Outcome.PASS else ""
+    return f"{_WORD[result.outcome]}  {check.id}  {title or ''}{tail}".replace("    ", "  ")
+
+
+def summary(run: StageRun) -> Iterator[str]:
+    """The verdict: decision, counts, reasons, next commands, and where the evidence is."""
+    verdict = run.judge()
+    counts = {outcome: sum(r.outcome is outcome for r in verdict.results) for outcome in Outcome}
+    yield ""
+    yield (
+        f"{run.stage.name} on {run.target.name}: {verdict.decision.value.upper()}  (exit {run.concluded}; "
+        + ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
+        + f"; {verdict.executed} of {len(verdict.plan.checks)} planned checks executed)"
+    )
+    for note in run.notes:
+        yield f"  note: {note}"
+    reasons = verdict.reasons
+    for reason in reasons[:_SHOWN_REASONS]:
+        yield f"  because {textwrap.shorten(reason, 400)}"
+    if len(reasons) > _SHOWN_REASONS:
+        yield f"  and {len(reasons) - _SHOWN_REASONS} more reasons in {VERDICT}"
+    for step in verdict.actions(run.target):
+        yield f"  next: {' '.join(step.run)}    (runbook {step.runbook})"
+    if run.concluded == EXIT[run.stage.decide(Outcome.INCONCLUSIVE)]:
+        yield "  next: mend what could not be measured and run the stage again; promote nothing until then"
+    yield f"  evidence: {run.folder.path}"
+
+
+def guard_terminal(config: pytest.Config, redactor: Redactor) -> None:
+    """Let no secret reach what pytest prints."""
+    from opsverify.evidence.redact import RedactedStream  # noqa: PLC0415 - only here
+
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        writer = reporter._tw  # noqa: SLF001 - the one way to the stream that pytest prints to
+        writer._file = RedactedStream(writer._file, redactor)  # noqa: SLF001
+        reporter._show_progress_info = False  # noqa: SLF001 - the results' own lines are the progress

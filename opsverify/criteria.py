@@ -1,0 +1,30 @@
+"""A row of the canary table: which signal counts the bad ones, which the trials, and the limit between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from opsverify.spec import CheckSpec, Row
+from opsverify.stages import CANARY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion(Row):
+    """One criterion of runbook 8. `inverse` means that the limit is on the share that is *not* bad (hit rate)."""
+
+    spec: CheckSpec = field(init=False)
+    name: str
+    line: str
+    bad: str
+    trials: str
+    limit: str
+    counted: str
+    ko: str
+    en: str
+    inverse: bool = False
+
+    def __post_init__(self) -> None:
+        spec = CheckSpec(
+            f"canary.{self.name}", (self.line,), CANARY, "sev1", self.ko, self.en, needs=("prometheus", "canary")
+        )
+        object.__setattr__(self, "spec", spec)

@@ -1,0 +1,42 @@
+"""The error tree of opsverify.
+
+OpsVerifyError
+ ├── TargetError      the target file, its secrets or the command line are wrong (exit 4)
+ ├── EvidenceError    evidence could not be written, read back or verified
+ └── Inconclusive     something could not be measured: never a pass, never a fail
+     └── Unreachable  because what was asked did not answer at all
+CheckFailed           (an AssertionError) something was measured and lies outside its limit
+
+Only two of them leave a check: `CheckFailed`, which Allure shows as *failed*, and `Inconclusive`,
+which it shows as *broken*. Any other exception out of a check counts as inconclusive too.
+"""
+
+from __future__ import annotations
+
+
+class OpsVerifyError(Exception):
+    """Base of everything that opsverify raises on purpose, apart from `CheckFailed`."""
+
+
+class TargetError(OpsVerifyError):
+    """A target or command line that cannot be used; `problems` holds one line for each fault found."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class EvidenceError(OpsVerifyError):
+    """Evidence that cannot be written, or does not match its manifest or signature."""
+
+
+class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: the design's own word
+    """What a check wanted to know could not be measured; the message says why and what to do."""
+
+
+class Unreachable(Inconclusive):
+    """A component did not answer; a health check of that very component turns this into a failure."""
+
+
+class CheckFailed(AssertionError):  # noqa: N818 - pairs with Inconclusive
+    """A measurement outside its limit; the message is the one line for the person on call."""

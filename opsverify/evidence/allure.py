@@ -1,0 +1,171 @@
+"""The one module that knows Allure: labels, titles, steps, attachments, and a writer that lets no secret through."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import allure
+import allure_commons
+from allure_commons.logger import AllureFileLogger
+from allure_commons.model2 import Label, Link, Status, StatusDetails, TestResult
+from allure_commons.types import AttachmentType, LabelType
+from allure_commons.utils import md5, now
+
+from opsverify.spec import lines
+from opsverify.stages import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from opsverify.evidence.redact import Redactor
+    from opsverify.plan import Planned
+    from opsverify.probes.record import Kind
+    from opsverify.results import CheckResult
+    from opsverify.target import Target
+
+RESULTS: Final = "allure-results"
+_SEVERITY: Final = {"sev1": "blocker", "sev2": "critical", "sev3": "minor"}
+_STATUS: Final = {
+    Outcome.PASS: Status.PASSED,
+    Outcome.FAIL: Status.FAILED,
+    Outcome.INCONCLUSIVE: Status.BROKEN,
+    Outcome.NOT_APPLICABLE: Status.SKIPPED,
+    Outcome.WAIVED: Status.SKIPPED,
+}
+_KINDS: Final = {
+    "text": AttachmentType.TEXT,
+    "json": AttachmentType.JSON,
+    "csv": AttachmentType.CSV,
+    "html": AttachmentType.HTML,
+    "jsonl": AttachmentType.TEXT,
+}
+
+
+class AllureEvidence:
+    """Steps and attachments of the check that is running."""
+
+    def attach(self, name: str, body: str, kind: Kind = "text") -> None:
+        """Attach `body`; secrets are removed where the file is written."""
+        allure.attach(body, name=name, attachment_type=_KINDS[kind])
+
+    def step(self, title: str) -> AbstractContextManager[object]:
+        """Show what happens inside as one step."""
+        step: AbstractContextManager[object] = allure.step(title)
+        return step
+
+
+class _RedactingLogger(AllureFileLogger):  # type: ignore[misc] - allure ships no types
+    """Allure's own writer with every string cleaned on its way to the disk."""
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        super().__init__(str(folder))
+        self._redactor = redactor
+
+    @allure_commons.hookimpl  # type: ignore[untyped-decorator]
+    def report_result(self, result: TestResult) -> None:
+        """Write one test result."""
+        _clean(result, self._redactor)
+        super().report_result(result)
+
+    @allure_commons.hookimpl  # type: ignore[untyped-decorator]
+    def report_container(self, container: Any) -> None:  # noqa: ANN401 - allure ships no types
+        """Write fixtures only where one went wrong: the rest is noise in the report."""
+        _clean(container, self._redactor)
+        went_wrong = [
+            fixture for fixture in (*container.befores, *container.afters) if fixture.status not in (None, Status.PASSED)
+        ]
+        if went_wrong:
+            super().report_container(container)
+
+    @allure_commons.hookimpl  # type: ignore[untyped-decorator]
+    def report_attached_data(self, body: str | bytes, file_name: str) -> None:
+        """Write one attachment."""
+        text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
+        super().report_attached_data(self._redactor.text(text).encode("utf-8", "surrogateescape"), file_name)
+
+
+def redact_results(folder: Path, redactor: Redactor) -> Callable[[], None]:
+    """Replace Allure's file writers by one that removes secrets, writing to `folder`; return the way back."""
+    manager = allure_commons.plugin_manager
+    replaced = [plugin for plugin in manager.get_plugins() if isinstance(plugin, AllureFileLogger)]
+    for plugin in replaced:
+        manager.unregister(plugin)
+    writer = _RedactingLogger(folder, redactor)
+    manager.register(writer)
+
+    def undo() -> None:
+        manager.unregister(writer)
+        for plugin in replaced:  # allure-pytest unregisters its own at the end, and fails if it is gone
+            manager.register(plugin)
+
+    return undo
+
+
+def describe_running(planned: Planned, target: Target, stage: str) -> None:
+    """Put titles, severity, owner, labels and runbook links on the check that is about to run."""
+    allure.dynamic.title(planned.title(target.language))
+    allure.dynamic.description(_description(planned))
+    for name, value in _labels(planned, target, stage):
+        allure.dynamic.label(name, value)
+    for link in _links(planned, target):
+        allure.dynamic.link(link.url, link_type=link.type, name=link.name)
+
+
+def write_result(folder: Path, planned: Planned, result: CheckResult, target: Target, stage: str, redactor: Redactor) -> None:
+    """Write the Allure result of a planned check that left none: not run, lost with its worker, not applicable."""
+    entry = TestResult(
+        uuid=str(uuid.uuid4()),
+        name=planned.title(target.language),
+        fullName=planned.nodeid or planned.id,
+        historyId=md5(planned.id),
+        testCaseId=md5(planned.id),
+        description=_description(planned),
+        status=_STATUS[result.outcome],
+        statusDetails=StatusDetails(message=result.message),
+        labels=[Label(name, value) for name, value in _labels(planned, target, stage)],
+        links=_links(planned, target),
+        start=now(),
+        stop=now(),
+    )
+    _RedactingLogger(folder, redactor).report_result(entry)
+
+
+def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str]]:
+    family = planned.id.partition(".")[0]
+    return [
+        (LabelType.SEVERITY, _SEVERITY[planned.severity]),
+        ("owner", planned.owner),
+        (LabelType.PARENT_SUITE, stage),
+        (LabelType.SUITE, family),
+        (LabelType.EPIC, target.name),
+        (LabelType.FEATURE, stage),
+        (LabelType.STORY, family),
+        (LabelType.ID, planned.id),
+        *((LabelType.TAG, f"runbook {section}") for section in planned.sections),
+        (LabelType.TAG, planned.severity),
+    ]
+
+
+def _links(planned: Planned, target: Target) -> list[Link]:
+    base = target.evidence.runbook_url
+    return [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections] if base else []
+
+
+def _description(planned: Planned) -> str:
+    quoted = "\n".join(f"> {lines()[line].ko}  \n> {lines()[line].en}\n" for line in planned.lines)
+    return f"{planned.ko}  \n{planned.en}\n\n`{planned.id}`\n\n{quoted}"
+
+
+def _clean(item: Any, redactor: Redactor) -> None:  # noqa: ANN401 - any attrs object of allure's model
+    for name, value in vars(item).items():
+        if isinstance(value, str):
+            setattr(item, name, redactor.text(value))
+        elif isinstance(value, list):
+            for part in value:
+                if hasattr(part, "__dict__"):
+                    _clean(part, redactor)
+        elif hasattr(value, "__attrs_attrs__"):
+            _clean(value, redactor)

@@ -1,0 +1,78 @@
+"""Files that are either whole or not there: the writer under everything in a run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from opsverify.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LATEST = "latest"
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write `content` (text as UTF-8) to `path`: a reader sees the old file or the new one, never a part.
+
+    Survives a crash of the machine once it returns. Raises EvidenceError, and leaves nothing behind, when the
+    folder is missing, read-only or full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            # Not tempfile: its 0600 would make the evidence unreadable for everybody but its author.
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise EvidenceError(
+            f"{path}: cannot be written ({error.strerror}): free or unlock the folder"
+        ) from error
+
+
+def link_latest(reports_dir: Path, run_dir: Path) -> None:
+    """Point `reports_dir/latest` at `run_dir` in one step, relatively, so that the folder can be moved.
+
+    Raises EvidenceError when the link cannot be made, or `latest` is a real folder.
+    """
+    link = reports_dir / LATEST
+    draft = reports_dir / f".{LATEST}.{secrets.token_hex(4)}.tmp"
+    try:
+        try:
+            draft.symlink_to(
+                os.path.relpath(run_dir.resolve(), reports_dir.resolve()), target_is_directory=True
+            )
+            draft.replace(link)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise EvidenceError(f"{link}: cannot be pointed at {run_dir.name} ({error.strerror})") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content in lower-case hex. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable: without it a power cut may bring the old name back."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

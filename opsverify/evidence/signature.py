@@ -1,0 +1,191 @@
+"""The signature: a DSSE envelope around an in-toto test result that names the verdict and the manifest.
+
+The predicate is https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md (0.1.0). Its
+result is `PASSED` only for a verdict that passed without waiver, and `WARNED` for one that needed a waiver.
+What could not be measured is `FAILED`: a policy that lets warnings through must not let through a release
+that nobody measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.errors import EvidenceError
+from opsverify.evidence.files import write_atomic
+from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from securesystemslib.dsse import Envelope
+
+    # The package re-exports both without saying so in the way mypy asks for.
+    from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
+
+SIGNATURE: Final = "signature.dsse.json"
+VERDICT: Final = "verdict.json"
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+_SUBJECTS: Final = (MANIFEST, VERDICT)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of verifying a run; `signed_by` is the id of the key whose signature holds."""
+
+    ok: bool
+    problems: tuple[Problem, ...]
+    signed_by: str | None
+
+
+def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) -> str:
+    """Sign the run with an Ed25519 PKCS8 PEM key into `signature.dsse.json`; return the key's id.
+
+    `verdict` is the very content of a `verdict.json` still to be written; without it, the file is read.
+
+    Raises EvidenceError when the verdict does not name the manifest as it stands, or the key cannot be used.
+    """
+    if stale := _verdict_problems(run_dir, verdict):
+        raise EvidenceError(f"{stale[0]}; only a finished run can be signed")
+    signer = _signer(private_key_pem)
+    from securesystemslib.dsse import Envelope  # noqa: PLC0415 - 0.3 s that only signing pays
+
+    statement = json.dumps(
+        _statement(run_dir, verdict or (run_dir / VERDICT).read_bytes()),
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+    envelope = Envelope(statement.encode(), PAYLOAD_TYPE, {})
+    envelope.sign(signer)
+    write_atomic(run_dir / SIGNATURE, json.dumps(envelope.to_dict(), indent=2) + "\n")
+    return str(signer.public_key.keyid)
+
+
+def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
+    """Hold a run against its manifest and, where `public_key_pem` is given, against its signature.
+
+    With a key, a run without signature is a problem. Raises EvidenceError only when the key cannot be used.
+    """
+    problems = [*verify_manifest(run_dir), *_verdict_problems(run_dir)]
+    signed_by = None
+    if public_key_pem is not None:
+        key = _public_key(public_key_pem)
+        try:
+            _check_signature(run_dir, key)
+            signed_by = key.keyid
+        except EvidenceError as error:
+            problems.append(Problem(SIGNATURE, str(error)))
+    return Verification(not problems, tuple(problems), signed_by)
+
+
+def _check_signature(run_dir: Path, key: SSlibKey) -> None:
+    """Raise EvidenceError with the reason why `key` does not vouch for the files as they are."""
+    from securesystemslib.exceptions import VerificationError  # noqa: PLC0415 - as above
+
+    envelope = _envelope(run_dir)
+    try:
+        envelope.verify([key], 1)
+    except VerificationError as error:
+        raise EvidenceError(f"no valid signature by key {key.keyid[:12]}...") from error
+    try:
+        statement = json.loads(envelope.payload)
+        kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
+        signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvidenceError("what was signed is no in-toto statement") from error
+    if kinds != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
+        raise EvidenceError(f"what was signed is no in-toto test result but {', '.join(map(str, kinds))}")
+    for name in _SUBJECTS:
+        if _digest(run_dir / name) != signed.get(name):
+            raise EvidenceError(f"{name} is not the file that was signed")
+
+
+def _envelope(run_dir: Path) -> Envelope:
+    from securesystemslib.dsse import Envelope  # noqa: PLC0415 - as above
+
+    path = run_dir / SIGNATURE
+    try:
+        return Envelope.from_dict(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise EvidenceError(f"missing ({error.strerror}): the run is not signed") from error
+    # The envelope is untrusted input, and the library checks no types: each of these means "not an envelope".
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvidenceError("not a DSSE envelope") from error
+
+
+def _verdict_problems(run_dir: Path, verdict: bytes | None = None) -> tuple[Problem, ...]:
+    """Why the verdict is not the one that goes with the manifest; empty if it is."""
+    try:
+        content = (run_dir / VERDICT).read_bytes() if verdict is None else verdict
+        named = json.loads(content)["evidence"]["manifest_sha256"]
+    except OSError as error:
+        return (Problem(VERDICT, f"cannot be read ({error.strerror})"),)
+    except (ValueError, KeyError, TypeError):
+        return (Problem(VERDICT, "names no manifest: evidence.manifest_sha256 is missing"),)
+    if named != _digest(run_dir / MANIFEST):
+        return (Problem(VERDICT, f"evidence.manifest_sha256 is not the sum of {MANIFEST} as it stands"),)
+    return ()
+
+
+def _statement(run_dir: Path, content: bytes) -> dict[str, Any]:
+    verdict = json.loads(content)
+    digests = {MANIFEST: _digest(run_dir / MANIFEST), VERDICT: hashlib.sha256(content).hexdigest()}
+    ids: dict[str, list[str]] = {}
+    for check in verdict["checks"]:
+        ids.setdefault(check["outcome"], []).append(check["id"])
+    waived = ids.get("waived", [])
+    passed = "WARNED" if waived else "PASSED"
+    plan = run_dir / "plan.json"
+    configuration = [{"name": plan.name, "digest": {"sha256": _digest(plan)}}] if plan.exists() else []
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": digests[name]}} for name in _SUBJECTS],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "result": passed if verdict["outcome"] == "pass" else "FAILED",
+            "configuration": configuration,
+            "passedTests": ids.get("pass", []),
+            "warnedTests": waived,
+            "failedTests": [*ids.get("fail", []), *ids.get("inconclusive", [])],
+        },
+    }
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _signer(pem: str) -> CryptoSigner:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as above
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
+
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        # The cause is left out: a parser's message may quote the key.
+        raise EvidenceError("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form") from None
+    return CryptoSigner(key)
+
+
+def _public_key(pem: str) -> SSlibKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - as above
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
+
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, TypeError) as error:
+        raise EvidenceError("public key: expected an Ed25519 key in PEM form") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise EvidenceError("public key: expected an Ed25519 key in PEM form")
+    return SSlibKey.from_crypto(key)

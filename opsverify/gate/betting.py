@@ -1,0 +1,253 @@
+"""Anytime-valid evidence about a share of bad ones out of trials; needs nothing but `math`.
+
+Two questions, two tests, both free to be looked at after every step without losing their error rate:
+
+*Is the share above the limit?* (`EProcess`, `Evidence.log_e_breach`). Step k has n_k trials, s_k of them
+bad, y_k = s_k / n_k in [0, 1]. A gambler who bets the fraction c holds prod(1 + (c / p0) (y_k - p0)), whose
+factors are never negative and have conditional mean <= 1 as long as E[y_k | past] <= p0: a nonnegative
+supermartingale that starts at 1. The average over bets and the weighted sum over starts are supermartingales
+too, since the weights are fixed before the first step and add up to 1. By Ville's inequality the capital
+ever reaches 1 / alpha with probability <= alpha, whatever the number of looks, and however the bad ones
+cluster inside a step, because only the conditional mean of y_k is used.
+  Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024
+  (arXiv 2010.09686).
+  Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
+  Annals of Statistics 2021 (arXiv 1810.08240).
+
+*Is the share below the limit?* (`log_e_below`). The same bets on the good ones, trial by trial: a bad trial
+costs the factor 1 - c, a good one earns 1 + c p0 / (1 - p0). Exact for trials whose conditional probability
+of being bad is >= p0 under the null. Trials that fail together carry less evidence than their number, so
+counts are divided by the dispersion (>= 1). Dividing never hurts where trials are independent: the capital
+to the power 1 / dispersion passes 1 / beta only if the capital itself does. For bursts it is the usual
+quasi-likelihood approximation, and no guarantee.
+  Lindon, Sanden and Shirikian, "Rapid regression detection in software deployments through sequential
+  testing", KDD 2022 (arXiv 2205.14762), who brought such tests to canaries.
+
+What the guarantee does not cover: traffic of a step that depends on the outcomes of the same step, and bad
+spells that last over several steps (those are a breach while they last, and are reported as one).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BETS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95)
+"""Fractions of the largest safe bet: small ones find slight breaches, large ones find gross breaches soon."""
+
+FIRST_START_WEIGHT: Final = 0.5
+"""Capital that plays from the window's beginning; the rest waits for a regression in mid-window."""
+
+_BISECTIONS: Final = 100
+
+
+def log_sum_exp(logs: Iterable[float]) -> float:
+    """Return the log of the sum of exponentials, without overflow; minus infinity for nothing."""
+    values = list(logs)
+    largest = max(values, default=-math.inf)
+    if math.isinf(largest):
+        return largest
+    return largest + math.log(math.fsum(math.exp(value - largest) for value in values))
+
+
+@dataclass(frozen=True)
+class Starts:
+    """When the capital enters the game: half at step 0, the rest in equal parts every `spacing` steps.
+
+    `horizon` is the number of steps of the longest window: the weights must be known beforehand.
+    """
+
+    horizon: int
+    spacing: int
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1 or self.spacing < 1:
+            raise ValueError(f"expected horizon and spacing >= 1, not {self.horizon} and {self.spacing}")
+
+    @property
+    def later(self) -> int:
+        """How many starts come after the window's beginning."""
+        return (self.horizon - 1) // self.spacing
+
+    def weight(self, step: int) -> float:
+        """Return the capital that starts to play at `step`; over all steps the weights add up to 1."""
+        if step == 0:
+            return FIRST_START_WEIGHT if self.later else 1.0
+        if step < self.horizon and step % self.spacing == 0:
+            return (1 - FIRST_START_WEIGHT) / self.later
+        return 0.0
+
+
+class EProcess:
+    """Capital betting that shares in [0, 1] lie above bounds; O(bets) per step.
+
+    All starts that play with the same bet win by the same factor, so one pot per bet holds them all.
+    """
+
+    def __init__(self, starts: Starts) -> None:
+        self._starts = starts
+        self._step = 0
+        self._waiting = starts.later
+        self._log_pots = [-math.inf] * len(BETS)
+        self.peak = 0.0
+
+    def advance(self, share: float, bound: float) -> None:
+        """Play one step: `share` was seen, and under the null its conditional mean is at most `bound`.
+
+        Raises ValueError outside 0 <= share <= 1 and 0 < bound <= 1.
+        """
+        if not 0 <= share <= 1 or not 0 < bound <= 1:
+            raise ValueError(f"expected a share in [0, 1] and a bound in (0, 1], not {share} and {bound}")
+        self._enter()
+        excess = share / bound - 1
+        self._log_pots = [
+            pot + math.log1p(bet * excess) for pot, bet in zip(self._log_pots, BETS, strict=True)
+        ]
+        self.peak = max(self.peak, self.log_e)
+
+    def skip(self) -> None:
+        """Let one step pass in which nothing was seen: the capital stays what it is."""
+        self._enter()
+
+    @property
+    def log_e(self) -> float:
+        """Natural log of the capital now (0 at the beginning)."""
+        played = log_sum_exp(self._log_pots) - math.log(len(BETS))
+        if not self._waiting:
+            return played
+        reserve = (1 - FIRST_START_WEIGHT) * self._waiting / self._starts.later if self._step else 1.0
+        return log_sum_exp((played, math.log(reserve)))
+
+    def _enter(self) -> None:
+        weight = self._starts.weight(self._step)
+        if weight:
+            self._log_pots = [log_sum_exp((pot, math.log(weight))) for pot in self._log_pots]
+            self._waiting -= self._step > 0
+        self._step += 1
+
+
+def log_e_below(bad: float, trials: float, limit: float, dispersion: float = 1.0) -> float:
+    """Return the natural log of the evidence that the share of bad ones is below `limit`.
+
+    `dispersion` >= 1 divides both counts. Raises ValueError for counts or settings that cannot be.
+    """
+    _require_counts(bad, trials)
+    if not 0 < limit < 1 or dispersion < 1:
+        raise ValueError(f"expected a limit in (0, 1) and a dispersion >= 1, not {limit} and {dispersion}")
+    good = trials - bad
+    odds = limit / (1 - limit)
+    return log_sum_exp(
+        (bad * math.log1p(-bet) + good * math.log1p(bet * odds)) / dispersion - math.log(len(BETS))
+        for bet in BETS
+    )
+
+
+def upper_bound(bad: float, trials: float, beta: float, dispersion: float = 1.0) -> float:
+    """Return the share proven not to be reached, at confidence 1 - `beta`, whenever one asks.
+
+    The evidence grows with the limit, so the limits already disproven are all those above one number.
+    """
+    _require_counts(bad, trials)
+    needed = -math.log(beta)
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        if log_e_below(bad, trials, middle, dispersion) >= needed:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def trials_to_prove(share: float, limit: float, beta: float, dispersion: float = 1.0) -> int | None:
+    """Return how many trials in all prove a share below `limit` if it stays at `share`; None: no number."""
+
+    def proven(trials: float) -> bool:
+        return log_e_below(share * trials, trials, limit, dispersion) >= -math.log(beta)
+
+    high = 1
+    while not proven(high):
+        high *= 2
+        if high > 10**12:  # beyond any traffic: too close to the limit to be proven
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if proven(middle) else (middle, high)
+    return high
+
+
+class Evidence:
+    """All that the steps so far say about one share against one limit; advanced step by step."""
+
+    def __init__(self, limit: float, starts: Starts) -> None:
+        if not 0 < limit < 1:
+            raise ValueError(f"expected a limit in (0, 1), not {limit}")
+        self.limit = limit
+        self.steps: list[tuple[float, float]] = []
+        self.bad = 0.0
+        self.trials = 0.0
+        self._breach = EProcess(starts)
+        self._squares = 0.0
+        self._counted = 0
+
+    def advance(self, bad: float, trials: float) -> None:
+        """Add one step; without trials nothing is learnt. Raises ValueError for counts that cannot be."""
+        _require_counts(bad, trials)
+        self.steps.append((bad, trials))
+        if not trials:
+            self._breach.skip()
+            return
+        self._breach.advance(bad / trials, self.limit)
+        self.bad += bad
+        self.trials += trials
+        self._squares += bad * bad / trials
+        self._counted += 1
+
+    @property
+    def share(self) -> float | None:
+        """Bad ones out of all trials so far; None without trials."""
+        return self.bad / self.trials if self.trials else None
+
+    @property
+    def log_e_breach(self) -> float:
+        """Natural log of the evidence that the share is above the limit, now."""
+        return self._breach.log_e
+
+    @property
+    def peak_log_e_breach(self) -> float:
+        """The most evidence of a breach at any step so far: Ville's inequality speaks of this one."""
+        return self._breach.peak
+
+    @property
+    def dispersion(self) -> float:
+        """How much the bad ones cluster: Pearson's chi-square of the steps per degree of freedom, >= 1."""
+        if not 0 < self.bad < self.trials or self._counted < 2:  # noqa: PLR2004 - one step has no spread
+            return 1.0
+        share = self.bad / self.trials
+        chi_square = (self._squares - self.bad * share) / (share * (1 - share))
+        return max(1.0, chi_square / (self._counted - 1))
+
+    def log_e_below(self, dispersion: float = 1.0) -> float:
+        """Return the natural log of the evidence of being below the limit; `dispersion` is a least value."""
+        return log_e_below(self.bad, self.trials, self.limit, max(dispersion, self.dispersion))
+
+    def upper_bound(self, beta: float, dispersion: float = 1.0) -> float:
+        """Return the share proven not to be reached (confidence 1 - `beta`, a least `dispersion`)."""
+        return upper_bound(self.bad, self.trials, beta, max(dispersion, self.dispersion))
+
+    def recent(self, steps: int) -> tuple[float, float]:
+        """Sum up bad ones and trials of the last `steps` steps."""
+        last = self.steps[-steps:]
+        return math.fsum(bad for bad, _ in last), math.fsum(trials for _, trials in last)
+
+
+def _require_counts(bad: float, trials: float) -> None:
+    if not (0 <= bad <= trials and math.isfinite(trials)):
+        raise ValueError(f"expected 0 <= bad <= trials, finite, not {bad} of {trials}")

@@ -1,0 +1,121 @@
+"""What the evidence of a canary window decides: promote, roll back, hold, or go on looking.
+
+The rule, in its order (runbook section 8; the arithmetic is in `betting`):
+
+1. an alert fires on the canary: roll back;
+2. a criterion is proven to break its limit: roll back, at any moment;
+3. from the shortest window on, every promote criterion proven within its limit, the others measured within
+   theirs, and none of them out of its limit lately: promote;
+4. before the longest window is over: go on;
+5. too little of the window observed: hold;
+6. `end_rule = "proof"`: hold. `"literal"`: a criterion measured outside its limit on enough samples rolls
+   back, too few samples hold, all else is promoted as *not proven*.
+
+Error rates: alpha is split over the criteria, so a canary within all its limits is rolled back by rule 2
+with probability <= alpha. Rule 3 needs every proof at once, so each may have beta whole. Rule 6 literal
+controls neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from opsverify.gate.standing import Kind, Policy, Progress, Standing, State, stand
+from opsverify.limits import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHARED_BREACH: Final = "the baseline breaches too: environment suspected"
+
+
+class Outcome(StrEnum):
+    """What to do now."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The window so far: seconds since its start, observed share (0..1), firing alerts of the canary."""
+
+    elapsed_s: float
+    coverage: float
+    alerts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do and why; `proven`: by a proof at the chosen error rate, not by mere measuring."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    proven: bool
+    standings: tuple[Standing, ...]
+
+
+def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Decision:
+    """Apply the rule of this module at one moment; raises ValueError without criteria."""
+    if not progress:
+        raise ValueError("a gate without criteria decides nothing")
+    standings = tuple(stand(one, policy, len(progress)) for one in progress)
+    covered = moment.coverage >= policy.min_coverage
+    proven = False
+    if moment.alerts:
+        outcome, reasons = Outcome.ROLLBACK, [f"alert {name} fires on the canary" for name in moment.alerts]
+    elif breaches := [one for one in standings if one.state is State.BREACH_PROVEN]:
+        outcome, reasons = _breach(breaches, policy)
+        proven = True
+    elif moment.elapsed_s >= policy.shortest_s and covered and all(map(_clear, standings)):
+        outcome, reasons = Outcome.PROMOTE, [_proof(one) for one in standings]
+        proven = True
+    elif moment.elapsed_s < policy.longest_s:
+        outcome, reasons = Outcome.CONTINUE, []
+    elif covered:
+        outcome, reasons = _at_the_end(standings, policy)
+    else:
+        seen, limit = quantity(moment.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
+        outcome, reasons = Outcome.HOLD, [f"{seen} of the window was observed, limit >= {limit}"]
+    return Decision(outcome, tuple(reasons), proven, standings)
+
+
+def _at_the_end(standings: Sequence[Standing], policy: Policy) -> tuple[Outcome, list[str]]:
+    if policy.end_rule == "proof":
+        return Outcome.HOLD, [_unproven(one) for one in standings if not _clear(one)]
+    if breaches := [one for one in standings if one.state is State.BREACH_MEASURED]:
+        return _breach(breaches, policy)
+    if few := [one for one in standings if one.state is State.TOO_FEW]:
+        return Outcome.HOLD, [_unproven(one) for one in few]
+    return Outcome.PROMOTE, [_proof(one) for one in standings]
+
+
+def _clear(standing: Standing) -> bool:
+    proven = standing.state is State.BELOW_PROVEN
+    need_no_proof = standing.criterion.kind is Kind.ROLLBACK_ONLY and standing.state is State.WITHIN
+    return standing.calm and (proven or need_no_proof)
+
+
+def _breach(breaches: Sequence[Standing], policy: Policy) -> tuple[Outcome, list[str]]:
+    reasons = [f"{one.in_words}; {SHARED_BREACH}" if one.shared else one.in_words for one in breaches]
+    if policy.on_shared_breach == "hold" and all(one.shared for one in breaches):
+        return Outcome.HOLD, reasons
+    return Outcome.ROLLBACK, reasons
+
+
+def _proof(standing: Standing) -> str:
+    confidence = "proven" if standing.state is State.BELOW_PROVEN else "not proven"
+    lately = "" if standing.calm else ", outside its limit in the latest steps"
+    return f"{standing.in_words}; {confidence}, upper bound {quantity(standing.upper_bound, 'ratio')}{lately}"
+
+
+def _unproven(standing: Standing) -> str:
+    if standing.state is State.TOO_FEW:
+        return f"{standing.in_words}; {standing.more:,} more needed of {standing.criterion.min_samples:,}"
+    if standing.state is State.WITHIN and standing.more:
+        return f"{_proof(standing)}, about {standing.more:,} more needed at this share"
+    return _proof(standing)

@@ -1,0 +1,195 @@
+"""What is known of one criterion of a canary window, and where that puts it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from opsverify.gate.betting import EProcess, Evidence, Starts, trials_to_prove
+from opsverify.limits import quantity
+
+START_GROUPS: Final = 20
+"""Moments at which a regression may be taken to begin: every minute of a 20 minute window."""
+
+
+class Kind(StrEnum):
+    """Whether a criterion must be proven before an early promotion, or can only roll back."""
+
+    PROMOTE = "promote"
+    ROLLBACK_ONLY = "rollback_only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """A limit (share of trials, 0..1) on what counts as bad; `strict`: the limit itself is already outside.
+
+    `counted` completes "2.31% of 4,120 ..." and is in the language of the report.
+    """
+
+    name: str
+    limit: float
+    min_samples: int
+    kind: Kind = Kind.PROMOTE
+    strict: bool = True
+    counted: str = "were bad"
+
+    def holds(self, share: float) -> bool:
+        """Whether a measured share is within the limit."""
+        return share < self.limit if self.strict else share <= self.limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Windows and steps in seconds, error rates, and what to do where the runbook leaves a choice."""
+
+    shortest_s: float = 600.0
+    longest_s: float = 1200.0
+    step_s: float = 15.0
+    alpha: float = 0.05
+    beta: float = 0.05
+    min_coverage: float = 0.9
+    end_rule: Literal["literal", "proof"] = "literal"
+    on_shared_breach: Literal["rollback", "hold"] = "rollback"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step_s <= self.shortest_s <= self.longest_s:
+            given = f"{self.step_s}, {self.shortest_s}, {self.longest_s}"
+            raise ValueError(f"expected 0 < step <= shortest <= longest, not {given}")
+        if not (0 < self.alpha < 1 and 0 < self.beta < 1):
+            raise ValueError(f"expected alpha and beta in (0, 1), not {self.alpha} and {self.beta}")
+
+    @property
+    def starts(self) -> Starts:
+        """How the capital is spread over the longest window."""
+        steps = max(1, round(self.longest_s / self.step_s))
+        return Starts(steps, max(1, round(steps / START_GROUPS)))
+
+    @property
+    def recent_steps(self) -> int:
+        """A quarter of the shortest window: a canary that looks bad in its latest steps is not promoted."""
+        return max(1, round(self.shortest_s / self.step_s / 4))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Bad ones out of trials in one step."""
+
+    bad: float
+    trials: float
+
+
+NOTHING: Final = Counts(0, 0)
+
+
+class Progress:
+    """What is known of one criterion, canary and baseline; advanced step by step."""
+
+    def __init__(self, criterion: Criterion, policy: Policy) -> None:
+        self.criterion = criterion
+        self.canary = Evidence(criterion.limit, policy.starts)
+        self.baseline = Evidence(criterion.limit, policy.starts)
+        self._worse = EProcess(policy.starts)
+
+    def advance(self, canary: Counts, baseline: Counts = NOTHING) -> None:
+        """Add one step; without a baseline nothing is attributed."""
+        self.canary.advance(canary.bad, canary.trials)
+        self.baseline.advance(baseline.bad, baseline.trials)
+        bad = canary.bad + baseline.bad
+        if bad and canary.trials and baseline.trials:
+            # Equal rates deal a step's bad ones out by traffic: the canary expects its part of the trials.
+            self._worse.advance(canary.bad / bad, canary.trials / (canary.trials + baseline.trials))
+        else:
+            self._worse.skip()
+
+    @property
+    def log_e_worse(self) -> float:
+        """The most evidence so far that the canary is worse than the baseline."""
+        return self._worse.peak
+
+
+class State(StrEnum):
+    """Where a criterion stands."""
+
+    BREACH_PROVEN = "breach proven"
+    BREACH_MEASURED = "outside, not proven"
+    TOO_FEW = "too few samples"
+    WITHIN = "within, not proven"
+    BELOW_PROVEN = "within, proven"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One criterion at one moment; logs are natural.
+
+    `more`: trials missing to `min_samples`, or to proof once there are enough (None: no number would do).
+    `shared`: the baseline breaches as well, and the canary is not proven worse.
+    `calm`: the latest steps by themselves are within the limit.
+    """
+
+    criterion: Criterion
+    state: State
+    bad: float
+    trials: float
+    share: float | None
+    upper_bound: float
+    log_e_breach: float
+    log_e_below: float
+    more: int | None
+    shared: bool
+    calm: bool
+
+    @property
+    def in_words(self) -> str:
+        """One line for a person: what was measured, on how much, and the limit."""
+        rule = self.criterion
+        limit = f"limit {'<' if rule.strict else '<='} {quantity(rule.limit, 'ratio')}"
+        if self.share is None:
+            return f"{rule.name}: no trials, {limit}"
+        return f"{rule.name}: {quantity(self.share, 'ratio')} of {self.trials:,.0f} {rule.counted}, {limit}"
+
+
+def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
+    """Say where one of `criteria` criteria stands."""
+    rule, canary, baseline = progress.criterion, progress.canary, progress.baseline
+    alpha = policy.alpha / criteria
+    dispersion = max(canary.dispersion, baseline.dispersion)
+    share = canary.share
+    below = canary.log_e_below(dispersion)
+    missing = max(0, math.ceil(rule.min_samples - canary.trials))
+    recent_bad, recent_trials = canary.recent(policy.recent_steps)
+    if canary.peak_log_e_breach >= -math.log(alpha):
+        state = State.BREACH_PROVEN
+    elif missing or share is None:
+        state = State.TOO_FEW
+    elif not rule.holds(share):
+        state = State.BREACH_MEASURED
+    elif below >= -math.log(policy.beta):
+        state = State.BELOW_PROVEN
+    else:
+        state = State.WITHIN
+    more: int | None = missing
+    if state is State.WITHIN and share is not None:
+        needed = trials_to_prove(share, rule.limit, policy.beta, dispersion)
+        more = None if needed is None else max(1, math.ceil(needed - canary.trials))
+    return Standing(
+        criterion=rule,
+        state=state,
+        bad=canary.bad,
+        trials=canary.trials,
+        share=share,
+        upper_bound=canary.upper_bound(policy.beta, dispersion),
+        log_e_breach=canary.peak_log_e_breach,
+        log_e_below=below,
+        more=more,
+        shared=_breaches(baseline, rule, alpha) and progress.log_e_worse < -math.log(alpha),
+        calm=recent_trials == 0 or rule.holds(recent_bad / recent_trials),
+    )
+
+
+def _breaches(baseline: Evidence, rule: Criterion, alpha: float) -> bool:
+    if baseline.peak_log_e_breach >= -math.log(alpha):
+        return True
+    enough = baseline.share is not None and baseline.trials >= rule.min_samples
+    return enough and not rule.holds(baseline.share or 0.0)

@@ -1,0 +1,141 @@
+"""Smoke journeys as data: what `smoke/journeys.toml` may say, and how it becomes a table of checks."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from opsverify.errors import TargetError
+from opsverify.limits import parse_duration
+from opsverify.spec import CheckSpec, Row
+
+if TYPE_CHECKING:
+    from opsverify.target import Target
+
+SMOKE_STAGES = ("staging", "post-dr", "switchback")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpRequest(_Table):
+    """A request to a service of the target."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    service: str
+    path: str
+    body: Any = Field(default=None, alias="json")
+
+
+class ToolCall(_Table):
+    """A call of an MCP server's tool."""
+
+    server: str
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class Agreement(_Table):
+    """A counter's growth against a count in the database over the same time, `tolerance` apart at most."""
+
+    signal: str
+    sql: str
+    tolerance: int = 0
+
+
+class JourneyStep(_Table):
+    """One step: exactly one of the six kinds, and what has to come of it."""
+
+    title: str
+    request: HttpRequest | None = None
+    sql: str | None = None
+    inbox: str | None = None
+    moved: str | None = None
+    alert: dict[str, str] | None = None
+    tool: ToolCall | None = None
+    agree: Agreement | None = None
+    status: int = 200
+    expect: dict[str, Any] = {}
+    keep: dict[str, str] = {}
+    ends: dict[str, list[Any]] = {}
+    by: int = 1
+    within: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> JourneyStep:
+        kinds = ("request", "sql", "inbox", "moved", "alert", "tool", "agree")
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"step {self.title!r}: expected exactly one of {', '.join(kinds)}, found {given or 'none'}")
+        if self.within is not None:
+            parse_duration(self.within)
+        return self
+
+
+class JourneyRow(_Table):
+    """One journey of the file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    lines: tuple[str, ...]
+    severity: Literal["sev1", "sev2", "sev3"]
+    ko: str
+    en: str
+    stages: tuple[str, ...] = SMOKE_STAGES
+    writes: bool = True
+    step: tuple[JourneyStep, ...] = Field(min_length=1)
+
+
+class JourneyFile(_Table):
+    """The file: a list of journeys."""
+
+    journey: tuple[JourneyRow, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Journey(Row):
+    """A journey as a row of the smoke table."""
+
+    name: str
+    steps: tuple[JourneyStep, ...]
+    writes: bool
+
+
+def journeys_of(target: Target) -> list[Journey]:
+    """The journeys of the files that `target.synthetic.journeys` names, relative to the working directory's project.
+
+    Raises TargetError naming file, journey, step and the expected form.
+    """
+    return [journey for name in target.synthetic.journeys for journey in load_journeys(_find(name))]
+
+
+def load_journeys(path: Path) -> list[Journey]:
+    """Read one journey file. Raises TargetError with one line for each fault."""
+    try:
+        rows = JourneyFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).journey
+        return [_journey(row) for row in rows]
+    except OSError as error:
+        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        lines = (f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
+        raise TargetError(*lines) from error
+    except ValueError as error:
+        raise TargetError(f"{path}: {error}") from error
+
+
+def _journey(row: JourneyRow) -> Journey:
+    spec = CheckSpec(f"smoke.{row.name}", row.lines, row.stages, row.severity, row.ko, row.en)
+    return Journey(spec, row.name, row.step, row.writes)
+
+
+def _find(name: str) -> Path:
+    path = Path(name)
+    if path.is_absolute() or path.is_file():
+        return path
+    return Path(__file__).resolve().parent.parent / path

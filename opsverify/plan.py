@@ -1,0 +1,120 @@
+"""The plan: the checks a stage must execute on a target, fixed before the first one runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from opsverify.spec import Absent, CheckSpec, Row, Unknown, lines
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping
+
+    from opsverify.stages import Stage
+    from opsverify.target import Target, Waiver
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One check of the plan; `not_applicable` and `cannot_run` say why it needs no run, or can have none."""
+
+    id: str
+    ko: str
+    en: str
+    lines: tuple[str, ...]
+    severity: str
+    owner: str
+    nodeid: str | None = None
+    not_applicable: str | None = None
+    cannot_run: str | None = None
+    waiver: str | None = None
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Runbook sections, each once: what `verdict.json` calls `runbook`."""
+        return tuple(dict.fromkeys(line.partition("/")[0] for line in self.lines))
+
+    def title(self, language: str) -> str:
+        """The title in `ko` or `en`."""
+        return self.ko if language == "ko" else self.en
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of one stage on one target, in the order of execution."""
+
+    stage: Stage
+    checks: tuple[Planned, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of `plan.json`."""
+        return {
+            "schema": "opsverify.plan/1",
+            "stage": self.stage.name,
+            "checks": [{**asdict(check), "sections": list(check.sections)} for check in self.checks],
+        }
+
+
+def planned(
+    spec: CheckSpec,
+    target: Target,
+    nodeid: str,
+    parameters: Mapping[str, Any],
+    parameter_id: str | None,
+    today: dt.date,
+) -> Planned:
+    """Fill a check's id, titles, owner and waiver in for one set of parameters."""
+    absent = next((value for value in parameters.values() if isinstance(value, Absent)), None)
+    unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
+    missing_part = next((part for part in spec.needs if not target.has(part)), None)
+    not_applicable = None
+    if missing_part:
+        not_applicable = f"the target declares that it has no {missing_part}"
+    elif absent:
+        not_applicable = f"the target lists no {absent.what}"
+    elif spec.where and not spec.where[1](target):
+        not_applicable = f"the target lists no {spec.where[0]}"
+    check_id, ko, en = spec.id, spec.ko, spec.en
+    row = next((value for value in parameters.values() if isinstance(value, Row)), None)
+    if parameter_id and not (absent or unknown or row):
+        check_id, ko, en = (f"{text}[{parameter_id}]" for text in (check_id, f"{ko} ", f"{en} "))
+    waiver = waiver_for(check_id, spec.severity, target, today)
+    return Planned(
+        check_id,
+        ko,
+        en,
+        spec.lines,
+        spec.severity,
+        spec.owner or target.owner_of(check_id),
+        nodeid,
+        not_applicable,
+        cannot_run=unknown.reason if unknown and not not_applicable else None,
+        waiver=f"{waiver.reason} ({waiver.owner}, until {waiver.until})" if waiver else None,
+    )
+
+
+def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> Waiver | None:
+    """The unexpired waiver of a check; never one for sev1 unless the target allows that."""
+    if severity == "sev1" and not target.sev1_waivers_allowed:
+        return None
+    return next((waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None)
+
+
+def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[Planned, ...]:
+    """A planned, never executed entry for each runbook line of the stage that no check carries out."""
+    carried = {line for check in checks for line in check.lines}
+    return tuple(
+        Planned(
+            f"runbook.{line.id.replace('/', '.')}",
+            line.ko,
+            line.en,
+            (line.id,),
+            "sev2",
+            target.owners.default,
+            cannot_run="no check carries out this runbook line yet: do it by hand and record it",
+        )
+        for line in lines().values()
+        if stage.name in line.stages and line.id not in carried
+    )
+

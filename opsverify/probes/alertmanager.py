@@ -1,0 +1,152 @@
+"""Alertmanager's API v2, over the HTTP probe."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from opsverify.errors import Inconclusive
+from opsverify.probes.alerts import Alert
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from opsverify.probes.http import Http
+    from opsverify.probes.record import Record
+    from opsverify.target import Alertmanager as Config
+
+T = TypeVar("T")
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What Alertmanager says of itself; `cluster` is `ready`, `settling`, or `disabled` where it runs alone."""
+
+    version: str
+    cluster: str
+    peers: int
+    started_at: dt.datetime
+
+    @property
+    def ready(self) -> bool:
+        """Whether notifications are sent: it runs alone, or its cluster has settled."""
+        return self.cluster in ("ready", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An active silence and what it matches."""
+
+    id: str
+    matchers: tuple[str, ...]
+    created_by: str
+    comment: str
+    ends_at: dt.datetime
+
+
+class Alertmanager:
+    """Alerts as they are routed: what silences and inhibitions leave of those that fire."""
+
+    def __init__(self, config: Config, http: Http, bearer: str | None = None) -> None:
+        self._config = config
+        self._http = http
+        self._bearer = bearer
+
+    def recording(self, record: Record) -> Self:
+        """Share the connections, but record elsewhere."""
+        return type(self)(self._config, self._http.recording(record), self._bearer)
+
+    def status(self) -> Status:
+        """Version and state of the cluster."""
+
+        def read(data: Any) -> Status:  # noqa: ANN401 - any JSON value
+            cluster = data["cluster"]
+            return Status(
+                data["versionInfo"]["version"],
+                cluster["status"],
+                len(cluster.get("peers") or ()),
+                _time(data["uptime"]),
+            )
+
+        return self._ask("/api/v2/status", read)
+
+    def firing(self, ignore: Collection[str] = ()) -> tuple[Alert, ...]:
+        """Alerts that are neither silenced nor inhibited, without those named in `ignore`."""
+
+        def read(data: Any) -> tuple[Alert, ...]:  # noqa: ANN401 - any JSON value
+            alerts = (
+                Alert(
+                    entry["labels"].get("alertname", ""),
+                    MappingProxyType(dict(entry["labels"])),
+                    entry["status"]["state"],
+                    _time(entry["startsAt"]),
+                )
+                for entry in data
+            )
+            return tuple(
+                alert for alert in alerts if alert.state != "suppressed" and alert.name not in ignore
+            )
+
+        return self._ask("/api/v2/alerts?active=true&silenced=false&inhibited=false", read)
+
+    def silences(self) -> tuple[Silence, ...]:
+        """Silences in force now."""
+
+        def read(data: Any) -> tuple[Silence, ...]:  # noqa: ANN401 - any JSON value
+            return tuple(
+                Silence(
+                    entry["id"],
+                    tuple(map(_matcher, entry["matchers"])),
+                    entry["createdBy"],
+                    entry["comment"],
+                    _time(entry["endsAt"]),
+                )
+                for entry in data
+                if entry["status"]["state"] == "active"
+            )
+
+        return self._ask("/api/v2/silences", read)
+
+    def post(self, labels: Mapping[str, str]) -> None:
+        """Hand one alert with `labels` to Alertmanager, ending by itself within a minute (synthetic smoke alerts)."""
+        ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+        alert = {"labels": dict(labels), "endsAt": ends.isoformat()}
+        reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], bearer=self._bearer)
+        if reply.status != _OK:
+            raise Inconclusive(f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, path: str, read: Callable[[Any], T]) -> T:
+        reply = self._http.get(self._config.url + path, bearer=self._bearer)
+        if reply.status != _OK:
+            raise Inconclusive(
+                f"Alertmanager: {reply.url} answered status {reply.status}, expected 200; look at its log"
+            )
+        try:
+            return read(reply.json)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Inconclusive(
+                f"Alertmanager: {reply.url} is not API v2 ({type(error).__name__}: {one_line(error)}); check the URL"
+            ) from error
+
+
+def _matcher(entry: Mapping[str, Any]) -> str:
+    sign = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
+    return f'{entry["name"]}{sign[entry.get("isEqual", True), entry["isRegex"]]}"{entry["value"]}"'
+
+
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)

@@ -1,0 +1,149 @@
+"""The judgment cache, through redis-py."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
+
+import redis as client
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from opsverify.target import Redis as Config
+
+Persistence: TypeAlias = Literal["aof", "rdb", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """INFO in our words: bytes, seconds, counts since the server's start; `memory_max` 0 means no limit."""
+
+    version: str
+    memory_used: int
+    memory_max: int
+    evicted_keys: int
+    configured_persistence: Persistence | None
+    last_save_ok: bool
+    connected_clients: int
+    role: str
+    uptime_s: float
+    keys: int
+
+    @property
+    def persistence(self) -> Persistence:
+        """How data outlive a restart. Raises Inconclusive where the server does not let us know."""
+        if self.configured_persistence is None:
+            raise Inconclusive(
+                "Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere"
+            )
+        return self.configured_persistence
+
+
+class Redis:
+    """Questions to the cache that change nothing in it."""
+
+    def __init__(self, config: Config, password: str | None = None, record: Record = discard) -> None:
+        self._config = config
+        self._record = record
+        self._client = client.Redis(
+            host=config.host, port=config.port, db=config.db, username=config.username, password=password,
+            ssl=config.tls, socket_timeout=config.timeout_s, socket_connect_timeout=config.timeout_s,
+            decode_responses=True, client_name="opsverify", retry=Retry(NoBackoff(), 0),
+        )  # fmt: skip
+
+    def recording(self, record: Record) -> Self:
+        """Share the connection, but record elsewhere."""
+        bound = copy.copy(self)
+        bound._record = record  # noqa: SLF001 - our own copy
+        return bound
+
+    def ping(self) -> float:
+        """Seconds that a PING takes, a connection's making included if there was none."""
+        started = time.perf_counter()
+        try:
+            self._client.ping()
+        except client.RedisError as error:
+            self._give_up("PING", error)
+        elapsed = time.perf_counter() - started
+        self._record("Redis PING", f"{self._where}\nPONG after {elapsed * 1000:.1f} ms")
+        return elapsed
+
+    def info(self) -> CacheInfo:
+        """Memory, evictions, persistence and keys."""
+        try:
+            said: dict[str, Any] = self._client.info()
+        except client.RedisError as error:
+            self._give_up("INFO", error)
+        persistence, schedule = self._persistence(said)
+        shown = {"INFO": said, "CONFIG GET save": schedule}
+        self._record("Redis INFO", json.dumps(shown, indent=1, default=str), "json")
+        statuses = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
+        try:
+            return CacheInfo(
+                version=said["redis_version"],
+                memory_used=said["used_memory"],
+                memory_max=said["maxmemory"],
+                evicted_keys=said["evicted_keys"],
+                configured_persistence=persistence,
+                last_save_ok=all(said.get(status, "ok") == "ok" for status in statuses),
+                connected_clients=said["connected_clients"],
+                role=said["role"],
+                uptime_s=float(said["uptime_in_seconds"]),
+                keys=said.get(f"db{self._config.db}", {}).get("keys", 0),
+            )
+        except KeyError as error:
+            raise Inconclusive(
+                f"{self._where}: INFO does not tell {error}; is it Redis, and may we see it all?"
+            ) from error
+
+    def close(self) -> None:
+        """Close the connection; the probe may be used again."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _where(self) -> str:
+        return f"Redis {self._config.host}:{self._config.port}"
+
+    def _persistence(self, said: dict[str, Any]) -> tuple[Persistence | None, str]:
+        if said.get("aof_enabled"):
+            return "aof", "not asked"
+        # INFO does not tell whether snapshots are scheduled.
+        try:
+            schedule = self._client.config_get("save").get("save", "")
+        except client.ResponseError as error:
+            return None, one_line(error)
+        except client.RedisError as error:
+            self._give_up("CONFIG GET", error)
+        return ("rdb" if schedule else "none"), schedule
+
+    def _give_up(self, command: str, error: client.RedisError) -> NoReturn:
+        where, said = self._where, one_line(error)
+        failure: Inconclusive
+        if isinstance(error, client.AuthenticationError | client.exceptions.AuthorizationError):
+            failure = Inconclusive(f"{where}: {command} refused ({said}); check username and password")
+        elif isinstance(error, client.TimeoutError):
+            failure = Unreachable(
+                f"{where}: no answer to {command} within {self._config.timeout_s:g} s; is it overloaded?"
+            )
+        elif isinstance(error, client.ConnectionError):
+            failure = Unreachable(
+                f"{where}: no answer to {command} ({said}); is it up, and its host and port right?"
+            )
+        else:
+            failure = Inconclusive(f"{where}: {command} refused ({said}); check the user's rights")
+        self._record(f"Redis {command}", str(failure))
+        raise failure from error

@@ -1,0 +1,86 @@
+"""Remove what a smoke journey wrote: rows of exactly one tag, and proof that none is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from opsverify.errors import Inconclusive
+from opsverify.probes.postgres import bounded, connect, explain, limit_time, where
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opsverify.target import Postgres as Config
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Rows removed, by table."""
+
+    rows: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Rows removed from all tables together."""
+        return sum(self.rows.values())
+
+
+def remove_synthetic(
+    config: Config,
+    login: str,
+    password: str | None,
+    tables: Sequence[str],
+    tag_column: str,
+    tag: str,
+    record: Record = discard,
+) -> Removed:
+    """Delete from `tables`, in this order, the rows whose `tag_column` is exactly `tag`, all or none.
+
+    Raises ValueError for an empty tag, Unreachable or Inconclusive when nothing could be removed or something
+    is left.
+    """
+    if not tag.strip():
+        raise ValueError("an empty tag would not tell synthetic rows from real ones: give the journey's own")
+    removed: dict[str, int] = {}
+    left: dict[str, int] = {}
+    column = sql.Identifier(tag_column)
+    current = ""
+    try:
+        with (
+            connect(config, login, password) as connection,
+            bounded(connection, config),
+            connection.cursor() as cursor,
+        ):
+            limit_time(cursor, config)
+            for current in tables:
+                name = sql.Identifier(*current.split("."))
+                cursor.execute(sql.SQL("DELETE FROM {} WHERE {} = %s").format(name, column), (tag,))
+                removed[current] = cursor.rowcount
+            connection.commit()
+            limit_time(cursor, config)
+            for current in tables:
+                name = sql.Identifier(*current.split("."))
+                cursor.execute(sql.SQL("SELECT count(*) FROM {} WHERE {} = %s").format(name, column), (tag,))
+                left[current] = (cursor.fetchone() or (0,))[0]
+    except psycopg.Error as error:
+        failure = explain(error, config)
+        said = f"synthetic rows of {tag!r} not removed, at table {current or '(none)'}: {failure}"
+        record("removal of synthetic rows", said)
+        raise type(failure)(said) from error
+    record(
+        "removal of synthetic rows",
+        f"{where(config)}\n{tag_column} = {tag!r}\n\n"
+        + table(("table", "removed", "left"), [(name, removed[name], left[name]) for name in tables]),
+    )
+    if remaining := {name: count for name, count in left.items() if count}:
+        raise Inconclusive(
+            f"synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, and clean again"
+        )
+    return Removed(MappingProxyType(removed))

@@ -1,0 +1,192 @@
+"""HTTP, through httpx; the only module that knows it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+
+import httpx
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import capped, is_loopback, masked, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer of any status; `elapsed_s` runs from the request's start to the body's end."""
+
+    url: str
+    status: int
+    elapsed_s: float
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body as JSON. Raises Inconclusive if it is none."""
+        try:
+            return json.loads(self.text)
+        except ValueError as error:
+            raise Inconclusive(
+                f"{self.url}: expected JSON, got status {self.status} with {one_line(self.text[:80]) or 'an empty body'!r}; "
+                "check the URL's path"
+            ) from error
+
+    def field(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The value at `name` (`parts.redis` for nested objects). Raises Inconclusive if there is none."""
+        value = self.json
+        for step in name.split("."):
+            if not isinstance(value, dict) or step not in value:
+                raise Inconclusive(
+                    f"{self.url}: no field {name!r} in the answer (status {self.status}); check its name"
+                )
+            value = value[step]
+        return value
+
+
+class Options(TypedDict, total=False):
+    """What a request may carry besides its URL."""
+
+    json: Any
+    headers: Mapping[str, str] | None
+    bearer: str | None
+    ca_file: str | None
+
+
+@dataclass(slots=True)
+class _Clients:
+    """Connection pools, shared by all views of one probe: one for each way to verify and to find a proxy."""
+
+    timeout_s: float
+    open: dict[tuple[bool, str | None], httpx.Client] = field(default_factory=dict)
+
+    def get(self, url: str, ca_file: str | None) -> httpx.Client:
+        key = (is_loopback(url), ca_file)
+        client = self.open.get(key)
+        if client is None:
+            client = httpx.Client(timeout=self.timeout_s, trust_env=not key[0], verify=_verification(ca_file))
+            self.open[key] = client
+        return client
+
+    def close(self) -> None:
+        while self.open:
+            self.open.popitem()[1].close()
+
+
+class Http:
+    """Requests over pooled connections: no redirect is followed and nothing is retried."""
+
+    def __init__(self, *, timeout_s: float = 5.0, record: Record = discard) -> None:
+        self._clients = _Clients(timeout_s)
+        self._record = record
+
+    def recording(self, record: Record) -> Self:
+        """Share the connections, but record elsewhere."""
+        bound = copy.copy(self)
+        bound._record = record  # noqa: SLF001 - our own copy
+        return bound
+
+    def get(self, url: str, **options: Unpack[Options]) -> Reply:
+        """GET `url`; see `request`."""
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Unpack[Options]) -> Reply:
+        """POST to `url`; see `request`."""
+        return self.request("POST", url, **options)
+
+    def request(self, method: str, url: str, **options: Unpack[Options]) -> Reply:
+        """Send one request and read the whole answer, whatever its status.
+
+        Raises Unreachable when there is none: refused, timed out, unknown host, failed TLS.
+        """
+        headers = dict(options.get("headers") or {})
+        if bearer := options.get("bearer"):
+            headers["Authorization"] = f"Bearer {bearer}"
+        clients = self._clients
+        started = time.perf_counter()
+        try:
+            client = clients.get(url, options.get("ca_file"))
+            request = client.build_request(method, url, json=options.get("json"), headers=headers)
+        except (httpx.InvalidURL, TypeError, ValueError) as error:
+            raise Inconclusive(
+                f"{method} {url}: not a request that can be sent ({one_line(error)}); correct it"
+            ) from error
+        try:
+            response = client.send(request, stream=True)
+            body = _read(response, started + clients.timeout_s)
+        except httpx.TimeoutException as error:
+            said = f"{method} {url}: no answer within {clients.timeout_s:g} s; is the service up, and its port open?"
+            self._keep(request, said)
+            raise Unreachable(said) from error
+        except httpx.TransportError as error:
+            said = f"{method} {url}: no answer ({one_line(error)}); is the service up, and its name and port right?"
+            self._keep(request, said)
+            raise Unreachable(said) from error
+        except httpx.RequestError as error:
+            said = f"{method} {url}: the answer cannot be read ({one_line(error)}); look at the service's log"
+            self._keep(request, said)
+            raise Inconclusive(said) from error
+        text = body.decode(_charset(response), errors="replace")
+        reply = Reply(url, response.status_code, time.perf_counter() - started, response.headers, text)
+        self._keep(
+            request,
+            f"HTTP {reply.status} after {reply.elapsed_s * 1000:.1f} ms\n{masked(reply.headers)}\n\n{capped(text)}",
+        )
+        return reply
+
+    def close(self) -> None:
+        """Close every connection; the probe may be used again."""
+        self._clients.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _keep(self, request: httpx.Request, answer: str) -> None:
+        if self._record is discard:
+            return
+        sent = f"\n\n{capped(request.content.decode(errors='replace'))}" if request.content else ""
+        asked = f"{request.method} {request.url}"
+        self._record(asked, f"{asked}\n{masked(request.headers)}{sent}\n\n{answer}\n")
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    # httpx times each read, so that a body dripping in would take for ever.
+    chunks = []
+    try:
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            if time.perf_counter() > deadline:
+                raise httpx.ReadTimeout("the body did not end in time", request=response.request)
+    finally:
+        response.close()
+    return b"".join(chunks)
+
+
+def _charset(response: httpx.Response) -> str:
+    try:
+        "".encode(response.charset_encoding or "utf-8")
+    except LookupError:
+        return "utf-8"
+    return response.charset_encoding or "utf-8"
+
+
+def _verification(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Inconclusive(
+            f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file"
+        ) from error

@@ -1,0 +1,158 @@
+"""MCP servers over streamable HTTP, through the official SDK, which takes seconds to import: only when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import capped, is_loopback, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from mcp import Client
+
+    from opsverify.target import McpServer as Config
+
+T = TypeVar("T")
+_MOST_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class McpDescription:
+    """Who answers, in which version of the protocol, with which tools; seconds for connecting and listing."""
+
+    server_name: str
+    server_version: str
+    protocol_version: str
+    tools: tuple[str, ...]
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReply:
+    """What a tool answered: `is_error` when it says that it failed, its text, its structured content."""
+
+    is_error: bool
+    text: str
+    structured: Any
+    elapsed_s: float
+
+
+class Mcp:
+    """A synchronous view of one MCP server; each question is a session of its own, all within `timeout_s`."""
+
+    def __init__(self, config: Config, bearer: str | None = None, record: Record = discard) -> None:
+        self._config = config
+        self._bearer = bearer
+        self._record = record
+
+    def recording(self, record: Record) -> Self:
+        """Ask the same server, but record elsewhere."""
+        bound = copy.copy(self)
+        bound._record = record  # noqa: SLF001 - our own copy
+        return bound
+
+    def describe(self) -> McpDescription:
+        """Initialize a session and list all tools."""
+
+        async def ask(session: Client) -> tuple[str, str, str, tuple[str, ...]]:
+            page = await session.list_tools()
+            tools = [tool.name for tool in page.tools]
+            for _ in range(_MOST_PAGES):
+                if not page.next_cursor:
+                    break
+                page = await session.list_tools(cursor=page.next_cursor)
+                tools += [tool.name for tool in page.tools]
+            server = session.server_info
+            return (
+                server.name if server else "",
+                server.version if server else "",
+                session.protocol_version,
+                tuple(tools),
+            )
+
+        found, elapsed = self._ask("describe", ask)
+        description = McpDescription(*found, elapsed)
+        self._record(f"MCP {self._config.url}", json.dumps(asdict(description), indent=2), "json")
+        return description
+
+    def call(self, tool: str, arguments: Mapping[str, Any]) -> ToolReply:
+        """Call one tool; a tool's own failure is an answer (`is_error`)."""
+
+        async def ask(session: Client) -> tuple[bool, str, Any]:
+            result = await session.call_tool(tool, dict(arguments))
+            text = "\n".join(part.text for part in result.content if part.type == "text")
+            return bool(result.is_error), text, result.structured_content
+
+        found, elapsed = self._ask(f"call {tool}", ask)
+        reply = ToolReply(*found, elapsed)
+        shown = {"url": self._config.url, "tool": tool, "arguments": dict(arguments), **asdict(reply)}
+        shown["text"] = capped(reply.text)
+        self._record(f"MCP {tool}", json.dumps(shown, indent=2, default=str, ensure_ascii=False), "json")
+        return reply
+
+    def close(self) -> None:
+        """Nothing stays open between questions."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, what: str, ask: Callable[[Client], Awaitable[T]]) -> tuple[T, float]:
+        import httpx2  # noqa: PLC0415 - 2 s with the SDK
+        from mcp import Client, MCPError  # noqa: PLC0415 - 2 s
+        from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - 2 s
+
+        where, limit = f"MCP server {self._config.url}", self._config.timeout_s
+
+        async def session() -> T:
+            headers = {"Authorization": f"Bearer {self._bearer}"} if self._bearer else {}
+            trust = not is_loopback(self._config.url)
+            async with (
+                asyncio.timeout(limit),
+                httpx2.AsyncClient(headers=headers, timeout=limit, trust_env=trust) as http,
+                Client(
+                    streamable_http_client(self._config.url, http_client=http), read_timeout_seconds=limit
+                ) as opened,
+            ):
+                return await ask(opened)
+
+        started = time.perf_counter()
+        try:
+            return asyncio.run(session()), time.perf_counter() - started
+        # The SDK wraps whatever went wrong in groups of its task groups; what it was decides the outcome.
+        except Exception as error:  # noqa: BLE001
+            cause = _first_cause(error)
+            failure: Inconclusive
+            if isinstance(cause, TimeoutError | httpx2.TimeoutException):
+                failure = Unreachable(f"{where}: no answer to {what} within {limit:g} s; is it overloaded?")
+            elif isinstance(cause, httpx2.TransportError | OSError):
+                failure = Unreachable(
+                    f"{where}: no answer to {what} ({one_line(cause)}); is it up, and its URL right?"
+                )
+            elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
+                failure = Inconclusive(
+                    f"{where}: {what} refused ({one_line(cause)}); check URL, bearer and tool"
+                )
+            else:
+                said = f"{type(cause).__name__}: {one_line(cause)}"
+                failure = Inconclusive(
+                    f"{where}: {what} could not be understood ({said}); does it speak MCP?"
+                )
+            self._record(f"MCP {what}", str(failure))
+            raise failure from cause
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,278 @@
+"""PostgreSQL as a role that may only read, through psycopg."""
+
+from __future__ import annotations
+
+import copy
+import os
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import namedtuple_row
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes import postgres_state as state
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import one_line, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsverify.target import Postgres as Config
+
+Row: TypeAlias = Any  # a namedtuple whose fields are the columns of its statement
+Connection: TypeAlias = psycopg.Connection[Any]
+
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password",
+    "not permitted to log in",
+)
+"""What a server says that answers but does not let this role in (English; any other refusal counts as no answer)."""
+_GOING_AWAY = ("08", "57P", "53300")
+"""SQLSTATEs (or their beginnings) of a server that is lost, stopping, starting or full."""
+_OUT_OF_SERVICE = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Rows, and the seconds the statement took once the connection stood."""
+
+    rows: tuple[Row, ...]
+    elapsed_s: float
+
+
+@dataclass(slots=True)
+class _Session:
+    """One connection, shared by all views of a probe; `used` says that it has answered before."""
+
+    connection: Connection | None = None
+    used: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Postgres:
+    """Statements in READ ONLY transactions of their own, limited in time; values out, nothing asserted."""
+
+    def __init__(self, config: Config, password: str | None = None, record: Record = discard) -> None:
+        self._config = config
+        self._password = password
+        self._record = record
+        self._session = _Session()
+
+    def recording(self, record: Record) -> Self:
+        """Share the connection, but record elsewhere."""
+        bound = copy.copy(self)
+        bound._record = record  # noqa: SLF001 - our own copy
+        return bound
+
+    def rows(self, statement: str, **params: object) -> tuple[Row, ...]:
+        """All rows of one statement as namedtuples; `%(name)s` takes a parameter, then a bare percent is `%%`.
+
+        Raises Unreachable when the server gives no answer in time, Inconclusive when it refuses the statement.
+        """
+        return self.timed(statement, **params).rows
+
+    def row(self, statement: str, **params: object) -> Row:
+        """The one row of a statement; Inconclusive if there are fewer or more."""
+        rows = self.rows(statement, **params)
+        if len(rows) != 1:
+            raise Inconclusive(f"{self._where}: {len(rows)} rows, expected 1, from: {one_line(statement)}")
+        return rows[0]
+
+    def value(self, statement: str, **params: object) -> Any:  # noqa: ANN401 - SQL decides the type
+        """The only column of the only row of a statement."""
+        row = self.row(statement, **params)
+        if len(row) != 1:
+            raise Inconclusive(f"{self._where}: {len(row)} columns, expected 1, from: {one_line(statement)}")
+        return row[0]
+
+    def timed(self, statement: str, **params: object) -> Timed:
+        """As `rows`, with the time it took."""
+        with self._session.lock:
+            try:
+                return self._run(statement, params)
+            except _Stale:
+                # The server closed a connection that had been idle between checks; reading twice is harmless.
+                return self._run(statement, params)
+
+    def server(self) -> state.Server:
+        """Version, role in replication, use of connections."""
+        found = self.row(state.SERVER)
+        read_only = found.read_only
+        if read_only is None and found.may_read_files:
+            read_only = self.value(state.READ_ONLY_IN_FILES)
+        return state.Server(
+            found.version,
+            found.in_recovery,
+            read_only,
+            found.max_connections,
+            found.connections_used,
+            found.started_at,
+        )
+
+    def replicas(self) -> tuple[state.Replica, ...]:
+        """Connected replicas. Raises Inconclusive where the role may not see their state."""
+        rows = self.rows(state.REPLICAS)
+        if any(row.state is None for row in rows):
+            raise Inconclusive(
+                f"{self._where}: {self._config.login.user} may not see replicas; GRANT pg_monitor to it"
+            )
+        return tuple(state.Replica(*row) for row in rows)
+
+    def archiver(self) -> state.Archiver:
+        """How archiving of WAL goes."""
+        return state.Archiver(*self.row(state.ARCHIVER))
+
+    def rights(self) -> state.Rights:
+        """What the role may do."""
+        return state.Rights(*self.row(state.RIGHTS))
+
+    def migration(self, table_name: str) -> str:
+        """The revision that Alembic's table holds, several heads separated by commas; Inconclusive if none."""
+        name = sql.Identifier(*table_name.split(".")).as_string(None)
+        revisions = sorted(row.version_num for row in self.rows(f"SELECT version_num FROM {name}"))  # noqa: S608 - quoted
+        if not revisions:
+            raise Inconclusive(f"{self._where}: {table_name} holds no revision; run the migrations")
+        return ", ".join(revisions)
+
+    def close(self) -> None:
+        """Close the connection; the probe may be used again."""
+        if self._session.connection is not None:
+            self._session.connection.close()
+        self._session.connection = None
+        self._session.used = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _where(self) -> str:
+        return where(self._config)
+
+    def _run(self, statement: str, params: dict[str, object]) -> Timed:
+        asked = f"{self._where}\n{statement.strip()}\n{f'parameters: {params}' if params else ''}".rstrip()
+        name = f"SQL {one_line(statement)[:60]}"
+        try:
+            connection = self._connected()
+            with bounded(connection, self._config), connection.transaction():
+                with connection.cursor() as cursor:
+                    limit_time(cursor, self._config)
+                    started = time.perf_counter()
+                    # Streaming uses the extended protocol, in which a text can hold one statement only: none can
+                    # end the READ ONLY transaction and go on.
+                    rows = tuple(cursor.stream(statement.encode(), params or None))
+                    elapsed = time.perf_counter() - started
+                    columns = [column.name for column in cursor.description or ()]
+        except psycopg.Error as error:
+            stale = (
+                self._session.used
+                and self._session.connection is not None
+                and self._session.connection.closed
+            )
+            if self._session.connection is not None and self._session.connection.closed:
+                self.close()
+            if stale and not isinstance(error, _OUT_OF_SERVICE) and not isinstance(error, TimedOut):
+                raise _Stale from error
+            failure = explain(error, self._config)
+            self._record(name, f"{asked}\n\n{failure}")
+            raise failure from error
+        self._session.used = True
+        self._record(name, f"{asked}\n\n{table(columns, rows)}\n{elapsed * 1000:.1f} ms")
+        return Timed(rows, elapsed)
+
+    def _connected(self) -> Connection:
+        if self._session.connection is None:
+            connection = connect(self._config, self._config.login.user, self._password)
+            connection.read_only = True
+            connection.row_factory = namedtuple_row
+            self._session.connection = connection
+        return self._session.connection
+
+
+class _Stale(Exception):  # noqa: N818 - a turn of control flow inside this module
+    """A connection that had answered before was found closed."""
+
+
+class TimedOut(psycopg.OperationalError):
+    """The server stayed silent until the connection was cut from our side."""
+
+
+def where(config: Config) -> str:
+    """A database as messages name it."""
+    return f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
+
+
+def connect(config: Config, user: str, password: str | None) -> Connection:
+    """A connection with nothing taken from the environment but libpq's defaults; raises psycopg.Error."""
+    return psycopg.connect(
+        host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
+        sslmode=config.sslmode, connect_timeout=config.connect_timeout_s, application_name="opsverify",
+    )  # fmt: skip
+
+
+def limit_time(cursor: psycopg.Cursor[Any], config: Config) -> None:
+    """Limit the statements of the current transaction on the server."""
+    limit = str(round(config.statement_timeout_s * 1000))
+    cursor.execute(
+        "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
+        " set_config('timezone', 'UTC', true)",
+        (limit, limit),
+    )
+
+
+@contextmanager
+def bounded(connection: Connection, config: Config) -> Iterator[None]:
+    """Cut the connection when a server does not even carry out its own timeouts (hung storage, lost network)."""
+    cut = threading.Event()
+
+    def cut_off() -> None:
+        cut.set()
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    watchdog = threading.Timer(config.statement_timeout_s + config.connect_timeout_s, cut_off)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if cut.is_set():
+            raise TimedOut("silent for too long") from error
+        raise
+    finally:
+        watchdog.cancel()
+        watchdog.join()
+
+
+def explain(error: psycopg.Error, config: Config) -> Inconclusive:
+    """The outcome that an error of psycopg stands for, in one line."""
+    said = one_line(error.diag.message_primary or error)
+    if isinstance(error, _OUT_OF_SERVICE) or isinstance(error, TimedOut):
+        return Unreachable(
+            f"{where(config)}: no answer within {config.statement_timeout_s:g} s ({said}); look for locks and slow storage"
+        )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return Inconclusive(f"{where(config)}: {said}; grant {config.login.user} the right to read it")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        if any(phrase in said for phrase in _REFUSED):
+            return Inconclusive(
+                f"{where(config)}: login refused ({said}); check user, password and pg_hba.conf"
+            )
+        if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
+            return Unreachable(
+                f"{where(config)}: no connection ({said}); is the server up, and its host and port right?"
+            )
+    return Inconclusive(
+        f"{where(config)}: statement refused ({said}); check it against the database's schema"
+    )

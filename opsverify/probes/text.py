@@ -1,0 +1,59 @@
+"""What evidence looks like as text: tables of rows, capped bodies, errors in one line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST_ROWS: Final = 500
+MOST_TEXT: Final = 64 * 1024
+"""Characters of one body that are kept."""
+_WIDEST: Final = 200
+_SENSITIVE = re.compile(r"authorization|cookie|token|secret|password|api-?key", re.IGNORECASE)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """`rows` under `columns`, aligned; at most `MOST_ROWS` rows, with a note on the rest."""
+    shown = [[_cell(value) for value in row] for row in rows[:MOST_ROWS]]
+    widths = [max(map(len, column)) for column in zip(columns, *shown, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (columns, ["-" * width for width in widths], *shown)
+    ]
+    rest = f", the first {MOST_ROWS} shown" if len(rows) > MOST_ROWS else ""
+    return "\n".join([*lines, f"({len(rows):,} row{'' if len(rows) == 1 else 's'}{rest})"])
+
+
+def capped(body: str) -> str:
+    """`body`, cut after `MOST_TEXT` characters with a note."""
+    if len(body) <= MOST_TEXT:
+        return body
+    return f"{body[:MOST_TEXT]}\n... cut: {len(body):,} characters, the first {MOST_TEXT:,} kept"
+
+
+def masked(headers: Mapping[str, str]) -> str:
+    """Headers one to a line, values of those that carry credentials left out."""
+    return "\n".join(
+        f"{name}: {'***' if _SENSITIVE.search(name) else value}" for name, value in headers.items()
+    )
+
+
+def one_line(error: BaseException | str) -> str:
+    """What an error says, in one line of readable length."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= _WIDEST * 2 else f"{said[: _WIDEST * 2]}..."
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` is on this machine, where a proxy from the environment only does harm."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _cell(value: object) -> str:
+    text = "NULL" if value is None else " ".join(str(value).split())
+    return text if len(text) <= _WIDEST else f"{text[:_WIDEST]}..."

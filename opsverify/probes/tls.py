@@ -1,0 +1,70 @@
+"""TLS certificates, through the standard library."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import socket
+import ssl
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The verified certificate that a server shows; `remaining_s` counts from the moment of asking."""
+
+    subject: str
+    issuer: str
+    not_after: dt.datetime
+    remaining_s: float
+
+
+def certificate(
+    url: str, ca_file: str | None = None, timeout_s: float = 5.0, record: Record = discard
+) -> Certificate | None:
+    """The certificate behind an https URL; None for plain http.
+
+    Raises Unreachable when no verified connection comes about: refused, timed out, expired, of another name, of an
+    unknown authority.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return None
+    host, port = parts.hostname or "", parts.port or 443
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Inconclusive(
+            f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file"
+        ) from error
+    try:
+        with (
+            socket.create_connection((host, port), timeout=timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            shown: dict[str, Any] = dict(secured.getpeercert() or {})
+    except ssl.SSLCertVerificationError as error:
+        said = f"TLS of {host}:{port}: certificate refused ({error.verify_message}); renew it, or name its CA in ca_file"
+        record(f"TLS {host}:{port}", said)
+        raise Unreachable(said) from error
+    except OSError as error:
+        said = (
+            f"TLS of {host}:{port}: no connection ({one_line(error)}); is the service up, and its port right?"
+        )
+        record(f"TLS {host}:{port}", said)
+        raise Unreachable(said) from error
+    not_after = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), dt.UTC)
+    remaining = (not_after - dt.datetime.now(dt.UTC)).total_seconds()
+    found = Certificate(_name(shown["subject"]), _name(shown["issuer"]), not_after, remaining)
+    record(f"TLS {host}:{port}", json.dumps(asdict(found), default=str, indent=2), "json")
+    return found
+
+
+def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    return ", ".join(f"{key}={value}" for part in parts for key, value in part)

@@ -1,0 +1,33 @@
+"""WAL positions (LSN): `0/2000028` as text, a byte offset as number, and the names of WAL segments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SEGMENTS_PER_ID: Final = 0x1_0000_0000
+
+
+def parse_lsn(text: str) -> int:
+    """The byte offset of `text`, such as `0/2000028`. Raises ValueError when it is no LSN."""
+    high, _, low = text.strip().partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def format_lsn(lsn: int) -> str:
+    """A byte offset as PostgreSQL writes it."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def segment_name(timeline: int, number: int, segment_size: int) -> str:
+    """The file name of segment `number` (counted from the start of the WAL) on `timeline`."""
+    per_id = _SEGMENTS_PER_ID // segment_size
+    return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+
+
+def parse_segment_name(name: str, segment_size: int) -> tuple[int, int]:
+    """Timeline and number of the segment file `name`. Raises ValueError when it is none of this size."""
+    per_id = _SEGMENTS_PER_ID // segment_size
+    timeline, high, low = (int(name[at : at + 8], 16) for at in (0, 8, 16))
+    if low >= per_id:
+        raise ValueError(f"{name} is not a segment of {segment_size} bytes")
+    return timeline, high * per_id + low

@@ -1,0 +1,230 @@
+"""The WAL archive: which segments there are, whether they follow each other, and how far they reach."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery.lsn import format_lsn, parse_segment_name, segment_name
+from opsverify.recovery.timelines import Branch, branches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opsverify.recovery.backup import BaseBackup
+    from opsverify.recovery.tools import Tools
+
+_SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
+_COMPRESSED: Final = re.compile(r"[0-9A-F]{24}\.(gz|lz4|zst|bz2|xz)")
+_COMMIT: Final = re.compile(r"desc: COMMIT(?:_PREPARED)? (?:\S+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC")
+_LONG_HEADER: Final = struct.Struct(
+    "=HHIQI4xQII"
+)  # XLogLongPageHeaderData, in the byte order of this machine
+_LONG: Final = 0x0002  # XLP_LONG_HEADER
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment file in `folder`; `size` in bytes, `modified_at` when it was archived."""
+
+    folder: Path
+
+    timeline: int
+    number: int
+    name: str
+    size: int
+    modified_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """How far the archive carries a backup forward, without a gap, on `timeline`.
+
+    `first` .. `last` is the unbroken run (`last` is None when already the first is missing); `holes` are
+    missing segments before the newest archived one; `damaged` are segments that are there and unusable, each
+    with its reason; `last_commit_at` is the last commit in the run, after which data is lost if the run ends
+    early. `reaches` says whether the run leads to the place asked for (None: none was asked for).
+    """
+
+    timeline: int
+    first: str
+    last: str | None
+    segments: int
+    holes: tuple[str, ...]
+    damaged: tuple[str, ...]
+    last_commit_at: dt.datetime | None
+    reaches: bool | None
+
+    @property
+    def unbroken(self) -> bool:
+        """Whether nothing is missing or damaged from the backup to the newest archived segment."""
+        return self.last is not None and not self.holes and not self.damaged
+
+    @property
+    def problem(self) -> str | None:
+        """What breaks the run, for a message of one line; None when nothing does."""
+        if self.damaged:
+            what = f"WAL segment {self.damaged[0]}"
+        elif self.holes:
+            what = f"WAL segment {self.holes[0]} is missing"
+        elif self.last is None:
+            what = f"WAL segment {self.first} is missing, with which recovery begins"
+        else:
+            return None
+        more = len(self.damaged) + len(self.holes) - 1
+        others = f" (and {more} more)" if more > 0 else ""
+        since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
+        return f"{what}{others}: commits after {since} cannot be recovered"
+
+
+def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
+    """The WAL segments in `folder` in their order; other files (history, .backup, .partial) are left out.
+
+    Raises Inconclusive when the folder cannot be read or holds compressed segments.
+    """
+    found = []
+    try:
+        for path in folder.iterdir():
+            if _COMPRESSED.fullmatch(path.name):
+                raise Inconclusive(
+                    f"{path}: compressed WAL cannot be read; give a folder with the segments unpacked"
+                )
+            if _SEGMENT.fullmatch(path.name):
+                state = path.stat()
+                timeline, number = parse_segment_name(path.name, segment_size)
+                modified_at = dt.datetime.fromtimestamp(state.st_mtime, dt.UTC)
+                found.append(Segment(folder, timeline, number, path.name, state.st_size, modified_at))
+    except OSError as error:
+        raise Inconclusive(f"WAL archive {folder} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise Inconclusive(f"WAL archive {folder}: {error}") from error
+    return tuple(sorted(found, key=lambda segment: (segment.number, segment.timeline)))
+
+
+def continuity(
+    backup: BaseBackup,
+    archive: Path,
+    tools: Tools,
+    until: int | dt.datetime | None = None,
+    timeline: int | None = None,
+) -> Continuity:
+    """Follow the archive from the backup's first segment to its newest, on the way to `timeline`.
+
+    `until` is an LSN or an aware time; without `timeline` the newest one that descends from the backup's is
+    taken. Sizes and page headers of every segment are checked; pg_waldump reads the last ones for the time of
+    the last commit. Raises Inconclusive when the archive cannot be read or a tool's output is not understood.
+    """
+    size = backup.segment_size
+    path = branches(archive, backup, timeline)
+    brought = backup.path / "pg_wal"  # a backup may bring the WAL that makes it consistent
+    segments = [
+        *(archive_segments(brought, size) if brought.is_dir() else ()),
+        *archive_segments(archive, size),
+    ]
+    held = {(segment.timeline, segment.number): segment for segment in segments}
+    newest = max((number for owner, number in held if _owns(path, owner, number, size)), default=-1)
+    start = backup.start_lsn // size
+    run: list[Segment] = []
+    holes: list[str] = []
+    damaged: list[str] = []
+    for number in range(start, newest + 1):
+        owner = _owner(path, number, size)
+        segment = held.get((owner, number))
+        if segment is None:
+            holes.append(segment_name(owner, number, size))
+        elif fault := _fault(segment, backup):
+            damaged.append(f"{segment.name} {fault}")
+        elif not holes and not damaged:
+            run.append(segment)
+    readable, last_commit_at, unreadable = _last_commit(run, tools)
+    if unreadable:
+        damaged.insert(0, unreadable)
+    return Continuity(
+        timeline=path[-1].timeline,
+        first=segment_name(backup.timeline, start, size),
+        last=readable[-1].name if readable else None,
+        segments=len(readable),
+        holes=tuple(holes),
+        damaged=tuple(damaged),
+        last_commit_at=last_commit_at,
+        reaches=_reaches(until, readable, last_commit_at, size),
+    )
+
+
+def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:
+    # Recovery reads the segment in which a timeline begins from that timeline, which holds a copy of the rest.
+    return next(branch.timeline for branch in reversed(path) if branch.begins // size <= number)
+
+
+def _owns(path: tuple[Branch, ...], timeline: int, number: int, size: int) -> bool:
+    return path[0].begins // size <= number and _owner(path, number, size) == timeline
+
+
+def _fault(segment: Segment, backup: BaseBackup) -> str | None:
+    if segment.size != backup.segment_size:
+        return f"is truncated: {segment.size:,} of {backup.segment_size:,} bytes"
+    try:
+        with (segment.folder / segment.name).open("rb") as file:
+            header = file.read(_LONG_HEADER.size)
+    except OSError as error:
+        raise Inconclusive(f"{segment.folder / segment.name} cannot be read: {error.strerror}") from error
+    if not any(header):
+        return "is zeroed: its first page header is empty"
+    _magic, info, _timeline, address, _rest, system, size, _block = _LONG_HEADER.unpack(header)
+    if not info & _LONG or size != backup.segment_size:
+        return "does not begin with a WAL page header"
+    if system != backup.system_identifier:
+        return f"belongs to another database system ({system}, not {backup.system_identifier})"
+    if address != segment.number * size:
+        return f"holds WAL of {format_lsn(address)}: it was renamed or recycled"
+    return None
+
+
+def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
+    """The part of `run` that pg_waldump can read, its last commit, and what is wrong with the first unreadable one."""
+    unreadable = None
+    for index in range(len(run) - 1, -1, -1):
+        segment = run[index]
+        answer = tools.run(
+            "pg_waldump", "-p", segment.folder, "-r", "Transaction", segment.name, segment.name
+        )
+        if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
+            if not answer.stderr.startswith("pg_waldump: error: "):
+                raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
+            unreadable = (
+                f"{segment.name} is unreadable: {answer.last_line.removeprefix('pg_waldump: error: ')}"
+            )
+            run = run[:index]
+            continue
+        if times := _commit_times(answer.stdout):
+            return run, max(times), unreadable
+    return run, None, unreadable
+
+
+def _ends_quietly(stderr: str) -> bool:
+    # A segment whose server was stopped before filling it ends in zeroes, which is no damage.
+    return "invalid record length" in stderr and "got 0" in stderr
+
+
+def _commit_times(output: str) -> list[dt.datetime]:
+    return [dt.datetime.fromisoformat(found).replace(tzinfo=dt.UTC) for found in _commits(output)]
+
+
+def _commits(output: str) -> Iterator[str]:
+    for match in _COMMIT.finditer(output):
+        yield match[1]
+
+
+def _reaches(
+    until: int | dt.datetime | None, run: list[Segment], last_commit_at: dt.datetime | None, size: int
+) -> bool | None:
+    if until is None:
+        return None
+    if isinstance(until, int):
+        return bool(run) and until <= (run[-1].number + 1) * size
+    return last_commit_at is not None and last_commit_at >= until

@@ -1,0 +1,104 @@
+"""What a check measured, and what came of it: the rows of `verdict.json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opsverify.limits import Limit, quantity
+from opsverify.stages import Outcome
+
+if TYPE_CHECKING:
+    from opsverify.plan import Planned
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured value against its limit, both in base unit `unit` (`ratio`, `s`, `bytes`, `count`, `text`)."""
+
+    name: str
+    measured: float | str
+    limit: str
+    unit: str
+    holds: bool
+    samples: int | None = None
+    message: str = ""
+
+    @classmethod
+    def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
+        """Hold `measured` against `limit`; `what` says in words what was counted (`of 4,120 requests failed`)."""
+        text = quantity(measured, limit.unit)
+        detail = f" {what}" if what else f" of {samples:,} samples" if samples is not None else ""
+        message = f"{name} {text}{detail}" if not what else f"{text} {what}"
+        return cls(
+            name,
+            measured,
+            str(limit),
+            limit.unit,
+            limit.holds(measured),
+            samples,
+            f"{message}, limit {limit.for_people}",
+        )
+
+    @classmethod
+    def equal(cls, name: str, measured: object, expected: object) -> Measurement:
+        """Hold `measured` against the one value `expected`, both shown as text."""
+        holds = measured == expected
+        verb = "is" if holds else "is not as expected:"
+        return cls(
+            name,
+            str(measured),
+            f"== {expected}",
+            "text",
+            holds,
+            None,
+            f"{name} {verb} {measured}" + ("" if holds else f", expected {expected}"),
+        )
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one planned check, with everything `verdict.json` says about it."""
+
+    id: str
+    outcome: Outcome
+    message: str
+    started_at: str | None = None
+    duration_s: float = 0.0
+    measurements: tuple[Measurement, ...] = field(default=())
+
+    @property
+    def decisive(self) -> Measurement | None:
+        """The measurement to show: the first outside its limit, else the first."""
+        return next((m for m in self.measurements if not m.holds), next(iter(self.measurements), None))
+
+    def as_json(self, planned: Planned) -> dict[str, Any]:
+        """One entry of `checks` in `verdict.json`."""
+        shown = self.decisive
+        return {
+            "id": self.id,
+            "title": {"ko": planned.ko, "en": planned.en},
+            "runbook": list(planned.sections),
+            "severity": planned.severity,
+            "owner": planned.owner,
+            "outcome": self.outcome.value,
+            "measured": shown.measured if shown else None,
+            "limit": shown.limit if shown else None,
+            "unit": shown.unit if shown else None,
+            "samples": shown.samples if shown else None,
+            "message": self.message,
+            "started_at": self.started_at,
+            "duration_s": round(self.duration_s, 3),
+            "lines": list(planned.lines),
+            "measurements": [asdict(measurement) for measurement in self.measurements],
+        }
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain data that crosses from an xdist worker to its controller."""
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> CheckResult:
+        """The other end of `to_wire`."""
+        measurements = tuple(Measurement(**row) for row in wire["measurements"])
+        return cls(**{**wire, "outcome": Outcome(wire["outcome"]), "measurements": measurements})

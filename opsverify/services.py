@@ -1,0 +1,53 @@
+"""The target's HTTP services by name: URLs, certificates and tokens come from the target, never from a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import Inconclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opsverify.probes.http import Http, Reply
+    from opsverify.probes.record import Record
+    from opsverify.probes.tls import Certificate
+    from opsverify.target import Secrets, Service, Target
+
+
+@dataclass(frozen=True)
+class Services:
+    """Requests to services of the target, recorded on the check that makes them."""
+
+    target: Target
+    secrets: Secrets
+    http: Http
+    record: Record
+
+    def get(self, name: str, path: str) -> Reply:
+        """GET `path` of the service called `name`."""
+        return self.request("GET", name, path)
+
+    def request(
+        self, method: str, name: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send one request. Raises Unreachable without an answer, Inconclusive for a service the target lacks."""
+        service = self._named(name)
+        options: dict[str, Any] = {"headers": headers, "bearer": self.secrets.of(service.bearer)}
+        if json is not None:
+            options["json"] = json
+        return self.http.recording(self.record).request(method, service.url + path, ca_file=service.ca_file, **options)
+
+    def certificate(self, name: str) -> Certificate | None:
+        """The service's TLS certificate; None for plain http."""
+        from opsverify.probes.tls import certificate  # noqa: PLC0415 - probes are imported when used
+
+        service = self._named(name)
+        return certificate(service.url, service.ca_file, record=self.record)
+
+    def _named(self, name: str) -> Service:
+        if name not in self.target.services:
+            known = ", ".join(self.target.services)
+            raise Inconclusive(f"no service {name!r} in the target, which has {known}: add [services.{name}]")
+        return self.target.services[name]

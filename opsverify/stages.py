@@ -1,0 +1,83 @@
+"""Stages: what a pipeline or a person may ask for, and what each outcome then decides."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from opsverify.errors import TargetError
+
+
+class Outcome(StrEnum):
+    """What came of a check, or of a whole stage (then only the first three)."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not_applicable"
+    WAIVED = "waived"
+
+
+class Decision(StrEnum):
+    """What a stage's outcome means for the release or the operation."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    ACCEPT = "accept"
+    REJECT = "reject"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named selection of checks; `releases` tells promote/rollback from accept/reject."""
+
+    name: str
+    releases: bool = False
+
+    def decide(self, outcome: Outcome) -> Decision:
+        """The decision that follows from the stage's outcome (design page, Stages and decisions)."""
+        if outcome is Outcome.PASS:
+            return Decision.PROMOTE if self.releases else Decision.ACCEPT
+        if outcome is Outcome.FAIL:
+            return Decision.ROLLBACK if self.releases else Decision.REJECT
+        return Decision.HOLD
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("staging", releases=True),
+        Stage("preprod-canary", releases=True),
+        Stage("prod-canary", releases=True),
+        Stage("post-rollback"),
+        Stage("daily"),
+        Stage("weekly"),
+        Stage("monthly"),
+        Stage("quarterly"),
+        Stage("incident-llm"),
+        Stage("incident-mcp"),
+        Stage("incident-db"),
+        Stage("incident-cache"),
+        Stage("incident-rule"),
+        Stage("post-dr"),
+        Stage("rehearsal"),
+        Stage("switchback"),
+    )
+}
+
+# Groups of stages that checks name, so that one line in a check file reads like the runbook.
+CANARY = ("preprod-canary", "prod-canary")
+INCIDENTS = ("incident-llm", "incident-mcp", "incident-db", "incident-cache", "incident-rule")
+SERVING = ("staging", "post-rollback", "daily", *INCIDENTS, "post-dr", "switchback")
+"""Every stage that ends with a platform that has to serve: health is always part of it."""
+
+
+def stage_named(name: str) -> Stage:
+    """The stage called `name`. Raises TargetError with the nearest name and the whole list."""
+    if name in STAGES:
+        return STAGES[name]
+    close = difflib.get_close_matches(name, STAGES, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise TargetError(f"stage {name!r}: no such stage{hint}; stages: {', '.join(STAGES)}")

@@ -1,0 +1,79 @@
+"""Every limit a check may use, with the runbook's value as its default (section in the description)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic_core import core_schema
+
+from opsverify.limits import Limit
+
+
+def _kind(unit: str) -> Any:  # noqa: ANN401 - pydantic's own annotation type is private
+    """Annotate a field as a limit of kind `unit`, written in TOML as text such as `"< 1 %"`."""
+
+    def read(value: object) -> Limit:
+        if isinstance(value, Limit):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f'expected text such as "<= 5", not {value!r}')  # noqa: TRY004 - pydantic's protocol
+        return Limit.parse(value, unit)
+
+    return GetPydanticSchema(lambda _source, _handler: core_schema.no_info_plain_validator_function(read))
+
+
+Ratio = Annotated[Limit, _kind("ratio")]
+Seconds = Annotated[Limit, _kind("s")]
+Count = Annotated[Limit, _kind("count")]
+Times = Annotated[Limit, _kind("times")]
+Usd = Annotated[Limit, _kind("usd")]
+
+
+def _limit(default: str, unit: str, why: str) -> Any:  # noqa: ANN401 - mirrors pydantic.Field
+    return Field(default=Limit.parse(default, unit), description=why)
+
+
+class Limits(BaseModel):
+    """Limits of one target; a key left out keeps the runbook's value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Runbook 8: promote while all of these hold, roll back when one is exceeded.
+    error_rate: Ratio = _limit("< 1 %", "ratio", "8: share of judgments answered with an error")
+    judgment_p95: Seconds = _limit("< 1.5 s", "s", "8: 95 % of judgments are faster than this")
+    llm_parse_failure_rate: Ratio = _limit("< 0.5 %", "ratio", "8: LLM answers that do not parse")
+    workflow_failure_rate: Ratio = _limit("< 1 %", "ratio", "8: workflows that end failed")
+    mcp_timeout_rate: Ratio = _limit("<= 5 %", "ratio", "8: MCP calls that time out (rollback only)")
+    cache_hit_rate: Ratio = _limit(">= 20 %", "ratio", "8: judgments answered from cache (rollback only)")
+    traffic_share: Ratio = _limit("10..20 %", "ratio", "8: share of traffic that the canary receives")
+    llm_cost_growth: Times = _limit("<= 1.2 x", "times", "2-2: LLM cost per judgment, canary over baseline")
+    firing_alerts: Count = _limit("== 0", "count", "8: no alert while observing")
+    min_samples: Count = _limit(">= 200", "count", "8: fewer trials than this decide nothing")
+    data_coverage: Ratio = _limit(">= 90 %", "ratio", "8: share of the window that was really observed")
+
+    # Health of services and stores (runbook 1 daily, 5-3, 5-4).
+    service_latency: Seconds = _limit("< 1 s", "s", "5-4: a health endpoint answers within this")
+    tls_validity: Seconds = _limit(">= 14 d", "s", "1 quarterly: time left on a TLS certificate")
+    postgres_latency: Seconds = _limit("< 500 ms", "s", "1 daily: a trivial read answers within this")
+    postgres_connections: Ratio = _limit("<= 80 %", "ratio", "1 daily: connections used of max_connections")
+    replication_lag: Seconds = _limit("<= 30 s", "s", "1 daily: the slowest replica's replay lag")
+    redis_memory: Ratio = _limit("<= 90 %", "ratio", "1 daily: memory used of maxmemory")
+    redis_evictions: Count = _limit("== 0", "count", "1 daily: keys evicted since the last restart")
+    targets_down: Count = _limit("== 0", "count", "1 daily: scrape targets that are down")
+    archive_failures: Count = _limit("== 0", "count", "5: WAL segments whose archiving fails now")
+
+    # Daily and weekly operation (runbook 1).
+    llm_failure_rate: Ratio = _limit("<= 5 %", "ratio", "1 daily: LLM calls that fail or time out")
+    llm_cost_per_day: Usd = _limit("<= 100 usd", "usd", "1 daily: LLM cost of the last 24 hours")
+    dead_letters: Count = _limit("<= 20", "count", "1 daily: unresolved dead letters")
+    dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
+    weekly_cache_hit_rate: Ratio = _limit(">= 20 %", "ratio", "1 weekly: judgments answered from cache")
+    slow_query_mean: Seconds = _limit("<= 1 s", "s", "1 weekly: mean time of the slowest statement")
+
+    # Smoke (runbook 2-1).
+    journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")
+
+    # Recovery objectives (runbook 5).
+    rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
+    rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")

@@ -1,0 +1,149 @@
+"""Read a target file: every fault at once, one line each, with file, key, expected form and the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from opsverify.errors import TargetError
+from opsverify.target.model import Part, Target
+from opsverify.target.secrets import Secrets, secret_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydantic_core import ErrorDetails
+
+_MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
+
+
+def find_target(name_or_file: str, folder: Path) -> Path:
+    """The file of a target named `NAME` (`folder/NAME.toml`) or given as a path.
+
+    Raises TargetError naming the targets that exist.
+    """
+    given = Path(name_or_file)
+    candidates = [given] if given.suffix == ".toml" else [folder / f"{name_or_file}.toml", given]
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = sorted(path.stem for path in folder.glob("*.toml"))
+    raise TargetError(
+        f"target {name_or_file!r}: no file {candidates[0]}{_nearest(name_or_file, known)}; "
+        f"known targets: {', '.join(known) or 'none'}"
+    )
+
+
+def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secrets]:
+    """Read `path` and the secrets it names (none of them without `with_secrets`: planning needs none).
+
+    Raises TargetError with one line for every unknown key, missing key, wrong value, undeclared part and
+    unset secret.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path}: not valid TOML: {error}") from error
+    problems: list[str] = []
+    target = None
+    try:
+        target = Target.model_validate_json(_as_json(raw))
+    except ValidationError as error:
+        problems += [f"{path}: {_explain(detail)}" for detail in error.errors()]
+    problems += [f"{path}: {line}" for line in _undeclared(raw)]
+    if with_secrets:
+        problems += [f"{path}: {line}" for line in secret_problems(raw, path.parent)]
+    if problems or target is None:
+        raise TargetError(*problems)
+    target = _anchored(target, path.parent)
+    return target, Secrets.load(target, path.parent) if with_secrets else Secrets({})
+
+
+def _anchored(target: Target, folder: Path) -> Target:
+    """Make the recovery paths, which are written relative to the target file, independent of it."""
+    if target.recovery is None:
+        return target
+    paths = {
+        name: str((folder / Path(getattr(target.recovery, name)).expanduser()).resolve())
+        for name in ("base_backup", "wal_archive", "ledger")
+    }
+    return target.model_copy(update={"recovery": target.recovery.model_copy(update=paths)})
+
+
+def _as_json(raw: dict[str, Any]) -> bytes:
+    # pydantic's strict mode takes TOML's arrays and dates for tuples and dates only in their JSON form.
+    return TypeAdapter(dict[str, Any]).dump_json(raw)
+
+
+def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
+    absent = raw.get("absent", ())
+    for part in get_args(Part):
+        if part not in raw and part not in absent:
+            yield (
+                f'{part}: missing table {_MULTIPLE.get(part, f"[{part}]")}; describe it, '
+                f'or add "{part}" to absent if this platform really has none'
+            )
+        if part in raw and part in absent:
+            yield f"absent: names {part}, which is described as well; remove one of the two"
+
+
+def _explain(detail: ErrorDetails) -> str:
+    location = detail["loc"]
+    key = ".".join(str(step) for step in location)
+    match detail["type"]:
+        case "extra_forbidden":
+            names = _keys_beside(location)
+            return f"{key}: unknown key{_nearest(str(location[-1]), names)}"
+        case "missing":
+            return f"{key}: missing; expected {_expected(location)}"
+        case "value_error":
+            return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+        case _:
+            return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, not {detail['input']!r}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    model = _model_at(location[:-1])
+    return list(model.model_fields) if model else []
+
+
+def _expected(location: tuple[int | str, ...]) -> str:
+    model = _model_at(location[:-1])
+    field = model.model_fields.get(str(location[-1])) if model else None
+    if field is None:
+        return "a value"
+    kind = field.annotation
+    return f"a table of {kind.__name__}" if _is_model(kind) else getattr(kind, "__name__", str(kind))
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = Target
+    for step in location:
+        if model is None:
+            return None
+        field = model.model_fields.get(str(step))
+        if field is not None:
+            model = next(_models_in(field.annotation), None)
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type expression
+    if _is_model(annotation):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,245 @@
+"""A target: one environment, as small frozen value objects with no behaviour but what derives from them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from opsverify.limits import parse_duration
+from opsverify.target.limits import Limits, Seconds
+from opsverify.target.signals import Signals
+
+Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
+Severity = Literal["sev1", "sev2", "sev3"]
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
+    return text.rstrip("/")
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class Section(BaseModel):
+    """A table of the target file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SecretRef(Section):
+    """Where a secret is found: `{ env = "NAME" }` or `{ file = "path" }`, relative to the target file."""
+
+    env: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SecretRef:
+        if (self.env is None) == (self.file is None):
+            raise ValueError('expected exactly one of { env = "NAME" } and { file = "path" }')
+        return self
+
+
+class Service(Section):
+    """An HTTP service with a health endpoint."""
+
+    url: Url
+    health: str = "/health"
+    status_field: str = "status"
+    healthy: str = "ok"
+    version_field: str = "version"
+    version: str | None = None
+    latency: Seconds | None = None
+    ca_file: str | None = None
+    bearer: SecretRef | None = None
+
+
+class Prometheus(Section):
+    """The Prometheus that scrapes the platform, and the names it knows things by."""
+
+    url: Url
+    bearer: SecretRef | None = None
+    timeout_s: float = Field(default=5.0, gt=0)
+    jobs: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    lookback: Duration = "24h"
+    signals: Signals = Signals()
+
+
+class Alertmanager(Section):
+    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that always fire (Watchdog)."""
+
+    url: Url
+    bearer: SecretRef | None = None
+    ignore: tuple[str, ...] = ("Watchdog",)
+
+
+class Inbox(Section):
+    """A searchable copy of the notification channel: GET `url` with `?contains=TEXT` lists messages."""
+
+    url: Url
+    bearer: SecretRef | None = None
+
+
+class Canary(Section):
+    """How canary and baseline are told apart in every signal, and how the window is observed."""
+
+    canary: str = 'track="canary"'
+    baseline: str = 'track="stable"'
+    alerts: str = 'track="canary"'
+    window: Duration = "12m"
+    shortest_window: Duration = "10m"
+    step: Duration = "15s"
+    allow_short_window: bool = False
+
+
+class Login(Section):
+    """A database role and its password."""
+
+    user: str
+    password: SecretRef | None = None
+
+
+class Migration(Section):
+    """Where Alembic keeps its revision and which one this release expects."""
+
+    table: str = "alembic_version"
+    head: str
+
+
+class Postgres(Section):
+    """The platform's PostgreSQL, as a role that may only read."""
+
+    host: str
+    port: int = Field(default=5432, ge=1, le=65535)
+    dbname: str
+    login: Login
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "verify-full"
+    connect_timeout_s: int = Field(default=5, ge=1)
+    statement_timeout_s: float = Field(default=10.0, gt=0)
+    writable: bool = True
+    replicas: int = Field(default=0, ge=0)
+    archives_wal: bool = True
+    migration: Migration | None = None
+
+
+class Redis(Section):
+    """The judgment cache."""
+
+    host: str
+    port: int = Field(default=6379, ge=1, le=65535)
+    db: int = Field(default=0, ge=0)
+    tls: bool = False
+    username: str | None = None
+    password: SecretRef | None = None
+    timeout_s: float = Field(default=2.0, gt=0)
+    persistence: Literal["aof", "rdb", "none"] = "aof"
+
+
+class McpServer(Section):
+    """An MCP server over streamable HTTP and the tools it must offer."""
+
+    url: Url
+    bearer: SecretRef | None = None
+    tools: tuple[str, ...] = ()
+    timeout_s: float = Field(default=10.0, gt=0)
+
+
+class Synthetic(Section):
+    """Whether smoke journeys may write, under which tag, and how what they wrote is removed."""
+
+    allowed: bool = False
+    header: str = "X-Synthetic-Tag"
+    tag_column: str = "synthetic_tag"
+    tables: tuple[str, ...] = ()
+    cleanup: Login | None = None
+    journeys: tuple[str, ...] = ("smoke/journeys.toml",)
+
+
+class Recovery(Section):
+    """Where backups, the WAL archive and the ledger of recorded data are."""
+
+    base_backup: str
+    wal_archive: str
+    ledger: str
+    recovery_target: dt.datetime | None = None
+    scratch: str | None = None
+
+
+class Step(Section):
+    """One command that carries out a decision: an argv list, never a shell string."""
+
+    run: tuple[str, ...] = Field(min_length=1)
+    runbook: str
+
+
+class Actions(Section):
+    """What to do after a verdict, in order; shown as next commands."""
+
+    promote: tuple[Step, ...] = ()
+    rollback: tuple[Step, ...] = ()
+
+
+class Waiver(Section):
+    """A dated, owned, reasoned exception: a failing check counts as `waived` until the end of `until`."""
+
+    check: str
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=10)
+    until: dt.date
+
+
+class Owners(Section):
+    """Who is asked: one default, and one for each family of checks (the id before the first dot)."""
+
+    default: str
+    families: dict[str, str] = {}
+
+
+class Evidence(Section):
+    """How evidence is signed (an ed25519 key in PEM form) and where titles link to."""
+
+    signing_key: SecretRef | None = None
+    runbook_url: str | None = None
+
+
+class Target(Section):
+    """One environment. `absent` names the parts that this platform really does not have."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    environment: Literal["production", "preproduction", "staging", "sandbox"]
+    language: Literal["ko", "en"] = "ko"
+    absent: tuple[Part, ...] = ()
+    owners: Owners
+    services: dict[str, Service] = Field(min_length=1)
+    prometheus: Prometheus | None = None
+    alertmanager: Alertmanager | None = None
+    inbox: Inbox | None = None
+    canary: Canary | None = None
+    postgres: Postgres | None = None
+    redis: Redis | None = None
+    mcp: dict[str, McpServer] = {}
+    synthetic: Synthetic = Synthetic()
+    recovery: Recovery | None = None
+    limits: Limits = Limits()
+    actions: Actions = Actions()
+    waivers: tuple[Waiver, ...] = ()
+    sev1_waivers_allowed: bool = False
+    evidence: Evidence = Evidence()
+
+    def has(self, part: Part) -> bool:
+        """Whether the target describes `part`; what it neither has nor declares absent was refused on loading."""
+        return part not in self.absent
+
+    def owner_of(self, check_id: str) -> str:
+        """The owner of a check, by the family its id begins with."""
+        return self.owners.families.get(check_id.partition(".")[0], self.owners.default)

@@ -1,0 +1,101 @@
+"""Secrets of a target: read from where the target file says, known by value so that every sink can remove them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from opsverify.errors import TargetError
+from opsverify.target.model import SecretRef, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORM = frozenset({"env", "file"})
+SHORTEST = 6
+"""Characters; a shorter secret would turn ordinary words of a report into masks."""
+
+
+class Secrets:
+    """The loaded secrets of one target; `repr` shows none of them."""
+
+    def __init__(self, values: dict[SecretRef, str]) -> None:
+        self._values = values
+
+    @classmethod
+    def load(cls, target: Target, folder: Path) -> Secrets:
+        """Read every secret that `target` names; files are relative to `folder`."""
+        return cls({ref: _read(ref.env, ref.file, folder) for ref in _references(target)})
+
+    def __getitem__(self, ref: SecretRef) -> str:
+        """The value of a secret the target names."""
+        return self._values[ref]
+
+    def of(self, ref: SecretRef | None) -> str | None:
+        """The value of an optional secret."""
+        return None if ref is None else self[ref]
+
+    @property
+    def values(self) -> frozenset[str]:
+        """Every loaded value, for the redactor."""
+        return frozenset(self._values.values())
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._values)} loaded)"
+
+
+def secret_problems(raw: dict[str, Any], folder: Path) -> Iterator[str]:
+    """One line for each secret named in the raw target file that is unset, empty or unreadable."""
+    for key, table in _tables(raw, ""):
+        if len(table) == 1 and _FORM.issuperset(table) and all(isinstance(value, str) for value in table.values()):
+            try:
+                _read(table.get("env"), table.get("file"), folder)
+            except TargetError as error:
+                yield f"{key}: {error}"
+
+
+def _read(env: str | None, file: str | None, folder: Path) -> str:
+    value = _raw(env, file, folder)
+    if len(value) < SHORTEST:
+        source = f"environment variable {env}" if env is not None else f"file {folder / str(file)}"
+        raise TargetError(
+            f"secret in {source} is too short: expected {SHORTEST} characters or more, "
+            "for a shorter one cannot be told apart and removed from reports"
+        )
+    return value
+
+
+def _raw(env: str | None, file: str | None, folder: Path) -> str:
+    if env is not None:
+        value = os.environ.get(env, "")
+        if not value:
+            raise TargetError(f"secret not set: expected environment variable {env}")
+        return value
+    path = folder / Path(str(file)).expanduser()
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise TargetError(f"secret not readable: expected text file {path} ({reason})") from error
+
+
+def _references(model: BaseModel) -> Iterator[SecretRef]:
+    if isinstance(model, SecretRef):
+        yield model
+        return
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        for part in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,):
+            if isinstance(part, BaseModel):
+                yield from _references(part)
+
+
+def _tables(raw: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, value in raw.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield name, value
+            yield from _tables(value, f"{name}.")

@@ -1,0 +1,215 @@
+"""Takes the steps of a smoke journey, for real, under a tag by which everything it wrote is found and removed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import Inconclusive
+from opsverify.limits import Limit, parse_duration
+from opsverify.probes.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opsverify.check import Check
+    from opsverify.journeys import Agreement, HttpRequest, Journey, JourneyStep, ToolCall
+    from opsverify.probes.alertmanager import Alertmanager
+    from opsverify.probes.inbox import Inbox
+    from opsverify.probes.mcp import Mcp
+    from opsverify.probes.postgres import Postgres
+    from opsverify.probes.prometheus import Prometheus
+    from opsverify.recent import Recent
+    from opsverify.services import Services
+    from opsverify.target import Secrets, Target
+
+_NAME = re.compile(r"\$\{(\w+)\}")
+
+
+def require_permission(target: Target, journey: Journey) -> None:
+    """Raise Inconclusive where a journey would write and the target does not allow that, or could not clean up."""
+    synthetic = target.synthetic
+    if not journey.writes:
+        return
+    if not synthetic.allowed:
+        raise Inconclusive(
+            f"journey {journey.name} writes synthetic data, which the target does not allow; "
+            "set synthetic.allowed, or take it by hand"
+        )
+    if synthetic.cleanup is None or not synthetic.tables:
+        raise Inconclusive(
+            f"journey {journey.name} writes synthetic data that nothing would remove; set synthetic.cleanup and synthetic.tables"
+        )
+
+
+def remove_traces(check: Check, secrets_of_target: Secrets, tag: str) -> None:
+    """Remove all rows written under `tag`. Raises Inconclusive, naming the tag, where some may be left."""
+    from opsverify.probes.cleanup import remove_synthetic  # noqa: PLC0415 - probes are imported when used
+
+    synthetic = check.target.synthetic
+    if check.target.postgres is None or synthetic.cleanup is None:
+        return
+    remove_synthetic(
+        check.target.postgres,
+        synthetic.cleanup.user,
+        secrets_of_target.of(synthetic.cleanup.password),
+        synthetic.tables,
+        synthetic.tag_column,
+        tag,
+        check.attach,
+    )
+
+
+@dataclass
+class Traveller:
+    """One journey under way: its probes, its tag, and the values kept from earlier steps."""
+
+    check: Check
+    services: Services
+    postgres: Callable[[], Postgres]
+    prometheus: Callable[[], Prometheus]
+    recent: Callable[[], Recent]
+    alertmanager: Callable[[], Alertmanager]
+    inbox: Callable[[], Inbox]
+    mcp: Callable[[str], Mcp]
+    tag: str = field(default_factory=lambda: f"opsverify-{secrets.token_hex(8)}")
+    kept: dict[str, Any] = field(default_factory=dict)
+    at_start: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        today = dt.datetime.now(dt.UTC).date()
+        self.kept |= {
+            "tag": self.tag,
+            "uuid": str(uuid.uuid4()),
+            "yesterday": str(today - dt.timedelta(days=1)),
+            "week_ago": str(today - dt.timedelta(days=7)),
+        }
+
+    def note_signals(self, steps: tuple[JourneyStep, ...]) -> None:
+        """Read the counters that later steps want to see moved, before anything is sent."""
+        for step in steps:
+            if step.moved is not None:
+                self.at_start[step.moved] = self._counter(step.moved)
+
+    def take(self, step: JourneyStep) -> None:
+        """Take one step; what it finds is measured on the check."""
+        with self.check.step(step.title):
+            if step.request is not None:
+                self._request(step, step.request)
+            elif step.sql is not None:
+                self._sql(step, step.sql)
+            elif step.inbox is not None:
+                self._inbox(step, str(self._filled(step.inbox)))
+            elif step.moved is not None:
+                self._moved(step, step.moved)
+            elif step.alert is not None:
+                self.alertmanager().post(self._filled(step.alert))
+                self.check.expect("Alertmanager took the alert", value=True, expected=True)
+            elif step.tool is not None:
+                self._tool(step.tool)
+            elif step.agree is not None:
+                self._agree(step.agree)
+
+    def _request(self, step: JourneyStep, request: HttpRequest) -> None:
+        with self.check.must_answer(f"{request.method} {request.path}"):
+            reply = self.services.request(
+                request.method,
+                request.service,
+                str(self._filled(request.path)),
+                json=self._filled(request.body),
+                headers={self.check.target.synthetic.header: self.tag},
+            )
+        if not self.check.expect("HTTP status", reply.status, step.status):
+            self.check.fail(
+                f"{request.method} {request.path} answered HTTP {reply.status}, expected {step.status}: {reply.text[:160]}"
+            )
+        self._expect(step, {name: reply.field(name) for name in step.expect})
+        self.kept |= {name: reply.field(path) for name, path in step.keep.items()}
+
+    def _sql(self, step: JourneyStep, sql: str) -> None:
+        expected = self._filled(step.expect)
+        query = _NAME.sub(r"%(\1)s", sql)
+        parameters = {name: self._value(name) for name in _NAME.findall(sql)}
+
+        def look() -> Mapping[str, Any]:
+            rows = self.postgres().rows(query, **parameters)
+            return rows[0]._asdict() if rows else {}
+
+        row = eventually(
+            look,
+            until=lambda found: all(found.get(name) == value for name, value in expected.items()),
+            stop_when=lambda found: any(found.get(name) in values for name, values in step.ends.items()),
+            deadline_s=self._patience(step),
+            record=self.check.attach,
+            what=step.title,
+        )
+        for name, value in expected.items():
+            self.check.expect(name, row.get(name, "no such row"), value)
+
+    def _inbox(self, step: JourneyStep, text: str) -> None:
+        messages = eventually(
+            lambda: self.inbox().messages(text),
+            until=bool,
+            deadline_s=self._patience(step),
+            record=self.check.attach,
+            what=step.title,
+        )
+        self.check.measure("notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived")
+
+    def _moved(self, step: JourneyStep, signal: str) -> None:
+        start = self.at_start[signal]
+        grown = eventually(
+            lambda: self._counter(signal) - start,
+            until=lambda growth: growth >= step.by,
+            deadline_s=self._patience(step),
+            record=self.check.attach,
+            what=step.title,
+        )
+        self.check.measure(signal, grown, Limit(">=", step.by, "count"), of=f"counted by {signal} since the journey began")
+
+    def _tool(self, call: ToolCall) -> None:
+        with self.check.must_answer(f"MCP tool {call.name}"):
+            reply = self.mcp(call.server).call(call.name, self._filled(call.arguments))
+        self.check.expect(f"tool {call.name} failed", reply.is_error, expected=False)
+
+    def _agree(self, agreement: Agreement) -> None:
+        growth = self.recent().growth(agreement.signal)
+        query = _NAME.sub(r"%(\1)s", agreement.sql)
+        logged = self.postgres().row(query, since=growth.since, until=growth.until)[0]
+        self.check.measure(
+            "difference",
+            abs(growth.value - logged),
+            Limit("<=", agreement.tolerance, "count"),
+            of=f"apart: metric counted {growth.value:.0f}, log has {logged}",
+        )
+
+    def _expect(self, step: JourneyStep, found: Mapping[str, Any]) -> None:
+        for name, value in self._filled(step.expect).items():
+            self.check.expect(name, found[name], value)
+
+    def _counter(self, signal: str) -> float:
+        prometheus = self.check.target.prometheus
+        selector = getattr(prometheus.signals, signal).selector() if prometheus else ""
+        return sum(sample.value for sample in self.prometheus().instant(selector).samples)
+
+    def _patience(self, step: JourneyStep) -> float:
+        return parse_duration(step.within) if step.within else self.check.limits.journey_wait.bound
+
+    def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever an answer held
+        if name not in self.kept:
+            raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
+        return self.kept[name]
+
+    def _filled(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
+        if isinstance(value, str):
+            whole = _NAME.fullmatch(value)
+            return self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
+        if isinstance(value, dict):
+            return {key: self._filled(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._filled(item) for item in value]
+        return value

@@ -1,0 +1,120 @@
+"""The verdict: from a plan and its results to one outcome, one decision and one exit code.
+
+The rules are those of the design page: a stage passes only if every planned check is `pass`,
+`not_applicable` or `waived` and at least one is `pass`; one `fail` makes it fail; anything else, a planned
+check without a result above all, is inconclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.results import CheckResult
+from opsverify.stages import Decision, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opsverify.plan import Plan, Planned
+    from opsverify.target import Step, Target
+
+EXIT: Final = {
+    Decision.PROMOTE: 0,
+    Decision.ACCEPT: 0,
+    Decision.ROLLBACK: 1,
+    Decision.REJECT: 1,
+    Decision.HOLD: 10,
+}
+PYTEST_TROUBLE: Final = frozenset({2, 3, 4, 5})
+"""pytest's own statuses that say the run itself went wrong: interrupted, internal error, usage, nothing collected."""
+
+_SETTLED: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE, Outcome.WAIVED})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One verdict over one plan. `troubles` are reasons to hold that belong to no single check."""
+
+    plan: Plan
+    results: tuple[CheckResult, ...]
+    outcome: Outcome
+    troubles: tuple[str, ...] = field(default=())
+
+    @property
+    def decision(self) -> Decision:
+        """What the outcome means for this stage."""
+        return self.plan.stage.decide(self.outcome)
+
+    @property
+    def executed(self) -> int:
+        """How many planned checks ran to an outcome of their own."""
+        return sum(result.started_at is not None for result in self.results)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not a pass, worst first: failures, then what could not be measured, then the run's troubles."""
+        failed, unmeasured = (
+            [f"{result.id}: {result.message}" for result in self.results if result.outcome is outcome]
+            for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+        )
+        reasons = (*failed, *self.troubles, *unmeasured)
+        if not reasons and self.outcome is Outcome.INCONCLUSIVE:
+            return ("nothing was measured: no planned check passed",)
+        return reasons
+
+    def actions(self, target: Target) -> tuple[Step, ...]:
+        """The steps the target configures for this decision."""
+        if self.decision is Decision.PROMOTE:
+            return target.actions.promote
+        return target.actions.rollback if self.decision is Decision.ROLLBACK else ()
+
+    def exit_code(self, pytest_status: int) -> int:
+        """The one exit code: pytest's own where the run itself went wrong, else the decision's."""
+        if pytest_status in PYTEST_TROUBLE:
+            return pytest_status
+        if self.troubles and EXIT[self.decision] == 0:
+            return EXIT[Decision.HOLD]
+        return EXIT[self.decision]
+
+    def checks_as_json(self) -> list[dict[str, Any]]:
+        """The `checks` of `verdict.json`, in the order of the plan."""
+        return [result.as_json(check) for result, check in zip(self.results, self.plan.checks, strict=True)]
+
+
+def judge(
+    plan: Plan, results: Mapping[str, CheckResult], troubles: Sequence[str] = (), missing: str = "was not executed"
+) -> Verdict:
+    """Judge `results` (by check id) over the whole `plan`.
+
+    A planned check without a result becomes inconclusive, with `missing` as its reason; a result for a check
+    that was never planned is ignored.
+    """
+    complete = tuple(_settle(check, results.get(check.id), missing) for check in plan.checks)
+    outcomes = {result.outcome for result in complete}
+    if Outcome.FAIL in outcomes:
+        outcome = Outcome.FAIL
+    elif not troubles and outcomes <= _SETTLED and Outcome.PASS in outcomes:
+        outcome = Outcome.PASS
+    else:
+        outcome = Outcome.INCONCLUSIVE
+    return Verdict(plan, complete, outcome, tuple(troubles))
+
+
+def _settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:
+    if check.not_applicable:
+        return CheckResult(check.id, Outcome.NOT_APPLICABLE, check.not_applicable)
+    if check.cannot_run:
+        return CheckResult(check.id, Outcome.INCONCLUSIVE, check.cannot_run)
+    if result is None:
+        return CheckResult(check.id, Outcome.INCONCLUSIVE, missing)
+    if check.waiver and result.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        return CheckResult(
+            check.id,
+            Outcome.WAIVED,
+            f"waived: {check.waiver}; it said: {result.message}",
+            result.started_at,
+            result.duration_s,
+            result.measurements,
+        )
+    return result

@@ -1,0 +1,177 @@
+"""The command line: `python -m sandbox VERB`, the same as `opsverify sandbox VERB`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+from sandbox.core import Sandbox
+from sandbox.errors import SandboxError
+from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, Control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+_FAILED = 1
+_USAGE = 2
+_STOPPED = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one verb; 0 done, 1 could not be done, 2 wrong usage, 3 (status) not everything runs."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _leave)
+    sandbox = Sandbox(
+        arguments.home,
+        getattr(arguments, "port_base", None),
+        rate=_or(getattr(arguments, "rate", None), DEFAULT_RATE),
+        canary_share=_or(getattr(arguments, "canary_share", None), DEFAULT_CANARY_SHARE),
+        progress=_progress(),
+    )
+    try:
+        return _VERBS[arguments.verb](sandbox, arguments)
+    except SandboxError as error:
+        _say(f"error: {error}", sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        _say("interrupted", sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _up(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    sandbox.up()
+    settings = sandbox.settings
+    _say(f"sandbox up: judgment service {settings.url('edge')}, Prometheus {settings.url('prometheus')}")
+    _say(f"target file: {sandbox.target}")
+    return 0
+
+
+def _down(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    sandbox.down()
+    return 0
+
+
+def _status(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    components = sandbox.status()
+    for name, state in components.items():
+        _say(f"{name:14}{state}")
+    for fault, scope in Control(sandbox.home).read().faults.items():
+        _say(f"fault {fault} is on ({scope})")
+    return 0 if all(state.startswith("running") for state in components.values()) else _STOPPED
+
+
+def _faults(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    for fault in sandbox.faults():
+        text = fault.ko if arguments.lang == "ko" else fault.en
+        _say(f"{fault.name:28}{'|'.join(fault.scopes):20}{text}")
+    return 0
+
+
+def _fault(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    sandbox.fault(arguments.name, arguments.scope, off=arguments.off)
+    _say(f"fault {arguments.name} is {'off' if arguments.off else 'on'}")
+    return 0
+
+
+def _traffic(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    sandbox.traffic(arguments.rate, arguments.canary_share)
+    state = Control(sandbox.home).read()
+    _say(f"traffic: {state.rate:g} judgments/s, canary share {state.canary_share:.0%}")
+    return 0
+
+
+def _release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    sandbox.release(arguments.state)
+    _say(f"canary release is {arguments.state}")
+    return 0
+
+
+def _backup(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    _say(json.dumps(asdict(sandbox.backup()), default=str, indent=2))
+    return 0
+
+
+def _destroy_db(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    _say(f"database destroyed at {sandbox.destroy_db().isoformat()}")
+    return 0
+
+
+def _restore(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    _say(json.dumps(asdict(sandbox.restore(arguments.target_time)), default=str, indent=2))
+    return 0
+
+
+_VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "faults": _faults,
+    "fault": _fault,
+    "traffic": _traffic,
+    "release": _release,
+    "backup": _backup,
+    "destroy-db": _destroy_db,
+    "restore": _restore,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sandbox", description="A stand-in of the judgment platform on this machine."
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--home", help="folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)"
+    )
+    flow = argparse.ArgumentParser(add_help=False)
+    flow.add_argument("--rate", type=float, help=f"judgments per second (at first {DEFAULT_RATE:g})")
+    flow.add_argument(
+        "--canary-share", type=float, help=f"share of the canary (at first {DEFAULT_CANARY_SHARE:g})"
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    up = verbs.add_parser("up", parents=[common, flow], help="start everything and wait until it serves")
+    up.add_argument("--port-base", type=int, help=f"first of the ports (default {DEFAULT_PORT_BASE})")
+    verbs.add_parser("down", parents=[common], help="stop everything and delete its data")
+    verbs.add_parser("status", parents=[common], help="say what runs and which faults are on")
+    faults = verbs.add_parser("faults", parents=[common], help="list the faults and what they do")
+    faults.add_argument("--lang", choices=("ko", "en"), default="ko")
+    fault = verbs.add_parser("fault", parents=[common], help="switch a fault on or off")
+    fault.add_argument("name")
+    fault.add_argument("--scope", choices=("all", "canary", "stable"))
+    fault.add_argument("--off", action="store_true")
+    verbs.add_parser("traffic", parents=[common, flow], help="set rate and canary share")
+    release = verbs.add_parser("release", parents=[common], help="change what is released")
+    release.add_argument("what", choices=("canary",))
+    release.add_argument("state", choices=("good", "off"))
+    verbs.add_parser("backup", parents=[common], help="take a base backup")
+    verbs.add_parser(
+        "destroy-db", parents=[common], help="the disaster: kill the database and delete its data"
+    )
+    restore = verbs.add_parser(
+        "restore", parents=[common], help="bring the database back from backup and WAL archive"
+    )
+    restore.add_argument("--target-time", help="ISO 8601 with time zone (default: all that was archived)")
+    return parser
+
+
+def _progress() -> Callable[[str], None]:
+    start = time.monotonic()
+    return lambda line: _say(f"[{time.monotonic() - start:5.1f} s] {line}")
+
+
+def _say(line: str, stream: TextIO | None = None) -> None:
+    print(line, file=stream or sys.stdout, flush=True)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

@@ -1,0 +1,281 @@
+"""One sandbox: everything started, asked and stopped together."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from sandbox import faults, network, recovery, target_file, unprivileged
+from sandbox.errors import SandboxError
+from sandbox.home import (
+    DEFAULT_CANARY_SHARE,
+    DEFAULT_PORT_BASE,
+    DEFAULT_RATE,
+    SERVICES,
+    Control,
+    ControlState,
+    Settings,
+    create_secrets,
+    default_home,
+    load_settings,
+    locked,
+)
+from sandbox.parts import Parts
+from sandbox.platform_processes import PROCESSES, Platform
+from sandbox.postgres import STOP_AT_ONCE, Cluster
+from sandbox.processes import Table
+from sandbox.prometheus import Monitoring
+from sandbox.redis import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from types import FrameType, TracebackType
+
+    from sandbox.processes import Running
+    from sandbox.recovery import Backup, Restored
+
+COMPONENTS = ("postgres", "redis", "externals", "stable", "canary", "edge", "prometheus", "alertmanager")
+_STOP_DEADLINE_S = 2.0
+
+
+class Sandbox:
+    """The stand-in platform of one home folder; as a context manager it is up inside and down afterwards."""
+
+    def __init__(
+        self,
+        home: Path | str | None = None,
+        port_base: int | None = None,
+        *,
+        rate: float = DEFAULT_RATE,
+        canary_share: float = DEFAULT_CANARY_SHARE,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.home = Path(home).expanduser().resolve() if home is not None else default_home()
+        self._port_base = port_base
+        self._start = ControlState(_at_least_zero(rate), _share(canary_share))
+        self._progress = progress
+        self._table = Table(self.home)
+
+    @property
+    def settings(self) -> Settings:
+        """Ports, folders and secrets; SandboxError while the sandbox was not started."""
+        return load_settings(self.home)
+
+    @property
+    def target(self) -> Path:
+        """The target file of this sandbox, for `--target`."""
+        return self.home / target_file.NAME
+
+    def __enter__(self) -> Self:
+        self._handler = _exit_on_sigterm()
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.down()
+        finally:
+            if self._handler is not None:
+                signal.signal(signal.SIGTERM, self._handler)
+
+    def up(self) -> None:
+        """Start what does not run yet and wait until all serves; stops all again if a new start fails."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with locked(self.home, "up"):
+            if any(self._table.alive(name) for name in COMPONENTS):
+                self._check_same_ports()
+                self._start_missing()
+                return
+            self._clear()
+            try:
+                self._prepare()
+                self._start_missing()
+                target_file.write(self.settings, self._progress)
+            except BaseException:
+                self._clear()
+                raise
+
+    def down(self) -> None:
+        """Stop everything and delete the data; secrets and logs stay."""
+        if not self.home.is_dir():
+            return
+        with locked(self.home, "up"):
+            self._clear()
+        self._progress("everything is stopped")
+
+    def status(self) -> dict[str, str]:
+        """Return what each component does: `running (pid N)` or `stopped`."""
+        return {
+            name: f"running (pid {running.pid})" if (running := self._table.alive(name)) else "stopped"
+            for name in COMPONENTS
+        }
+
+    def faults(self) -> tuple[faults.Fault, ...]:
+        """Return the catalogue of what can be broken."""
+        return tuple(faults.catalogue().values())
+
+    def fault(self, name: str, scope: str | None = None, *, off: bool = False) -> None:
+        """Switch the fault `name` on for a scope it knows (its first by default), or off."""
+        with locked(self.home, "fault"):
+            faults.switch(self._parts(), name, scope, off=off)
+
+    def traffic(self, rate: float | None = None, canary_share: float | None = None) -> None:
+        """Set the judgments per second and the canary's share (0..1) of the requests."""
+        self._parts()
+        Control(self.home).update(
+            lambda state: replace(
+                state,
+                rate=state.rate if rate is None else _at_least_zero(rate),
+                canary_share=state.canary_share if canary_share is None else _share(canary_share),
+            )
+        )
+
+    def release(self, canary: str) -> None:
+        """`good`: a canary without faults takes its usual share; `off`: the canary takes no traffic."""
+        if canary not in ("good", "off"):
+            raise SandboxError(f"unknown canary release {canary!r}: expected good or off")
+        for name, scope in Control(self.home).read().faults.items():
+            if scope == "canary":
+                self.fault(name, off=True)
+        self.traffic(canary_share=DEFAULT_CANARY_SHARE if canary == "good" else 0.0)
+
+    def backup(self) -> Backup:
+        """Take a base backup; the one before is replaced once the new one is complete."""
+        return recovery.backup(self._parts().cluster)
+
+    def destroy_db(self) -> datetime:
+        """Make the disaster: kill PostgreSQL and delete its data. Returns the moment (UTC)."""
+        return recovery.destroy(self._parts().cluster)
+
+    def restore(self, target_time: datetime | str | None = None) -> Restored:
+        """Bring the database back from base backup and WAL archive, as of `target_time` (None: the end)."""
+        return recovery.restore(self._parts().cluster, target_time)
+
+    def _parts(self) -> Parts:
+        settings = self.settings
+        return Parts(
+            settings=settings,
+            table=self._table,
+            cluster=Cluster(settings, self._table),
+            redis=RedisServer(settings, self._table),
+            monitoring=Monitoring(settings, self._table),
+            platform=Platform(settings, self._table),
+            control=Control(self.home),
+            progress=self._progress,
+        )
+
+    def _check_same_ports(self) -> None:
+        base = self.settings.port_base
+        if self._port_base not in (None, base):
+            raise SandboxError(
+                f"the sandbox in {self.home} runs on port base {base}, not {self._port_base}; "
+                "run 'sandbox down' first"
+            )
+
+    def _prepare(self) -> None:
+        base = DEFAULT_PORT_BASE if self._port_base is None else self._port_base
+        settings = Settings.build(self.home, base, self.home)
+        for name, port in settings.ports.items():
+            if not network.is_free(port):
+                raise SandboxError(
+                    f"port {port} ({name}) is in use: stop what listens there, or choose another base "
+                    f"than {base} with --port-base N (takes N to N+{len(SERVICES) - 1})"
+                )
+        settings.logs_dir.mkdir(exist_ok=True)
+        create_secrets(settings.secrets_dir)
+        replace(settings, data_dir=unprivileged.data_folder(unprivileged.identity())).save()
+        Control(self.home).write(self._start)
+        self._link_recovery()
+
+    def _link_recovery(self) -> None:
+        settings, folder = self.settings, self.home / "recovery"
+        folder.mkdir()
+        (folder / "base").symlink_to(settings.data_dir / "backups" / "base")
+        (folder / "wal").symlink_to(settings.data_dir / "wal")
+
+    def _start_missing(self) -> None:
+        parts = self._parts()
+        held_down = faults.held_down(parts.control.read())
+        missing = [name for name in COMPONENTS if name not in held_down and not self._table.alive(name)]
+        started: dict[str, Running] = {}
+        started |= {name: parts.start(name) for name in ("redis", "externals") if name in missing}
+        if "postgres" in missing:
+            self._start_postgres(parts)
+        started |= {name: parts.start(name) for name in ("stable", "canary", "edge") if name in missing}
+        for name in PROCESSES:
+            if name in started:
+                parts.wait(name, started[name])
+        self._progress("the platform serves")
+        started |= {name: parts.start(name) for name in ("alertmanager", "prometheus") if name in missing}
+        for name in ("redis", "alertmanager", "prometheus"):
+            if name in started:
+                parts.wait(name, started[name])
+        if "prometheus" in started and not held_down:
+            parts.monitoring.wait_scraped()
+        for name in missing:
+            if (running := self._table.alive(name)) is None:
+                raise SandboxError(f"{name} ended after its start; see {parts.settings.logs_dir / name}.log")
+            self._progress(f"{name} runs (pid {running.pid})")
+
+    def _start_postgres(self, parts: Parts) -> None:
+        new = not parts.cluster.archive.exists()
+        if not new and not parts.cluster.data.exists():
+            raise SandboxError(
+                "the database was destroyed: bring it back with 'sandbox restore', or run 'sandbox down'"
+            )
+        if new:
+            self._progress("making the database")
+            parts.cluster.create()
+        parts.cluster.start()
+        if new:
+            parts.cluster.bootstrap()
+            self._progress("migrating and seeding the database")
+            parts.platform.migrate("upgrade")
+
+    def _clear(self) -> None:
+        self._table.stop(
+            self._table.all().keys(), deadline_s=_STOP_DEADLINE_S, signals={"postgres": STOP_AT_ONCE}
+        )
+        try:
+            data_dir = self.settings.data_dir
+        except SandboxError:
+            pass
+        else:
+            shutil.rmtree(data_dir, ignore_errors=True)
+        shutil.rmtree(self.home / "recovery", ignore_errors=True)
+        for name in ("settings.json", "control.json", target_file.NAME):
+            (self.home / name).unlink(missing_ok=True)
+
+
+def _at_least_zero(rate: float) -> float:
+    if not 0 <= rate < float("inf"):
+        raise SandboxError(f"rate {rate} is out of range: expected judgments per second, 0 or more")
+    return rate
+
+
+def _share(share: float) -> float:
+    if not 0 <= share <= 1:
+        raise SandboxError(f"canary share {share} is out of range: expected 0 to 1, such as 0.15")
+    return share
+
+
+def _exit_on_sigterm() -> signal.Handlers | Callable[[int, FrameType | None], object] | None:
+    """Let SIGTERM end the program through its `finally` clauses; None where that is not ours to decide."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return None
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    return signal.SIG_DFL

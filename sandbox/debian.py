@@ -1,0 +1,128 @@
+"""A Debian package unpacked into a cache folder, without root and without installing anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_DOWNLOAD_TIMEOUT_S = 180
+_TIED = {
+    "prometheus-alertmanager": ("usr/bin/prometheus-alertmanager", b"/usr/share/prometheus/alertmanager")
+}
+"""Debian builds this program to read its templates from a system folder that only an installation fills."""
+
+
+class Unavailable(Exception):  # noqa: N818 - one source of several said no
+    """The package cannot be had this way; the message says why."""
+
+
+def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path:
+    """Return the folder `cache/package` with the package's files, fetched at first; raises Unavailable.
+
+    The folder appears by one rename, so that of two processes at once the later one finds the earlier one's.
+    """
+    tree = cache / package
+    if tree.is_dir():
+        return tree
+    missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
+    if missing:
+        raise Unavailable(f"no {' and no '.join(missing)} on this machine")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{package}.") as work:
+            progress(f"fetching the Debian package {package} (once)")
+            archive = _download(package, Path(work), progress)
+            files = Path(work) / "files"
+            _run(["dpkg-deb", "-x", str(archive), str(files)], Path(work))
+            _untie(package, files)
+            _publish(files, tree)
+    except OSError as error:
+        raise Unavailable(f"cannot write {cache} ({error.strerror}); set XDG_CACHE_HOME") from error
+    return tree
+
+
+def working_dir(program: Path) -> Path | None:
+    """Return the folder an unpacked program must be started in to find its files; None for any."""
+    for inside, system_folder in _TIED.values():
+        folder = program.parents[inside.count("/")] / system_folder.decode().removeprefix("/")
+        if str(program).endswith(f"/{inside}") and folder.is_dir() and folder != Path(system_folder.decode()):
+            return folder
+    return None
+
+
+def _untie(package: str, files: Path) -> None:
+    if package not in _TIED:
+        return
+    inside, system_folder = _TIED[package]
+    program = files / inside
+    # A path of the same length that means the working folder, as relocatable packages do with their prefix.
+    here = b"." + b"/" * (len(system_folder) - 1)
+    program.write_bytes(program.read_bytes().replace(system_folder, here))
+
+
+def _publish(files: Path, tree: Path) -> None:
+    try:
+        files.rename(tree)
+    except OSError:
+        if not tree.is_dir():
+            raise
+
+
+def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path:
+    try:
+        return _apt_download(package, work, [])
+    except Unavailable:
+        progress(
+            "no package lists on this machine: fetching them into a folder of our own (once, some seconds)"
+        )
+    private = _private_apt(work)
+    _run(["apt-get", *private, "update"], work)
+    return _apt_download(package, work, private)
+
+
+def _apt_download(package: str, work: Path, options: Iterable[str]) -> Path:
+    _run(["apt-get", *options, "download", package], work)
+    archives = sorted(work.glob("*.deb"))
+    if not archives:
+        raise Unavailable(f"apt-get download {package} brought no file")
+    return archives[0]
+
+
+def _private_apt(work: Path) -> list[str]:
+    for folder in ("lists/partial", "archives/partial"):
+        (work / "apt" / folder).mkdir(parents=True, exist_ok=True)
+    state = work / "apt"
+    options = {
+        "Dir::State": state,
+        "Dir::State::lists": state / "lists",
+        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::Cache": state,
+        "Dir::Cache::archives": state / "archives",
+        "Acquire::Languages": "none",
+    }
+    return [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+
+
+def _run(argv: list[str], work: Path) -> None:
+    if argv[0] == "apt-get":
+        # apt as root drops to a user of its own, who cannot write into our folder.
+        argv = [argv[0], "-q", "-o", "APT::Sandbox::User=root", *argv[1:]]
+    try:
+        done = subprocess.run(
+            argv, cwd=work, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_S, check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{argv[0]} did not end within {_DOWNLOAD_TIMEOUT_S} s") from error
+    if done.returncode:
+        said = [
+            line for line in done.stderr.splitlines() if line.startswith(("E:", "Err:"))
+        ] or done.stderr.splitlines()
+        raise Unavailable(f"{argv[0]}: {said[0].removeprefix('E: ') if said else f'exit {done.returncode}'}")

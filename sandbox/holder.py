@@ -1,0 +1,138 @@
+"""A process that keeps one fault up: locks, idle connections, a full Redis.
+
+Run by the sandbox as `python -m sandbox.holder FAULT --home HOME --ready FILE`. It makes FILE once the
+fault is in effect, and ends the fault when it gets SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, cast
+
+import psycopg
+
+from sandbox.home import Settings, load_settings
+from sandbox.postgres import SUPERUSER
+from sandbox.redis import client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+_LOCKED_S = 1.5
+_FREE_S = 0.05
+_CONNECTIONS_SHARE = 0.93
+_FILLED_SHARE = 0.975
+_FILLER_BYTES = 64 * 1024
+_EVICTING_PAUSE_S = 0.05
+_CHECK_PAUSE_S = 0.5
+
+
+def slow(settings: Settings, ready: Callable[[], None]) -> NoReturn:
+    """Lock the judgments exclusively, again and again, so that each statement on them waits a second."""
+    connection = _superuser(settings)
+    while True:
+        with connection.transaction():
+            connection.execute("LOCK TABLE judgment_executions IN ACCESS EXCLUSIVE MODE")
+            ready()
+            time.sleep(_LOCKED_S)
+        time.sleep(_FREE_S)
+
+
+def connections(settings: Settings, ready: Callable[[], None]) -> NoReturn:
+    """Hold idle connections until 93 % of all slots are taken, whatever others do."""
+    watcher = _superuser(settings)
+    row = watcher.execute("SELECT current_setting('max_connections')::int").fetchone()
+    wanted = int(cast("tuple[int]", row)[0] * _CONNECTIONS_SHARE)
+    held: list[psycopg.Connection] = []
+    while True:
+        row = watcher.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        ).fetchone()
+        missing = wanted - cast("tuple[int]", row)[0]
+        held += [
+            psycopg.connect(settings.conninfo("judgment_app"), autocommit=True, application_name="leak")
+            for _ in range(missing)
+        ]
+        ready()
+        time.sleep(_CHECK_PAUSE_S)
+
+
+def memory(settings: Settings, ready: Callable[[], None]) -> NoReturn:
+    """Fill Redis up to 97.5 % of its memory limit, and keep it there."""
+    with client(settings) as redis:
+        try:
+            while True:
+                _fill(redis)
+                ready()
+                time.sleep(_CHECK_PAUSE_S)
+        finally:
+            _remove_fillers(redis)
+
+
+def evictions(settings: Settings, ready: Callable[[], None]) -> NoReturn:
+    """Write into a full Redis all the time, so that each write evicts other keys."""
+    with client(settings) as redis:
+        try:
+            _fill(redis)
+            before = _evicted(redis)
+            while True:
+                redis.setrange(f"sandbox:filler:{random.getrandbits(64)}", _FILLER_BYTES, "x")
+                if _evicted(redis) > before:
+                    ready()
+                    time.sleep(_EVICTING_PAUSE_S)
+        finally:
+            _remove_fillers(redis)
+
+
+def _fill(redis: Redis) -> None:
+    info = cast("dict[str, int]", redis.info("memory"))
+    room = int(info["maxmemory"] * _FILLED_SHARE) - info["used_memory"]
+    for _ in range(room // (_FILLER_BYTES + 1024)):
+        redis.setrange(f"sandbox:filler:{random.getrandbits(64)}", _FILLER_BYTES, "x")
+
+
+def _evicted(redis: Redis) -> int:
+    return int(cast("dict[str, int]", redis.info("stats"))["evicted_keys"])
+
+
+def _remove_fillers(redis: Redis) -> None:
+    for key in redis.scan_iter("sandbox:filler:*", count=1000):
+        redis.unlink(key)
+    redis.config_resetstat()  # evicted_keys counts since the start, or since this
+
+
+def _superuser(settings: Settings) -> psycopg.Connection:
+    return psycopg.connect(
+        host=str(settings.data_dir / "s"), port=settings.ports["postgres"], user=SUPERUSER, dbname="judgment",
+        autocommit=True, application_name="sandbox", options="-c default_transaction_read_only=off",
+    )  # fmt: skip
+
+
+_FAULTS = {
+    "postgres_slow": slow,
+    "postgres_connections": connections,
+    "redis_memory": memory,
+    "redis_evictions": evictions,
+}
+
+
+def main() -> NoReturn:
+    """Keep the fault of the command line up until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="sandbox.holder")
+    parser.add_argument("fault", choices=_FAULTS)
+    parser.add_argument("--home", required=True)
+    parser.add_argument("--ready", required=True, type=Path)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _FAULTS[arguments.fault](load_settings(arguments.home), arguments.ready.touch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Questions to a port of this machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+_HOST = "127.0.0.1"
+_TIMEOUT_S = 2.0
+_OK = 200
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could be bound to `port`."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections on `port`."""
+    try:
+        socket.create_connection((_HOST, port), timeout=_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of an HTTP request; status 0 if nothing answers within two seconds."""
+    with closing(HTTPConnection(_HOST, port, timeout=_TIMEOUT_S)) as connection:
+        try:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+        except (OSError, HTTPException):
+            return 0, b""
+
+
+def is_ok(port: int, path: str) -> bool:
+    """Whether `path` answers with status 200."""
+    return get(port, path)[0] == _OK
+
+
+def get_json(port: int, path: str) -> Any:  # noqa: ANN401 - whatever the service says
+    """Return the JSON body of a 200 answer; None for any other answer, or none."""
+    status, body = get(port, path)
+    return json.loads(body) if status == _OK else None

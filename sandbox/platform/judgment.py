@@ -1,0 +1,26 @@
+"""Entry point of the judgment service: `python -m sandbox.platform.judgment --home H --track stable`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sandbox.home import load_settings
+from sandbox.platform.serving import log_to_stderr, serve
+from sandbox.platform.service import Service
+
+
+def main() -> None:
+    """Serve one track until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="sandbox.platform.judgment", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--track", choices=("stable", "canary"), required=True)
+    arguments = parser.parse_args()
+    log_to_stderr()
+    settings = load_settings(arguments.home)
+    service = Service.build(settings, arguments.track)
+    serve(service.app(), settings.ports[arguments.track])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Everything the service reads from and writes to PostgreSQL, except BI figures and workflows."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from sandbox.platform.rules import Ruleset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
+
+    from sandbox.platform.rules import Reading
+
+STATEMENT_TIMEOUT_MS = 4_000
+WAIT_SECONDS = 1.0
+"""How long a request waits for a connection before it is refused."""
+
+MOST_CONNECTIONS = 8
+_log = logging.getLogger(__name__)
+
+
+class StoreUnavailableError(Exception):
+    """PostgreSQL did not do what was asked: unreachable, read-only, locked, or over its time limit."""
+
+
+class Store:
+    """A pool of connections that starts without a server, and comes back when the server does."""
+
+    def __init__(self, conninfo: str) -> None:
+        # A connection is checked before each use: after a restore the pool is full of dead ones.
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
+            f"{conninfo} application_name=judgment options='-c statement_timeout={STATEMENT_TIMEOUT_MS}'",
+            connection_class=psycopg.AsyncConnection[DictRow],
+            kwargs={"autocommit": True, "row_factory": dict_row},
+            min_size=1,
+            max_size=MOST_CONNECTIONS,
+            timeout=WAIT_SECONDS,
+            reconnect_timeout=0.5,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
+        # One line for each outage is enough; the pool would write one for each attempt.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+    async def open(self, patience: float) -> None:
+        """Start the pool; wait at most `patience` seconds for a first connection, and go on without one."""
+        await self._pool.open(wait=False)
+        with suppress(PoolTimeout):
+            async with self._pool.connection(timeout=patience):
+                pass
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        await self._pool.close(timeout=0.5)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+        """A connection in autocommit mode; every failure of PostgreSQL is a StoreUnavailableError."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (psycopg.Error, PoolTimeout, TooManyRequests) as error:
+            _log.warning("PostgreSQL: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+            raise StoreUnavailableError(type(error).__name__) from error
+
+    async def rows(self, query: LiteralString, parameters: Sequence[object] = ()) -> list[DictRow]:
+        """All rows of a query."""
+        async with self.connection() as connection:
+            return await (await connection.execute(query, parameters)).fetchall()
+
+    async def execute(self, query: LiteralString, parameters: Sequence[object] = ()) -> int:
+        """Run a statement; the number of rows it touched."""
+        async with self.connection() as connection:
+            return (await connection.execute(query, parameters)).rowcount
+
+    async def rules_and_prompt(self) -> tuple[Ruleset, str]:
+        """The active rule version and the name of the active prompt version."""
+        rows = await self.rows(
+            "SELECT r.version AS rule, r.body, p.version AS prompt"
+            " FROM rule_versions r, prompt_versions p WHERE r.active AND p.active"
+        )
+        if not rows:
+            raise StoreUnavailableError("no active rule or prompt version")
+        return Ruleset.parse(rows[0]["rule"], rows[0]["body"]), rows[0]["prompt"]
+
+    async def migration(self) -> str:
+        """The revision the database is at."""
+        return str((await self.rows("SELECT version_num FROM alembic_version"))[0]["version_num"])
+
+    async def add_judgment(self, execution_id: UUID, reading: Reading, fields: dict[str, Any]) -> None:
+        """Store one judgment; `fields` are the other columns."""
+        await self.execute(
+            "INSERT INTO judgment_executions (id, line_code, input, result, source, confidence, rule_version,"
+            " prompt_version, app_version, track, latency_ms, synthetic_tag)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                execution_id, reading.line_code, Jsonb(reading.as_json()), fields["result"], fields["source"],
+                fields["confidence"], fields["rule_version"], fields["prompt_version"], fields["app_version"],
+                fields["track"], fields["latency_ms"], fields["synthetic_tag"],
+            ),
+        )  # fmt: skip
+
+    async def judgment(self, execution_id: UUID) -> DictRow | None:
+        """One stored judgment."""
+        rows = await self.rows("SELECT * FROM judgment_executions WHERE id = %s", (execution_id,))
+        return rows[0] if rows else None
+
+    async def add_llm_call(self, fields: dict[str, Any]) -> None:
+        """Store one call of the LLM."""
+        await self.execute(
+            "INSERT INTO llm_calls (model, prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms,"
+            " synthetic_tag) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (
+                fields["model"], fields["prompt_tokens"], fields["completion_tokens"], fields["cost_usd"],
+                fields["outcome"], fields["latency_ms"], fields["synthetic_tag"],
+            ),
+        )  # fmt: skip
+
+    async def add_intent(self, utterance: str, intent: str, confidence: float, tag: str | None) -> int:
+        """Store what a chat utterance was taken for; the id of the log."""
+        rows = await self.rows(
+            "INSERT INTO intent_logs (utterance, intent, confidence, synthetic_tag)"
+            " VALUES (%s, %s, %s, %s) RETURNING id",
+            (utterance, intent, confidence, tag),
+        )
+        return int(rows[0]["id"])
+
+    async def add_feedback(self, log_id: int, feedback: int) -> bool:
+        """Store a thumb up (1) or down (-1); False if there is no such log."""
+        query: LiteralString = "UPDATE intent_logs SET feedback = %s WHERE id = %s"
+        return await self.execute(query, (feedback, log_id)) == 1

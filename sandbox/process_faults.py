@@ -1,0 +1,89 @@
+"""Faults that stop a component, or disturb it from a process of their own."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from sandbox.home import REPOSITORY
+from sandbox.processes import died, wait_until
+from sandbox.redis import client
+
+if TYPE_CHECKING:
+    from sandbox.parts import Parts
+    from sandbox.postgres import Cluster
+
+STOPS = {
+    "postgres_down": "postgres",
+    "redis_down": "redis",
+    "prometheus_down": "prometheus",
+    "alertmanager_down": "alertmanager",
+    "target_down": "",  # the track that is the scope
+}
+_HOLDERS = ("postgres_slow", "postgres_connections", "redis_memory", "redis_evictions")
+_HOLDER_DEADLINE_S = 20
+_SLOW_CONNECT_S = 1
+
+
+def stopped_component(name: str, scope: str) -> str:
+    """Return the component that the fault `name` stops."""
+    return STOPS[name] or scope
+
+
+def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
+    """Switch a fault of kind `process`."""
+    if name in STOPS:
+        component = stopped_component(name, scope)
+        if on:
+            parts.take_down(component)
+        else:
+            parts.bring_up(component)
+    elif name in _HOLDERS:
+        if name == "postgres_slow":
+            _slow_connects(parts.cluster, on=on)
+        if on:
+            _start_holder(parts, name)
+        else:
+            parts.table.stop([_holder(name)], deadline_s=5.0)
+    elif name == "redis_persistence_broken":
+        with client(parts.settings) as redis:
+            redis.config_set("appendonly", "no" if on else "yes")
+    elif name == "prometheus_rules_missing":
+        parts.monitoring.set_rules(present=not on)
+
+
+def _slow_connects(cluster: Cluster, *, on: bool) -> None:
+    if on:
+        cluster.alter_system("post_auth_delay", str(_SLOW_CONNECT_S))
+    else:
+        cluster.alter_system("post_auth_delay", None)
+
+
+def _holder(name: str) -> str:
+    return f"fault-{name}"
+
+
+def _start_holder(parts: Parts, name: str) -> None:
+    if parts.table.alive(_holder(name)):
+        return
+    log = parts.settings.logs_dir / f"{_holder(name)}.log"
+    ready = parts.settings.data_dir / f"{_holder(name)}.ready"
+    ready.unlink(missing_ok=True)
+    running = parts.table.start(
+        _holder(name),
+        [
+            sys.executable,
+            "-m",
+            "sandbox.holder",
+            name,
+            "--home",
+            str(parts.settings.home),
+            "--ready",
+            str(ready),
+        ],
+        log=log,
+        cwd=REPOSITORY,
+    )
+    wait_until(
+        ready.exists, _HOLDER_DEADLINE_S, f"fault {name} to take effect", lambda: died(name, running, log)
+    )

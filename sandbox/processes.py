@@ -1,0 +1,193 @@
+"""Processes that outlive the command that started them, and that are stopped by proof of identity.
+
+A process is known by its pid and its start time, so that a pid used again by a stranger is never signalled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.errors import SandboxError
+from sandbox.home import locked, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from types import FrameType
+
+_POLL_S = 0.03
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""Children of this very process: they must be reaped, or they stay as zombies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One started process; `started` is an opaque mark of its start time."""
+
+    pid: int
+    started: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        child = _CHILDREN.get(self.pid)
+        if child is not None and child.poll() is not None:
+            return False
+        return start_mark(self.pid) == self.started
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process's whole group, if it is still this process."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+
+def start_mark(pid: int) -> str | None:
+    """When process `pid` was started, as an opaque mark; None if there is none, or only its zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return _start_mark_by_ps(pid) if not Path("/proc/self/stat").exists() else None
+    fields = stat.rpartition(")")[2].split()
+    state, ticks_since_boot = fields[0], fields[19]
+    return None if state in "ZX" else ticks_since_boot
+
+
+def _start_mark_by_ps(pid: int) -> str | None:
+    said = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
+    return " ".join(said[1:]) if said and not said[0].startswith("Z") else None
+
+
+class Table:
+    """`state.json`: the processes of one home by name, kept across commands."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._path = home / "state.json"
+
+    def all(self) -> dict[str, Running]:
+        """Every process recorded, dead ones included."""
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return {name: Running(**entry) for name, entry in content["processes"].items()}
+
+    def alive(self, name: str) -> Running | None:
+        """Return the process `name` if it runs."""
+        entry = self.all().get(name)
+        return entry if entry is not None and entry.alive else None
+
+    def start(
+        self,
+        name: str,
+        argv: list[str],
+        *,
+        log: Path,
+        user: tuple[int, int] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Running:
+        """Start a process in a session of its own, writing to `log`; `user` is the uid and gid to run as.
+
+        A signal that arrives meanwhile takes effect once the process is recorded: none is ever lost track of.
+        """
+        with _signals_deferred(), log.open("ab") as output:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                user=user[0] if user else None,
+                group=user[1] if user else None,
+                extra_groups=[] if user else None,
+            )
+            _CHILDREN[child.pid] = child
+            running = Running(child.pid, start_mark(child.pid) or "gone")
+            self._change(lambda entries: entries | {name: running})
+        return running
+
+    def stop(
+        self,
+        names: Collection[str],
+        *,
+        deadline_s: float,
+        signals: Mapping[str, signal.Signals] | None = None,
+    ) -> None:
+        """Stop processes together: SIGTERM (or the one named in `signals`), SIGKILL after `deadline_s`."""
+        entries = {name: entry for name, entry in self.all().items() if name in names}
+        for name, entry in entries.items():
+            entry.send((signals or {}).get(name, signal.SIGTERM))
+        with suppress(SandboxError):
+            wait_until(
+                lambda: not any(entry.alive for entry in entries.values()), deadline_s, "processes to stop"
+            )
+        for entry in entries.values():
+            entry.send(signal.SIGKILL)
+        wait_until(
+            lambda: not any(entry.alive for entry in entries.values()), deadline_s, "killed processes to end"
+        )
+        self._change(lambda known: {name: entry for name, entry in known.items() if name not in entries})
+
+    def _change(self, change: Callable[[dict[str, Running]], dict[str, Running]]) -> None:
+        with locked(self._home, "state"):
+            entries = change(self.all())
+            content = {"processes": {name: asdict(entry) for name, entry in entries.items()}}
+            write_atomic(self._path, json.dumps(content, indent=2) + "\n", mode=0o644)
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        arrived.append(number)
+
+    before = {int(number): signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+def wait_until(
+    ready: Callable[[], bool], deadline_s: float, what: str, stop: Callable[[], str] = str
+) -> None:
+    """Ask `ready` until it is true; SandboxError after `deadline_s`, or as soon as `stop` says why."""
+    end = time.monotonic() + deadline_s
+    while not ready():
+        reason = stop()
+        if reason:
+            raise SandboxError(f"{what}: {reason}")
+        if time.monotonic() > end:
+            raise SandboxError(
+                f"waited {deadline_s:.0f} s for {what}, in vain; see the logs folder of the sandbox"
+            )
+        time.sleep(_POLL_S)
+
+
+def died(name: str, running: Running, log: Path) -> str:
+    """Why to stop waiting for a process: it ended, with the last line it wrote; '' while it runs."""
+    if running.alive:
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{name} ended right after its start: {lines[-1] if lines else 'it said nothing'} (see {log})"

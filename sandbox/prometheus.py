@@ -1,0 +1,116 @@
+"""Real Prometheus and Alertmanager: scrape and evaluate every second, alerts go to the inbox."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox import binaries, debian, network
+from sandbox.processes import died, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.home import Settings
+    from sandbox.processes import Running, Table
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_START_DEADLINE_S = 20
+_NO_RULES = "groups: []\n"
+
+
+class Monitoring:
+    """Prometheus and Alertmanager of one sandbox; `table` keeps their processes."""
+
+    def __init__(self, settings: Settings, table: Table) -> None:
+        self._settings = settings
+        self._table = table
+        self._folder = settings.data_dir / "prometheus"
+        self._port = settings.ports["prometheus"]
+
+    def start_alertmanager(self, progress: Callable[[str], None]) -> Running:
+        """Start Alertmanager without waiting for it."""
+        folder = self._settings.data_dir / "alertmanager"
+        folder.mkdir(exist_ok=True)
+        config = folder / "alertmanager.yml"
+        program = binaries.find(binaries.ALERTMANAGER, progress)
+        config.write_text(self._filled("alertmanager.yml"), encoding="utf-8")
+        return self._table.start(
+            "alertmanager",
+            [
+                str(program),
+                f"--config.file={config}",
+                f"--storage.path={folder}",
+                f"--web.listen-address=127.0.0.1:{self._settings.ports['alertmanager']}",
+                "--cluster.listen-address=",
+            ],
+            log=self._log("alertmanager"),
+            cwd=debian.working_dir(program) or folder,
+        )
+
+    def start_prometheus(self, progress: Callable[[str], None]) -> Running:
+        """Start Prometheus without waiting for it; series of an earlier start are kept."""
+        self._folder.mkdir(exist_ok=True)
+        (self._folder / "prometheus.yml").write_text(self._filled("prometheus.yml"), encoding="utf-8")
+        self._write_rules(self._filled("rules.yml"))
+        return self._table.start(
+            "prometheus",
+            [
+                str(binaries.find(binaries.PROMETHEUS, progress)),
+                f"--config.file={self._folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self._folder / 'tsdb'}",
+                "--storage.tsdb.retention.time=1d",
+                f"--web.listen-address=127.0.0.1:{self._port}",
+            ],
+            log=self._log("prometheus"),
+            cwd=self._folder,
+        )
+
+    def wait(self, name: str, running: Running) -> None:
+        """Wait until `name` (prometheus, alertmanager) is ready."""
+        port = self._settings.ports[name]
+        wait_until(
+            lambda: network.is_ok(port, "/-/ready"), _START_DEADLINE_S, f"{name} to be ready",
+            lambda: died(name, running, self._log(name)),
+        )  # fmt: skip
+
+    def wait_scraped(self) -> None:
+        """Wait until every target was scraped and every rule evaluated."""
+        wait_until(self._scraped, _START_DEADLINE_S, "Prometheus to scrape all targets")
+
+    def set_rules(self, *, present: bool) -> None:
+        """Load the alert rules, or none, and wait until it is so."""
+        self._write_rules(self._filled("rules.yml") if present else _NO_RULES)
+        running = self._table.alive("prometheus")
+        if running is not None:
+            running.send(signal.SIGHUP)
+            wait_until(
+                lambda: bool(self._rules()) == present, _START_DEADLINE_S, "Prometheus to reload its rules"
+            )
+
+    def _scraped(self) -> bool:
+        reply = network.get_json(self._port, "/api/v1/targets?state=active")
+        targets = reply["data"]["activeTargets"] if reply else []
+        rules = self._rules()
+        return (
+            bool(targets and rules)
+            and all(target["health"] == "up" for target in targets)
+            and all(rule["health"] == "ok" for rule in rules)
+        )
+
+    def _rules(self) -> list[dict[str, str]]:
+        reply = network.get_json(self._port, "/api/v1/rules")
+        return [rule for group in reply["data"]["groups"] for rule in group["rules"]] if reply else []
+
+    def _write_rules(self, text: str) -> None:
+        (self._folder / "rules.yml").write_text(text, encoding="utf-8")
+
+    def _filled(self, template: str) -> str:
+        text = (_TEMPLATES / template).read_text(encoding="utf-8")
+        for service, port in self._settings.ports.items():
+            text = text.replace(f"@{service}@", str(port))
+        return text
+
+    def _log(self, name: str) -> Path:
+        return self._settings.logs_dir / f"{name}.log"

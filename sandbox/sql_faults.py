@@ -1,0 +1,127 @@
+"""Faults made by SQL or by Alembic: settings, extensions, revisions, and rows that are lost or added.
+
+Rows taken away are kept in a file beside the data, so that switching off brings exactly those back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, LiteralString
+
+from psycopg import sql
+
+from sandbox.processes import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.parts import Parts
+    from sandbox.postgres import Cluster
+
+_ARCHIVER_DEADLINE_S = 20
+_ARCHIVER_FAILS = """
+    SELECT coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL) FROM pg_stat_archiver
+"""
+
+_LOST: dict[str, tuple[LiteralString, LiteralString]] = {
+    "rows_lost": (
+        "fact_daily_production",
+        "date = current_date - 2 AND line_code = 'L03'",
+    ),
+    "rows_lost_judgments": (
+        "judgment_executions",
+        """created_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
+           AND synthetic_tag IS NULL AND mod(abs(hashtext(id::text)), 10) = 0""",
+    ),
+    "rows_lost_workflows": (
+        "workflow_instances",
+        """started_at BETWEEN now() - interval '1 day' AND now() - interval '1 hour'
+           AND synthetic_tag IS NULL AND status = 'COMPLETED' AND mod(abs(hashtext(id::text)), 10) = 0
+           AND NOT EXISTS (SELECT FROM workflow_dead_letters WHERE instance_id = workflow_instances.id)""",
+    ),
+}
+"""Fault -> table and condition of the rows it takes away."""
+
+_ADDED_PRODUCT = "P-EXTRA"
+
+
+def carry_out(parts: Parts, name: str, *, on: bool) -> None:
+    """Switch a fault of kind `sql`."""
+    cluster = parts.cluster
+    if name in _LOST:
+        kept = parts.settings.data_dir / f"{name}.rows"
+        if on:
+            _lose(cluster, *_LOST[name], kept)
+        else:
+            _bring_back(cluster, _LOST[name][0], kept)
+    elif name == "rows_added":
+        _add_rows(cluster, on=on)
+    elif name == "postgres_readonly":
+        cluster.alter_system("default_transaction_read_only", "on" if on else None)
+    elif name == "archive_broken":
+        _break_archive(cluster, on=on)
+    elif name == "pg_stat_statements_missing":
+        with cluster.superuser() as connection:
+            connection.execute(
+                "DROP EXTENSION IF EXISTS pg_stat_statements"
+                if on
+                else "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
+            )
+    elif name == "stale_migration":
+        if on:
+            parts.platform.migrate("downgrade")
+        else:
+            parts.platform.migrate("upgrade")
+
+
+def _lose(cluster: Cluster, table: LiteralString, condition: LiteralString, kept: Path) -> None:
+    taking = sql.SQL("COPY (DELETE FROM {} WHERE {} RETURNING *) TO STDOUT").format(
+        sql.Identifier(table), sql.SQL(condition)
+    )
+    with (
+        cluster.superuser() as connection,
+        connection.transaction(),
+        connection.cursor() as cursor,
+        cursor.copy(taking) as rows,
+    ):
+        # Appended: a restore brings rows back, and losing them once more must not forget the first ones.
+        with kept.open("ab") as file:
+            file.writelines(rows)
+
+
+def _bring_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:
+    if not kept.exists():
+        return
+    name = sql.Identifier(table)
+    with cluster.superuser() as connection, connection.transaction(), connection.cursor() as cursor:
+        # By way of a copy: a restore may have brought some of them back meanwhile.
+        cursor.execute(
+            sql.SQL("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM {} WITH NO DATA").format(name)
+        )
+        with cursor.copy("COPY kept FROM STDIN") as rows:
+            rows.write(kept.read_bytes())
+        cursor.execute(sql.SQL("INSERT INTO {} SELECT * FROM kept ON CONFLICT DO NOTHING").format(name))
+    kept.unlink()
+
+
+def _add_rows(cluster: Cluster, *, on: bool) -> None:
+    with cluster.superuser() as connection, connection.transaction():
+        connection.execute("DELETE FROM fact_daily_production WHERE product_code = %s", [_ADDED_PRODUCT])
+        if on:
+            connection.execute(
+                "INSERT INTO fact_daily_production"
+                " (date, line_code, product_code, planned_qty, produced_qty, defect_qty, runtime_min)"
+                " VALUES (current_date - 2, 'L04', %s, 100, 100, 1, 60)",
+                [_ADDED_PRODUCT],
+            )
+
+
+def _break_archive(cluster: Cluster, *, on: bool) -> None:
+    cluster.alter_system("archive_command", "false" if on else None)
+    # Some WAL first: a switch within an unused segment does nothing, and the archiver would not be asked.
+    cluster.value("SELECT pg_logical_emit_message(false, 'sandbox', 'archive')")
+    cluster.value("SELECT pg_switch_wal()")
+    wait_until(
+        lambda: cluster.value(_ARCHIVER_FAILS) is on,
+        _ARCHIVER_DEADLINE_S,
+        "the archiver to fail" if on else "the archiver to work again",
+    )

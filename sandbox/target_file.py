@@ -1,0 +1,36 @@
+"""The target file of one home: a copy of targets/sandbox.toml with its ports and secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sandbox.home import DEFAULT_PORT_BASE, REPOSITORY, SERVICES, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.home import Settings
+
+NAME = "target.toml"
+_TEMPLATE = REPOSITORY / "targets" / "sandbox.toml"
+_TEMPLATE_HOME = '"../.sandbox/'
+
+
+def write(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Write the target file, unless the repository has no template of it."""
+    try:
+        template = _TEMPLATE.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        progress(f"warning: no {NAME} written, because {_TEMPLATE} is missing")
+        return
+    write_atomic(settings.home / NAME, filled(template, settings), mode=0o644)
+
+
+def filled(template: str, settings: Settings) -> str:
+    """`template` with every port of the default base and every path below `../.sandbox` replaced."""
+    ports = {str(DEFAULT_PORT_BASE + offset): settings.ports[name] for offset, name in enumerate(SERVICES)}
+    pattern = rf"\b({'|'.join(ports)})\b"
+    text = re.sub(pattern, lambda match: str(ports[match.group()]), template)
+    home = str(settings.home).replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace(_TEMPLATE_HOME, f'"{home}/')

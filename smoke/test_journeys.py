@@ -1,0 +1,12 @@
+"""Runbook 2-1 and 5-6: representative journeys through the whole platform, one row of `journeys.toml` each."""
+
+from operator import attrgetter
+
+from opsverify import journeys_of, per
+
+
+@per("journey", journeys_of, name=attrgetter("name"), what="smoke journey")
+def test_journey(traveller, journey):
+    """Each step of the journey happens, in time, and what it wrote is removed again."""
+    for step in journey.steps:
+        traveller.take(step)

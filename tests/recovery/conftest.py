@@ -1,0 +1,194 @@
+"""One real PostgreSQL for all tests here: a cluster with an archive, a base backup, and commits at known times."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from opsverify.recovery.backup import inspect
+from opsverify.recovery.server import Server
+from opsverify.recovery.tools import Account, Tools, find_tools, for_account, unprivileged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsverify.recovery.backup import BaseBackup
+
+MAJOR = 18
+
+SCHEMA = """
+CREATE TABLE marks (note text);
+CREATE TABLE judgment_executions (created_at timestamptz, synthetic_tag text);
+CREATE TABLE workflow_instances (status text, started_at timestamptz, synthetic_tag text);
+CREATE TABLE fact_daily_production (
+    date date, line_code text, product_code text, planned_qty numeric, produced_qty numeric, defect_qty int
+);
+INSERT INTO judgment_executions
+    SELECT now() - n * interval '3 minutes', CASE WHEN n % 50 = 0 THEN 'smoke' END FROM generate_series(1, 600) n;
+INSERT INTO workflow_instances
+    SELECT (ARRAY['COMPLETED', 'FAILED', 'DEAD', 'RUNNING'])[1 + n % 4], now() - n * interval '9 minutes', NULL
+      FROM generate_series(1, 200) n;
+INSERT INTO fact_daily_production
+    SELECT current_date - d, 'L0' || l, 'P' || p, 100.5, 90 + p, p FROM
+      generate_series(0, 9) d, generate_series(1, 3) l, generate_series(1, 4) p;
+"""
+
+
+@dataclass(frozen=True)
+class Disaster:
+    """A destroyed cluster's legacy: `base` and `archive`, and the moments between its commits.
+
+    Committed were the marks `first` (before `between`) and `second` (after it, before `end`).
+    """
+
+    base: Path
+    archive: Path
+    between: dt.datetime
+    end: dt.datetime
+    backup: BaseBackup
+    tools: Tools
+    account: Account | None
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A scratch folder that the unprivileged account may enter, which pytest's own is not."""
+    with tempfile.TemporaryDirectory(prefix="ov-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def scratch(open_folder: Path) -> Iterator[Path]:
+    """A folder of one test's own inside `open_folder`."""
+    folder = Path(tempfile.mkdtemp(dir=open_folder))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def port() -> int:
+    """A port nobody listens on."""
+    return free_port()
+
+
+def free_port() -> int:
+    """Ask the kernel for an unused port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def disaster(open_folder: Path) -> Iterator[Disaster]:
+    """Run a cluster, back it up, commit twice, archive its WAL, destroy it."""
+    account = unprivileged()
+    tools = for_account(find_tools(MAJOR), account, open_folder)
+    home = open_folder / "primary"
+    archive = open_folder / "wal"
+    for folder in (home, archive):
+        folder.mkdir()
+        if account:
+            os.chown(folder, account.uid, account.gid)
+    archive.chmod(0o755)
+    data = home / "data"
+    made = tools.run(
+        "initdb", "-D", data, "-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync", "--wal-segsize=1", account=account
+    )
+    assert made.exit_code == 0, made.transcript
+    settings = {
+        "archive_mode": "on",
+        "archive_command": f"cp %p {archive}/%f.tmp && mv {archive}/%f.tmp {archive}/%f",
+        "fsync": "off",
+        "listen_addresses": "",
+        "unix_socket_directories": str(home),
+        "port": "5432",
+        "log_timezone": "Asia/Seoul",
+        "synchronous_standby_names": "",
+    }
+    log = open_folder / "primary.log"
+    with ExitStack() as stack:
+        server = stack.enter_context(
+            Server(
+                tools,
+                data,
+                settings,
+                account=account,
+                socket_dir=home,
+                port=5432,
+                superuser="postgres",
+                log=log,
+            )
+        )
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=30, what="start of the primary")
+        with psycopg.connect(f"host={home} user=postgres dbname=postgres", autocommit=True) as database:
+            database.execute(SCHEMA)
+            base = home / "base"
+            where = ("-h", home, "-U", "postgres", "-D", base, "-X", "none", "-c", "fast", "--no-sync")
+            taken = tools.run("pg_basebackup", *where, account=account)
+            assert taken.exit_code == 0, taken.transcript
+            database.execute("INSERT INTO marks VALUES ('first')")
+            between = _past(database)
+            _past(database)
+            # Several segments, so that one in the middle can go missing.
+            for note in ("second", "third", "fourth"):
+                database.execute("INSERT INTO marks VALUES (%s)", (note,))
+                database.execute("SELECT pg_switch_wal()")
+            end = _past(database)
+            wanted = database.execute("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)").fetchone()
+            assert wanted
+            server.wait_for(
+                f"SELECT last_archived_wal >= '{wanted[0]}' FROM pg_stat_archiver",  # noqa: S608 - a segment name
+                "t",
+                within_s=20,
+                what="archiving",
+            )
+    shutil.rmtree(data)
+    yield Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account)
+
+
+def _past(database: psycopg.Connection) -> dt.datetime:
+    """A moment after everything committed so far, which the database's clock has left behind."""
+    row = database.execute("SELECT clock_timestamp() + interval '2 ms', pg_sleep(0.005)").fetchone()
+    assert row
+    moment: dt.datetime = row[0]
+    return moment
+
+
+@pytest.fixture
+def archive_copy(disaster: Disaster, scratch: Path) -> Path:
+    """The WAL archive, to be spoiled."""
+    return _copy(disaster.archive, scratch / "wal", disaster.account)
+
+
+@pytest.fixture
+def base_copy(disaster: Disaster, scratch: Path) -> Path:
+    """The base backup, to be spoiled: its files are links, so `detach` one before writing into it."""
+    return Path(shutil.copytree(disaster.base, scratch / "base", copy_function=os.link))
+
+
+def detach(path: Path) -> Path:
+    """Make a linked file one of its own."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    return path
+
+
+def _copy(source: Path, target: Path, account: Account | None) -> Path:
+    shutil.copytree(source, target)
+    for path in (target, *target.rglob("*")):
+        if account:
+            os.chown(path, account.uid, account.gid)
+    return target
