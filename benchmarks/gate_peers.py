@@ -1,27 +1,31 @@
 """Rules of other canary gates, ported from their sources, on whole minutes of (bad, trials) counts.
 
 Argo Rollouts: `assessMetricStatus` in analysis/analysis.go (argoproj/argo-rollouts): a metric fails once
-  `result.Failed > metric.FailureLimit`; failures add up and are never forgiven. Measured every minute as the error
-  rate of the last minute, `successCondition: result[0] < limit`; the first time after one minute (`initialDelay`),
-  20 times (`count`). Without a request the rate is NaN, which is not below the limit: failed.
+  `result.Failed > metric.FailureLimit`; failures add up and are never forgiven. Measured every minute as the
+  error rate of the last minute, `successCondition: result[0] < limit`; the first time after one minute
+  (`initialDelay`), 20 times (`count`). Without a request the rate is NaN, not below the limit: failed.
 Flagger: `runBuiltinMetricChecks` in pkg/controller/scheduler_metrics.go and `advanceCanary` in
-  pkg/controller/scheduler.go (fluxcd/flagger): a round fails when the success rate of the last interval is below the
-  threshold, or when no values are found; the canary is rolled back at the beginning of the round after
-  `FailedChecks >= threshold`; a failed round is repeated, so a promotion needs 20 good rounds (`iterations`).
-Kayenta: `MannWhitneyClassifier.scala`, `NetflixACAJudge.scala` (kayenta-judge) and `MannWhitney.scala`
-  (kayenta-mannwhitney, after R's wilcox.test) in spinnaker/kayenta: canary against baseline, one value a minute;
-  High when the lower end of the 98 % confidence interval of the shift exceeds 0.25 times its estimate. Direction is
-  "increase" and the metric critical. Its outlier filter (3 IQR, at least the 99th percentile) removes nothing from
-  fewer than 100 values.
+  pkg/controller/scheduler.go (fluxcd/flagger): a round fails when the success rate of the last interval is
+  below the threshold, or when no values are found; the canary is rolled back at the beginning of the round
+  after `FailedChecks >= threshold`; a failed round is repeated, so a promotion needs 20 good rounds
+  (`iterations`).
+Kayenta: `MannWhitneyClassifier.scala`, `NetflixACAJudge.scala`, `IQRDetector.scala` (kayenta-judge) and
+  `MannWhitney.scala` (kayenta-mannwhitney, after R's wilcox.test) in spinnaker/kayenta: canary against
+  baseline, one value a minute; High when the lower end of the 98 % confidence interval of the shift exceeds
+  0.25 times its estimate. Direction is "increase" and the metric critical. Its outlier filter (3 IQR, at
+  least the 99th percentile) removes nothing from fewer than 100 values. Its root search stops within 1e-4;
+  here roots are exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WINDOW: Final = 20  # minutes
 TOLERANCE: Final = 0.25
@@ -38,18 +42,18 @@ class Verdicts:
 
 
 def failed_minutes(
-    bad: NDArray[np.int64], trials: NDArray[np.int64], limits: NDArray[np.float64], *, at_limit: bool
+    bad: NDArray[np.int64], trials: NDArray[np.int64], limits: NDArray[np.float64], strict: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Say which criteria fail in which minutes; empty minutes do. `at_limit`: the limit itself is a failure."""
+    """Say which criteria fail in which minutes; empty ones do. `strict`: the limit itself is a failure."""
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = bad / trials
-    within = rate < limits[None, :, None] if at_limit else rate <= limits[None, :, None]
-    return ~within  # a NaN is never within
+    bounds = limits[None, :, None]
+    return ~np.where(strict[None, :, None], rate < bounds, rate <= bounds)  # a NaN is never within
 
 
 def argo(failed: NDArray[np.bool_], failure_limit: int) -> Verdicts:
-    """Roll back as soon as one metric has failed more often than `failure_limit`; promote after the last look."""
-    exceeded = (np.cumsum(failed[:, :, :WINDOW], axis=2) > failure_limit).any(axis=1)
+    """Roll back once a metric has failed more often than `failure_limit`; promote after the last look."""
+    exceeded = np.any(np.cumsum(failed[:, :, :WINDOW], axis=2) > failure_limit, axis=1)
     return _first(exceeded, np.arange(1.0, WINDOW + 1))
 
 
@@ -82,9 +86,11 @@ def _first(alarm: NDArray[np.bool_], minutes: NDArray[np.float64]) -> Verdicts:
 
 
 def _high(canary: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether z at the shift 0.25 |estimate| exceeds the quantile: z falls with the shift, so the interval's lower
-    end lies above that shift exactly then. The estimate (Hodges and Lehmann) is the median of all differences.
-    """  # noqa: D205 - one thought
+    """Say which metrics are High.
+
+    The score falls with the shift, so the interval begins above 0.25 |estimate| exactly where the score at
+    that shift exceeds the quantile. The estimate (Hodges and Lehmann) is the median of all differences.
+    """
     size = canary.shape[2]
     differences = canary[..., :, None] - baseline[..., None, :]
     estimate = np.median(differences.reshape(*canary.shape[:2], -1), axis=2)
@@ -99,4 +105,5 @@ def _high(canary: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray
     with np.errstate(invalid="ignore", divide="ignore"):
         score = (excess - np.sign(excess) * 0.5) / np.sqrt(variance)
     different = (np.sort(canary, axis=2) != np.sort(baseline, axis=2)).any(axis=2)
-    return different & (variance > 0) & (score > QUANTILE)
+    high: NDArray[np.bool_] = different & (variance > 0) & (score > QUANTILE)
+    return high

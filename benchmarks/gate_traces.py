@@ -1,4 +1,4 @@
-"""Simulated canary windows: what every gate of the benchmark is shown, seeded and identical for all of them."""
+"""Simulated canary windows: what every gate of the benchmark is shown, seeded and the same for all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SIX: Final = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One situation: requests/s into the canary, the true share of bad ones by criterion, and how it comes about."""
+    """One situation: requests/s into the canary, and the true share of bad ones by criterion."""
 
     kind: str
     traffic: float
@@ -49,6 +49,7 @@ class Cell:
     shares: tuple[float, ...]
     regression: bool = False
     bursts: bool = False
+    baseline_good: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -68,14 +69,20 @@ class Traces:
 
 def cells() -> list[Cell]:
     """List every situation of the benchmark."""
-    found = []
+    found: list[Cell] = []
     for traffic in (1.0, 10.0, 100.0):
-        for share in (0.003, 0.008, 0.0099, 0.015, 0.03, 0.1):
-            found.append(Cell("steady", traffic, f"{share:.2%}", ERRORS, (share,)))
-        for share in (0.003, 0.0099, 0.015, 0.03):
-            found.append(Cell("bursts", traffic, f"{share:.2%} in bursts", ERRORS, (share,), bursts=True))
+        found += [
+            Cell("steady", traffic, f"{share:.2%}", ERRORS, (share,))
+            for share in (0.003, 0.008, 0.0099, 0.015, 0.03, 0.1)
+        ]
+        name = f"0.80%, baseline {GOOD:.2%}"
+        found.append(Cell("drift", traffic, name, ERRORS, (0.008,), baseline_good=True))
+        found += [
+            Cell("bursts", traffic, f"{share:.2%} in bursts", ERRORS, (share,), bursts=True)
+            for share in (0.003, 0.0099, 0.015, 0.03)
+        ]
         for share in (0.015, 0.03, 0.1):
-            name = f"{GOOD:.2%}, from minute 10 {share:.2%}"
+            name = f"{GOOD:.2%}, from minute {REGRESSION_MINUTE} {share:.2%}"
             found.append(Cell("regression", traffic, name, ERRORS, (share,), regression=True))
         for factor, others in ((0.3, 0.3), (0.99, 0.99), (1.5, 0.3), (3.0, 0.3)):
             shares = (SIX[0].limit * factor, *(rule.limit * others for rule in SIX[1:]))
@@ -85,7 +92,7 @@ def cells() -> list[Cell]:
 
 
 def simulate(cell: Cell, traces: int, step_s: float, seed: int) -> Traces:
-    """Draw Poisson traffic and binomial outcomes; the baseline is as good as an allowed canary, else good.
+    """Draw Poisson traffic and binomial outcomes; the baseline is like an allowed canary, else good.
 
     The baseline gets as much traffic as the canary, as Kayenta advises.
     """
@@ -94,8 +101,11 @@ def simulate(cell: Cell, traces: int, step_s: float, seed: int) -> Traces:
     shape = (traces, len(cell.rules), steps)
     per_step = np.array([rule.part for rule in cell.rules])[None, :, None] * cell.traffic * step_s
     shares = np.broadcast_to(np.array(cell.shares)[None, :, None], shape).copy()
-    calm = np.array([min(share, 0.3 * rule.limit) for share, rule in zip(cell.shares, cell.rules, strict=True)])
-    base = shares if cell.allowed else np.broadcast_to(calm[None, :, None], shape)
+    calm = np.array(
+        [min(share, 0.3 * rule.limit) for share, rule in zip(cell.shares, cell.rules, strict=True)]
+    )
+    alike = cell.allowed and not cell.baseline_good
+    base = shares if alike else np.broadcast_to(calm[None, :, None], shape)
     if cell.regression:
         shares[:, :, : round(REGRESSION_MINUTE * 60 / step_s)] = GOOD
     trials = random.poisson(per_step, shape)

@@ -1,4 +1,4 @@
-"""opsverify's own rule over thousands of traces at once; `gate_power` checks it against `opsverify.gate` itself."""
+"""opsverify's own rule over thousands of traces at once; `gate_power` checks it against `opsverify.gate`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gate_peers import HOLD, PROMOTE, ROLLBACK, Verdicts
-from numpy.typing import NDArray
 
 from opsverify.gate.betting import BETS
 from opsverify.gate.decision import Moment, Outcome, decide
@@ -16,6 +15,7 @@ from opsverify.gate.standing import Criterion, Kind, Policy, Progress
 
 if TYPE_CHECKING:
     from gate_traces import Counts, Rule, Traces
+    from numpy.typing import NDArray
 
 MIN_SAMPLES = 200
 _BETS = np.array(BETS)
@@ -34,13 +34,15 @@ def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdic
     canary, baseline = _Sums(traces.bad, traces.trials), _Sums(traces.base_bad, traces.base_trials)
     for step in range(steps):
         proven = breach.advance(traces.bad[:, :, step], traces.trials[:, :, step], step)
-        _settle(outcome, minute, proven.any(axis=1), ROLLBACK, (step + 1) * policy.step_s)
+        _settle(outcome, minute, np.any(proven, axis=1), ROLLBACK, (step + 1) * policy.step_s)
         if (step + 1) * policy.step_s < policy.shortest_s:
             continue
         share = canary.share(0, step)
         within = np.where(strict, share < limits, share <= limits) & (canary.trials(0, step) >= MIN_SAMPLES)
         spread = np.maximum(canary.dispersion(step), baseline.dispersion(step))
-        below = _log_e_below(canary.bad(0, step), canary.trials(0, step), limits, spread) >= -math.log(policy.beta)
+        below = _log_e_below(canary.bad(0, step), canary.trials(0, step), limits, spread) >= -math.log(
+            policy.beta
+        )
         recent = canary.share(step + 1 - policy.recent_steps, step)
         calm = np.isnan(recent) | np.where(strict, recent < limits, recent <= limits)
         clear = (within & (below | only) & calm).all(axis=1)
@@ -48,8 +50,8 @@ def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdic
     if policy.end_rule == "literal":
         share, enough = canary.share(0, steps - 1), canary.trials(0, steps - 1) >= MIN_SAMPLES
         outside = enough & ~np.where(strict, share < limits, share <= limits)
-        _settle(outcome, minute, outside.any(axis=1), ROLLBACK, policy.longest_s)
-        _settle(outcome, minute, enough.all(axis=1), PROMOTE, policy.longest_s)
+        _settle(outcome, minute, np.any(outside, axis=1), ROLLBACK, policy.longest_s)
+        _settle(outcome, minute, np.all(enough, axis=1), PROMOTE, policy.longest_s)
     _settle(outcome, minute, outcome < 0, HOLD, policy.longest_s)
     return Verdicts(outcome, minute)
 
@@ -76,7 +78,10 @@ def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trac
         for number, one in enumerate(progress):
             one.advance(
                 StepCounts(float(traces.bad[trace, number, step]), float(traces.trials[trace, number, step])),
-                StepCounts(float(traces.base_bad[trace, number, step]), float(traces.base_trials[trace, number, step])),
+                StepCounts(
+                    float(traces.base_bad[trace, number, step]),
+                    float(traces.base_trials[trace, number, step]),
+                ),
             )
         decision = decide(policy, progress, Moment(elapsed_s, 1.0))
         if decision.outcome is not Outcome.CONTINUE:
@@ -127,8 +132,14 @@ class _Sums:
         bad, trials = self.bad(0, last), self.trials(0, last)
         with np.errstate(invalid="ignore", divide="ignore"):
             share = bad / trials
-            spread = (self._squares[:, :, last] - bad * share) / (share * (1 - share)) / (self._counted[:, :, last] - 1)
-        return np.where((bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0)
+            spread = (
+                (self._squares[:, :, last] - bad * share)
+                / (share * (1 - share))
+                / (self._counted[:, :, last] - 1)
+            )
+        return np.where(
+            (bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0
+        )
 
 
 def _stretch(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float64]:
@@ -137,15 +148,23 @@ def _stretch(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float
 
 
 def _log_e_below(
-    bad: NDArray[np.float64], trials: NDArray[np.float64], limits: NDArray[np.float64], spread: NDArray[np.float64]
+    bad: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    limits: NDArray[np.float64],
+    spread: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     odds = (limits / (1 - limits))[:, None]
     logs = bad[..., None] * np.log1p(-_BETS) + (trials - bad)[..., None] * np.log1p(_BETS * odds)
-    return np.logaddexp.reduce(logs / spread[..., None], axis=2) - math.log(len(BETS))
+    summed: NDArray[np.float64] = np.logaddexp.reduce(logs / spread[..., None], axis=2)
+    return summed - math.log(len(BETS))
 
 
 def _settle(
-    outcome: NDArray[np.int64], minute: NDArray[np.float64], which: NDArray[np.bool_], code: int, elapsed_s: float
+    outcome: NDArray[np.int64],
+    minute: NDArray[np.float64],
+    which: NDArray[np.bool_],
+    code: int,
+    elapsed_s: float,
 ) -> None:
     fresh = which & (outcome < 0)
     outcome[fresh] = code

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import pytest
 
-from opsverify import CANARY, Criterion, runbook
+from opsverify import CANARY, Criterion, listed, runbook
 
 CRITERIA = (
     Criterion(
@@ -89,7 +89,7 @@ def test_coverage(check, canary):
 def test_alerts(check, canary):
     """An alert at any moment of the window counts, also one that has gone quiet again."""
     fired = canary.fired_alerts()
-    check.measure("alerts", len(fired), check.limits.firing_alerts, of=f"alerts fired {' '.join(fired)}".strip())
+    check.measure("alerts", len(fired), check.limits.firing_alerts, of=listed("alerts fired on the canary", fired))
 
 
 @runbook(

@@ -1,6 +1,6 @@
 """Runbook 1, every day: alarms, LLM failures and cost, dead letters, MCP timeouts."""
 
-from opsverify import runbook
+from opsverify import listed, runbook
 
 DAILY = {"stages": ("daily",), "needs": ("prometheus",)}
 DEAD_LETTERS = """
@@ -23,7 +23,7 @@ DEAD_LETTERS = """
 def test_alerts(check, alertmanager):
     """The alert dashboard, read by machine; silenced and always-firing alerts are left out."""
     firing = [alert.name for alert in alertmanager.firing(check.target.alertmanager.ignore)]
-    check.measure("alerts", len(firing), check.limits.firing_alerts, of=f"alerts firing {' '.join(firing)}".strip())
+    check.measure("alerts", len(firing), check.limits.firing_alerts, of=listed("alerts firing", firing))
 
 
 @runbook(

@@ -1,6 +1,6 @@
 """Runbook 1 daily and 5-4: what watches the platform is itself at work."""
 
-from opsverify import SERVING, per, runbook
+from opsverify import NONE, SERVING, listed, per, runbook
 
 
 @runbook(
@@ -16,10 +16,9 @@ def test_targets(check, prometheus):
     """A target that is not scraped raises no alert."""
     with check.must_answer("Prometheus"):
         targets = prometheus.targets()
-    missing = sorted(set(check.target.prometheus.jobs) - {target.job for target in targets})
-    check.expect("jobs without a target", missing, [])
+    check.expect_all("jobs", check.target.prometheus.jobs, {target.job for target in targets})
     down = [f"{target.job} {target.instance}" for target in targets if target.health != "up"]
-    check.measure("targets", len(down), check.limits.targets_down, of=f"of {len(targets)} targets down {' '.join(down)}")
+    check.measure("targets", len(down), check.limits.targets_down, of=listed(f"of {len(targets)} targets down", down))
 
 
 @runbook(
@@ -35,8 +34,9 @@ def test_rules(check, prometheus):
     """Silence means health only where the rules are loaded."""
     with check.must_answer("Prometheus"):
         rules = {rule.name: rule for rule in prometheus.rules()}
-    check.expect("missing rules", sorted(set(check.target.prometheus.rules) - set(rules)), [])
-    check.expect("failing rules", sorted(name for name, rule in rules.items() if rule.health == "err"), [])
+    check.expect_all("rules", check.target.prometheus.rules, set(rules))
+    failing = sorted(name for name, rule in rules.items() if rule.health == "err")
+    check.measure("failing rules", len(failing), NONE, of=listed(f"of {len(rules)} rules fail to evaluate", failing))
 
 
 @runbook(
@@ -69,5 +69,5 @@ def test_mcp(check, mcp, server):
     """A connector that is up but offers no tools fails every workflow that needs one."""
     with check.must_answer(f"MCP server {server}"):
         found = mcp(server).describe()
-    check.expect("missing tools", sorted(set(check.target.mcp[server].tools) - set(found.tools)), [])
+    check.expect_all("tools", check.target.mcp[server].tools, set(found.tools))
     check.measure("initialize and list tools", found.elapsed_s, check.limits.journey_wait)

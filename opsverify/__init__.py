@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from opsverify.criteria import Criterion
     from opsverify.errors import CheckFailed, Inconclusive, Unreachable
     from opsverify.journeys import journeys_of
+    from opsverify.limits import NONE, Limit, listed
     from opsverify.recovered import recorded_keys
     from opsverify.spec import per, runbook
     from opsverify.stages import CANARY, INCIDENTS, SERVING
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = [
     "CANARY",
     "INCIDENTS",
+    "NONE",
     "SERVING",
     "CheckFailed",
     "Criterion",
     "Inconclusive",
+    "Limit",
     "Unreachable",
     "journeys_of",
+    "listed",
     "per",
     "recorded_keys",
     "runbook",
@@ -39,7 +43,10 @@ _HOMES = {
     "Criterion": "criteria",
     "Inconclusive": "errors",
     "Unreachable": "errors",
+    "Limit": "limits",
+    "NONE": "limits",
     "journeys_of": "journeys",
+    "listed": "limits",
     "per": "spec",
     "recorded_keys": "recovered",
     "runbook": "spec",

@@ -83,7 +83,12 @@ class CanaryWindow:
         total = canary + baseline
         if not total:
             raise Inconclusive("no traffic at all in the window: is the load balancer sending any?")
-        return Rate(canary / total, round(total), self.limits.traffic_share, f"of {total:,.0f} requests went to the canary")
+        return Rate(
+            canary / total,
+            round(total),
+            self.limits.traffic_share,
+            f"of {total:,.0f} requests went to the canary",
+        )
 
     def cost_growth(self) -> CostGrowth:
         """LLM cost per judgment, canary over baseline."""
@@ -104,8 +109,16 @@ class CanaryWindow:
         # Many clients export a label value only once it happened: no failed series beside counted trials means none
         # failed, but only if the trials do carry the labels that the failures are picked by (else it is a misspelling).
         bad, trials = (getattr(self.signals, name) for name in (criterion.bad, criterion.trials))
-        if not self.observation.series("canary", criterion.bad) and bad.metric and bad.metric == trials.metric:
-            carried = {pair.partition("=")[0] for key in self.observation.series("canary", criterion.trials) for pair in key.split(",")}
+        if (
+            not self.observation.series("canary", criterion.bad)
+            and bad.metric
+            and bad.metric == trials.metric
+        ):
+            carried = {
+                pair.partition("=")[0]
+                for key in self.observation.series("canary", criterion.trials)
+                for pair in key.split(",")
+            }
             if bad.labels and bad.labels <= carried:
                 return 0.0
         return self._grown("canary", criterion.bad)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
+from opsverify.limits import NONE, listed
 from opsverify.results import Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from opsverify.limits import Limit
@@ -48,19 +49,31 @@ class Check:
         """The target's limits."""
         return self.target.limits
 
-    def measure(self, name: str, value: float | None, limit: Limit, *, samples: int | None = None, of: str = "") -> bool:
+    def measure(
+        self, name: str, value: float | None, limit: Limit, *, samples: int | None = None, of: str = ""
+    ) -> bool:
         """Hold `value` (base unit of `limit`) against `limit`; say whether it holds.
 
         `of` says what was counted, as in "2.31% *of 4,120 requests failed*". Raises Inconclusive when there is
         no value: None, NaN or infinite.
         """
         if value is None or not math.isfinite(value):
-            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}")
+            raise Inconclusive(
+                f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}"
+            )
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
 
     def expect(self, name: str, value: object, expected: object) -> bool:
         """Require `value` to equal `expected`; say whether it does."""
         return self._keep(Measurement.equal(name, value, expected))
+
+    def expect_all(self, what: str, expected: Iterable[str], found: Collection[str]) -> bool:
+        """Require every one of `expected` to be among `found`; say whether they are."""
+        wanted = list(expected)
+        missing = [name for name in wanted if name not in found]
+        return self.measure(
+            f"missing {what}", len(missing), NONE, of=listed(f"of {len(wanted)} {what} missing", missing)
+        )
 
     def enough(self, name: str, samples: int) -> None:
         """Raise Inconclusive when `samples` trials are too few to decide anything (limit `min_samples`)."""

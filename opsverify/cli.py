@@ -41,12 +41,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("opsverify", description="The operation runbook, executed.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    verify = commands.add_parser("verify", help="run a stage's whole plan and decide", epilog="after --: pytest arguments")
+    verify = commands.add_parser(
+        "verify", help="run a stage's whole plan and decide", epilog="after --: pytest arguments"
+    )
     _stage_and_target(verify)
     verify.add_argument("--window", help="how long a canary is observed, such as 12m")
     verify.add_argument("--report-dir", help="put the run's evidence directly in this folder")
     _recovery_target(verify)
-    verify.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
+    verify.add_argument(
+        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
+    )
     verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
     verify.set_defaults(run=_verify)
 
@@ -56,13 +60,26 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.set_defaults(run=_plan)
 
-    doctor = commands.add_parser("doctor", help="what can be reached, with which rights, what each stage would lack")
+    doctor = commands.add_parser(
+        "doctor", help="what can be reached, with which rights, what each stage would lack"
+    )
     doctor.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     doctor.set_defaults(run=_doctor)
 
     report = commands.add_parser("report", help="build the HTML report of a run (default: the newest)")
     report.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder")
+    report.add_argument("--language", choices=("ko", "en"), help="default: the target's")
     report.set_defaults(run=_report)
+
+    ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
+    ledger.add_argument("action", choices=("capture",))
+    ledger.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    ledger.set_defaults(run=_ledger)
+
+    recovery = commands.add_parser("dr", help="target: the newest point in time that can be recovered")
+    recovery.add_argument("action", choices=("target",))
+    recovery.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    recovery.set_defaults(run=_dr)
 
     commands.add_parser("sandbox", help="up, down, status, faults, fault NAME [--off]: the stand-in platform")
     return parser
@@ -70,11 +87,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stage_and_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
+    parser.add_argument(
+        "--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file"
+    )
 
 
 def _recovery_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)")
+    parser.add_argument(
+        "--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)"
+    )
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -120,7 +141,11 @@ def _target(name_or_file: str) -> str:
 
 
 def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
-    arguments = ["-pallure_pytest.plugin", "-pxdist.plugin", "-pxdist.looponfail"] if options.workers else ["-pallure_pytest.plugin"]
+    arguments = (
+        ["-pallure_pytest.plugin", "-pxdist.plugin", "-pxdist.looponfail"]
+        if options.workers
+        else ["-pallure_pytest.plugin"]
+    )
     if options.workers:
         arguments += ["-n", options.workers]
     if options.window:
@@ -137,7 +162,6 @@ def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
 def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.planning import print_plan  # noqa: PLC0415 - only for this command
 
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     more = [f"--recovery-target={options.recovery_target}"] if options.recovery_target else []
     return print_plan(options.stage, _target(options.target), project_root(), more, as_json=options.json)
 
@@ -151,7 +175,21 @@ def _doctor(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 def _report(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.evidence.publish import publish_report  # noqa: PLC0415 - only for this command
 
-    sys.stdout.write(f"{publish_report(options.run_folder, project_root())}\n")
+    sys.stdout.write(f"{publish_report(options.run_folder, project_root(), options.language)}\n")
+    return 0
+
+
+def _ledger(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.recovery_commands import capture  # noqa: PLC0415 - only for this command
+
+    sys.stdout.write(f"{capture(_target(options.target), project_root())}\n")
+    return 0
+
+
+def _dr(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.recovery_commands import newest_target  # noqa: PLC0415 - only for this command
+
+    sys.stdout.write(f"{newest_target(_target(options.target), project_root()).isoformat()}\n")
     return 0
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opsverify.plan import Planned
     from opsverify.results import CheckResult
     from opsverify.run import StageRun
+    from opsverify.verdict import Verdict
 
 _WORD = {
     Outcome.PASS: "pass",
@@ -29,6 +30,7 @@ _WORD = {
     Outcome.WAIVED: "waiv",
 }
 _SHOWN_REASONS = 12
+_REPEATS = 3
 INTERNAL_ERROR = 3
 
 
@@ -37,11 +39,17 @@ def conclude(run: StageRun, pytest_status: int) -> int:
     try:
         _, code = run.conclude(pytest_status)
     except Exception as error:  # noqa: BLE001 - whatever breaks here must end in a hold, never in pytest's own 0
-        run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
+        run.troubles.append(
+            f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}"
+        )
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
         code = INTERNAL_ERROR if code == 0 else code
-        line = {"run_id": run.folder.run_id, "decision": verdict.decision.value, "reasons": list(verdict.reasons)}
+        line = {
+            "run_id": run.folder.run_id,
+            "decision": verdict.decision.value,
+            "reasons": list(verdict.reasons),
+        }
         sys.stderr.write(run.redactor.text(f"opsverify: {json.dumps(line, ensure_ascii=False)}\n"))
         run.concluded = code
     return code
@@ -66,7 +74,7 @@ def summary(run: StageRun) -> Iterator[str]:
     )
     for note in run.notes:
         yield f"  note: {note}"
-    reasons = verdict.reasons
+    reasons = tuple(_without_repeats(verdict))
     for reason in reasons[:_SHOWN_REASONS]:
         yield f"  because {textwrap.shorten(reason, 400)}"
     if len(reasons) > _SHOWN_REASONS:
@@ -76,6 +84,20 @@ def summary(run: StageRun) -> Iterator[str]:
     if run.concluded == EXIT[run.stage.decide(Outcome.INCONCLUSIVE)]:
         yield "  next: mend what could not be measured and run the stage again; promote nothing until then"
     yield f"  evidence: {run.folder.path}"
+
+
+def _without_repeats(verdict: Verdict) -> Iterator[str]:
+    """The verdict's reasons, with checks that say the very same thing (one source is down) told in one line."""
+    told: dict[str, list[str]] = {}
+    for result in verdict.results:
+        told.setdefault(result.message, []).append(result.id)
+    for reason in verdict.reasons:
+        check_id, _, message = reason.partition(": ")
+        ids = told.get(message, [])
+        if len(ids) < _REPEATS or check_id not in ids:
+            yield reason
+        elif check_id == ids[0]:
+            yield f"{check_id} and {len(ids) - 1} more checks: {message}"
 
 
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> None:

@@ -25,6 +25,12 @@ class Criterion(Row):
 
     def __post_init__(self) -> None:
         spec = CheckSpec(
-            f"canary.{self.name}", (self.line,), CANARY, "sev1", self.ko, self.en, needs=("prometheus", "canary")
+            f"canary.{self.name}",
+            (self.line,),
+            CANARY,
+            "sev1",
+            self.ko,
+            self.en,
+            needs=("prometheus", "canary"),
         )
         object.__setattr__(self, "spec", spec)

@@ -117,7 +117,9 @@ def canary(check: Check, stage_run: StageRun, connections: Connections) -> Canar
 
 
 @pytest.fixture
-def traveller(check: Check, services: Services, connections: Connections, request: pytest.FixtureRequest) -> Iterator[Traveller]:
+def traveller(
+    check: Check, services: Services, connections: Connections, request: pytest.FixtureRequest
+) -> Iterator[Traveller]:
     """Takes a journey's steps; afterwards whatever they wrote is removed, also when they failed."""
     from opsverify.recent import Recent  # noqa: PLC0415
     from opsverify.traveller import Traveller, remove_traces, require_permission  # noqa: PLC0415
@@ -137,6 +139,7 @@ def traveller(check: Check, services: Services, connections: Connections, reques
     )
     traveller.note_signals(journey.steps)
     yield traveller
+    traveller.end_alerts()
     if journey.writes:
         remove_traces(check, connections.run.secrets, traveller.tag)
 

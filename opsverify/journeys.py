@@ -71,7 +71,9 @@ class JourneyStep(_Table):
         kinds = ("request", "sql", "inbox", "moved", "alert", "tool", "agree")
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"step {self.title!r}: expected exactly one of {', '.join(kinds)}, found {given or 'none'}")
+            raise ValueError(
+                f"step {self.title!r}: expected exactly one of {', '.join(kinds)}, found {given or 'none'}"
+            )
         if self.within is not None:
             parse_duration(self.within)
         return self

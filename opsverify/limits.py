@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 UNITS: Final[dict[str, dict[str, float]]] = {
     "ratio": {"%": 0.01, "": 1.0},
@@ -83,6 +83,17 @@ class Limit:
         if self.op == "..":
             return f"{quantity(self.bound, self.unit)}..{quantity(self.upper, self.unit)}"
         return f"{self.op} {quantity(self.bound, self.unit)}"
+
+
+NONE: Final = Limit("==", 0, "count")
+"""Not a single one."""
+
+
+def listed(what: str, names: Sequence[str], most: int = 3) -> str:
+    """`what`, followed by the first of `names` if there are any: `targets down: edge 127.0.0.1:17400`."""
+    shown = ", ".join(names[:most])
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{what}: {shown}{more}" if names else what
 
 
 def quantity(value: float, unit: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
+from opsverify.errors import TargetError
 from opsverify.plan import Plan
 from opsverify.run import with_uncovered
 
@@ -25,39 +27,46 @@ class _Capture:
         self.plugin = session.config.pluginmanager.get_plugin("opsverify-plan")  # type: ignore[attr-defined]
 
 
-def print_plan(stage: str, target: str, root: Path, more: Sequence[str] = (), *, as_json: bool) -> int:
-    """Print the plan; 0 when it is complete, else pytest's status and the reasons on stderr."""
+def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> PlanPlugin:
+    """Work the plan out as pytest collects it, contacting nothing.
+
+    Raises TargetError, after pytest has said why, when there is nothing to plan from.
+    """
     import pytest  # noqa: PLC0415 - 0.2 s, not for the other commands
 
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     capture = _Capture()
-    status = int(
-        pytest.main(
-            [
-                f"--rootdir={root}",
-                f"--config-file={root / 'pyproject.toml'}",
-                f"--confcutdir={root}",
-                "-popsverify.plugin",
-                "-pno:terminal",
-                "--collect-only",
-                "--opsverify-plan",
-                f"--stage={stage}",
-                f"--target={target}",
-                *more,
-            ],
-            plugins=[capture],
-        )
+    pytest.main(
+        [
+            f"--rootdir={root}",
+            f"--config-file={root / 'pyproject.toml'}",
+            f"--confcutdir={root}",
+            "-popsverify.plugin",
+            "-pno:terminal",
+            "--collect-only",
+            "--opsverify-plan",
+            f"--stage={stage}",
+            f"--target={target}",
+            *more,
+        ],
+        plugins=[capture],
     )
     if capture.plugin is None:
-        return status
-    plugin = capture.plugin
-    plan = Plan(plugin.stage, with_uncovered(plugin.stage, plugin.target, plugin.planned.values()))
+        raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")
+    return capture.plugin
+
+
+def print_plan(stage: str, target: str, root: Path, more: Sequence[str] = (), *, as_json: bool) -> int:
+    """Print the plan; 0 when it is complete, 2 (as pytest for errors in collection) with the reasons on stderr."""
+    found = collect(stage, target, root, more)
+    plan = Plan(found.stage, with_uncovered(found.stage, found.target, found.planned.values()))
     if as_json:
         sys.stdout.write(json.dumps(plan.as_json(), ensure_ascii=False, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(plan, plugin.target.name, plugin.target.language)) + "\n")
-    for trouble in plugin.troubles:
+        sys.stdout.write("\n".join(_lines(plan, found.target.name, found.target.language)) + "\n")
+    for trouble in found.troubles:
         sys.stderr.write(f"opsverify: {trouble}\n")
-    return 2 if plugin.troubles else 0
+    return 2 if found.troubles else 0
 
 
 def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:

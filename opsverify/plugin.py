@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 RUN_FOLDER = "opsverify_run"
 SUITES = ("checks", "smoke", "dr_validation")
-NARROWING = ("collectonly", "setuponly", "setupplan", "ignore", "ignore_glob", "lf", "failedfirst", "newfirst", "pyargs")
+NARROWING = (
+    "collectonly",
+    "setuponly",
+    "setupplan",
+    "ignore",
+    "ignore_glob",
+    "lf",
+    "failedfirst",
+    "newfirst",
+    "pyargs",
+)
 """Options that would run less than the plan without pytest saying so: refused together with a stage."""
 
 
@@ -38,7 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--stage", metavar="STAGE", help="verify this stage of the runbook")
     group.addoption("--target", metavar="NAME_OR_FILE", help="the target: targets/NAME.toml or a file")
     group.addoption("--window", metavar="DURATION", help="how long a canary is observed, such as 12m")
-    group.addoption("--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)")
+    group.addoption(
+        "--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)"
+    )
     group.addoption("--report-dir", metavar="DIR", help="put the run's evidence directly in DIR")
     group.addoption("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
@@ -80,7 +92,9 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run checks outside a stage: without a target they could measure nothing."""
     if not config.option.stage and any(item.get_closest_marker("opsverify") for item in items):
-        raise pytest.UsageError("checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)")
+        raise pytest.UsageError(
+            "checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)"
+        )
 
 
 def spec_of(item: pytest.Item) -> CheckSpec | None:
@@ -131,7 +145,11 @@ class PlanPlugin:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected hides checks: nothing can be promoted without it."""
         if report.failed:
-            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason given"
+            last = (
+                report.longreprtext.strip().splitlines()[-1]
+                if report.longreprtext.strip()
+                else "no reason given"
+            )
             self.troubles.append(f"{report.nodeid}: cannot be collected, its checks are unknown: {last}")
 
     @pytest.hookimpl(tryfirst=True)
@@ -142,14 +160,20 @@ class PlanPlugin:
         for item in self.collected:
             spec = spec_of(item)
             if spec is None:
-                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks")
+                raise pytest.UsageError(
+                    f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks"
+                )
             if self.stage.name in spec.stages:
                 callspec = getattr(item, "callspec", None)
                 parameters, parameter_id = (callspec.params, callspec.id) if callspec else ({}, None)
-                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, parameters, parameter_id)
+                self.planned[item.nodeid] = plan_entry(
+                    spec, self.target, item.nodeid, parameters, parameter_id
+                )
         _refuse_duplicates(self.planned.values())
         items[:] = [
-            item for item in items if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
+            item
+            for item in items
+            if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
         ]
 
 
@@ -321,7 +345,9 @@ def _refuse_narrowing(config: pytest.Config) -> None:
     given = [name for name in NARROWING if getattr(config.option, name, None)]
     if given and not hasattr(config, "workerinput"):
         names = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise pytest.UsageError(f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)")
+        raise pytest.UsageError(
+            f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)"
+        )
 
 
 def _refuse_duplicates(planned: Iterable[Planned]) -> None:

@@ -59,7 +59,9 @@ class Recent:
         """Growth of `signal`, scaled to 24 hours."""
         growth = self.growth(signal)
         if not growth.span_s:
-            raise Inconclusive(f"{signal}: one sample only in the last {self.config.lookback}; wait for the next scrape")
+            raise Inconclusive(
+                f"{signal}: one sample only in the last {self.config.lookback}; wait for the next scrape"
+            )
         return growth.value * DAY_S / growth.span_s
 
     def growth(self, signal: str) -> Growth:
@@ -68,10 +70,14 @@ class Recent:
         history = self.prometheus.history(selector, parse_duration(self.config.lookback))
         moments = [at for series in history for at, _ in series.points]
         if not moments:
-            raise Inconclusive(f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?")
+            raise Inconclusive(
+                f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?"
+            )
         first, last = min(moments), max(moments)
         try:
             value = math.fsum(increase(dict(series.points), first, last - first) for series in history)
         except ValueError as error:
             raise Inconclusive(f"{signal}: {error}; look at the service's /metrics") from error
-        return Growth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))
+        return Growth(
+            value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC)
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
-from opsverify.limits import Limit
+from opsverify.limits import NONE, listed
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from opsverify.check import Check
     from opsverify.recovery import Facts, Recorded
     from opsverify.target import Target
-
-NONE_LOST = Limit("==", 0, "count")
-_SHOWN = 3
 
 
 def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
@@ -50,7 +47,9 @@ def recovery_target(target: Target) -> dt.datetime:
     """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
     moment = target.recovery.recovery_target if target.recovery else None
     if moment is None:
-        raise Inconclusive("no recovery target: say --recovery-target TIME, the point the database was recovered to")
+        raise Inconclusive(
+            "no recovery target: say --recovery-target TIME, the point the database was recovered to"
+        )
     return moment
 
 
@@ -68,7 +67,9 @@ class Recovered:
         from opsverify.recovery import compare, table as table_named  # noqa: PLC0415
 
         in_group = table_named(table).group
-        before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
+        before = {
+            key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group
+        }
         after = {key: values for key, values in self.found[table].items() if in_group(key) == group}
         different = [
             str(difference)
@@ -78,13 +79,12 @@ class Recovered:
         check.attach("query", self.queries[table])
         check.attach("recorded and found", _side_by_side(before, after), "json")
         rows = sum(int(values.get("rows") or 0) for values in before.values())
-        named = "; ".join(different[:_SHOWN])
         check.measure(
             "keys that differ",
             len(different),
-            NONE_LOST,
+            NONE,
             samples=rows,
-            of=f"of {len(before)} recorded keys ({rows:,} rows) differ{': ' + named if named else ''}",
+            of=listed(f"of {len(before)} recorded keys ({rows:,} rows) differ", different),
         )
 
 

@@ -25,7 +25,9 @@ class Measurement:
     message: str = ""
 
     @classmethod
-    def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
+    def of(
+        cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = ""
+    ) -> Measurement:
         """Hold `measured` against `limit`; `what` says in words what was counted (`of 4,120 requests failed`)."""
         text = quantity(measured, limit.unit)
         detail = f" {what}" if what else f" of {samples:,} samples" if samples is not None else ""
@@ -44,7 +46,6 @@ class Measurement:
     def equal(cls, name: str, measured: object, expected: object) -> Measurement:
         """Hold `measured` against the one value `expected`, both shown as text."""
         holds = measured == expected
-        verb = "is" if holds else "is not as expected:"
         return cls(
             name,
             str(measured),
@@ -52,7 +53,7 @@ class Measurement:
             "text",
             holds,
             None,
-            f"{name} {verb} {measured}" + ("" if holds else f", expected {expected}"),
+            f"{name} {measured}" + ("" if holds else f", expected {expected}"),
         )
 
 

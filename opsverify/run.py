@@ -75,7 +75,15 @@ class StageRun:
         if folder is None:
             folder = RunFolder.create(stage.name, started, root / REPORTS, report_dir)
         return cls(
-            stage, target, target_file, secrets, window_s, folder, started, Redactor(secrets.values), Plan(stage, ())
+            stage,
+            target,
+            target_file,
+            secrets,
+            window_s,
+            folder,
+            started,
+            Redactor(secrets.values),
+            Plan(stage, ()),
         )
 
     @property
@@ -86,7 +94,11 @@ class StageRun:
     def fix_plan(self, checks: Iterable[Planned]) -> None:
         """Fix the plan and write it down, before the first check runs."""
         self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
-        self.folder.write_json(PLAN, {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.as_json(), self.redactor)
+        self.folder.write_json(
+            PLAN,
+            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.as_json(),
+            self.redactor,
+        )
 
     def conclude(self, pytest_status: int) -> tuple[Verdict, int]:
         """Judge, complete the evidence, write the verdict last of all; the verdict and the exit code.
@@ -140,6 +152,7 @@ class StageRun:
             "stage": self.stage.name,
             "target": self.target.name,
             "environment": self.target.environment,
+            "language": self.target.language,
             "outcome": verdict.outcome.value,
             "decision": verdict.decision.value,
             "reasons": list(verdict.reasons),
@@ -151,7 +164,12 @@ class StageRun:
             "exit_code": code,
             "checks": verdict.checks_as_json(),
             "actions": [
-                {"step": " ".join(step.run), "argv": list(step.run), "runbook": step.runbook, "executed": False}
+                {
+                    "step": " ".join(step.run),
+                    "argv": list(step.run),
+                    "runbook": step.runbook,
+                    "executed": False,
+                }
                 for step in verdict.actions(self.target)
             ],
         }
@@ -181,10 +199,16 @@ def _with_recovery_target(target: Target, text: str | None) -> Target:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise TargetError(f"--recovery-target {text}: expected a time such as 2026-11-22T20:00:00+09:00") from error
+        raise TargetError(
+            f"--recovery-target {text}: expected a time such as 2026-11-22T20:00:00+09:00"
+        ) from error
     if moment.tzinfo is None:
-        raise TargetError(f"--recovery-target {text}: has no time zone; expected such as 2026-11-22T20:00:00+09:00")
-    return target.model_copy(update={"recovery": target.recovery.model_copy(update={"recovery_target": moment})})
+        raise TargetError(
+            f"--recovery-target {text}: has no time zone; expected such as 2026-11-22T20:00:00+09:00"
+        )
+    return target.model_copy(
+        update={"recovery": target.recovery.model_copy(update={"recovery_target": moment})}
+    )
 
 
 def window_of(request: Request, stage: Stage, target: Target) -> float | None:

@@ -37,7 +37,9 @@ def running_check(item: pytest.Item) -> Check:
     return item.stash[_CHECK]
 
 
-def note_phase(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, redactor: Redactor) -> None:
+def note_phase(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, redactor: Redactor
+) -> None:
     """Note what a phase (setup, call, teardown) says; after the last one put the result on the report."""
     check = running_check(item)
     outcome, message = _judge_phase(check, call, report)
@@ -84,5 +86,7 @@ def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestR
         return Outcome.INCONCLUSIVE, said
     if isinstance(error, pytest.skip.Exception):
         return Outcome.INCONCLUSIVE, f"skipped, so not measured: {said}"
-    phase = {"setup": "could not be prepared", "teardown": "left something behind"}.get(report.when, "broke off")
+    phase = {"setup": "could not be prepared", "teardown": "left something behind"}.get(
+        report.when, "broke off"
+    )
     return Outcome.INCONCLUSIVE, f"{phase}: {type(error).__name__}: {said.splitlines()[0]}"

@@ -79,6 +79,7 @@ class Traveller:
     tag: str = field(default_factory=lambda: f"opsverify-{secrets.token_hex(8)}")
     kept: dict[str, Any] = field(default_factory=dict)
     at_start: dict[str, float] = field(default_factory=dict)
+    alerts: list[dict[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         today = dt.datetime.now(dt.UTC).date()
@@ -107,7 +108,7 @@ class Traveller:
             elif step.moved is not None:
                 self._moved(step, step.moved)
             elif step.alert is not None:
-                self.alertmanager().post(self._filled(step.alert))
+                self._alert(self._filled(step.alert))
                 self.check.expect("Alertmanager took the alert", value=True, expected=True)
             elif step.tool is not None:
                 self._tool(step.tool)
@@ -129,6 +130,15 @@ class Traveller:
             )
         self._expect(step, {name: reply.field(name) for name in step.expect})
         self.kept |= {name: reply.field(path) for name, path in step.keep.items()}
+
+    def _alert(self, labels: dict[str, str]) -> None:
+        self.alertmanager().post(labels, lasting_s=self.check.limits.journey_wait.bound)
+        self.alerts.append(labels)
+
+    def end_alerts(self) -> None:
+        """End the synthetic alerts that were handed to Alertmanager."""
+        for labels in self.alerts:
+            self.alertmanager().post(labels, lasting_s=0)
 
     def _sql(self, step: JourneyStep, sql: str) -> None:
         expected = self._filled(step.expect)
@@ -158,7 +168,9 @@ class Traveller:
             record=self.check.attach,
             what=step.title,
         )
-        self.check.measure("notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived")
+        self.check.measure(
+            "notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived"
+        )
 
     def _moved(self, step: JourneyStep, signal: str) -> None:
         start = self.at_start[signal]
@@ -169,7 +181,9 @@ class Traveller:
             record=self.check.attach,
             what=step.title,
         )
-        self.check.measure(signal, grown, Limit(">=", step.by, "count"), of=f"counted by {signal} since the journey began")
+        self.check.measure(
+            signal, grown, Limit(">=", step.by, "count"), of=f"counted by {signal} since the journey began"
+        )
 
     def _tool(self, call: ToolCall) -> None:
         with self.check.must_answer(f"MCP tool {call.name}"):
@@ -201,13 +215,17 @@ class Traveller:
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever an answer held
         if name not in self.kept:
-            raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
+            raise Inconclusive(
+                f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}"
+            )
         return self.kept[name]
 
     def _filled(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
         if isinstance(value, str):
             whole = _NAME.fullmatch(value)
-            return self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
+            return (
+                self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
+            )
         if isinstance(value, dict):
             return {key: self._filled(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -83,7 +83,10 @@ class Verdict:
 
 
 def judge(
-    plan: Plan, results: Mapping[str, CheckResult], troubles: Sequence[str] = (), missing: str = "was not executed"
+    plan: Plan,
+    results: Mapping[str, CheckResult],
+    troubles: Sequence[str] = (),
+    missing: str = "was not executed",
 ) -> Verdict:
     """Judge `results` (by check id) over the whole `plan`.
 

@@ -1,7 +1,10 @@
-"""`python -m sandbox`."""
+"""`python -m sandbox`: the stand-in platform, and the demonstration on it."""
 
 import sys
 
-from sandbox.cli import main
+if sys.argv[1:2] == ["demo"]:
+    from sandbox.demo import main
+else:
+    from sandbox.cli import main
 
 sys.exit(main())

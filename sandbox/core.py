@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sandbox import faults, network, recovery, target_file, unprivileged
+from sandbox import binaries, faults, network, recovery, target_file, unprivileged
 from sandbox.errors import SandboxError
 from sandbox.home import (
     DEFAULT_CANARY_SHARE,
@@ -28,7 +28,7 @@ from sandbox.home import (
 from sandbox.parts import Parts
 from sandbox.platform_processes import PROCESSES, Platform
 from sandbox.postgres import STOP_AT_ONCE, Cluster
-from sandbox.processes import Table
+from sandbox.processes import Table, signals_deferred
 from sandbox.prometheus import Monitoring
 from sandbox.redis import RedisServer
 
@@ -189,6 +189,8 @@ class Sandbox:
                     f"port {port} ({name}) is in use: stop what listens there, or choose another base "
                     f"than {base} with --port-base N (takes N to N+{len(SERVICES) - 1})"
                 )
+        for program in binaries.PROGRAMS:
+            binaries.find(program, self._progress)
         settings.logs_dir.mkdir(exist_ok=True)
         create_secrets(settings.secrets_dir)
         replace(settings, data_dir=unprivileged.data_folder(unprivileged.identity())).save()
@@ -241,6 +243,11 @@ class Sandbox:
             parts.platform.migrate("upgrade")
 
     def _clear(self) -> None:
+        # A second Ctrl-C, of an impatient person, must not leave half of it running.
+        with signals_deferred():
+            self._stop_and_delete()
+
+    def _stop_and_delete(self) -> None:
         self._table.stop(
             self._table.all().keys(), deadline_s=_STOP_DEADLINE_S, signals={"postgres": STOP_AT_ONCE}
         )

@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.home import locked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -26,7 +28,7 @@ class Unavailable(Exception):  # noqa: N818 - one source of several said no
 def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path:
     """Return the folder `cache/package` with the package's files, fetched at first; raises Unavailable.
 
-    The folder appears by one rename, so that of two processes at once the later one finds the earlier one's.
+    Of two processes at once the later one waits for the earlier one's; the folder appears by one rename.
     """
     tree = cache / package
     if tree.is_dir():
@@ -36,13 +38,18 @@ def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path
         raise Unavailable(f"no {' and no '.join(missing)} on this machine")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=f".{package}.") as work:
+        with (
+            locked(cache, "fetch"),
+            tempfile.TemporaryDirectory(dir=cache, prefix=f".{package}.") as work,
+        ):
+            if tree.is_dir():
+                return tree
             progress(f"fetching the Debian package {package} (once)")
             archive = _download(package, Path(work), progress)
             files = Path(work) / "files"
             _run(["dpkg-deb", "-x", str(archive), str(files)], Path(work))
             _untie(package, files)
-            _publish(files, tree)
+            files.rename(tree)
     except OSError as error:
         raise Unavailable(f"cannot write {cache} ({error.strerror}); set XDG_CACHE_HOME") from error
     return tree
@@ -67,14 +74,6 @@ def _untie(package: str, files: Path) -> None:
     program.write_bytes(program.read_bytes().replace(system_folder, here))
 
 
-def _publish(files: Path, tree: Path) -> None:
-    try:
-        files.rename(tree)
-    except OSError:
-        if not tree.is_dir():
-            raise
-
-
 def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path:
     try:
         return _apt_download(package, work, [])
@@ -82,7 +81,7 @@ def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path
         progress(
             "no package lists on this machine: fetching them into a folder of our own (once, some seconds)"
         )
-    private = _private_apt(work)
+    private = _private_apt(work.parent / ".apt")
     _run(["apt-get", *private, "update"], work)
     return _apt_download(package, work, private)
 
@@ -95,10 +94,9 @@ def _apt_download(package: str, work: Path, options: Iterable[str]) -> Path:
     return archives[0]
 
 
-def _private_apt(work: Path) -> list[str]:
+def _private_apt(state: Path) -> list[str]:
     for folder in ("lists/partial", "archives/partial"):
-        (work / "apt" / folder).mkdir(parents=True, exist_ok=True)
-    state = work / "apt"
+        (state / folder).mkdir(parents=True, exist_ok=True)
     options = {
         "Dir::State": state,
         "Dir::State::lists": state / "lists",
@@ -106,6 +104,7 @@ def _private_apt(work: Path) -> list[str]:
         "Dir::Cache": state,
         "Dir::Cache::archives": state / "archives",
         "Acquire::Languages": "none",
+        "Acquire::GzipIndexes": "true",
     }
     return [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
 

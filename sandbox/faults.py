@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandbox.parts import Parts
 
 _CATALOGUE = Path(__file__).with_name("faults.toml")
-_PORT_DEADLINE_S = 5
+_PORT_DEADLINE_S = 30
 _PORT_FAULTS = {"mcp_down": "mcp"}
 """Faults of kind `app` that close a port: switching waits until it is closed or open again."""
 

@@ -24,6 +24,11 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free_port_base(width: int) -> int:
+    """A port base with `width` free ports from it on, outside the default sandbox's."""
+    return next(base for base in range(19400, 29400, width) if all(map(is_free, range(base, base + width))))
+
+
 def listens(port: int) -> bool:
     """Whether something takes connections on `port`."""
     try:

@@ -23,7 +23,7 @@ PROCESSES = {
     "canary": ("sandbox.platform.judgment", "--track", "canary"),
     "edge": ("sandbox.platform.edge",),
 }
-_START_DEADLINE_S = 30
+_START_DEADLINE_S = 90
 _MIGRATION_TIMEOUT_S = 120
 
 

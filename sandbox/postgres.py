@@ -33,7 +33,7 @@ SUPERUSER = "postgres"
 STOP_FAST = signal.SIGINT
 STOP_AT_ONCE = signal.SIGQUIT
 _TEMPLATES = Path(__file__).parent / "templates"
-_START_DEADLINE_S = 30
+_START_DEADLINE_S = 60
 
 
 class Cluster:
@@ -125,6 +125,8 @@ class Cluster:
         with self.superuser() as connection:
             for extension in ("pg_stat_statements", "amcheck"):
                 connection.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
+            # The role's own read-only default hides the server's; with this it can still see the server's.
+            connection.execute("GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO opsverify_ro")
 
     @contextmanager
     def superuser(self, database: str = DATABASE) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:

@@ -21,7 +21,7 @@ STOPS = {
     "target_down": "",  # the track that is the scope
 }
 _HOLDERS = ("postgres_slow", "postgres_connections", "redis_memory", "redis_evictions")
-_HOLDER_DEADLINE_S = 20
+_HOLDER_DEADLINE_S = 60
 _SLOW_CONNECT_S = 1
 
 

@@ -102,7 +102,7 @@ class Table:
 
         A signal that arrives meanwhile takes effect once the process is recorded: none is ever lost track of.
         """
-        with _signals_deferred(), log.open("ab") as output:
+        with signals_deferred(), log.open("ab") as output:
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -150,7 +150,8 @@ class Table:
 
 
 @contextmanager
-def _signals_deferred() -> Iterator[None]:
+def signals_deferred() -> Iterator[None]:
+    """Let SIGINT and SIGTERM take effect only after the block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.processes import Running, Table
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_START_DEADLINE_S = 20
+_START_DEADLINE_S = 60
 _NO_RULES = "groups: []\n"
 
 
@@ -61,6 +61,8 @@ class Monitoring:
                 f"--config.file={self._folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self._folder / 'tsdb'}",
                 "--storage.tsdb.retention.time=1d",
+                # An alert that Prometheus cannot end itself (it was stopped) ends after 4 of these, not after minutes.
+                "--rules.alert.resend-delay=1s",
                 f"--web.listen-address=127.0.0.1:{self._port}",
             ],
             log=self._log("prometheus"),

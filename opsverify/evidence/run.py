@@ -45,7 +45,9 @@ class RunFolder:
                 raise TargetError(
                     f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
                 )
-            write_atomic(path / "run.json", json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
+            write_atomic(
+                path / "run.json", json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()})
+            )
         except OSError as error:
             raise TargetError(
                 f"report folder {path}: cannot be written ({error.strerror}); name another with --report-dir"

@@ -116,11 +116,12 @@ class EProcess:
     @property
     def log_e(self) -> float:
         """Natural log of the capital now (0 at the beginning)."""
+        if not self._step:
+            return 0.0
         played = log_sum_exp(self._log_pots) - math.log(len(BETS))
         if not self._waiting:
             return played
-        reserve = (1 - FIRST_START_WEIGHT) * self._waiting / self._starts.later if self._step else 1.0
-        return log_sum_exp((played, math.log(reserve)))
+        return log_sum_exp((played, math.log((1 - FIRST_START_WEIGHT) * self._waiting / self._starts.later)))
 
     def _enter(self) -> None:
         weight = self._starts.weight(self._step)

@@ -29,7 +29,8 @@ class Step:
     def as_json(self) -> str:
         """One line of the evidence file."""
         return json.dumps(
-            {"at": self.at, "fault": self.fault, "alerts": self.alerts, "samples": self.samples}, separators=(",", ":")
+            {"at": self.at, "fault": self.fault, "alerts": self.alerts, "samples": self.samples},
+            separators=(",", ":"),
         )
 
     @classmethod
@@ -38,7 +39,10 @@ class Step:
         raw: dict[str, Any] = json.loads(line)
         samples = {
             scope: {
-                signal: {series: {float(at): value for at, value in points.items()} for series, points in found.items()}
+                signal: {
+                    series: {float(at): value for at, value in points.items()}
+                    for series, points in found.items()
+                }
                 for signal, found in signals.items()
             }
             for scope, signals in raw["samples"].items()
@@ -96,7 +100,9 @@ class Observation:
         if len(inside) == 2:  # noqa: PLR2004 - the window's two ends alone: nothing came in
             return 0.0
         tolerated = 2 * self.step_s
-        missing = math.fsum(max(0.0, later - earlier - tolerated) for earlier, later in zip(inside, inside[1:], strict=False))
+        missing = math.fsum(
+            max(0.0, later - earlier - tolerated) for earlier, later in zip(inside, inside[1:], strict=False)
+        )
         return 1.0 - missing / self.window_s
 
 

@@ -79,7 +79,10 @@ class Observer:
         span_s = at - since + 1.0
         try:
             samples = {
-                scope: {name: self._points(selector, span_s, at) for name, selector in self._selectors(matchers).items()}
+                scope: {
+                    name: self._points(selector, span_s, at)
+                    for name, selector in self._selectors(matchers).items()
+                }
                 for scope, matchers in (("canary", self.canary.canary), ("baseline", self.canary.baseline))
             }
             alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(self.canary.alerts))
@@ -96,10 +99,16 @@ class Observer:
 
     def _selectors(self, scope: str) -> dict[str, str]:
         selectors = {name: getattr(self.signals, name).selector(scope) for name in COUNTERS}
-        selectors[WITHIN_LIMIT] = self.signals.duration_buckets.selector(scope, f'le="{self.latency_limit_s:g}"')
+        selectors[WITHIN_LIMIT] = self.signals.duration_buckets.selector(
+            scope, f'le="{self.latency_limit_s:g}"'
+        )
         return selectors
 
     def _tell(self, step: Step, start: float, window_s: float) -> None:
         left = max(0.0, start + window_s - step.at)
-        state = f"not answered: {step.fault}" if step.fault else f"alerts firing: {', '.join(step.alerts) or 'none'}"
+        state = (
+            f"not answered: {step.fault}"
+            if step.fault
+            else f"alerts firing: {', '.join(step.alerts) or 'none'}"
+        )
         self.say(f"observing, {duration(round(left))} left; {state}")

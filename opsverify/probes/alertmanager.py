@@ -24,7 +24,7 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What Alertmanager says of itself; `cluster` is `ready`, `settling`, or `disabled` where it runs alone."""
+    """What Alertmanager says of itself; `cluster` is `ready`, `settling`, or, alone, `disabled`."""
 
     version: str
     cluster: str
@@ -111,13 +111,15 @@ class Alertmanager:
 
         return self._ask("/api/v2/silences", read)
 
-    def post(self, labels: Mapping[str, str]) -> None:
-        """Hand one alert with `labels` to Alertmanager, ending by itself within a minute (synthetic smoke alerts)."""
-        ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+    def post(self, labels: Mapping[str, str], *, lasting_s: float) -> None:
+        """Hand an alert with `labels` to Alertmanager (a smoke journey's own); 0 seconds ends it."""
+        ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lasting_s)
         alert = {"labels": dict(labels), "endsAt": ends.isoformat()}
         reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], bearer=self._bearer)
         if reply.status != _OK:
-            raise Inconclusive(f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200")
+            raise Inconclusive(
+                f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200"
+            )
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,7 +141,8 @@ class Alertmanager:
             return read(reply.json)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Inconclusive(
-                f"Alertmanager: {reply.url} is not API v2 ({type(error).__name__}: {one_line(error)}); check the URL"
+                f"Alertmanager: {reply.url} is not API v2 ({type(error).__name__}: {one_line(error)}); "
+                "check the URL"
             ) from error
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One active alert; `labels` hold its name too, `active_since` is unknown where the source does not tell."""
+    """One active alert; `labels` hold its name too; `active_since` is None where the source is silent."""
 
     name: str
     labels: Mapping[str, str]

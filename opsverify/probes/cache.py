@@ -54,9 +54,10 @@ class Redis:
         self._config = config
         self._record = record
         self._client = client.Redis(
+            # No client_name: CLIENT SETNAME would need a right that nothing else here needs.
             host=config.host, port=config.port, db=config.db, username=config.username, password=password,
             ssl=config.tls, socket_timeout=config.timeout_s, socket_connect_timeout=config.timeout_s,
-            decode_responses=True, client_name="opsverify", retry=Retry(NoBackoff(), 0),
+            decode_responses=True, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
 
     def recording(self, record: Record) -> Self:
@@ -118,7 +119,7 @@ class Redis:
     def _where(self) -> str:
         return f"Redis {self._config.host}:{self._config.port}"
 
-    def _persistence(self, said: dict[str, Any]) -> tuple[Persistence | None, str]:
+    def _persistence(self, said: dict[str, Any]) -> tuple[Persistence | None, str | None]:
         if said.get("aof_enabled"):
             return "aof", "not asked"
         # INFO does not tell whether snapshots are scheduled.

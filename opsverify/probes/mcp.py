@@ -1,4 +1,4 @@
-"""MCP servers over streamable HTTP, through the official SDK, which takes seconds to import: only when asked."""
+"""MCP servers over streamable HTTP, through the official SDK: 2 s to import, so only when asked."""
 
 from __future__ import annotations
 

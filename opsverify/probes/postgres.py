@@ -35,7 +35,10 @@ _REFUSED = (
     "no password",
     "not permitted to log in",
 )
-"""What a server says that answers but does not let this role in (English; any other refusal counts as no answer)."""
+"""What a server says that answers but does not let this role in.
+
+In English: libpq gives no SQLSTATE here. Any other refusal counts as no answer.
+"""
 _GOING_AWAY = ("08", "57P", "53300")
 """SQLSTATEs (or their beginnings) of a server that is lost, stopping, starting or full."""
 _OUT_OF_SERVICE = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
@@ -74,28 +77,28 @@ class Postgres:
         return bound
 
     def rows(self, statement: str, **params: object) -> tuple[Row, ...]:
-        """All rows of one statement as namedtuples; `%(name)s` takes a parameter, then a bare percent is `%%`.
+        """Return all rows of one statement as namedtuples; with parameters (`%(name)s`) a percent is `%%`.
 
-        Raises Unreachable when the server gives no answer in time, Inconclusive when it refuses the statement.
+        Raises Unreachable when there is no answer in time, Inconclusive when the statement is refused.
         """
         return self.timed(statement, **params).rows
 
     def row(self, statement: str, **params: object) -> Row:
-        """The one row of a statement; Inconclusive if there are fewer or more."""
+        """Return the one row of a statement; Inconclusive if there are fewer or more."""
         rows = self.rows(statement, **params)
         if len(rows) != 1:
             raise Inconclusive(f"{self._where}: {len(rows)} rows, expected 1, from: {one_line(statement)}")
         return rows[0]
 
     def value(self, statement: str, **params: object) -> Any:  # noqa: ANN401 - SQL decides the type
-        """The only column of the only row of a statement."""
+        """Return the only column of the only row of a statement."""
         row = self.row(statement, **params)
         if len(row) != 1:
             raise Inconclusive(f"{self._where}: {len(row)} columns, expected 1, from: {one_line(statement)}")
         return row[0]
 
     def timed(self, statement: str, **params: object) -> Timed:
-        """As `rows`, with the time it took."""
+        """Do as `rows`, and tell the time it took."""
         with self._session.lock:
             try:
                 return self._run(statement, params)
@@ -104,7 +107,7 @@ class Postgres:
                 return self._run(statement, params)
 
     def server(self) -> state.Server:
-        """Version, role in replication, use of connections."""
+        """Tell version, role in replication, use of connections."""
         found = self.row(state.SERVER)
         read_only = found.read_only
         if read_only is None and found.may_read_files:
@@ -119,7 +122,7 @@ class Postgres:
         )
 
     def replicas(self) -> tuple[state.Replica, ...]:
-        """Connected replicas. Raises Inconclusive where the role may not see their state."""
+        """List connected replicas. Raises Inconclusive where the role may not see their state."""
         rows = self.rows(state.REPLICAS)
         if any(row.state is None for row in rows):
             raise Inconclusive(
@@ -128,15 +131,15 @@ class Postgres:
         return tuple(state.Replica(*row) for row in rows)
 
     def archiver(self) -> state.Archiver:
-        """How archiving of WAL goes."""
+        """Tell how archiving of WAL goes."""
         return state.Archiver(*self.row(state.ARCHIVER))
 
     def rights(self) -> state.Rights:
-        """What the role may do."""
+        """Tell what the role may do."""
         return state.Rights(*self.row(state.RIGHTS))
 
     def migration(self, table_name: str) -> str:
-        """The revision that Alembic's table holds, several heads separated by commas; Inconclusive if none."""
+        """Return the revision in Alembic's table, several separated by commas; Inconclusive if none."""
         name = sql.Identifier(*table_name.split(".")).as_string(None)
         revisions = sorted(row.version_num for row in self.rows(f"SELECT version_num FROM {name}"))  # noqa: S608 - quoted
         if not revisions:
@@ -165,15 +168,18 @@ class Postgres:
         name = f"SQL {one_line(statement)[:60]}"
         try:
             connection = self._connected()
-            with bounded(connection, self._config), connection.transaction():
-                with connection.cursor() as cursor:
-                    limit_time(cursor, self._config)
-                    started = time.perf_counter()
-                    # Streaming uses the extended protocol, in which a text can hold one statement only: none can
-                    # end the READ ONLY transaction and go on.
-                    rows = tuple(cursor.stream(statement.encode(), params or None))
-                    elapsed = time.perf_counter() - started
-                    columns = [column.name for column in cursor.description or ()]
+            with (
+                bounded(connection, self._config),
+                connection.transaction(),
+                connection.cursor() as cursor,
+            ):
+                limit_time(cursor, self._config)
+                started = time.perf_counter()
+                # Streaming uses the extended protocol, in which a text can hold one statement only: none can
+                # end the READ ONLY transaction and go on.
+                rows = tuple(cursor.stream(statement.encode(), params or None))
+                elapsed = time.perf_counter() - started
+                columns = [column.name for column in cursor.description or ()]
         except psycopg.Error as error:
             stale = (
                 self._session.used
@@ -182,7 +188,7 @@ class Postgres:
             )
             if self._session.connection is not None and self._session.connection.closed:
                 self.close()
-            if stale and not isinstance(error, _OUT_OF_SERVICE) and not isinstance(error, TimedOut):
+            if stale and not isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
                 raise _Stale from error
             failure = explain(error, self._config)
             self._record(name, f"{asked}\n\n{failure}")
@@ -209,12 +215,12 @@ class TimedOut(psycopg.OperationalError):
 
 
 def where(config: Config) -> str:
-    """A database as messages name it."""
+    """Name a database as messages do."""
     return f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
 
 
 def connect(config: Config, user: str, password: str | None) -> Connection:
-    """A connection with nothing taken from the environment but libpq's defaults; raises psycopg.Error."""
+    """Open a connection; raises psycopg.Error."""
     return psycopg.connect(
         host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
         sslmode=config.sslmode, connect_timeout=config.connect_timeout_s, application_name="opsverify",
@@ -225,15 +231,16 @@ def limit_time(cursor: psycopg.Cursor[Any], config: Config) -> None:
     """Limit the statements of the current transaction on the server."""
     limit = str(round(config.statement_timeout_s * 1000))
     cursor.execute(
-        "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
-        " set_config('timezone', 'UTC', true)",
+        "SELECT set_config('statement_timeout', %s, true) AS statement,"
+        " set_config('lock_timeout', %s, true) AS lock,"
+        " set_config('timezone', 'UTC', true) AS zone",
         (limit, limit),
     )
 
 
 @contextmanager
 def bounded(connection: Connection, config: Config) -> Iterator[None]:
-    """Cut the connection when a server does not even carry out its own timeouts (hung storage, lost network)."""
+    """Cut the connection when a server fails to carry out its own timeouts (hung storage, lost network)."""
     cut = threading.Event()
 
     def cut_off() -> None:
@@ -256,11 +263,12 @@ def bounded(connection: Connection, config: Config) -> Iterator[None]:
 
 
 def explain(error: psycopg.Error, config: Config) -> Inconclusive:
-    """The outcome that an error of psycopg stands for, in one line."""
+    """Turn an error of psycopg into the outcome it stands for, in one line."""
     said = one_line(error.diag.message_primary or error)
-    if isinstance(error, _OUT_OF_SERVICE) or isinstance(error, TimedOut):
+    if isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
         return Unreachable(
-            f"{where(config)}: no answer within {config.statement_timeout_s:g} s ({said}); look for locks and slow storage"
+            f"{where(config)}: no answer within {config.statement_timeout_s:g} s ({said}); "
+            "look for locks and slow storage"
         )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return Inconclusive(f"{where(config)}: {said}; grant {config.login.user} the right to read it")

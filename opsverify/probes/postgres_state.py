@@ -90,7 +90,7 @@ class Server:
         """Whether transactions of other roles start READ ONLY. Raises Inconclusive where that is hidden."""
         if self.default_read_only is None:
             raise Inconclusive(
-                "PostgreSQL: default_transaction_read_only is set for our own role, which hides the server's; "
+                "PostgreSQL: default_transaction_read_only is set for our own role and hides the server's; "
                 "ALTER ROLE ... RESET default_transaction_read_only, or GRANT EXECUTE ON FUNCTION "
                 "pg_show_all_file_settings() to it (every statement of ours is READ ONLY anyway)"
             )
@@ -119,7 +119,7 @@ class Archiver:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the role may do: `can_write` any table, read statistics (`pg_monitor`), and whether they are kept."""
+    """What the role may do (`can_write`: any table), and whether pg_stat_statements is installed."""
 
     superuser: bool
     can_write: bool

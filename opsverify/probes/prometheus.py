@@ -8,14 +8,13 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 import requests
-from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
-from opsverify.probes.alerts import Alert
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -25,6 +24,8 @@ from opsverify.probes.prometheus_values import (
     SourceFault,
     Unanswered,
     Vector,
+    identity,
+    read_alert,
     read_rules,
     read_samples,
     read_series,
@@ -36,6 +37,7 @@ from opsverify.probes.text import is_loopback, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opsverify.probes.alerts import Alert
     from opsverify.target import Prometheus as Config
 
 __all__ = [
@@ -126,18 +128,16 @@ class Prometheus:
         name = f"PromQL {one_line(query)[:60]}"
         data = self._ask(name, query, lambda: self._client.custom_query(query, params=params))
         series = self._read(name, query, read_series, data)
-        warnings = self._warnings()
-        if warnings:
-            said = f"{self._where}, query {one_line(query)}: parts are missing ({one_line('; '.join(warnings))})"
-            raise SourceFault(FaultReason.PARTIAL_RESPONSE, f"{said}; look at its sources")
+        self._require_whole(query, self._warnings())
         shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
         self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
         return series
 
     def scalar(self, query: str) -> float:
-        """The one number that `query` evaluates to.
+        """Return the one number that `query` evaluates to.
 
-        Raises SourceFault: `empty`, `ambiguous` (several series), `not_a_number`, `partial_response`, or as `instant`.
+        Raises SourceFault: `empty`, `ambiguous` (several series), `not_a_number`, `partial_response`,
+        or as `instant`.
         """
         vector = self.instant(query)
         where = f"{self._where}, query {one_line(query)}"
@@ -167,16 +167,16 @@ class Prometheus:
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).
 
-        From the series ALERTS: the server itself applies the matchers, and it works where rules are evaluated by
-        somebody else (Thanos, Mimir) as well. Raises as `instant`, and for partial answers.
+        From the series ALERTS: the server itself applies the matchers, and it works where rules are
+        evaluated by somebody else (Thanos, Mimir) as well. Raises as `instant`, and for partial answers.
         """
         both = ",".join(part for part in ('alertstate="firing"', matchers) if part)
         firing = self._whole(self.instant(f"ALERTS{{{both}}}"))
         if not firing.samples:
             return ()
         states = self._whole(self.instant(f"ALERTS_FOR_STATE{{{matchers}}}"))
-        since = {_identity(sample): sample.value for sample in states.samples}
-        return tuple(_alert(sample, since.get(_identity(sample))) for sample in firing.samples)
+        since = {identity(sample): sample.value for sample in states.samples}
+        return tuple(read_alert(sample, since.get(identity(sample))) for sample in firing.samples)
 
     def now(self) -> float:
         """Unix time by the server's clock."""
@@ -239,10 +239,14 @@ class Prometheus:
             self._give_up(name, self._malformed(f"{self._where}, {one_line(what)}", error), error)
 
     def _whole(self, vector: Vector) -> Vector:
-        if vector.warnings:
-            said = f"{self._where}, query {one_line(vector.query)}: parts are missing ({one_line('; '.join(vector.warnings))})"
-            raise SourceFault(FaultReason.PARTIAL_RESPONSE, f"{said}; look at its sources")
+        self._require_whole(vector.query, vector.warnings)
         return vector
+
+    def _require_whole(self, query: str, warnings: tuple[str, ...]) -> None:
+        if warnings:
+            lost = one_line("; ".join(warnings))
+            said = f"{self._where}, query {one_line(query)}: parts are missing ({lost}); look at its sources"
+            raise SourceFault(FaultReason.PARTIAL_RESPONSE, said)
 
     def _body(self) -> Any:  # noqa: ANN401 - any JSON value
         response = self._answer.response
@@ -287,15 +291,3 @@ def _bearer_auth(bearer: str) -> Callable[[requests.PreparedRequest], requests.P
         return request
 
     return authorize
-
-
-def _identity(sample: Sample) -> frozenset[tuple[str, str]]:
-    return frozenset(item for item in sample.labels.items() if item[0] not in ("__name__", "alertstate"))
-
-
-def _alert(sample: Sample, since: float | None) -> Alert:
-    labels = {name: value for name, value in sample.labels.items() if name not in ("__name__", "alertstate")}
-    started = dt.datetime.fromtimestamp(since, dt.UTC) if since is not None else None
-    return Alert(
-        labels.get("alertname", ""), MappingProxyType(labels), sample.labels.get("alertstate", ""), started
-    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.alerts import Alert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_OF_THE_SERIES = ("__name__", "alertstate")
 
 
 class FaultReason(StrEnum):
@@ -79,7 +83,7 @@ class ScrapeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `state` is `firing`, `pending` or `inactive`, empty for recording rules; `health` `ok` or `err`."""
+    """One rule; `state` is `firing`, `pending`, `inactive`, or empty for recording rules."""
 
     name: str
     state: str
@@ -89,7 +93,7 @@ class Rule:
 
 
 def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON value
-    """The samples of a query's `data`. Raises KeyError, TypeError or ValueError where it is malformed."""
+    """Read the samples of a query's `data`; KeyError, TypeError or ValueError where it is malformed."""
     if data["resultType"] == "scalar":
         at, value = data["result"]
         return (Sample(MappingProxyType({}), float(value), float(at)),)
@@ -102,7 +106,7 @@ def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON va
 
 
 def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON value
-    """The series of a range selector's `data`; raises as `read_samples`."""
+    """Read the series of a range selector's `data`; raises as `read_samples`."""
     if data["resultType"] != "matrix":
         raise ValueError(f"result type {data['resultType']}, expected matrix")
     return tuple(
@@ -112,7 +116,7 @@ def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON val
 
 
 def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any JSON value
-    """The targets of `/api/v1/targets`; raises as `read_samples`."""
+    """Read the targets of `/api/v1/targets`; raises as `read_samples`."""
     return tuple(
         ScrapeTarget(
             entry["labels"].get("job", ""),
@@ -126,7 +130,7 @@ def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any J
 
 
 def read_rules(data: Any) -> tuple[Rule, ...]:  # noqa: ANN401 - any JSON value
-    """The rules of `/api/v1/rules`; raises as `read_samples`."""
+    """Read the rules of `/api/v1/rules`; raises as `read_samples`."""
     return tuple(
         Rule(
             entry["name"],
@@ -138,6 +142,18 @@ def read_rules(data: Any) -> tuple[Rule, ...]:  # noqa: ANN401 - any JSON value
         for group in data["groups"]
         for entry in group["rules"]
     )
+
+
+def identity(sample: Sample) -> frozenset[tuple[str, str]]:
+    """Return what an alert's series in ALERTS and ALERTS_FOR_STATE have in common."""
+    return frozenset(item for item in sample.labels.items() if item[0] not in _OF_THE_SERIES)
+
+
+def read_alert(sample: Sample, since: float | None) -> Alert:
+    """Read an alert from its series in ALERTS; `since` is the Unix time it became active, if known."""
+    labels = dict(identity(sample))
+    started = dt.datetime.fromtimestamp(since, dt.UTC) if since is not None else None
+    return Alert(labels.get("alertname", ""), _labels(labels), sample.labels.get("alertstate", ""), started)
 
 
 def _labels(found: Mapping[str, str]) -> Mapping[str, str]:

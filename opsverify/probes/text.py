@@ -43,7 +43,7 @@ def masked(headers: Mapping[str, str]) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error says, in one line of readable length."""
+    """Cut what an error says to one line of readable length."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= _WIDEST * 2 else f"{said[: _WIDEST * 2]}..."
 

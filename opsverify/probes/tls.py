@@ -28,10 +28,10 @@ class Certificate:
 def certificate(
     url: str, ca_file: str | None = None, timeout_s: float = 5.0, record: Record = discard
 ) -> Certificate | None:
-    """The certificate behind an https URL; None for plain http.
+    """Return the certificate behind an https URL; None for plain http.
 
-    Raises Unreachable when no verified connection comes about: refused, timed out, expired, of another name, of an
-    unknown authority.
+    Raises Unreachable when no verified connection comes about: refused, timed out, expired, of another
+    name, of an unknown authority.
     """
     parts = urlsplit(url)
     if parts.scheme != "https":
@@ -50,7 +50,7 @@ def certificate(
         ):
             shown: dict[str, Any] = dict(secured.getpeercert() or {})
     except ssl.SSLCertVerificationError as error:
-        said = f"TLS of {host}:{port}: certificate refused ({error.verify_message}); renew it, or name its CA in ca_file"
+        said = f"TLS of {host}:{port}: certificate refused ({error.verify_message}); renew it, or set ca_file"
         record(f"TLS {host}:{port}", said)
         raise Unreachable(said) from error
     except OSError as error:

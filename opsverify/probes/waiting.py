@@ -43,10 +43,10 @@ def eventually(
 ) -> T:
     """Ask `probe` every `every_s` seconds until its value satisfies `until`, and return that value.
 
-    `stop_when` names a terminal state: waiting any longer would change nothing. At that state and at the deadline
-    the latest value is returned, for the caller to measure. An attempt that cannot measure is made again; if none
-    ever could, its last error is raised (Unreachable, Inconclusive). `what` names the awaited thing, and
-    `record` receives one line for every attempt.
+    `stop_when` names a terminal state: waiting any longer would change nothing. At that state and at the
+    deadline the latest value is returned, for the caller to measure. An attempt that cannot measure is made
+    again; if none ever could, its last error is raised (Unreachable, Inconclusive). `what` names the awaited
+    thing, and `record` receives one line for every attempt: give `probe` a view that discards.
     """
     started = time.monotonic()
     attempts: list[str] = []

@@ -1,4 +1,4 @@
-"""Backups, point-in-time restore and the ledger: a library that knows nothing of pytest, Allure or the sandbox."""
+"""Backups, point-in-time restore and the ledger: no pytest, no Allure, no sandbox in here."""
 
 from opsverify.recovery.backup import BaseBackup, Integrity, inspect, major_of, verify
 from opsverify.recovery.compare import Difference, compare

@@ -6,13 +6,14 @@ import datetime as dt
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.lsn import parse_lsn, segment_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opsverify.recovery.tools import ToolRun, Tools
 
 _QUARTER_S: Final = 900
@@ -56,7 +57,10 @@ class Integrity:
 
 
 def major_of(base_backup: Path) -> int:
-    """The major version of the server that was backed up. Raises Inconclusive when the folder is no backup."""
+    """Return the major version of the server that was backed up.
+
+    Raises Inconclusive when the folder is no backup.
+    """
     text = _read(base_backup / "PG_VERSION").strip()
     if not text.isdigit():
         raise Inconclusive(f"{base_backup / 'PG_VERSION'} holds {text!r}, not a major version")
@@ -106,7 +110,10 @@ def inspect(base_backup: Path, tools: Tools, archive: Path | None = None) -> Bas
 
 
 def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
-    """What pg_controldata reads from the backup's pg_control. Raises Inconclusive when it reads nothing."""
+    """Return what pg_controldata reads from the backup's pg_control.
+
+    Raises Inconclusive when it reads nothing.
+    """
     answer = tools.run("pg_controldata", base_backup)
     if answer.exit_code != 0 or "WARNING" in answer.stdout + answer.stderr:
         raise Inconclusive(f"pg_controldata {base_backup}: {answer.last_line} (exit {answer.exit_code})")
@@ -117,8 +124,8 @@ def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
 def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -> Integrity:
     """Hold every file of the backup against its manifest with pg_verifybackup.
 
-    WAL inside the backup is parsed as well; when the WAL is in an archive, `wal.continuity` is what checks it.
-    Has to run before the backup is first started. Raises Inconclusive when the output is not understood,
+    WAL inside the backup is parsed as well; when the WAL is in an archive, `wal.continuity` is what checks
+    it. Has to run before the backup is first started. Raises Inconclusive when the output is not understood,
     or tells of a hindrance rather than of damage.
     """
     options = ["--format=plain"] if backup.major >= _PLAIN_NAMED_SINCE else []

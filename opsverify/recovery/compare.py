@@ -2,24 +2,25 @@
 
 The rules, chosen so that a healthy restore never differs and a single lost row always does:
 
-- Counts and sums of judgments and production: equal, key by key. Their rows do not change once a bucket is closed.
+- Counts and sums of judgments and production: equal, key by key. Their rows do not change once a bucket is
+closed.
 - Workflows: an instance never leaves the hour it was started in, so all instances of an hour together (`ALL`)
-  are equal: one row lost or added shows there. One that was still running when recorded may have ended before the
-  recovery target, so of each terminal status *at least* the recorded number is found; an ended one does not
-  reopen, so fewer means lost or changed rows. (An ended instance whose status was changed, in an hour in which
-  another one has just ended with its former status, cannot be told by counts.)
+  are equal: one row lost or added shows there. One that was still running when recorded may have ended
+  before the recovery target, so of each terminal status *at least* the recorded number is found; an ended
+  one does not reopen, so fewer means lost or changed rows. (An ended instance whose status was changed, in
+  an hour in which another one has just ended with its former status, cannot be told by counts.)
 - A key recorded and not found is lost; a key found inside the recorded window and not recorded was added.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.recovery.facts import TERMINAL, Facts, Value, table
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from opsverify.recovery.ledger import Recorded
@@ -53,7 +54,7 @@ class Difference:
 
 
 def compare(recorded: Recorded, found: Mapping[str, Facts], until: dt.datetime) -> tuple[Difference, ...]:
-    """Every difference between `recorded` and what `found` holds of the same windows, table by table, key by key.
+    """List every difference between `recorded` and what `found` holds of the same windows.
 
     `until` is the recovery target; what was recorded after it cannot be expected back: ValueError.
     """

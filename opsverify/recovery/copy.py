@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, ...]) -> Iterator[None]:
-    """Make `path` (absent, or empty and our own), closed to everybody but `account`, and remove it in the end.
+    """Make `path` (absent, or empty and our own) a folder of `account` alone, and remove it in the end.
 
-    Raises Inconclusive when the folder is not empty, is somebody else's, or overlaps a folder of `apart_from`.
+    Raises Inconclusive when the folder is not empty, is somebody else's, or overlaps a folder of
+    `apart_from`.
     """
     resolved = path.resolve()
     for other in apart_from:
@@ -54,8 +55,9 @@ def copy_backup(
 ) -> None:
     """Copy every file of `source` into the empty `target`, as private files of `account`; progress in bytes.
 
-    Raises Inconclusive for a backup with links (tablespaces, a WAL folder elsewhere): followed, they would lead
-    the restored server into folders of the original; and when reading, writing or the disk's space fails.
+    Raises Inconclusive for a backup with links (tablespaces, a WAL folder elsewhere): followed, they would
+    lead the restored server into folders of the original; and when reading, writing or the disk's space
+    fails.
     """
     files, folders, total = _listing(source)
     free = shutil.disk_usage(target).free

@@ -1,8 +1,8 @@
 """What is recorded of the core tables before a disaster, and asked again after it: by the very same queries.
 
-Only closed buckets count. A bucket is closed when it ended `SETTLE` before the moment of recording: a row whose
-transaction was then still open would otherwise appear later and look like one that came from nowhere. Rows of a
-production date are taken to be final once the date is over (and settled) in the plant's time zone.
+Only closed buckets count. A bucket is closed when it ended `SETTLE` before the moment of recording: a row
+whose transaction was then still open would otherwise appear later and look like one that came from nowhere.
+Rows of a production date are taken to be final once the date is over (and settled) in the plant's time zone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Value = int | str | None
 """A count, or an exact decimal as text (`"1204.5"`); None is SQL's NULL."""
 Facts = dict[str, dict[str, Value]]
-"""For every key of a table, what was found under it: `{"2026-11-20-L03": {"rows": 4, "produced_qty": "812"}}`."""
+"""What was found under every key of a table: `{"2026-11-20-L03": {"rows": 4, "produced_qty": "812"}}`."""
 
 SETTLE: Final = dt.timedelta(minutes=5)
 """How long after its end a bucket may still receive rows: the longest transaction that the platform runs."""
@@ -66,7 +66,7 @@ class Table:
     group: Callable[[str], str]
 
     def window(self, at: dt.datetime, zone: dt.tzinfo) -> Window:
-        """The closed buckets before `at`; of the table's dates in `zone` when its buckets are days."""
+        """Return the closed buckets before `at`; of the table's dates in `zone` when its buckets are days."""
         settled = at - SETTLE
         if self.bucket >= dt.timedelta(days=1):
             until = settled.astimezone(zone).date()
@@ -130,12 +130,15 @@ TABLES: Final = (
 
 
 def table(name: str) -> Table:
-    """The table named `name`. Raises KeyError when nothing is recorded of it."""
+    """Return the table named `name`. Raises KeyError when nothing is recorded of it."""
     return {entry.name: entry for entry in TABLES}[name]
 
 
 def read_queries(folder: Path) -> dict[str, str]:
-    """The SQL text of every table, by the table's name. Raises Inconclusive when a file cannot be read."""
+    """Return the SQL text of every table, by the table's name.
+
+    Raises Inconclusive when a file cannot be read.
+    """
     try:
         return {entry.name: (folder / entry.query).read_text(encoding="utf-8") for entry in TABLES}
     except OSError as error:
@@ -143,7 +146,7 @@ def read_queries(folder: Path) -> dict[str, str]:
 
 
 def fingerprint(sql: str) -> str:
-    """What tells two versions of a query apart (SHA-256, comments and white space left out)."""
+    """Return what tells two versions of a query apart (SHA-256, comments and white space left out)."""
     code = (line.partition("--")[0] for line in sql.splitlines())
     return hashlib.sha256(" ".join(" ".join(code).split()).encode()).hexdigest()
 

@@ -1,8 +1,8 @@
 """The ledger: what was recorded of the database before the disaster, outside of it, in one append-only file.
 
 Every record carries the SHA-256 over the previous record's hash and its own canonical JSON, so that a record
-changed, taken out or put in later breaks the chain from there on. A tail cut off does not: keep the head's hash
-(`ChainState.head`) in the evidence and hand it to `verify_chain`.
+changed, taken out or put in later breaks the chain from there on. A tail cut off does not: keep the head's
+hash (`ChainState.head`) in the evidence and hand it to `verify_chain`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Recorded:
     queries: Mapping[str, str]
 
     def ask_again(self, source: Source, sql: Mapping[str, str]) -> dict[str, Facts]:
-        """What `source` (the restored database) holds of the same windows, by the same queries.
+        """Return what `source` (the restored database) holds of the same windows, by the same queries.
 
         Raises Inconclusive when a query is not the one that was recorded with.
         """
@@ -83,11 +83,11 @@ class Ledger:
     def capture(
         self, source: Source, at: dt.datetime, sql: Mapping[str, str], zone: dt.tzinfo = dt.UTC
     ) -> Recorded:
-        """Record the closed buckets of every table as of `at`, in one record that is there whole or not at all.
+        """Record the closed buckets of every table as of `at`, in one record, whole or not at all.
 
-        `zone` is the plant's, which decides when a production date is over. When the database's clock is behind
-        `at`, its time counts. Raises EvidenceError when the file cannot be written or `at` lies before the
-        newest record.
+        `zone` is the plant's, which decides when a production date is over. When the database's clock is
+        behind `at`, its time counts. Raises EvidenceError when the file cannot be written or `at` lies
+        before the newest record.
         """
         ((now,),) = source("SELECT now()", {})
         at = min(at, now).astimezone(dt.UTC)
@@ -113,7 +113,7 @@ class Ledger:
         return _recorded(self._append(body, at), body)
 
     def newest_before(self, recovery_target: dt.datetime) -> Recorded:
-        """The newest capture at or before `recovery_target`.
+        """Return the newest capture at or before `recovery_target`.
 
         Raises Inconclusive when there is none, EvidenceError when the record does not match its hash.
         """
@@ -129,7 +129,8 @@ class Ledger:
                 if recorded.captured_at <= recovery_target:
                     return recorded
         raise Inconclusive(
-            f"ledger {self.path} holds nothing recorded before the recovery target {recovery_target.isoformat()}: "
+            f"ledger {self.path} holds nothing recorded before the recovery target "
+            f"{recovery_target.isoformat()}: "
             "nothing to compare with; capture at backup time and by schedule"
         )
 

@@ -8,18 +8,18 @@ _SEGMENTS_PER_ID: Final = 0x1_0000_0000
 
 
 def parse_lsn(text: str) -> int:
-    """The byte offset of `text`, such as `0/2000028`. Raises ValueError when it is no LSN."""
+    """Return the byte offset of `text`, such as `0/2000028`. Raises ValueError when it is no LSN."""
     high, _, low = text.strip().partition("/")
     return (int(high, 16) << 32) + int(low, 16)
 
 
 def format_lsn(lsn: int) -> str:
-    """A byte offset as PostgreSQL writes it."""
+    """Return a byte offset as PostgreSQL writes it."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
 def segment_name(timeline: int, number: int, segment_size: int) -> str:
-    """The file name of segment `number` (counted from the start of the WAL) on `timeline`."""
+    """Return the file name of segment `number` (counted from the start of the WAL) on `timeline`."""
     per_id = _SEGMENTS_PER_ID // segment_size
     return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
 

@@ -39,20 +39,21 @@ class Rto:
 
 
 def rpo(recovered_to: dt.datetime, disaster_at: dt.datetime) -> Rpo:
-    """The loss between `recovered_to` (last recovered commit, or the recovery target) and `disaster_at`.
+    """Return the loss between `recovered_to` (the last commit, or the target) and `disaster_at`.
 
     Raises Inconclusive when the recovery lies after the disaster: one of the two clocks or inputs is wrong.
     """
     if recovered_to > disaster_at:
         raise Inconclusive(
-            f"recovered to {recovered_to.isoformat()}, which is after the disaster at {disaster_at.isoformat()}: "
+            f"recovered to {recovered_to.isoformat()}, which is after the disaster at "
+            f"{disaster_at.isoformat()}: "
             "one of the two is wrong, or the clocks disagree"
         )
     return Rpo(recovered_to, disaster_at)
 
 
 def rto(to_target_s: float, to_read_write_s: float, to_validated_s: float | None = None) -> Rto:
-    """The duration of a recovery from its stages' ends, in seconds from its start.
+    """Return the duration of a recovery from its stages' ends, in seconds from its start.
 
     Raises Inconclusive when they are out of order.
     """

@@ -7,7 +7,7 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
@@ -21,12 +21,13 @@ from opsverify.recovery.wal import continuity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from opsverify.recovery.backup import BaseBackup
     from opsverify.recovery.tools import Account, Tools
 
 Progress = "Callable[[str, int, int], None]"
-"""Called with the stage (`copy`, `recover`, `promote`), what is done and the total: bytes in `copy`, else steps."""
+"""Called with the stage (`copy`, `recover`, `promote`), done and total: bytes in `copy`, else steps."""
 
 _EARLY_END: Final = "recovery ended before configured recovery target was reached"
 _BEFORE_END: Final = "requested recovery stop point is before consistent recovery point"
@@ -48,7 +49,8 @@ class RestoredServer:
     """A database as it was at the recovery target, promoted and accepting writes.
 
     `recovered_to` is the time of the last commit that came back, None when there was none between backup and
-    target; `durations` are seconds for each stage, `to_target_s` and `to_read_write_s` seconds from the start.
+    target; `durations` are seconds for each stage, `to_target_s` and `to_read_write_s` seconds from the
+    start.
     """
 
     dsn: str
@@ -84,12 +86,14 @@ def restore(
     dbname: str = "postgres",
     settings: Mapping[str, str] | None = None,
     within_s: float = 4 * 3600.0,
+    log: Path | None = None,
 ) -> Iterator[RestoredServer]:
     """Restore `base_backup` to `target_time` in `data_dir`; on leaving, stop the server and remove all of it.
 
     Stages: copy, recover to the target and pause there, verify the point reached, promote, probe a write.
     `data_dir` must be absent or empty. `settings` overrule the backup's configuration (smaller memory, say).
-    `within_s` bounds recovery. Raises Inconclusive, with one line that says why, when any of it fails.
+    `within_s` bounds recovery. The server's log goes to `log`, which stays, or else into `data_dir`.
+    Raises Inconclusive, with one line that says why, when any of it fails.
     """
     if target_time.tzinfo is None:
         raise Inconclusive(f"recovery target {target_time.isoformat()} has no time zone: write it with one")
@@ -122,7 +126,7 @@ def restore(
         if not (data_dir / "postgresql.conf").exists():
             (data_dir / "postgresql.conf").write_text("", encoding="utf-8")
             chosen |= primarys_settings(backups.control_data(base_backup, tools))
-        log = data_dir / "opsverify.log"
+        log = log or data_dir / "opsverify.log"
         server = stack.enter_context(
             Server(
                 tools,
@@ -136,7 +140,9 @@ def restore(
             )
         )
         progress("recover", 0, 1)
-        recovered_to = _recover(server, backup, wal_archive, target_time, way[-1].timeline, within_s)
+        recovered_to = _recover(
+            server, backup, wal_archive, target=target_time, timeline=way[-1].timeline, within_s=within_s
+        )
         at_target = time.monotonic()
         progress("recover", 1, 1)
         reached = _promote(server)
@@ -167,7 +173,8 @@ def _means(base_backup: Path, archive: Path, scratch: Path) -> tuple[Tools, Acco
     account = unprivileged(reading=archive)
     if account is not None and not may_enter(account, scratch):
         raise Inconclusive(
-            f"{scratch} is closed to {account.name}, as whom PostgreSQL runs: choose a scratch folder open to it"
+            f"{scratch} is closed to {account.name}, as whom PostgreSQL runs: choose a scratch folder "
+            f"open to it"
         )
     return for_account(find_tools(backups.major_of(base_backup)), account, scratch), account
 
@@ -184,19 +191,19 @@ def _prepare(data_dir: Path, account: Account | None) -> None:
 
 
 def _recover(
-    server: Server, backup: BaseBackup, archive: Path, target: dt.datetime, timeline: int, within_s: float
+    server: Server, backup: BaseBackup, archive: Path, *, target: dt.datetime, timeline: int, within_s: float
 ) -> dt.datetime | None:
     try:
         _, replayed, archive_mode = server.wait_for(
             _STATE, "paused", within_s=within_s, what=f"recovery to {target.isoformat()}"
         )
     except ServerDied as died:
-        raise Inconclusive(_explain(died, backup, archive, server.tools, target, timeline)) from died
-    if any(_TOO_SMALL in line for line in server.log_lines()):
         raise Inconclusive(
-            "recovery paused before its target: a parameter is smaller than the primary's "
-            f"(see the warning in {server.log}); give the primary's value in settings"
-        )
+            _too_small(server)
+            or _explain(died, backup, archive, server.tools, target=target, timeline=timeline)
+        ) from died
+    if too_small := _too_small(server):
+        raise Inconclusive(too_small)
     if archive_mode != "off":
         raise Inconclusive(f"the restored server says archive_mode={archive_mode}: it is not let go on")
     recovered_to = dt.datetime.fromisoformat(replayed) if replayed else None
@@ -222,7 +229,7 @@ def _promote(server: Server) -> int:
 
 
 def _explain(
-    died: ServerDied, backup: BaseBackup, archive: Path, tools: Tools, target: dt.datetime, timeline: int
+    died: ServerDied, backup: BaseBackup, archive: Path, tools: Tools, *, target: dt.datetime, timeline: int
 ) -> str:
     if _BEFORE_END in died.reason:
         return _too_early(target, backup.finished_at or backup.started_at)
@@ -233,13 +240,25 @@ def _explain(
         return f"recovery ended before its target {target.isoformat()}: {reach.problem}"
     last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"
     return (
-        f"recovery ended before its target {target.isoformat()}: no WAL is missing, the target lies after the last "
-        f"commit in {archive} ({last}, segment {reach.last}); choose a target up to then, or wait for the archiver"
+        f"recovery ended before its target {target.isoformat()}: no WAL is missing, the target lies after "
+        f"the last commit in {archive} ({last}, segment {reach.last}); choose a target up to then, "
+        "or wait for the archiver"
+    )
+
+
+def _too_small(server: Server) -> str | None:
+    lines = server.log_lines()
+    details = [after.partition("DETAIL:  ")[2] for line, after in pairwise(lines) if _TOO_SMALL in line]
+    if not details:
+        return None
+    return (
+        f"recovery stopped before its target: a parameter is smaller than the primary's ({details[0]}); "
+        "give the primary's value in settings"
     )
 
 
 def _too_early(target: dt.datetime, complete_at: dt.datetime) -> str:
     return (
-        f"recovery target {target.isoformat()} lies before the end of the base backup ({complete_at.isoformat()}): "
-        "choose a later target or an older backup"
+        f"recovery target {target.isoformat()} lies before the end of the base backup "
+        f"({complete_at.isoformat()}): choose a later target or an older backup"
     )

@@ -33,8 +33,8 @@ _FATAL: Final = re.compile(
 class ServerDied(Inconclusive):
     """The drill's server ended by itself; `reason` is the line of its log that says why."""
 
-    def __init__(self, reason: str, log: Path) -> None:
-        super().__init__(f"the restored server died: {reason} (log {log})")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the restored server died: {reason}")
         self.reason = reason
 
 
@@ -103,12 +103,12 @@ class Server:
     def rest(self) -> None:
         """Let a moment pass between two questions. Raises ServerDied as soon as the server has ended."""
         if self._process is None:
-            raise ServerDied("it was stopped", self.log)
+            raise ServerDied("it was stopped")
         try:
             status = self._process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             return
-        raise ServerDied(self._last_words() or f"exit status {status} and an empty log", self.log)
+        raise ServerDied(self._last_words() or f"exit status {status} and an empty log")
 
     def psql(self, sql: str, *, dbname: str = "postgres", timeout_s: float = 30.0) -> ToolRun:
         """Send `sql` as the superuser over the private socket; the answer is CSV without a header."""
@@ -129,7 +129,10 @@ class Server:
         )
 
     def ask(self, sql: str, *, dbname: str = "postgres") -> list[str]:
-        """The first row of the answer to `sql`, as text. Raises Inconclusive when the server refuses it."""
+        """Return the first row of the answer to `sql`, as text.
+
+        Raises Inconclusive when the server refuses it.
+        """
         answer = self.psql(sql, dbname=dbname)
         rows = list(csv.reader(io.StringIO(answer.stdout)))
         if answer.exit_code != 0 or not rows:
@@ -139,7 +142,8 @@ class Server:
     def wait_for(self, sql: str, wanted: str, *, within_s: float, what: str) -> list[str]:
         """Ask `sql` until the first column of its first row is `wanted`; the row.
 
-        Raises ServerDied when the server ends, Inconclusive after `within_s` seconds; each says what was seen last.
+        Raises ServerDied when the server ends, Inconclusive after `within_s` seconds; each says what was
+        seen last.
         """
         deadline = time.monotonic() + within_s
         while True:
@@ -152,11 +156,11 @@ class Server:
                 seen = ", ".join(rows[0]) if rows else answer.last_line
                 raise Inconclusive(
                     f"{what}: not within {within_s:g} s, last seen: {seen}; "
-                    f"last line of {self.log}: {self.log_lines()[-1:]}"
+                    f"last lines of its log: {self.log_lines()[-2:]}"
                 )
 
     def log_lines(self) -> list[str]:
-        """The server's log so far."""
+        """Return the server's log so far."""
         return self.log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
 
     def _last_words(self) -> str | None:

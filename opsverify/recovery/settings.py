@@ -1,4 +1,4 @@
-"""The settings with which a drill's server starts, so that it recovers to its target and touches nothing else."""
+"""The settings with which a drill's server starts, to reach its target and touch nothing else."""
 
 from __future__ import annotations
 
@@ -88,5 +88,5 @@ FOREIGN: Final = ("standby.signal", "postmaster.pid", "postmaster.opts")
 
 
 def primarys_settings(control: Mapping[str, str]) -> dict[str, str]:
-    """The sizes that recovery needs at least, from pg_control: for a backup without its postgresql.conf."""
+    """Return the least sizes for recovery, from pg_control: for a backup without its postgresql.conf."""
     return {name: control[line] for name, line in _PRIMARYS.items()}

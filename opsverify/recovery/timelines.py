@@ -24,11 +24,12 @@ class Branch:
 
 
 def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> tuple[Branch, ...]:
-    """The way from the backup's timeline to `timeline`, or to the newest that descends from it.
+    """Return the way from the backup's timeline to `timeline`, or to the newest that descends from it.
 
-    The first branch begins at the backup. Raises Inconclusive when `timeline` does not descend from the backup.
+    The first branch begins at the backup. Raises Inconclusive when `timeline` does not descend from the
+    backup.
     """
-    ways = {backup.timeline: (Branch(backup.timeline, backup.start_lsn),)}
+    ways: dict[int, tuple[Branch, ...]] = {backup.timeline: (Branch(backup.timeline, backup.start_lsn),)}
     for path in sorted(archive.glob("*.history")):
         if re.fullmatch(r"[0-9A-F]{8}\.history", path.name) and (way := _way(path, backup)):
             ways[way[-1].timeline] = way

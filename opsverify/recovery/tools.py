@@ -41,7 +41,8 @@ class ToolRun:
     @property
     def transcript(self) -> str:
         """Command, exit status and output, as a reader of the evidence wants them."""
-        return f"$ {' '.join(self.argv)}\n{self.stdout}{self.stderr}(exit {self.exit_code}, {self.duration_s:.2f} s)"
+        ended = f"(exit {self.exit_code}, {self.duration_s:.2f} s)"
+        return f"$ {' '.join(self.argv)}\n{self.stdout}{self.stderr}{ended}"
 
     @property
     def last_line(self) -> str:
@@ -112,14 +113,14 @@ def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account
 
 
 def tool_environment() -> dict[str, str]:
-    """This process's environment without PG* variables, with messages in English and times in UTC."""
+    """Return this process's environment without PG* variables, with messages in English and times in UTC."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 @cache
 def find_tools(major: int) -> Tools:
-    """The tools of PostgreSQL `major`: as named by the person, from the wheel, on PATH, or as Debian installs them.
+    """Return the tools of PostgreSQL `major`: as named, from the wheel, on PATH, or as Debian has them.
 
     Raises Inconclusive with one line that says where was looked and what to install.
     """
@@ -170,7 +171,8 @@ def unprivileged(*, reading: Path | None = None) -> Account | None:
         if reading is None or may_enter(account, reading):
             return account
     raise Inconclusive(
-        f"we are root and PostgreSQL must not be: none of the accounts {', '.join(entries) or 'postgres, nobody'} "
+        f"we are root and PostgreSQL must not be: none of the accounts "
+        f"{', '.join(entries) or 'postgres, nobody'} "
         f"may read {reading}; give one of them read access, or run this as the owner of the backups"
     )
 
@@ -182,7 +184,7 @@ def may_enter(account: Account, folder: Path) -> bool:
 
 
 def for_account(tools: Tools, account: Account | None, cache_folder: Path) -> Tools:
-    """Tools that `account` may run: these, or a copy in `cache_folder` when a private folder stands in the way.
+    """Give tools that `account` may run: these, or a copy in `cache_folder` if theirs is closed to it.
 
     `cache_folder` has to be open to the account; the copy (about 100 MB) is made once.
     """

@@ -83,7 +83,7 @@ class Continuity:
 
 
 def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
-    """The WAL segments in `folder` in their order; other files (history, .backup, .partial) are left out.
+    """Return the WAL segments in `folder` in order; other files (history, .backup, .partial) are left out.
 
     Raises Inconclusive when the folder cannot be read or holds compressed segments.
     """
@@ -157,7 +157,8 @@ def continuity(
 
 
 def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:
-    # Recovery reads the segment in which a timeline begins from that timeline, which holds a copy of the rest.
+    # Recovery reads the segment in which a timeline begins from that timeline, which holds a copy of the
+    # rest.
     return next(branch.timeline for branch in reversed(path) if branch.begins // size <= number)
 
 
@@ -186,7 +187,7 @@ def _fault(segment: Segment, backup: BaseBackup) -> str | None:
 
 
 def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
-    """The part of `run` that pg_waldump can read, its last commit, and what is wrong with the first unreadable one."""
+    """Return what pg_waldump can read of `run`, its last commit, and the fault of the first unreadable."""
     unreadable = None
     for index in range(len(run) - 1, -1, -1):
         segment = run[index]

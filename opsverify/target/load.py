@@ -86,7 +86,7 @@ def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
     for part in get_args(Part):
         if part not in raw and part not in absent:
             yield (
-                f'{part}: missing table {_MULTIPLE.get(part, f"[{part}]")}; describe it, '
+                f"{part}: missing table {_MULTIPLE.get(part, f'[{part}]')}; describe it, "
                 f'or add "{part}" to absent if this platform really has none'
             )
         if part in raw and part in absent:

@@ -22,7 +22,9 @@ def _duration(text: str) -> str:
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
+        raise ValueError(
+            f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
+        )
     return text.rstrip("/")
 
 
@@ -76,11 +78,11 @@ class Prometheus(Section):
 
 
 class Alertmanager(Section):
-    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that always fire (Watchdog)."""
+    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that say nothing about it."""
 
     url: Url
     bearer: SecretRef | None = None
-    ignore: tuple[str, ...] = ("Watchdog",)
+    ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
 
 
 class Inbox(Section):

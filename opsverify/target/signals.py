@@ -21,9 +21,13 @@ class Signal(BaseModel):
     @model_validator(mode="after")
     def _one_form(self) -> Signal:
         if (self.metric is None) == (self.promql is None):
-            raise ValueError('expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }')
+            raise ValueError(
+                'expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }'
+            )
         if self.promql is not None and (SCOPE not in self.promql or self.match):
-            raise ValueError(f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match")
+            raise ValueError(
+                f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match"
+            )
         return self
 
     @property
@@ -63,5 +67,3 @@ class Signals(BaseModel):
     mcp_timeouts: Signal = _named("mcp_calls_total", 'outcome="timeout"')
     cache_lookups: Signal = _named("judgment_cache_total")
     cache_misses: Signal = _named("judgment_cache_total", 'outcome="miss"')
-    notifications: Signal = _named("notifications_total")
-    notification_failures: Signal = _named("notifications_total", 'outcome="failed"')

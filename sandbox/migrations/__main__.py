@@ -1,4 +1,4 @@
-"""`python -m sandbox.migrations upgrade|downgrade|current --home H`: Alembic on the database of one sandbox."""
+"""Alembic on one sandbox's database: `python -m sandbox.migrations upgrade|downgrade|current --home H`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """closed lets every call through, half-open one, open none."""
+        """Closed lets every call through, half-open one, open none."""
         if self._opened_at is None:
             return "closed"
         return "half-open" if self._clock() - self._opened_at >= OPEN_SECONDS else "open"

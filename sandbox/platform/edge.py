@@ -102,8 +102,8 @@ class Edge:
             answers = await asyncio.gather(*(self._clients[track].get("/health") for track in tracks))
         except httpx.HTTPError as error:
             return JSONResponse({"error": f"a track does not answer: {type(error).__name__}"}, 503)
-        return JSONResponse({track: answer.status_code for track, answer in zip(tracks, answers, strict=True)},
-                            200 if all(answer.is_success for answer in answers) else 503)  # fmt: skip
+        codes = {track: answer.status_code for track, answer in zip(tracks, answers, strict=True)}
+        return JSONResponse(codes, 200 if all(answer.is_success for answer in answers) else 503)
 
     async def close(self) -> None:
         """Give up the connections."""

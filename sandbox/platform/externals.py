@@ -47,7 +47,7 @@ async def _serve_mcp(port: int, faults: Faults, stop: asyncio.Event) -> None:
 
 
 async def _watch(faults: Faults, stop: asyncio.Event, down: asyncio.Event) -> None:
-    while not stop.is_set() and not faults.on("mcp_down"):
+    while not stop.is_set() and not faults.on("mcp_down"):  # noqa: ASYNC110  # the fault is a file's content
         await asyncio.sleep(_POLL_SECONDS)
     down.set()
 

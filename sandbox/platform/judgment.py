@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from sandbox.home import load_settings
-from sandbox.platform.serving import log_to_stderr, serve
 from sandbox.platform.service import Service
+from sandbox.platform.serving import log_to_stderr, serve
 
 
 def main() -> None:

@@ -81,7 +81,10 @@ class Api:
         if faults.on("health_slow"):
             await asyncio.sleep(_SLOW_HEALTH_SECONDS)
         postgres, redis, llm, mcp = await asyncio.gather(
-            self._postgres_answers(), self.service.cache.ping(), self.service.llm.healthy(), self._mcp_listens()
+            self._postgres_answers(),
+            self.service.cache.ping(),
+            self.service.llm.healthy(),
+            self._mcp_listens(),
         )
         parts = {"postgres": postgres, "redis": redis, "llm": llm, "mcp": mcp}
         status = "ok" if all(parts.values()) else "degraded"
@@ -155,7 +158,9 @@ class Api:
 
     async def workflow(self, request: Request) -> Response:
         """The state of a workflow instance."""
-        return await _answer(self._one(self.service.workflows.get(request.path_params["id"]), "workflow instance"))
+        return await _answer(
+            self._one(self.service.workflows.get(request.path_params["id"]), "workflow instance")
+        )
 
     async def production(self, request: Request) -> Response:
         """Production figures of a period."""

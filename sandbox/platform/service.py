@@ -66,12 +66,13 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Everything open, and the background tasks at work."""
+        await self.store.open()
         tasks = [asyncio.create_task(job) for job in (self.tools.run(), self.workflows.run(), self._tend())]
         try:
             # Ready means tried: the first users shall not pay for connections that are still being made.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_READY_SECONDS):
-                    await asyncio.gather(self.store.open(_CONNECT_SECONDS), self.tools.tried.wait())
+                    await asyncio.gather(self.store.wait(_CONNECT_SECONDS), self.tools.tried.wait())
             yield
         finally:
             for task in tasks:

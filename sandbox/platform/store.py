@@ -47,12 +47,16 @@ class Store:
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
+        self._failing = False
         # One line for each outage is enough; the pool would write one for each attempt.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
-    async def open(self, patience: float) -> None:
-        """Start the pool; wait at most `patience` seconds for a first connection, and go on without one."""
+    async def open(self) -> None:
+        """Start the pool without waiting for a connection."""
         await self._pool.open(wait=False)
+
+    async def wait(self, patience: float) -> None:
+        """Wait at most `patience` seconds for a first connection, and go on without one."""
         with suppress(PoolTimeout):
             async with self._pool.connection(timeout=patience):
                 pass
@@ -67,8 +71,12 @@ class Store:
         try:
             async with self._pool.connection() as connection:
                 yield connection
+            self._failing = False
         except (psycopg.Error, PoolTimeout, TooManyRequests) as error:
-            _log.warning("PostgreSQL: %s", str(error).splitlines()[0] if str(error) else type(error).__name__)
+            if not self._failing:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                _log.warning("PostgreSQL: %s; further failures are not logged until one succeeds", reason)
+            self._failing = True
             raise StoreUnavailableError(type(error).__name__) from error
 
     async def rows(self, query: LiteralString, parameters: Sequence[object] = ()) -> list[DictRow]:

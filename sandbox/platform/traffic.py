@@ -25,8 +25,21 @@ _FRESH_LLM_SHARE = 0.28
 _FRESH_RULE_SHARE = 0.04
 _IDLE_SECONDS = 0.2
 _LATE_SECONDS = 1.0
-_REMARKS = ("after belt change", "operator heard a noise", "sensor replaced", "night shift", "보정 완료", "소음 발생")
-_UTTERANCES = ("L03 어제 생산량 분석해줘", "L01 설비 상태 알려줘", "알람 몇 건이야?", "왜 불량이 늘었어?", "안녕하세요")
+_REMARKS = (
+    "after belt change",
+    "operator heard a noise",
+    "sensor replaced",
+    "night shift",
+    "보정 완료",
+    "소음 발생",
+)
+_UTTERANCES = (
+    "L03 어제 생산량 분석해줘",
+    "L01 설비 상태 알려줘",
+    "알람 몇 건이야?",
+    "왜 불량이 늘었어?",
+    "안녕하세요",
+)
 
 
 def input_pool(seed: int = 7) -> list[dict[str, Any]]:
@@ -73,7 +86,9 @@ class Inputs:
 class Traffic:
     """Sends requests through `transport` at the rate of the control file, whatever becomes of them."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, faults: Faults, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, faults: Faults, registry: CollectorRegistry
+    ) -> None:
         self._http = httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=30.0)
         self._faults = faults
         self._inputs = Inputs()
@@ -83,7 +98,7 @@ class Traffic:
     async def run(self) -> None:
         """Send until cancelled, from the moment the platform is well for the first time."""
         loop = asyncio.get_running_loop()
-        while not await self._ready():
+        while not await self._ready():  # noqa: ASYNC110  # the platform sends no event when it is well
             await asyncio.sleep(_IDLE_SECONDS)
         due = loop.time()
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
@@ -59,7 +60,8 @@ class Workflows:
         self._known.add(instance_id)
         try:
             await self._store.execute(
-                "INSERT INTO workflow_instances (id, definition, dsl_version, status, payload, track, synthetic_tag)"
+                "INSERT INTO workflow_instances"
+                " (id, definition, dsl_version, status, payload, track, synthetic_tag)"
                 " SELECT %s, %s, version, 'PENDING', %s, %s, %s FROM dsl_versions WHERE active",
                 (instance_id, definition, Jsonb(reading.as_json()), self._judge.track, tag),
             )
@@ -72,8 +74,8 @@ class Workflows:
     async def get(self, instance_id: uuid.UUID) -> dict[str, Any] | None:
         """One instance as the API shows it."""
         rows = await self._store.rows(
-            "SELECT id AS instance_id, definition, dsl_version, status, started_at, finished_at, attempts, error"
-            " FROM workflow_instances WHERE id = %s",
+            "SELECT id AS instance_id, definition, dsl_version, status, started_at, finished_at, attempts,"
+            " error FROM workflow_instances WHERE id = %s",
             (instance_id,),
         )
         return rows[0] if rows else None
@@ -126,7 +128,8 @@ class Workflows:
 
     async def _complete(self, instance_id: uuid.UUID) -> None:
         await self._store.execute(
-            "UPDATE workflow_instances SET status = 'COMPLETED', finished_at = now(), error = NULL WHERE id = %s",
+            "UPDATE workflow_instances SET status = 'COMPLETED', finished_at = now(), error = NULL"
+            " WHERE id = %s",
             (instance_id,),
         )
         self._metrics.workflow_finished(completed=True)
@@ -145,12 +148,17 @@ class Workflows:
         """One round of housekeeping: take up what was left behind, redrive dead letters, count them."""
         if not self._faults.on("workflow_stuck"):
             await self._take_up()
+        if self._tools.breaker.state == "half-open":
+            # Without users the trial call would never come.
+            with suppress(ToolError):
+                await self._tools.call("equipment_status", {"line_code": "L01"})
         causes = ("workflow_failures", "mcp_timeout", "mcp_down")
         if self._tools.breaker.state == "closed" and not any(map(self._faults.on, causes)):
             await self._redrive()
         await self._keep_old_letter()
         rows = await self._store.rows(
-            "SELECT count(*) AS waiting FROM workflow_dead_letters d JOIN workflow_instances i ON i.id = d.instance_id"
+            "SELECT count(*) AS waiting FROM workflow_dead_letters d"
+            " JOIN workflow_instances i ON i.id = d.instance_id"
             " WHERE d.resolved_at IS NULL AND i.track = %s AND (d.synthetic_tag IS NULL OR %s)",
             (self._judge.track, self._faults.on("synthetic_leak")),
         )
@@ -158,7 +166,8 @@ class Workflows:
 
     async def _take_up(self) -> None:
         rows = await self._store.rows(
-            "SELECT id FROM workflow_instances WHERE status IN ('PENDING', 'RUNNING') AND track = %s LIMIT %s",
+            "SELECT id FROM workflow_instances"
+            " WHERE status IN ('PENDING', 'RUNNING') AND track = %s LIMIT %s",
             (self._judge.track, _REDRIVEN_AT_ONCE),
         )
         self._queue_again([row["id"] for row in rows])
@@ -189,7 +198,9 @@ class Workflows:
         if wanted:
             await self._add_old_letter(instance_id)
         else:
-            await self._store.execute("DELETE FROM workflow_dead_letters WHERE instance_id = %s", (instance_id,))
+            await self._store.execute(
+                "DELETE FROM workflow_dead_letters WHERE instance_id = %s", (instance_id,)
+            )
             await self._store.execute("DELETE FROM workflow_instances WHERE id = %s", (instance_id,))
         self._has_old_letter = wanted
 
@@ -197,8 +208,9 @@ class Workflows:
         await self._store.execute(
             "WITH old AS (INSERT INTO workflow_instances"
             " (id, definition, dsl_version, status, started_at, finished_at, attempts, error, payload, track)"
-            " SELECT %s, 'quality_check', version, 'DEAD', now() - interval '3 hours', now() - interval '3 hours',"
-            " 3, 'nobody looked', '{}', %s FROM dsl_versions WHERE active ON CONFLICT DO NOTHING RETURNING id)"
+            " SELECT %s, 'quality_check', version, 'DEAD', now() - interval '3 hours',"
+            " now() - interval '3 hours', 3, 'nobody looked', '{}', %s FROM dsl_versions WHERE active"
+            " ON CONFLICT DO NOTHING RETURNING id)"
             " INSERT INTO workflow_dead_letters (instance_id, reason, created_at)"
             " SELECT id, 'nobody looked', now() - interval '3 hours' FROM old",
             (instance_id, self._judge.track),

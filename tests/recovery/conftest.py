@@ -1,28 +1,27 @@
-"""One real PostgreSQL for all tests here: a cluster with an archive, a base backup, and commits at known times."""
+"""One real PostgreSQL for all tests here: archive, base backup, and commits at known times."""
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 import socket
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from wreck import Disaster
 
 from opsverify.recovery.backup import inspect
 from opsverify.recovery.server import Server
-from opsverify.recovery.tools import Account, Tools, find_tools, for_account, unprivileged
+from opsverify.recovery.tools import Account, find_tools, for_account, unprivileged
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
 
-    from opsverify.recovery.backup import BaseBackup
 
 MAJOR = 18
 
@@ -34,9 +33,11 @@ CREATE TABLE fact_daily_production (
     date date, line_code text, product_code text, planned_qty numeric, produced_qty numeric, defect_qty int
 );
 INSERT INTO judgment_executions
-    SELECT now() - n * interval '3 minutes', CASE WHEN n % 50 = 0 THEN 'smoke' END FROM generate_series(1, 600) n;
+    SELECT now() - n * interval '3 minutes', CASE WHEN n % 50 = 0 THEN 'smoke' END
+      FROM generate_series(1, 600) n;
 INSERT INTO workflow_instances
-    SELECT (ARRAY['COMPLETED', 'FAILED', 'DEAD', 'RUNNING'])[1 + n % 4], now() - n * interval '9 minutes', NULL
+    SELECT (ARRAY['COMPLETED', 'FAILED', 'DEAD', 'RUNNING'])[1 + n % 4],
+           now() - n * interval '9 minutes', NULL
       FROM generate_series(1, 200) n;
 INSERT INTO fact_daily_production
     SELECT current_date - d, 'L0' || l, 'P' || p, 100.5, 90 + p, p FROM
@@ -44,25 +45,9 @@ INSERT INTO fact_daily_production
 """
 
 
-@dataclass(frozen=True)
-class Disaster:
-    """A destroyed cluster's legacy: `base` and `archive`, and the moments between its commits.
-
-    Committed were the marks `first` (before `between`) and `second` (after it, before `end`).
-    """
-
-    base: Path
-    archive: Path
-    between: dt.datetime
-    end: dt.datetime
-    backup: BaseBackup
-    tools: Tools
-    account: Account | None
-
-
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
-    """A scratch folder that the unprivileged account may enter, which pytest's own is not."""
+    """Provide a scratch folder that the unprivileged account may enter, which pytest's own is not."""
     with tempfile.TemporaryDirectory(prefix="ov-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -70,7 +55,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def scratch(open_folder: Path) -> Iterator[Path]:
-    """A folder of one test's own inside `open_folder`."""
+    """Provide a folder of one test's own inside `open_folder`."""
     folder = Path(tempfile.mkdtemp(dir=open_folder))
     folder.chmod(0o755)
     yield folder
@@ -79,7 +64,7 @@ def scratch(open_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def port() -> int:
-    """A port nobody listens on."""
+    """Provide a port nobody listens on."""
     return free_port()
 
 
@@ -91,7 +76,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def disaster(open_folder: Path) -> Iterator[Disaster]:
+def disaster(open_folder: Path) -> Disaster:
     """Run a cluster, back it up, commit twice, archive its WAL, destroy it."""
     account = unprivileged()
     tools = for_account(find_tools(MAJOR), account, open_folder)
@@ -104,7 +89,18 @@ def disaster(open_folder: Path) -> Iterator[Disaster]:
     archive.chmod(0o755)
     data = home / "data"
     made = tools.run(
-        "initdb", "-D", data, "-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync", "--wal-segsize=1", account=account
+        "initdb",
+        "-D",
+        data,
+        "-E",
+        "UTF8",
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "--wal-segsize=1",
+        account=account,
     )
     assert made.exit_code == 0, made.transcript
     settings = {
@@ -155,11 +151,11 @@ def disaster(open_folder: Path) -> Iterator[Disaster]:
                 what="archiving",
             )
     shutil.rmtree(data)
-    yield Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account)
+    return Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account)
 
 
 def _past(database: psycopg.Connection) -> dt.datetime:
-    """A moment after everything committed so far, which the database's clock has left behind."""
+    """Provide a moment after everything committed so far, which the database's clock has left behind."""
     row = database.execute("SELECT clock_timestamp() + interval '2 ms', pg_sleep(0.005)").fetchone()
     assert row
     moment: dt.datetime = row[0]
@@ -168,22 +164,14 @@ def _past(database: psycopg.Connection) -> dt.datetime:
 
 @pytest.fixture
 def archive_copy(disaster: Disaster, scratch: Path) -> Path:
-    """The WAL archive, to be spoiled."""
+    """Provide the WAL archive, to be spoiled."""
     return _copy(disaster.archive, scratch / "wal", disaster.account)
 
 
 @pytest.fixture
 def base_copy(disaster: Disaster, scratch: Path) -> Path:
-    """The base backup, to be spoiled: its files are links, so `detach` one before writing into it."""
+    """Provide the base backup, to be spoiled: its files are links, so `detach` one before writing into it."""
     return Path(shutil.copytree(disaster.base, scratch / "base", copy_function=os.link))
-
-
-def detach(path: Path) -> Path:
-    """Make a linked file one of its own."""
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content)
-    return path
 
 
 def _copy(source: Path, target: Path, account: Account | None) -> Path:

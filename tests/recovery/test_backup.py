@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import detach
+from wreck import detach
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import Tools, inspect, verify
 
 if TYPE_CHECKING:
-    from conftest import Disaster
+    from pathlib import Path
+
+    from wreck import Disaster
 
 
 def test_a_backup_is_described(disaster: Disaster) -> None:
@@ -97,9 +98,16 @@ def test_an_incremental_backup_is_not_taken_for_a_full_one(disaster: Disaster, b
 
 @pytest.mark.parametrize(
     "script",
-    ["echo all fine", "echo 'backup successfully verified'; exit 1", "exit 0", "echo 'pg_verifybackup: error: x' >&2"],
+    [
+        "echo all fine",
+        "echo 'backup successfully verified'; exit 1",
+        "exit 0",
+        "echo 'pg_verifybackup: error: x' >&2",
+    ],
 )
-def test_output_that_is_not_understood_is_inconclusive(disaster: Disaster, scratch: Path, script: str) -> None:
+def test_output_that_is_not_understood_is_inconclusive(
+    disaster: Disaster, scratch: Path, script: str
+) -> None:
     """Neither exit status 0 without the words nor the words without exit status 0 is a pass."""
     fake = scratch / "pg_verifybackup"
     fake.write_text(f"#!/bin/sh\n{script}\n")
@@ -111,7 +119,9 @@ def test_output_that_is_not_understood_is_inconclusive(disaster: Disaster, scrat
 def test_a_hindrance_is_not_damage(disaster: Disaster, scratch: Path) -> None:
     """A file that may not be read says nothing about the backup."""
     fake = scratch / "pg_verifybackup"
-    fake.write_text("#!/bin/sh\necho 'pg_verifybackup: error: could not open file \"a\": Permission denied' >&2; exit 1\n")
+    fake.write_text(
+        "#!/bin/sh\necho 'pg_verifybackup: error: could not open file \"a\": Permission denied' >&2; exit 1\n"
+    )
     fake.chmod(0o755)
     with pytest.raises(Inconclusive, match="Permission denied"):
         verify(disaster.backup, Tools(scratch, 18, "test"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import find_tools, for_account, rpo, rto, run_tool, unprivileged
 from opsverify.recovery.tools import NAMED_BY, NEEDED, may_enter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AT = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
 
@@ -59,7 +62,9 @@ def test_a_folder_of_another_version_or_incomplete_is_passed_over(
 def test_no_tools_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where was looked, what to install, what to set."""
     monkeypatch.delenv(NAMED_BY, raising=False)
-    with pytest.raises(Inconclusive, match=rf"no tools of PostgreSQL 99 .*postgresql-99 .*{NAMED_BY}") as caught:
+    with pytest.raises(
+        Inconclusive, match=rf"no tools of PostgreSQL 99 .*postgresql-99 .*{NAMED_BY}"
+    ) as caught:
         find_tools(99)
     assert "\n" not in str(caught.value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,9 @@ from opsverify.recovery.lsn import format_lsn, parse_lsn, parse_segment_name, se
 from opsverify.recovery.timelines import branches
 
 if TYPE_CHECKING:
-    from conftest import Disaster
+    from pathlib import Path
+
+    from wreck import Disaster
 
 MIB = 1 << 20
 
@@ -54,7 +55,9 @@ def test_a_whole_archive_is_unbroken(disaster: Disaster) -> None:
 
 def test_a_target_after_the_last_commit_is_not_reached(disaster: Disaster) -> None:
     """The run is unbroken and still does not lead there."""
-    reach = continuity(disaster.backup, disaster.archive, disaster.tools, disaster.end + dt.timedelta(hours=1))
+    reach = continuity(
+        disaster.backup, disaster.archive, disaster.tools, disaster.end + dt.timedelta(hours=1)
+    )
     assert reach.unbroken
     assert reach.reaches is False
 
@@ -62,7 +65,9 @@ def test_a_target_after_the_last_commit_is_not_reached(disaster: Disaster) -> No
 def test_a_position_is_reached_or_not(disaster: Disaster) -> None:
     """An LSN as target is compared with the end of the last segment."""
     inside = continuity(disaster.backup, disaster.archive, disaster.tools, disaster.backup.end_lsn)
-    beyond = continuity(disaster.backup, disaster.archive, disaster.tools, disaster.backup.end_lsn + 900 * MIB)
+    beyond = continuity(
+        disaster.backup, disaster.archive, disaster.tools, disaster.backup.end_lsn + 900 * MIB
+    )
     assert inside.reaches
     assert beyond.reaches is False
 
@@ -99,14 +104,19 @@ def test_an_empty_archive_is_a_problem(disaster: Disaster, scratch: Path) -> Non
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[: MIB // 2]), "is truncated: 524,288 of 1,048,576 bytes"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[: MIB // 2]),
+            "is truncated: 524,288 of 1,048,576 bytes",
+        ),
         (lambda path: path.write_bytes(bytes(MIB)), "is zeroed"),
         (lambda path: path.write_bytes(b"?" * MIB), "does not begin with a WAL page header"),
         (lambda path: path.write_bytes((path.parent / "spare").read_bytes()), "was renamed or recycled"),
     ],
     ids=["truncated", "zeroed", "garbage", "renamed"],
 )
-def test_a_spoiled_segment_is_named(disaster: Disaster, archive_copy: Path, spoil: object, words: str) -> None:
+def test_a_spoiled_segment_is_named(
+    disaster: Disaster, archive_copy: Path, spoil: object, words: str
+) -> None:
     """By its size and page header, without reading it through."""
     segments = _segments(archive_copy)
     (archive_copy / "spare").write_bytes(segments[-1].read_bytes())
@@ -138,7 +148,7 @@ def test_a_foreign_segment_is_told_by_its_system(disaster: Disaster, archive_cop
     assert "another database system" in reach.damaged[0]
 
 
-def test_compressed_segments_are_inconclusive(disaster: Disaster, archive_copy: Path) -> None:
+def test_compressed_segments_are_inconclusive(archive_copy: Path) -> None:
     """They are WAL we cannot read: neither a hole nor a pass."""
     last = _segments(archive_copy)[-1]
     last.rename(last.with_suffix(".gz"))
@@ -146,7 +156,9 @@ def test_compressed_segments_are_inconclusive(disaster: Disaster, archive_copy: 
         archive_segments(archive_copy, MIB)
 
 
-def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disaster, archive_copy: Path) -> None:
+def test_timelines_that_left_before_the_backup_are_not_followed(
+    disaster: Disaster, archive_copy: Path
+) -> None:
     """Only a timeline that branched off after the backup's end leads on from it."""
     early = format_lsn(disaster.backup.start_lsn - 1)
     late = format_lsn(disaster.backup.end_lsn + 2 * MIB)

@@ -30,8 +30,8 @@ CREATE INDEX judgment_executions_created_at ON judgment_executions (created_at);
 CREATE TABLE workflow_instances (
     id uuid PRIMARY KEY, definition text NOT NULL, dsl_version text NOT NULL,
     status text NOT NULL CHECK (status IN ('PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'DEAD')),
-    started_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz, attempts integer NOT NULL DEFAULT 0,
-    error text, payload jsonb NOT NULL, track text NOT NULL);
+    started_at timestamptz NOT NULL DEFAULT now(), finished_at timestamptz,
+    attempts integer NOT NULL DEFAULT 0, error text, payload jsonb NOT NULL, track text NOT NULL);
 CREATE INDEX workflow_instances_started_at ON workflow_instances (started_at);
 CREATE INDEX workflow_instances_open ON workflow_instances (track) WHERE status IN ('PENDING', 'RUNNING');
 

@@ -19,8 +19,10 @@ INSERT INTO rule_versions (version, body, changed_by, change_reason, created_at,
               "alarm": {"temperature": 95, "pressure": 4.0, "vibration": 7.1}}',
      'lee.sy', 'lower temperature limits after the L04 overheating', now() - interval '12 days', true);
 INSERT INTO prompt_versions (version, body, changed_by, change_reason, created_at, active) VALUES
-    ('p6', '{"few_shot": 3}', 'park.mh', 'three examples of operator remarks', now() - interval '33 days', false),
-    ('p7', '{"few_shot": 5}', 'park.mh', 'two examples of misjudged remarks', now() - interval '9 days', true);
+    ('p6', '{"few_shot": 3}', 'park.mh', 'three examples of operator remarks',
+     now() - interval '33 days', false),
+    ('p7', '{"few_shot": 5}', 'park.mh', 'two examples of misjudged remarks',
+     now() - interval '9 days', true);
 INSERT INTO dsl_versions (version, body, changed_by, change_reason, created_at, active) VALUES
     ('d3', '{"quality_check": ["judge", "equipment_status"]}', 'choi.wj', 'first workflow',
      now() - interval '60 days', false),
@@ -61,11 +63,13 @@ SELECT md5('workflow' || n)::uuid, 'quality_check', 'd4',
        now() - n * interval '4 minutes', now() - n * interval '4 minutes' + interval '400 milliseconds',
        CASE WHEN n % 100 = 0 OR n % 300 = 150 THEN 3 ELSE 1 END,
        CASE WHEN n % 300 = 150 OR n % 200 = 100 THEN 'equipment_status did not answer within 1 s' END,
-       jsonb_build_object('line_code', 'L0' || 1 + n % 6, 'temperature', 61.5, 'pressure', 2.1, 'vibration', 0.4),
+       jsonb_build_object('line_code', 'L0' || 1 + n % 6, 'temperature', 61.5, 'pressure', 2.1,
+                          'vibration', 0.4),
        'stable'
 FROM generate_series(1, 720) AS n;
 INSERT INTO workflow_dead_letters (instance_id, reason, created_at, resolved_at)
-SELECT id, error, finished_at, finished_at + interval '20 minutes' FROM workflow_instances WHERE status = 'DEAD';
+SELECT id, error, finished_at, finished_at + interval '20 minutes'
+FROM workflow_instances WHERE status = 'DEAD';
 """
 
 TALK = """
@@ -73,7 +77,8 @@ INSERT INTO intent_logs (created_at, utterance, intent, confidence, feedback)
 SELECT now() - n * interval '7 minutes',
        (ARRAY['L03 어제 생산량 분석해줘', 'L01 설비 상태 알려줘', '알람 몇 건이야?', '왜 불량이 늘었어?',
               'L05 수율 분석해줘', '안녕하세요'])[1 + h % 6],
-       (ARRAY['bi_insight', 'equipment_status', 'alarm_status', 'root_cause', 'bi_insight', 'smalltalk'])[1 + h % 6],
+       (ARRAY['bi_insight', 'equipment_status', 'alarm_status', 'root_cause', 'bi_insight',
+              'smalltalk'])[1 + h % 6],
        (ARRAY[0.93, 0.86, 0.91, 0.74, 0.78, 0.42])[1 + h % 6],
        CASE WHEN h % 5 = 0 THEN NULL WHEN h % 9 = 0 THEN -1 ELSE 1 END
 FROM generate_series(1, 400) AS n, LATERAL (SELECT abs(hashtext('intent' || n)) AS h) AS hash;

@@ -13,8 +13,10 @@ depends_on = None
 def upgrade() -> None:
     """Create both."""
     op.execute("CREATE INDEX llm_calls_created_at ON llm_calls (created_at, outcome)")
-    op.execute("CREATE INDEX workflow_dead_letters_unresolved ON workflow_dead_letters (created_at)"
-               " WHERE resolved_at IS NULL")
+    op.execute(
+        "CREATE INDEX workflow_dead_letters_unresolved ON workflow_dead_letters (created_at)"
+        " WHERE resolved_at IS NULL"
+    )
 
 
 def downgrade() -> None:

@@ -19,14 +19,16 @@ from opsverify.recovery.tools import may_enter
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from conftest import Disaster
+    from wreck import Disaster
 
     from opsverify.recovery.restore import RestoredServer
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 
 
-def _restore(disaster: Disaster, scratch: Path, port: int, **changes: object) -> AbstractContextManager[RestoredServer]:
+def _restore(
+    disaster: Disaster, scratch: Path, port: int, **changes: object
+) -> AbstractContextManager[RestoredServer]:
     settings = {
         "base_backup": disaster.base,
         "wal_archive": disaster.archive,
@@ -72,7 +74,9 @@ def test_a_restore_holds_what_was_committed_before_its_target_and_nothing_later(
         psycopg.connect(server.dsn)
 
 
-def test_a_target_after_the_last_commit_is_told_from_missing_wal(disaster: Disaster, scratch: Path, port: int) -> None:
+def test_a_target_after_the_last_commit_is_told_from_missing_wal(
+    disaster: Disaster, scratch: Path, port: int
+) -> None:
     """Nothing is missing, so the message names the last commit and advises an earlier target."""
     with (
         pytest.raises(Inconclusive, match=r"no WAL is missing.*after the last commit in .*choose a target"),
@@ -94,7 +98,9 @@ def test_missing_wal_is_named(disaster: Disaster, archive_copy: Path, scratch: P
         pass
 
 
-def test_a_target_before_the_end_of_the_backup_is_explained(disaster: Disaster, scratch: Path, port: int) -> None:
+def test_a_target_before_the_end_of_the_backup_is_explained(
+    disaster: Disaster, scratch: Path, port: int
+) -> None:
     """A backup cannot be brought to a moment before it was complete."""
     with (
         pytest.raises(Inconclusive, match="before the end of the base backup"),
@@ -112,16 +118,22 @@ def test_a_server_that_dies_is_quoted(disaster: Disaster, scratch: Path, port: i
         pass
 
 
-def test_parameters_smaller_than_the_primarys_are_refused(disaster: Disaster, scratch: Path, port: int) -> None:
+def test_parameters_smaller_than_the_primarys_are_refused(
+    disaster: Disaster, scratch: Path, port: int
+) -> None:
     """A server that recovers only by pausing for a parameter is not taken for one at its target."""
     with (
-        pytest.raises(Inconclusive, match=r"max_connections|parameter"),
+        pytest.raises(
+            Inconclusive, match=r"smaller than the primary's \(max_connections = 20 is a lower setting"
+        ),
         _restore(disaster, scratch, port, settings={**SMALL, "max_connections": "20"}),
     ):
         pass
 
 
-def test_a_folder_with_something_in_it_is_refused_and_left_alone(disaster: Disaster, scratch: Path, port: int) -> None:
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(
+    disaster: Disaster, scratch: Path, port: int
+) -> None:
     """Not one file of a non-empty data folder is touched."""
     precious = scratch / "data" / "precious"
     precious.parent.mkdir()
@@ -142,10 +154,15 @@ def test_a_folder_inside_the_backup_or_archive_is_refused(
     assert not inside.exists()
 
 
-def test_a_backup_with_links_is_refused(disaster: Disaster, base_copy: Path, scratch: Path, port: int) -> None:
+def test_a_backup_with_links_is_refused(
+    disaster: Disaster, base_copy: Path, scratch: Path, port: int
+) -> None:
     """A tablespace's link would lead the drill into the original's folder."""
     (base_copy / "pg_tblspc" / "16400").symlink_to("/var/lib")
-    with pytest.raises(Inconclusive, match="is a link"), _restore(disaster, scratch, port, base_backup=base_copy):
+    with (
+        pytest.raises(Inconclusive, match="is a link"),
+        _restore(disaster, scratch, port, base_backup=base_copy),
+    ):
         pass
 
 
@@ -168,7 +185,9 @@ def test_a_naive_target_is_refused(disaster: Disaster, scratch: Path, port: int)
         pass
 
 
-def test_what_fails_inside_still_stops_and_removes_the_server(disaster: Disaster, scratch: Path, port: int) -> None:
+def test_what_fails_inside_still_stops_and_removes_the_server(
+    disaster: Disaster, scratch: Path, port: int
+) -> None:
     """An error of the caller, Ctrl-C included, leaves nothing running and no files."""
     with pytest.raises(KeyboardInterrupt), _restore(disaster, scratch, port) as server:
         raise KeyboardInterrupt
@@ -201,7 +220,10 @@ def _as_ordinary_user(disaster: Disaster, port: int) -> int:
         os.setgid(disaster.account.gid)
         os.setuid(disaster.account.uid)
     try:
-        with tempfile.TemporaryDirectory(prefix="ov-") as folder, _restore(disaster, Path(folder), port) as server:
+        with (
+            tempfile.TemporaryDirectory(prefix="ov-") as folder,
+            _restore(disaster, Path(folder), port) as server,
+        ):
             himself = unprivileged(reading=disaster.archive) is None
             return 0 if himself and server.server.ask("SELECT count(*) FROM marks") == ["1"] else 1
     except BaseException:  # noqa: BLE001 - nothing may leave the forked child but its exit status

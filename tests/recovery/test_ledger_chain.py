@@ -25,14 +25,16 @@ from opsverify.recovery.facts import TABLES, Facts, fingerprint, table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from conftest import Disaster
+    from wreck import Disaster
 
 SQL = read_queries(Path(__file__).parents[2] / "dr_validation" / "sql")
 AT = dt.datetime(2026, 11, 22, 20, 13, tzinfo=dt.UTC)
 HOUR = dt.datetime(2026, 11, 22, 10, 0, tzinfo=dt.UTC)
 
 
-def _source(answers: Mapping[str, list[tuple[Any, ...]]], now: dt.datetime = AT) -> Callable[..., list[tuple[Any, ...]]]:
+def _source(
+    answers: Mapping[str, list[tuple[Any, ...]]], now: dt.datetime = AT
+) -> Callable[..., list[tuple[Any, ...]]]:
     by_sql = {SQL[name]: rows for name, rows in answers.items()}
     return lambda sql, _params: [(now,)] if sql == "SELECT now()" else by_sql.get(sql, [])
 
@@ -49,7 +51,7 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """An empty ledger."""
+    """Provide an empty ledger."""
     return Ledger(tmp_path / "ledger.sqlite")
 
 
@@ -58,7 +60,10 @@ def test_what_is_recorded_is_read_back_under_stable_ascii_keys(ledger: Ledger) -
     ledger.capture(_source(ROWS), AT, SQL)
     recorded = ledger.newest_before(AT)
     assert recorded.captured_at == AT
-    assert recorded.tables["judgment_executions"] == {"2026-11-22T10:00Z": {"rows": 31}, "2026-11-22T10:10Z": {"rows": 29}}
+    assert recorded.tables["judgment_executions"] == {
+        "2026-11-22T10:00Z": {"rows": 31},
+        "2026-11-22T10:10Z": {"rows": 29},
+    }
     assert recorded.tables["workflow_instances"] == {
         "ALL@2026-11-22T10:00Z": {"rows": 12},
         "COMPLETED@2026-11-22T10:00Z": {"rows": 9},
@@ -66,7 +71,12 @@ def test_what_is_recorded_is_read_back_under_stable_ascii_keys(ledger: Ledger) -
     }
     assert recorded.tables["fact_daily_production"] == {
         "2026-11-20-L03": {"rows": 4, "planned_qty": "100.5", "produced_qty": "98", "defect_qty": "3"},
-        "2026-11-21-\\ub77c\\uc7784": {"rows": 4, "planned_qty": None, "produced_qty": "1000", "defect_qty": "0"},
+        "2026-11-21-\\ub77c\\uc7784": {
+            "rows": 4,
+            "planned_qty": None,
+            "produced_qty": "1000",
+            "defect_qty": "0",
+        },
     }
     assert compare(recorded, recorded.ask_again(_source(ROWS), SQL), AT) == ()
 
@@ -118,7 +128,7 @@ def test_a_changed_query_is_inconclusive(ledger: Ledger) -> None:
     name = "judgment_executions"
     assert fingerprint(f"-- a word more\n{SQL[name]}") == fingerprint(SQL[name])
     changed = {**SQL, name: SQL[name].replace("IS NULL", "IS NOT NULL")}
-    with pytest.raises(Inconclusive, match="1-judgments.sql was changed"):
+    with pytest.raises(Inconclusive, match=r"1-judgments\.sql was changed"):
         recorded.ask_again(_source(ROWS), changed)
 
 
@@ -136,7 +146,9 @@ TAMPERING = {
 }
 
 
-@pytest.mark.parametrize(("tamper", "message"), TAMPERING.items(), ids=["changed", "removed", "relinked", "cut"])
+@pytest.mark.parametrize(
+    ("tamper", "message"), TAMPERING.items(), ids=["changed", "removed", "relinked", "cut"]
+)
 def test_tampering_shows_and_is_named(ledger: Ledger, tamper: str, message: str) -> None:
     """The first record that does not fit; a tail cut off shows by the head noted before."""
     _captures(ledger, 4)
@@ -166,7 +178,8 @@ import os, signal, sqlite3, sys
 database = sqlite3.connect(sys.argv[1], isolation_level=None)
 database.execute("PRAGMA cache_size = 1")
 database.execute("BEGIN IMMEDIATE")
-database.executemany("INSERT INTO records VALUES (?, 'p', ?, ?)", [(n, "x" * 9000, str(n)) for n in range(9, 99)])
+rows = [(n, "x" * 9000, str(n)) for n in range(9, 99)]
+database.executemany("INSERT INTO records VALUES (?, 'p', ?, ?)", rows)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -193,7 +206,9 @@ def test_reading_while_another_process_writes(ledger: Ledger) -> None:
 
 
 keys = st.sampled_from(["2026-11-20-L03", "2026-11-21-L03", "2026-11-21-L04"])
-values = st.fixed_dictionaries({"rows": st.integers(1, 9), "produced_qty": st.decimals(0, 99, places=1).map(str)})
+values = st.fixed_dictionaries(
+    {"rows": st.integers(1, 9), "produced_qty": st.decimals(0, 99, places=1).map(str)}
+)
 
 
 def _recorded(name: str, facts: Facts) -> Recorded:
@@ -238,7 +253,9 @@ def test_workflows_that_ended_meanwhile_are_no_loss_and_one_lost_row_is(
     assert compare(recorded, {name: _instances([*later, later[lost]])}, AT) != ()
 
 
-@given(sizes=st.lists(st.integers(0, 3), max_size=6), spoiled=st.integers(0, 5), position=st.integers(0, 10**6))
+@given(
+    sizes=st.lists(st.integers(0, 3), max_size=6), spoiled=st.integers(0, 5), position=st.integers(0, 10**6)
+)
 @settings(max_examples=25, deadline=None)
 def test_any_changed_byte_of_any_record_breaks_the_chain_there(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], spoiled: int, position: int
@@ -261,11 +278,18 @@ def test_any_changed_byte_of_any_record_breaks_the_chain_there(
 
 LOSSES = {
     "DELETE FROM judgment_executions WHERE ctid = (SELECT ctid FROM judgment_executions "
-    "WHERE synthetic_tag IS NULL AND created_at < now() - interval '3 hours' LIMIT 1)": ("judgment_executions", {""}),
-    "DELETE FROM workflow_instances WHERE ctid = (SELECT ctid FROM workflow_instances WHERE status = 'RUNNING' "
+    "WHERE synthetic_tag IS NULL AND created_at < now() - interval '3 hours' LIMIT 1)": (
+        "judgment_executions",
+        {""},
+    ),
+    "DELETE FROM workflow_instances WHERE ctid = (SELECT ctid FROM workflow_instances WHERE status = "
+    "'RUNNING' "
     "AND started_at < now() - interval '3 hours' LIMIT 1)": ("workflow_instances", {"ALL"}),
     "UPDATE workflow_instances SET status = 'FAILED' WHERE ctid = (SELECT ctid FROM workflow_instances "
-    "WHERE status = 'DEAD' AND started_at < now() - interval '3 hours' LIMIT 1)": ("workflow_instances", {"DEAD"}),
+    "WHERE status = 'DEAD' AND started_at < now() - interval '3 hours' LIMIT 1)": (
+        "workflow_instances",
+        {"DEAD"},
+    ),
     "DELETE FROM fact_daily_production WHERE date = current_date - 2 AND line_code = 'L02'": (
         "fact_daily_production",
         {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)}-L02"},
@@ -309,7 +333,9 @@ def test_a_restored_database_is_held_against_the_ledger(
         # Smoke data comes and goes, new rows arrive, running workflows end: none of it is a loss.
         database.execute("DELETE FROM judgment_executions WHERE synthetic_tag IS NOT NULL")
         database.execute("INSERT INTO judgment_executions VALUES (now(), NULL)")
-        database.execute("UPDATE workflow_instances SET status = 'COMPLETED' WHERE status = 'RUNNING' AND random() < 0.5")
+        database.execute(
+            "UPDATE workflow_instances SET status = 'COMPLETED' WHERE status = 'RUNNING' AND random() < 0.5"
+        )
         database.execute("SET timezone TO 'Asia/Seoul'")
         assert compare(recorded, recorded.ask_again(source, SQL), target) == ()
         database.execute("SET timezone TO 'UTC'")

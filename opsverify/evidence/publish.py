@@ -1,0 +1,27 @@
+"""`opsverify report`: the HTML of one run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from opsverify.errors import EvidenceError
+from opsverify.evidence.report import build_report
+from opsverify.evidence.run import VERDICT
+
+
+def publish_report(run: str | None, root: Path, language: str | None) -> Path:
+    """Build the report of `run` (an id, a folder, or the newest) and return its path. Raises EvidenceError."""
+    folder = _folder(run, root)
+    if not (folder / VERDICT).is_file():
+        raise EvidenceError(f"{folder}: no {VERDICT} there; name a run's id or folder, or run opsverify verify first")
+    spoken = language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
+    return build_report(folder, spoken, lambda line: sys.stderr.write(f"{line}\n") and None)
+
+
+def _folder(run: str | None, root: Path) -> Path:
+    if run is None:
+        return (root / "reports" / "latest").resolve()
+    given = Path(run)
+    return given if given.is_dir() else root / "reports" / run

@@ -1,0 +1,216 @@
+"""`./run demo`: the runbook executed six times on the stand-in platform, each time with the verdict it must have."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox import network
+from sandbox.core import Sandbox
+from sandbox.home import REPOSITORY, SERVICES
+from sandbox.processes import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WINDOW = "30s"
+QUIET_WITHIN_S = 60
+RATE = 30.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One verification: what is done to the platform before it, and the verdict it must have."""
+
+    letter: str
+    what: str
+    prepare: Callable[[Stagehand], list[str]]
+    arguments: tuple[str, ...]
+    decision: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a scene came to."""
+
+    scene: Scene
+    exit_code: int
+    verdict: dict[str, Any]
+    report: str
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether decision and exit code are those the scene must have."""
+        return (self.verdict.get("decision"), self.exit_code) == (self.scene.decision, self.scene.exit_code)
+
+
+@dataclass
+class Stagehand:
+    """Changes the platform between scenes."""
+
+    sandbox: Sandbox
+    recovery_target: str = ""
+
+    def nothing(self) -> list[str]:
+        """Leave the platform healthy."""
+        return []
+
+    def canary_answers_stop_parsing(self) -> list[str]:
+        """Break the canary's LLM answers."""
+        self.sandbox.fault("llm_unparseable", "canary")
+        return []
+
+    def prometheus_stops(self) -> list[str]:
+        """Heal the canary, and take the measuring away."""
+        self.sandbox.fault("llm_unparseable", off=True)
+        self.sandbox.fault("prometheus_down")
+        return []
+
+    def database_comes_back(self) -> list[str]:
+        """Back up, record, destroy, restore to a point in time."""
+        self.sandbox.fault("prometheus_down", off=True)
+        self.wait_until_quiet()
+        say("base backup (pg_basebackup)")
+        self.sandbox.backup()
+        say(opsverify("ledger", "capture", *self.target).strip())
+        captured = time.time()
+        say("traffic goes on until its WAL is archived")
+        wait_until(lambda: self._recoverable_to() > captured, 60, "the WAL archive to reach past the capture")
+        say(f"the database is destroyed at {self.sandbox.destroy_db().isoformat(timespec='seconds')}")
+        self.recovery_target = opsverify("dr", "target", *self.target).strip()
+        say(f"point-in-time restore to {self.recovery_target}")
+        restored = self.sandbox.restore(self.recovery_target)
+        say(
+            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, timeline {restored.timeline}"
+        )
+        self.wait_until_quiet()
+        return [f"--recovery-target={self.recovery_target}"]
+
+    def rows_are_lost(self) -> list[str]:
+        """Lose the rows of one line and date."""
+        self.sandbox.fault("rows_lost")
+        return [f"--recovery-target={self.recovery_target}"]
+
+    def wait_until_quiet(self) -> None:
+        """Wait until no alert fires any more and the platform answers."""
+        alerts = self.sandbox.settings.url("alertmanager") + "/api/v2/alerts"
+        say("waiting until no alert fires")
+        wait_until(lambda: _answer(alerts) == [], QUIET_WITHIN_S, "the alerts to end")
+        health = self.sandbox.settings.url("edge") + "/health"
+        wait_until(
+            lambda: (_answer(health) or {}).get("status") == "ok",
+            QUIET_WITHIN_S,
+            "the platform to be healthy",
+        )
+
+    @property
+    def target(self) -> list[str]:
+        """The arguments that name this platform."""
+        return ["--target", str(self.sandbox.target)]
+
+    def _recoverable_to(self) -> float:
+        from datetime import datetime  # noqa: PLC0415 - one use
+
+        said = subprocess.run(
+            _program("dr", "target", *self.target), capture_output=True, text=True, check=False
+        )
+        return datetime.fromisoformat(said.stdout.strip()).timestamp() if said.returncode == 0 else 0.0
+
+
+SCENES = (
+    Scene("a", "good release on staging", Stagehand.nothing, ("staging",), "promote", 0),
+    Scene("b", "good canary", Stagehand.nothing, ("prod-canary", "--window", WINDOW), "promote", 0),
+    Scene(
+        "c", "canary whose LLM answers stop parsing", Stagehand.canary_answers_stop_parsing,
+        ("prod-canary", "--window", WINDOW), "rollback", 1,
+    ),
+    Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "10s"), "hold", 10),
+    Scene("e", "database destroyed and restored", Stagehand.database_comes_back, ("post-dr",), "accept", 0),
+    Scene("f", "the same with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Play all scenes; 0 only if every verdict is as expected."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home:
+        Path(home).chmod(0o755)
+        say(
+            "starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)"
+        )
+        with Sandbox(home, network.free_port_base(len(SERVICES)), rate=RATE, progress=say) as sandbox:
+            stagehand = Stagehand(sandbox)
+            played = [_play(scene, stagehand) for scene in SCENES]
+    _print_table(played)
+    say(f"took {time.monotonic() - began:.0f} s")
+    return 0 if all(scene.as_expected for scene in played) else 1
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    sys.stdout.write(f"  . {text}\n")
+    sys.stdout.flush()
+
+
+def opsverify(*arguments: str) -> str:
+    """Run a command of the suite; its output. Raises CalledProcessError."""
+    return subprocess.run(
+        _program(*arguments), stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY
+    ).stdout
+
+
+def _play(scene: Scene, stagehand: Stagehand) -> Played:
+    sys.stdout.write(f"\n({scene.letter}) {scene.what}: expecting {scene.decision}, exit {scene.exit_code}\n")
+    sys.stdout.flush()
+    more = scene.prepare(stagehand)
+    command = _program("verify", *scene.arguments, *stagehand.target, *more)
+    say("opsverify " + " ".join(command[3:]))
+    code = subprocess.run(command, check=False, cwd=REPOSITORY).returncode
+    run = (REPOSITORY / "reports" / "latest").resolve()
+    try:
+        verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
+        report = opsverify("report", str(run)).strip()
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        return Played(scene, code, {}, f"no report: {error}")
+    return Played(scene, code, verdict, report)
+
+
+def _program(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "opsverify", *arguments]
+
+
+def _print_table(played: list[Played]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only for the end
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="opsverify demo", show_lines=False)
+    for column in ("", "scene", "stage", "expected", "obtained", "", "why"):
+        table.add_column(column, overflow="fold")
+    for entry in played:
+        scene, verdict = entry.scene, entry.verdict
+        reasons = verdict.get("reasons") or [
+            f"{verdict.get('executed')} of {verdict.get('planned')} checks executed, none failed"
+        ]
+        table.add_row(
+            scene.letter,
+            scene.what,
+            scene.arguments[0],
+            f"{scene.decision} ({scene.exit_code})",
+            f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
+            "as expected" if entry.as_expected else "NOT AS EXPECTED",
+            reasons[0][:160],
+        )
+    Console().print(table)
+    for entry in played:
+        sys.stdout.write(f"  ({entry.scene.letter}) {entry.report}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

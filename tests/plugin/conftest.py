@@ -1,0 +1,17 @@
+"""A fresh project for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from suite import Suite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    """Make a project whose daily stage passes."""
+    return Suite.make(tmp_path / "project")

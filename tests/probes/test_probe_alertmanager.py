@@ -1,0 +1,113 @@
+"""The Alertmanager probe against a real server, the inbox probe against a fake one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+from probe_servers import free_port, running
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.alertmanager import Alertmanager
+from opsverify.probes.http import Http
+from opsverify.probes.inbox import Inbox
+from opsverify.target import Alertmanager as AlertmanagerConfig
+from opsverify.target import Inbox as InboxConfig
+from sandbox import binaries, debian, network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from probe_servers import FakeServer, Recorder
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a real Alertmanager with three alerts, one of them silenced."""
+    folder, port = tmp_path_factory.mktemp("alertmanager"), free_port()
+    (folder / "config.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    program = binaries.find(binaries.ALERTMANAGER)
+    argv = [str(program), f"--config.file={folder}/config.yml"]
+    argv += [
+        f"--storage.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    home = debian.working_dir(program) or folder
+    with running(argv, folder, lambda: network.is_ok(port, "/-/ready"), cwd=home), Http() as http:
+        base = f"http://127.0.0.1:{port}"
+        now = dt.datetime.now(dt.UTC)
+        silence = {
+            "matchers": [{"name": "alertname", "value": "Quiet", "isRegex": False, "isEqual": True}],
+            "startsAt": now.isoformat(), "endsAt": (now + dt.timedelta(hours=1)).isoformat(),
+            "createdBy": "tests", "comment": "known",
+        }  # fmt: skip
+        assert http.post(f"{base}/api/v2/silences", json=silence).status == 200
+        alerts = [
+            {"labels": {"alertname": name, "track": "canary"}} for name in ("Loud", "Quiet", "Watchdog")
+        ]
+        assert http.post(f"{base}/api/v2/alerts", json=alerts).status == 200
+        yield base
+
+
+def test_alertmanager(url: str, recorder: Recorder) -> None:
+    """Firing alerts without silenced and ignored ones; silences; a lone server is ready."""
+    with Alertmanager(AlertmanagerConfig(url=url), Http()).recording(recorder) as probe:
+        (alert,) = probe.firing(("Watchdog",))
+        assert (alert.name, alert.labels["track"]) == ("Loud", "canary")
+        assert alert.active_since is not None
+        assert {alert.name for alert in probe.firing()} == {"Loud", "Watchdog"}
+        (silence,) = probe.silences()
+        assert (silence.matchers, silence.comment) == (('alertname="Quiet"',), "known")
+        status = probe.status()
+    assert (status.cluster, status.ready) == ("disabled", True)
+    assert status.version
+    assert len(recorder.kept) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [("[]", 500), ({"cluster": {}}, 200), ("<html>", 200), ([{"labels": {}}], 200)]
+)
+def test_faulty_answers(fake: FakeServer, body: object, status: int) -> None:
+    """An answer that is not Alertmanager's measures nothing."""
+    fake.answer("/api/v2/status", body, status)
+    fake.answer("/api/v2/alerts", body, status)
+    with Alertmanager(AlertmanagerConfig(url=fake.url), Http()) as probe:
+        for ask in (probe.status, probe.firing):
+            with pytest.raises(Inconclusive) as caught:
+                ask()
+            assert not isinstance(caught.value, Unreachable)
+
+
+def test_no_server_is_unreachable() -> None:
+    """Nothing listening is no answer."""
+    with (
+        Alertmanager(AlertmanagerConfig(url=f"http://127.0.0.1:{free_port()}"), Http()) as probe,
+        pytest.raises(Unreachable),
+    ):
+        probe.firing()
+
+
+def test_inbox(fake: FakeServer, recorder: Recorder) -> None:
+    """Messages are asked for by the text they hold, with the bearer."""
+    message = {"received_at": "2026-11-22T20:12:33.120Z", "source": "judgment", "text": "L03 ALARM 태그"}
+    fake.answer("/messages", {"messages": [message]})
+    with Inbox(InboxConfig(url=f"{fake.url}/messages"), Http(), "planted").recording(recorder) as inbox:
+        (found,) = inbox.messages("a&b 태그")
+    assert (found.source, found.text) == ("judgment", "L03 ALARM 태그")
+    assert found.received_at == dt.datetime(2026, 11, 22, 20, 12, 33, 120000, dt.UTC)
+    assert fake.seen[0][1] == "/messages?contains=a%26b+%ED%83%9C%EA%B7%B8"
+    assert fake.seen[0][2]["Authorization"] == "Bearer planted"
+    assert "planted" not in recorder.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({}, 200), ({"messages": [{}]}, 200), ([], 200), ("no", 200), ({"messages": []}, 500)],
+)
+def test_faulty_inbox(fake: FakeServer, body: object, status: int) -> None:
+    """An inbox that does not list messages must not look empty."""
+    fake.answer("/messages", body, status)
+    with Inbox(InboxConfig(url=f"{fake.url}/messages"), Http()) as inbox, pytest.raises(Inconclusive):
+        inbox.messages("tag")

@@ -1,0 +1,164 @@
+"""The HTTP probe against a real server in a thread."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from probe_servers import FakeServer, Recorder, free_port, tls_server
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.http import Http
+
+
+def test_reply(fake: FakeServer, recorder: Recorder) -> None:
+    """An answer of any status comes back whole, with fields found by path, and is recorded."""
+    fake.answer("/health", {"status": "ok", "parts": {"redis": "down"}}, status=503)
+    with Http(record=recorder) as http:
+        reply = http.get(f"{fake.url}/health")
+    assert (reply.status, reply.field("status"), reply.field("parts.redis")) == (503, "ok", "down")
+    assert reply.headers["content-type"] == "application/json"
+    assert 0 < reply.elapsed_s < 5
+    name, body, kind = recorder.kept[0]
+    assert (name, kind) == (f"GET {fake.url}/health", "text")
+    assert "HTTP 503" in body
+    assert '"redis": "down"' in body
+
+
+def test_request_carries_json_and_bearer_but_records_no_credentials(
+    fake: FakeServer, recorder: Recorder
+) -> None:
+    """Body and bearer reach the server; the record masks every header that carries credentials."""
+    fake.routes["/v1"] = (201, {"Set-Cookie": "session=planted-cookie"}, "{}")
+    with Http(record=recorder) as http:
+        http.post(
+            f"{fake.url}/v1",
+            json={"line": "L03"},
+            bearer="planted-bearer",
+            headers={"X-Api-Key": "planted-key"},
+        )
+    method, _, headers, body = fake.seen[0]
+    assert (method, headers["Authorization"], body) == ("POST", "Bearer planted-bearer", '{"line":"L03"}')
+    assert "planted" not in recorder.text
+    assert '{"line":"L03"}' in recorder.text
+
+
+def test_redirects_are_shown_not_followed(fake: FakeServer) -> None:
+    """A redirect is an answer: following it would measure another service."""
+    fake.routes["/old"] = (302, {"Location": "/new"}, "")
+    with Http() as http:
+        assert http.get(f"{fake.url}/old").status == 302
+    assert len(fake.seen) == 1
+
+
+def test_long_bodies_are_read_whole_and_recorded_in_part(fake: FakeServer, recorder: Recorder) -> None:
+    """The check sees all of a large body, the evidence its first 64 KB and a note."""
+    fake.answer("/big", "x" * 200_000)
+    with Http(record=recorder) as http:
+        assert len(http.get(f"{fake.url}/big").text) == 200_000
+    assert len(recorder.text) < 70_000
+    assert "cut: 200,000 characters" in recorder.text
+
+
+@pytest.mark.parametrize("body", ["<html>", "", "{"])
+def test_not_json_is_inconclusive(fake: FakeServer, body: str) -> None:
+    """A body that is no JSON measures nothing, and says where in one line."""
+    fake.answer("/page", body)
+    with Http() as http, pytest.raises(Inconclusive, match="expected JSON, got status 200") as caught:
+        _ = http.get(f"{fake.url}/page").json
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_field_is_inconclusive(fake: FakeServer) -> None:
+    """A field that is not there is not measured, rather than wrong."""
+    fake.answer("/health", {"state": "ok"})
+    with Http() as http, pytest.raises(Inconclusive, match="no field 'status'"):
+        http.get(f"{fake.url}/health").field("status")
+
+
+def test_refused_connection_is_unreachable(recorder: Recorder) -> None:
+    """Nothing listening is no answer, and the attempt is recorded."""
+    url = f"http://127.0.0.1:{free_port()}/health"
+    with Http(record=recorder) as http, pytest.raises(Unreachable, match="no answer"):
+        http.get(url)
+    assert "no answer" in recorder.text
+
+
+def test_silence_is_unreachable(fake: FakeServer) -> None:
+    """A server that takes the connection and says nothing runs into the timeout."""
+    release = threading.Event()
+    fake.routes["/slow"] = lambda _: release.wait(5)
+    with Http(timeout_s=0.2) as http, pytest.raises(Unreachable, match=r"within 0\.2 s"):
+        http.get(f"{fake.url}/slow")
+    release.set()
+
+
+def test_dripping_body_is_unreachable(fake: FakeServer) -> None:
+    """A body that never ends is cut at the timeout although each byte comes in time."""
+    stop = threading.Event()
+
+    def drip(handler: object) -> None:
+        handler.send_response(200)  # type: ignore[attr-defined]
+        handler.send_header("Content-Length", "100000")  # type: ignore[attr-defined]
+        handler.end_headers()  # type: ignore[attr-defined]
+        while not stop.wait(0.03):
+            handler.wfile.write(b"x")  # type: ignore[attr-defined]
+
+    fake.routes["/drip"] = drip
+    with Http(timeout_s=0.3) as http, pytest.raises(Unreachable):
+        http.get(f"{fake.url}/drip")
+    stop.set()
+
+
+def test_half_an_answer_is_unreachable(fake: FakeServer) -> None:
+    """A connection closed in the middle of the body is no answer."""
+
+    def half(handler: object) -> None:
+        handler.send_response(200)  # type: ignore[attr-defined]
+        handler.send_header("Content-Length", "100")  # type: ignore[attr-defined]
+        handler.end_headers()  # type: ignore[attr-defined]
+        handler.wfile.write(b"half")  # type: ignore[attr-defined]
+        handler.close_connection = True  # type: ignore[attr-defined]
+
+    fake.routes["/half"] = half
+    with Http() as http, pytest.raises(Unreachable):
+        http.get(f"{fake.url}/half")
+
+
+def test_url_that_cannot_be_asked_is_inconclusive() -> None:
+    """A URL that is none is a fault of the question, not of a service."""
+    with Http() as http, pytest.raises(Inconclusive, match="correct it"):
+        http.get("http://[::1/health")
+
+
+def test_views_share_connections(fake: FakeServer, recorder: Recorder) -> None:
+    """A view records elsewhere but reuses the connections of its origin."""
+    fake.answer("/health", {})
+    with Http() as http:
+        http.get(f"{fake.url}/health")
+        http.recording(recorder).get(f"{fake.url}/health")
+        assert http.recording(recorder)._clients is http._clients
+    assert len(recorder.kept) == 1
+
+
+def test_proxies_of_the_environment_are_ignored_on_loopback(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company proxy must not stand between a test and this very machine."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    fake.answer("/health", {})
+    with Http() as http:
+        assert http.get(f"{fake.url}/health").status == 200
+
+
+def test_tls_is_verified_against_the_given_authority(certificate_of) -> None:  # noqa: ANN001
+    """An unknown authority is refused, one named in ca_file trusted; a ca_file that is none is our fault."""
+    files = certificate_of(86400)
+    with tls_server(files) as server, Http() as http:
+        server.answer("/health", {"status": "ok"})
+        with pytest.raises(Unreachable, match="certificate"):
+            http.get(f"{server.url}/health")
+        assert http.get(f"{server.url}/health", ca_file=str(files[0])).status == 200
+        with pytest.raises(Inconclusive, match="ca_file"):
+            http.get(f"{server.url}/health", ca_file=str(files[1]))

@@ -1,0 +1,40 @@
+"""What importing costs, and who knows which client."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import opsverify
+
+CLIENTS = {
+    "httpx": {"http.py"},
+    "psycopg": {"postgres.py", "cleanup.py"},
+    "redis": {"cache.py"},
+    "prometheus_api_client": {"prometheus.py"},
+    "requests": {"prometheus.py"},
+    "mcp": {"mcp.py"},
+}
+PROBES = Path(opsverify.__file__).parent / "probes"
+
+
+def test_the_package_imports_no_client() -> None:
+    """Planning must not pay for clients it does not use; the MCP SDK waits for its first question."""
+    code = "import sys, opsverify.probes, opsverify.probes.mcp, opsverify.probes.waiting; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not CLIENTS.keys() & set(done.stdout.split())
+
+
+def test_one_module_knows_each_client() -> None:
+    """Each client library is imported where its probe is, and nowhere else among the probes."""
+    users: dict[str, set[str]] = {name: set() for name in CLIENTS}
+    for path in PROBES.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in names:
+                if name.partition(".")[0] in users:
+                    users[name.partition(".")[0]].add(path.name)
+    assert users == CLIENTS

@@ -1,0 +1,85 @@
+"""The MCP probe against a real MCP server."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from probe_servers import free_port, listens
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.mcp import Mcp
+from opsverify.target import McpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from probe_servers import FakeServer, Recorder
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Run a real server, in a thread: the SDK's long import is paid once."""
+    import uvicorn  # noqa: PLC0415 - 2 s with the SDK, only when these tests run
+    from probe_mcp_server import server  # noqa: PLC0415 - as above
+
+    port = free_port()
+    config = uvicorn.Config(server.streamable_http_app(), host="127.0.0.1", port=port, log_level="warning")
+    served = uvicorn.Server(config)
+    thread = threading.Thread(target=served.run, daemon=True)
+    thread.start()
+    while not listens(port):
+        assert thread.is_alive()
+        threading.Event().wait(0.02)
+    yield f"http://127.0.0.1:{port}/mcp"
+    served.should_exit = True
+    thread.join(10)
+
+
+def test_describe(url: str, recorder: Recorder) -> None:
+    """Who answers, with which tools."""
+    found = Mcp(McpServer(url=url), record=recorder).describe()
+    assert (found.server_name, found.server_version) == ("sensors", "1.2.3")
+    assert found.protocol_version.startswith("20")
+    assert found.tools == ("add", "fail", "hang")
+    assert 0 < found.elapsed_s < 10
+    assert '"sensors"' in recorder.text
+
+
+def test_call(url: str, recorder: Recorder) -> None:
+    """A tool's answer as text and structure; a tool that fails has answered too."""
+    with Mcp(McpServer(url=url)).recording(recorder) as probe:
+        reply = probe.call("add", {"left": 2, "right": 3})
+        assert (reply.is_error, reply.text, reply.structured) == (False, "5", {"result": 5})
+        reply = probe.call("fail", {})
+        assert reply.is_error
+        assert "sensor offline" in reply.text or reply.text
+    assert '"left": 2' in recorder.text
+
+
+def test_silence_is_unreachable(url: str) -> None:
+    """A tool that does not come back in time is no answer."""
+    with pytest.raises(Unreachable, match="within 1 s"):
+        Mcp(McpServer(url=url, timeout_s=1.0)).call("hang", {})
+
+
+def test_no_server_is_unreachable(recorder: Recorder) -> None:
+    """Nothing listening is no answer."""
+    probe = Mcp(McpServer(url=f"http://127.0.0.1:{free_port()}/mcp", timeout_s=3.0), record=recorder)
+    with pytest.raises(Unreachable, match="no answer to describe"):
+        probe.describe()
+    assert "no answer" in recorder.text
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, "<html>"), (200, "{}"), (401, "no"), (404, "no"), (500, "no")]
+)
+def test_something_else_is_inconclusive(fake: FakeServer, status: int, body: str) -> None:
+    """A server that answers, but not in MCP, is not measured."""
+    fake.answer("/mcp", body, status)
+    with pytest.raises(Inconclusive) as caught:
+        Mcp(McpServer(url=f"{fake.url}/mcp", timeout_s=3.0), "planted-bearer").describe()
+    assert "planted" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert fake.seen[0][2]["Authorization"] == "Bearer planted-bearer"

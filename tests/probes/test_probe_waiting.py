@@ -1,0 +1,96 @@
+"""Waiting with a deadline."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.waiting import eventually, set_waiting
+
+if TYPE_CHECKING:
+    from probe_servers import Recorder
+
+
+def _after(attempts: int, error: Exception | None = None):  # noqa: ANN202
+    """Make a probe that counts its calls, raising `error` in the first `attempts` ones."""
+    calls: list[int] = []
+
+    def probe() -> int:
+        calls.append(len(calls))
+        if error is not None and len(calls) <= attempts:
+            raise error
+        return len(calls)
+
+    return probe
+
+
+def test_reached(recorder: Recorder) -> None:
+    """The value that satisfies the condition comes back, and every attempt is recorded."""
+    assert (
+        eventually(_after(0), lambda n: n == 3, deadline_s=5, every_s=0.01, what="three", record=recorder)
+        == 3
+    )
+    name, body, _ = recorder.kept[0]
+    assert name == "waiting for three"
+    assert len(body.splitlines()) == 4
+    assert "reached after" in body
+
+
+def test_no_answer_is_asked_again(recorder: Recorder) -> None:
+    """A component that is down for a moment is asked again."""
+    probe = _after(2, Unreachable("refused"))
+    assert eventually(probe, lambda _: True, deadline_s=5, every_s=0.01, what="x", record=recorder) == 3
+    assert recorder.text.count("Unreachable: refused") == 2
+
+
+def test_deadline_returns_the_latest_value() -> None:
+    """At the deadline the caller measures what there is."""
+    started = time.monotonic()
+    assert eventually(_after(0), lambda _: False, deadline_s=0.1, every_s=0.02, what="never") > 2
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("kind", [Unreachable, Inconclusive])
+def test_deadline_without_any_value(kind: type[Inconclusive], recorder: Recorder) -> None:
+    """Without a value the last error is told, as what it was."""
+    probe = _after(1000, kind("down"))
+    with pytest.raises(kind, match=r"the stored row: \d+ attempts .* the last one: down") as caught:
+        eventually(
+            probe, lambda _: True, deadline_s=0.05, every_s=0.01, what="the stored row", record=recorder
+        )
+    assert type(caught.value) is kind
+    assert "deadline after" in recorder.text
+
+
+def test_terminal_state_ends_the_waiting(recorder: Recorder) -> None:
+    """A workflow that is DEAD never completes: no need to sit out the deadline."""
+    started = time.monotonic()
+    state = eventually(
+        lambda: "DEAD",
+        lambda s: s == "COMPLETED",
+        deadline_s=30,
+        stop_when=lambda s: s == "DEAD",
+        what="w",
+        record=recorder,
+    )
+    assert state == "DEAD"
+    assert time.monotonic() - started < 1
+    assert "terminal state" in recorder.text
+
+
+def test_other_errors_pass_through(recorder: Recorder) -> None:
+    """A bug in a check is not waited for, but its attempts are kept."""
+    with pytest.raises(ZeroDivisionError):
+        eventually(lambda: 1 // 0, bool, deadline_s=5, what="x", record=recorder)
+    assert len(recorder.kept) == 1
+
+
+def test_waiting_can_be_switched_off() -> None:
+    """Inside set_waiting(False) one attempt is made, at once; afterwards all is as before."""
+    probe = _after(0)
+    with set_waiting(False):
+        assert eventually(probe, lambda _: False, deadline_s=60, what="x") == 1
+    assert eventually(probe, lambda n: n == 3, deadline_s=5, every_s=0.01, what="x") == 3

@@ -1,0 +1,36 @@
+"""What a destroyed cluster leaves behind, as the tests here see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
+
+    from opsverify.recovery import Account, BaseBackup, Tools
+
+
+@dataclass(frozen=True)
+class Disaster:
+    """A destroyed cluster's legacy: `base` and `archive`, and the moments between its commits.
+
+    Committed were the marks `first` (before `between`) and `second` (after it, before `end`).
+    """
+
+    base: Path
+    archive: Path
+    between: dt.datetime
+    end: dt.datetime
+    backup: BaseBackup
+    tools: Tools
+    account: Account | None
+
+
+def detach(path: Path) -> Path:
+    """Make a linked file one of its own."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    return path
