@@ -72,7 +72,7 @@ def test_replication(check, postgres):
         replicas = postgres.replicas()
     check.expect("streaming replicas", sum(replica.state == "streaming" for replica in replicas), check.target.postgres.replicas)
     for replica in replicas:
-        check.measure(f"replay lag of {replica.name}", replica.replay_lag_s or 0.0, check.limits.replication_lag)
+        check.measure(f"replay lag of {replica.name}", replica.replay_lag_s, check.limits.replication_lag)
 
 
 @runbook(

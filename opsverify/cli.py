@@ -14,6 +14,8 @@ from opsverify.stages import STAGES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pytest
+
 HOLD = 10
 USAGE = 4
 
@@ -114,25 +116,39 @@ def project_root() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+class _Witness:
+    """Sees which verdict a run reached: pytest also returns 0 for `--help` and the like, which verify nothing."""
+
+    concluded: int | None = None
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Note the exit code of the verdict."""
+        plugin = config.pluginmanager.get_plugin("opsverify-stage")
+        self.concluded = plugin.run.concluded if plugin else None
+
+
 def _pytest(options: argparse.Namespace, *arguments: str) -> int:
     # Only the plugins named here: what else is installed must neither slow a gate down nor change its selection.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest  # noqa: PLC0415 - 0.2 s, not for --help
 
+    from opsverify.closing import exit_status  # noqa: PLC0415
+
     root = project_root()
-    return int(
-        pytest.main(
-            [
-                f"--rootdir={root}",
-                f"--config-file={root / 'pyproject.toml'}",
-                f"--confcutdir={root}",
-                "-popsverify.plugin",
-                f"--stage={options.stage}",
-                f"--target={_target(options.target)}",
-                *arguments,
-            ]
-        )
+    witness = _Witness()
+    status = pytest.main(
+        [
+            f"--rootdir={root}",
+            f"--config-file={root / 'pyproject.toml'}",
+            f"--confcutdir={root}",
+            "-popsverify.plugin",
+            f"--stage={options.stage}",
+            f"--target={_target(options.target)}",
+            *arguments,
+        ],
+        plugins=[witness],
     )
+    return exit_status(int(status), witness.concluded)
 
 
 def _target(name_or_file: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from opsverify.evidence.run import VERDICT
-from opsverify.stages import Outcome
+from opsverify.stages import Decision, Outcome
 from opsverify.verdict import EXIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pytest
 
@@ -32,6 +33,9 @@ _WORD = {
 _SHOWN_REASONS = 12
 _REPEATS = 3
 INTERNAL_ERROR = 3
+HOLD = EXIT[Decision.HOLD]
+_SUMMARIZED = frozenset({0, 1, 2, 4, 5})
+"""pytest's statuses after which it prints a summary."""
 
 
 def conclude(run: StageRun, pytest_status: int) -> int:
@@ -53,6 +57,33 @@ def conclude(run: StageRun, pytest_status: int) -> int:
         sys.stderr.write(run.redactor.text(f"opsverify: {json.dumps(line, ensure_ascii=False)}\n"))
         run.concluded = code
     return code
+
+
+def exit_status(pytest_status: int, concluded: int | None) -> int:
+    """The process's exit code: the verdict's; without a verdict never one that stands for a decision."""
+    if concluded is not None:
+        return concluded
+    return HOLD if pytest_status in EXIT.values() else pytest_status
+
+
+def guard_exit() -> Callable[[], None]:
+    """Let no check end this process with a decision's exit code (`os._exit(0)`); return the way back."""
+    leave, process = os._exit, os.getpid()  # noqa: SLF001 - its public name
+
+    def guarded(status: int) -> NoReturn:
+        leave(INTERNAL_ERROR if os.getpid() == process and status in EXIT.values() else status)
+
+    def undo() -> None:
+        os._exit = leave  # noqa: SLF001
+
+    os._exit = guarded  # noqa: SLF001
+    return undo
+
+
+def report_unsaid(run: StageRun, pytest_status: int) -> None:
+    """Say the verdict on stderr where pytest, after a crash, prints no summary."""
+    if pytest_status not in _SUMMARIZED:
+        sys.stderr.write(run.redactor.text("\n".join([*summary(run), ""])))
 
 
 def result_line(check: Planned, result: CheckResult, language: str) -> str:
@@ -81,7 +112,7 @@ def summary(run: StageRun) -> Iterator[str]:
         yield f"  and {len(reasons) - _SHOWN_REASONS} more reasons in {VERDICT}"
     for step in verdict.actions(run.target):
         yield f"  next: {' '.join(step.run)}    (runbook {step.runbook})"
-    if run.concluded == EXIT[run.stage.decide(Outcome.INCONCLUSIVE)]:
+    if run.concluded == HOLD:
         yield "  next: mend what could not be measured and run the stage again; promote nothing until then"
     yield f"  evidence: {run.folder.path}"
 
@@ -100,12 +131,18 @@ def _without_repeats(verdict: Verdict) -> Iterator[str]:
             yield f"{check_id} and {len(ids) - 1} more checks: {message}"
 
 
-def guard_terminal(config: pytest.Config, redactor: Redactor) -> None:
-    """Let no secret reach what pytest prints."""
+def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
+    """Let no secret reach what pytest prints; the guarded stream, for others to print to."""
     from opsverify.evidence.redact import RedactedStream  # noqa: PLC0415 - only here
 
+    if config.option.capture == "no":
+        sys.stdout, sys.stderr = (
+            cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)
+        )
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        writer = reporter._tw  # noqa: SLF001 - the one way to the stream that pytest prints to
-        writer._file = RedactedStream(writer._file, redactor)  # noqa: SLF001
-        reporter._show_progress_info = False  # noqa: SLF001 - the results' own lines are the progress
+    if reporter is None:
+        return cast("TextIO", RedactedStream(sys.stdout, redactor))
+    writer = reporter._tw  # noqa: SLF001 - the one way to the stream that pytest prints to
+    writer._file = RedactedStream(writer._file, redactor)  # noqa: SLF001
+    reporter._show_progress_info = False  # noqa: SLF001 - the results' own lines are the progress
+    return cast("TextIO", writer._file)  # noqa: SLF001

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,7 @@ from opsverify.running import running_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
@@ -36,10 +37,14 @@ if TYPE_CHECKING:
     from opsverify.traveller import Traveller
 
 
+P = TypeVar("P")
+
+
 @pytest.fixture(scope="session")
 def stage_run(request: pytest.FixtureRequest) -> StageRun:
     """The run that the checks belong to."""
-    run: StageRun = request.config.pluginmanager.get_plugin("opsverify-stage").run
+    plugin: Any = request.config.pluginmanager.get_plugin("opsverify-stage")
+    run: StageRun = plugin.run
     return run
 
 
@@ -263,10 +268,11 @@ class Connections:
         )
         return observer.observe(_given(self.run.window_s), keep)
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - any probe
+    def _once(self, name: str, make: Callable[[], AbstractContextManager[P]]) -> P:
         if name not in self._made:
             self._made[name] = self._open.enter_context(make())
-        return self._made[name]
+        probe: P = self._made[name]
+        return probe
 
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe

@@ -8,15 +8,18 @@ well (its plan must not depend on workers that may die) and results travel on th
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.closing import conclude, guard_terminal, result_line, summary
+from opsverify.closing import conclude, exit_status, guard_exit, guard_terminal, report_unsaid, result_line, summary
 from opsverify.errors import Inconclusive, TargetError
+from opsverify.progress import Display, say
 from opsverify.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 RUN_FOLDER = "opsverify_run"
 SUITES = ("checks", "smoke", "dr_validation")
+NARROWING_INI = ("python_files", "python_classes", "python_functions", "norecursedirs", "collect_imported_tests")
 NARROWING = (
     "collectonly",
     "setuponly",
@@ -81,12 +85,14 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     except pytest.UsageError:
         raise
     except Exception:  # noqa: BLE001 - Python would exit with 1, which pipelines read as a measured failure
-        traceback.print_exc()
-        return pytest.ExitCode.INTERNAL_ERROR
-    if status in (0, 1) and not config.option.opsverify_plan:
         plugin = config.pluginmanager.get_plugin("opsverify-stage")
-        return status if plugin is not None and plugin.run.concluded == status else 10
-    return status
+        trace = traceback.format_exc()
+        sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
+        return pytest.ExitCode.INTERNAL_ERROR
+    if config.option.opsverify_plan:
+        return status
+    plugin = config.pluginmanager.get_plugin("opsverify-stage")
+    return exit_status(int(status), plugin.run.concluded if plugin else None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -144,7 +150,7 @@ class PlanPlugin:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected hides checks: nothing can be promoted without it."""
-        if report.failed:
+        if report.failed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
             last = (
                 report.longreprtext.strip().splitlines()[-1]
                 if report.longreprtext.strip()
@@ -185,6 +191,7 @@ class StagePlugin(PlanPlugin):
         self.run = run
         self.troubles = run.troubles
         self.is_worker = hasattr(config, "workerinput")
+        self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -192,6 +199,8 @@ class StagePlugin(PlanPlugin):
         """Collect in xdist's controller too, where xdist itself would not."""
         if self.config.pluginmanager.has_plugin("dsession"):
             session.perform_collect()
+            if session.testsfailed and not self.config.option.continue_on_collection_errors:
+                raise session.Interrupted(f"{session.testsfailed} errors during collection")
             session.items, session.testscollected = [], 0
         return (yield)
 
@@ -211,10 +220,16 @@ class StagePlugin(PlanPlugin):
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
         self.undo.append(redact_results(self.run.allure_dir, self.run.redactor))
-        guard_terminal(self.config, self.run.redactor)
+        stream = guard_terminal(self.config, self.run.redactor)
+        self.run.say = partial(say, self.run.folder.path)
+        if not self.is_worker:
+            display = Display(self.run.folder.path, stream)
+            display.start()
+            self.before_verdict.append(display.stop)
         if not self.is_worker and threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGTERM, _interrupt)
             self.undo.append(lambda: signal.signal(signal.SIGTERM, before))
+            self.undo.append(guard_exit())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -233,7 +248,7 @@ class StagePlugin(PlanPlugin):
         running_check(pyfuncitem).conclude()
         return result
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -265,12 +280,20 @@ class StagePlugin(PlanPlugin):
         """An interrupted run is not a complete one."""
         self.troubles.append(f"the run was interrupted ({excinfo.exconly().strip()})")
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the verdict and make its exit code pytest's."""
-        if self.is_worker:
-            return
-        session.exitstatus = conclude(self.run, int(exitstatus))
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+        """Write the verdict after all other plugins, also where one of them breaks off, and make its exit code pytest's."""
+        status = int(exitstatus)
+        try:
+            return (yield)
+        except BaseException as error:
+            self.troubles.append(f"the end of the run broke off: {type(error).__name__}: {error}")
+            status = pytest.ExitCode.INTERNAL_ERROR
+            raise
+        finally:
+            if not self.is_worker:
+                session.exitstatus = conclude(self.run, status)
+                report_unsaid(self.run, status)
 
     def pytest_report_teststatus(self) -> tuple[str, str, str]:
         """Print nothing of pytest's own for a test: the result's line says it."""
@@ -315,6 +338,8 @@ def _begin(config: pytest.Config) -> StageRun:
     options.verbose, options.tbstyle, options.no_header = -2, "no", True
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")
+        if not config.pluginmanager.has_plugin("allure_pytest.plugin"):
+            raise pytest.UsageError("allure_pytest is switched off, but the evidence needs it: leave -p no:allure_pytest.plugin out")
     return run
 
 
@@ -342,9 +367,10 @@ def _use_suites(config: pytest.Config) -> None:
 
 
 def _refuse_narrowing(config: pytest.Config) -> None:
-    given = [name for name in NARROWING if getattr(config.option, name, None)]
+    given = ["--" + name.replace("_", "-") for name in NARROWING if getattr(config.option, name, None)]
+    given += [f"-o {pair}" for pair in config.option.override_ini or () if pair.partition("=")[0] in NARROWING_INI]
     if given and not hasattr(config, "workerinput"):
-        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        names = ", ".join(given)
         raise pytest.UsageError(
             f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)"
         )

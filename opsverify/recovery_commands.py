@@ -55,9 +55,12 @@ def newest(recovery: Recovery) -> dt.datetime:
 
     base, archive = Path(recovery.base_backup), Path(recovery.wal_archive)
     tools = find_tools(major_of(base))
-    wal = continuity(inspect(base, tools, archive), archive, tools)
-    if wal.last_commit_at is None:
+    backup = inspect(base, tools, archive)
+    wal = continuity(backup, archive, tools)
+    earliest = backup.finished_at or backup.started_at
+    if wal.last_commit_at is None or wal.last_commit_at - MARGIN <= earliest:
         raise Inconclusive(
-            f"{archive}: no commit after the backup {base}: only the backup itself can be restored"
+            f"{archive}: no commit archived that is later than the backup's end ({earliest.isoformat()}); "
+            "wait for the next WAL segment"
         )
     return wal.last_commit_at - MARGIN

@@ -23,6 +23,8 @@ _CHECK = pytest.StashKey[Check]()
 _STARTED = pytest.StashKey[dt.datetime]()
 _OUTCOME = pytest.StashKey[tuple[Outcome, str]]()
 _WIRE = "opsverify_result"
+_WORSE = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL)
+"""Outcomes of phases and subtests: the worst one stands."""
 
 
 def start_check(item: pytest.Item, planned: Planned, run: StageRun) -> None:
@@ -42,17 +44,18 @@ def note_phase(
 ) -> None:
     """Note what a phase (setup, call, teardown) says; after the last one put the result on the report."""
     check = running_check(item)
-    outcome, message = _judge_phase(check, call, report)
-    before = item.stash.get(_OUTCOME, None)
-    if before is None or (before[0] is Outcome.PASS and outcome is not Outcome.PASS) or report.when == "call":
-        item.stash[_OUTCOME] = (outcome, redactor.text(message))
+    said = _judge_phase(check, call, report)
+    if said is not None:
+        before = item.stash.get(_OUTCOME, said)
+        if before[0] is Outcome.PASS or _WORSE.index(said[0]) > _WORSE.index(before[0]):
+            item.stash[_OUTCOME] = (said[0], redactor.text(said[1]))
     if report.failed or report.skipped:
         expected = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Inconclusive)
-        report.longrepr = redactor.text(message if expected else report.longreprtext)
+        report.longrepr = redactor.text(said[1] if expected and said else report.longreprtext)
     report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
         started = item.stash[_STARTED]
-        outcome, message = item.stash[_OUTCOME]
+        outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, "its body was never run"))
         result = CheckResult(
             check.planned.id,
             outcome,
@@ -70,23 +73,27 @@ def result_on(report: pytest.TestReport) -> CheckResult | None:
     return CheckResult.from_wire(wire) if wire else None
 
 
-def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str]:
-    outside = "; ".join(m.message for m in check.measurements if not m.holds)
+def _judge_phase(
+    check: Check, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> tuple[Outcome, str] | None:
+    """What one phase says of its check; None for a setup or teardown that went well."""
+    called = report.when == "call"
     if call.excinfo is None:
-        if report.when == "call":
-            return Outcome.PASS, "; ".join(m.message for m in check.measurements)
-        return Outcome.PASS, ""
+        if report.failed:  # what pytest itself holds against a body that ended well
+            return Outcome.INCONCLUSIVE, f"pytest reports a failure: {report.longreprtext.strip()}"
+        return (Outcome.PASS, "; ".join(m.message for m in check.measurements)) if called else None
     error = call.excinfo.value
     said = str(error).strip() or type(error).__name__
-    if report.when == "call" and isinstance(error, AssertionError | pytest.fail.Exception):
+    excused = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
+    if called and not excused and isinstance(error, AssertionError | pytest.fail.Exception):
         return Outcome.FAIL, said
-    if outside and report.when == "call":
+    outside = "; ".join(m.message for m in check.measurements if not m.holds)
+    if called and outside:
         return Outcome.FAIL, f"{outside}; then could not go on: {said}"
     if isinstance(error, Inconclusive):
         return Outcome.INCONCLUSIVE, said
-    if isinstance(error, pytest.skip.Exception):
+    if excused:
         return Outcome.INCONCLUSIVE, f"skipped, so not measured: {said}"
-    phase = {"setup": "could not be prepared", "teardown": "left something behind"}.get(
-        report.when, "broke off"
-    )
-    return Outcome.INCONCLUSIVE, f"{phase}: {type(error).__name__}: {said.splitlines()[0]}"
+    phase = {"setup": "could not be prepared", "teardown": "left something behind"}
+    went = phase.get(report.when or "", "broke off")
+    return Outcome.INCONCLUSIVE, f"{went}: {type(error).__name__}: {said.splitlines()[0]}"

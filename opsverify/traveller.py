@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import Limit, parse_duration
+from opsverify.probes.record import discard
 from opsverify.probes.waiting import eventually
 
 if TYPE_CHECKING:
@@ -145,8 +146,10 @@ class Traveller:
         query = _NAME.sub(r"%(\1)s", sql)
         parameters = {name: self._value(name) for name in _NAME.findall(sql)}
 
+        postgres = self.postgres().recording(discard)  # one attachment for all attempts is enough
+
         def look() -> Mapping[str, Any]:
-            rows = self.postgres().rows(query, **parameters)
+            rows = postgres.rows(query, **parameters)
             return rows[0]._asdict() if rows else {}
 
         row = eventually(
@@ -157,6 +160,7 @@ class Traveller:
             record=self.check.attach,
             what=step.title,
         )
+        self.check.attach("SQL and row", f"{sql.strip()}\n\n{parameters}\n\n{dict(row)}")
         for name, value in expected.items():
             self.check.expect(name, row.get(name, "no such row"), value)
 

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 WINDOW = "30s"
 QUIET_WITHIN_S = 60
+PLAIN_WIDTH = 170
 RATE = 30.0
 
 
@@ -82,7 +85,16 @@ class Stagehand:
         say(opsverify("ledger", "capture", *self.target).strip())
         captured = time.time()
         say("traffic goes on until its WAL is archived")
-        wait_until(lambda: self._recoverable_to() > captured, 60, "the WAL archive to reach past the capture")
+        archive = self.sandbox.home / "recovery" / "wal"
+        wait_until(
+            # The cheap question first: a segment's file may be younger than its newest commit.
+            lambda: (
+                max(path.stat().st_mtime for path in archive.iterdir()) > captured
+                and self._recoverable_to() > captured
+            ),
+            60,
+            "the WAL archive to reach past the capture",
+        )
         say(f"the database is destroyed at {self.sandbox.destroy_db().isoformat(timespec='seconds')}")
         self.recovery_target = opsverify("dr", "target", *self.target).strip()
         say(f"point-in-time restore to {self.recovery_target}")
@@ -100,14 +112,15 @@ class Stagehand:
 
     def wait_until_quiet(self) -> None:
         """Wait until no alert fires any more and the platform answers."""
-        alerts = self.sandbox.settings.url("alertmanager") + "/api/v2/alerts"
-        say("waiting until no alert fires")
-        wait_until(lambda: _answer(alerts) == [], QUIET_WITHIN_S, "the alerts to end")
-        health = self.sandbox.settings.url("edge") + "/health"
+        ports = self.sandbox.settings.ports
+        say("waiting until the platform is healthy and no alert fires")
         wait_until(
-            lambda: (_answer(health) or {}).get("status") == "ok",
+            lambda: (
+                (network.get_json(ports["edge"], "/health") or {}).get("status") == "ok"
+                and network.get_json(ports["alertmanager"], "/api/v2/alerts") == []
+            ),
             QUIET_WITHIN_S,
-            "the platform to be healthy",
+            "the alerts to end",
         )
 
     @property
@@ -116,8 +129,6 @@ class Stagehand:
         return ["--target", str(self.sandbox.target)]
 
     def _recoverable_to(self) -> float:
-        from datetime import datetime  # noqa: PLC0415 - one use
-
         said = subprocess.run(
             _program("dr", "target", *self.target), capture_output=True, text=True, check=False
         )
@@ -190,24 +201,23 @@ def _print_table(played: list[Played]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only for the end
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="opsverify demo", show_lines=False)
+    table = Table(title="opsverify demo: the verdicts, expected against obtained")
     for column in ("", "scene", "stage", "expected", "obtained", "", "why"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for entry in played:
         scene, verdict = entry.scene, entry.verdict
-        reasons = verdict.get("reasons") or [
-            f"{verdict.get('executed')} of {verdict.get('planned')} checks executed, none failed"
-        ]
+        counted = f"{verdict.get('executed')} of {verdict.get('planned')} checks executed, none failed"
         table.add_row(
             scene.letter,
             scene.what,
             scene.arguments[0],
             f"{scene.decision} ({scene.exit_code})",
             f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
-            "as expected" if entry.as_expected else "NOT AS EXPECTED",
-            reasons[0][:160],
+            "ok" if entry.as_expected else "NOT AS EXPECTED",
+            textwrap.shorten((verdict.get("reasons") or [counted])[0], 110),
         )
-    Console().print(table)
+    console = Console()
+    Console(width=console.width if console.is_terminal else PLAIN_WIDTH).print(table)
     for entry in played:
         sys.stdout.write(f"  ({entry.scene.letter}) {entry.report}\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from sandbox import backup_faults
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
 from sandbox.redis import client
@@ -50,6 +51,10 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
             redis.config_set("appendonly", "no" if on else "yes")
     elif name == "prometheus_rules_missing":
         parts.monitoring.set_rules(present=not on)
+    elif name == "backup_corrupted":
+        backup_faults.corrupt(parts.cluster, on=on)
+    elif name == "wal_segment_missing":
+        backup_faults.hide_segment(parts.cluster, on=on)
 
 
 def _slow_connects(cluster: Cluster, *, on: bool) -> None:

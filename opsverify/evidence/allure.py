@@ -57,20 +57,20 @@ class AllureEvidence:
         return step
 
 
-class _RedactingLogger(AllureFileLogger):  # type: ignore[misc] - allure ships no types
+class _RedactingLogger(AllureFileLogger):  # type: ignore[misc]  # allure ships no types
     """Allure's own writer with every string cleaned on its way to the disk."""
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
         super().__init__(str(folder))
         self._redactor = redactor
 
-    @allure_commons.hookimpl  # type: ignore[untyped-decorator]
+    @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
         """Write one test result."""
         _clean(result, self._redactor)
         super().report_result(result)
 
-    @allure_commons.hookimpl  # type: ignore[untyped-decorator]
+    @allure_commons.hookimpl
     def report_container(self, container: Any) -> None:  # noqa: ANN401 - allure ships no types
         """Write fixtures only where one went wrong: the rest is noise in the report."""
         _clean(container, self._redactor)
@@ -82,7 +82,7 @@ class _RedactingLogger(AllureFileLogger):  # type: ignore[misc] - allure ships n
         if went_wrong:
             super().report_container(container)
 
-    @allure_commons.hookimpl  # type: ignore[untyped-decorator]
+    @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write one attachment."""
         text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body

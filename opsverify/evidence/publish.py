@@ -17,7 +17,11 @@ def publish_report(run: str | None, root: Path, language: str | None) -> Path:
     if not (folder / VERDICT).is_file():
         raise EvidenceError(f"{folder}: no {VERDICT} there; name a run's id or folder, or run opsverify verify first")
     spoken = language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
-    return build_report(folder, spoken, lambda line: sys.stderr.write(f"{line}\n") and None)
+    return build_report(folder, spoken, _tell)
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _folder(run: str | None, root: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from html import escape
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MASK: Final = "[redacted]"
+_ESCAPED = re.compile("%[0-9A-F]{2}")
 
 
 class Redactor:
-    """Knows every loaded secret in each spelling it may take on the way: plain, URL, JSON, base64."""
+    """Knows every loaded secret in each spelling it may take on the way: plain, repr, HTML, URL, JSON, base64."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {form for secret in secrets for form in _spellings(secret) if len(form) >= SHORTEST}
@@ -71,12 +73,26 @@ class RedactedStream:
 
 
 def _spellings(secret: str) -> Iterable[str]:
-    yield secret
-    yield quote(secret, safe="")
-    yield quote_plus(secret)
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield base64.b64encode(secret.encode()).decode().rstrip("=")
+    for plain in (secret, repr(secret)[1:-1], repr(secret.encode())[2:-1], escape(secret)):
+        yield plain
+        for ascii_only in (True, False):
+            once = json.dumps(plain, ensure_ascii=ascii_only)[1:-1]
+            yield once
+            yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]  # JSON that stands as text in JSON
+    for in_url in (quote(secret), quote(secret, safe=""), quote_plus(secret)):
+        yield in_url
+        yield _ESCAPED.sub(lambda match: match[0].lower(), in_url)
+    yield from _base64(secret.encode())
     for line in secret.splitlines():  # a PEM key is recognised by any of its lines
         if not line.startswith("-----") and len(line) >= 2 * SHORTEST:
             yield line
+
+
+def _base64(secret: bytes) -> Iterable[str]:
+    """What base64 makes of the secret within a longer text (`user:secret`), which may begin at any of three offsets."""
+    for offset in range(3):
+        encoded = base64.b64encode(bytes(offset) + secret).rstrip(b"=").decode()
+        whole_bits = (offset + len(secret)) * 8 // 6  # the last character may carry bits of what follows
+        inner = encoded[-(-offset * 8 // 6) : whole_bits]
+        yield inner
+        yield inner.replace("+", "-").replace("/", "_")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsverify.errors import TargetError
+from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ class RunFolder:
             write_atomic(
                 path / "run.json", json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()})
             )
-        except OSError as error:
+        except (OSError, EvidenceError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise TargetError(
-                f"report folder {path}: cannot be written ({error.strerror}); name another with --report-dir"
+                f"report folder {path}: cannot be written ({why}); name another with --report-dir"
             ) from error
         return cls(run_id, path, None if report_dir else reports)
 

@@ -118,7 +118,7 @@ def _expected(location: tuple[int | str, ...]) -> str:
     field = model.model_fields.get(str(location[-1])) if model else None
     if field is None:
         return "a value"
-    kind = field.annotation
+    kind: Any = field.annotation
     return f"a table of {kind.__name__}" if _is_model(kind) else getattr(kind, "__name__", str(kind))
 
 

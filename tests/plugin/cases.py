@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from suite import Case
 
-ALONE = ("cli", "pytest")
-BOTH = ("cli", "cli-n2")
+ALONE = ("cli",)
 ALL = ("cli", "cli-n2", "pytest", "pytest-n2")
 PASSES = 'check.measure("x", 0.0, RATE)'
 
@@ -161,14 +160,18 @@ NARROWED = tuple(
     )
 )
 SHOWN = tuple(
-    Case(" ".join(args), 10, None, args=args, ways=ALONE) for args in (("--fixtures",), ("--help",), ("--version",), ("--markers",))
+    Case(" ".join(args), 10, None, args=args, ways=("cli",))
+    for args in (("--fixtures",), ("--help",), ("--version",), ("--markers",))
 ) + (
-    Case("--help from the environment", 10, None, variables={"PYTEST_ADDOPTS": "--help"}, ways=ALONE),
+    Case("--help from the environment", 10, None, variables={"PYTEST_ADDOPTS": "--help"}, ways=("cli",)),
     Case("--lf", 4, None, args=("--lf",), ways=ALONE),
 )
 
 BROKEN = (
-    Case("allure switched off", 3, "hold", "", args=("-p", "no:allure_pytest"), ways=("pytest",)),
+    Case("allure under its other name", 0, "accept", args=("-p", "no:allure_pytest"), ways=("pytest",)),
+    Case("allure switched off", 4, None, "the evidence needs it", args=("-p", "no:allure_pytest.plugin"), ways=("cli",)),
+    Case("plugin switched off", 4, None, "", args=("-p", "no:opsverify.plugin"), ways=("cli",)),
+    Case("stage plugin switched off", 10, None, "", args=("-p", "no:opsverify-stage"), ways=("cli",)),
     Case(
         "another plugin breaks off the end", 3, "hold", "the end of the run broke off: ValueError: odd",
         files={"checks/conftest.py": "def pytest_sessionfinish():\n    raise ValueError('odd')\n"}, ways=ALONE,

@@ -172,7 +172,7 @@ class Case:
     target: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
-    ways: tuple[str, ...] = ("cli", "cli-n2")
+    ways: tuple[str, ...] = ("cli",)
     outcome: str | None = None
 
     def __str__(self) -> str:

@@ -36,6 +36,6 @@ def test_a_run_ends_as_it_must(suite: Suite, case: Case, way: str) -> None:
     assert ran.verdict["decision"] == case.decision
     assert ran.verdict["exit_code"] == ran.code
     assert case.reason in ran.reasons, ran.reasons
-    assert f"{case.decision.upper()}  (exit {ran.code};" in ran.out
+    assert f"{case.decision.upper()}  (exit {ran.code};" in ran.out + ran.err
     if case.outcome is not None:
         assert ran.outcomes["t.case"] == case.outcome

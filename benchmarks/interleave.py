@@ -1,0 +1,101 @@
+"""Run contenders in turns, so that whatever else the machine does falls on all of them alike, and tabulate."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One run: exit code, what it printed, seconds of wall time and of processor time (children included)."""
+
+    status: int
+    output: str
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass
+class Contender:
+    """One way to do the work. `prepare` runs untimed before each run; `confirm` raises if the work was not done."""
+
+    name: str
+    argv: Sequence[str]
+    cwd: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[], object] = field(default=lambda: None)
+    confirm: Callable[[Finished], object] = field(default=lambda _finished: None)
+    runs: list[Finished] = field(default_factory=list)
+
+    def run_once(self) -> Finished:
+        """Run it to its end in a new process and make sure that it did the work."""
+        self.prepare()
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        before, started = os.times(), time.perf_counter()
+        process = subprocess.run(
+            self.argv,
+            cwd=self.cwd,
+            env={**inherited, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        wall, after = time.perf_counter() - started, os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        finished = Finished(process.returncode, process.stdout, wall, cpu)
+        self.confirm(finished)
+        return finished
+
+
+def measure(contenders: Sequence[Contender], rounds: int) -> None:
+    """Fill `runs`: one run of each that is not counted (bytecode, disk cache), then `rounds` turns of all."""
+    for turn in range(rounds + 1):
+        for contender in contenders:
+            finished = contender.run_once()
+            if turn:
+                contender.runs.append(finished)
+            sys.stderr.write(f"{turn}/{rounds}  {finished.wall_s:7.2f} s  {contender.name}\n")
+
+
+def table(contenders: Sequence[Contender], reference: Contender) -> str:
+    """Return a Markdown table in seconds; ratios are of the medians of wall time and of the least processor time."""
+    rows = [
+        "| | wall min | wall median | processor min | wall, ratio | processor, ratio |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    base_wall, base_cpu = _median(reference), _least_cpu(reference)
+    for contender in contenders:
+        wall, cpu = _median(contender), _least_cpu(contender)
+        least = min(run.wall_s for run in contender.runs)
+        rows.append(
+            f"| {contender.name} | {least:.2f} s | {wall:.2f} s | {cpu:.2f} s "
+            f"| {wall / base_wall:.2f} | {cpu / base_cpu:.2f} |"
+        )
+    return "\n".join(rows)
+
+
+def require(condition: object, what: str, finished: Finished) -> None:
+    """Stop the benchmark, with the end of the contender's output, when it did not do the work."""
+    if not condition:
+        raise SystemExit(
+            f"{what} (exit {finished.status}); the end of its output:\n{finished.output[-2000:]}"
+        )
+
+
+def _median(contender: Contender) -> float:
+    return statistics.median(run.wall_s for run in contender.runs)
+
+
+def _least_cpu(contender: Contender) -> float:
+    return min(run.cpu_s for run in contender.runs)

@@ -1,0 +1,91 @@
+"""`faults.toml` as rows: what is broken, which checks must say so, which others may."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+TABLE = Path(__file__).with_name("faults.toml")
+NO_FAULT = "healthy"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One proof: in `stage` the `fault` (or the target's `variant`) turns exactly `red`, and perhaps `also`, red."""
+
+    stage: str
+    fault: str | None = None
+    scope: str | None = None
+    variant: str | None = None
+    until: str | None = None
+    red: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The id of the row's test."""
+        return "-".join(part for part in (self.stage, self.variant, self.fault) if part) + (
+            "" if self.fault or self.red else f"-{NO_FAULT}"
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """What the whole stage must end with."""
+        if not self.red:
+            return 0
+        return 1 if "fail" in self.red.values() else 10
+
+    def wrong(self, reds: Mapping[str, str]) -> list[str]:
+        """What of `reds` (outcome by id) is not as declared, one line each."""
+        lines = [
+            f"{pattern} must be {expected}, and no such check is red"
+            for pattern, expected in self.red.items()
+            if not any(matches(pattern, check) for check in reds)
+        ]
+        for check, outcome in reds.items():
+            expected = [said for pattern, said in self.red.items() if matches(pattern, check)]
+            if expected and outcome not in expected:
+                lines.append(f"{check} is {outcome}, declared {expected[0]}")
+            if not expected and not any(matches(pattern, check) for pattern in self.also):
+                lines.append(f"{check} is {outcome}, which nobody declared")
+        return lines
+
+
+def matches(pattern: str, check: str) -> bool:
+    """Whether `check` is meant by `pattern`, in which only `*` is special."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), check) is not None
+
+
+def rows() -> list[Row]:
+    """All rows, in the order in which they are run."""
+    return [Row(**{**row, "also": tuple(row.get("also", ()))}) for row in _table()["row"]]
+
+
+def variants() -> dict[str, dict[str, Any]]:
+    """What the variants change in the target file, by name; `certificate_days` adds an https service."""
+    return dict(_table()["variant"])
+
+
+def unused() -> dict[str, str]:
+    """Faults of the sandbox that no row uses, with the reason."""
+    return dict(_table()["unused"])
+
+
+def base_of(check: str) -> str:
+    """The id of a check without its parameter."""
+    return check.partition("[")[0]
+
+
+def declared(table: Iterable[Row]) -> set[str]:
+    """Base ids of all checks that some row must turn red."""
+    return {base_of(pattern) for row in table for pattern in row.red}
+
+
+def _table() -> dict[str, Any]:
+    return tomllib.loads(TABLE.read_text(encoding="utf-8"))

@@ -1,0 +1,49 @@
+"""The proof: on a healthy platform every check is green, and every fault turns exactly the declared checks red."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fault_table import Row, rows, variants
+from secure_server import secure_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from standin import Standin
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+CERTIFICATE = "certificate_days"
+
+
+@pytest.fixture
+def around(standin: Standin) -> Iterator[ExitStack]:
+    """Whatever a row switches on goes off again, and the next one begins on a quiet platform."""
+    standin.await_quiet()
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("row", rows(), ids=attrgetter("name"))
+def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around: ExitStack) -> None:
+    """Healthy, all pass; with the row's fault, the declared checks are red, and no others."""
+    target = standin.target
+    if row.variant:
+        change: dict[str, Any] = dict(variants()[row.variant])
+        days = change.pop(CERTIFICATE, None)
+        if days is not None:
+            served = around.enter_context(secure_server(standin.folder / row.variant, days))
+            change["services"] = {"secure": served}
+        target = standin.write_target(row.variant, change)
+    if row.fault:
+        around.callback(standin.sandbox.fault, row.fault, off=True)
+        standin.sandbox.fault(row.fault, row.scope)
+    if row.until:
+        standin.await_effect(row.until)
+    run = standin.verify(row.stage, *standin.arguments(row.stage), target=target)
+    wrong = row.wrong(run.reds)
+    assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
+    assert run.exit_code == row.exit_code, run.story

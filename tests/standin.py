@@ -1,0 +1,263 @@
+"""The stand-in platform under test, and stages run on it: shared by the proof and by the end-to-end tests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import multiprocessing
+import os
+import sys
+import time
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sandbox import network
+from sandbox.home import Control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sandbox.core import Sandbox
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOOKBACK_S = 8
+WINDOW = "7s"
+RUN_DEADLINE_S = 90
+QUIET_DEADLINE_S = 60
+
+PROOF = {
+    "prometheus": {"lookback": f"{LOOKBACK_S}s", "timeout_s": 2.0},
+    "canary": {"step": "1s"},
+    "postgres": {"statement_timeout_s": 3.0},
+    "limits": {
+        "journey_wait": "<= 6 s",
+        "min_samples": ">= 10",
+        # Synthetic traffic of seconds, scaled to a day: healthy about 60 USD, with the fault llm_cost 300.
+        "llm_cost_per_day": "<= 150 usd",
+        # WAL segments are archived every 10 s here.
+        "rpo": "<= 30 s",
+    },
+}
+"""What the proof changes in the stand-in's own target: shorter waits, and limits for a trickle of traffic."""
+
+_PRELOAD = (
+    "pytest",
+    "allure_pytest.plugin",
+    "opsverify.cli",
+    "opsverify.fixtures",
+    "opsverify.recovered",
+    "opsverify.drill",
+    "opsverify.recovery",
+    "opsverify.evidence.seal",
+    "opsverify.evidence.signature",
+    "opsverify.canary",
+    "opsverify.recent",
+    "opsverify.traveller",
+    "opsverify.gate.observe",
+    "opsverify.probes.alertmanager",
+    "opsverify.probes.cache",
+    "opsverify.probes.cleanup",
+    "opsverify.probes.http",
+    "opsverify.probes.inbox",
+    "opsverify.probes.mcp",
+    "opsverify.probes.postgres",
+    "opsverify.probes.prometheus",
+    "opsverify.probes.tls",
+)
+
+_BAD = (
+    'judgment_requests_total{code=~"5.."}',
+    'llm_calls_total{outcome!="ok"}',
+    'llm_parse_total{outcome="failed"}',
+    'mcp_calls_total{outcome!="ok"}',
+    'workflow_finished_total{status="failed"}',
+    'notifications_total{outcome="failed"}',
+)
+_SLOW = "sum(increase(judgment_duration_seconds_count[{s}s])) - sum(increase(judgment_duration_seconds_bucket{{le='1.5'}}[{s}s]))"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One stage run: exit code, verdict (empty where none was written), what it printed."""
+
+    exit_code: int
+    verdict: Mapping[str, Any]
+    printed: str
+    folder: Path
+
+    @cached_property
+    def outcomes(self) -> dict[str, str]:
+        """Outcome by check id."""
+        return {check["id"]: check["outcome"] for check in self.verdict.get("checks", ())}
+
+    @property
+    def reds(self) -> dict[str, str]:
+        """The checks that are neither pass, not applicable nor waived."""
+        return {name: said for name, said in self.outcomes.items() if said in ("fail", "inconclusive")}
+
+    @property
+    def story(self) -> str:
+        """What a person needs to understand an unexpected outcome."""
+        return f"exit {self.exit_code}, {self.folder}\n" + "\n".join(
+            [*self.verdict.get("reasons", ()), "" if self.verdict else self.printed]
+        )
+
+
+@dataclass
+class Standin:
+    """The running sandbox with target files derived from its own, and a warm process that runs stages."""
+
+    sandbox: Sandbox
+    folder: Path
+    _runs: count[int] = field(default_factory=count)
+    _captured: dt.datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._warm = multiprocessing.get_context("forkserver")
+        # Stages run in forks of a process that has imported everything: clean as a new one, and 0.8 s faster.
+        self._warm.set_forkserver_preload(list(_PRELOAD))
+        self.target = self.write_target("proof")
+
+    def write_target(self, name: str, more: Mapping[str, Any] | None = None) -> Path:
+        """Write the target file `name`: the sandbox's own, changed by `PROOF` and `more`."""
+        content = tomllib.loads(self.sandbox.target.read_text(encoding="utf-8"))
+        for change in (PROOF, more or {}):
+            _merge(content, change)
+        path = self.folder / f"{name}.toml"
+        path.write_text(_toml(content), encoding="utf-8")
+        return path
+
+    def verify(self, stage: str, *arguments: str, target: Path | None = None) -> Verified:
+        """Run a stage by `opsverify verify` in a fork of the warm process."""
+        folder = self.folder / f"{next(self._runs):03d}-{stage}"
+        log = folder.with_suffix(".log")
+        argv = ["verify", stage, f"--target={target or self.target}", f"--report-dir={folder}", *arguments]
+        process = self._warm.Process(target=run_opsverify, args=(argv, str(log)))
+        process.start()
+        process.join(RUN_DEADLINE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        code = process.exitcode
+        return verified(folder, -1 if code is None else code, log.read_text(encoding="utf-8"))
+
+    def prepare_recovery(self) -> None:
+        """Back up, and record what the tables hold: what post-dr and rehearsal compare with later."""
+        from opsverify.recovery_commands import capture
+
+        self.sandbox.backup()
+        capture(str(self.target), REPOSITORY)
+        self._captured = dt.datetime.now(dt.UTC)
+
+    def arguments(self, stage: str) -> list[str]:
+        """What a stage has to be told beside its target."""
+        if stage == "prod-canary":
+            return [f"--window={WINDOW}"]
+        if stage in ("post-dr", "rehearsal"):
+            self._await(
+                lambda: [] if self.recoverable_to() > self._captured else ["the archive ends before the capture"]
+            )
+            return [f"--recovery-target={self.recoverable_to().isoformat()}"]
+        return []
+
+    def recoverable_to(self) -> dt.datetime:
+        """The newest point in time that backup and archive can bring back."""
+        from opsverify.recovery_commands import newest_target
+
+        return newest_target(str(self.target), REPOSITORY)
+
+    def await_effect(self, promql: str) -> None:
+        """Wait until Prometheus has a sample for `promql`."""
+        self._await(lambda: [] if self._query(promql) else [f"{promql} has no sample"])
+
+    def await_quiet(self) -> None:
+        """Wait until nothing of an earlier fault is left: what the checks read is what a healthy platform shows."""
+        self._await(self._troubles)
+
+    def ports(self, *names: str) -> Iterable[int]:
+        """Ports of services by name."""
+        return (self.sandbox.settings.ports[name] for name in names)
+
+    def _troubles(self) -> list[str]:
+        on = Control(self.sandbox.home).read().faults
+        if on:
+            return [f"faults are on: {', '.join(on)}"]
+        found = []
+        health = network.get_json(next(iter(self.ports("edge"))), "/health") or {}
+        if health.get("status") != "ok":
+            found.append(f"the platform's health is {health}")
+        for port in self.ports("stable", "canary"):
+            breakers = network.get_json(port, "/v1/breakers") or {}
+            if breakers.get("mcp", {}).get("state") != "closed":
+                found.append(f"breakers are {breakers}")
+        if (alerts := network.get_json(*self.ports("alertmanager"), "/api/v2/alerts")) != []:
+            found.append(f"alerts: {[alert['labels'] for alert in alerts or ()]}")
+        return found or [promql for promql in self._promises() if not self._query(promql)]
+
+    def _promises(self) -> Iterable[str]:
+        yield "sum(up) == 5"
+        yield "sum(workflow_dead_letters) == 0"
+        yield f"sum(increase(llm_calls_total[{LOOKBACK_S}s])) > 20"
+        yield f"sum(increase(mcp_calls_total[{LOOKBACK_S}s])) > 20"
+        for bad in _BAD:
+            yield f"sum(increase({bad}[{LOOKBACK_S + 1}s])) == 0"
+        yield f"{_SLOW.format(s=4)} < 0.5"
+
+    def _query(self, promql: str) -> list[Any]:
+        answer = network.get_json(*self.ports("prometheus"), f"/api/v1/query?query={quote(promql)}")
+        return answer["data"]["result"] if answer else []
+
+    def _await(self, troubles: Callable[[], list[str]]) -> None:
+        end = time.monotonic() + QUIET_DEADLINE_S
+        while found := troubles():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {QUIET_DEADLINE_S} s in vain: {'; '.join(found)}")
+            time.sleep(0.1)  # between two looks at a condition
+
+
+def verified(folder: Path, exit_code: int, printed: str) -> Verified:
+    """What a run in `folder` came to."""
+    path = folder / "verdict.json"
+    verdict = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return Verified(exit_code, verdict, printed, folder)
+
+
+def run_opsverify(argv: list[str], log: str) -> None:
+    """In a fork: the command line with its output in `log`, and its exit code."""
+    from opsverify.cli import main
+
+    with Path(log).open("w", encoding="utf-8") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+        os.chdir(REPOSITORY)
+        code = main(argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _merge(content: dict[str, Any], change: Mapping[str, Any]) -> None:
+    for key, value in change.items():
+        if isinstance(value, dict):
+            _merge(content.setdefault(key, {}), value)
+        else:
+            content[key] = value
+
+
+def _toml(content: Mapping[str, Any]) -> str:
+    # Every value inline, as TOML takes it: a target has no value that JSON and TOML write differently but tables.
+    return "".join(f"{key} = {_inline(value)}\n" for key, value in content.items())
+
+
+def _inline(value: Any) -> str:  # noqa: ANN401 - any TOML value
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

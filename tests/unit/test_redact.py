@@ -1,0 +1,105 @@
+"""Redaction: no spelling of a secret survives any sink, and nothing else is touched."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsverify.evidence.redact import MASK, RedactedStream, Redactor
+
+ALPHABET = st.characters(min_codepoint=33, max_codepoint=0x24F, exclude_categories=("Cc", "Cs", "Cf", "Zs"))
+SECRETS = st.text(ALPHABET, min_size=6, max_size=40).filter(lambda text: text not in MASK and text not in repr(MASK))
+AROUND = st.text(st.sampled_from(" \n{}=:,abcXYZ"), max_size=12)
+SPELLINGS = (
+    lambda secret: secret,
+    lambda secret: quote(secret),
+    lambda secret: quote(secret, safe=""),
+    lambda secret: quote(secret, safe="").lower() if secret.islower() else quote(secret, safe=""),
+    quote_plus,
+    lambda secret: json.dumps(secret)[1:-1],
+    lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    lambda secret: json.dumps(json.dumps(secret))[1:-1],
+    lambda secret: repr(secret)[1:-1],
+    lambda secret: repr(secret.encode())[2:-1],
+    html.escape,
+    lambda secret: base64.b64encode(secret.encode()).decode(),
+    lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+)
+
+
+@given(SECRETS, AROUND, AROUND, st.sampled_from(SPELLINGS))
+def test_text(secret: str, before: str, after: str, spell: object) -> None:
+    """In every spelling, within any text, the secret becomes a mask."""
+    spelled = spell(secret)
+    clean = Redactor([secret]).text(before + spelled + after)
+    assert spelled not in clean or spelled in before + MASK + after
+    assert MASK in clean
+
+
+@given(SECRETS, st.text("abcdefgh:", max_size=7), st.text("xyz", max_size=5))
+def test_base64_within_base64(secret: str, before: str, after: str) -> None:
+    """`user:secret` in base64 (basic authentication) does not give the secret back, whatever its offset."""
+    encoded = base64.b64encode(f"{before}{secret}{after}".encode()).decode()
+    clean = Redactor([secret]).text(encoded)
+    assert MASK in clean
+    assert len(clean.replace(MASK, "").rstrip("=")) <= (len(before) + len(after)) * 4 / 3 + 4
+
+
+@given(SECRETS, st.dictionaries(st.text("kv", max_size=3), st.text("uvw", max_size=3), max_size=2))
+def test_data(secret: str, other: dict[str, str]) -> None:
+    """Keys and values of nested JSON are cleaned; numbers and other text stay."""
+    value = {"list": [secret, {"deep": f"a{secret}b", secret: 1}], "n": 5, "none": None, **other}
+    clean = Redactor([secret]).data(value)
+    assert secret not in json.dumps(clean, ensure_ascii=False)
+    assert clean["n"] == 5
+    assert clean["none"] is None
+    assert {key: clean[key] for key in other} == other
+
+
+def test_sweep(tmp_path: Path) -> None:
+    """Files that others wrote are cleaned in place, binary ones included; clean ones and links are left alone."""
+    (tmp_path / "deep").mkdir()
+    dirty, binary, clean = tmp_path / "deep" / "a.json", tmp_path / "b.bin", tmp_path / "c.txt"
+    dirty.write_text('{"token": "planted-secret"}')
+    binary.write_bytes(b"\xff\x00planted-secret\xfe")
+    clean.write_text("ordinary")
+    (tmp_path / "link").symlink_to(clean)
+    assert set(Redactor(["planted-secret"]).sweep(tmp_path)) == {dirty, binary}
+    assert dirty.read_text() == '{"token": "[redacted]"}'
+    assert binary.read_bytes() == b"\xff\x00[redacted]\xfe"
+    assert clean.read_text() == "ordinary"
+
+
+def test_short_words_are_untouched() -> None:
+    """A secret too short to be told apart masks nothing (targets refuse such secrets)."""
+    assert Redactor(["to"]).text("to be or not to be") == "to be or not to be"
+    assert Redactor([]).text("anything") == "anything"
+
+
+def test_longest_first() -> None:
+    """A secret that contains another one is masked whole."""
+    assert Redactor(["secret", "secret-and-more"]).text("secret-and-more") == MASK
+
+
+def test_any_line_of_a_key() -> None:
+    """One line of a multi-line key is recognised by itself, its public frame is not."""
+    key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIPlanted\n-----END PRIVATE KEY-----"
+    redactor = Redactor([key])
+    assert "Planted" not in redactor.text("x MC4CAQAwBQYDK2VwBCIEIPlanted y")
+    assert redactor.text("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+
+
+def test_stream() -> None:
+    """What is printed through the stream is clean, and all else is the stream's own."""
+    inner = io.StringIO()
+    stream = RedactedStream(inner, Redactor(["planted-secret"]))
+    stream.write("token=planted-secret\n")
+    stream.flush()
+    assert stream.getvalue() == "token=[redacted]\n"
