@@ -127,11 +127,12 @@ class CanaryWindow:
                 raise Inconclusive(standing.fault or standing.state.value)
             if standing.state is State.TOO_FEW:
                 raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
-            breach = standing.state is State.BREACH_MEASURED
-            if breach and self.stopped_early:
-                raise Inconclusive(f"{_after_name(standing.in_words)}; not proven when the window was stopped early")
-            if not self.stopped_early and policy.end_rule == "proof" and not clear(standing):
+            literal = policy.end_rule == "literal"
+            if not literal and not self.stopped_early and not clear(standing):
                 raise Inconclusive(f'{_after_name(unproven(standing))} (end_rule = "proof")')
+            breach = standing.state is State.BREACH_MEASURED
+            if breach and not (literal and self.watch.decision.outcome is Outcome.ROLLBACK):
+                raise Inconclusive(f"{_after_name(standing.in_words)}; not proven when the window was stopped")
         if breach and standing.shared and policy.on_shared_breach == "hold":
             raise Inconclusive(f"{_after_name(standing.in_words)}; {SHARED_BREACH}")
         return self._measurement(row, standing, breach=breach)
@@ -163,7 +164,8 @@ class CanaryWindow:
         proven = standing.state in (State.BREACH_PROVEN, State.BELOW_PROVEN)
         if breach:
             shared = f"; {SHARED_BREACH}" if standing.shared else ""
-            message = f"{standing.in_words}; {'breach proven' if proven else 'measured at the end'}{shared}"
+            how = "breach proven" if proven else "measured when the window was over or stopped"
+            message = f"{standing.in_words}; {how}{shared}"
         else:
             message = proof(standing)
             if self.stopped_early and self.watch.decision.outcome is not Outcome.PROMOTE:

@@ -177,7 +177,7 @@ class Standing:
         value = "-" if self.share is None else rule.in_words(self.share)
         within = self.share is not None and rule.holds(self.share)
         sure = max(0.0, -math.expm1(-(self.log_e_below if within else self.log_e_breach)))
-        return f"{rule.name} {value} ({rule.limit_in_words}) n={self.trials:,.0f} {math.floor(sure * 100)}% sure"
+        return f"{rule.name} {value} ({rule.limit_in_words}) n={self.trials:,.0f} {math.floor(sure * 100)}%"
 
     @property
     def bound_in_words(self) -> str:

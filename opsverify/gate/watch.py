@@ -5,7 +5,6 @@ The observer feeds it as it looks, a replay from the evidence file; both come to
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -180,8 +179,3 @@ class GateWatch:
                 f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; set both by NTP",
                 distorts=False,
             )
-
-
-def sureness(log_e: float) -> float:
-    """How sure evidence of log `log_e` makes: 1 - 1/E, the confidence at which it would be a proof."""
-    return max(0.0, -math.expm1(-log_e))
