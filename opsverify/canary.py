@@ -111,7 +111,7 @@ class CanaryWindow:
     def require_coverage(self, limit: Limit) -> None:
         """Raise Inconclusive when too little of the window was observed, with the reasons the looks gave."""
         if not limit.holds(self.coverage):
-            reasons = "; ".join(self.watch.faults) or "empty: the canary gave no samples; is it scraped and its scope right?"
+            reasons = "; ".join(self.watch.gaps) or "the canary gave no samples for the rest of it"
             raise Inconclusive(
                 f"only {quantity(self.coverage, 'ratio')} of the window was observed, {limit.for_people} needed: {reasons}"
             )

@@ -45,11 +45,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Moment:
-    """The window so far: seconds since its start, observed share (0..1), firing alerts of the canary."""
+    """The window so far: seconds since its start, observed share (0..1) and why no more, alerts of the canary."""
 
     elapsed_s: float
     coverage: float
     alerts: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Deci
         outcome, reasons = _at_the_end(standings, policy)
     else:
         seen, limit = quantity(moment.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
-        outcome, reasons = Outcome.HOLD, [f"{seen} of the window was observed, limit >= {limit}"]
+        outcome, reasons = Outcome.HOLD, [f"{seen} of the window was observed, limit >= {limit}", *moment.gaps]
     return Decision(outcome, tuple(reasons), proven, standings)
 
 

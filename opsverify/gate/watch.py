@@ -81,7 +81,7 @@ class GateWatch:
             for number, progress in enumerate(self._progress):
                 fault = next(self._faults_of(number, common), None)
                 progress.fault, progress.distorted = (fault.text, fault.distorts) if fault else (None, False)
-            moment = Moment(self.elapsed_s, self.coverage, tuple(self.alerts))
+            moment = Moment(self.elapsed_s, self.coverage, tuple(self.alerts), self.gaps)
             self._decision = decide(self.setup.policy, self._progress, moment)
         return self._decision
 
@@ -105,6 +105,13 @@ class GateWatch:
         return coverage(moments, self.setup.start, end, self.usual_gap_s).share
 
     @property
+    def gaps(self) -> tuple[str, ...]:
+        """Why looks gave nothing, each reason once."""
+        if self.faults or self.exports[CANARY].moments:
+            return tuple(self.faults)
+        return ("empty: the canary gave no samples; is it scraped, and its scope right?",)
+
+    @property
     def usual_gap_s(self) -> float:
         """Seconds between samples that are no gap: two steps, or two scrapes where these are rarer."""
         policy = self.setup.policy
@@ -113,8 +120,15 @@ class GateWatch:
         return max(2 * policy.step_s, min(2 * rhythm, self.tolerated_s))
 
     @property
+    def silence_s(self) -> float:
+        """Seconds a series may be behind now. At the end what was missed is as good as an outage; before it there is
+        time to wait for what is missing, and nothing is promoted early past it.
+        """
+        return self.tolerated_s if self.elapsed_s >= self.setup.policy.longest_s else self.usual_gap_s
+
+    @property
     def tolerated_s(self) -> float:
-        """Seconds that may be missing without costing anything."""
+        """Seconds that may be missing of the window without costing anything."""
         policy = self.setup.policy
         return max(2 * policy.step_s, (1 - policy.min_coverage) * policy.longest_s)
 
@@ -160,12 +174,12 @@ class GateWatch:
     def _faults_of(self, number: int, common: tuple[Fault, ...]) -> Iterator[Fault]:
         if CANARY in self._counters:
             counter = self._counters[CANARY][number]
-            yield from counter.faults(self.setup.selectors.get(CANARY, {}), self.tolerated_s)
+            yield from counter.faults(self.setup.selectors.get(CANARY, {}), self.silence_s)
         yield from common
 
     def _common_faults(self) -> Iterator[Fault]:
         canary = self.exports[CANARY]
-        for instance in canary.missing(self.tolerated_s):
+        for instance in canary.missing(self.silence_s):
             yield Fault(f"missing canary instance {instance or '(no label)'}: silent while others go on", distorts=False)
         for instance in canary.restarted:
             yield Fault(
