@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from opsverify.gate.counting import Counter, Fault
+from opsverify.gate.counting import Counter, Fault, unfit
 from opsverify.gate.decision import Decision, Moment, Outcome, decide
 from opsverify.gate.exports import Exports
 from opsverify.gate.increments import Tally, coverage
@@ -133,11 +133,16 @@ class GateWatch:
         return max(2 * policy.step_s, (1 - policy.min_coverage) * policy.longest_s)
 
     @property
-    def traffic_share(self) -> tuple[float | None, float]:
-        """The canary's share of all requests (None without any), and how many there were."""
+    def traffic_share(self) -> float | None:
+        """The canary's share of all requests; None without any."""
         canary, baseline = (self.grown(scope, REQUESTS) or 0.0 for scope in SCOPES)
         total = canary + baseline
-        return (canary / total if total else None), total
+        return canary / total if total else None
+
+    def unfit(self, scope: str, signal: str) -> str | None:
+        """Why a signal of a scope cannot be trusted now; None if it can."""
+        fault = next(unfit(self.exports[scope], (signal,), self.silence_s), None)
+        return fault.text if fault else None
 
     def grown(self, scope: str, signal: str) -> float | None:
         """How much `requests` or `llm_cost` grew in a scope; None where it was never seen."""
@@ -155,7 +160,7 @@ class GateWatch:
     @property
     def in_words(self) -> str:
         """One line: every criterion, the canary's share of the traffic, alerts."""
-        share, _ = self.traffic_share
+        share = self.traffic_share
         parts = [standing.in_short for standing in self.decision.standings]
         parts.append(f"traffic {'-' if share is None else quantity(share, 'ratio')}")
         parts.append(f"alerts {', '.join(self.alerts) or 'none'}")
