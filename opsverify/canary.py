@@ -57,7 +57,9 @@ def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> 
     counted = tuple(_counted(row, target) for row in criteria)
     more = {name for one in counted for name in (one.bad, one.trials)}
     asked = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
-    return Setup(start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=asked)
+    return Setup(
+        start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=asked
+    )
 
 
 def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
@@ -127,13 +129,17 @@ class CanaryWindow:
             if standing.state is State.UNOBSERVED:
                 raise Inconclusive(standing.fault or standing.state.value)
             if standing.state is State.TOO_FEW:
-                raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
+                raise Inconclusive(
+                    f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic"
+                )
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not clear(standing):
                 raise Inconclusive(f'{_after_name(unproven(standing))} (end_rule = "proof")')
             breach = standing.state is State.BREACH_MEASURED
             if breach and not (literal and self.watch.decision.outcome is Outcome.ROLLBACK):
-                raise Inconclusive(f"{_after_name(standing.in_words)}; not proven when the window was stopped")
+                raise Inconclusive(
+                    f"{_after_name(standing.in_words)}; not proven when the window was stopped"
+                )
         if breach and standing.shared and policy.on_shared_breach == "hold":
             raise Inconclusive(f"{_after_name(standing.in_words)}; {SHARED_BREACH}")
         return self._measurement(row, standing, breach=breach)
@@ -172,9 +178,7 @@ class CanaryWindow:
             if self.stopped_early and self.watch.decision.outcome is not Outcome.PROMOTE:
                 message += " so far (stopped early)"
         share = standing.share if standing.share is not None else math.nan
-        limit = (
-            Limit("<", SLOWER_THAN_P95, "ratio") if row.bad == SLOW else getattr(self.limits, row.limit)
-        )
+        limit = Limit("<", SLOWER_THAN_P95, "ratio") if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
             1 - share if row.inverse else share,

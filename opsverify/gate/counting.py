@@ -81,7 +81,9 @@ class Counter:
                 )
         if abs(self._owed) > max(1.0, _MOST_OWED * self._trials):
             bad, trials = self._signals
-            yield Fault(f"{bad} counts {abs(self._owed):,.0f} more than {trials}: check both in prometheus.signals")
+            yield Fault(
+                f"{bad} counts {abs(self._owed):,.0f} more than {trials}: check both in prometheus.signals"
+            )
 
     def _absent(self, selectors: Mapping[str, str]) -> Iterator[Fault]:
         bad, trials = self._counted.bad, self._counted.trials
@@ -95,9 +97,7 @@ class Counter:
 
     def _no_series_means_none(self, trials: str) -> bool:
         picked = set(self._counted.picked_by)
-        carried = {
-            pair.partition("=")[0] for key in self._exports.newest[trials] for pair in key.split(",")
-        }
+        carried = {pair.partition("=")[0] for key in self._exports.newest[trials] for pair in key.split(",")}
         return bool(picked) and picked <= carried
 
     def _cuts(self) -> dict[str, float]:
@@ -134,4 +134,6 @@ def _gone(what: str, behind_s: float, newest: Newest) -> str:
 
 def _no_series(signal: str, selectors: Mapping[str, str]) -> str:
     shown = f" ({selectors[signal]})" if signal in selectors else ""
-    return f"{signal}: no such series in Prometheus{shown}; check the name in prometheus.signals and the scope"
+    return (
+        f"{signal}: no such series in Prometheus{shown}; check the name in prometheus.signals and the scope"
+    )

@@ -75,7 +75,8 @@ def _each_point(samples: Any, read: Any) -> Any:  # noqa: ANN401 - both ways bet
     return {
         scope: {
             signal: {
-                key: {float(at): read(value) for at, value in points.items()} for key, points in series.items()
+                key: {float(at): read(value) for at, value in points.items()}
+                for key, points in series.items()
             }
             for signal, series in signals.items()
         }

@@ -101,7 +101,9 @@ class Observer:
                 }
                 for scope in SCOPES
             }
-            alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""]))
+            alerts = tuple(
+                alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""])
+            )
         except SourceFault as error:
             return Step(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
@@ -135,7 +137,9 @@ class Observer:
         self.say(f"{left} left | {said}")
 
 
-def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:
+def selectors(
+    canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]
+) -> dict[str, dict[str, str]]:
     """What is asked for, by scope and signal: the standing counters, and `more` of the target's signals."""
     names = sorted({*COUNTERS, PROCESS_START, *more} - {WITHIN_LIMIT})
     asked: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}

@@ -21,7 +21,12 @@ ERRORS = Counted(
 )
 TIMEOUTS = Counted(
     criterion=Criterion(
-        name="mcp_timeouts", limit=0.05, min_samples=200, kind=Kind.ROLLBACK_ONLY, strict=False, counted="timed out"
+        name="mcp_timeouts",
+        limit=0.05,
+        min_samples=200,
+        kind=Kind.ROLLBACK_ONLY,
+        strict=False,
+        counted="timed out",
     ),
     bad="mcp_timeouts",
     trials="mcp_calls",
@@ -52,7 +57,9 @@ def watched(
     while not watch.over:
         at = START + number * policy.step_s
         if number:
-            for total, (bad, trials) in zip(totals, (of_step(number), baseline, calls or (0, 0)), strict=True):
+            for total, (bad, trials) in zip(
+                totals, (of_step(number), baseline, calls or (0, 0)), strict=True
+            ):
                 total[0] += bad
                 total[1] += trials
         samples = {

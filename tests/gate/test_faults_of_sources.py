@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-
 def observed(world: World, lines: list[str] | None = None) -> GateWatch:
     """Watch a whole window of the made-up platform, over HTTP."""
     kept = [] if lines is None else lines
@@ -55,7 +54,11 @@ def of_canary(change: Callable[[float, str, Series], Series], *signals: str) -> 
 
     def spoil(elapsed: float, query: str, series: Series) -> Series:
         scope, _, signal = query.partition(":")
-        return change(elapsed, signal, series) if scope == "canary" and (not signals or signal in signals) else series
+        return (
+            change(elapsed, signal, series)
+            if scope == "canary" and (not signals or signal in signals)
+            else series
+        )
 
     return spoil
 
@@ -205,7 +208,8 @@ def test_a_short_hole_in_one_series_makes_no_wrong_share() -> None:
 
     def hole(elapsed: float, _signal: str, series: Series) -> Series:
         return {
-            key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value for key, value in series.items()
+            key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value
+            for key, value in series.items()
         }
 
     with serving(World(spoil=of_canary(hole, "requests"))) as world:
@@ -241,5 +245,3 @@ def test_a_replay_comes_to_the_same_decision(case: str, tmp_path: Path) -> None:
     code = replay(tmp_path, printed.append)
     assert code == {"good": 0, "bad": 1}.get(case, 10)
     assert len([line for line in printed if "Z  +" in line]) == watch.steps
-
-
