@@ -312,8 +312,7 @@ class StagePlugin(PlanPlugin):
     def _say_result(self, nodeid: str, result: CheckResult) -> None:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            check = next(check for check in self.run.plan.checks if check.nodeid == nodeid)
-            reporter.write_line(result_line(check, result, self.run.target.language))
+            reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
 
 
 def _begin(config: pytest.Config) -> StageRun:

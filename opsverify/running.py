@@ -46,8 +46,8 @@ def note_phase(
     check = running_check(item)
     said = _judge_phase(check, call, report)
     if said is not None:
-        before = item.stash.get(_OUTCOME, said)
-        if before[0] is Outcome.PASS or _WORSE.index(said[0]) > _WORSE.index(before[0]):
+        before = item.stash.get(_OUTCOME, None)
+        if before is None or before[0] is Outcome.PASS or _WORSE.index(said[0]) > _WORSE.index(before[0]):
             item.stash[_OUTCOME] = (said[0], redactor.text(said[1]))
     if report.failed or report.skipped:
         expected = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Inconclusive)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TextIO
 
-from filelock import FileLock
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -17,6 +15,8 @@ def once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
 
     A worker that dies in mid-work frees the lock and leaves a draft, which the next one starts anew.
     """
+    from filelock import FileLock  # noqa: PLC0415 - only stages that share work pay for it
+
     final = folder / name
     draft = folder / f".{name}.draft"
     lock = FileLock(folder / f".{name}.lock")

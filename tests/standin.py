@@ -179,6 +179,10 @@ class Standin:
         """Wait until nothing of an earlier fault is left: what the checks read is what a healthy platform shows."""
         self._await(self._troubles)
 
+    def await_that(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until `condition` holds."""
+        self._await(lambda: [] if condition() else [what])
+
     def ports(self, *names: str) -> Iterable[int]:
         """Ports of services by name."""
         return (self.sandbox.settings.ports[name] for name in names)

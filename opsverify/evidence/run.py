@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VERDICT = "verdict.json"
 PLAN = "plan.json"
+RUN = "run.json"
+RESULTS = "allure-results"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class RunFolder:
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
         path = report_dir or reports / run_id
         try:
-            if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN)):
+            if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN, RUN)):
                 path.rename(path.with_name(f"{path.name}-{_run_id_in(path)}"))
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
@@ -46,7 +48,7 @@ class RunFolder:
                     f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
                 )
             write_atomic(
-                path / "run.json", json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()})
+                path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()})
             )
         except (OSError, EvidenceError) as error:
             why = error.strerror if isinstance(error, OSError) else error
@@ -67,7 +69,7 @@ class RunFolder:
 
 
 def _run_id_in(path: Path) -> str:
-    for name in (VERDICT, "run.json"):
+    for name in (VERDICT, RUN):
         try:
             return str(json.loads((path / name).read_text(encoding="utf-8"))["run_id"])
         except (OSError, ValueError, KeyError):
