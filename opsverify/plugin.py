@@ -256,7 +256,7 @@ class StagePlugin(PlanPlugin):
         from opsverify.running import note_phase  # noqa: PLC0415
 
         report = yield
-        note_phase(item, call, report, self.run.redactor)
+        note_phase(item, call, report, self.run.stage.name, self.run.redactor)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
