@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--language", choices=("ko", "en"), help="default: the target's")
     report.set_defaults(run=_report)
 
+    evidence = commands.add_parser("evidence", help="verify that a run's evidence is complete, unaltered and signed")
+    evidence.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: the newest)")
+    evidence.add_argument("--public-key", metavar="FILE", help="ed25519 key in PEM form; without it only sums are checked")
+    evidence.set_defaults(run=_evidence)
+
     ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
     ledger.add_argument("action", choices=("capture",))
     ledger.add_argument("--target", required=True, metavar="NAME_OR_FILE")
@@ -193,6 +198,12 @@ def _report(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     sys.stdout.write(f"{publish_report(options.run_folder, project_root(), options.language)}\n")
     return 0
+
+
+def _evidence(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.evidence.publish import verify_evidence  # noqa: PLC0415 - only for this command
+
+    return verify_evidence(options.run_folder, options.public_key, project_root())
 
 
 def _ledger(options: argparse.Namespace, _pytest_args: list[str]) -> int:
