@@ -291,6 +291,8 @@ class StagePlugin(PlanPlugin):
             status = pytest.ExitCode.INTERNAL_ERROR
             raise
         finally:
+            while self.before_verdict:
+                self.before_verdict.pop()()
             if not self.is_worker:
                 session.exitstatus = conclude(self.run, status)
                 report_unsaid(self.run, status)
