@@ -38,7 +38,7 @@ _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})\s*([A-Za-z%]*)")
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound (`op` and `bound`) or a closed range (`op` is `..`, from `bound` to `upper`) in base unit `unit`."""
+    """One bound (`op`, `bound`) or a closed range (`op` is `..`, `bound` to `upper`) in base unit `unit`."""
 
     op: str
     bound: float
@@ -98,7 +98,7 @@ def listed(what: str, names: Sequence[str], most: int = 3) -> str:
     return f"{what}: {shown}{more}" if names else what
 
 
-def quantity(value: float, unit: str) -> str:
+def quantity(value: float, unit: str) -> str:  # noqa: PLR0911 - one for each unit
     """Print `value` (in base unit `unit`) for a person: `2.31%`, `1.5s`, `4,120`, `12.5 MB`."""
     if not math.isfinite(value):
         return str(value)

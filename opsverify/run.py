@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import TargetError
 from opsverify.evidence.redact import Redactor
-from opsverify.evidence.run import PLAN, RESULTS, VERDICT, RunFolder, timestamp
+from opsverify.evidence.run import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.limits import duration, parse_duration
 from opsverify.plan import Plan, Planned, planned, uncovered
-from opsverify.spec import CheckSpec
 from opsverify.shared import clear_locks
 from opsverify.stages import CANARY, Stage, stage_named
 from opsverify.target import Secrets, Target, find_target, load_target
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from opsverify.results import CheckResult
+    from opsverify.spec import CheckSpec
 
 TARGETS = Path("targets")
 REPORTS = Path("reports")
@@ -182,8 +182,10 @@ class StageRun:
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return ()
         return (
-            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-            "a demonstration or rehearsal, not a release",
+            (
+                f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
+                "a demonstration or rehearsal, not a release"
+            ),
         )
 
 
@@ -227,8 +229,8 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
     allowed = request.allow_short_window if target.environment == "production" else canary.allow_short_window
     if window < parse_duration(canary.shortest_window) and not (allowed or request.allow_short_window):
         raise TargetError(
-            f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} or longer; "
-            "a shorter window needs --allow-short-window"
+            f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} "
+            "or longer; a shorter window needs --allow-short-window"
         )
     return window
 

@@ -91,10 +91,10 @@ def _judge_phase(
     outside = "; ".join(m.message for m in check.measurements if not m.holds)
     if called and outside:
         return Outcome.FAIL, f"{outside}; then could not go on: {said}"
-    if isinstance(error, Inconclusive):
-        return Outcome.INCONCLUSIVE, said
     if excused:
-        return Outcome.INCONCLUSIVE, f"skipped, so not measured: {said}"
-    phase = {"setup": "could not be prepared", "teardown": "left something behind"}
-    went = phase.get(report.when or "", "broke off")
-    return Outcome.INCONCLUSIVE, f"{went}: {type(error).__name__}: {said.splitlines()[0]}"
+        said = f"skipped, so not measured: {said}"
+    elif not isinstance(error, Inconclusive):
+        phase = {"setup": "could not be prepared", "teardown": "left something behind"}
+        went = phase.get(report.when or "", "broke off")
+        said = f"{went}: {type(error).__name__}: {said.splitlines()[0]}"
+    return Outcome.INCONCLUSIVE, said

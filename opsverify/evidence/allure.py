@@ -58,11 +58,11 @@ class AllureEvidence:
         return step
 
 
-class _RedactingLogger(AllureFileLogger):  # type: ignore[misc]  # allure ships no types
+class _RedactingLogger(AllureFileLogger):
     """Allure's own writer with every string cleaned on its way to the disk."""
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
-        super().__init__(str(folder))
+        super().__init__(str(folder))  # type: ignore[no-untyped-call]
         self._folder = folder
         self._redactor = redactor
 
@@ -89,7 +89,8 @@ class _RedactingLogger(AllureFileLogger):  # type: ignore[misc]  # allure ships 
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write one attachment."""
         text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
-        super().report_attached_data(self._redactor.text(text).encode("utf-8", "surrogateescape"), file_name)
+        clean = self._redactor.text(text).encode("utf-8", "surrogateescape")
+        super().report_attached_data(clean, file_name)  # type: ignore[no-untyped-call]
 
     def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.

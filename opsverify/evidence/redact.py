@@ -20,13 +20,13 @@ _ESCAPED = re.compile("%[0-9A-F]{2}")
 
 
 class Redactor:
-    """Knows every loaded secret in each spelling it may take on the way: plain, repr, HTML, URL, JSON, base64."""
+    """Knows every loaded secret in each spelling it may take: plain, repr, HTML, URL, JSON, base64."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {form for secret in secrets for form in _spellings(secret) if len(form) >= SHORTEST}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        # Nearly every text holds no secret, and looking for each spelling says so faster than the pattern does.
+        # Nearly every text holds no secret, and a search for each spelling says so faster than the pattern.
         self._spellings = tuple(longest_first)
         self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in longest_first)
         self._in_json = tuple({json.dumps(form, ensure_ascii=False)[1:-1] for form in longest_first})
@@ -100,7 +100,7 @@ def _spellings(secret: str) -> Iterable[str]:
 
 
 def _base64(secret: bytes) -> Iterable[str]:
-    """What base64 makes of the secret within a longer text (`user:secret`), which may begin at any of three offsets."""
+    """What base64 makes of the secret within a longer text (`user:secret`), at any of three offsets."""
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + secret).rstrip(b"=").decode()
         whole_bits = (offset + len(secret)) * 8 // 6  # the last character may carry bits of what follows

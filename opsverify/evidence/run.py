@@ -7,13 +7,14 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opsverify.evidence.redact import Redactor
 
 VERDICT = "verdict.json"
@@ -34,8 +35,8 @@ class RunFolder:
     def create(cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None) -> RunFolder:
         """Make the folder of a new run.
 
-        A named folder that holds an earlier run is set aside as `<folder>-<its run id>`, so that an old verdict
-        is neither lost nor taken for the new one. Raises TargetError when the folder cannot be had.
+        A named folder that holds an earlier run is set aside as `<folder>-<its run id>`, so that an old
+        verdict is neither lost nor taken for the new one. Raises TargetError when the folder cannot be had.
         """
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
         path = report_dir or reports / run_id
@@ -45,11 +46,10 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise TargetError(
-                    f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
+                    f"--report-dir {path}: holds files that are no run of opsverify; "
+                    "name an empty or a new folder"
                 )
-            write_atomic(
-                path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()})
-            )
+            write_atomic(path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
         except (OSError, EvidenceError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise TargetError(

@@ -1,4 +1,4 @@
-"""The contracts of the design page, kept on a running platform: commands, exit codes, verdict, clean-up, one observation."""
+"""The contracts of the design page on a running platform: exit codes, verdict, clean-up, one observation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ DEADLINE_S = 120
 @pytest.fixture(autouse=True)
 def _quiet(standin: Standin) -> Iterator[None]:
     """Every test begins on a healthy platform, and leaves no fault on."""
-    standin.await_quiet()
+    standin.await_quiet("daily")
+    standin.await_quiet("prod-canary")
     yield
     for name in ("workflow_stuck", "rule_silent", "synthetic_leak", "prometheus_down"):
         standin.sandbox.fault(name, off=True)
 
 
 def test_verdict_of_a_good_release_is_to_the_letter_alone_and_with_workers(standin: Standin) -> None:
-    """`opsverify verify` ends with 0 and a valid verdict; two workers come to the same outcomes; so does pytest."""
+    """`opsverify verify` ends with 0 and a valid verdict; two workers and plain pytest agree with it."""
     alone = _opsverify(standin, "alone", "verify", "staging")
     assert alone.exit_code == 0, alone.story
     _assert_valid(alone.verdict)

@@ -18,7 +18,9 @@ def grown(by: float, labels: str = "code=200") -> dict[str, dict[float, float]]:
     return {labels: {at: 100 + by * at / 60 for at in MOMENTS}}
 
 
-def window(canary: dict[str, object], baseline: dict[str, object] | None = None, alerts: tuple[str, ...] = ()) -> CanaryWindow:
+def window(
+    canary: dict[str, object], baseline: dict[str, object] | None = None, alerts: tuple[str, ...] = ()
+) -> CanaryWindow:
     """A window of 60 s."""
     steps = (Step(60.0, None, {"canary": canary, "baseline": baseline or {}}, alerts),)
     return CanaryWindow(Observation(0.0, 60.0, 10.0, steps), Limits(), Signals())
@@ -27,7 +29,15 @@ def window(canary: dict[str, object], baseline: dict[str, object] | None = None,
 def criterion(bad: str, trials: str, limit: str, *, inverse: bool = False) -> Criterion:
     """A row of the canary table."""
     return Criterion(
-        name="x", line="8/errors", bad=bad, trials=trials, limit=limit, counted="requests failed", ko="x", en="x", inverse=inverse
+        name="x",
+        line="8/errors",
+        bad=bad,
+        trials=trials,
+        limit=limit,
+        counted="requests failed",
+        ko="x",
+        en="x",
+        inverse=inverse,
     )
 
 
@@ -45,14 +55,18 @@ def test_rate() -> None:
 def test_inverse_rate() -> None:
     """Where the limit is on the good ones, the share is theirs."""
     hits = criterion("cache_misses", "cache_lookups", "cache_hit_rate", inverse=True)
-    rate = window({"requests": grown(5), "cache_lookups": grown(100), "cache_misses": grown(70, "outcome=miss")}).rate(hits)
+    rate = window(
+        {"requests": grown(5), "cache_lookups": grown(100), "cache_misses": grown(70, "outcome=miss")}
+    ).rate(hits)
     assert rate.share == pytest.approx(0.3)
 
 
 def test_p95_counts_slow_ones() -> None:
     """p95 below the limit means fewer than 5 % slower: counted in the limit's bucket."""
     slow = criterion("slow_judgments", "durations", "judgment_p95")
-    rate = window({"requests": grown(5), "durations": grown(1000), WITHIN_LIMIT: grown(960, "le=1.5")}).rate(slow)
+    rate = window({"requests": grown(5), "durations": grown(1000), WITHIN_LIMIT: grown(960, "le=1.5")}).rate(
+        slow
+    )
     assert rate.share == pytest.approx(0.04)
     assert rate.limit is P95_SLOWER
     assert "1.5s" in rate.in_words
@@ -69,7 +83,10 @@ def test_no_failure_series_means_none_failed() -> None:
         ({"requests": grown(1000, "status=200")}, "request_errors of the canary: no such series"),
         ({}, "only 0% of the window was observed, >= 90% needed: the canary sent no samples"),
         ({"requests": {"code=200": {0.0: 1.0, 10.0: 2.0}}}, "of the window was observed"),
-        ({"requests": {"code=200": {at: float("nan") for at in MOMENTS}}}, "requests of the canary: a counter is NaN"),
+        (
+            {"requests": {"code=200": {at: float("nan") for at in MOMENTS}}},
+            "requests of the canary: a counter is NaN",
+        ),
     ],
     ids=["misspelled label", "no data", "holes", "NaN"],
 )
@@ -82,7 +99,7 @@ def test_no_answer_is_inconclusive(canary: dict[str, object], said: str) -> None
 def test_no_trials_is_no_share() -> None:
     """Nothing happened: the share is no number, which no limit holds."""
     rate = window({"requests": grown(0), "request_errors": grown(0, "code=500")}).rate(ERRORS)
-    assert rate.share != rate.share  # noqa: PLR0124 - NaN
+    assert rate.share != rate.share
     assert rate.trials == 0
 
 
@@ -102,8 +119,10 @@ def test_cost_growth() -> None:
     ).cost_growth()
     assert cost.growth == pytest.approx(1.5)
     assert (cost.canary_judgments, cost.baseline_judgments) == (100, 900)
-    free = window({"requests": grown(100), "llm_cost": grown(3)}, {"requests": grown(900), "llm_cost": grown(0)}).cost_growth()
-    assert free.growth != free.growth  # noqa: PLR0124 - NaN
+    free = window(
+        {"requests": grown(100), "llm_cost": grown(3)}, {"requests": grown(900), "llm_cost": grown(0)}
+    ).cost_growth()
+    assert free.growth != free.growth
 
 
 def test_alerts() -> None:

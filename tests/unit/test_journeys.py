@@ -42,7 +42,10 @@ def test_a_row_is_a_check(tmp_path: Path) -> None:
         ("", "journey: Field required"),
         ("journey = 3 =", "not valid TOML"),
         (HEAD, "journey.0.step: Field required"),
-        (HEAD + STEP + 'inbox = "x"\n', "journey.0.step.0: Value error, step 'look': expected exactly one of request, sql"),
+        (
+            HEAD + STEP + 'inbox = "x"\n',
+            "journey.0.step.0: Value error, step 'look': expected exactly one of request, sql",
+        ),
         (HEAD + '[[journey.step]]\ntitle = "look"\n', "step 'look': expected exactly one of request, sql"),
         (HEAD + STEP + "statuss = 200\n", "journey.0.step.0.statuss: Extra inputs are not permitted"),
         (HEAD + STEP + 'within = "soon"\n', '"soon" is not a duration: expected a number and a unit'),

@@ -49,7 +49,13 @@ def test_nan_never_holds(op: str, number: float) -> None:
 
 @pytest.mark.parametrize(
     ("op", "below", "at", "above"),
-    [("<", True, False, False), ("<=", True, True, False), (">", False, False, True), (">=", False, True, True), ("==", False, True, False)],
+    [
+        ("<", True, False, False),
+        ("<=", True, True, False),
+        (">", False, False, True),
+        (">=", False, True, True),
+        ("==", False, True, False),
+    ],
 )
 def test_boundaries(op: str, *, below: bool, at: bool, above: bool) -> None:
     """Each operator is exact at its bound: `< 1 %` does not hold 1 %."""

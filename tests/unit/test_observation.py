@@ -114,7 +114,11 @@ STEPS = st.builds(
         st.sampled_from(["canary", "baseline"]),
         st.dictionaries(
             st.sampled_from(["requests", "llm_cost"]),
-            st.dictionaries(st.text(max_size=4), st.dictionaries(st.floats(0, 1e10), st.floats(0, 1e12), max_size=3), max_size=2),
+            st.dictionaries(
+                st.text(max_size=4),
+                st.dictionaries(st.floats(0, 1e10), st.floats(0, 1e12), max_size=3),
+                max_size=2,
+            ),
             max_size=2,
         ),
         max_size=2,

@@ -23,7 +23,8 @@ TODAY = dt.date(2026, 11, 22)
 def spec(**changes: object) -> CheckSpec:
     """A check's description."""
     given = {
-        "id": "sql.case", "lines": ("8/errors", "2-2/cost"), "stages": ("daily",), "severity": "sev2", "ko": "점검", "en": "A check"
+        "id": "sql.case", "lines": ("8/errors", "2-2/cost"), "stages": ("daily",), "severity": "sev2",
+        "ko": "점검", "en": "A check",
     }  # fmt: skip
     return CheckSpec(**{**given, **changes})
 
@@ -53,7 +54,9 @@ def test_parameters_make_ids(target: Target) -> None:
         ({"where": ("replica", lambda _: False)}, {}, "the target lists no replica"),
     ],
 )
-def test_not_applicable(target: Target, changes: dict[str, object], parameters: dict[str, object], said: str) -> None:
+def test_not_applicable(
+    target: Target, changes: dict[str, object], parameters: dict[str, object], said: str
+) -> None:
     """What the target really lacks needs no check, and the plan says so."""
     entry = planned(spec(**changes), target, "n", parameters, "none" if parameters else None, TODAY)
     assert entry.not_applicable == said
@@ -82,8 +85,8 @@ def test_rows_that_cannot_be_worked_out(target: Target) -> None:
 )
 def test_waivers(tmp_path: Path, severity: str, until: str, *, allowed: bool, waived: bool) -> None:
     """A waiver holds to the end of its day; sev1 has none unless the target allows it."""
-    text = f"sev1_waivers_allowed = {str(allowed).lower()}\n{SMALLEST}[[waivers]]\ncheck = 'sql.case'\nowner = 'kim'\n"
-    target = target_in(tmp_path, f"{text}reason = 'mended on Monday'\nuntil = {until}\n")
+    text = f"sev1_waivers_allowed = {str(allowed).lower()}\n{SMALLEST}[[waivers]]\ncheck = 'sql.case'\n"
+    target = target_in(tmp_path, f"{text}owner = 'kim'\nreason = 'mended on Monday'\nuntil = {until}\n")
     entry = planned(spec(severity=severity), target, "n", {}, None, TODAY)
     assert entry.waiver == (f"mended on Monday (kim, until {until})" if waived else None)
     assert planned(spec(id="sql.other"), target, "n", {}, None, TODAY).waiver is None

@@ -10,7 +10,17 @@ import pytest
 
 import opsverify
 
-HEAVY = ("httpx", "psycopg", "redis", "mcp", "requests", "pydantic", "allure", "prometheus_api_client", "testcontainers")
+HEAVY = (
+    "httpx",
+    "psycopg",
+    "redis",
+    "mcp",
+    "requests",
+    "pydantic",
+    "allure",
+    "prometheus_api_client",
+    "testcontainers",
+)
 
 
 @pytest.mark.parametrize("name", opsverify.__all__)
@@ -26,7 +36,9 @@ def test_promised_names_are_the_known_ones() -> None:
         _ = opsverify.nothing
 
 
-@pytest.mark.parametrize("module", ["opsverify", "opsverify.cli", "opsverify.spec", "opsverify.limits", "opsverify.errors"])
+@pytest.mark.parametrize(
+    "module", ["opsverify", "opsverify.cli", "opsverify.spec", "opsverify.limits", "opsverify.errors"]
+)
 def test_imports_stay_light(module: str) -> None:
     """Nothing heavy is imported before it is used."""
     program = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"

@@ -39,7 +39,10 @@ print(once(folder, "fact.json", make).read_text())
 def maker(folder: Path, how: str) -> subprocess.Popen[str]:
     """Start a process that makes the shared file."""
     return subprocess.Popen(
-        [sys.executable, "-c", MAKER, str(folder), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", MAKER, str(folder), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

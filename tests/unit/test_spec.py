@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from opsverify import per, runbook
+from opsverify.errors import TargetError
 from opsverify.spec import CheckSpec, lines
 from opsverify.stages import STAGES, stage_named
-from opsverify.errors import TargetError
 
 
 def test_every_line_names_real_stages() -> None:
-    """A line of the runbook belongs to stages that exist (none where no machine can do it), and has both titles."""
+    """A line of the runbook belongs to stages that exist (none where it is for people), with both titles."""
     for line in lines().values():
         assert set(line.stages) <= set(STAGES), line.id
         assert line.ko, line.id
@@ -26,7 +26,11 @@ def test_every_stage_has_lines() -> None:
 
 @pytest.mark.parametrize(
     ("given", "stages", "said"),
-    [(("9/nothing",), ("daily",), "9/nothing"), (("8/errors",), ("dayly",), "dayly"), ((), ("daily",), "no line given")],
+    [
+        (("9/nothing",), ("daily",), "9/nothing"),
+        (("8/errors",), ("dayly",), "dayly"),
+        ((), ("daily",), "no line given"),
+    ],
 )
 def test_unknown_lines_and_stages(given: tuple[str, ...], stages: tuple[str, ...], said: str) -> None:
     """A check that names no line, or an unknown line or stage, cannot be written."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from target_file import SMALLEST, target_in
@@ -19,8 +18,14 @@ if TYPE_CHECKING:
 
     from opsverify.check import Check
 
-ROW = namedtuple("ROW", "one other")
 SPEC = CheckSpec("smoke.j", ("2-1/judgment",), ("staging",), "sev1", "여정", "A journey")
+
+
+class Row(NamedTuple):
+    """One row of an answer."""
+
+    one: int
+    other: str
 
 
 class Database:
@@ -33,10 +38,10 @@ class Database:
         """Record nothing."""
         return self
 
-    def rows(self, query: str, **parameters: Any) -> list[ROW]:  # noqa: ANN401 - bound parameters
+    def rows(self, query: str, **parameters: Any) -> list[Row]:  # noqa: ANN401 - bound parameters
         """Answer with one row."""
         self.asked.append((query, parameters))
-        return [ROW(1, "x")]
+        return [Row(1, "x")]
 
 
 def nobody(*_arguments: object) -> Any:  # noqa: ANN401 - stands for any probe
@@ -59,7 +64,9 @@ def traveller(check: Check, database: Database) -> Traveller:
 def test_sql_names_become_bound_parameters(traveller: Traveller, database: Database) -> None:
     """A value from an earlier answer never becomes SQL text, whatever it holds."""
     traveller.kept["id"] = "'; DROP TABLE judgment_executions; --"
-    step = JourneyStep(title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1})
+    step = JourneyStep(
+        title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1}
+    )
     with set_waiting(active=False):
         traveller.take(step)
     ((query, parameters),) = database.asked
@@ -86,7 +93,9 @@ def test_placeholders(traveller: Traveller) -> None:
 
 def test_unknown_name(traveller: Traveller) -> None:
     """A name that no step keeps is inconclusive, and the names that exist are listed."""
-    with pytest.raises(Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"):
+    with pytest.raises(
+        Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"
+    ):
         traveller._filled("${idd}")
 
 
