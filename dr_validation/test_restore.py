@@ -3,11 +3,8 @@
 One drill for all checks: it restores beside production, under its own port and folder, and is thrown away.
 """
 
-import datetime as dt
-
 from opsverify import NONE, Limit, listed, runbook
 from opsverify.drill import age_s
-
 
 REHEARSAL = {"stages": ("rehearsal",), "needs": ("recovery", "postgres"), "severity": "sev1"}
 
@@ -73,6 +70,6 @@ def test_rto(check, drill):
     **REHEARSAL,
 )
 def test_rpo(check, drill):
-    """Age of the last commit in the archive: what is younger than that is lost."""
-    exposed = age_s(drill.last_commit_at, dt.datetime.now(dt.UTC)) if drill.last_commit_at else None
+    """Age of the last commit in the archive, when the drill began: what is younger than that is lost."""
+    exposed = age_s(drill.last_commit_at, drill.looked_at) if drill.last_commit_at else None
     check.measure("exposure", exposed, check.limits.rpo, of="since the last archived commit")

@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--language", choices=("ko", "en"), help="default: the target's")
     report.set_defaults(run=_report)
 
+    evidence = commands.add_parser("evidence", help="verify that evidence is complete, unaltered and signed")
+    evidence.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
+    evidence.add_argument(
+        "--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count"
+    )
+    evidence.set_defaults(run=_evidence)
+
     ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
     ledger.add_argument("action", choices=("capture",))
     ledger.add_argument("--target", required=True, metavar="NAME_OR_FILE")
@@ -113,7 +120,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def project_root() -> Path:
-    """The folder with the suites: the working directory or one above it, else the checkout of this package."""
+    """The folder with the suites: the working directory or one above it, else this package's checkout."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "checks").is_dir() and (folder / "dr_validation").is_dir():
@@ -122,7 +129,7 @@ def project_root() -> Path:
 
 
 class _Witness:
-    """Sees which verdict a run reached: pytest also returns 0 for `--help` and the like, which verify nothing."""
+    """Sees which verdict a run reached: pytest also returns 0 for `--version`, which verifies nothing."""
 
     concluded: int | None = None
 
@@ -133,7 +140,7 @@ class _Witness:
 
 
 def _pytest(options: argparse.Namespace, *arguments: str) -> int:
-    # Only the plugins named here: what else is installed must neither slow a gate down nor change its selection.
+    # Only the plugins named here: others must neither slow a gate down nor change its selection.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest  # noqa: PLC0415 - 0.2 s, not for --help
 
@@ -198,6 +205,12 @@ def _report(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     sys.stdout.write(f"{publish_report(options.run_folder, project_root(), options.language)}\n")
     return 0
+
+
+def _evidence(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.evidence.publish import verify_evidence  # noqa: PLC0415 - only for this command
+
+    return verify_evidence(options.run_folder, options.public_key, project_root())
 
 
 def _ledger(options: argparse.Namespace, _pytest_args: list[str]) -> int:

@@ -68,15 +68,15 @@ def exit_status(pytest_status: int, concluded: int | None) -> int:
 
 def guard_exit() -> Callable[[], None]:
     """Let no check end this process with a decision's exit code (`os._exit(0)`); return the way back."""
-    leave, process = os._exit, os.getpid()  # noqa: SLF001 - its public name
+    leave, process = os._exit, os.getpid()
 
     def guarded(status: int) -> NoReturn:
         leave(INTERNAL_ERROR if os.getpid() == process and status in EXIT.values() else status)
 
     def undo() -> None:
-        os._exit = leave  # noqa: SLF001
+        os._exit = leave
 
-    os._exit = guarded  # noqa: SLF001
+    os._exit = guarded
     return undo
 
 
@@ -118,7 +118,7 @@ def summary(run: StageRun) -> Iterator[str]:
 
 
 def _without_repeats(verdict: Verdict) -> Iterator[str]:
-    """The verdict's reasons, with checks that say the very same thing (one source is down) told in one line."""
+    """The verdict's reasons, with checks that say the very same (one source is down) in one line."""
     told: dict[str, list[str]] = {}
     for result in verdict.results:
         told.setdefault(result.message, []).append(result.id)

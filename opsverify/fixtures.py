@@ -158,9 +158,11 @@ def traveller(
     )
     traveller.note_signals(journey.steps)
     yield traveller
-    traveller.end_alerts()
-    if journey.writes:
-        remove_traces(check, connections.run.secrets, traveller.tag)
+    try:
+        traveller.end_alerts()
+    finally:
+        if journey.writes:
+            remove_traces(check, connections.run.secrets, traveller.tag, settled=traveller.settled)
 
 
 @pytest.fixture(scope="session")

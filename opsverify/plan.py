@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.spec import Absent, CheckSpec, Row, Unknown, lines
@@ -52,7 +52,7 @@ class Plan:
         return {
             "schema": "opsverify.plan/1",
             "stage": self.stage.name,
-            "checks": [{**asdict(check), "sections": list(check.sections)} for check in self.checks],
+            "checks": [{**vars(check), "sections": list(check.sections)} for check in self.checks],
         }
 
 

@@ -64,7 +64,8 @@ class Recovered:
 
     def compare(self, check: Check, table: str, group: str = "") -> None:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
-        from opsverify.recovery import compare, table as table_named  # noqa: PLC0415
+        from opsverify.recovery import compare  # noqa: PLC0415
+        from opsverify.recovery import table as table_named
 
         in_group = table_named(table).group
         before = {

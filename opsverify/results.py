@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.limits import Limit, quantity
@@ -98,12 +98,14 @@ class CheckResult:
             "started_at": self.started_at,
             "duration_s": round(self.duration_s, 3),
             "lines": list(planned.lines),
-            "measurements": [asdict(measurement) for measurement in self.measurements],
+            "measurements": [dict(vars(measurement)) for measurement in self.measurements],
         }
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data that crosses from an xdist worker to its controller."""
-        return asdict(self)
+        # Both are flat: dataclasses.asdict would copy every string of them deeply.
+        measurements = [dict(vars(measurement)) for measurement in self.measurements]
+        return {**vars(self), "outcome": self.outcome.value, "measurements": measurements}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> CheckResult:

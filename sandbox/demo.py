@@ -21,10 +21,11 @@ from sandbox.processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WINDOW = "30s"
+WINDOW = "20s"
 QUIET_WITHIN_S = 60
 PLAIN_WIDTH = 170
-RATE = 30.0
+RATE = 40.0
+CANARY_SHARE = 0.18
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ SCENES = (
         "c", "canary whose LLM answers stop parsing", Stagehand.canary_answers_stop_parsing,
         ("prod-canary", "--window", WINDOW), "rollback", 1,
     ),
-    Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "10s"), "hold", 10),
+    Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "8s"), "hold", 10),
     Scene("e", "database destroyed and restored", Stagehand.database_comes_back, ("post-dr",), "accept", 0),
     Scene("f", "the same with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
 )  # fmt: skip
@@ -156,7 +157,7 @@ def main() -> int:
         say(
             "starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)"
         )
-        with Sandbox(home, network.free_port_base(len(SERVICES)), rate=RATE, progress=say) as sandbox:
+        with Sandbox(home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say) as sandbox:
             stagehand = Stagehand(sandbox)
             played = [_play(scene, stagehand) for scene in SCENES]
     _print_table(played)
@@ -199,6 +200,7 @@ def _program(*arguments: str) -> list[str]:
 
 def _print_table(played: list[Played]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only for the end
+    from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title="opsverify demo: the verdicts, expected against obtained")
@@ -214,7 +216,7 @@ def _print_table(played: list[Played]) -> None:
             f"{scene.decision} ({scene.exit_code})",
             f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
             "ok" if entry.as_expected else "NOT AS EXPECTED",
-            textwrap.shorten((verdict.get("reasons") or [counted])[0], 110),
+            escape(textwrap.shorten((verdict.get("reasons") or [counted])[0], 110)),
         )
     console = Console()
     Console(width=console.width if console.is_terminal else PLAIN_WIDTH).print(table)

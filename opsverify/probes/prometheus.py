@@ -32,7 +32,7 @@ from opsverify.probes.prometheus_values import (
     read_targets,
 )
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import is_loopback, one_line
+from opsverify.probes.text import is_loopback, one_line, root_cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,7 +228,7 @@ class Prometheus:
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
         except requests.RequestException as error:
-            said = f"{where}: no answer ({one_line(error)}); is it up, and its URL right?"
+            said = f"{where}: no answer ({one_line(root_cause(error))}); is it up, and its URL right?"
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, said), error)
         return self._read(name, what, lambda body: body["data"], self._body())
 

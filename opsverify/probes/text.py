@@ -48,6 +48,13 @@ def one_line(error: BaseException | str) -> str:
     return said if len(said) <= _WIDEST * 2 else f"{said[: _WIDEST * 2]}..."
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """The first error of the chain that ended in `error`: `Connection refused`, not a pool's retries."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error
+
+
 def is_loopback(url: str) -> bool:
     """Whether `url` is on this machine, where a proxy from the environment only does harm."""
     host = urlsplit(url).hostname or ""

@@ -47,7 +47,7 @@ _GATED = {
 class Limits(BaseModel):
     """Limits of one target; a key left out keeps the runbook's value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     # Runbook 8: promote while all of these hold, roll back when one is exceeded.
     error_rate: Ratio = _limit("< 1 %", "ratio", "8: share of judgments answered with an error")

@@ -35,7 +35,7 @@ Url = Annotated[str, AfterValidator(_url)]
 class Section(BaseModel):
     """A table of the target file: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class SecretRef(Section):

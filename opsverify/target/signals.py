@@ -12,7 +12,7 @@ SCOPE = "$scope"
 class Signal(BaseModel):
     """One counter or gauge: `metric` plus label matchers `match`, or a whole `promql` selector holding `$scope`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     metric: str | None = None
     match: str = ""
@@ -50,7 +50,7 @@ def _named(metric: str, match: str = "") -> Signal:
 class Signals(BaseModel):
     """Counters (monotonic, by labels) and gauges that the checks read; defaults are the platform's names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     requests: Signal = _named("judgment_requests_total")
     request_errors: Signal = _named("judgment_requests_total", 'code=~"5.."')
