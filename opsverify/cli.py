@@ -90,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     recovery.set_defaults(run=_dr)
 
+    gate = commands.add_parser("gate", help="replay: work a canary's decision out again from its observation")
+    gate.add_argument("action", choices=("replay",))
+    gate.add_argument("file", metavar="FILE", help="observation.jsonl.gz of a run, or the run's folder")
+    gate.set_defaults(run=_gate)
+
     commands.add_parser("sandbox", help="up, down, status, faults, fault NAME [--off]: the stand-in platform")
     return parser
 
@@ -220,6 +225,12 @@ def _dr(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     sys.stdout.write(f"{newest_target(_target(options.target), project_root()).isoformat()}\n")
     return 0
+
+
+def _gate(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.gate.replay import replay  # noqa: PLC0415 - only for this command
+
+    return replay(Path(options.file), sys.stdout.write)
 
 
 def _sandbox(arguments: list[str]) -> int:

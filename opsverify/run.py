@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TARGETS = Path("targets")
 REPORTS = Path("reports")
+LONGEST_WINDOW_S = 86400.0
+LEAST_WINDOW_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,16 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
     except ValueError as error:
         raise TargetError(f"--window: {error}") from error
     allowed = request.allow_short_window if target.environment == "production" else canary.allow_short_window
+    if window > LONGEST_WINDOW_S:
+        raise TargetError(
+            f"--window {request.window or canary.window}: a canary is observed {duration(LONGEST_WINDOW_S)} at most "
+            f"(the runbook: 10 to 20 minutes); expected such as 20m"
+        )
+    if window < LEAST_WINDOW_S:
+        raise TargetError(
+            f"--window {request.window or canary.window}: too short to see anything; expected "
+            f"{duration(LEAST_WINDOW_S)} or longer"
+        )
     if window < parse_duration(canary.shortest_window) and not (allowed or request.allow_short_window):
         raise TargetError(
             f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
 from opsverify.limits import Limit
@@ -32,6 +32,16 @@ Usd = Annotated[Limit, _kind("usd")]
 
 def _limit(default: str, unit: str, why: str) -> Any:  # noqa: ANN401 - mirrors pydantic.Field
     return Field(default=Limit.parse(default, unit), description=why)
+
+
+_GATED = {
+    "error_rate": ("<", "<="),
+    "llm_parse_failure_rate": ("<", "<="),
+    "workflow_failure_rate": ("<", "<="),
+    "mcp_timeout_rate": ("<", "<="),
+    "cache_hit_rate": (">", ">="),
+}
+"""Limits that the canary gate proves statistically: one-sided, on a share that is neither never nor always."""
 
 
 class Limits(BaseModel):
@@ -77,3 +87,12 @@ class Limits(BaseModel):
     # Recovery objectives (runbook 5).
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
+
+    @model_validator(mode="after")
+    def _can_be_proven(self) -> Limits:
+        for name, operators in _GATED.items():
+            limit: Limit = getattr(self, name)
+            if limit.op not in operators or not 0 < limit.bound < 1:
+                expected = f"{operators[0]} or {operators[1]} and a share between 0 % and 100 %"
+                raise ValueError(f"{name}: {limit.for_people} cannot be a canary's limit: expected {expected}")
+        return self
