@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from opsverify.after_rollback import AfterRollback
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
     from opsverify.drill import Drill
@@ -119,6 +120,16 @@ def canary(check: Check, stage_run: StageRun, connections: Connections) -> Canar
     check.attach("observation", f"{kept.name} in the run's folder: {len(observation.steps)} steps")
     prometheus = _given(stage_run.target.prometheus)
     return CanaryWindow(observation, stage_run.target.limits, prometheus.signals)
+
+
+@pytest.fixture
+def after_rollback(check: Check, stage_run: StageRun, prometheus: Prometheus) -> AfterRollback:
+    """The one look at the remaining service that all checks of a rollback share."""
+    from opsverify.after_rollback import AfterRollback, look  # noqa: PLC0415
+    from opsverify.shared import once  # noqa: PLC0415
+
+    kept = once(stage_run.folder.path, "after_rollback.json", partial(look, prometheus, check.target, stage_run.say))
+    return AfterRollback.read_from(kept, check.target)
 
 
 @pytest.fixture

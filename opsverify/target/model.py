@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from opsverify.limits import parse_duration
 from opsverify.target.actions import Actions, Attestation, Share
 from opsverify.target.limits import Limits, Seconds
 from opsverify.target.section import Duration, Section, Url
@@ -128,6 +129,11 @@ class Redis(Section):
     persistence: Literal["aof", "rdb", "none"] = "aof"
     cache_keys: str = "judgment:*"
     cache_ttl: Duration | None = None
+
+    @property
+    def cache_ttl_s(self) -> float | None:
+        """Seconds that a cached judgment lives; None where the target does not say."""
+        return None if self.cache_ttl is None else parse_duration(self.cache_ttl)
 
 
 class McpServer(Section):
