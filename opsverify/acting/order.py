@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opsverify.target import Step, Target
 
 SCHEMA = "opsverify.verdict/1"
+MINUTE = dt.timedelta(minutes=1)
 CLOCK_SLACK = dt.timedelta(seconds=30)
 """How far ahead the clock of the machine that verified may be."""
 
@@ -154,7 +155,7 @@ def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
     age = now - order.finished_at
     if age > limit:
         raise Refused(
-            f"run {order.run_id}: its verdict is {duration(round(age.total_seconds()))} old, "
+            f"run {order.run_id}: its verdict is {duration(round(age / MINUTE) * 60)} old, "
             f"limit {target.actions.max_age} (actions.max_age); verify again"
         )
     if age < -CLOCK_SLACK:
