@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from opsverify.after_rollback import AfterRollback
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
     from opsverify.criteria import Criterion
@@ -133,6 +134,16 @@ def canary(check: Check, gate_watch: GateWatch) -> CanaryWindow:
 
     check.attach("observation", f"{NAME} in the run's folder: {gate_watch.steps} looks; {gate_watch.in_words}")
     return CanaryWindow(gate_watch, check.limits)
+
+
+@pytest.fixture
+def after_rollback(check: Check, stage_run: StageRun, prometheus: Prometheus) -> AfterRollback:
+    """The one look at the remaining service that all checks of a rollback share."""
+    from opsverify.after_rollback import AfterRollback, look  # noqa: PLC0415
+    from opsverify.shared import once  # noqa: PLC0415
+
+    kept = once(stage_run.folder.path, "after_rollback.json", partial(look, prometheus, check.target, stage_run.say))
+    return AfterRollback.read_from(kept, check.target)
 
 
 @pytest.fixture

@@ -62,6 +62,12 @@ class Limits(BaseModel):
     min_samples: Count = _limit(">= 200", "count", "8: fewer trials than this decide nothing")
     data_coverage: Ratio = _limit(">= 90 %", "ratio", "8: share of the window that was really observed")
 
+    # After a rollback (runbook 2-4).
+    share_outside_baseline: Ratio = _limit(
+        "== 0 %", "ratio", "2-4: share of requests that anything but the baseline still serves"
+    )
+    alerts_end: Seconds = _limit("<= 5 m", "s", "2-4: alerts end within this after a rollback")
+
     # Health of services and stores (runbook 1 daily, 5-3, 5-4).
     service_latency: Seconds = _limit("< 1 s", "s", "5-4: a health endpoint answers within this")
     tls_validity: Seconds = _limit(">= 14 d", "s", "1 quarterly: time left on a TLS certificate")
