@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from opsverify.target import Canary, Limits, Target
 
 SLOW = "slow_judgments"
-SLOWER_THAN_P95 = 0.05
+P95_SLOWER = Limit("<", 0.05, "ratio")
 """p95 below a limit means that fewer than 5 % are slower: counted in buckets, never interpolated."""
 LEAST_STEPS = 4
 """Looks in the shortest of windows."""
@@ -172,7 +172,7 @@ class CanaryWindow:
                 message += " so far (stopped early)"
         share = standing.share if standing.share is not None else math.nan
         limit = (
-            Limit("<", SLOWER_THAN_P95, "ratio") if row.bad == SLOW else getattr(self.limits, row.limit)
+            P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         )
         return Measurement(
             row.name,
@@ -201,7 +201,7 @@ def _counted(row: Criterion, target: Target) -> Counted:
     limit: Limit = getattr(target.limits, row.limit)
     slow = row.bad == SLOW
     words = f"{row.counted} ({quantity(limit.bound, limit.unit)})" if slow else row.counted
-    bound = SLOWER_THAN_P95 if slow else 1 - limit.bound if row.inverse else limit.bound
+    bound = P95_SLOWER.bound if slow else 1 - limit.bound if row.inverse else limit.bound
     least = target.limits.min_samples
     criterion = GateCriterion(
         name=row.name,

@@ -27,7 +27,7 @@ def verify_evidence(run: str | None, public_key: str | None, root: Path) -> int:
     """
     from opsverify.evidence.signature import verify_run  # noqa: PLC0415 - costs 0.3 s to import
 
-    folder = _folder(run, root)
+    folder = run_folder(run, root)
     try:
         key = Path(public_key).read_text(encoding="utf-8") if public_key else None
     except OSError as error:
