@@ -30,21 +30,19 @@ CRITERIA = (
     ),
     Criterion(
         name="mcp_timeouts", line="8/mcp", bad="mcp_timeouts", trials="mcp_calls", limit="mcp_timeout_rate",
-        counted="MCP calls timed out", ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
+        rollback_only=True, counted="MCP calls timed out", ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
     ),
     Criterion(
         name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate", inverse=True,
-        counted="lookups hit the cache", ko="카나리 캐시 적중률", en="Canary cache hit rate",
+        rollback_only=True, counted="lookups hit the cache", ko="카나리 캐시 적중률", en="Canary cache hit rate",
     ),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=attrgetter("name"))
 def test_criterion(check, canary, criterion):
-    """Over the whole window the canary's share of bad ones stays within the runbook's limit."""
-    rate = canary.rate(criterion)
-    check.enough(criterion.counted, rate.trials)
-    check.measure(criterion.name, rate.share, rate.limit, samples=rate.trials, of=rate.in_words)
+    """The canary's share of bad ones is proven or measured to stay within the runbook's limit."""
+    check.record(canary.judged(criterion))
 
 
 @runbook(
@@ -74,7 +72,7 @@ def test_traffic_share(check, canary):
 def test_coverage(check, canary):
     """A window with holes says nothing about what happened in them: that is no verdict on the canary."""
     canary.require_coverage(check.limits.data_coverage)
-    check.measure("coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of="of the window observed")
+    check.measure("coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_in_words)
 
 
 @runbook(

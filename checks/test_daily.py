@@ -14,7 +14,7 @@ DEAD_LETTERS = """
 @runbook(
     "1-daily/alerts",
     id="daily.alerts",
-    stages=("daily", "post-rollback", "post-dr", "switchback"),
+    stages=("daily", "post-dr", "switchback"),
     needs=("alertmanager",),
     severity="sev1",
     ko="울리고 있는 알람이 없는가",

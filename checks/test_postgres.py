@@ -96,7 +96,7 @@ def test_archiving(check, postgres):
 @runbook(
     "1-daily/stores",
     id="health.migration",
-    stages=("staging", "post-rollback", "daily", "post-dr"),
+    stages=("staging", "daily", "post-dr"),
     needs=("postgres",),
     severity="sev1",
     ko="DB 마이그레이션 리비전이 릴리즈와 같은가",

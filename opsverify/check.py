@@ -84,6 +84,10 @@ class Check:
                 "observe longer (--window) or send more traffic"
             )
 
+    def record(self, measurement: Measurement) -> bool:
+        """Keep a measurement that was judged elsewhere (by the canary gate); say whether it holds."""
+        return self._keep(measurement)
+
     def fail(self, message: str) -> NoReturn:
         """Fail now: what was seen makes the rest of the check pointless."""
         raise CheckFailed(message)

@@ -1,4 +1,4 @@
-"""The command line: `opsverify verify|plan|doctor|report|sandbox`."""
+"""The command line: `opsverify verify|act|rollout|plan|doctor|report|sandbox`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,24 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-short-window", action="store_true", help="accept less than the runbook's window"
     )
     verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
+    verify.add_argument("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
+    verify.add_argument("--share", help="the share of traffic the canary should receive, such as 50%%")
     verify.set_defaults(run=_verify)
+
+    act = commands.add_parser("act", help="carry out what a run's verdict decided (shows it, without --yes)")
+    act.add_argument("run_folder", metavar="RUN", help="a run's id or folder, or latest")
+    act.add_argument("--target", metavar="NAME_OR_FILE", help="default: the target the verdict names")
+    _permission(act)
+    act.set_defaults(run=_act)
+
+    rollout = commands.add_parser("rollout", help="expand the canary step by step, each step verified")
+    rollout.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    rollout.add_argument("--window", help="how long each step is observed, such as 12m")
+    rollout.add_argument(
+        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
+    )
+    _permission(rollout)
+    rollout.set_defaults(run=_rollout)
 
     plan = commands.add_parser("plan", help="print a stage's plan; contacts nothing")
     _stage_and_target(plan)
@@ -90,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     recovery.set_defaults(run=_dr)
 
+    gate = commands.add_parser("gate", help="replay: work a canary's decision out again from its observation")
+    gate.add_argument("action", choices=("replay",))
+    gate.add_argument("file", metavar="FILE", help="observation.jsonl.gz of a run, or the run's folder")
+    gate.set_defaults(run=_gate)
+
     commands.add_parser("sandbox", help="up, down, status, faults, fault NAME [--off]: the stand-in platform")
     return parser
 
@@ -99,6 +121,12 @@ def _stage_and_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file"
     )
+
+
+def _permission(parser: argparse.ArgumentParser) -> None:
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--yes", action="store_true", help="do it (default: actions.unattended of the target)")
+    either.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
 def _recovery_target(parser: argparse.ArgumentParser) -> None:
@@ -177,9 +205,30 @@ def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
         arguments.append(f"--recovery-target={options.recovery_target}")
     if options.report_dir:
         arguments.append(f"--report-dir={Path(options.report_dir).resolve()}")
+    if options.rolled_back_at:
+        arguments.append(f"--rolled-back-at={options.rolled_back_at}")
+    if options.share:
+        arguments.append(f"--share={options.share}")
     if options.allow_short_window:
         arguments.append("--allow-short-window")
     return _pytest(options, *arguments, *pytest_args)
+
+
+def _act(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.acting.act import act  # noqa: PLC0415 - only for this command
+
+    target = _target(options.target) if options.target else None
+    return act(options.run_folder, target, project_root(), yes=options.yes, dry_run=options.dry_run)
+
+
+def _rollout(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.acting.rollout import rollout  # noqa: PLC0415 - only for this command
+
+    arguments = [f"--window={options.window}"] if options.window else []
+    arguments += ["--allow-short-window"] if options.allow_short_window else []
+    return rollout(
+        _target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run
+    )
 
 
 def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:
@@ -220,6 +269,12 @@ def _dr(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     sys.stdout.write(f"{newest_target(_target(options.target), project_root()).isoformat()}\n")
     return 0
+
+
+def _gate(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.gate.replay import replay  # noqa: PLC0415 - only for this command
+
+    return replay(Path(options.file), sys.stdout.write)
 
 
 def _sandbox(arguments: list[str]) -> int:

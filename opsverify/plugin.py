@@ -69,6 +69,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)"
     )
+    group.addoption("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
+    group.addoption("--share", metavar="SHARE", help="the share the canary should receive, such as 50%%")
     group.addoption("--report-dir", metavar="DIR", help="put the run's evidence directly in DIR")
     group.addoption("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
@@ -374,6 +376,8 @@ def request_of(config: pytest.Config) -> Request:
         options.report_dir,
         options.recovery_target,
         allow_short_window=options.allow_short_window,
+        rolled_back_at=options.rolled_back_at,
+        share=options.share,
     )
 
 

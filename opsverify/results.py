@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured value against its limit, both in base unit `unit` (`ratio`, `s`, `bytes`, `count`, `text`)."""
+    """One measured value against its limit, both in base unit `unit` (`ratio`, `s`, `bytes`, `count`, `text`).
+
+    The last three only where the canary gate decided: the bound that the share of bad ones is proven to stay below,
+    whether `holds` is proven, and the natural log of the evidence for it.
+    """
 
     name: str
     measured: float | str
@@ -23,6 +27,9 @@ class Measurement:
     holds: bool
     samples: int | None = None
     message: str = ""
+    upper_bound: float | None = None
+    proven: bool | None = None
+    log_e: float | None = None
 
     @classmethod
     def of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
 from opsverify.limits import Limit
@@ -34,6 +34,16 @@ def _limit(default: str, unit: str, why: str) -> Any:  # noqa: ANN401 - mirrors 
     return Field(default=Limit.parse(default, unit), description=why)
 
 
+_GATED = {
+    "error_rate": ("<", "<="),
+    "llm_parse_failure_rate": ("<", "<="),
+    "workflow_failure_rate": ("<", "<="),
+    "mcp_timeout_rate": ("<", "<="),
+    "cache_hit_rate": (">", ">="),
+}
+"""Limits that the canary gate proves statistically: one-sided, on a share that is neither never nor always."""
+
+
 class Limits(BaseModel):
     """Limits of one target; a key left out keeps the runbook's value."""
 
@@ -51,6 +61,12 @@ class Limits(BaseModel):
     firing_alerts: Count = _limit("== 0", "count", "8: no alert while observing")
     min_samples: Count = _limit(">= 200", "count", "8: fewer trials than this decide nothing")
     data_coverage: Ratio = _limit(">= 90 %", "ratio", "8: share of the window that was really observed")
+
+    # After a rollback (runbook 2-4).
+    share_outside_baseline: Ratio = _limit(
+        "== 0 %", "ratio", "2-4: share of requests that anything but the baseline still serves"
+    )
+    alerts_end: Seconds = _limit("<= 5 m", "s", "2-4: alerts end within this after a rollback")
 
     # Health of services and stores (runbook 1 daily, 5-3, 5-4).
     service_latency: Seconds = _limit("< 1 s", "s", "5-4: a health endpoint answers within this")
@@ -77,3 +93,12 @@ class Limits(BaseModel):
     # Recovery objectives (runbook 5).
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
+
+    @model_validator(mode="after")
+    def _can_be_proven(self) -> Limits:
+        for name, operators in _GATED.items():
+            limit: Limit = getattr(self, name)
+            if limit.op not in operators or not 0 < limit.bound < 1:
+                expected = f"{operators[0]} or {operators[1]} and a share between 0 % and 100 %"
+                raise ValueError(f"{name}: {limit.for_people} cannot be a canary's limit: expected {expected}")
+        return self

@@ -67,3 +67,4 @@ class Signals(BaseModel):
     mcp_timeouts: Signal = _named("mcp_calls_total", 'outcome="timeout"')
     cache_lookups: Signal = _named("judgment_cache_total")
     cache_misses: Signal = _named("judgment_cache_total", 'outcome="miss"')
+    process_start: Signal = _named("process_start_time_seconds")
