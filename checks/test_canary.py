@@ -72,7 +72,9 @@ def test_traffic_share(check, canary):
 def test_coverage(check, canary):
     """A window with holes says nothing about what happened in them: that is no verdict on the canary."""
     canary.require_coverage(check.limits.data_coverage)
-    check.measure("coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_in_words)
+    check.measure(
+        "coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_in_words
+    )
 
 
 @runbook(
@@ -103,4 +105,6 @@ def test_llm_cost(check, canary):
     """A prompt change that doubles the bill passes every other criterion."""
     cost = canary.cost_growth()
     check.enough("judgments", min(cost.canary_judgments, cost.baseline_judgments))
-    check.measure("LLM cost", cost.growth, check.limits.llm_cost_growth, samples=cost.canary_judgments, of=cost.in_words)
+    check.measure(
+        "LLM cost", cost.growth, check.limits.llm_cost_growth, samples=cost.canary_judgments, of=cost.in_words
+    )

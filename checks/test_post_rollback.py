@@ -116,7 +116,11 @@ def test_cache_invalidated(check, redis):
     elapsed = time.time() - since.timestamp()
     oldest = max((check.target.redis.cache_ttl_s - left for left in remaining), default=0.0)
     check.measure(
-        "oldest", oldest, Limit("<=", elapsed, "s"), samples=len(remaining), of=f"is the oldest of {len(remaining)} judgments"
+        "oldest",
+        oldest,
+        Limit("<=", elapsed, "s"),
+        samples=len(remaining),
+        of=f"is the oldest of {len(remaining)} judgments",
     )
 
 

@@ -171,9 +171,7 @@ class CanaryWindow:
             if self.stopped_early and self.watch.decision.outcome is not Outcome.PROMOTE:
                 message += " so far (stopped early)"
         share = standing.share if standing.share is not None else math.nan
-        limit = (
-            P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
-        )
+        limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
             1 - share if row.inverse else share,

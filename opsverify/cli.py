@@ -50,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--window", help="how long a canary is observed, such as 12m")
     verify.add_argument("--report-dir", help="put the run's evidence directly in this folder")
     _recovery_target(verify)
-    verify.add_argument(
-        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
-    )
+    verify.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
     verify.add_argument("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
     verify.add_argument("--share", help="the share of traffic the canary should receive, such as 50%%")
@@ -67,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     rollout = commands.add_parser("rollout", help="expand the canary step by step, each step verified")
     rollout.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     rollout.add_argument("--window", help="how long each step is observed, such as 12m")
-    rollout.add_argument(
-        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
-    )
+    rollout.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     _permission(rollout)
     rollout.set_defaults(run=_rollout)
 
@@ -79,9 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.set_defaults(run=_plan)
 
-    doctor = commands.add_parser(
-        "doctor", help="what can be reached, with which rights, what each stage would lack"
-    )
+    doctor = commands.add_parser("doctor", help="what can be reached, with which rights, what each stage would lack")
     doctor.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     doctor.set_defaults(run=_doctor)
 
@@ -92,9 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evidence = commands.add_parser("evidence", help="verify that evidence is complete, unaltered and signed")
     evidence.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
-    evidence.add_argument(
-        "--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count"
-    )
+    evidence.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
     evidence.set_defaults(run=_evidence)
 
     ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
@@ -118,9 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stage_and_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument(
-        "--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file"
-    )
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
 
 
 def _permission(parser: argparse.ArgumentParser) -> None:
@@ -130,9 +120,7 @@ def _permission(parser: argparse.ArgumentParser) -> None:
 
 
 def _recovery_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)"
-    )
+    parser.add_argument("--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)")
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -226,9 +214,7 @@ def _rollout(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     arguments = [f"--window={options.window}"] if options.window else []
     arguments += ["--allow-short-window"] if options.allow_short_window else []
-    return rollout(
-        _target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run
-    )
+    return rollout(_target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run)
 
 
 def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:

@@ -140,7 +140,9 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
         found = server.describe()
         missing = set(config.tools) - set(found.tools)
         if missing:
-            raise OpsVerifyError(f"lacks tools {', '.join(sorted(missing))}; it offers {', '.join(found.tools) or 'none'}")
+            raise OpsVerifyError(
+                f"lacks tools {', '.join(sorted(missing))}; it offers {', '.join(found.tools) or 'none'}"
+            )
         return f"{found.server_name} offers {len(found.tools)} tools"
 
 
@@ -173,7 +175,11 @@ def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}
         lacking = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
-        said = f"no check yet for {', '.join(lacking)}: the stage holds until done by hand" if lacking else "every line has a check"
+        said = (
+            f"no check yet for {', '.join(lacking)}: the stage holds until done by hand"
+            if lacking
+            else "every line has a check"
+        )
         yield Finding(f"stage {name}", not lacking, said)
 
 

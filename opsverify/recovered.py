@@ -47,9 +47,7 @@ def recovery_target(target: Target) -> dt.datetime:
     """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
     moment = target.recovery.recovery_target if target.recovery else None
     if moment is None:
-        raise Inconclusive(
-            "no recovery target: say --recovery-target TIME, the point the database was recovered to"
-        )
+        raise Inconclusive("no recovery target: say --recovery-target TIME, the point the database was recovered to")
     return moment
 
 
@@ -68,9 +66,7 @@ class Recovered:
         from opsverify.recovery import table as table_named
 
         in_group = table_named(table).group
-        before = {
-            key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group
-        }
+        before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
         after = {key: values for key, values in self.found[table].items() if in_group(key) == group}
         different = [
             str(difference)

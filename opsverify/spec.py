@@ -60,9 +60,7 @@ class CheckSpec:
         unknown = [line for line in self.lines if line not in lines()]
         unknown += [name for name in self.stages if name not in STAGES]
         if unknown or not self.lines:
-            raise ValueError(
-                f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}"
-            )
+            raise ValueError(f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}")
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,7 @@ def per(
     """Run a check once for each of `rows(target)`; `name(row)` is the ASCII id of a row, `what` says what rows are."""
 
     def mark(test: Test) -> Test:
-        test.__dict__.setdefault("opsverify_per", []).append(
-            PerTarget(argument, rows, name, what or argument)
-        )
+        test.__dict__.setdefault("opsverify_per", []).append(PerTarget(argument, rows, name, what or argument))
         return test
 
     return mark

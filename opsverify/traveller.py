@@ -98,9 +98,7 @@ def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled
     if unreachable:
         raise unreachable[0]
     if removed[-1]:
-        raise Inconclusive(
-            f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again"
-        )
+        raise Inconclusive(f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again")
 
 
 @dataclass
@@ -219,9 +217,7 @@ class Traveller:
             record=self.check.attach,
             what=step.title,
         )
-        self.check.measure(
-            "notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived"
-        )
+        self.check.measure("notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived")
 
     def _moved(self, step: JourneyStep, signal: str) -> None:
         start = self.at_start[signal]
@@ -266,17 +262,13 @@ class Traveller:
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever an answer held
         if name not in self.kept:
-            raise Inconclusive(
-                f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}"
-            )
+            raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
         return self.kept[name]
 
     def _filled(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
         if isinstance(value, str):
             whole = _NAME.fullmatch(value)
-            return (
-                self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
-            )
+            return self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
         if isinstance(value, dict):
             return {key: self._filled(item) for key, item in value.items()}
         if isinstance(value, list):

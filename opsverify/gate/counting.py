@@ -98,9 +98,7 @@ class Counter:
 
     def _no_series_means_none(self, trials: str) -> bool:
         picked = set(self._counted.picked_by)
-        carried = {
-            pair.partition("=")[0] for key in self._exports.newest[trials] for pair in key.split(",")
-        }
+        carried = {pair.partition("=")[0] for key in self._exports.newest[trials] for pair in key.split(",")}
         return bool(picked) and picked <= carried
 
     def _cuts(self) -> dict[str, float]:

@@ -52,11 +52,7 @@ class Exports:
 
     def of(self, signals: Iterable[str]) -> dict[tuple[str, str], Newest]:
         """The series of some signals, by signal and key."""
-        return {
-            (signal, key): newest
-            for signal in signals
-            for key, newest in self.newest.get(signal, {}).items()
-        }
+        return {(signal, key): newest for signal in signals for key, newest in self.newest.get(signal, {}).items()}
 
     def is_over(self, key: str, newest: Newest) -> bool:
         """Whether a series ended with a process that is no more: its instance has restarted since."""
@@ -65,9 +61,7 @@ class Exports:
     def missing(self, tolerated_s: float) -> tuple[str, ...]:
         """Instances heard of in the window that have been silent for longer than the others."""
         latest = max(self.heard.values(), default=-math.inf)
-        return tuple(
-            name for name, at in self.heard.items() if self.start < at < latest - tolerated_s
-        )
+        return tuple(name for name, at in self.heard.items() if self.start < at < latest - tolerated_s)
 
     def _note(self, signal: str, key: str, at: float, value: float) -> None:
         instance = instance_of(key)

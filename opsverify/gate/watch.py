@@ -180,7 +180,9 @@ class GateWatch:
     def _common_faults(self) -> Iterator[Fault]:
         canary = self.exports[CANARY]
         for instance in canary.missing(self.silence_s):
-            yield Fault(f"missing canary instance {instance or '(no label)'}: silent while others go on", distorts=False)
+            yield Fault(
+                f"missing canary instance {instance or '(no label)'}: silent while others go on", distorts=False
+            )
         for instance in canary.restarted:
             yield Fault(
                 f"canary instance {instance or '(no label)'} restarted in the window (counter reset): "

@@ -86,9 +86,7 @@ class Limits(BaseModel):
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
     # Smoke (runbook 2-1).
-    journey_wait: Seconds = _limit(
-        "<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this"
-    )
+    journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")
 
     # Recovery objectives (runbook 5).
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")

@@ -16,9 +16,7 @@ def _duration(text: str) -> str:
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise ValueError(
-            f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
-        )
+        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
     return text.rstrip("/")
 
 

@@ -67,9 +67,7 @@ TOUCHED: dict[str, tuple[Callable[[Path], object], str]] = {
     "additional file": (lambda run: (run / "more.txt").write_text("x"), "additional"),
     "missing file": (lambda run: (run / "plan.json").unlink(), "missing"),
     "altered verdict": (
-        lambda run: (run / "verdict.json").write_text(
-            (run / "verdict.json").read_text().replace("2.31%", "9.99%")
-        ),
+        lambda run: (run / "verdict.json").write_text((run / "verdict.json").read_text().replace("2.31%", "9.99%")),
         "not the file that was signed",
     ),
     "no manifest": (lambda run: (run / "manifest.sha256").unlink(), "manifest.sha256"),

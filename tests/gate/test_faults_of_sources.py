@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-
 def observed(world: World, lines: list[str] | None = None) -> GateWatch:
     """Watch a whole window of the made-up platform, over HTTP."""
     kept = [] if lines is None else lines
@@ -99,9 +98,7 @@ def scraped_twice(_elapsed: float, _signal: str, series: Series) -> Series:
 def unknown_past(elapsed: float, signal: str, series: Series) -> Series:
     """An instance with thousands of requests appears at second 60, and says nothing of its start."""
     return {
-        key: value
-        for key, value in series.items()
-        if "-b" not in key or (elapsed >= 60 and signal != PROCESS_START)
+        key: value for key, value in series.items() if "-b" not in key or (elapsed >= 60 and signal != PROCESS_START)
     }
 
 
@@ -204,9 +201,7 @@ def test_a_short_hole_in_one_series_makes_no_wrong_share() -> None:
     """While successes are NaN, failures alone would look like 100 %: they wait for each other."""
 
     def hole(elapsed: float, _signal: str, series: Series) -> Series:
-        return {
-            key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value for key, value in series.items()
-        }
+        return {key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value for key, value in series.items()}
 
     with serving(World(spoil=of_canary(hole, "requests"))) as world:
         watch = observed(world)
@@ -241,5 +236,3 @@ def test_a_replay_comes_to_the_same_decision(case: str, tmp_path: Path) -> None:
     code = replay(tmp_path, printed.append)
     assert code == {"good": 0, "bad": 1}.get(case, 10)
     assert len([line for line in printed if "Z  +" in line]) == watch.steps
-
-
