@@ -11,8 +11,8 @@ from opsverify import CANARY, Criterion, listed, runbook
 
 CRITERIA = (
     Criterion(
-        name="error_rate", line="8/errors", bad="request_errors", trials="requests", limit="error_rate", counted="requests failed",
-        ko="카나리 에러율", en="Canary error rate",
+        name="error_rate", line="8/errors", bad="request_errors", trials="requests", limit="error_rate",
+        counted="requests failed", ko="카나리 에러율", en="Canary error rate",
     ),
     Criterion(
         name="judgment_p95", line="8/latency", bad="slow_judgments", trials="durations", limit="judgment_p95",
@@ -33,8 +33,8 @@ CRITERIA = (
         rollback_only=True, counted="MCP calls timed out", ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
     ),
     Criterion(
-        name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate", inverse=True,
-        rollback_only=True, counted="lookups hit the cache", ko="카나리 캐시 적중률", en="Canary cache hit rate",
+        name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate",
+        inverse=True, rollback_only=True, counted="lookups hit the cache", ko="카나리 캐시 적중률", en="Canary cache hit rate",
     ),
 )  # fmt: skip
 

@@ -113,7 +113,8 @@ class CanaryWindow:
         if not limit.holds(self.coverage):
             reasons = "; ".join(self.watch.gaps) or "the canary gave no samples for the rest of it"
             raise Inconclusive(
-                f"only {quantity(self.coverage, 'ratio')} of the window was observed, {limit.for_people} needed: {reasons}"
+                f"only {quantity(self.coverage, 'ratio')} of the window was observed, "
+                f"{limit.for_people} needed: {reasons}"
             )
 
     def judged(self, row: Criterion) -> Measurement:
@@ -190,7 +191,8 @@ class CanaryWindow:
         grown = self.watch.grown(scope, signal)
         if grown is None:
             raise Inconclusive(
-                f"{signal} of the {scope}: no such series in Prometheus; check the name in prometheus.signals and the scope"
+                f"{signal} of the {scope}: no such series in Prometheus; "
+                "check its name in prometheus.signals and the scope"
             )
         return grown
 

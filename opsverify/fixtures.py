@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 import pytest
 
@@ -222,7 +222,7 @@ class Connections:
         self._open = ExitStack()
         self._made: dict[str, Any] = {}
 
-    def __enter__(self) -> Connections:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:

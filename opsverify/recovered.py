@@ -63,7 +63,7 @@ class Recovered:
     def compare(self, check: Check, table: str, group: str = "") -> None:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
         from opsverify.recovery import compare  # noqa: PLC0415
-        from opsverify.recovery import table as table_named
+        from opsverify.recovery import table as table_named  # noqa: PLC0415
 
         in_group = table_named(table).group
         before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}

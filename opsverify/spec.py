@@ -83,9 +83,10 @@ def runbook(
 ) -> Callable[[Test], Test]:
     """Make a test function a check that carries out `runbook_lines` in `stages`.
 
-    The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs` names parts without which the check is not applicable
-    (where the target declares them absent); `where` a condition on the target, with the name of what it lacks
-    where that does not hold. Raises ValueError for a line or stage that does not exist.
+    The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs`
+    names parts without which the check is not applicable (where the target declares them absent); `where` a
+    condition on the target, with the name of what it lacks where that does not hold.
+    Raises ValueError for a line or stage that does not exist.
     """
     spec = CheckSpec(id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where)
     return pytest.mark.opsverify(spec)

@@ -45,7 +45,8 @@ def require_permission(target: Target, journey: Journey) -> None:
         )
     if synthetic.cleanup is None or not synthetic.tables:
         raise Inconclusive(
-            f"journey {journey.name} writes synthetic data that nothing would remove; set synthetic.cleanup and synthetic.tables"
+            f"journey {journey.name} writes synthetic data that nothing would remove; "
+            "set synthetic.cleanup and synthetic.tables"
         )
 
 
@@ -171,7 +172,8 @@ class Traveller:
             )
         if not self.check.expect("HTTP status", reply.status, step.status):
             self.check.fail(
-                f"{request.method} {request.path} answered HTTP {reply.status}, expected {step.status}: {reply.text[:160]}"
+                f"{request.method} {request.path} answered HTTP {reply.status}, "
+                f"expected {step.status}: {reply.text[:160]}"
             )
         self._expect(step, {name: reply.field(name) for name in step.expect})
         self.kept |= {name: reply.field(path) for name, path in step.keep.items()}

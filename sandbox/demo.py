@@ -100,7 +100,8 @@ class Stagehand:
         say(f"point-in-time restore to {self.recovery_target}")
         restored = self.sandbox.restore(self.recovery_target)
         say(
-            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, timeline {restored.timeline}"
+            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
+            f"timeline {restored.timeline}"
         )
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
