@@ -34,7 +34,8 @@ CRITERIA = (
     ),
     Criterion(
         name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate",
-        inverse=True, rollback_only=True, counted="lookups hit the cache", ko="카나리 캐시 적중률", en="Canary cache hit rate",
+        inverse=True, rollback_only=True, counted="lookups hit the cache",
+        ko="카나리 캐시 적중률", en="Canary cache hit rate",
     ),
 )  # fmt: skip
 

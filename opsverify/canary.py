@@ -111,9 +111,9 @@ class CanaryWindow:
     def require_coverage(self, limit: Limit) -> None:
         """Raise Inconclusive when too little of the window was observed, with the reasons the looks gave."""
         if not limit.holds(self.coverage):
-            reasons = "; ".join(self.watch.gaps) or "the canary gave no samples for the rest of it"
+            reasons = "; ".join(self.watch.gaps) or "the canary gave no more samples"
             raise Inconclusive(
-                f"only {quantity(self.coverage, 'ratio')} of the window was observed, "
+                f"only {quantity(self.coverage, 'ratio')} of {duration(round(self.watch.elapsed_s))} was observed, "
                 f"{limit.for_people} needed: {reasons}"
             )
 
@@ -140,11 +140,11 @@ class CanaryWindow:
 
     def traffic_share(self) -> Rate:
         """The canary's share of all requests."""
-        self.require_coverage(self.limits.data_coverage)
-        share, total = self.watch.traffic_share
-        if share is None:
+        canary, baseline = (self._grown(scope, REQUESTS) for scope in (CANARY, BASELINE))
+        total = canary + baseline
+        if not total:
             raise Inconclusive("no traffic at all in the window: is the load balancer sending any?")
-        return Rate(share, round(total), f"of {total:,.0f} requests went to the canary")
+        return Rate(canary / total, round(total), f"of {total:,.0f} requests went to the canary")
 
     def cost_growth(self) -> CostGrowth:
         """LLM cost per judgment, canary over baseline."""
@@ -191,9 +191,11 @@ class CanaryWindow:
         grown = self.watch.grown(scope, signal)
         if grown is None:
             raise Inconclusive(
-                f"{signal} of the {scope}: no such series in Prometheus; "
-                "check its name in prometheus.signals and the scope"
+                f"{signal} of the {scope}: no such series in Prometheus; check the name in prometheus.signals and the scope"
             )
+        unfit = self.watch.unfit(scope, signal)
+        if unfit is not None:
+            raise Inconclusive(f"of the {scope}: {unfit}")
         return grown
 
 

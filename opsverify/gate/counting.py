@@ -14,7 +14,7 @@ from opsverify.gate.increments import Tally, instance_of, reason_against, scrape
 from opsverify.gate.standing import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from opsverify.gate.exports import Exports, Newest
     from opsverify.gate.observation import Points
@@ -69,10 +69,7 @@ class Counter:
     def faults(self, selectors: Mapping[str, str], tolerated_s: float) -> Iterator[Fault]:
         """Everything that is wrong now; gaps up to `tolerated_s` are not."""
         yield from self._absent(selectors)
-        for (signal, key), newest in self._exports.of(self._signals).items():
-            behind = self._exports.heard[instance_of(key)] - newest.at
-            if behind > tolerated_s and not self._exports.is_over(key, newest):
-                yield Fault(_gone(f"{signal} {{{key}}}", behind, newest))
+        yield from unfit(self._exports, self._signals, tolerated_s)
         for key in self._twice:
             yield Fault(f"duplicate series {{{key}}}: scraped by two jobs, its instance would count twice")
         for name in self._signals:
@@ -117,6 +114,14 @@ class Counter:
             ready[key] = {at: value for at, value in points.items() if at <= cut}
             self._waiting[name][key] = {at: value for at, value in points.items() if at > cut}
         return self._tallies[name].advance(ready, self._exports.instances)
+
+
+def unfit(exports: Exports, signals: Iterable[str], tolerated_s: float) -> Iterator[Fault]:
+    """Find series of these signals that stopped, or cannot be used, while their instance goes on."""
+    for (signal, key), newest in exports.of(signals).items():
+        behind = exports.heard[instance_of(key)] - newest.at
+        if behind > tolerated_s and not exports.is_over(key, newest):
+            yield Fault(_gone(f"{signal} {{{key}}}", behind, newest))
 
 
 def _gone(what: str, behind_s: float, newest: Newest) -> str:

@@ -84,7 +84,10 @@ def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Deci
         outcome, reasons = _at_the_end(standings, policy)
     else:
         seen, limit = quantity(moment.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
-        outcome, reasons = Outcome.HOLD, [f"{seen} of the window was observed, limit >= {limit}", *moment.gaps]
+        outcome, reasons = (
+            Outcome.HOLD,
+            [f"{seen} of the window was observed, limit >= {limit}", *moment.gaps],
+        )
     return Decision(outcome, tuple(reasons), proven, standings)
 
 

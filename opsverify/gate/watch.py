@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from opsverify.gate.counting import Counter, Fault
+from opsverify.gate.counting import Counter, Fault, unfit
 from opsverify.gate.decision import Decision, Moment, Outcome, decide
 from opsverify.gate.exports import Exports
 from opsverify.gate.increments import Tally, coverage
@@ -121,9 +121,7 @@ class GateWatch:
 
     @property
     def silence_s(self) -> float:
-        """Seconds a series may be behind now.
-
-        At the end what was missed is as good as an outage; before it there is
+        """Seconds a series may be behind now. At the end what was missed is as good as an outage; before it there is
         time to wait for what is missing, and nothing is promoted early past it.
         """
         return self.tolerated_s if self.elapsed_s >= self.setup.policy.longest_s else self.usual_gap_s
@@ -135,11 +133,16 @@ class GateWatch:
         return max(2 * policy.step_s, (1 - policy.min_coverage) * policy.longest_s)
 
     @property
-    def traffic_share(self) -> tuple[float | None, float]:
-        """The canary's share of all requests (None without any), and how many there were."""
+    def traffic_share(self) -> float | None:
+        """The canary's share of all requests; None without any."""
         canary, baseline = (self.grown(scope, REQUESTS) or 0.0 for scope in SCOPES)
         total = canary + baseline
-        return (canary / total if total else None), total
+        return canary / total if total else None
+
+    def unfit(self, scope: str, signal: str) -> str | None:
+        """Why a signal of a scope cannot be trusted now; None if it can."""
+        fault = next(unfit(self.exports[scope], (signal,), self.silence_s), None)
+        return fault.text if fault else None
 
     def grown(self, scope: str, signal: str) -> float | None:
         """How much `requests` or `llm_cost` grew in a scope; None where it was never seen."""
@@ -157,7 +160,7 @@ class GateWatch:
     @property
     def in_words(self) -> str:
         """One line: every criterion, the canary's share of the traffic, alerts."""
-        share, _ = self.traffic_share
+        share = self.traffic_share
         parts = [standing.in_short for standing in self.decision.standings]
         parts.append(f"traffic {'-' if share is None else quantity(share, 'ratio')}")
         parts.append(f"alerts {', '.join(self.alerts) or 'none'}")
@@ -183,7 +186,8 @@ class GateWatch:
         canary = self.exports[CANARY]
         for instance in canary.missing(self.silence_s):
             yield Fault(
-                f"missing canary instance {instance or '(no label)'}: silent while others go on", distorts=False
+                f"missing canary instance {instance or '(no label)'}: silent while others go on",
+                distorts=False,
             )
         for instance in canary.restarted:
             yield Fault(
@@ -194,6 +198,6 @@ class GateWatch:
         skew = self.setup.skew_s
         if skew is not None and abs(skew) > MOST_SKEW_S:
             yield Fault(
-                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, limit {MOST_SKEW_S:.0f} s; set both by NTP",
+                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; set both by NTP",
                 distorts=False,
             )

@@ -83,7 +83,10 @@ class World:
             total = RATES[scope] / 2 * (at - START + 5000)
             bad = int(total * self.error_share)
             per_signal: dict[str, Series] = {
-                "requests": {f"code=200,instance={instance}": total - bad, f"code=500,instance={instance}": bad},
+                "requests": {
+                    f"code=200,instance={instance}": total - bad,
+                    f"code=500,instance={instance}": bad,
+                },
                 "request_errors": {f"code=500,instance={instance}": bad},
                 "durations": {f"instance={instance}": total},
                 WITHIN_LIMIT: {f"instance={instance},le=1.5": int(total * 0.99)},
