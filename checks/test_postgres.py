@@ -70,7 +70,9 @@ def test_replication(check, postgres):
     """A replica that is missing or far behind is no place to fail over to."""
     with check.must_answer("PostgreSQL"):
         replicas = postgres.replicas()
-    check.expect("streaming replicas", sum(replica.state == "streaming" for replica in replicas), check.target.postgres.replicas)
+    check.expect(
+        "streaming replicas", sum(replica.state == "streaming" for replica in replicas), check.target.postgres.replicas
+    )
     for replica in replicas:
         check.measure(f"replay lag of {replica.name}", replica.replay_lag_s, check.limits.replication_lag)
 
@@ -96,7 +98,7 @@ def test_archiving(check, postgres):
 @runbook(
     "1-daily/stores",
     id="health.migration",
-    stages=("staging", "post-rollback", "daily", "post-dr"),
+    stages=("staging", "daily", "post-dr"),
     needs=("postgres",),
     severity="sev1",
     ko="DB 마이그레이션 리비전이 릴리즈와 같은가",

@@ -31,9 +31,7 @@ def test_integrity(check, drill):
 def test_wal(check, drill):
     """What lies behind a missing segment cannot be recovered."""
     check.expect("break in the archive", drill.continuity, None)
-    check.measure(
-        "segments", drill.segments, Limit(">=", 1, "count"), of="archived segments follow the backup"
-    )
+    check.measure("segments", drill.segments, Limit(">=", 1, "count"), of="archived segments follow the backup")
 
 
 @runbook(

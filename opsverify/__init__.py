@@ -10,10 +10,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opsverify.attestation import read_attestation
+    from opsverify.canary import P95_SLOWER
     from opsverify.criteria import Criterion
     from opsverify.errors import CheckFailed, Inconclusive, Unreachable
     from opsverify.journeys import journeys_of
     from opsverify.limits import NONE, Limit, listed
+    from opsverify.probes.waiting import eventually
     from opsverify.recovered import recorded_keys
     from opsverify.spec import per, runbook
     from opsverify.stages import CANARY, INCIDENTS, SERVING
@@ -22,15 +25,18 @@ __all__ = [
     "CANARY",
     "INCIDENTS",
     "NONE",
+    "P95_SLOWER",
     "SERVING",
     "CheckFailed",
     "Criterion",
     "Inconclusive",
     "Limit",
     "Unreachable",
+    "eventually",
     "journeys_of",
     "listed",
     "per",
+    "read_attestation",
     "recorded_keys",
     "runbook",
 ]
@@ -47,6 +53,9 @@ _HOMES = {
     "NONE": "limits",
     "journeys_of": "journeys",
     "listed": "limits",
+    "P95_SLOWER": "canary",
+    "eventually": "probes.waiting",
+    "read_attestation": "attestation",
     "per": "spec",
     "recorded_keys": "recovered",
     "runbook": "spec",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from opsverify.target import Canary, Limits, Target
 
 SLOW = "slow_judgments"
-SLOWER_THAN_P95 = 0.05
+P95_SLOWER = Limit("<", 0.05, "ratio")
 """p95 below a limit means that fewer than 5 % are slower: counted in buckets, never interpolated."""
 LEAST_STEPS = 4
 """Looks in the shortest of windows."""
@@ -57,9 +57,7 @@ def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> 
     counted = tuple(_counted(row, target) for row in criteria)
     more = {name for one in counted for name in (one.bad, one.trials)}
     asked = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
-    return Setup(
-        start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=asked
-    )
+    return Setup(start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=asked)
 
 
 def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
@@ -131,17 +129,13 @@ class CanaryWindow:
                 raise Inconclusive(standing.fault or standing.state.value)
             self.require_coverage(self.limits.data_coverage)
             if standing.state is State.TOO_FEW:
-                raise Inconclusive(
-                    f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic"
-                )
+                raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not clear(standing):
                 raise Inconclusive(f'{_after_name(unproven(standing))} (end_rule = "proof")')
             breach = standing.state is State.BREACH_MEASURED
             if breach and not (literal and self.watch.decision.outcome is Outcome.ROLLBACK):
-                raise Inconclusive(
-                    f"{_after_name(standing.in_words)}; not proven when the window was stopped"
-                )
+                raise Inconclusive(f"{_after_name(standing.in_words)}; not proven when the window was stopped")
         if breach and standing.shared and policy.on_shared_breach == "hold":
             raise Inconclusive(f"{_after_name(standing.in_words)}; {SHARED_BREACH}")
         return self._measurement(row, standing, breach=breach)
@@ -180,7 +174,7 @@ class CanaryWindow:
             if self.stopped_early and self.watch.decision.outcome is not Outcome.PROMOTE:
                 message += " so far (stopped early)"
         share = standing.share if standing.share is not None else math.nan
-        limit = Limit("<", SLOWER_THAN_P95, "ratio") if row.bad == SLOW else getattr(self.limits, row.limit)
+        limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
             1 - share if row.inverse else share,
@@ -200,7 +194,8 @@ class CanaryWindow:
         grown = self.watch.grown(scope, signal)
         if grown is None:
             raise Inconclusive(
-                f"{signal} of the {scope}: no such series in Prometheus; check the name in prometheus.signals and the scope"
+                f"{signal} of the {scope}: no such series in Prometheus; "
+                "check the name in prometheus.signals and the scope"
             )
         unfit = self.watch.unfit(scope, signal)
         if unfit is not None:
@@ -213,7 +208,7 @@ def _counted(row: Criterion, target: Target) -> Counted:
     limit: Limit = getattr(target.limits, row.limit)
     slow = row.bad == SLOW
     words = f"{row.counted} ({quantity(limit.bound, limit.unit)})" if slow else row.counted
-    bound = SLOWER_THAN_P95 if slow else 1 - limit.bound if row.inverse else limit.bound
+    bound = P95_SLOWER.bound if slow else 1 - limit.bound if row.inverse else limit.bound
     least = target.limits.min_samples
     criterion = GateCriterion(
         name=row.name,

@@ -58,9 +58,7 @@ class Check:
         no value: None, NaN or infinite.
         """
         if value is None or not math.isfinite(value):
-            raise Inconclusive(
-                f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}"
-            )
+            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}")
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
 
     def expect(self, name: str, value: object, expected: object) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `opsverify verify|plan|doctor|report|sandbox`."""
+"""The command line: `opsverify verify|act|rollout|plan|doctor|report|sandbox`."""
 
 from __future__ import annotations
 
@@ -50,11 +50,24 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--window", help="how long a canary is observed, such as 12m")
     verify.add_argument("--report-dir", help="put the run's evidence directly in this folder")
     _recovery_target(verify)
-    verify.add_argument(
-        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
-    )
+    verify.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
+    verify.add_argument("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
+    verify.add_argument("--share", help="the share of traffic the canary should receive, such as 50%%")
     verify.set_defaults(run=_verify)
+
+    act = commands.add_parser("act", help="carry out what a run's verdict decided (shows it, without --yes)")
+    act.add_argument("run_folder", metavar="RUN", help="a run's id or folder, or latest")
+    act.add_argument("--target", metavar="NAME_OR_FILE", help="default: the target the verdict names")
+    _permission(act)
+    act.set_defaults(run=_act)
+
+    rollout = commands.add_parser("rollout", help="expand the canary step by step, each step verified")
+    rollout.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    rollout.add_argument("--window", help="how long each step is observed, such as 12m")
+    rollout.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
+    _permission(rollout)
+    rollout.set_defaults(run=_rollout)
 
     plan = commands.add_parser("plan", help="print a stage's plan; contacts nothing")
     _stage_and_target(plan)
@@ -62,9 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.set_defaults(run=_plan)
 
-    doctor = commands.add_parser(
-        "doctor", help="what can be reached, with which rights, what each stage would lack"
-    )
+    doctor = commands.add_parser("doctor", help="what can be reached, with which rights, what each stage would lack")
     doctor.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     doctor.set_defaults(run=_doctor)
 
@@ -75,9 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evidence = commands.add_parser("evidence", help="verify that evidence is complete, unaltered and signed")
     evidence.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
-    evidence.add_argument(
-        "--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count"
-    )
+    evidence.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
     evidence.set_defaults(run=_evidence)
 
     ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
@@ -101,15 +110,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stage_and_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument(
-        "--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file"
-    )
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
+
+
+def _permission(parser: argparse.ArgumentParser) -> None:
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--yes", action="store_true", help="do it (default: actions.unattended of the target)")
+    either.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
 def _recovery_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)"
-    )
+    parser.add_argument("--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)")
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -182,9 +193,28 @@ def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
         arguments.append(f"--recovery-target={options.recovery_target}")
     if options.report_dir:
         arguments.append(f"--report-dir={Path(options.report_dir).resolve()}")
+    if options.rolled_back_at:
+        arguments.append(f"--rolled-back-at={options.rolled_back_at}")
+    if options.share:
+        arguments.append(f"--share={options.share}")
     if options.allow_short_window:
         arguments.append("--allow-short-window")
     return _pytest(options, *arguments, *pytest_args)
+
+
+def _act(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.acting.act import act  # noqa: PLC0415 - only for this command
+
+    target = _target(options.target) if options.target else None
+    return act(options.run_folder, target, project_root(), yes=options.yes, dry_run=options.dry_run)
+
+
+def _rollout(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.acting.rollout import rollout  # noqa: PLC0415 - only for this command
+
+    arguments = [f"--window={options.window}"] if options.window else []
+    arguments += ["--allow-short-window"] if options.allow_short_window else []
+    return rollout(_target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run)
 
 
 def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:

@@ -43,9 +43,7 @@ def conclude(run: StageRun, pytest_status: int) -> int:
     try:
         _, code = run.conclude(pytest_status)
     except Exception as error:  # noqa: BLE001 - whatever breaks here must end in a hold, never in pytest's own 0
-        run.troubles.append(
-            f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}"
-        )
+        run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
         code = INTERNAL_ERROR if code == 0 else code

@@ -10,8 +10,10 @@ from opsverify.stages import CANARY
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion(Row):
-    """One criterion of runbook 8. `inverse` means that the limit is on the share that is *not* bad (hit rate);
-    `rollback_only`, that it need not be proven before an early promotion.
+    """One criterion of runbook 8.
+
+    `inverse` means that the limit is on the share that is *not* bad (hit rate); `rollback_only`, that it need
+    not be proven before an early promotion.
     """
 
     spec: CheckSpec = field(init=False)

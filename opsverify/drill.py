@@ -79,9 +79,7 @@ def run_drill(
     looked_at = dt.datetime.now(dt.UTC)
     target_time = recovery.recovery_target or wal.last_commit_at
     if target_time is None:
-        raise Inconclusive(
-            f"no commit after the backup in {archive}: there is no point in time to restore to"
-        )
+        raise Inconclusive(f"no commit after the backup in {archive}: there is no point in time to restore to")
     facts: dict[str, Any] = {
         "problems": integrity.problems,
         "continuity": wal.problem,
@@ -92,7 +90,7 @@ def run_drill(
     }
     try:
         with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as scratch:
-            Path(scratch).chmod(0o711)
+            Path(scratch).chmod(0o755)  # the server's unprivileged account has to read its way in
             with restore(
                 base,
                 archive,
@@ -110,9 +108,7 @@ def run_drill(
     json.dump(asdict(Drill(**facts)), keep, indent=1)
 
 
-def _ask(
-    server: RestoredServer, dbname: str, recorded: Recorded | None, queries: Mapping[str, str]
-) -> dict[str, Any]:
+def _ask(server: RestoredServer, dbname: str, recorded: Recorded | None, queries: Mapping[str, str]) -> dict[str, Any]:
     import psycopg  # noqa: PLC0415 - the drill's own server, not the target's: no probe of the target fits
 
     with psycopg.connect(server.dsn, dbname=dbname, autocommit=True) as connection:

@@ -3,6 +3,7 @@
 OpsVerifyError
  ├── TargetError      the target file, its secrets or the command line are wrong (exit 4)
  ├── EvidenceError    evidence could not be written, read back or verified
+ ├── Refused          `act` or `rollout` does nothing, for a reason that has to be mended first (exit 10)
  └── Inconclusive     something could not be measured: never a pass, never a fail
      └── Unreachable  because what was asked did not answer at all
 CheckFailed           (an AssertionError) something was measured and lies outside its limit
@@ -28,6 +29,10 @@ class TargetError(OpsVerifyError):
 
 class EvidenceError(OpsVerifyError):
     """Evidence that cannot be written, or does not match its manifest or signature."""
+
+
+class Refused(OpsVerifyError):  # noqa: N818 - what happened, and no fault of the program
+    """A verdict must not be carried out as it stands; nothing was done."""
 
 
 class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: the design's own word

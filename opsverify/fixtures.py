@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 import pytest
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from opsverify.after_rollback import AfterRollback
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
     from opsverify.criteria import Criterion
@@ -136,6 +137,16 @@ def canary(check: Check, gate_watch: GateWatch) -> CanaryWindow:
 
 
 @pytest.fixture
+def after_rollback(check: Check, stage_run: StageRun, prometheus: Prometheus) -> AfterRollback:
+    """The one look at the remaining service that all checks of a rollback share."""
+    from opsverify.after_rollback import AfterRollback, look  # noqa: PLC0415
+    from opsverify.shared import once  # noqa: PLC0415
+
+    kept = once(stage_run.folder.path, "after_rollback.json", partial(look, prometheus, check.target, stage_run.say))
+    return AfterRollback.read_from(kept, check.target)
+
+
+@pytest.fixture
 def traveller(
     check: Check, services: Services, connections: Connections, request: pytest.FixtureRequest
 ) -> Iterator[Traveller]:
@@ -211,7 +222,7 @@ class Connections:
         self._open = ExitStack()
         self._made: dict[str, Any] = {}
 
-    def __enter__(self) -> Connections:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:

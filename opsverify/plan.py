@@ -98,9 +98,7 @@ def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> 
     """The unexpired waiver of a check; never one for sev1 unless the target allows that."""
     if severity == "sev1" and not target.sev1_waivers_allowed:
         return None
-    return next(
-        (waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None
-    )
+    return next((waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None)
 
 
 def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[Planned, ...]:

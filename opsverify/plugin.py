@@ -69,6 +69,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)"
     )
+    group.addoption("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
+    group.addoption("--share", metavar="SHARE", help="the share the canary should receive, such as 50%%")
     group.addoption("--report-dir", metavar="DIR", help="put the run's evidence directly in DIR")
     group.addoption("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
@@ -112,9 +114,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run checks outside a stage: without a target they could measure nothing."""
     if not config.option.stage and any(item.get_closest_marker("opsverify") for item in items):
-        raise pytest.UsageError(
-            "checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)"
-        )
+        raise pytest.UsageError("checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)")
 
 
 def spec_of(item: pytest.Item) -> CheckSpec | None:
@@ -165,11 +165,7 @@ class PlanPlugin:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected hides checks: nothing can be promoted without it."""
         if report.failed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
-            last = (
-                report.longreprtext.strip().splitlines()[-1]
-                if report.longreprtext.strip()
-                else "no reason given"
-            )
+            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason given"
             self.troubles.append(f"{report.nodeid}: cannot be collected, its checks are unknown: {last}")
 
     @pytest.hookimpl(tryfirst=True)
@@ -180,15 +176,11 @@ class PlanPlugin:
         for item in self.collected:
             spec = spec_of(item)
             if spec is None:
-                raise pytest.UsageError(
-                    f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks"
-                )
+                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks")
             if self.stage.name in spec.stages:
                 callspec = getattr(item, "callspec", None)
                 parameters, parameter_id = (callspec.params, callspec.id) if callspec else ({}, None)
-                self.planned[item.nodeid] = plan_entry(
-                    spec, self.target, item.nodeid, parameters, parameter_id
-                )
+                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, parameters, parameter_id)
         _refuse_duplicates(self.planned.values())
         items[:] = [
             item
@@ -295,9 +287,7 @@ class StagePlugin(PlanPlugin):
         self.troubles.append(f"the run was interrupted ({excinfo.exconly().strip()})")
 
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(
-        self, session: pytest.Session, exitstatus: int
-    ) -> Generator[None, object, object]:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
         """Write the verdict after all other plugins, also where one breaks off; its exit code is pytest's."""
         status = int(exitstatus)
         try:
@@ -374,6 +364,8 @@ def request_of(config: pytest.Config) -> Request:
         options.report_dir,
         options.recovery_target,
         allow_short_window=options.allow_short_window,
+        rolled_back_at=options.rolled_back_at,
+        share=options.share,
     )
 
 
@@ -392,9 +384,7 @@ def _refuse_narrowing(config: pytest.Config) -> None:
     given += [f"-o {pair}" for pair in overridden if pair.partition("=")[0] in NARROWING_INI]
     if given and not hasattr(config, "workerinput"):
         names = ", ".join(given)
-        raise pytest.UsageError(
-            f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)"
-        )
+        raise pytest.UsageError(f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)")
 
 
 def _refuse_duplicates(planned: Iterable[Planned]) -> None:

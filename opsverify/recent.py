@@ -76,18 +76,14 @@ class Recent:
         selector = getattr(self.config.signals, signal).selector()
         history = self.prometheus.history(selector, parse_duration(self.config.lookback))
         if not any(series.points for series in history):
-            raise Inconclusive(
-                f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?"
-            )
+            raise Inconclusive(f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?")
         return {
             ",".join(f"{name}={value}" for name, value in sorted(series.labels.items())): dict(series.points)
             for series in history
         }
 
 
-def _grown(
-    signal: str, series: Mapping[str, Mapping[float, float]], instances: Instances | None = None
-) -> Growth:
+def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: Instances | None = None) -> Growth:
     moments = [at for points in series.values() for at in points]
     first, last = min(moments), max(moments)
     value = 0.0
@@ -95,8 +91,6 @@ def _grown(
         growth = increments(series, [first, last], instances)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(
-                f"{signal} {{{bad.series}}}: a sample is {bad.reason}; look at the service's /metrics"
-            )
+            raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; look at the service's /metrics")
         value = growth.total
     return Growth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

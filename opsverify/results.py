@@ -32,9 +32,7 @@ class Measurement:
     log_e: float | None = None
 
     @classmethod
-    def of(
-        cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = ""
-    ) -> Measurement:
+    def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
         """Hold `measured` against `limit`; `what` says in words what was counted (`of 4,120 requests failed`)."""
         text = quantity(measured, limit.unit)
         detail = f" {what}" if what else f" of {samples:,} samples" if samples is not None else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsverify.adapting import adapted
 from opsverify.errors import TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import PLAN, RESULTS, RunFolder, timestamp
@@ -39,6 +40,8 @@ class Request:
     report_dir: str | None = None
     recovery_target: str | None = None
     allow_short_window: bool = False
+    rolled_back_at: str | None = None
+    share: str | None = None
 
 
 @dataclass
@@ -69,7 +72,7 @@ class StageRun:
         stage = stage_named(request.stage)
         target_file = find_target(request.target, root / TARGETS)
         target, secrets = load_target(target_file)
-        target = _with_recovery_target(target, request.recovery_target)
+        target = adapted(target, request)
         window_s = window_of(request, stage, target)
         started = dt.datetime.now(dt.UTC)
         report_dir = Path(request.report_dir) if request.report_dir else None
@@ -195,25 +198,7 @@ def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
     """The stage and target that are asked for, without reading a secret."""
     stage = stage_named(request.stage)
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
-    return stage, _with_recovery_target(target, request.recovery_target)
-
-
-def _with_recovery_target(target: Target, text: str | None) -> Target:
-    if text is None or target.recovery is None:
-        return target
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise TargetError(
-            f"--recovery-target {text}: expected a time such as 2026-11-22T20:00:00+09:00"
-        ) from error
-    if moment.tzinfo is None:
-        raise TargetError(
-            f"--recovery-target {text}: has no time zone; expected such as 2026-11-22T20:00:00+09:00"
-        )
-    return target.model_copy(
-        update={"recovery": target.recovery.model_copy(update={"recovery_target": moment})}
-    )
+    return stage, adapted(target, request)
 
 
 def window_of(request: Request, stage: Stage, target: Target) -> float | None:

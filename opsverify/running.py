@@ -74,9 +74,7 @@ def result_on(report: pytest.TestReport) -> CheckResult | None:
     return CheckResult.from_wire(wire) if wire else None
 
 
-def _judge_phase(
-    check: Check, call: pytest.CallInfo[None], report: pytest.TestReport
-) -> tuple[Outcome, str] | None:
+def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str] | None:
     """What one phase says of its check; None for a setup or teardown that went well."""
     called = report.when == "call"
     if call.excinfo is None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
     """The file `folder/name`, written by `make` if it is not there yet.
 
-    A name that ends in `.gz` is compressed on the way. A worker that dies in mid-work frees the lock and leaves a draft, which the next one starts anew.
+    A name that ends in `.gz` is compressed on the way. A worker that dies in mid-work frees the lock and leaves
+    a draft, which the next one starts anew.
     """
     from filelock import FileLock  # noqa: PLC0415 - only stages that share work pay for it
 

@@ -45,7 +45,8 @@ def require_permission(target: Target, journey: Journey) -> None:
         )
     if synthetic.cleanup is None or not synthetic.tables:
         raise Inconclusive(
-            f"journey {journey.name} writes synthetic data that nothing would remove; set synthetic.cleanup and synthetic.tables"
+            f"journey {journey.name} writes synthetic data that nothing would remove; "
+            "set synthetic.cleanup and synthetic.tables"
         )
 
 
@@ -98,9 +99,7 @@ def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled
     if unreachable:
         raise unreachable[0]
     if removed[-1]:
-        raise Inconclusive(
-            f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again"
-        )
+        raise Inconclusive(f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again")
 
 
 @dataclass
@@ -173,7 +172,8 @@ class Traveller:
             )
         if not self.check.expect("HTTP status", reply.status, step.status):
             self.check.fail(
-                f"{request.method} {request.path} answered HTTP {reply.status}, expected {step.status}: {reply.text[:160]}"
+                f"{request.method} {request.path} answered HTTP {reply.status}, "
+                f"expected {step.status}: {reply.text[:160]}"
             )
         self._expect(step, {name: reply.field(name) for name in step.expect})
         self.kept |= {name: reply.field(path) for name, path in step.keep.items()}
@@ -219,9 +219,7 @@ class Traveller:
             record=self.check.attach,
             what=step.title,
         )
-        self.check.measure(
-            "notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived"
-        )
+        self.check.measure("notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived")
 
     def _moved(self, step: JourneyStep, signal: str) -> None:
         start = self.at_start[signal]
@@ -266,17 +264,13 @@ class Traveller:
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever an answer held
         if name not in self.kept:
-            raise Inconclusive(
-                f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}"
-            )
+            raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
         return self.kept[name]
 
     def _filled(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
         if isinstance(value, str):
             whole = _NAME.fullmatch(value)
-            return (
-                self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
-            )
+            return self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
         if isinstance(value, dict):
             return {key: self._filled(item) for key, item in value.items()}
         if isinstance(value, list):

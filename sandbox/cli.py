@@ -92,6 +92,21 @@ def _release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _migrate(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    _say(f"database migration is {sandbox.migrate(arguments.direction)}")
+    return 0
+
+
+def _clear_cache(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    _say(f"cache cleared: {sandbox.clear_cache()} judgments removed")
+    return 0
+
+
+def _record_release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    _say(f"recorded in {sandbox.record_release(arguments.what, arguments.by)}")
+    return 0
+
+
 def _backup(sandbox: Sandbox, _: argparse.Namespace) -> int:
     _say(json.dumps(asdict(sandbox.backup()), default=str, indent=2))
     return 0
@@ -115,6 +130,9 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "fault": _fault,
     "traffic": _traffic,
     "release": _release,
+    "migrate": _migrate,
+    "clear-cache": _clear_cache,
+    "record-release": _record_release,
     "backup": _backup,
     "destroy-db": _destroy_db,
     "restore": _restore,
@@ -149,6 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     release = verbs.add_parser("release", parents=[common], help="change what is released")
     release.add_argument("what", choices=("canary",))
     release.add_argument("state", choices=("good", "off"))
+    migrate = verbs.add_parser("migrate", parents=[common], help="take the database a migration down, or up")
+    migrate.add_argument("direction", choices=("down", "up"))
+    verbs.add_parser("clear-cache", parents=[common], help="remove every cached judgment")
+    record = verbs.add_parser("record-release", parents=[common], help="write the deployment record")
+    record.add_argument("--what", default="rollback", help="what was done (default: rollback)")
+    record.add_argument("--by", default="sandbox", help="who signs it off (default: sandbox)")
     verbs.add_parser("backup", parents=[common], help="take a base backup")
     verbs.add_parser(
         "destroy-db", parents=[common], help="the disaster: kill the database and delete its data"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sandbox import binaries, faults, network, recovery, target_file, unprivileged
+from sandbox import binaries, faults, network, recovery, release, target_file, unprivileged
 from sandbox.errors import SandboxError
 from sandbox.home import (
     DEFAULT_CANARY_SHARE,
@@ -147,6 +147,18 @@ class Sandbox:
                 self.fault(name, off=True)
         self.traffic(canary_share=DEFAULT_CANARY_SHARE if canary == "good" else 0.0)
 
+    def migrate(self, direction: str) -> str:
+        """Take the database one migration `down`, or `up` to the newest; the revision it is at then."""
+        return release.migrate(self._parts(), direction)
+
+    def clear_cache(self) -> int:
+        """Remove every cached judgment, as an administrator would; how many there were."""
+        return release.clear_cache(self.settings)
+
+    def record_release(self, what: str, by: str) -> Path:
+        """Write the deployment record; its file."""
+        return release.record(self.settings, what, by)
+
     def backup(self) -> Backup:
         """Take a base backup; the one before is replaced once the new one is complete."""
         return recovery.backup(self._parts().cluster)
@@ -258,7 +270,7 @@ class Sandbox:
         else:
             shutil.rmtree(data_dir, ignore_errors=True)
         shutil.rmtree(self.home / "recovery", ignore_errors=True)
-        for name in ("settings.json", "control.json", target_file.NAME):
+        for name in ("settings.json", "control.json", target_file.NAME, release.RECORD):
             (self.home / name).unlink(missing_ok=True)
 
 

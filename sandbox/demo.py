@@ -90,8 +90,7 @@ class Stagehand:
         wait_until(
             # The cheap question first: a segment's file may be younger than its newest commit.
             lambda: (
-                max(path.stat().st_mtime for path in archive.iterdir()) > captured
-                and self._recoverable_to() > captured
+                max(path.stat().st_mtime for path in archive.iterdir()) > captured and self._recoverable_to() > captured
             ),
             60,
             "the WAL archive to reach past the capture",
@@ -101,7 +100,8 @@ class Stagehand:
         say(f"point-in-time restore to {self.recovery_target}")
         restored = self.sandbox.restore(self.recovery_target)
         say(
-            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, timeline {restored.timeline}"
+            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
+            f"timeline {restored.timeline}"
         )
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
@@ -130,9 +130,7 @@ class Stagehand:
         return ["--target", str(self.sandbox.target)]
 
     def _recoverable_to(self) -> float:
-        said = subprocess.run(
-            _program("dr", "target", *self.target), capture_output=True, text=True, check=False
-        )
+        said = subprocess.run(_program("dr", "target", *self.target), capture_output=True, text=True, check=False)
         return datetime.fromisoformat(said.stdout.strip()).timestamp() if said.returncode == 0 else 0.0
 
 
@@ -154,10 +152,10 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home:
         Path(home).chmod(0o755)
-        say(
-            "starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)"
-        )
-        with Sandbox(home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say) as sandbox:
+        say("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
+        with Sandbox(
+            home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
+        ) as sandbox:
             stagehand = Stagehand(sandbox)
             played = [_play(scene, stagehand) for scene in SCENES]
     _print_table(played)
@@ -173,9 +171,7 @@ def say(text: str) -> None:
 
 def opsverify(*arguments: str) -> str:
     """Run a command of the suite; its output. Raises CalledProcessError."""
-    return subprocess.run(
-        _program(*arguments), stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY
-    ).stdout
+    return subprocess.run(_program(*arguments), stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY).stdout
 
 
 def _play(scene: Scene, stagehand: Stagehand) -> Played:

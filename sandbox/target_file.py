@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from sandbox.home import DEFAULT_PORT_BASE, REPOSITORY, SERVICES, write_atomic
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 NAME = "target.toml"
 _TEMPLATE = REPOSITORY / "targets" / "sandbox.toml"
 _TEMPLATE_HOME = '"../.sandbox/'
+_TEMPLATE_FOLDER = 'folder = ".."'
+_TEMPLATE_COMMAND = re.compile(r'"\./run", "sandbox", (.*)\]')
 
 
 def write(settings: Settings, progress: Callable[[str], None]) -> None:
@@ -28,9 +32,14 @@ def write(settings: Settings, progress: Callable[[str], None]) -> None:
 
 
 def filled(template: str, settings: Settings) -> str:
-    """`template` with every port of the default base and every path below `../.sandbox` replaced."""
+    """`template` with every port of the default base, every path and command made those of this home."""
     ports = {str(DEFAULT_PORT_BASE + offset): settings.ports[name] for offset, name in enumerate(SERVICES)}
     pattern = rf"\b({'|'.join(ports)})\b"
     text = re.sub(pattern, lambda match: str(ports[match.group()]), template)
-    home = str(settings.home).replace("\\", "\\\\").replace('"', '\\"')
-    return text.replace(_TEMPLATE_HOME, f'"{home}/')
+    home, python, folder = (
+        json.dumps(str(path), ensure_ascii=False) for path in (settings.home, sys.executable, REPOSITORY)
+    )
+    text = text.replace(_TEMPLATE_FOLDER, f"folder = {folder}").replace(_TEMPLATE_HOME, f"{home[:-1]}/")
+    return _TEMPLATE_COMMAND.sub(
+        lambda match: f'{python}, "-m", "sandbox", {match[1]}, "--home", {home}]', text
+    )

@@ -1,5 +1,6 @@
 """Render what a command printed as a picture: `python docs/images/render.py TEXT PICTURE.svg [TITLE]`."""  # noqa: INP001 - a script
 
+import re
 import sys
 from pathlib import Path
 
@@ -17,7 +18,9 @@ def main(printed: Path, picture: Path, title: str) -> None:
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=width, file=nowhere)
         console.print(text)
-    picture.write_text(console.export_svg(title=title), encoding="utf-8")
+    # Rich names a web font; the picture uses the reader's own.
+    svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
+    picture.write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ _STATUS: Final = {
     Outcome.NOT_APPLICABLE: Status.SKIPPED,
     Outcome.WAIVED: Status.SKIPPED,
 }
+_SUITES: Final = frozenset({LabelType.PARENT_SUITE, LabelType.SUITE, LabelType.SUB_SUITE})
 _KINDS: Final = {
     "text": AttachmentType.TEXT,
     "json": AttachmentType.JSON,
@@ -72,6 +73,7 @@ class _RedactingLogger(AllureFileLogger):
         check_id = next((label.value for label in result.labels if label.name == LabelType.ID), None)
         if check_id is not None:
             result.historyId = result.testCaseId = md5(check_id)
+            result.labels = _without_default_suites(result.labels)
         self._write(result)
 
     @allure_commons.hookimpl
@@ -100,6 +102,13 @@ class _RedactingLogger(AllureFileLogger):
         draft = path.with_name(f"{path.name}.tmp")
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # a lone surrogate
         draft.replace(path)
+
+
+def _without_default_suites(labels: list[Label]) -> list[Label]:
+    """Drop the suites that allure-pytest makes of folders, which stand before ours of stage and family."""
+    ours = {label.name: label for label in labels if label.name in _SUITES}
+    ours.pop(LabelType.SUB_SUITE, None)
+    return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
 
 
 def redact_results(folder: Path, redactor: Redactor) -> Callable[[], None]:
@@ -166,11 +175,7 @@ def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str
 
 def _links(planned: Planned, target: Target) -> list[Link]:
     base = target.evidence.runbook_url
-    return (
-        [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections]
-        if base
-        else []
-    )
+    return [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections] if base else []
 
 
 def _description(planned: Planned) -> str:

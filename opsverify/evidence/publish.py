@@ -13,7 +13,7 @@ from opsverify.evidence.run import VERDICT
 
 def publish_report(run: str | None, root: Path, language: str | None) -> Path:
     """Build the report of `run` (an id, a folder, or the newest) and return its path. Raises EvidenceError."""
-    folder = _folder(run, root)
+    folder = run_folder(run, root)
     if not (folder / VERDICT).is_file():
         raise EvidenceError(f"{folder}: no {VERDICT} there; name a run's id or folder, or run opsverify verify first")
     spoken = language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
@@ -27,7 +27,7 @@ def verify_evidence(run: str | None, public_key: str | None, root: Path) -> int:
     """
     from opsverify.evidence.signature import verify_run  # noqa: PLC0415 - costs 0.3 s to import
 
-    folder = _folder(run, root)
+    folder = run_folder(run, root)
     try:
         key = Path(public_key).read_text(encoding="utf-8") if public_key else None
     except OSError as error:
@@ -44,7 +44,8 @@ def _tell(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _folder(run: str | None, root: Path) -> Path:
+def run_folder(run: str | None, root: Path) -> Path:
+    """The folder of `run`: a folder, an id below `reports`, or None for the newest."""
     if run is None:
         return (root / "reports" / "latest").resolve()
     given = Path(run)

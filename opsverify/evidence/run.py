@@ -46,8 +46,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise TargetError(
-                    f"--report-dir {path}: holds files that are no run of opsverify; "
-                    "name an empty or a new folder"
+                    f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
                 )
             write_atomic(path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
         except (OSError, EvidenceError) as error:

@@ -20,6 +20,7 @@ from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from securesystemslib.dsse import Envelope
 
     # The package re-exports both without saying so in the way mypy asks for.
@@ -80,6 +81,14 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
         except EvidenceError as error:
             problems.append(Problem(SIGNATURE, str(error)))
     return Verification(not problems, tuple(problems), signed_by)
+
+
+def public_half(private_key_pem: str) -> str:
+    """The public key that belongs to a signing key, in PEM form. Raises EvidenceError if it cannot be used."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - as above
+
+    public = _private_key(private_key_pem).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _check_signature(run_dir: Path, key: SSlibKey) -> None:
@@ -163,9 +172,14 @@ def _digest(path: Path) -> str | None:
 
 
 def _signer(pem: str) -> CryptoSigner:
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
+
+    return CryptoSigner(_private_key(pem))
+
+
+def _private_key(pem: str) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as above
-    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
 
     try:
         key = load_pem_private_key(pem.encode(), password=None)
@@ -174,7 +188,7 @@ def _signer(pem: str) -> CryptoSigner:
     if not isinstance(key, Ed25519PrivateKey):
         # The cause is left out: a parser's message may quote the key.
         raise EvidenceError("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form") from None
-    return CryptoSigner(key)
+    return key
 
 
 def _public_key(pem: str) -> SSlibKey:

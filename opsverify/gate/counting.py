@@ -81,9 +81,7 @@ class Counter:
                 )
         if abs(self._owed) > max(1.0, _MOST_OWED * self._trials):
             bad, trials = self._signals
-            yield Fault(
-                f"{bad} counts {abs(self._owed):,.0f} more than {trials}: check both in prometheus.signals"
-            )
+            yield Fault(f"{bad} counts {abs(self._owed):,.0f} more than {trials}: check both in prometheus.signals")
 
     def _absent(self, selectors: Mapping[str, str]) -> Iterator[Fault]:
         bad, trials = self._counted.bad, self._counted.trials
@@ -134,6 +132,4 @@ def _gone(what: str, behind_s: float, newest: Newest) -> str:
 
 def _no_series(signal: str, selectors: Mapping[str, str]) -> str:
     shown = f" ({selectors[signal]})" if signal in selectors else ""
-    return (
-        f"{signal}: no such series in Prometheus{shown}; check the name in prometheus.signals and the scope"
-    )
+    return f"{signal}: no such series in Prometheus{shown}; check the name in prometheus.signals and the scope"

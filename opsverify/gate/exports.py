@@ -55,9 +55,7 @@ class Exports:
 
     def of(self, signals: Iterable[str]) -> dict[tuple[str, str], Newest]:
         """The series of some signals, by signal and key."""
-        return {
-            (signal, key): newest for signal in signals for key, newest in self.newest.get(signal, {}).items()
-        }
+        return {(signal, key): newest for signal in signals for key, newest in self.newest.get(signal, {}).items()}
 
     def is_over(self, key: str, newest: Newest) -> bool:
         """Whether a series ended with a process that is no more: its instance has restarted since."""

@@ -131,8 +131,7 @@ def increments(
     steps = []
     for earlier, later in pairwise([-math.inf, *edges[1:]]):
         new = {
-            key: {at: value for at, value in points.items() if earlier < at <= later}
-            for key, points in series.items()
+            key: {at: value for at, value in points.items() if earlier < at <= later} for key, points in series.items()
         }
         steps.append(tally.advance(new, known))
     return tally.growth(steps, edges[-2])
@@ -179,9 +178,7 @@ class Tally:
 
     def advance(self, series: Mapping[str, Mapping[float, float]], instances: Instances) -> float:
         """Take in new samples; how much the signal grew by them."""
-        grown = math.fsum(
-            amount for key in sorted(series) for amount in self._amounts(key, series[key], instances)
-        )
+        grown = math.fsum(amount for key in sorted(series) for amount in self._amounts(key, series[key], instances))
         self.total += grown
         return grown
 
@@ -221,9 +218,7 @@ class Tally:
                 self.rejected.append(Rejected(key, at, reason))
         return usable
 
-    def _anchor(
-        self, key: str, usable: list[tuple[float, float]], instances: Instances
-    ) -> tuple[float, float]:
+    def _anchor(self, key: str, usable: list[tuple[float, float]], instances: Instances) -> tuple[float, float]:
         """Find the sample, real or zero, from which the series' growth in the window is counted."""
         before = [point for point in usable if point[0] <= self._start]
         if before:

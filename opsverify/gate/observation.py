@@ -25,7 +25,7 @@ Samples = dict[str, dict[str, dict[str, Points]]]
 
 @dataclass(frozen=True)
 class Step:
-    """One look at Prometheus (`at`: Unix seconds by its clock): new samples and firing alerts, or why there are none."""
+    """One look at Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none."""
 
     at: float
     fault: str | None = None
@@ -50,9 +50,7 @@ class Step:
         """Read one line of the evidence file. Raises EvidenceError where it is none."""
         try:
             raw: dict[str, Any] = json.loads(line)
-            return cls(
-                float(raw["at"]), raw["fault"], _each_point(raw["samples"], float), tuple(raw["alerts"])
-            )
+            return cls(float(raw["at"]), raw["fault"], _each_point(raw["samples"], float), tuple(raw["alerts"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"no step of an observation: {error}") from error
 
@@ -74,10 +72,7 @@ def _for_json(value: float) -> float | str:
 def _each_point(samples: Any, read: Any) -> Any:  # noqa: ANN401 - both ways between numbers and JSON
     return {
         scope: {
-            signal: {
-                key: {float(at): read(value) for at, value in points.items()}
-                for key, points in series.items()
-            }
+            signal: {key: {float(at): read(value) for at, value in points.items()} for key, points in series.items()}
             for signal, series in signals.items()
         }
         for scope, signals in samples.items()

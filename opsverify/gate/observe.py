@@ -101,9 +101,7 @@ class Observer:
                 }
                 for scope in SCOPES
             }
-            alerts = tuple(
-                alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""])
-            )
+            alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""]))
         except SourceFault as error:
             return Step(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
@@ -111,9 +109,7 @@ class Observer:
         self._remember(samples)
         return Step(at, None, samples, alerts)
 
-    def _new_points(
-        self, where: tuple[str, str], selector: str, span_s: float, at: float
-    ) -> dict[str, Points]:
+    def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
         found: dict[str, Points] = {}
         for series in self.prometheus.history(selector, span_s, at):
             key = ",".join(f"{name}={value}" for name, value in sorted(series.labels.items()))
@@ -135,9 +131,7 @@ class Observer:
         self.say(f"{left} left | {said}")
 
 
-def selectors(
-    canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]
-) -> dict[str, dict[str, str]]:
+def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:
     """What is asked for, by scope and signal: the standing counters, and `more` of the target's signals."""
     names = sorted({*COUNTERS, PROCESS_START, *more} - {WITHIN_LIMIT})
     asked: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}

@@ -34,9 +34,7 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     for step in steps:
         watch.advance(step)
         said = f"no answer ({step.fault})" if step.fault else watch.in_words
-        write(
-            f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {said}\n"
-        )
+        write(f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {said}\n")
     decision = watch.decision
     if decision.outcome is Outcome.CONTINUE:
         write("HOLD: the observation ends before its window does\n")

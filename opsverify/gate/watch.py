@@ -200,6 +200,6 @@ class GateWatch:
         skew = self.setup.skew_s
         if skew is not None and abs(skew) > MOST_SKEW_S:
             yield Fault(
-                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; set both by NTP",
+                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; use NTP",
                 distorts=False,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from opsverify.target import Redis as Config
 
 Persistence: TypeAlias = Literal["aof", "rdb", "none"]
+_MOST_SCANS = 200
+_SCAN_COUNT = 500
+_GONE = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,31 @@ class Redis:
                 f"{self._where}: INFO does not tell {error}; is it Redis, and may we see it all?"
             ) from error
 
+    def remaining(self, pattern: str, most: int = 1000) -> tuple[float, ...]:
+        """Seconds left to live of up to `most` keys that match `pattern`; infinite for keys that never expire.
+
+        Reads with SCAN and PTTL, in bounded portions; a large cache is a sample.
+        """
+        keys: list[str | bytes] = []
+        cursor = 0
+        try:
+            for _ in range(_MOST_SCANS):
+                cursor, found = self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
+                keys += found
+                if not cursor or len(keys) >= most:
+                    break
+            pipeline = self._client.pipeline(transaction=False)
+            for key in keys[:most]:
+                pipeline.pttl(key)
+            answers: list[int] = pipeline.execute()
+        except client.RedisError as error:
+            self._give_up("SCAN and PTTL", error)
+        # -2: the key expired between the two questions.
+        left = tuple(math.inf if ms == -1 else ms / 1000 for ms in answers if ms != _GONE)
+        span = f", {min(left):.1f} to {max(left):.1f} s left" if left else ""
+        self._record("Redis SCAN and PTTL", f"{self._where}\n{pattern}: {len(left)} keys{span}")
+        return left
+
     def close(self) -> None:
         """Close the connection; the probe may be used again."""
         self._client.close()
@@ -141,9 +170,7 @@ class Redis:
                 f"{where}: no answer to {command} within {self._config.timeout_s:g} s; is it overloaded?"
             )
         elif isinstance(error, client.ConnectionError):
-            failure = Unreachable(
-                f"{where}: no answer to {command} ({said}); is it up, and its host and port right?"
-            )
+            failure = Unreachable(f"{where}: no answer to {command} ({said}); is it up, and its host and port right?")
         else:
             failure = Inconclusive(f"{where}: {command} refused ({said}); check the user's rights")
         self._record(f"Redis {command}", str(failure))

@@ -37,9 +37,7 @@ def capped(body: str) -> str:
 
 def masked(headers: Mapping[str, str]) -> str:
     """Headers one to a line, values of those that carry credentials left out."""
-    return "\n".join(
-        f"{name}: {'***' if _SENSITIVE.search(name) else value}" for name, value in headers.items()
-    )
+    return "\n".join(f"{name}: {'***' if _SENSITIVE.search(name) else value}" for name, value in headers.items())
 
 
 def one_line(error: BaseException | str) -> str:

@@ -1,5 +1,6 @@
 """Targets: which environment is verified, by which limits, with which rights."""
 
+from opsverify.target.actions import Actions, Attestation, Step, Value
 from opsverify.target.limits import Limits
 from opsverify.target.load import find_target, load_target
 from opsverify.target.model import (
@@ -16,7 +17,6 @@ from opsverify.target.model import (
     SecretRef,
     Service,
     Severity,
-    Step,
     Target,
     Waiver,
 )
@@ -24,7 +24,9 @@ from opsverify.target.secrets import Secrets
 from opsverify.target.signals import Signal, Signals
 
 __all__ = [
+    "Actions",
     "Alertmanager",
+    "Attestation",
     "Canary",
     "Inbox",
     "Limits",
@@ -43,6 +45,7 @@ __all__ = [
     "Signals",
     "Step",
     "Target",
+    "Value",
     "Waiver",
     "find_target",
     "load_target",

@@ -62,6 +62,12 @@ class Limits(BaseModel):
     min_samples: Count = _limit(">= 200", "count", "8: fewer trials than this decide nothing")
     data_coverage: Ratio = _limit(">= 90 %", "ratio", "8: share of the window that was really observed")
 
+    # After a rollback (runbook 2-4).
+    share_outside_baseline: Ratio = _limit(
+        "== 0 %", "ratio", "2-4: share of requests that anything but the baseline still serves"
+    )
+    alerts_end: Seconds = _limit("<= 5 m", "s", "2-4: alerts end within this after a rollback")
+
     # Health of services and stores (runbook 1 daily, 5-3, 5-4).
     service_latency: Seconds = _limit("< 1 s", "s", "5-4: a health endpoint answers within this")
     tls_validity: Seconds = _limit(">= 14 d", "s", "1 quarterly: time left on a TLS certificate")
@@ -80,9 +86,7 @@ class Limits(BaseModel):
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
     # Smoke (runbook 2-1).
-    journey_wait: Seconds = _limit(
-        "<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this"
-    )
+    journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")
 
     # Recovery objectives (runbook 5).
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")

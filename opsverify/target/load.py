@@ -66,14 +66,24 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
 
 
 def _anchored(target: Target, folder: Path) -> Target:
-    """Make the recovery paths, which are written relative to the target file, independent of it."""
-    if target.recovery is None:
-        return target
-    paths = {
-        name: str((folder / Path(getattr(target.recovery, name)).expanduser()).resolve())
-        for name in ("base_backup", "wal_archive", "ledger")
+    """Make the paths that are written relative to the target file independent of it."""
+
+    def absolute(path: str) -> str:
+        return str((folder / Path(path).expanduser()).resolve())
+
+    changes: dict[str, Any] = {
+        "attestations": {
+            name: entry.model_copy(update={"record": absolute(entry.record)})
+            for name, entry in target.attestations.items()
+        }
     }
-    return target.model_copy(update={"recovery": target.recovery.model_copy(update=paths)})
+    if target.recovery is not None:
+        names = ("base_backup", "wal_archive", "ledger")
+        paths = {name: absolute(getattr(target.recovery, name)) for name in names}
+        changes["recovery"] = target.recovery.model_copy(update=paths)
+    if target.actions.folder is not None:
+        changes["actions"] = target.actions.model_copy(update={"folder": absolute(target.actions.folder)})
+    return target.model_copy(update=changes)
 
 
 def _as_json(raw: dict[str, Any]) -> bytes:

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Annotated, Literal
+import datetime as dt  # noqa: TC003 - pydantic reads it
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from opsverify.limits import parse_duration
+from opsverify.target.actions import Actions, Attestation, Share
 from opsverify.target.limits import Limits, Seconds
+from opsverify.target.section import Duration, Section, Url
 from opsverify.target.signals import Signals
 
 Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
 Severity = Literal["sev1", "sev2", "sev3"]
-
-
-def _duration(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError(
-            f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
-        )
-    return text.rstrip("/")
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-Url = Annotated[str, AfterValidator(_url)]
-
-
-class Section(BaseModel):
-    """A table of the target file: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class SecretRef(Section):
@@ -60,6 +39,7 @@ class Service(Section):
     healthy: str = "ok"
     version_field: str = "version"
     version: str | None = None
+    previous_version: str | None = None
     latency: Seconds | None = None
     ca_file: str | None = None
     bearer: SecretRef | None = None
@@ -106,6 +86,7 @@ class Canary(Section):
     end_rule: Literal["literal", "proof"] = "literal"
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
     allow_short_window: bool = False
+    steps: tuple[Share, ...] = ()
 
 
 class Login(Section):
@@ -120,6 +101,7 @@ class Migration(Section):
 
     table: str = "alembic_version"
     head: str
+    previous: str | None = None
 
 
 class Postgres(Section):
@@ -149,6 +131,13 @@ class Redis(Section):
     password: SecretRef | None = None
     timeout_s: float = Field(default=2.0, gt=0)
     persistence: Literal["aof", "rdb", "none"] = "aof"
+    cache_keys: str = "judgment:*"
+    cache_ttl: Duration | None = None
+
+    @property
+    def cache_ttl_s(self) -> float | None:
+        """Seconds that a cached judgment lives; None where the target does not say."""
+        return None if self.cache_ttl is None else parse_duration(self.cache_ttl)
 
 
 class McpServer(Section):
@@ -181,20 +170,6 @@ class Recovery(Section):
     scratch: str | None = None
 
 
-class Step(Section):
-    """One command that carries out a decision: an argv list, never a shell string."""
-
-    run: tuple[str, ...] = Field(min_length=1)
-    runbook: str
-
-
-class Actions(Section):
-    """What to do after a verdict, in order; shown as next commands."""
-
-    promote: tuple[Step, ...] = ()
-    rollback: tuple[Step, ...] = ()
-
-
 class Waiver(Section):
     """A dated, owned, reasoned exception: a failing check counts as `waived` until the end of `until`."""
 
@@ -208,7 +183,7 @@ class Owners(Section):
     """Who is asked: one default, and one for each family of checks (the id before the first dot)."""
 
     default: str
-    families: dict[str, str] = {}
+    families: dict[str, str] = Field(default_factory=dict)
 
 
 class Evidence(Section):
@@ -233,11 +208,12 @@ class Target(Section):
     canary: Canary | None = None
     postgres: Postgres | None = None
     redis: Redis | None = None
-    mcp: dict[str, McpServer] = {}
+    mcp: dict[str, McpServer] = Field(default_factory=dict)
     synthetic: Synthetic = Synthetic()
     recovery: Recovery | None = None
     limits: Limits = Limits()
     actions: Actions = Actions()
+    attestations: dict[str, Attestation] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
     evidence: Evidence = Evidence()

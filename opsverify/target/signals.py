@@ -21,13 +21,9 @@ class Signal(BaseModel):
     @model_validator(mode="after")
     def _one_form(self) -> Signal:
         if (self.metric is None) == (self.promql is None):
-            raise ValueError(
-                'expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }'
-            )
+            raise ValueError('expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }')
         if self.promql is not None and (SCOPE not in self.promql or self.match):
-            raise ValueError(
-                f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match"
-            )
+            raise ValueError(f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match")
         return self
 
     @property

@@ -57,9 +57,7 @@ def watched(
     while not watch.over:
         at = START + number * policy.step_s
         if number:
-            for total, (bad, trials) in zip(
-                totals, (of_step(number), baseline, calls or (0, 0)), strict=True
-            ):
+            for total, (bad, trials) in zip(totals, (of_step(number), baseline, calls or (0, 0)), strict=True):
                 total[0] += bad
                 total[1] += trials
         samples = {

@@ -44,8 +44,7 @@ SETUP = Setup(
     start=0.0,
     policy=POLICY,
     counted=COUNTED,
-    selectors={"alerts": {"": ""}}
-    | {scope: {name: f"{scope}:{name}" for name in SIGNALS} for scope in RATES},
+    selectors={"alerts": {"": ""}} | {scope: {name: f"{scope}:{name}" for name in SIGNALS} for scope in RATES},
 )
 
 Series = dict[str, float]
@@ -133,8 +132,7 @@ def serving(world: World) -> Iterator[World]:
                 return {"resultType": "scalar", "result": [at, str(at)]}
             if query.startswith("ALERTS"):
                 entries = [
-                    {"metric": {"alertname": name, "alertstate": "firing"}, "value": [at, "1"]}
-                    for name in world.alerts
+                    {"metric": {"alertname": name, "alertstate": "firing"}, "value": [at, "1"]} for name in world.alerts
                 ]
                 return {"resultType": "vector", "result": entries}
             ranged = re.fullmatch(r"(.+)\[(\d+)ms\]", query)

@@ -54,11 +54,7 @@ def of_canary(change: Callable[[float, str, Series], Series], *signals: str) -> 
 
     def spoil(elapsed: float, query: str, series: Series) -> Series:
         scope, _, signal = query.partition(":")
-        return (
-            change(elapsed, signal, series)
-            if scope == "canary" and (not signals or signal in signals)
-            else series
-        )
+        return change(elapsed, signal, series) if scope == "canary" and (not signals or signal in signals) else series
 
     return spoil
 
@@ -102,9 +98,7 @@ def scraped_twice(_elapsed: float, _signal: str, series: Series) -> Series:
 def unknown_past(elapsed: float, signal: str, series: Series) -> Series:
     """An instance with thousands of requests appears at second 60, and says nothing of its start."""
     return {
-        key: value
-        for key, value in series.items()
-        if "-b" not in key or (elapsed >= 60 and signal != PROCESS_START)
+        key: value for key, value in series.items() if "-b" not in key or (elapsed >= 60 and signal != PROCESS_START)
     }
 
 
@@ -207,10 +201,7 @@ def test_a_short_hole_in_one_series_makes_no_wrong_share() -> None:
     """While successes are NaN, failures alone would look like 100 %: they wait for each other."""
 
     def hole(elapsed: float, _signal: str, series: Series) -> Series:
-        return {
-            key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value
-            for key, value in series.items()
-        }
+        return {key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value for key, value in series.items()}
 
     with serving(World(spoil=of_canary(hole, "requests"))) as world:
         watch = observed(world)

@@ -96,9 +96,7 @@ def test_looks_at_the_same_moment_change_nothing() -> None:
 
 def test_a_setup_survives_its_header() -> None:
     """A replay has everything it needs; another file is refused."""
-    setup = Setup(
-        start=START, policy=POLICY, counted=(ERRORS,), selectors={"canary": {"requests": "r{}"}}, skew_s=0.1
-    )
+    setup = Setup(start=START, policy=POLICY, counted=(ERRORS,), selectors={"canary": {"requests": "r{}"}}, skew_s=0.1)
     assert Setup.from_json(setup.as_json()) == setup
     for other in ("", "{}", "[]", '{"schema": "other"}'):
         with pytest.raises(EvidenceError, match="header"):
@@ -156,9 +154,7 @@ def test_the_checks_together_say_what_the_gate_decided(
 
 def test_a_signal_that_stopped_measures_no_traffic_share() -> None:
     """Metrics that are gone are no sign that the canary takes no traffic: that would be a false rollback."""
-    watch = GateWatch(
-        Setup(start=START, policy=Policy(shortest_s=30, longest_s=60, step_s=5), counted=(ERRORS,))
-    )
+    watch = GateWatch(Setup(start=START, policy=Policy(shortest_s=30, longest_s=60, step_s=5), counted=(ERRORS,)))
     for number in range(13):
         at = START + 5.0 * number
         counters = {"requests": {"code=200,instance=a:1": {at: 900.0 * number}}}

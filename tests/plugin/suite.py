@@ -153,7 +153,7 @@ class Suite:
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         """Await a started run and read what it left."""
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         folders = sorted((self.root / "reports").glob("2*"))
         folder = folders[-1] if folders else None
         return Ran(process.returncode, out, err, verdict_in(folder), folder)

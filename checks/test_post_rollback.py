@@ -1,0 +1,167 @@
+"""Runbook 2-4, 2-5: after a rollback the version before serves alone, on its own schema and a fresh cache."""
+
+import time
+
+from opsverify import P95_SLOWER, Inconclusive, Limit, eventually, listed, read_attestation, runbook
+
+AFTER = {"stages": ("post-rollback",)}
+SERVED = {**AFTER, "needs": ("prometheus", "canary")}
+AT_ALL = Limit(">", 0, "ratio")
+ALERTS_EVERY_S = 2.0
+
+
+@runbook(
+    "2-4/rollback",
+    id="rollback.traffic",
+    severity="sev1",
+    ko="롤백 후 기준 버전만 트래픽을 받는가",
+    en="Only the baseline serves traffic after the rollback",
+    **SERVED,
+)
+def test_traffic(check, after_rollback):
+    """A release that was found bad must not serve one more customer."""
+    outside = after_rollback.outside_baseline()
+    check.enough("requests", outside.trials)
+    check.measure(
+        "share", outside.share, check.limits.share_outside_baseline, samples=outside.trials, of=outside.in_words
+    )
+
+
+@runbook(
+    "2-4/rollback", id="rollback.error_rate", severity="sev1",
+    ko="롤백 후 안정성: 에러율", en="Stability after the rollback: error rate", **SERVED,
+)  # fmt: skip
+def test_error_rate(check, after_rollback):
+    """Rolling back was no remedy if requests go on failing."""
+    errors = after_rollback.errors()
+    check.enough("requests", errors.trials)
+    check.measure("error rate", errors.share, check.limits.error_rate, samples=errors.trials, of=errors.in_words)
+
+
+@runbook(
+    "2-4/rollback", id="rollback.latency", severity="sev1",
+    ko="롤백 후 안정성: 판단 p95 지연", en="Stability after the rollback: latency of judgments (p95)", **SERVED,
+)  # fmt: skip
+def test_latency(check, after_rollback):
+    """A cold cache may cost some time, and no more than the limit."""
+    slow = after_rollback.slow()
+    check.enough("requests", slow.trials)
+    check.measure("slower", slow.share, P95_SLOWER, samples=slow.trials, of=slow.in_words)
+
+
+@runbook(
+    "2-4/rollback",
+    "2-5/record",
+    id="rollback.alerts",
+    needs=("alertmanager",),
+    severity="sev1",
+    ko="롤백 후 알람이 모두 해소되는가",
+    en="Every alert ends after the rollback",
+    **AFTER,
+)
+def test_alerts(check, alertmanager):
+    """The alert that led to the rollback takes a while to end; one that stays has another cause."""
+    limit = check.limits.alerts_end
+    began = time.monotonic()
+    firing = eventually(
+        lambda: [alert.name for alert in alertmanager.firing(check.target.alertmanager.ignore)],
+        lambda names: not names,
+        deadline_s=limit.bound,
+        every_s=ALERTS_EVERY_S,
+        what="the alerts to end",
+    )
+    check.measure("alerts", len(firing), check.limits.firing_alerts, of=listed("alerts firing", firing))
+    if not firing:
+        check.measure("waited", time.monotonic() - began, limit)
+
+
+@runbook(
+    "2-4/migration",
+    id="rollback.migration",
+    needs=("postgres",),
+    severity="sev1",
+    ko="DB 마이그레이션이 이전 리비전으로 내려갔는가",
+    en="The database is back at the migration before",
+    where=("migration", lambda target: target.postgres.migration),
+    **AFTER,
+)
+def test_migration(check, postgres):
+    """The version before was never tested against the schema of the one after."""
+    migration = check.target.postgres.migration
+    if migration.previous is None:
+        raise Inconclusive(
+            "the target does not say which revision a rollback leads to: set postgres.migration.previous "
+            "(the same as head for a release without migration)"
+        )
+    with check.must_answer("PostgreSQL"):
+        check.expect("revision", postgres.migration(migration.table), migration.previous)
+
+
+@runbook(
+    "2-4/cache",
+    id="rollback.cache_invalidated",
+    needs=("redis",),
+    severity="sev1",
+    ko="롤백 후 캐시가 무효화되었는가",
+    en="No cached judgment is older than the rollback",
+    **AFTER,
+)
+def test_cache_invalidated(check, redis):
+    """What the withdrawn version judged would be served on from the cache until it expires."""
+    since = _rolled_back_at(check)
+    if check.target.redis.cache_ttl_s is None:
+        raise Inconclusive("the age of a cached judgment is not known: set redis.cache_ttl in the target")
+    with check.must_answer("Redis"):
+        remaining = redis.remaining(check.target.redis.cache_keys)
+    elapsed = time.time() - since.timestamp()
+    oldest = max((check.target.redis.cache_ttl_s - left for left in remaining), default=0.0)
+    check.measure(
+        "oldest",
+        oldest,
+        Limit("<=", elapsed, "s"),
+        samples=len(remaining),
+        of=f"is the oldest of {len(remaining)} judgments",
+    )
+
+
+@runbook(
+    "2-4/cache",
+    id="rollback.cache_refilled",
+    needs=("redis", "prometheus"),
+    severity="sev2",
+    ko="캐시가 다시 채워지는가",
+    en="The cache fills again, and is hit",
+    **AFTER,
+)
+def test_cache_refilled(check, after_rollback):
+    """A cache that stays empty makes every judgment slow and dear."""
+    hits = after_rollback.hits()
+    check.enough("look-ups", hits.trials)
+    check.measure("hits", hits.share, AT_ALL, samples=hits.trials, of=hits.in_words)
+
+
+@runbook(
+    "2-5/record",
+    id="rollback.record",
+    severity="sev3",
+    ko="배포 로그/변경 이력이 기록되고 서명되었는가",
+    en="The deployment is recorded and signed off",
+    **AFTER,
+)
+def test_record(check):
+    """A record of an earlier deployment says nothing about this one."""
+    since = _rolled_back_at(check)
+    record = read_attestation(check.target, "deployment", since)
+    check.attach("deployment record", record.text)
+    check.measure(
+        "recorded", (record.at - since).total_seconds(), Limit(">=", 0, "s"),
+        of=f"after the rollback began: {record.release}, {record.what}, by {record.by}, "
+        f"signed off by {record.signed_off_by}",
+    )  # fmt: skip
+
+
+def _rolled_back_at(check):
+    moment = check.target.actions.rolled_back_at
+    if moment is None:
+        raise Inconclusive("nobody said when the rollback began: give --rolled-back-at TIME (opsverify act does)")
+    return moment

@@ -1,0 +1,116 @@
+"""Run one command of a target: an argv list, in its own process group, with a deadline, its output kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from opsverify.errors import Refused
+from opsverify.limits import duration, parse_duration
+from opsverify.target.actions import PLACEHOLDER, placeholders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from opsverify.target import Value
+
+MOST_OUTPUT = 1_000_000
+"""Bytes of a command's output that are kept: its end, where errors stand."""
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a command; `trouble` says why it has no exit code of its own."""
+
+    exit_code: int | None
+    duration_s: float
+    output: str
+    trouble: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it was asked to."""
+        return self.exit_code == 0
+
+    @property
+    def in_words(self) -> str:
+        """What went wrong, in a few words."""
+        return self.trouble or f"exit code {self.exit_code}"
+
+
+def run_command(argv: Sequence[str], timeout_s: float, folder: str | None) -> Ran:
+    """Run `argv` in `folder` (None: where we are); never raises for what the command does.
+
+    On the deadline, or when we are interrupted, its whole process group is ended.
+    """
+    began = time.monotonic()
+    # A file, not a pipe: a process it leaves behind may hold the output open for ever.
+    with tempfile.TemporaryFile() as output:
+        exit_code, trouble = _run(argv, timeout_s, folder, output)
+        output.seek(max(0, output.seek(0, os.SEEK_END) - MOST_OUTPUT))
+        text = output.read().decode("utf-8", "replace")
+    return Ran(exit_code, time.monotonic() - began, text, trouble)
+
+
+def resolve(
+    argvs: Iterable[Sequence[str]],
+    values: Mapping[str, Value],
+    facts: Mapping[str, str],
+    folder: str | None,
+) -> dict[str, str]:
+    """The text for every placeholder in `argvs`: facts, texts, and what the values' commands print.
+
+    Raises Refused when a command fails or prints anything but one line.
+    """
+    names = dict.fromkeys(name for argv in argvs for name in placeholders(argv))
+    return {name: facts[name] if name in facts else _ask(name, values[name], folder) for name in names}
+
+
+def filled(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """`argv` with its placeholders replaced; a name without a value stays as it is."""
+    return [PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word) for word in argv]
+
+
+def _ask(name: str, value: Value, folder: str | None) -> str:
+    if value.text is not None:
+        return value.text
+    ran = run_command(value.run, parse_duration(value.timeout), folder)
+    lines = ran.output.strip().splitlines()
+    if not ran.ok or len(lines) != 1:
+        said = ran.in_words if not ran.ok else f"it printed {len(lines)} lines, expected 1"
+        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done")
+    return lines[0].strip()
+
+
+def _run(argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[bytes]) -> tuple[int | None, str | None]:
+    try:
+        process = subprocess.Popen(
+            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        return None, f"could not be started ({getattr(error, 'strerror', None) or error})"
+    try:
+        return process.wait(timeout_s), None
+    except subprocess.TimeoutExpired:
+        return None, f"not done within {duration(timeout_s)}"
+    except KeyboardInterrupt:
+        return None, "interrupted"
+    finally:
+        if process.returncode is None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+            return

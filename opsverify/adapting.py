@@ -1,0 +1,94 @@
+"""What the command line changes in a target for one run: points in time, and the share of an expansion's step."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Protocol
+
+from opsverify.errors import TargetError
+from opsverify.limits import Limit, quantity
+from opsverify.target import Waiver
+from opsverify.target.actions import share_of
+
+if TYPE_CHECKING:
+    from opsverify.target import Target
+
+SHARE_TOLERANCE = 0.2
+"""Of the share asked for: load balancers split by connection or by pod, never exactly."""
+COMPARISON = "canary.llm_cost"
+"""The canary check that needs traffic on the baseline."""
+AFTERWARDS = "post-rollback"
+
+
+class Asked(Protocol):
+    """The parts of a request that change a target."""
+
+    @property
+    def stage(self) -> str:
+        """The stage."""
+
+    @property
+    def recovery_target(self) -> str | None:
+        """Value of `--recovery-target`."""
+
+    @property
+    def rolled_back_at(self) -> str | None:
+        """Value of `--rolled-back-at`."""
+
+    @property
+    def share(self) -> str | None:
+        """Value of `--share`."""
+
+
+def adapted(target: Target, asked: Asked) -> Target:
+    """`target` as this run sees it. Raises TargetError for what cannot be read."""
+    if asked.recovery_target is not None and target.recovery is not None:
+        moment = _moment("--recovery-target", asked.recovery_target)
+        recovery = target.recovery.model_copy(update={"recovery_target": moment})
+        target = target.model_copy(update={"recovery": recovery})
+    if asked.rolled_back_at is not None:
+        moment = _moment("--rolled-back-at", asked.rolled_back_at)
+        actions = target.actions.model_copy(update={"rolled_back_at": moment})
+        target = target.model_copy(update={"actions": actions})
+    if asked.share is not None:
+        target = _at_share(target, asked.share)
+    return _rolled_back(target) if asked.stage == AFTERWARDS else target
+
+
+def _rolled_back(target: Target) -> Target:
+    """After a rollback, services answer as the version before."""
+    services = {
+        name: service.model_copy(update={"version": service.previous_version or service.version})
+        for name, service in target.services.items()
+    }
+    return target.model_copy(update={"services": services})
+
+
+def _at_share(target: Target, text: str) -> Target:
+    """Expect the canary to receive `text` of the traffic, give or take a fifth."""
+    try:
+        share = share_of(text)
+    except ValueError as error:
+        raise TargetError(f"--share: {error}") from error
+    around = Limit("..", share * (1 - SHARE_TOLERANCE), "ratio", min(1.0, share * (1 + SHARE_TOLERANCE)))
+    limits = target.limits.model_copy(update={"traffic_share": around})
+    waivers = target.waivers
+    if share >= 1:
+        reason = f"at {quantity(share, 'ratio')} no baseline is left to compare with: the step before compared"
+        owner = target.owner_of(COMPARISON)
+        waivers = (
+            *waivers,
+            Waiver(check=COMPARISON, owner=owner, reason=reason, until=dt.datetime.now(dt.UTC).date()),
+        )
+    return target.model_copy(update={"limits": limits, "waivers": waivers})
+
+
+def _moment(option: str, text: str) -> dt.datetime:
+    example = "2026-11-22T20:00:00+09:00"
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TargetError(f"{option} {text}: expected a time such as {example}") from error
+    if moment.tzinfo is None:
+        raise TargetError(f"{option} {text}: has no time zone; expected such as {example}")
+    return moment

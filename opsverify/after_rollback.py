@@ -1,0 +1,154 @@
+"""After a rollback: who serves, and how well, over one short look that begins once the steps are done."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from opsverify.errors import Inconclusive
+from opsverify.gate.increments import Growth, Instances, increments, seen_instances
+from opsverify.limits import duration, parse_duration
+from opsverify.probes.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from opsverify.probes.prometheus import Prometheus
+    from opsverify.target import Target
+
+EVERYTHING = "everything"
+BASELINE = "baseline"
+COUNTERS = ("requests", "request_errors", "durations", "cache_lookups", "cache_misses")
+WITHIN_LIMIT = "durations_within_limit"
+TELL_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of trials."""
+
+    share: float
+    trials: int
+    in_words: str
+
+
+@dataclass(frozen=True)
+class AfterRollback:
+    """Raw samples of the look, from `start` to `end` (Unix seconds), by scope, signal and series."""
+
+    start: float
+    end: float
+    samples: Mapping[str, Mapping[str, Mapping[str, Mapping[float, float]]]]
+    target: Target
+
+    @classmethod
+    def read_from(cls, path: Path, target: Target) -> AfterRollback:
+        """The look kept in `path`."""
+        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        samples = {
+            scope: {
+                signal: {key: {float(at): value for at, value in points.items()} for key, points in series.items()}
+                for signal, series in signals.items()
+            }
+            for scope, signals in raw["samples"].items()
+        }
+        return cls(raw["start"], raw["end"], samples, target)
+
+    def outside_baseline(self) -> Share:
+        """The share of all requests that something else than the baseline served.
+
+        Worked out from what the baseline did *not* serve, so that a misspelt canary cannot look like none.
+        """
+        total = self._grown(EVERYTHING, "requests")
+        baseline = self._grown(BASELINE, "requests")
+        return self._share(total - baseline, total, "requests served by something else than the baseline")
+
+    def errors(self) -> Share:
+        """The share of the baseline's requests that failed."""
+        signals = self._signals
+        if not self.samples[BASELINE]["request_errors"] and signals.request_errors.metric == signals.requests.metric:
+            # A status code is exported from its first use on: none yet means that none failed.
+            return self._share(0.0, self._grown(BASELINE, "requests"), "requests failed")
+        return self._share(
+            self._grown(BASELINE, "request_errors"), self._grown(BASELINE, "requests"), "requests failed"
+        )
+
+    def slow(self) -> Share:
+        """The share of the baseline's requests slower than the limit on p95."""
+        total = self._grown(BASELINE, "durations")
+        limit = self.target.limits.judgment_p95
+        slow = total - self._grown(BASELINE, WITHIN_LIMIT)
+        return self._share(slow, total, f"requests slower than {duration(limit.bound)}")
+
+    def hits(self) -> Share:
+        """The share of cache look-ups that hit."""
+        lookups = self._grown(EVERYTHING, "cache_lookups")
+        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, "look-ups hit the cache")
+
+    @property
+    def _signals(self) -> Any:  # noqa: ANN401 - Signals, of a target that was found to have Prometheus
+        return self.target.prometheus.signals if self.target.prometheus else None
+
+    def _grown(self, scope: str, signal: str) -> float:
+        series = self.samples[scope][signal]
+        if not series:
+            raise Inconclusive(
+                f"{signal} of {scope}: no samples since the rollback; is it scraped, and named in prometheus.signals?"
+            )
+        known = Instances(seen_instances(self.samples[scope].values()))
+        growth: Growth = increments(series, (self.start, self.end), known)
+        if growth.rejected:
+            bad = growth.rejected[0]
+            raise Inconclusive(f"{signal} of {scope}: {bad.series} is {bad.reason}; look at the service's /metrics")
+        return growth.total
+
+    def _share(self, part: float, total: float, what: str) -> Share:
+        seconds = duration(round(self.end - self.start))
+        share = max(0.0, part) / total if total else float("nan")
+        return Share(share, round(total), f"of {total:,.0f} {what} in {seconds}")
+
+
+def look(prometheus: Prometheus, target: Target, say: Callable[[str], None], keep: TextIO) -> None:
+    """Wait for the target's look to be over, then keep every raw sample of it.
+
+    Raises Inconclusive where Prometheus does not answer, or has no sample from within the look.
+    """
+    span_s = parse_duration(target.actions.look)
+    start = time.time()
+
+    def left() -> float:
+        remaining = start + span_s - time.time()
+        say(f"observing the rolled back platform, {duration(round(max(0.0, remaining)))} left")
+        return remaining
+
+    eventually(
+        left,
+        lambda seconds: seconds <= 0,
+        deadline_s=span_s + TELL_EVERY_S,
+        every_s=TELL_EVERY_S,
+        what="the look",
+    )
+    end = time.time()
+    scopes = {EVERYTHING: "", BASELINE: target.canary.baseline if target.canary else ""}
+    samples = {scope: _samples(prometheus, target, matchers, end - start, end) for scope, matchers in scopes.items()}
+    json.dump({"start": start, "end": end, "at": dt.datetime.now(dt.UTC).isoformat(), "samples": samples}, keep)
+
+
+def _samples(
+    prometheus: Prometheus, target: Target, scope: str, span_s: float, at: float
+) -> dict[str, dict[str, dict[float, float]]]:
+    signals = target.prometheus.signals if target.prometheus else None
+    selectors = {name: getattr(signals, name).selector(scope) for name in COUNTERS}
+    bucket = f'le="{target.limits.judgment_p95.bound:g}"'
+    selectors[WITHIN_LIMIT] = getattr(signals, "duration_buckets").selector(scope, bucket)  # noqa: B009 - as above
+    return {
+        name: {
+            ",".join(f"{key}={value}" for key, value in sorted(series.labels.items())): dict(series.points)
+            for series in prometheus.history(selector, span_s, at)
+        }
+        for name, selector in selectors.items()
+    }

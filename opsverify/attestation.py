@@ -1,0 +1,66 @@
+"""Attestations: what only a person can vouch for, as a dated record with a name under it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import Inconclusive
+
+if TYPE_CHECKING:
+    from opsverify.target import Target
+
+FIELDS = ("release", "what", "by", "signed_off_by")
+CLOCK_SLACK = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A deployment record: which release, what was done to it, who did it, who signs it off, when, and notes."""
+
+    release: str
+    what: str
+    by: str
+    signed_off_by: str
+    at: dt.datetime
+    text: str
+
+
+def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
+    """Read the record `name` of the target, made at or after `since`.
+
+    Raises Inconclusive where the target names none, or the file is missing, incomplete, unsigned, older or
+    dated in the future: nobody has vouched for this deployment then.
+    """
+    if name not in target.attestations:
+        raise Inconclusive(f"no attestation: add [attestations.{name}] with record = FILE to the target")
+    path = Path(target.attestations[name].record)
+    example = f"a TOML file with {', '.join(FIELDS)} (text) and at = {since.isoformat(timespec='seconds')} or later"
+    try:
+        text = path.read_text(encoding="utf-8")
+        record = _record(tomllib.loads(text), text)
+    except OSError as error:
+        raise Inconclusive(f"attestation {name}: {path}: {error.strerror}; write {example}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Inconclusive(f"attestation {name}: {path}: {error}; expected {example}") from error
+    if record.at < since:
+        raise Inconclusive(
+            f"attestation {name}: {path} is of {record.at.isoformat()}, before this deployment "
+            f"({since.isoformat(timespec='seconds')}): it is about an earlier one; write {example}"
+        )
+    if record.at > dt.datetime.now(dt.UTC) + CLOCK_SLACK:
+        raise Inconclusive(f"attestation {name}: {path} is dated {record.at.isoformat()}, which is yet to come")
+    return record
+
+
+def _record(raw: dict[str, Any], text: str) -> Record:
+    for name in FIELDS:
+        if not isinstance(raw.get(name), str) or not raw[name].strip():
+            raise ValueError(f"{name} is missing or empty")
+    at = raw.get("at")
+    if not isinstance(at, dt.datetime) or at.tzinfo is None:
+        raise ValueError("at is missing, or has no time zone")
+    return Record(raw["release"], raw["what"], raw["by"], raw["signed_off_by"], at, text)

@@ -1,0 +1,116 @@
+"""What a verdict leads to: steps, the values in their placeholders, shares of an expansion, and records."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003 - pydantic reads it
+import difflib
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from opsverify.limits import Limit, parse_duration
+from opsverify.target.section import Duration, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+"""`{revision}`: a-z, 0-9 and _; other braces (`{{.Id}}`, `{.status}`) stay as they are."""
+
+FACTS = ("run_id", "stage", "target", "decision")
+"""Placeholders that the verdict fills in."""
+
+SHARE_FACTS = ("share", "percent")
+"""Placeholders of `actions.share`: the step's share as a number (0.2) and in percent (20)."""
+
+
+def _share(text: str) -> str:
+    share = share_of(text)
+    if not 0 < share <= 1:
+        raise ValueError(f'"{text}" is no share of the traffic: expected such as "10 %", up to "100 %"')
+    return text
+
+
+def share_of(text: str) -> float:
+    """The share (0..1) in `10 %`. Raises ValueError with the expected form."""
+    try:
+        return Limit.parse(f"== {text}", "ratio").bound
+    except ValueError as error:
+        raise ValueError(f'"{text}" is no share of the traffic: expected such as "10 %"') from error
+
+
+Share = Annotated[str, AfterValidator(_share)]
+
+
+class Step(Section):
+    """One command that carries out a decision: an argv list, never a shell string."""
+
+    run: tuple[str, ...] = Field(min_length=1)
+    runbook: str
+    timeout: Duration = "10m"
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds after which the step has failed."""
+        return parse_duration(self.timeout)
+
+
+class Value(Section):
+    """What stands for a placeholder: `text`, or the one line that `run` prints (a command that only asks)."""
+
+    text: str | None = None
+    run: tuple[str, ...] = ()
+    timeout: Duration = "30s"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Value:
+        if (self.text is None) == (not self.run):
+            raise ValueError('expected exactly one of { text = "41" } and { run = ["command", "argument"] }')
+        return self
+
+
+class Actions(Section):
+    """What to do after a verdict, in order: shown by `verify`, carried out by `act`."""
+
+    promote: tuple[Step, ...] = ()
+    rollback: tuple[Step, ...] = ()
+    share: Step | None = None
+    values: dict[str, Value] = Field(default_factory=dict)
+    unattended: bool = False
+    max_age: Duration = "30m"
+    folder: str | None = None
+    look: Duration = "1m"
+    rolled_back_at: dt.datetime | None = None
+
+    @model_validator(mode="after")
+    def _placeholders_are_known(self) -> Actions:
+        for name in self.values:
+            if not PLACEHOLDER.fullmatch(f"{{{name}}}") or name in (*FACTS, *SHARE_FACTS):
+                taken = ", ".join((*FACTS, *SHARE_FACTS))
+                raise ValueError(f"values.{name}: expected a name of a-z, 0-9 and _, other than {taken}")
+        steps = (*self.promote, *self.rollback)
+        _require_known(steps, (*FACTS, *self.values))
+        if self.share:
+            _require_known((self.share,), (*SHARE_FACTS, *FACTS, *self.values))
+        return self
+
+
+class Attestation(Section):
+    """A record that a person signs off: a TOML file (relative to the target file)."""
+
+    record: str
+
+
+def placeholders(argv: Iterable[str]) -> tuple[str, ...]:
+    """The names of all placeholders in `argv`, each once."""
+    return tuple(dict.fromkeys(name for word in argv for name in PLACEHOLDER.findall(word)))
+
+
+def _require_known(steps: Iterable[Step], known: tuple[str, ...]) -> None:
+    for step in steps:
+        for name in placeholders(step.run):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {{{close[0]}}}?" if close else "; declare it in [actions.values]"
+                raise ValueError(f"{' '.join(step.run)}: no value for {{{name}}}{hint}")

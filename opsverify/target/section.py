@@ -1,0 +1,30 @@
+"""What every table of a target file is, and the kinds of text in it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from opsverify.limits import parse_duration
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
+    return text.rstrip("/")
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class Section(BaseModel):
+    """A table of the target file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)

@@ -1,0 +1,19 @@
+"""A target that can be acted on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from ordered import platform_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opsverify.acting.carrying import Platform
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    """Make the target with two steps to roll back and one to promote."""
+    return platform_in(tmp_path)
