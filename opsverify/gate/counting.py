@@ -71,11 +71,11 @@ class Counter:
         yield from self._absent(selectors)
         yield from unfit(self._exports, self._signals, tolerated_s)
         for key in self._twice:
-            yield Fault(f"duplicate series {{{key}}}: scraped by two jobs, its instance would count twice")
+            yield Fault(f"duplicate series {{{_shown(key)}}}: scraped by two jobs, its instance would count twice")
         for name in self._signals:
             for key in self._tallies[name].unanchored:
                 yield Fault(
-                    f"extra series {name} {{{key}}}: appeared in mid-window with a past that nobody observed; "
+                    f"extra series {name} {{{_shown(key)}}}: appeared in mid-window with a past that nobody observed; "
                     "export process_start_time_seconds, or observe again",
                     distorts=False,
                 )
@@ -121,7 +121,11 @@ def unfit(exports: Exports, signals: Iterable[str], tolerated_s: float) -> Itera
     for (signal, key), newest in exports.of(signals).items():
         behind = exports.heard[instance_of(key)] - newest.at
         if behind > tolerated_s and not exports.is_over(key, newest):
-            yield Fault(_gone(f"{signal} {{{key}}}", behind, newest))
+            yield Fault(_gone(f"{signal} {{{_shown(key)}}}", behind, newest))
+
+
+def _shown(key: str) -> str:
+    return ",".join(pair for pair in key.split(",") if not pair.startswith("__name__="))
 
 
 def _gone(what: str, behind_s: float, newest: Newest) -> str:

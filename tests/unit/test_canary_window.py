@@ -64,8 +64,7 @@ def window(
         samples = {
             scope: {
                 signal: {
-                    key: {at: v for at, v in points.items() if earlier < at <= later}
-                    for key, points in found.items()
+                    key: {at: v for at, v in points.items() if earlier < at <= later} for key, points in found.items()
                 }
                 for signal, found in signals.items()
             }
