@@ -191,7 +191,8 @@ class CanaryWindow:
         grown = self.watch.grown(scope, signal)
         if grown is None:
             raise Inconclusive(
-                f"{signal} of the {scope}: no such series in Prometheus; check the name in prometheus.signals and the scope"
+                f"{signal} of the {scope}: no such series in Prometheus; "
+                "check its name in prometheus.signals and the scope"
             )
         unfit = self.watch.unfit(scope, signal)
         if unfit is not None:

@@ -25,7 +25,7 @@ Samples = dict[str, dict[str, dict[str, Points]]]
 
 @dataclass(frozen=True)
 class Step:
-    """One look at Prometheus (`at`: Unix seconds by its clock): new samples and firing alerts, or why there are none."""
+    """One look at Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none."""
 
     at: float
     fault: str | None = None

@@ -121,7 +121,9 @@ class GateWatch:
 
     @property
     def silence_s(self) -> float:
-        """Seconds a series may be behind now. At the end what was missed is as good as an outage; before it there is
+        """Seconds a series may be behind now.
+
+        At the end what was missed is as good as an outage; before it there is
         time to wait for what is missing, and nothing is promoted early past it.
         """
         return self.tolerated_s if self.elapsed_s >= self.setup.policy.longest_s else self.usual_gap_s
@@ -198,6 +200,6 @@ class GateWatch:
         skew = self.setup.skew_s
         if skew is not None and abs(skew) > MOST_SKEW_S:
             yield Fault(
-                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; set both by NTP",
+                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, limit {MOST_SKEW_S:.0f} s; set both by NTP",
                 distorts=False,
             )

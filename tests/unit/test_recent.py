@@ -29,10 +29,10 @@ class Answers:
     def history(self, selector: str, _span_s: float) -> list[Series]:
         """Answer with the series whose name is in the selector."""
         return [
-            Series(points)
+            Series(points, {"instance": str(number)})
             for name, found in self.series.items()
             if selector == f"{name}{{}}"
-            for points in found
+            for number, points in enumerate(found)
         ]
 
 
@@ -70,7 +70,7 @@ def test_per_day() -> None:
     [
         ({}, "llm_cost: no samples of llm_cost{} in the last 1h; is it scraped"),
         ({"llm_cost": [[(5, 1.0)]]}, "one sample only"),
-        ({"llm_cost": [[(0, 1.0), (5, math.nan)]]}, "NaN or infinite; look at the service"),
+        ({"llm_cost": [[(0, 1.0), (5, math.nan)]]}, "a sample is not a number; look at the service"),
     ],
 )
 def test_no_answer_is_inconclusive(series: dict[str, list[list[tuple[float, float]]]], said: str) -> None:
