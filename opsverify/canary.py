@@ -111,7 +111,7 @@ class CanaryWindow:
     def require_coverage(self, limit: Limit) -> None:
         """Raise Inconclusive when too little of the window was observed, with the reasons the looks gave."""
         if not limit.holds(self.coverage):
-            reasons = "; ".join(self.watch.gaps) or "the canary gave no more samples"
+            reasons = "; ".join(self.watch.gaps) or "the canary gave no more samples of its requests"
             raise Inconclusive(
                 f"only {quantity(self.coverage, 'ratio')} of {duration(round(self.watch.elapsed_s))} was observed, "
                 f"{limit.for_people} needed: {reasons}"
@@ -123,9 +123,11 @@ class CanaryWindow:
         policy = self.watch.setup.policy
         breach = standing.state is State.BREACH_PROVEN
         if not breach:
-            self.require_coverage(self.limits.data_coverage)
+            if self.watch.gaps:
+                self.require_coverage(self.limits.data_coverage)
             if standing.state is State.UNOBSERVED:
                 raise Inconclusive(standing.fault or standing.state.value)
+            self.require_coverage(self.limits.data_coverage)
             if standing.state is State.TOO_FEW:
                 raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
             literal = policy.end_rule == "literal"
@@ -187,16 +189,18 @@ class CanaryWindow:
         )
 
     def _grown(self, scope: str, signal: str) -> float:
-        self.require_coverage(self.limits.data_coverage)
+        if self.watch.gaps:
+            self.require_coverage(self.limits.data_coverage)
         grown = self.watch.grown(scope, signal)
         if grown is None:
             raise Inconclusive(
                 f"{signal} of the {scope}: no such series in Prometheus; "
-                "check its name in prometheus.signals and the scope"
+                "check the name in prometheus.signals and the scope"
             )
         unfit = self.watch.unfit(scope, signal)
         if unfit is not None:
             raise Inconclusive(f"of the {scope}: {unfit}")
+        self.require_coverage(self.limits.data_coverage)
         return grown
 
 

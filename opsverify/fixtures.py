@@ -5,32 +5,27 @@ Connections are shared by a session; what a probe sees goes to the check that as
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.connections import Connections, given
 from opsverify.errors import Inconclusive
 from opsverify.running import running_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
 
     from opsverify.after_rollback import AfterRollback
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
     from opsverify.criteria import Criterion
     from opsverify.drill import Drill
-    from opsverify.gate.setup import Setup
     from opsverify.gate.watch import GateWatch
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.cache import Redis
-    from opsverify.probes.http import Http
-    from opsverify.probes.inbox import Inbox
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
@@ -40,8 +35,6 @@ if TYPE_CHECKING:
     from opsverify.services import Services
     from opsverify.traveller import Traveller
 
-
-P = TypeVar("P")
 _NO_ROWS = SimpleNamespace(params={})
 """What a test without parameters has for a callspec."""
 
@@ -98,7 +91,7 @@ def recent(prometheus: Prometheus, stage_run: StageRun) -> Recent:
     """Counters over the target's look-back."""
     from opsverify.recent import Recent  # noqa: PLC0415
 
-    return Recent(prometheus, _given(stage_run.target.prometheus))
+    return Recent(prometheus, given(stage_run.target.prometheus))
 
 
 @pytest.fixture
@@ -121,7 +114,7 @@ def gate_watch(request: pytest.FixtureRequest, stage_run: StageRun, connections:
     from opsverify.gate.watch import GateWatch  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
-    setup = setup_of(stage_run.target, _given(stage_run.window_s), _criteria(request.session.items))
+    setup = setup_of(stage_run.target, given(stage_run.window_s), _criteria(request.session.items))
     kept = once(stage_run.folder.path, NAME, lambda keep: connections.observe(setup, keep))
     return GateWatch.replayed(*read_observation(kept))
 
@@ -162,7 +155,7 @@ def traveller(
         services,
         postgres=partial(_recorded, connections, "postgres", check),
         prometheus=prometheus,
-        recent=lambda: Recent(prometheus(), _given(check.target.prometheus)),
+        recent=lambda: Recent(prometheus(), given(check.target.prometheus)),
         alertmanager=partial(connections.alertmanager, check),
         inbox=partial(connections.inbox, check),
         mcp=partial(connections.mcp, check),
@@ -193,7 +186,7 @@ def drill(stage_run: StageRun, queries: dict[str, str]) -> Drill:
 
     target = stage_run.target
     recorded = recorded_before(target) if target.recovery and target.recovery.recovery_target else None
-    work = partial(run_drill, _given(target.recovery), _given(target.postgres).dbname, recorded, queries)
+    work = partial(run_drill, given(target.recovery), given(target.postgres).dbname, recorded, queries)
     return Drill.read_from(once(stage_run.folder.path, "drill.json", lambda keep: work(keep, stage_run.say)))
 
 
@@ -214,92 +207,6 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
     return Recovered(recorded, found, queries, recovery_target(stage_run.target))
 
 
-class Connections:
-    """The probes of one process, each made when first asked for."""
-
-    def __init__(self, run: StageRun) -> None:
-        self.run = run
-        self._open = ExitStack()
-        self._made: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._open.close()
-
-    @property
-    def http(self) -> Http:
-        """One pool of HTTP connections."""
-        from opsverify.probes.http import Http  # noqa: PLC0415
-
-        return self._once("http", Http)
-
-    @property
-    def postgres(self) -> Postgres:
-        """One read-only session."""
-        from opsverify.probes.postgres import Postgres  # noqa: PLC0415
-
-        config = _given(self.run.target.postgres)
-        return self._once("postgres", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
-
-    @property
-    def redis(self) -> Redis:
-        """One client."""
-        from opsverify.probes.cache import Redis  # noqa: PLC0415
-
-        config = _given(self.run.target.redis)
-        return self._once("redis", lambda: Redis(config, self.run.secrets.of(config.password)))
-
-    @property
-    def prometheus(self) -> Prometheus:
-        """One session."""
-        from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
-
-        config = _given(self.run.target.prometheus)
-        return self._once("prometheus", lambda: Prometheus(config, self.run.secrets.of(config.bearer)))
-
-    def alertmanager(self, check: Check) -> Alertmanager:
-        """Alertmanager over the shared HTTP pool."""
-        from opsverify.probes.alertmanager import Alertmanager  # noqa: PLC0415
-
-        config = _given(self.run.target.alertmanager)
-        return Alertmanager(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
-
-    def inbox(self, check: Check) -> Inbox:
-        """The notification channel's copy over the shared HTTP pool."""
-        from opsverify.probes.inbox import Inbox  # noqa: PLC0415
-
-        config = _given(self.run.target.inbox)
-        return Inbox(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
-
-    def mcp(self, check: Check, server: str) -> Mcp:
-        """One MCP server."""
-        from opsverify.probes.mcp import Mcp  # noqa: PLC0415
-
-        config = self.run.target.mcp[server]
-        return Mcp(config, self.run.secrets.of(config.bearer), check.attach)
-
-    def observe(self, setup: Setup, keep: TextIO) -> None:
-        """Observe the canary's window now; every look is written to `keep` as it comes."""
-        from opsverify.gate.observe import Clock, Observer  # noqa: PLC0415
-
-        def write(line: str) -> None:
-            keep.write(self.run.redactor.text(line) + "\n")
-            keep.flush()
-
-        # Our clock may be set in mid-window: only its beginning is taken from it.
-        started = time.time() - time.monotonic()
-        clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
-        Observer(self.prometheus, clock, self.run.say, write).observe(setup)
-
-    def _once(self, name: str, make: Callable[[], AbstractContextManager[P]]) -> P:
-        if name not in self._made:
-            self._made[name] = self._open.enter_context(make())
-        probe: P = self._made[name]
-        return probe
-
-
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe
     return getattr(connections, name).recording(check.attach)
 
@@ -310,9 +217,3 @@ def _criteria(items: Iterable[pytest.Item]) -> tuple[Criterion, ...]:
 
     values = (value for item in items for value in getattr(item, "callspec", _NO_ROWS).params.values())
     return tuple({value.name: value for value in values if isinstance(value, Criterion)}.values())
-
-
-def _given(part: Any) -> Any:  # noqa: ANN401 - a part of the target that the plan found to be there
-    if part is None:
-        raise LookupError("a check uses a part of the target that it does not name in `needs`")
-    return part

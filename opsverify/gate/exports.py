@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opsverify.gate.increments import Instances, Reason, instance_of, reason_against
-from opsverify.gate.setup import PROCESS_START
+from opsverify.gate.setup import PROCESS_START, REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,10 @@ class Newest:
 
 @dataclass
 class Exports:
-    """Advanced look by look; `start` of the window in Unix seconds."""
+    """Advanced look by look; `start` of the window in Unix seconds.
+
+    `moments` are the scrapes in which requests could be counted: without these nothing was observed.
+    """
 
     start: float
     first_seen: dict[str, float] = field(default_factory=dict)
@@ -80,7 +83,8 @@ class Exports:
             if value < newest.value:
                 self._note_restart(instance, at)
             newest.at, newest.value = at, value
-            self.moments.add(at)
+            if signal == REQUESTS:
+                self.moments.add(at)
 
     def _note_start(self, instance: str, at: float, started: float) -> None:
         before = self.started.get(instance)

@@ -112,7 +112,7 @@ class Observer:
     def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
         found: dict[str, Points] = {}
         for series in self.prometheus.history(selector, span_s, at):
-            key = ",".join(f"{name}={value}" for name, value in sorted(series.labels.items()) if name != "__name__")
+            key = ",".join(f"{name}={value}" for name, value in sorted(series.labels.items()))
             known = self._known.get((*where, key), float("-inf"))
             points = {moment: value for moment, value in series.points if moment > known}
             if points:

@@ -109,7 +109,7 @@ class GateWatch:
         """Why looks gave nothing, each reason once."""
         if self.faults or self.exports[CANARY].moments:
             return tuple(self.faults)
-        return ("empty: the canary gave no samples; is it scraped, and its scope right?",)
+        return ("empty: no usable samples of the canary's requests; is it scraped, and its scope right?",)
 
     @property
     def usual_gap_s(self) -> float:
@@ -123,8 +123,8 @@ class GateWatch:
     def silence_s(self) -> float:
         """Seconds a series may be behind now.
 
-        At the end what was missed is as good as an outage; before it there is
-        time to wait for what is missing, and nothing is promoted early past it.
+        At the end a gap is as good as an outage; before it there is time to wait for what is missing, and nothing
+        is promoted early past it.
         """
         return self.tolerated_s if self.elapsed_s >= self.setup.policy.longest_s else self.usual_gap_s
 
@@ -200,6 +200,6 @@ class GateWatch:
         skew = self.setup.skew_s
         if skew is not None and abs(skew) > MOST_SKEW_S:
             yield Fault(
-                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, limit {MOST_SKEW_S:.0f} s; set both by NTP",
+                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; use NTP",
                 distorts=False,
             )

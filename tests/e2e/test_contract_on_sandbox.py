@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 import time
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -97,13 +99,13 @@ def test_stopped_prometheus_holds(standin: Standin) -> None:
 def test_short_outage_of_prometheus_still_decides(standin: Standin) -> None:
     """Prometheus away for less than a tenth of the window: counters are cumulative, so the gate decides."""
     folder = standin.folder / "outage"
-    draft = folder / ".observation.jsonl.draft"
+    draft = folder / ".observation.jsonl.gz.draft"
     process = subprocess.Popen(
         _command(standin, folder, "verify", "prod-canary", "--window", f"{OUTAGE_WINDOW_S}s"),
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
-        standin.await_that(lambda: draft.exists() and len(draft.read_text().splitlines()) > 5, str(draft))
+        standin.await_that(lambda: _looks_so_far(draft) > 5, str(draft))
         standin.sandbox.fault("prometheus_down")
         standin.sandbox.fault("prometheus_down", off=True)
         printed, _ = process.communicate(timeout=DEADLINE_S)
@@ -119,7 +121,7 @@ def test_all_canary_checks_share_one_observation_whatever_the_workers(standin: S
     """With two workers the window is observed once: one file, one look a step."""
     run = _opsverify(standin, "one", "verify", "prod-canary", "--window", WINDOW, "-n", "2")
     assert run.exit_code == 0, run.story
-    assert [path.name for path in run.folder.rglob("observation*")] == ["observation.jsonl"]
+    assert [path.name for path in run.folder.rglob("observation*")] == ["observation.jsonl.gz"]
     assert len(_steps(run.folder)) == int(WINDOW.removesuffix("s")) + 1
 
 
@@ -145,8 +147,14 @@ def _assert_valid(verdict: Mapping[str, Any]) -> None:
 
 
 def _steps(folder: Path) -> list[dict[str, Any]]:
-    lines = (folder / "observation.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[1:]]
+    with gzip.open(folder / "observation.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file.read().splitlines()[1:]]
+
+
+def _looks_so_far(draft: Path) -> int:
+    """Looks in a compressed file that is still being written."""
+    unfinished = zlib.decompressobj(wbits=31)
+    return unfinished.decompress(draft.read_bytes()).count(b"\n") if draft.exists() else 0
 
 
 def _synthetic_rows(standin: Standin) -> dict[str, int]:

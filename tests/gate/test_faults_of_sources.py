@@ -114,7 +114,7 @@ class Case:
 
 
 CASES = (
-    Case("empty", "empty: the canary|no such series", {"spoil": of_canary(lambda *_: {})}),
+    Case("empty", "empty: no usable samples", {"spoil": of_canary(lambda *_: {})}),
     Case("nan", "not a number", {"spoil": of_canary(from_second(60, lambda _: math.nan), "requests")}),
     Case("infinite", "infinite", {"spoil": of_canary(from_second(60, lambda _: math.inf), "requests")}),
     Case("http-4xx", "http_error: .*403", {"answer": always(403, "forbidden")}),

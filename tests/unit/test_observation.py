@@ -1,0 +1,90 @@
+"""The evidence file of a window: what was written is what is read, and nothing else is."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsverify.errors import EvidenceError
+from opsverify.gate.observation import Step, read_observation
+from opsverify.gate.setup import Counted, Setup
+from opsverify.gate.standing import Criterion, Policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SETUP = Setup(
+    start=7.0,
+    policy=Policy(end_rule="proof"),
+    counted=(Counted(criterion=Criterion(name="x", limit=0.01, min_samples=5), bad="bad", trials="all"),),
+)
+STEPS = st.builds(
+    Step,
+    st.floats(0, 1e10),
+    st.none() | st.text(max_size=5),
+    st.dictionaries(
+        st.sampled_from(["canary", "baseline"]),
+        st.dictionaries(
+            st.sampled_from(["requests", "llm_cost"]),
+            st.dictionaries(
+                st.text(max_size=4),
+                st.dictionaries(st.floats(0, 1e10), st.floats(allow_nan=False), max_size=3),
+                max_size=2,
+            ),
+            max_size=2,
+        ),
+        max_size=2,
+    ),
+    st.lists(st.text(max_size=4), max_size=2).map(tuple),
+)
+
+
+@given(STEPS)
+def test_a_step_survives_its_line(step: Step) -> None:
+    """What the file holds gives the same step at any later time; every line is standard JSON."""
+    line = step.as_json()
+    json.loads(line, parse_constant=pytest.fail)
+    assert "\n" not in line
+    assert Step.from_json(line) == step
+
+
+def test_nan_survives_too() -> None:
+    """A counter that was no number is no number in the evidence."""
+    step = Step(1.0, None, {"canary": {"requests": {"a": {1.0: math.nan}}}})
+    assert math.isnan(Step.from_json(step.as_json()).samples["canary"]["requests"]["a"][1.0])
+
+
+def test_read_back(tmp_path: Path) -> None:
+    """Header and steps in their order."""
+    path = tmp_path / "observation.jsonl.gz"
+    steps = (Step(8.0, "no answer"), Step(9.0, None, {"canary": {}}, ("Hot",)))
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in (SETUP.as_json(), *(step.as_json() for step in steps)))
+    assert read_observation(path) == (SETUP, steps)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", SETUP.as_json().encode() + b"\n{}\n", b"\xff"])
+def test_what_is_no_observation_is_refused(content: bytes, tmp_path: Path) -> None:
+    """A damaged file decides nothing; the message names it."""
+    path = tmp_path / "observation.jsonl.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(EvidenceError, match="cannot be read as an observation"):
+        read_observation(path)
+
+
+def test_a_cut_or_plain_file_is_refused(tmp_path: Path) -> None:
+    """Neither is half a file an observation, nor one that is not compressed, nor one that is not there."""
+    path = tmp_path / "observation.jsonl.gz"
+    for content in (gzip.compress(SETUP.as_json().encode())[:-20], SETUP.as_json().encode()):
+        path.write_bytes(content)
+        with pytest.raises(EvidenceError, match=r"observation\.jsonl\.gz"):
+            read_observation(path)
+    path.unlink()
+    with pytest.raises(EvidenceError, match="No such file"):
+        read_observation(path)
