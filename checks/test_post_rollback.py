@@ -1,4 +1,4 @@
-"""Runbook 2-4 and 2-5: after a rollback the version before serves alone and well, on its own schema and a fresh cache."""
+"""Runbook 2-4, 2-5: after a rollback the version before serves alone and well, on its schema and a fresh cache."""
 
 import time
 
@@ -116,7 +116,11 @@ def test_cache_invalidated(check, redis):
     elapsed = time.time() - since.timestamp()
     oldest = max((check.target.redis.cache_ttl_s - left for left in remaining), default=0.0)
     check.measure(
-        "oldest", oldest, Limit("<=", elapsed, "s"), samples=len(remaining), of=f"is the oldest of {len(remaining)} judgments"
+        "oldest",
+        oldest,
+        Limit("<=", elapsed, "s"),
+        samples=len(remaining),
+        of=f"is the oldest of {len(remaining)} judgments",
     )
 
 
@@ -151,7 +155,8 @@ def test_record(check):
     check.attach("deployment record", record.text)
     check.measure(
         "recorded", (record.at - since).total_seconds(), Limit(">=", 0, "s"),
-        of=f"after the rollback began: {record.release}, {record.what}, by {record.by}, signed off by {record.signed_off_by}",
+        of=f"after the rollback began: {record.release}, {record.what}, by {record.by}, "
+        f"signed off by {record.signed_off_by}",
     )  # fmt: skip
 
 

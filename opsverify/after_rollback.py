@@ -104,7 +104,8 @@ class AfterRollback:
         series = self.samples[scope][signal]
         if not series:
             raise Inconclusive(
-                f"{signal} of {scope}: no samples since the rollback; is it scraped, and called that in prometheus.signals?"
+                f"{signal} of {scope}: no samples since the rollback; "
+                "is it scraped, and called that in prometheus.signals?"
             )
         known = Instances(seen_instances(self.samples[scope].values()))
         growth: Growth = increments(series, (self.start, self.end), known)

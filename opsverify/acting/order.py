@@ -160,7 +160,7 @@ def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
         )
     if age < -CLOCK_SLACK:
         raise Refused(
-            f"run {order.run_id}: its verdict is of {order.finished_at.isoformat()}, which is yet to come; set the clock"
+            f"run {order.run_id}: its verdict is of {order.finished_at.isoformat()}, yet to come; set the clock"
         )
 
 
@@ -176,6 +176,5 @@ def _require_newest(order: Order, target: Target) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # no verdict of ours: it says nothing about this one
         if later and about and other.get("decision") != Decision.PROMOTE:
-            raise Refused(
-                f"run {order.run_id}: the later run {other.get('run_id')} decided {other.get('decision')}; act on that one"
-            )
+            newer = f"{other.get('run_id')} decided {other.get('decision')}"
+            raise Refused(f"run {order.run_id}: the later run {newer}; act on that one")

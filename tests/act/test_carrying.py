@@ -74,7 +74,7 @@ def test_promotion_needs_no_stability_stage(
 @pytest.mark.parametrize(
     ("stage_code", "exit_code", "outcome"), [(1, 1, "rejected"), (10, 10, "held"), (3, 10, "held")]
 )
-def test_unstable_after_rollback(  # noqa: PLR0917 - the row and four fixtures
+def test_unstable_after_rollback(
     stage_code: int,
     exit_code: int,
     outcome: str,
@@ -157,7 +157,7 @@ def test_second_execution_is_refused(
         ((), True, 0, True),
     ],
 )
-def test_permission(  # noqa: PLR0917 - the row
+def test_permission(
     arguments: tuple[str, ...],
     unattended: bool,  # noqa: FBT001
     code: int,
