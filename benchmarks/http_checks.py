@@ -1,9 +1,9 @@
-"""1,000 HTTP health checks with full evidence, against the same in plain pytest with httpx and in other tools.
+"""1,000 HTTP health checks with full evidence, against plain pytest with httpx and other tools.
 
     python benchmarks/http_checks.py [--checks 1000] [--rounds 5] [--only NAME ...]
 
-A local server in a process of its own answers them and counts the requests, so that a contender that asks less
-is found out. Wall time is the whole command's, start of the interpreter included.
+A local server in a process of its own answers them and counts the requests, so that a contender
+that asks less is found out. Wall time is the whole command's, start of the interpreter included.
 """
 
 from __future__ import annotations

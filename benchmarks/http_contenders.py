@@ -1,6 +1,7 @@
-"""The projects that the HTTP benchmark runs: the same health checks, written for each contender as its docs do.
+"""The projects that the HTTP benchmark runs: the same health checks, written as each contender's docs do.
 
-Every one asks the same addresses with the same token and requires the same: status 200, `status` ok, the expected version, an answer within one second.
+Every one asks the same addresses with the same token and requires the same: status 200, `status` ok, the
+expected version, an answer within one second.
 """
 
 from __future__ import annotations
@@ -198,7 +199,7 @@ def _passed(run: Finished, count: int) -> None:
 
 
 def _environment(name: str, requirements: Sequence[str]) -> Path:
-    """Python of an environment with `requirements`, made once in the cache folder with the uv that `./run` uses."""
+    """Python of an environment with `requirements`, made once in the cache with the uv `./run` uses."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "opsverify")
     folder = cache / "benchmarks" / name
     python, ready = folder / "bin" / "python", folder / "ready"

@@ -1,4 +1,4 @@
-"""Run contenders in turns, so that whatever else the machine does falls on all of them alike, and tabulate."""
+"""Run contenders in turns, so that other load on the machine falls on all alike; tabulate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Finished:
 
 @dataclass
 class Contender:
-    """One way to do the work. `prepare` runs untimed before each run; `confirm` raises if the work was not done."""
+    """One way to do the work; `prepare` runs untimed before it, `confirm` raises if it was not done."""
 
     name: str
     argv: Sequence[str]
@@ -59,7 +59,7 @@ class Contender:
 
 
 def measure(contenders: Sequence[Contender], rounds: int) -> None:
-    """Fill `runs`: one run of each that is not counted (bytecode, disk cache), then `rounds` turns of all."""
+    """Fill `runs`: one run each uncounted (bytecode, disk cache), then `rounds` turns of all."""
     for turn in range(rounds + 1):
         for contender in contenders:
             finished = contender.run_once()
@@ -69,7 +69,7 @@ def measure(contenders: Sequence[Contender], rounds: int) -> None:
 
 
 def table(contenders: Sequence[Contender], reference: Contender) -> str:
-    """Return a Markdown table in seconds; ratios are of the medians of wall time and of the least processor time."""
+    """Return a Markdown table in seconds: ratios of median wall time and of least processor time."""
     rows = [
         "| | wall min | wall median | processor min | wall, ratio | processor, ratio |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

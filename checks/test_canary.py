@@ -11,8 +11,8 @@ from opsverify import CANARY, Criterion, listed, runbook
 
 CRITERIA = (
     Criterion(
-        name="error_rate", line="8/errors", bad="request_errors", trials="requests", limit="error_rate", counted="requests failed",
-        ko="카나리 에러율", en="Canary error rate",
+        name="error_rate", line="8/errors", bad="request_errors", trials="requests", limit="error_rate",
+        counted="requests failed", ko="카나리 에러율", en="Canary error rate",
     ),
     Criterion(
         name="judgment_p95", line="8/latency", bad="slow_judgments", trials="durations", limit="judgment_p95",
@@ -30,21 +30,20 @@ CRITERIA = (
     ),
     Criterion(
         name="mcp_timeouts", line="8/mcp", bad="mcp_timeouts", trials="mcp_calls", limit="mcp_timeout_rate",
-        counted="MCP calls timed out", ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
+        rollback_only=True, counted="MCP calls timed out", ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
     ),
     Criterion(
-        name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate", inverse=True,
-        counted="lookups hit the cache", ko="카나리 캐시 적중률", en="Canary cache hit rate",
+        name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate",
+        inverse=True, rollback_only=True, counted="lookups hit the cache",
+        ko="카나리 캐시 적중률", en="Canary cache hit rate",
     ),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=attrgetter("name"))
 def test_criterion(check, canary, criterion):
-    """Over the whole window the canary's share of bad ones stays within the runbook's limit."""
-    rate = canary.rate(criterion)
-    check.enough(criterion.counted, rate.trials)
-    check.measure(criterion.name, rate.share, rate.limit, samples=rate.trials, of=rate.in_words)
+    """The canary's share of bad ones is proven or measured to stay within the runbook's limit."""
+    check.record(canary.judged(criterion))
 
 
 @runbook(
@@ -74,7 +73,9 @@ def test_traffic_share(check, canary):
 def test_coverage(check, canary):
     """A window with holes says nothing about what happened in them: that is no verdict on the canary."""
     canary.require_coverage(check.limits.data_coverage)
-    check.measure("coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of="of the window observed")
+    check.measure(
+        "coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_in_words
+    )
 
 
 @runbook(
@@ -105,4 +106,6 @@ def test_llm_cost(check, canary):
     """A prompt change that doubles the bill passes every other criterion."""
     cost = canary.cost_growth()
     check.enough("judgments", min(cost.canary_judgments, cost.baseline_judgments))
-    check.measure("LLM cost", cost.growth, check.limits.llm_cost_growth, samples=cost.canary_judgments, of=cost.in_words)
+    check.measure(
+        "LLM cost", cost.growth, check.limits.llm_cost_growth, samples=cost.canary_judgments, of=cost.in_words
+    )

@@ -27,7 +27,12 @@ def test_alerts(check, alertmanager):
 
 
 @runbook(
-    "1-daily/llm", id="daily.llm_failures", severity="sev2", ko="LLM 실패율", en="LLM calls that fail or time out", **DAILY
+    "1-daily/llm",
+    id="daily.llm_failures",
+    severity="sev2",
+    ko="LLM 실패율",
+    en="LLM calls that fail or time out",
+    **DAILY,
 )
 def test_llm_failures(check, recent):
     """A slowly rising failure rate is found here, before it becomes an incident."""

@@ -1,4 +1,4 @@
-"""Runbook 2-4, 2-5: after a rollback the version before serves alone and well, on its schema and a fresh cache."""
+"""Runbook 2-4, 2-5: after a rollback the version before serves alone, on its own schema and a fresh cache."""
 
 import time
 

@@ -70,7 +70,9 @@ def test_replication(check, postgres):
     """A replica that is missing or far behind is no place to fail over to."""
     with check.must_answer("PostgreSQL"):
         replicas = postgres.replicas()
-    check.expect("streaming replicas", sum(replica.state == "streaming" for replica in replicas), check.target.postgres.replicas)
+    check.expect(
+        "streaming replicas", sum(replica.state == "streaming" for replica in replicas), check.target.postgres.replicas
+    )
     for replica in replicas:
         check.measure(f"replay lag of {replica.name}", replica.replay_lag_s, check.limits.replication_lag)
 

@@ -58,4 +58,4 @@ def test_persistence(check, redis):
     with check.must_answer("Redis"):
         info = redis.info()
     check.expect("persistence", info.persistence, check.target.redis.persistence)
-    check.expect("last save worked", info.last_save_ok, True)
+    check.expect("last save worked", info.last_save_ok, expected=True)

@@ -21,7 +21,9 @@ def test_service(check, services, name):
     check.expect(service.status_field, reply.field(service.status_field), service.healthy)
     if service.version is not None:
         check.expect(service.version_field, reply.field(service.version_field), service.version)
-    check.measure("latency", services.fastest_s(name, service.health, reply), service.latency or check.limits.service_latency)
+    check.measure(
+        "latency", services.fastest_s(name, service.health, reply), service.latency or check.limits.service_latency
+    )
 
 
 @runbook(
@@ -32,7 +34,11 @@ def test_service(check, services, name):
     ko="TLS 인증서 유효기간이 충분한가",
     en="The TLS certificate is valid for long enough",
 )
-@per("name", lambda target: tuple(n for n, s in target.services.items() if s.url.startswith("https")), what="https service")
+@per(
+    "name",
+    lambda target: tuple(n for n, s in target.services.items() if s.url.startswith("https")),
+    what="https service",
+)
 def test_certificate(check, services, name):
     """An expiring certificate takes the service down on a known day: find it before that day."""
     with check.must_answer(f"TLS of {name}"):

@@ -74,9 +74,7 @@ def _at_share(target: Target, text: str) -> Target:
     limits = target.limits.model_copy(update={"traffic_share": around})
     waivers = target.waivers
     if share >= 1:
-        reason = (
-            f"at {quantity(share, 'ratio')} no baseline is left to compare with: the step before compared"
-        )
+        reason = f"at {quantity(share, 'ratio')} no baseline is left to compare with: the step before compared"
         owner = target.owner_of(COMPARISON)
         waivers = (
             *waivers,

@@ -51,9 +51,7 @@ class AfterRollback:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         samples = {
             scope: {
-                signal: {
-                    key: {float(at): value for at, value in points.items()} for key, points in series.items()
-                }
+                signal: {key: {float(at): value for at, value in points.items()} for key, points in series.items()}
                 for signal, series in signals.items()
             }
             for scope, signals in raw["samples"].items()
@@ -72,10 +70,7 @@ class AfterRollback:
     def errors(self) -> Share:
         """The share of the baseline's requests that failed."""
         signals = self._signals
-        if (
-            not self.samples[BASELINE]["request_errors"]
-            and signals.request_errors.metric == signals.requests.metric
-        ):
+        if not self.samples[BASELINE]["request_errors"] and signals.request_errors.metric == signals.requests.metric:
             # A status code is exported from its first use on: none yet means that none failed.
             return self._share(0.0, self._grown(BASELINE, "requests"), "requests failed")
         return self._share(
@@ -92,9 +87,7 @@ class AfterRollback:
     def hits(self) -> Share:
         """The share of cache look-ups that hit."""
         lookups = self._grown(EVERYTHING, "cache_lookups")
-        return self._share(
-            lookups - self._grown(EVERYTHING, "cache_misses"), lookups, "look-ups hit the cache"
-        )
+        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, "look-ups hit the cache")
 
     @property
     def _signals(self) -> Any:  # noqa: ANN401 - Signals, of a target that was found to have Prometheus
@@ -104,16 +97,13 @@ class AfterRollback:
         series = self.samples[scope][signal]
         if not series:
             raise Inconclusive(
-                f"{signal} of {scope}: no samples since the rollback; "
-                "is it scraped, and called that in prometheus.signals?"
+                f"{signal} of {scope}: no samples since the rollback; is it scraped, and named in prometheus.signals?"
             )
         known = Instances(seen_instances(self.samples[scope].values()))
         growth: Growth = increments(series, (self.start, self.end), known)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(
-                f"{signal} of {scope}: {bad.series} is {bad.reason}; look at the service's /metrics"
-            )
+            raise Inconclusive(f"{signal} of {scope}: {bad.series} is {bad.reason}; look at the service's /metrics")
         return growth.total
 
     def _share(self, part: float, total: float, what: str) -> Share:
@@ -144,12 +134,8 @@ def look(prometheus: Prometheus, target: Target, say: Callable[[str], None], kee
     )
     end = time.time()
     scopes = {EVERYTHING: "", BASELINE: target.canary.baseline if target.canary else ""}
-    samples = {
-        scope: _samples(prometheus, target, matchers, end - start, end) for scope, matchers in scopes.items()
-    }
-    json.dump(
-        {"start": start, "end": end, "at": dt.datetime.now(dt.UTC).isoformat(), "samples": samples}, keep
-    )
+    samples = {scope: _samples(prometheus, target, matchers, end - start, end) for scope, matchers in scopes.items()}
+    json.dump({"start": start, "end": end, "at": dt.datetime.now(dt.UTC).isoformat(), "samples": samples}, keep)
 
 
 def _samples(

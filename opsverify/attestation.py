@@ -38,9 +38,7 @@ def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
     if name not in target.attestations:
         raise Inconclusive(f"no attestation: add [attestations.{name}] with record = FILE to the target")
     path = Path(target.attestations[name].record)
-    example = (
-        f"a TOML file with {', '.join(FIELDS)} (text) and at = {since.isoformat(timespec='seconds')} or later"
-    )
+    example = f"a TOML file with {', '.join(FIELDS)} (text) and at = {since.isoformat(timespec='seconds')} or later"
     try:
         text = path.read_text(encoding="utf-8")
         record = _record(tomllib.loads(text), text)
@@ -54,9 +52,7 @@ def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
             f"({since.isoformat(timespec='seconds')}): it is about an earlier one; write {example}"
         )
     if record.at > dt.datetime.now(dt.UTC) + CLOCK_SLACK:
-        raise Inconclusive(
-            f"attestation {name}: {path} is dated {record.at.isoformat()}, which is yet to come"
-        )
+        raise Inconclusive(f"attestation {name}: {path} is dated {record.at.isoformat()}, which is yet to come")
     return record
 
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
-from opsverify.gate.observe import WITHIN_LIMIT
-from opsverify.limits import Limit, quantity
+from opsverify.gate.decision import SHARED_BREACH, Outcome, clear, proof, unproven
+from opsverify.gate.observe import WITHIN_LIMIT, selectors
+from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
+from opsverify.gate.standing import Criterion as GateCriterion
+from opsverify.gate.standing import Kind, Policy, State
+from opsverify.limits import Limit, duration, parse_duration, quantity
+from opsverify.results import Measurement
 
 if TYPE_CHECKING:
-    from opsverify.criteria import Criterion
-    from opsverify.gate.observation import Observation
-    from opsverify.target import Limits, Signals
+    from collections.abc import Iterable
 
+    from opsverify.criteria import Criterion
+    from opsverify.gate.standing import Standing
+    from opsverify.gate.watch import GateWatch
+    from opsverify.target import Canary, Limits, Target
+
+SLOW = "slow_judgments"
 P95_SLOWER = Limit("<", 0.05, "ratio")
 """p95 below a limit means that fewer than 5 % are slower: counted in buckets, never interpolated."""
+LEAST_STEPS = 4
+"""Looks in the shortest of windows."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of trials with the limit it is held against."""
+    """A share of trials."""
 
     share: float
     trials: int
-    limit: Limit
     in_words: str
 
 
@@ -38,99 +49,179 @@ class CostGrowth:
     in_words: str
 
 
+def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> Setup:
+    """What a window of `window_s` seconds is observed for; LookupError where the target lacks a part."""
+    canary, prometheus = target.canary, target.prometheus
+    if canary is None or prometheus is None:
+        raise LookupError("a canary is observed on a target without canary or prometheus")
+    counted = tuple(_counted(row, target) for row in criteria)
+    more = {name for one in counted for name in (one.bad, one.trials)}
+    asked = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
+    return Setup(start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=asked)
+
+
+def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
+    """The target's policy for a longest window of `window_s` seconds.
+
+    A window shorter than the runbook's (a demonstration, a rehearsal) has its shortest window halfway.
+    """
+    shortest = parse_duration(canary.shortest_window)
+    return Policy(
+        shortest_s=shortest if window_s >= shortest else window_s / 2,
+        longest_s=window_s,
+        step_s=min(parse_duration(canary.step), window_s / LEAST_STEPS),
+        alpha=canary.alpha,
+        beta=canary.beta,
+        min_coverage=limits.data_coverage.bound,
+        end_rule=canary.end_rule,
+        on_shared_breach=canary.on_shared_breach,
+    )
+
+
 @dataclass(frozen=True)
 class CanaryWindow:
-    """The observation, read for the checks; raises Inconclusive wherever it holds no answer."""
+    """The watched window, read for the checks; raises Inconclusive wherever it holds no answer."""
 
-    observation: Observation
+    watch: GateWatch
     limits: Limits
-    signals: Signals
 
     @property
     def coverage(self) -> float:
-        """Share of the window in which the canary's requests were seen."""
-        return self.observation.coverage("canary", "requests")
+        """Share of the watched time in which the canary was heard of."""
+        return self.watch.coverage
 
     @property
     def steps(self) -> int:
         """How many looks were taken."""
-        return len(self.observation.steps)
+        return self.watch.steps
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the gate decided before the longest window was over."""
+        return self.watch.elapsed_s < self.watch.setup.policy.longest_s
+
+    @property
+    def observed_in_words(self) -> str:
+        """How much was observed, and why no more."""
+        watched = duration(round(self.watch.elapsed_s))
+        longest = duration(self.watch.setup.policy.longest_s)
+        why = f"; decided early ({self.watch.decision.outcome.value}), {longest} at most"
+        return f"of {watched} observed{why if self.stopped_early else ''}"
 
     def require_coverage(self, limit: Limit) -> None:
         """Raise Inconclusive when too little of the window was observed, with the reasons the looks gave."""
         if not limit.holds(self.coverage):
-            reasons = "; ".join(self.observation.faults) or "the canary sent no samples"
+            reasons = "; ".join(self.watch.gaps) or "the canary gave no more samples"
             raise Inconclusive(
-                f"only {quantity(self.coverage, 'ratio')} of the window was observed, {limit.for_people} needed: {reasons}"
+                f"only {quantity(self.coverage, 'ratio')} of {duration(round(self.watch.elapsed_s))} was observed, "
+                f"{limit.for_people} needed: {reasons}"
             )
 
-    def rate(self, criterion: Criterion) -> Rate:
-        """The canary's share of bad ones, or of good ones where the limit is on these."""
-        limit: Limit = getattr(self.limits, criterion.limit)
-        trials = self._grown("canary", criterion.trials)
-        words = f"of {trials:,.0f} {criterion.counted}"
-        if criterion.bad == "slow_judgments":
-            bad = trials - self._grown("canary", WITHIN_LIMIT)
-            words, limit = f"{words} ({quantity(limit.bound, limit.unit)})", P95_SLOWER
-        else:
-            bad = self._bad(criterion)
-        share = bad / trials if trials else float("nan")
-        return Rate(1 - share if criterion.inverse else share, round(trials), limit, words)
+    def judged(self, row: Criterion) -> Measurement:
+        """What came of one criterion, as the gate decided; raises Inconclusive where it could not."""
+        standing = self.watch.standing(row.name)
+        policy = self.watch.setup.policy
+        breach = standing.state is State.BREACH_PROVEN
+        if not breach:
+            self.require_coverage(self.limits.data_coverage)
+            if standing.state is State.UNOBSERVED:
+                raise Inconclusive(standing.fault or standing.state.value)
+            if standing.state is State.TOO_FEW:
+                raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
+            literal = policy.end_rule == "literal"
+            if not literal and not self.stopped_early and not clear(standing):
+                raise Inconclusive(f'{_after_name(unproven(standing))} (end_rule = "proof")')
+            breach = standing.state is State.BREACH_MEASURED
+            if breach and not (literal and self.watch.decision.outcome is Outcome.ROLLBACK):
+                raise Inconclusive(f"{_after_name(standing.in_words)}; not proven when the window was stopped")
+        if breach and standing.shared and policy.on_shared_breach == "hold":
+            raise Inconclusive(f"{_after_name(standing.in_words)}; {SHARED_BREACH}")
+        return self._measurement(row, standing, breach=breach)
 
     def traffic_share(self) -> Rate:
         """The canary's share of all requests."""
-        canary, baseline = (self._grown(scope, "requests") for scope in ("canary", "baseline"))
+        canary, baseline = (self._grown(scope, REQUESTS) for scope in (CANARY, BASELINE))
         total = canary + baseline
         if not total:
             raise Inconclusive("no traffic at all in the window: is the load balancer sending any?")
-        return Rate(
-            canary / total,
-            round(total),
-            self.limits.traffic_share,
-            f"of {total:,.0f} requests went to the canary",
-        )
+        return Rate(canary / total, round(total), f"of {total:,.0f} requests went to the canary")
 
     def cost_growth(self) -> CostGrowth:
         """LLM cost per judgment, canary over baseline."""
-        cost = {scope: self._grown(scope, "llm_cost") for scope in ("canary", "baseline")}
-        judged = {scope: self._grown(scope, "requests") for scope in cost}
-        each = {scope: cost[scope] / judged[scope] if judged[scope] else float("nan") for scope in cost}
-        growth = each["canary"] / each["baseline"] if each["baseline"] else float("nan")
-        words = f"the baseline's cost per judgment ({each['canary']:.3g} against {each['baseline']:.3g} USD)"
-        return CostGrowth(growth, round(judged["canary"]), round(judged["baseline"]), words)
+        cost = {scope: self._grown(scope, LLM_COST) for scope in (CANARY, BASELINE)}
+        judged = {scope: self._grown(scope, REQUESTS) for scope in cost}
+        each = {scope: cost[scope] / judged[scope] if judged[scope] else math.nan for scope in cost}
+        growth = each[CANARY] / each[BASELINE] if each[BASELINE] else math.nan
+        words = f"the baseline's cost per judgment ({each[CANARY]:.3g} against {each[BASELINE]:.3g} USD)"
+        return CostGrowth(growth, round(judged[CANARY]), round(judged[BASELINE]), words)
 
     def fired_alerts(self) -> tuple[str, ...]:
         """Alerts on the canary that fired at any time in the window."""
-        if not self.observation.alerts:
+        if not self.watch.alerts:
             self.require_coverage(self.limits.data_coverage)
-        return self.observation.alerts
+        return tuple(self.watch.alerts)
 
-    def _bad(self, criterion: Criterion) -> float:
-        # Many clients export a label value only once it happened: no failed series beside counted trials means none
-        # failed, but only if the trials do carry the labels that the failures are picked by (else it is a misspelling).
-        bad, trials = (getattr(self.signals, name) for name in (criterion.bad, criterion.trials))
-        if (
-            not self.observation.series("canary", criterion.bad)
-            and bad.metric
-            and bad.metric == trials.metric
-        ):
-            carried = {
-                pair.partition("=")[0]
-                for key in self.observation.series("canary", criterion.trials)
-                for pair in key.split(",")
-            }
-            if bad.labels and bad.labels <= carried:
-                return 0.0
-        return self._grown("canary", criterion.bad)
+    def _measurement(self, row: Criterion, standing: Standing, *, breach: bool) -> Measurement:
+        proven = standing.state in (State.BREACH_PROVEN, State.BELOW_PROVEN)
+        if breach:
+            shared = f"; {SHARED_BREACH}" if standing.shared else ""
+            how = "breach proven" if proven else "measured when the window was over or stopped"
+            message = f"{standing.in_words}; {how}{shared}"
+        else:
+            message = proof(standing)
+            if self.stopped_early and self.watch.decision.outcome is not Outcome.PROMOTE:
+                message += " so far (stopped early)"
+        share = standing.share if standing.share is not None else math.nan
+        limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
+        return Measurement(
+            row.name,
+            1 - share if row.inverse else share,
+            str(limit),
+            limit.unit,
+            not breach,
+            round(standing.trials),
+            _after_name(message),
+            standing.upper_bound,
+            proven,
+            standing.log_e_breach if breach else standing.log_e_below,
+        )
 
     def _grown(self, scope: str, signal: str) -> float:
         self.require_coverage(self.limits.data_coverage)
-        try:
-            grown = self.observation.increase(scope, signal)
-        except ValueError as error:
-            raise Inconclusive(f"{signal} of the {scope}: {error}; look at the service's /metrics") from error
+        grown = self.watch.grown(scope, signal)
         if grown is None:
             raise Inconclusive(
                 f"{signal} of the {scope}: no such series in Prometheus; check the name in prometheus.signals and the scope"
             )
+        unfit = self.watch.unfit(scope, signal)
+        if unfit is not None:
+            raise Inconclusive(f"of the {scope}: {unfit}")
         return grown
+
+
+def _counted(row: Criterion, target: Target) -> Counted:
+    limit: Limit = getattr(target.limits, row.limit)
+    slow = row.bad == SLOW
+    words = f"{row.counted} ({quantity(limit.bound, limit.unit)})" if slow else row.counted
+    bound = P95_SLOWER.bound if slow else 1 - limit.bound if row.inverse else limit.bound
+    least = target.limits.min_samples
+    criterion = GateCriterion(
+        name=row.name,
+        limit=float(f"{bound:.12g}"),  # 1 - 20 % is 80 %, not 0.8000000000000000444
+        min_samples=math.ceil(least.bound) + (least.op == ">"),
+        kind=Kind.ROLLBACK_ONLY if row.rollback_only else Kind.PROMOTE,
+        strict=slow or limit.op in ("<", ">"),
+        counted=words,
+        inverse=row.inverse,
+    )
+    if slow:
+        return Counted(criterion=criterion, bad=WITHIN_LIMIT, trials=row.trials, good_counted=True)
+    if target.prometheus is None:
+        raise LookupError("a criterion is counted on a target without prometheus")
+    bad, trials = (getattr(target.prometheus.signals, name) for name in (row.bad, row.trials))
+    picked = bad.labels if bad.metric and bad.metric == trials.metric else ()
+    return Counted(criterion=criterion, bad=row.bad, trials=row.trials, picked_by=tuple(sorted(picked)))
+
+
+def _after_name(words: str) -> str:
+    return words.partition(": ")[2] or words

@@ -58,9 +58,7 @@ class Check:
         no value: None, NaN or infinite.
         """
         if value is None or not math.isfinite(value):
-            raise Inconclusive(
-                f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}"
-            )
+            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}")
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
 
     def expect(self, name: str, value: object, expected: object) -> bool:
@@ -83,6 +81,10 @@ class Check:
                 f"{name}: {samples:,} samples in the window, {limit.for_people} needed; "
                 "observe longer (--window) or send more traffic"
             )
+
+    def record(self, measurement: Measurement) -> bool:
+        """Keep a measurement that was judged elsewhere (by the canary gate); say whether it holds."""
+        return self._keep(measurement)
 
     def fail(self, message: str) -> NoReturn:
         """Fail now: what was seen makes the rest of the check pointless."""

@@ -50,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--window", help="how long a canary is observed, such as 12m")
     verify.add_argument("--report-dir", help="put the run's evidence directly in this folder")
     _recovery_target(verify)
-    verify.add_argument(
-        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
-    )
+    verify.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
     verify.add_argument("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
     verify.add_argument("--share", help="the share of traffic the canary should receive, such as 50%%")
@@ -67,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     rollout = commands.add_parser("rollout", help="expand the canary step by step, each step verified")
     rollout.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     rollout.add_argument("--window", help="how long each step is observed, such as 12m")
-    rollout.add_argument(
-        "--allow-short-window", action="store_true", help="accept less than the runbook's window"
-    )
+    rollout.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     _permission(rollout)
     rollout.set_defaults(run=_rollout)
 
@@ -79,9 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.set_defaults(run=_plan)
 
-    doctor = commands.add_parser(
-        "doctor", help="what can be reached, with which rights, what each stage would lack"
-    )
+    doctor = commands.add_parser("doctor", help="what can be reached, with which rights, what each stage would lack")
     doctor.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     doctor.set_defaults(run=_doctor)
 
@@ -89,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder")
     report.add_argument("--language", choices=("ko", "en"), help="default: the target's")
     report.set_defaults(run=_report)
+
+    evidence = commands.add_parser("evidence", help="verify that evidence is complete, unaltered and signed")
+    evidence.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
+    evidence.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
+    evidence.set_defaults(run=_evidence)
 
     ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
     ledger.add_argument("action", choices=("capture",))
@@ -100,15 +99,18 @@ def _parser() -> argparse.ArgumentParser:
     recovery.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     recovery.set_defaults(run=_dr)
 
+    gate = commands.add_parser("gate", help="replay: work a canary's decision out again from its observation")
+    gate.add_argument("action", choices=("replay",))
+    gate.add_argument("file", metavar="FILE", help="observation.jsonl.gz of a run, or the run's folder")
+    gate.set_defaults(run=_gate)
+
     commands.add_parser("sandbox", help="up, down, status, faults, fault NAME [--off]: the stand-in platform")
     return parser
 
 
 def _stage_and_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument(
-        "--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file"
-    )
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
 
 
 def _permission(parser: argparse.ArgumentParser) -> None:
@@ -118,9 +120,7 @@ def _permission(parser: argparse.ArgumentParser) -> None:
 
 
 def _recovery_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)"
-    )
+    parser.add_argument("--recovery-target", metavar="TIME", help="the point the database was recovered to (ISO 8601)")
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -131,7 +131,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def project_root() -> Path:
-    """The folder with the suites: the working directory or one above it, else the checkout of this package."""
+    """The folder with the suites: the working directory or one above it, else this package's checkout."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "checks").is_dir() and (folder / "dr_validation").is_dir():
@@ -140,7 +140,7 @@ def project_root() -> Path:
 
 
 class _Witness:
-    """Sees which verdict a run reached: pytest also returns 0 for `--help` and the like, which verify nothing."""
+    """Sees which verdict a run reached: pytest also returns 0 for `--version`, which verifies nothing."""
 
     concluded: int | None = None
 
@@ -151,7 +151,7 @@ class _Witness:
 
 
 def _pytest(options: argparse.Namespace, *arguments: str) -> int:
-    # Only the plugins named here: what else is installed must neither slow a gate down nor change its selection.
+    # Only the plugins named here: others must neither slow a gate down nor change its selection.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest  # noqa: PLC0415 - 0.2 s, not for --help
 
@@ -214,9 +214,7 @@ def _rollout(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     arguments = [f"--window={options.window}"] if options.window else []
     arguments += ["--allow-short-window"] if options.allow_short_window else []
-    return rollout(
-        _target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run
-    )
+    return rollout(_target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run)
 
 
 def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:
@@ -239,6 +237,12 @@ def _report(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     return 0
 
 
+def _evidence(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.evidence.publish import verify_evidence  # noqa: PLC0415 - only for this command
+
+    return verify_evidence(options.run_folder, options.public_key, project_root())
+
+
 def _ledger(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.recovery_commands import capture  # noqa: PLC0415 - only for this command
 
@@ -251,6 +255,12 @@ def _dr(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     sys.stdout.write(f"{newest_target(_target(options.target), project_root()).isoformat()}\n")
     return 0
+
+
+def _gate(options: argparse.Namespace, _pytest_args: list[str]) -> int:
+    from opsverify.gate.replay import replay  # noqa: PLC0415 - only for this command
+
+    return replay(Path(options.file), sys.stdout.write)
 
 
 def _sandbox(arguments: list[str]) -> int:

@@ -43,9 +43,7 @@ def conclude(run: StageRun, pytest_status: int) -> int:
     try:
         _, code = run.conclude(pytest_status)
     except Exception as error:  # noqa: BLE001 - whatever breaks here must end in a hold, never in pytest's own 0
-        run.troubles.append(
-            f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}"
-        )
+        run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
         code = INTERNAL_ERROR if code == 0 else code
@@ -68,15 +66,15 @@ def exit_status(pytest_status: int, concluded: int | None) -> int:
 
 def guard_exit() -> Callable[[], None]:
     """Let no check end this process with a decision's exit code (`os._exit(0)`); return the way back."""
-    leave, process = os._exit, os.getpid()  # noqa: SLF001 - its public name
+    leave, process = os._exit, os.getpid()
 
     def guarded(status: int) -> NoReturn:
         leave(INTERNAL_ERROR if os.getpid() == process and status in EXIT.values() else status)
 
     def undo() -> None:
-        os._exit = leave  # noqa: SLF001
+        os._exit = leave
 
-    os._exit = guarded  # noqa: SLF001
+    os._exit = guarded
     return undo
 
 
@@ -118,7 +116,7 @@ def summary(run: StageRun) -> Iterator[str]:
 
 
 def _without_repeats(verdict: Verdict) -> Iterator[str]:
-    """The verdict's reasons, with checks that say the very same thing (one source is down) told in one line."""
+    """The verdict's reasons, with checks that say the very same (one source is down) in one line."""
     told: dict[str, list[str]] = {}
     for result in verdict.results:
         told.setdefault(result.message, []).append(result.id)

@@ -10,7 +10,11 @@ from opsverify.stages import CANARY
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion(Row):
-    """One criterion of runbook 8. `inverse` means that the limit is on the share that is *not* bad (hit rate)."""
+    """One criterion of runbook 8.
+
+    `inverse` means that the limit is on the share that is *not* bad (hit rate); `rollback_only`, that it need
+    not be proven before an early promotion.
+    """
 
     spec: CheckSpec = field(init=False)
     name: str
@@ -22,6 +26,7 @@ class Criterion(Row):
     ko: str
     en: str
     inverse: bool = False
+    rollback_only: bool = False
 
     def __post_init__(self) -> None:
         spec = CheckSpec(

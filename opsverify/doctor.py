@@ -108,17 +108,24 @@ def _database(target: Target, secrets: Secrets) -> Iterator[Finding]:
         yield reached
         if not reached.well:
             return
-        rights = postgres.rights()
-        role = config.login.user
-        yield Finding("postgres rights", not (rights.superuser or rights.can_write), (
-            f"{role} may {'write: give the suite a role that only reads' if rights.can_write or rights.superuser else 'only read'}"
-        ))  # fmt: skip
-        yield Finding("postgres pg_monitor", rights.pg_monitor, (
-            "granted" if rights.pg_monitor else f"missing: GRANT pg_monitor TO {role}; replication and archiving stay unknown"
-        ))  # fmt: skip
-        yield Finding("postgres pg_stat_statements", rights.pg_stat_statements, (
-            "installed" if rights.pg_stat_statements else "missing: CREATE EXTENSION pg_stat_statements; slow queries stay unknown"
-        ))  # fmt: skip
+        rights, role = postgres.rights(), config.login.user
+        writes = rights.superuser or rights.can_write
+        yield Finding(
+            "postgres rights",
+            not writes,
+            f"{role} may write: give the suite a role that only reads" if writes else f"{role} may only read",
+        )
+        yield Finding(
+            "postgres pg_monitor",
+            rights.pg_monitor,
+            "granted" if rights.pg_monitor else f"missing, replication stays unknown: GRANT pg_monitor TO {role}",
+        )
+        kept = rights.pg_stat_statements
+        yield Finding(
+            "postgres pg_stat_statements",
+            kept,
+            "installed" if kept else "missing, slow queries stay unknown: CREATE EXTENSION pg_stat_statements",
+        )
 
 
 def _redis(target: Target, secrets: Secrets) -> str:
@@ -140,7 +147,9 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
         found = server.describe()
         missing = set(config.tools) - set(found.tools)
         if missing:
-            raise OpsVerifyError(f"lacks tools {', '.join(sorted(missing))}; it offers {', '.join(found.tools) or 'none'}")
+            raise OpsVerifyError(
+                f"lacks tools {', '.join(sorted(missing))}; it offers {', '.join(found.tools) or 'none'}"
+            )
         return f"{found.server_name} offers {len(found.tools)} tools"
 
 
@@ -173,7 +182,11 @@ def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}
         lacking = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
-        said = f"no check yet for {', '.join(lacking)}: the stage holds until done by hand" if lacking else "every line has a check"
+        said = (
+            f"no check yet for {', '.join(lacking)}: the stage holds until done by hand"
+            if lacking
+            else "every line has a check"
+        )
         yield Finding(f"stage {name}", not lacking, said)
 
 

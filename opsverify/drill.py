@@ -28,13 +28,17 @@ SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 
 @dataclass(frozen=True)
 class Drill:
-    """Facts of one drill. Times are ISO 8601; `problems` are what pg_verifybackup says of the backup."""
+    """Facts of one drill. Times are ISO 8601; `problems` are what pg_verifybackup says of the backup.
+
+    `looked_at` is when the archive was read, before the restore took its time.
+    """
 
     problems: tuple[str, ...]
     continuity: str | None
     segments: int
     last_commit_at: str | None
     target_time: str
+    looked_at: str
     recovered_to: str | None = None
     to_target_s: float | None = None
     to_read_write_s: float | None = None
@@ -72,21 +76,21 @@ def run_drill(
     say("rehearsal: verifying the backup (pg_verifybackup)")
     integrity = backups.verify(found, tools)
     wal = continuity(found, archive, tools, recovery.recovery_target)
+    looked_at = dt.datetime.now(dt.UTC)
     target_time = recovery.recovery_target or wal.last_commit_at
     if target_time is None:
-        raise Inconclusive(
-            f"no commit after the backup in {archive}: there is no point in time to restore to"
-        )
+        raise Inconclusive(f"no commit after the backup in {archive}: there is no point in time to restore to")
     facts: dict[str, Any] = {
         "problems": integrity.problems,
         "continuity": wal.problem,
         "segments": wal.segments,
         "last_commit_at": wal.last_commit_at.isoformat() if wal.last_commit_at else None,
         "target_time": target_time.isoformat(),
+        "looked_at": looked_at.isoformat(),
     }
     try:
         with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as scratch:
-            Path(scratch).chmod(0o711)
+            Path(scratch).chmod(0o755)  # the server's unprivileged account has to read its way in
             with restore(
                 base,
                 archive,
@@ -104,9 +108,7 @@ def run_drill(
     json.dump(asdict(Drill(**facts)), keep, indent=1)
 
 
-def _ask(
-    server: RestoredServer, dbname: str, recorded: Recorded | None, queries: Mapping[str, str]
-) -> dict[str, Any]:
+def _ask(server: RestoredServer, dbname: str, recorded: Recorded | None, queries: Mapping[str, str]) -> dict[str, Any]:
     import psycopg  # noqa: PLC0415 - the drill's own server, not the target's: no probe of the target fits
 
     with psycopg.connect(server.dsn, dbname=dbname, autocommit=True) as connection:
@@ -144,6 +146,6 @@ def _free_port() -> int:
         return port
 
 
-def age_s(moment: str, now: dt.datetime) -> float:
-    """Seconds from an ISO 8601 `moment` to `now`."""
-    return (now - dt.datetime.fromisoformat(moment)).total_seconds()
+def age_s(moment: str, now: str) -> float:
+    """Seconds from `moment` to `now`, both ISO 8601."""
+    return (dt.datetime.fromisoformat(now) - dt.datetime.fromisoformat(moment)).total_seconds()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 import pytest
 
@@ -16,14 +17,16 @@ from opsverify.errors import Inconclusive
 from opsverify.running import running_check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from opsverify.after_rollback import AfterRollback
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
+    from opsverify.criteria import Criterion
     from opsverify.drill import Drill
-    from opsverify.gate.observation import Observation
+    from opsverify.gate.setup import Setup
+    from opsverify.gate.watch import GateWatch
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.cache import Redis
     from opsverify.probes.http import Http
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 
 P = TypeVar("P")
+_NO_ROWS = SimpleNamespace(params={})
+"""What a test without parameters has for a callspec."""
 
 
 @pytest.fixture(scope="session")
@@ -108,18 +113,27 @@ def mcp(check: Check, connections: Connections) -> Callable[[str], Mcp]:
     return partial(connections.mcp, check)
 
 
-@pytest.fixture
-def canary(check: Check, stage_run: StageRun, connections: Connections) -> CanaryWindow:
+@pytest.fixture(scope="session")
+def gate_watch(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> GateWatch:
     """The one observation of the window that all canary checks share, whatever the number of workers."""
-    from opsverify.canary import CanaryWindow  # noqa: PLC0415
-    from opsverify.gate.observation import read_observation  # noqa: PLC0415
+    from opsverify.canary import setup_of  # noqa: PLC0415 - probes are imported when used
+    from opsverify.gate.observation import NAME, read_observation  # noqa: PLC0415
+    from opsverify.gate.watch import GateWatch  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
-    kept = once(stage_run.folder.path, "observation.jsonl", connections.observe)
-    observation = read_observation(kept.read_text(encoding="utf-8").splitlines())
-    check.attach("observation", f"{kept.name} in the run's folder: {len(observation.steps)} steps")
-    prometheus = _given(stage_run.target.prometheus)
-    return CanaryWindow(observation, stage_run.target.limits, prometheus.signals)
+    setup = setup_of(stage_run.target, _given(stage_run.window_s), _criteria(request.session.items))
+    kept = once(stage_run.folder.path, NAME, lambda keep: connections.observe(setup, keep))
+    return GateWatch.replayed(*read_observation(kept))
+
+
+@pytest.fixture
+def canary(check: Check, gate_watch: GateWatch) -> CanaryWindow:
+    """The watched window, for one check."""
+    from opsverify.canary import CanaryWindow  # noqa: PLC0415
+    from opsverify.gate.observation import NAME  # noqa: PLC0415
+
+    check.attach("observation", f"{NAME} in the run's folder: {gate_watch.steps} looks; {gate_watch.in_words}")
+    return CanaryWindow(gate_watch, check.limits)
 
 
 @pytest.fixture
@@ -155,9 +169,11 @@ def traveller(
     )
     traveller.note_signals(journey.steps)
     yield traveller
-    traveller.end_alerts()
-    if journey.writes:
-        remove_traces(check, connections.run.secrets, traveller.tag)
+    try:
+        traveller.end_alerts()
+    finally:
+        if journey.writes:
+            remove_traces(check, connections.run.secrets, traveller.tag, settled=traveller.settled)
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +222,7 @@ class Connections:
         self._open = ExitStack()
         self._made: dict[str, Any] = {}
 
-    def __enter__(self) -> Connections:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -264,20 +280,18 @@ class Connections:
         config = self.run.target.mcp[server]
         return Mcp(config, self.run.secrets.of(config.bearer), check.attach)
 
-    def observe(self, keep: Any) -> Observation:  # noqa: ANN401 - a text file
-        """Observe the canary's window now."""
+    def observe(self, setup: Setup, keep: TextIO) -> None:
+        """Observe the canary's window now; every look is written to `keep` as it comes."""
         from opsverify.gate.observe import Clock, Observer  # noqa: PLC0415
 
-        target = self.run.target
-        observer = Observer(
-            self.prometheus,
-            _given(target.canary),
-            _given(target.prometheus).signals,
-            target.limits.judgment_p95.bound,
-            Clock(time.time, lambda seconds: time.sleep(max(0.0, seconds))),
-            self.run.say,
-        )
-        return observer.observe(_given(self.run.window_s), keep)
+        def write(line: str) -> None:
+            keep.write(self.run.redactor.text(line) + "\n")
+            keep.flush()
+
+        # Our clock may be set in mid-window: only its beginning is taken from it.
+        started = time.time() - time.monotonic()
+        clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
+        Observer(self.prometheus, clock, self.run.say, write).observe(setup)
 
     def _once(self, name: str, make: Callable[[], AbstractContextManager[P]]) -> P:
         if name not in self._made:
@@ -288,6 +302,14 @@ class Connections:
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe
     return getattr(connections, name).recording(check.attach)
+
+
+def _criteria(items: Iterable[pytest.Item]) -> tuple[Criterion, ...]:
+    """Every criterion that the collected checks ask for, each once."""
+    from opsverify.criteria import Criterion  # noqa: PLC0415
+
+    values = (value for item in items for value in getattr(item, "callspec", _NO_ROWS).params.values())
+    return tuple({value.name: value for value in values if isinstance(value, Criterion)}.values())
 
 
 def _given(part: Any) -> Any:  # noqa: ANN401 - a part of the target that the plan found to be there

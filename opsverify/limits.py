@@ -38,7 +38,7 @@ _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})\s*([A-Za-z%]*)")
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound (`op` and `bound`) or a closed range (`op` is `..`, from `bound` to `upper`) in base unit `unit`."""
+    """One bound (`op`, `bound`) or a closed range (`op` is `..`, `bound` to `upper`) in base unit `unit`."""
 
     op: str
     bound: float
@@ -59,6 +59,8 @@ class Limit:
         elif match := _RANGE.fullmatch(text.strip()):
             number, upper, suffix = match.groups()
             op = ".."
+            if float(upper) < float(number):
+                raise ValueError(f'"{text}" is an empty range: expected the smaller number first')
         else:
             raise ValueError(f'"{text}" is not a limit: expected an operator and a number, such as {example}')
         if suffix not in spellings:
@@ -74,8 +76,8 @@ class Limit:
 
     def __str__(self) -> str:
         if self.op == "..":
-            return f"{self.bound:g}..{self.upper:g}"
-        return f"{self.op} {self.bound:g}"
+            return f"{self.bound:.12g}..{self.upper:.12g}"
+        return f"{self.op} {self.bound:.12g}"
 
     @property
     def for_people(self) -> str:
@@ -96,7 +98,7 @@ def listed(what: str, names: Sequence[str], most: int = 3) -> str:
     return f"{what}: {shown}{more}" if names else what
 
 
-def quantity(value: float, unit: str) -> str:
+def quantity(value: float, unit: str) -> str:  # noqa: PLR0911 - one for each unit
     """Print `value` (in base unit `unit`) for a person: `2.31%`, `1.5s`, `4,120`, `12.5 MB`."""
     if not math.isfinite(value):
         return str(value)
@@ -109,10 +111,10 @@ def quantity(value: float, unit: str) -> str:
             if abs(value) >= factor:
                 return f"{value / factor:.4g} {name}"
     if unit == "times":
-        return f"{value:.3g}x"
+        return f"{_readable(value)}x"
     if unit == "usd":
-        return f"{value:,.4g} USD"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+        return f"{_readable(value)} USD"
+    return _readable(value)
 
 
 def duration(seconds: float) -> str:
@@ -121,9 +123,10 @@ def duration(seconds: float) -> str:
         factor = UNITS["s"][name]
         if abs(seconds) >= factor and (seconds / factor).is_integer():
             return f"{seconds / factor:.0f}{name}"
-    if abs(seconds) >= UNITS["s"]["h"]:
-        return f"{seconds / UNITS['s']['h']:.3g}h"
-    return f"{seconds:.3g}s" if abs(seconds) >= 1 or seconds == 0 else f"{seconds * 1000:.3g}ms"
+    for name in ("d", "h"):
+        if abs(seconds) >= UNITS["s"][name]:
+            return f"{_readable(seconds / UNITS['s'][name])}{name}"
+    return f"{_readable(seconds)}s" if abs(seconds) >= 1 or seconds == 0 else f"{seconds * 1000:.3g}ms"
 
 
 def parse_duration(text: str) -> float:
@@ -132,6 +135,13 @@ def parse_duration(text: str) -> float:
     if not match:
         raise ValueError(f'"{text}" is not a duration: expected a number and a unit, such as "12m" or "30s"')
     return _scaled(match[1], UNITS["s"][match[2]])
+
+
+def _readable(value: float) -> str:
+    """Three digits or more, whole thousands with commas, never in powers of ten."""
+    if float(value).is_integer() or abs(value) >= 100:  # noqa: PLR2004 - from here on three digits are whole
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def _scaled(number: str, factor: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.spec import Absent, CheckSpec, Row, Unknown, lines
@@ -52,7 +52,7 @@ class Plan:
         return {
             "schema": "opsverify.plan/1",
             "stage": self.stage.name,
-            "checks": [{**asdict(check), "sections": list(check.sections)} for check in self.checks],
+            "checks": [{**vars(check), "sections": list(check.sections)} for check in self.checks],
         }
 
 
@@ -98,9 +98,7 @@ def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> 
     """The unexpired waiver of a check; never one for sev1 unless the target allows that."""
     if severity == "sev1" and not target.sev1_waivers_allowed:
         return None
-    return next(
-        (waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None
-    )
+    return next((waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None)
 
 
 def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[Planned, ...]:

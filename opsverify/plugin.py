@@ -1,8 +1,8 @@
 """The pytest plugin: the only module with hooks. Without `--stage` it does nothing.
 
-With a stage it fixes the plan from what was collected before anything was deselected, turns each test into one
-`CheckResult`, and replaces pytest's exit status by the verdict's. Under pytest-xdist the controller collects as
-well (its plan must not depend on workers that may die) and results travel on the reports.
+With a stage it fixes the plan from what was collected before anything was deselected, turns each test into
+one `CheckResult`, and replaces pytest's exit status by the verdict's. Under pytest-xdist the controller
+collects as well (its plan must not depend on workers that may die) and results travel on the reports.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.closing import conclude, exit_status, guard_exit, guard_terminal, report_unsaid, result_line, summary
+from opsverify.closing import (
+    conclude,
+    exit_status,
+    guard_exit,
+    guard_terminal,
+    report_unsaid,
+    result_line,
+    summary,
+)
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.progress import Display, say
 from opsverify.spec import Absent, CheckSpec, PerTarget, Row, Unknown
@@ -31,7 +39,13 @@ if TYPE_CHECKING:
 
 RUN_FOLDER = "opsverify_run"
 SUITES = ("checks", "smoke", "dr_validation")
-NARROWING_INI = ("python_files", "python_classes", "python_functions", "norecursedirs", "collect_imported_tests")
+NARROWING_INI = (
+    "python_files",
+    "python_classes",
+    "python_functions",
+    "norecursedirs",
+    "collect_imported_tests",
+)
 NARROWING = (
     "collectonly",
     "setuponly",
@@ -100,9 +114,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run checks outside a stage: without a target they could measure nothing."""
     if not config.option.stage and any(item.get_closest_marker("opsverify") for item in items):
-        raise pytest.UsageError(
-            "checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)"
-        )
+        raise pytest.UsageError("checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)")
 
 
 def spec_of(item: pytest.Item) -> CheckSpec | None:
@@ -153,11 +165,7 @@ class PlanPlugin:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected hides checks: nothing can be promoted without it."""
         if report.failed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
-            last = (
-                report.longreprtext.strip().splitlines()[-1]
-                if report.longreprtext.strip()
-                else "no reason given"
-            )
+            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason given"
             self.troubles.append(f"{report.nodeid}: cannot be collected, its checks are unknown: {last}")
 
     @pytest.hookimpl(tryfirst=True)
@@ -168,15 +176,11 @@ class PlanPlugin:
         for item in self.collected:
             spec = spec_of(item)
             if spec is None:
-                raise pytest.UsageError(
-                    f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks"
-                )
+                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks")
             if self.stage.name in spec.stages:
                 callspec = getattr(item, "callspec", None)
                 parameters, parameter_id = (callspec.params, callspec.id) if callspec else ({}, None)
-                self.planned[item.nodeid] = plan_entry(
-                    spec, self.target, item.nodeid, parameters, parameter_id
-                )
+                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, parameters, parameter_id)
         _refuse_duplicates(self.planned.values())
         items[:] = [
             item
@@ -258,7 +262,7 @@ class StagePlugin(PlanPlugin):
         from opsverify.running import note_phase  # noqa: PLC0415
 
         report = yield
-        note_phase(item, call, report, self.run.redactor)
+        note_phase(item, call, report, self.run.stage.name, self.run.redactor)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -284,7 +288,7 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
-        """Write the verdict after all other plugins, also where one of them breaks off, and make its exit code pytest's."""
+        """Write the verdict after all other plugins, also where one breaks off; its exit code is pytest's."""
         status = int(exitstatus)
         try:
             return (yield)
@@ -293,6 +297,8 @@ class StagePlugin(PlanPlugin):
             status = pytest.ExitCode.INTERNAL_ERROR
             raise
         finally:
+            while self.before_verdict:
+                self.before_verdict.pop()()
             if not self.is_worker:
                 session.exitstatus = conclude(self.run, status)
                 report_unsaid(self.run, status)
@@ -314,8 +320,7 @@ class StagePlugin(PlanPlugin):
     def _say_result(self, nodeid: str, result: CheckResult) -> None:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            check = next(check for check in self.run.plan.checks if check.nodeid == nodeid)
-            reporter.write_line(result_line(check, result, self.run.target.language))
+            reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
 
 
 def _begin(config: pytest.Config) -> StageRun:
@@ -341,7 +346,9 @@ def _begin(config: pytest.Config) -> StageRun:
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")
         if not config.pluginmanager.has_plugin("allure_pytest.plugin"):
-            raise pytest.UsageError("allure_pytest is switched off, but the evidence needs it: leave -p no:allure_pytest.plugin out")
+            raise pytest.UsageError(
+                "Allure is switched off, but the evidence needs it: leave -p no:allure_pytest.plugin out"
+            )
     return run
 
 
@@ -365,19 +372,19 @@ def request_of(config: pytest.Config) -> Request:
 def _use_suites(config: pytest.Config) -> None:
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         raise pytest.UsageError(
-            f"a stage runs its whole plan: leave {' '.join(config.args)} out; to try one check use -k (the verdict then holds)"
+            f"a stage runs its whole plan: leave {' '.join(config.args) or 'all but options'} out; "
+            "to try one check use -k (the verdict then holds)"
         )
     config.args = [str(config.rootpath / suite) for suite in SUITES]
 
 
 def _refuse_narrowing(config: pytest.Config) -> None:
     given = ["--" + name.replace("_", "-") for name in NARROWING if getattr(config.option, name, None)]
-    given += [f"-o {pair}" for pair in config.option.override_ini or () if pair.partition("=")[0] in NARROWING_INI]
+    overridden = config.option.override_ini or ()
+    given += [f"-o {pair}" for pair in overridden if pair.partition("=")[0] in NARROWING_INI]
     if given and not hasattr(config, "workerinput"):
         names = ", ".join(given)
-        raise pytest.UsageError(
-            f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)"
-        )
+        raise pytest.UsageError(f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)")
 
 
 def _refuse_duplicates(planned: Iterable[Planned]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -21,13 +22,13 @@ def say(folder: Path, text: str) -> None:
 
 
 class Display:
-    """Shows the newest line: in place on a terminal, as a plain line every 30 seconds elsewhere (CI)."""
+    """Shows the newest line: in place on a terminal (cut to its width), as a plain line every 30 seconds elsewhere."""
 
-    def __init__(self, folder: Path, stream: TextIO, width: int = 100) -> None:
+    def __init__(self, folder: Path, stream: TextIO) -> None:
         self._file = folder / NAME
         self._stream = stream
         self._live = stream.isatty()
-        self._width = width
+        self._width = shutil.get_terminal_size((100, 24)).columns - 1
         self._read = 0
         self._shown_at = float("-inf")
         self._ended = threading.Event()

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
-from opsverify.gate.observation import increase
+from opsverify.gate.increments import Instances, increments, seen_instances
 from opsverify.limits import duration, parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opsverify.probes.prometheus import Prometheus
     from opsverify.target import Prometheus as PrometheusConfig
 
@@ -50,8 +52,10 @@ class Recent:
 
     def rate(self, bad: str, trials: str) -> RecentShare:
         """The share of `bad` in `trials` (signal names). Raises Inconclusive where either was never seen."""
-        total = self.growth(trials).value
-        counted = self.growth(bad).value
+        series = {name: self._series(name) for name in (trials, bad)}
+        # A label's first bad one counts in full: that its instance was there before, the trials tell.
+        instances = Instances(seen_instances(series.values()))
+        total, counted = (_grown(name, series[name], instances).value for name in (trials, bad))
         words = f"of {total:,.0f} in the last {duration(parse_duration(self.config.lookback))}"
         return RecentShare(counted / total if total else math.nan, round(total), words)
 
@@ -66,18 +70,27 @@ class Recent:
 
     def growth(self, signal: str) -> Growth:
         """Growth of `signal` over the look-back, summed over its series."""
+        return _grown(signal, self._series(signal))
+
+    def _series(self, signal: str) -> dict[str, dict[float, float]]:
         selector = getattr(self.config.signals, signal).selector()
         history = self.prometheus.history(selector, parse_duration(self.config.lookback))
-        moments = [at for series in history for at, _ in series.points]
-        if not moments:
-            raise Inconclusive(
-                f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?"
-            )
-        first, last = min(moments), max(moments)
-        try:
-            value = math.fsum(increase(dict(series.points), first, last - first) for series in history)
-        except ValueError as error:
-            raise Inconclusive(f"{signal}: {error}; look at the service's /metrics") from error
-        return Growth(
-            value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC)
-        )
+        if not any(series.points for series in history):
+            raise Inconclusive(f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?")
+        return {
+            ",".join(f"{name}={value}" for name, value in sorted(series.labels.items())): dict(series.points)
+            for series in history
+        }
+
+
+def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: Instances | None = None) -> Growth:
+    moments = [at for points in series.values() for at in points]
+    first, last = min(moments), max(moments)
+    value = 0.0
+    if last > first:
+        growth = increments(series, [first, last], instances)
+        if growth.rejected:
+            bad = growth.rejected[0]
+            raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; look at the service's /metrics")
+        value = growth.total
+    return Growth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

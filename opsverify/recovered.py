@@ -47,9 +47,7 @@ def recovery_target(target: Target) -> dt.datetime:
     """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
     moment = target.recovery.recovery_target if target.recovery else None
     if moment is None:
-        raise Inconclusive(
-            "no recovery target: say --recovery-target TIME, the point the database was recovered to"
-        )
+        raise Inconclusive("no recovery target: say --recovery-target TIME, the point the database was recovered to")
     return moment
 
 
@@ -64,12 +62,11 @@ class Recovered:
 
     def compare(self, check: Check, table: str, group: str = "") -> None:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
-        from opsverify.recovery import compare, table as table_named  # noqa: PLC0415
+        from opsverify.recovery import compare  # noqa: PLC0415
+        from opsverify.recovery import table as table_named  # noqa: PLC0415
 
         in_group = table_named(table).group
-        before = {
-            key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group
-        }
+        before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
         after = {key: values for key, values in self.found[table].items() if in_group(key) == group}
         different = [
             str(difference)

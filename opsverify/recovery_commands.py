@@ -30,12 +30,11 @@ def capture(target_name: str, root: Path) -> str:
     queries = read_queries(root / "dr_validation" / "sql")
     ledger = Ledger(Path(target.recovery.ledger))
     with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
-        recorded = ledger.capture(
-            lambda sql, values: postgres.rows(sql, **values), dt.datetime.now(dt.UTC), queries
-        )
+        recorded = ledger.capture(lambda sql, values: postgres.rows(sql, **values), dt.datetime.now(dt.UTC), queries)
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head
-    return f"recorded {counts} as of {recorded.captured_at.isoformat()} in {ledger.path} (record {recorded.seq}, head {head})"
+    when = recorded.captured_at.isoformat()
+    return f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
 
 
 def newest_target(target_name: str, root: Path) -> dt.datetime:

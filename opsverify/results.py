@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.limits import Limit, quantity
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured value against its limit, both in base unit `unit` (`ratio`, `s`, `bytes`, `count`, `text`)."""
+    """One measured value against its limit, both in base unit `unit` (`ratio`, `s`, `bytes`, `count`, `text`).
+
+    The last three only where the canary gate decided: the bound that the share of bad ones is proven to stay below,
+    whether `holds` is proven, and the natural log of the evidence for it.
+    """
 
     name: str
     measured: float | str
@@ -23,11 +27,12 @@ class Measurement:
     holds: bool
     samples: int | None = None
     message: str = ""
+    upper_bound: float | None = None
+    proven: bool | None = None
+    log_e: float | None = None
 
     @classmethod
-    def of(
-        cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = ""
-    ) -> Measurement:
+    def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
         """Hold `measured` against `limit`; `what` says in words what was counted (`of 4,120 requests failed`)."""
         text = quantity(measured, limit.unit)
         detail = f" {what}" if what else f" of {samples:,} samples" if samples is not None else ""
@@ -91,12 +96,14 @@ class CheckResult:
             "started_at": self.started_at,
             "duration_s": round(self.duration_s, 3),
             "lines": list(planned.lines),
-            "measurements": [asdict(measurement) for measurement in self.measurements],
+            "measurements": [dict(vars(measurement)) for measurement in self.measurements],
         }
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data that crosses from an xdist worker to its controller."""
-        return asdict(self)
+        # Both are flat: dataclasses.asdict would copy every string of them deeply.
+        measurements = [dict(vars(measurement)) for measurement in self.measurements]
+        return {**vars(self), "outcome": self.outcome.value, "measurements": measurements}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> CheckResult:

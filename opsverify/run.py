@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.adapting import adapted
 from opsverify.errors import TargetError
-from opsverify.evidence.allure import RESULTS, write_result
 from opsverify.evidence.redact import Redactor
-from opsverify.evidence.run import PLAN, VERDICT, RunFolder, timestamp
+from opsverify.evidence.run import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.limits import duration, parse_duration
 from opsverify.plan import Plan, Planned, planned, uncovered
-from opsverify.spec import CheckSpec
 from opsverify.shared import clear_locks
 from opsverify.stages import CANARY, Stage, stage_named
 from opsverify.target import Secrets, Target, find_target, load_target
@@ -24,9 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from opsverify.results import CheckResult
+    from opsverify.spec import CheckSpec
 
 TARGETS = Path("targets")
 REPORTS = Path("reports")
+LONGEST_WINDOW_S = 86400.0
+LEAST_WINDOW_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class StageRun:
 
         Raises OSError when the evidence cannot be written.
         """
+        from opsverify.evidence.allure import write_result  # noqa: PLC0415 - a plan needs no Allure
+
         told = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
         if pytest_status == 1 and not (told or self.lost or self.troubles):
             self.troubles.append("pytest reports a failure that belongs to no planned check: see its output")
@@ -184,8 +187,10 @@ class StageRun:
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return ()
         return (
-            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-            "a demonstration or rehearsal, not a release",
+            (
+                f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
+                "a demonstration or rehearsal, not a release"
+            ),
         )
 
 
@@ -209,10 +214,20 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
     except ValueError as error:
         raise TargetError(f"--window: {error}") from error
     allowed = request.allow_short_window if target.environment == "production" else canary.allow_short_window
+    if window > LONGEST_WINDOW_S:
+        raise TargetError(
+            f"--window {request.window or canary.window}: a canary is observed {duration(LONGEST_WINDOW_S)} at most "
+            f"(the runbook: 10 to 20 minutes); expected such as 20m"
+        )
+    if window < LEAST_WINDOW_S:
+        raise TargetError(
+            f"--window {request.window or canary.window}: too short to see anything; expected "
+            f"{duration(LEAST_WINDOW_S)} or longer"
+        )
     if window < parse_duration(canary.shortest_window) and not (allowed or request.allow_short_window):
         raise TargetError(
-            f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} or longer; "
-            "a shorter window needs --allow-short-window"
+            f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} "
+            "or longer; a shorter window needs --allow-short-window"
         )
     return window
 

@@ -28,10 +28,9 @@ _WORSE = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL)
 
 
 def start_check(item: pytest.Item, planned: Planned, run: StageRun) -> None:
-    """Make the item's check and put its titles and labels on the evidence."""
+    """Make the item's check."""
     item.stash[_CHECK] = Check(planned, run.target, AllureEvidence())
     item.stash[_STARTED] = dt.datetime.now(dt.UTC)
-    describe_running(planned, run.target, run.stage.name)
 
 
 def running_check(item: pytest.Item) -> Check:
@@ -40,7 +39,7 @@ def running_check(item: pytest.Item) -> Check:
 
 
 def note_phase(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, redactor: Redactor
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, stage: str, redactor: Redactor
 ) -> None:
     """Note what a phase (setup, call, teardown) says; after the last one put the result on the report."""
     check = running_check(item)
@@ -54,6 +53,8 @@ def note_phase(
         report.longrepr = redactor.text(said[1] if expected and said else report.longreprtext)
     report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
+        # Not earlier: allure-pytest gives the test its function's name and docstring after the set-up.
+        describe_running(check.planned, check.target, stage)
         started = item.stash[_STARTED]
         outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, "its body was never run"))
         result = CheckResult(
@@ -73,9 +74,7 @@ def result_on(report: pytest.TestReport) -> CheckResult | None:
     return CheckResult.from_wire(wire) if wire else None
 
 
-def _judge_phase(
-    check: Check, call: pytest.CallInfo[None], report: pytest.TestReport
-) -> tuple[Outcome, str] | None:
+def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str] | None:
     """What one phase says of its check; None for a setup or teardown that went well."""
     called = report.when == "call"
     if call.excinfo is None:
@@ -90,10 +89,10 @@ def _judge_phase(
     outside = "; ".join(m.message for m in check.measurements if not m.holds)
     if called and outside:
         return Outcome.FAIL, f"{outside}; then could not go on: {said}"
-    if isinstance(error, Inconclusive):
-        return Outcome.INCONCLUSIVE, said
     if excused:
-        return Outcome.INCONCLUSIVE, f"skipped, so not measured: {said}"
-    phase = {"setup": "could not be prepared", "teardown": "left something behind"}
-    went = phase.get(report.when or "", "broke off")
-    return Outcome.INCONCLUSIVE, f"{went}: {type(error).__name__}: {said.splitlines()[0]}"
+        said = f"skipped, so not measured: {said}"
+    elif not isinstance(error, Inconclusive):
+        phase = {"setup": "could not be prepared", "teardown": "left something behind"}
+        went = phase.get(report.when or "", "broke off")
+        said = f"{went}: {type(error).__name__}: {said.splitlines()[0]}"
+    return Outcome.INCONCLUSIVE, said

@@ -43,9 +43,7 @@ class Services:
         options: dict[str, Any] = {"headers": headers, "bearer": self.secrets.of(service.bearer)}
         if json is not None:
             options["json"] = json
-        return self.http.recording(self.record).request(
-            method, service.url + path, ca_file=service.ca_file, **options
-        )
+        return self.http.recording(self.record).request(method, service.url + path, ca_file=service.ca_file, **options)
 
     def fastest_s(self, name: str, path: str, first: Reply, attempts: int = 3) -> float:
         """Seconds of the fastest of up to `attempts` answers, `first` being one of them.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
-from typing import TYPE_CHECKING, TextIO
-
-from filelock import FileLock
+from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,14 +14,18 @@ if TYPE_CHECKING:
 def once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
     """The file `folder/name`, written by `make` if it is not there yet.
 
-    A worker that dies in mid-work frees the lock and leaves a draft, which the next one starts anew.
+    A name that ends in `.gz` is compressed on the way. A worker that dies in mid-work frees the lock and leaves
+    a draft, which the next one starts anew.
     """
+    from filelock import FileLock  # noqa: PLC0415 - only stages that share work pay for it
+
     final = folder / name
     draft = folder / f".{name}.draft"
     lock = FileLock(folder / f".{name}.lock")
     with lock:
         if not final.exists():
-            with draft.open("w", encoding="utf-8") as keep:
+            opened = gzip.open if name.endswith(".gz") else open
+            with cast("TextIO", opened(draft, "wt", encoding="utf-8")) as keep:
                 make(keep)
                 keep.flush()
                 os.fsync(keep.fileno())

@@ -60,9 +60,7 @@ class CheckSpec:
         unknown = [line for line in self.lines if line not in lines()]
         unknown += [name for name in self.stages if name not in STAGES]
         if unknown or not self.lines:
-            raise ValueError(
-                f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}"
-            )
+            raise ValueError(f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}")
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,10 @@ def runbook(
 ) -> Callable[[Test], Test]:
     """Make a test function a check that carries out `runbook_lines` in `stages`.
 
-    The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs` names parts without which the check is not applicable
-    (where the target declares them absent); `where` a condition on the target, with the name of what it lacks
-    where that does not hold. Raises ValueError for a line or stage that does not exist.
+    The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs`
+    names parts without which the check is not applicable (where the target declares them absent); `where` a
+    condition on the target, with the name of what it lacks where that does not hold.
+    Raises ValueError for a line or stage that does not exist.
     """
     spec = CheckSpec(id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where)
     return pytest.mark.opsverify(spec)
@@ -123,9 +122,7 @@ def per(
     """Run a check once for each of `rows(target)`; `name(row)` is the ASCII id of a row, `what` says what rows are."""
 
     def mark(test: Test) -> Test:
-        test.__dict__.setdefault("opsverify_per", []).append(
-            PerTarget(argument, rows, name, what or argument)
-        )
+        test.__dict__.setdefault("opsverify_per", []).append(PerTarget(argument, rows, name, what or argument))
         return test
 
     return mark

@@ -12,7 +12,7 @@ from opsverify.errors import TargetError
 class Outcome(StrEnum):
     """What came of a check, or of a whole stage (then only the first three)."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     NOT_APPLICABLE = "not_applicable"

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, Unreachable
 from opsverify.limits import Limit, parse_duration
 from opsverify.probes.record import discard
 from opsverify.probes.waiting import eventually
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from opsverify.target import Secrets, Target
 
 _NAME = re.compile(r"\$\{(\w+)\}")
+LATE_ROWS_S = 0.5
+"""Between two looks for rows of a journey that broke off."""
 
 
 def require_permission(target: Target, journey: Journey) -> None:
@@ -43,26 +45,61 @@ def require_permission(target: Target, journey: Journey) -> None:
         )
     if synthetic.cleanup is None or not synthetic.tables:
         raise Inconclusive(
-            f"journey {journey.name} writes synthetic data that nothing would remove; set synthetic.cleanup and synthetic.tables"
+            f"journey {journey.name} writes synthetic data that nothing would remove; "
+            "set synthetic.cleanup and synthetic.tables"
         )
 
 
-def remove_traces(check: Check, secrets_of_target: Secrets, tag: str) -> None:
-    """Remove all rows written under `tag`. Raises Inconclusive, naming the tag, where some may be left."""
+def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled: bool) -> None:
+    """Remove all rows written under `tag`. Raises Inconclusive, naming the tag, where some may be left.
+
+    `settled` says that the journey saw all that it set going come to its end. If it did not, the platform may still
+    be writing: rows are then removed until two looks in a row find none.
+    """
     from opsverify.probes.cleanup import remove_synthetic  # noqa: PLC0415 - probes are imported when used
 
-    synthetic = check.target.synthetic
-    if check.target.postgres is None or synthetic.cleanup is None:
+    postgres, synthetic = check.target.postgres, check.target.synthetic
+    cleanup = synthetic.cleanup
+    if postgres is None or cleanup is None:
         return
-    remove_synthetic(
-        check.target.postgres,
-        synthetic.cleanup.user,
-        secrets_of_target.of(synthetic.cleanup.password),
-        synthetic.tables,
-        synthetic.tag_column,
-        tag,
-        check.attach,
+
+    def remove() -> int:
+        return remove_synthetic(
+            postgres,
+            cleanup.user,
+            secrets_of_target.of(cleanup.password),
+            synthetic.tables,
+            synthetic.tag_column,
+            tag,
+            check.attach,
+        ).total
+
+    if settled:
+        remove()
+        return
+    unreachable: list[Unreachable] = []
+    removed: list[int] = []
+
+    def remove_late_ones() -> int:
+        try:
+            removed.append(remove())
+        except Unreachable as error:
+            unreachable.append(error)
+        return sum(removed[-2:])
+
+    eventually(
+        remove_late_ones,
+        until=lambda _late: removed[-2:] == [0, 0],
+        stop_when=lambda _late: bool(unreachable),
+        deadline_s=check.limits.journey_wait.bound,
+        every_s=LATE_ROWS_S,
+        what="the journey's last rows",
+        record=check.attach,
     )
+    if unreachable:
+        raise unreachable[0]
+    if removed[-1]:
+        raise Inconclusive(f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again")
 
 
 @dataclass
@@ -81,6 +118,12 @@ class Traveller:
     kept: dict[str, Any] = field(default_factory=dict)
     at_start: dict[str, float] = field(default_factory=dict)
     alerts: list[dict[str, str]] = field(default_factory=list)
+    under_way: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether every step so far was taken to its end, with what it should come to."""
+        return not self.under_way and all(measurement.holds for measurement in self.check.measurements)
 
     def __post_init__(self) -> None:
         today = dt.datetime.now(dt.UTC).date()
@@ -99,6 +142,7 @@ class Traveller:
 
     def take(self, step: JourneyStep) -> None:
         """Take one step; what it finds is measured on the check."""
+        self.under_way = True
         with self.check.step(step.title):
             if step.request is not None:
                 self._request(step, step.request)
@@ -115,6 +159,7 @@ class Traveller:
                 self._tool(step.tool)
             elif step.agree is not None:
                 self._agree(step.agree)
+        self.under_way = False
 
     def _request(self, step: JourneyStep, request: HttpRequest) -> None:
         with self.check.must_answer(f"{request.method} {request.path}"):
@@ -127,13 +172,15 @@ class Traveller:
             )
         if not self.check.expect("HTTP status", reply.status, step.status):
             self.check.fail(
-                f"{request.method} {request.path} answered HTTP {reply.status}, expected {step.status}: {reply.text[:160]}"
+                f"{request.method} {request.path} answered HTTP {reply.status}, "
+                f"expected {step.status}: {reply.text[:160]}"
             )
         self._expect(step, {name: reply.field(name) for name in step.expect})
         self.kept |= {name: reply.field(path) for name, path in step.keep.items()}
 
     def _alert(self, labels: dict[str, str]) -> None:
-        self.alertmanager().post(labels, lasting_s=self.check.limits.journey_wait.bound)
+        with self.check.must_answer("Alertmanager"):
+            self.alertmanager().post(labels, lasting_s=self.check.limits.journey_wait.bound)
         self.alerts.append(labels)
 
     def end_alerts(self) -> None:
@@ -172,9 +219,7 @@ class Traveller:
             record=self.check.attach,
             what=step.title,
         )
-        self.check.measure(
-            "notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived"
-        )
+        self.check.measure("notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived")
 
     def _moved(self, step: JourneyStep, signal: str) -> None:
         start = self.at_start[signal]
@@ -219,17 +264,13 @@ class Traveller:
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever an answer held
         if name not in self.kept:
-            raise Inconclusive(
-                f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}"
-            )
+            raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
         return self.kept[name]
 
     def _filled(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
         if isinstance(value, str):
             whole = _NAME.fullmatch(value)
-            return (
-                self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
-            )
+            return self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
         if isinstance(value, dict):
             return {key: self._filled(item) for key, item in value.items()}
         if isinstance(value, list):

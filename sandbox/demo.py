@@ -21,10 +21,11 @@ from sandbox.processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WINDOW = "30s"
+WINDOW = "20s"
 QUIET_WITHIN_S = 60
 PLAIN_WIDTH = 170
-RATE = 30.0
+RATE = 40.0
+CANARY_SHARE = 0.18
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,7 @@ class Stagehand:
         wait_until(
             # The cheap question first: a segment's file may be younger than its newest commit.
             lambda: (
-                max(path.stat().st_mtime for path in archive.iterdir()) > captured
-                and self._recoverable_to() > captured
+                max(path.stat().st_mtime for path in archive.iterdir()) > captured and self._recoverable_to() > captured
             ),
             60,
             "the WAL archive to reach past the capture",
@@ -100,7 +100,8 @@ class Stagehand:
         say(f"point-in-time restore to {self.recovery_target}")
         restored = self.sandbox.restore(self.recovery_target)
         say(
-            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, timeline {restored.timeline}"
+            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
+            f"timeline {restored.timeline}"
         )
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
@@ -129,9 +130,7 @@ class Stagehand:
         return ["--target", str(self.sandbox.target)]
 
     def _recoverable_to(self) -> float:
-        said = subprocess.run(
-            _program("dr", "target", *self.target), capture_output=True, text=True, check=False
-        )
+        said = subprocess.run(_program("dr", "target", *self.target), capture_output=True, text=True, check=False)
         return datetime.fromisoformat(said.stdout.strip()).timestamp() if said.returncode == 0 else 0.0
 
 
@@ -142,7 +141,7 @@ SCENES = (
         "c", "canary whose LLM answers stop parsing", Stagehand.canary_answers_stop_parsing,
         ("prod-canary", "--window", WINDOW), "rollback", 1,
     ),
-    Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "10s"), "hold", 10),
+    Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "8s"), "hold", 10),
     Scene("e", "database destroyed and restored", Stagehand.database_comes_back, ("post-dr",), "accept", 0),
     Scene("f", "the same with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
 )  # fmt: skip
@@ -153,10 +152,10 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home:
         Path(home).chmod(0o755)
-        say(
-            "starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)"
-        )
-        with Sandbox(home, network.free_port_base(len(SERVICES)), rate=RATE, progress=say) as sandbox:
+        say("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
+        with Sandbox(
+            home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
+        ) as sandbox:
             stagehand = Stagehand(sandbox)
             played = [_play(scene, stagehand) for scene in SCENES]
     _print_table(played)
@@ -172,9 +171,7 @@ def say(text: str) -> None:
 
 def opsverify(*arguments: str) -> str:
     """Run a command of the suite; its output. Raises CalledProcessError."""
-    return subprocess.run(
-        _program(*arguments), stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY
-    ).stdout
+    return subprocess.run(_program(*arguments), stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY).stdout
 
 
 def _play(scene: Scene, stagehand: Stagehand) -> Played:
@@ -199,6 +196,7 @@ def _program(*arguments: str) -> list[str]:
 
 def _print_table(played: list[Played]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only for the end
+    from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title="opsverify demo: the verdicts, expected against obtained")
@@ -214,7 +212,7 @@ def _print_table(played: list[Played]) -> None:
             f"{scene.decision} ({scene.exit_code})",
             f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
             "ok" if entry.as_expected else "NOT AS EXPECTED",
-            textwrap.shorten((verdict.get("reasons") or [counted])[0], 110),
+            escape(textwrap.shorten((verdict.get("reasons") or [counted])[0], 110)),
         )
     console = Console()
     Console(width=console.width if console.is_terminal else PLAIN_WIDTH).print(table)

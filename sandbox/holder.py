@@ -25,24 +25,11 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-_LOCKED_S = 1.5
-_FREE_S = 0.05
 _CONNECTIONS_SHARE = 0.93
 _FILLED_SHARE = 0.975
 _FILLER_BYTES = 64 * 1024
 _EVICTING_PAUSE_S = 0.05
 _CHECK_PAUSE_S = 0.5
-
-
-def slow(settings: Settings, ready: Callable[[], None]) -> NoReturn:
-    """Lock the judgments exclusively, again and again, so that each statement on them waits a second."""
-    connection = _superuser(settings)
-    while True:
-        with connection.transaction():
-            connection.execute("LOCK TABLE judgment_executions IN ACCESS EXCLUSIVE MODE")
-            ready()
-            time.sleep(_LOCKED_S)
-        time.sleep(_FREE_S)
 
 
 def connections(settings: Settings, ready: Callable[[], None]) -> NoReturn:
@@ -116,7 +103,6 @@ def _superuser(settings: Settings) -> psycopg.Connection:
 
 
 _FAULTS = {
-    "postgres_slow": slow,
     "postgres_connections": connections,
     "redis_memory": memory,
     "redis_evictions": evictions,

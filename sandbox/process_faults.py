@@ -12,7 +12,6 @@ from sandbox.redis import client
 
 if TYPE_CHECKING:
     from sandbox.parts import Parts
-    from sandbox.postgres import Cluster
 
 STOPS = {
     "postgres_down": "postgres",
@@ -21,9 +20,8 @@ STOPS = {
     "alertmanager_down": "alertmanager",
     "target_down": "",  # the track that is the scope
 }
-_HOLDERS = ("postgres_slow", "postgres_connections", "redis_memory", "redis_evictions")
+_HOLDERS = ("postgres_connections", "redis_memory", "redis_evictions")
 _HOLDER_DEADLINE_S = 60
-_SLOW_CONNECT_S = 1
 
 
 def stopped_component(name: str, scope: str) -> str:
@@ -40,8 +38,6 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
         else:
             parts.bring_up(component)
     elif name in _HOLDERS:
-        if name == "postgres_slow":
-            _slow_connects(parts.cluster, on=on)
         if on:
             _start_holder(parts, name)
         else:
@@ -55,13 +51,6 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
         backup_faults.corrupt(parts.cluster, on=on)
     elif name == "wal_segment_missing":
         backup_faults.hide_segment(parts.cluster, on=on)
-
-
-def _slow_connects(cluster: Cluster, *, on: bool) -> None:
-    if on:
-        cluster.alter_system("post_auth_delay", str(_SLOW_CONNECT_S))
-    else:
-        cluster.alter_system("post_auth_delay", None)
 
 
 def _holder(name: str) -> str:

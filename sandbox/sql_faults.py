@@ -57,6 +57,8 @@ def carry_out(parts: Parts, name: str, *, on: bool) -> None:
         _add_rows(cluster, on=on)
     elif name == "postgres_readonly":
         cluster.alter_system("default_transaction_read_only", "on" if on else None)
+    elif name == "postgres_slow":
+        _slow(cluster, on=on)
     elif name == "archive_broken":
         _break_archive(cluster, on=on)
     elif name == "pg_stat_statements_missing":
@@ -112,6 +114,18 @@ def _add_rows(cluster: Cluster, *, on: bool) -> None:
                 " (date, line_code, product_code, planned_qty, produced_qty, defect_qty, runtime_min)"
                 " VALUES (current_date - 2, 'L04', %s, 100, 100, 1, 60)",
                 [_ADDED_PRODUCT],
+            )
+
+
+def _slow(cluster: Cluster, *, on: bool) -> None:
+    cluster.alter_system("post_auth_delay", "1" if on else None)
+    with cluster.superuser() as connection, connection.transaction():
+        connection.execute("DROP POLICY IF EXISTS slow ON judgment_executions")
+        if on:
+            # Without a reference to the row it is evaluated once a statement: each waits just as long.
+            connection.execute(
+                "CREATE POLICY slow ON judgment_executions AS RESTRICTIVE FOR SELECT"
+                " TO judgment_app, opsverify_ro USING (EXISTS (SELECT FROM pg_sleep(1)))"
             )
 
 

@@ -66,18 +66,12 @@ def _show(order: Order, journal: Path, platform: Platform, *, asked: bool) -> in
     """Say what would be done; runs no command, not even those that only ask for a value."""
     if journal.exists():
         raise Refused(f"run {order.run_id}: was carried out before; see {journal}")
-    signed = (
-        f"signed by {order.signed_by[:12]}..." if order.signed_by else "not signed, as the target has no key"
-    )
-    platform.tell(
-        f"{order.stage} on {platform.target.name}: {order.decision.value}  ({order.run_id}, {signed})"
-    )
+    signed = f"signed by {order.signed_by[:12]}..." if order.signed_by else "not signed, as the target has no key"
+    platform.tell(f"{order.stage} on {platform.target.name}: {order.decision.value}  ({order.run_id}, {signed})")
     facts = {**order.facts, "target": platform.target.name}
     for number, step in enumerate(order.steps, 1):
         argv = filled(step.run, facts)
-        platform.tell(
-            f"  would run {number}: {' '.join(argv)}    (runbook {step.runbook}, within {step.timeout})"
-        )
+        platform.tell(f"  would run {number}: {' '.join(argv)}    (runbook {step.runbook}, within {step.timeout})")
         for name in placeholders(argv):
             value = platform.target.actions.values[name]
             source = value.text if value.text is not None else f"what {' '.join(value.run)} prints"

@@ -62,9 +62,7 @@ def carry_out(work: Work, folder: Path, platform: Platform) -> int:
     values = resolve([step.run for step in work.steps], actions.values, facts, actions.folder)
     argvs = [filled(step.run, values) for step in work.steps]
     head = {**work.head, "target": platform.target.name, "environment": platform.target.environment}
-    journal = Journal.begin(
-        folder, {**head, "decision": work.decision.value, "values": values}, platform.redactor
-    )
+    journal = Journal.begin(folder, {**head, "decision": work.decision.value, "values": values}, platform.redactor)
     journal.plan(work.steps, argvs)
     began = dt.datetime.now(dt.UTC)
     failed = _run_steps(work.steps, argvs, journal, platform)
@@ -112,9 +110,7 @@ def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) 
         run_id, decision = None, "hold"
     journal.note(post_rollback={"run_id": run_id, "decision": decision, "exit_code": code})
     outcome, exit_code = {0: ("done", DONE), 1: ("rejected", FAILED)}.get(code, ("held", HELD))
-    journal.close(
-        outcome, exit_code, () if exit_code == DONE else (f"verify {STABILITY} again, once mended",)
-    )
+    journal.close(outcome, exit_code, () if exit_code == DONE else (f"verify {STABILITY} again, once mended",))
     platform.tell(f"{STABILITY}: {decision}")
     return exit_code
 

@@ -85,15 +85,11 @@ def _ask(name: str, value: Value, folder: str | None) -> str:
     lines = ran.output.strip().splitlines()
     if not ran.ok or len(lines) != 1:
         said = ran.in_words if not ran.ok else f"it printed {len(lines)} lines, expected 1"
-        raise Refused(
-            f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done"
-        )
+        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done")
     return lines[0].strip()
 
 
-def _run(
-    argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[bytes]
-) -> tuple[int | None, str | None]:
+def _run(argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[bytes]) -> tuple[int | None, str | None]:
     try:
         process = subprocess.Popen(
             argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

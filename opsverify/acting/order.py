@@ -46,9 +46,7 @@ class Order:
         return {"run_id": self.run_id, "stage": self.stage, "decision": self.decision.value}
 
 
-def read_order(
-    folder: Path, target: Target, signing_key: str | None, redactor: Redactor, now: dt.datetime
-) -> Order:
+def read_order(folder: Path, target: Target, signing_key: str | None, redactor: Redactor, now: dt.datetime) -> Order:
     """Read the verdict in `folder` and find it fit to be carried out on `target` at `now`.
 
     Raises Refused, naming what is wrong and what to do, for every verdict that is not.
@@ -71,9 +69,7 @@ def read_order(
         _require_decided(verdict, order)
         _require_same_steps(verdict["actions"], order, redactor)
     except (KeyError, TypeError, ValueError) as error:
-        raise Refused(
-            f"{folder / VERDICT}: not a verdict ({type(error).__name__}: {error}); verify again"
-        ) from error
+        raise Refused(f"{folder / VERDICT}: not a verdict ({type(error).__name__}: {error}); verify again") from error
     _require_young(order, target, now)
     _require_newest(order, target)
     return order
@@ -81,9 +77,7 @@ def read_order(
 
 def steps_for(target: Target, decision: Decision) -> tuple[Step, ...]:
     """The target's steps for a decision."""
-    return {Decision.PROMOTE: target.actions.promote, Decision.ROLLBACK: target.actions.rollback}.get(
-        decision, ()
-    )
+    return {Decision.PROMOTE: target.actions.promote, Decision.ROLLBACK: target.actions.rollback}.get(decision, ())
 
 
 def _verdict(folder: Path) -> dict[str, Any]:
@@ -131,9 +125,7 @@ def _require_decided(verdict: dict[str, Any], order: Order) -> None:
             "act follows promote and rollback only"
         )
     if verdict["exit_code"] != EXIT[order.decision] or not verdict["planned"]:
-        raise Refused(
-            f"run {order.run_id}: was interrupted or incomplete (exit {verdict['exit_code']}); verify again"
-        )
+        raise Refused(f"run {order.run_id}: was interrupted or incomplete (exit {verdict['exit_code']}); verify again")
     if not order.steps:
         raise Refused(
             f"run {order.run_id}: decided {order.decision.value}, "
@@ -176,5 +168,6 @@ def _require_newest(order: Order, target: Target) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # no verdict of ours: it says nothing about this one
         if later and about and other.get("decision") != Decision.PROMOTE:
-            newer = f"{other.get('run_id')} decided {other.get('decision')}"
-            raise Refused(f"run {order.run_id}: the later run {newer}; act on that one")
+            raise Refused(
+                f"run {order.run_id}: later run {other.get('run_id')} decided {other.get('decision')}; act on that one"
+            )

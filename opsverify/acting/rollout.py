@@ -67,9 +67,7 @@ class Rollout:
             entry["exit_code"] = verify(self.platform, STAGE, run, f"--share={share}", *self.arguments)
             order = self._order(run, entry)
             if order is None:
-                return self._close(
-                    HELD, f"on hold at {share}: the canary keeps that share until somebody decides"
-                )
+                return self._close(HELD, f"on hold at {share}: the canary keeps that share until somebody decides")
             if order.decision is Decision.ROLLBACK:
                 return self._close(self._roll_back(order), f"rolled back at {share}")
             if number == len(shares):
@@ -148,22 +146,14 @@ def rollout(target_name: str, root: Path, arguments: Sequence[str], *, yes: bool
     target = platform.target
     command = target.actions.share
     if target.canary is None or not target.canary.steps or command is None:
-        raise TargetError(
-            f"target {target.name}: a rollout needs canary.steps and [actions.share] with {{share}}"
-        )
+        raise TargetError(f"target {target.name}: a rollout needs canary.steps and [actions.share] with {{share}}")
     if not (target.actions.promote and target.actions.rollback):
-        raise TargetError(
-            f"target {target.name}: a rollout needs [[actions.promote]] and [[actions.rollback]]"
-        )
+        raise TargetError(f"target {target.name}: a rollout needs [[actions.promote]] and [[actions.rollback]]")
     if dry_run or not (yes or target.actions.unattended):
         for share in target.canary.steps:
-            shown = filled(
-                command.run, {"share": f"{share_of(share):g}", "percent": f"{share_of(share) * 100:g}"}
-            )
+            shown = filled(command.run, {"share": f"{share_of(share):g}", "percent": f"{share_of(share) * 100:g}"})
             platform.tell(f"  would run: {' '.join(shown)}, then verify {STAGE} --share={share}")
-        platform.tell(
-            "  then would run the steps of actions.promote; on a rollback those of actions.rollback"
-        )
+        platform.tell("  then would run the steps of actions.promote; on a rollback those of actions.rollback")
         if dry_run:
             return DONE
         platform.tell("nothing was done: say --yes, or set actions.unattended = true in the target")

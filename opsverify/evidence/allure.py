@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import allure
 import allure_commons
+import attrs
 from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Label, Link, Status, StatusDetails, TestResult
 from allure_commons.types import AttachmentType, LabelType
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from opsverify.results import CheckResult
     from opsverify.target import Target
 
-RESULTS: Final = "allure-results"
 _SEVERITY: Final = {"sev1": "blocker", "sev2": "critical", "sev3": "minor"}
 _STATUS: Final = {
     Outcome.PASS: Status.PASSED,
@@ -35,6 +36,7 @@ _STATUS: Final = {
     Outcome.NOT_APPLICABLE: Status.SKIPPED,
     Outcome.WAIVED: Status.SKIPPED,
 }
+_SUITES: Final = frozenset({LabelType.PARENT_SUITE, LabelType.SUITE, LabelType.SUB_SUITE})
 _KINDS: Final = {
     "text": AttachmentType.TEXT,
     "json": AttachmentType.JSON,
@@ -57,36 +59,56 @@ class AllureEvidence:
         return step
 
 
-class _RedactingLogger(AllureFileLogger):  # type: ignore[misc]  # allure ships no types
+class _RedactingLogger(AllureFileLogger):
     """Allure's own writer with every string cleaned on its way to the disk."""
 
     def __init__(self, folder: Path, redactor: Redactor) -> None:
-        super().__init__(str(folder))
+        super().__init__(str(folder))  # type: ignore[no-untyped-call]
+        self._folder = folder
         self._redactor = redactor
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
-        """Write one test result."""
-        _clean(result, self._redactor)
-        super().report_result(result)
+        """Write one test result, known over the years by its check's id and not by where its function stands."""
+        check_id = next((label.value for label in result.labels if label.name == LabelType.ID), None)
+        if check_id is not None:
+            result.historyId = result.testCaseId = md5(check_id)
+            result.labels = _without_default_suites(result.labels)
+        self._write(result)
 
     @allure_commons.hookimpl
     def report_container(self, container: Any) -> None:  # noqa: ANN401 - allure ships no types
         """Write fixtures only where one went wrong: the rest is noise in the report."""
-        _clean(container, self._redactor)
         went_wrong = [
             fixture
             for fixture in (*container.befores, *container.afters)
             if fixture.status not in (None, Status.PASSED)
         ]
         if went_wrong:
-            super().report_container(container)
+            self._write(container)
 
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write one attachment."""
         text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
-        super().report_attached_data(self._redactor.text(text).encode("utf-8", "surrogateescape"), file_name)
+        clean = self._redactor.text(text).encode("utf-8", "surrogateescape")
+        super().report_attached_data(clean, file_name)  # type: ignore[no-untyped-call]
+
+    def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
+        # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
+        content = attrs.asdict(item, filter=lambda _, value: bool(value) or value is False)
+        text = json.dumps(self._redactor.data(content), ensure_ascii=False)
+        path = self._folder / item.file_pattern.format(prefix=uuid.uuid4())
+        draft = path.with_name(f"{path.name}.tmp")
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # a lone surrogate
+        draft.replace(path)
+
+
+def _without_default_suites(labels: list[Label]) -> list[Label]:
+    """Drop the suites that allure-pytest makes of folders, which stand before ours of stage and family."""
+    ours = {label.name: label for label in labels if label.name in _SUITES}
+    ours.pop(LabelType.SUB_SUITE, None)
+    return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
 
 
 def redact_results(folder: Path, redactor: Redactor) -> Callable[[], None]:
@@ -124,8 +146,6 @@ def write_result(
         uuid=str(uuid.uuid4()),
         name=planned.title(target.language),
         fullName=planned.nodeid or planned.id,
-        historyId=md5(planned.id),
-        testCaseId=md5(planned.id),
         description=_description(planned),
         status=_STATUS[result.outcome],
         statusDetails=StatusDetails(message=result.message),
@@ -155,25 +175,9 @@ def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str
 
 def _links(planned: Planned, target: Target) -> list[Link]:
     base = target.evidence.runbook_url
-    return (
-        [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections]
-        if base
-        else []
-    )
+    return [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections] if base else []
 
 
 def _description(planned: Planned) -> str:
     quoted = "\n".join(f"> {lines()[line].ko}  \n> {lines()[line].en}\n" for line in planned.lines)
     return f"{planned.ko}  \n{planned.en}\n\n`{planned.id}`\n\n{quoted}"
-
-
-def _clean(item: Any, redactor: Redactor) -> None:  # noqa: ANN401 - any attrs object of allure's model
-    for name, value in vars(item).items():
-        if isinstance(value, str):
-            setattr(item, name, redactor.text(value))
-        elif isinstance(value, list):
-            for part in value:
-                if hasattr(part, "__dict__"):
-                    _clean(part, redactor)
-        elif hasattr(value, "__attrs_attrs__"):
-            _clean(value, redactor)

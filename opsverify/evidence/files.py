@@ -38,9 +38,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
                 draft.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise EvidenceError(
-            f"{path}: cannot be written ({error.strerror}): free or unlock the folder"
-        ) from error
+        raise EvidenceError(f"{path}: cannot be written ({error.strerror}): free or unlock the folder") from error
 
 
 def link_latest(reports_dir: Path, run_dir: Path) -> None:
@@ -52,9 +50,7 @@ def link_latest(reports_dir: Path, run_dir: Path) -> None:
     draft = reports_dir / f".{LATEST}.{secrets.token_hex(4)}.tmp"
     try:
         try:
-            draft.symlink_to(
-                os.path.relpath(run_dir.resolve(), reports_dir.resolve()), target_is_directory=True
-            )
+            draft.symlink_to(os.path.relpath(run_dir.resolve(), reports_dir.resolve()), target_is_directory=True)
             draft.replace(link)
         except OSError:
             draft.unlink(missing_ok=True)

@@ -67,9 +67,7 @@ def verify_manifest(run_dir: Path) -> tuple[Problem, ...]:
             return (Problem(MANIFEST, f"line {number} is not a sum and a path: the manifest is damaged"),)
         expected[_unescaped(match["path"]) if match["escaped"] else match["path"]] = match["sum"]
     present = set(_covered(run_dir))
-    problems = [
-        Problem(path, "additional: the manifest does not know it") for path in present - expected.keys()
-    ]
+    problems = [Problem(path, "additional: the manifest does not know it") for path in present - expected.keys()]
     problems += [Problem(path, "missing, though the manifest lists it") for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
     return tuple(sorted(problems, key=lambda problem: problem.path))

@@ -79,9 +79,7 @@ def run(argv: tuple[str, ...], cwd: Path, timeout_s: float, failed: str) -> None
     except OSError as error:
         raise EvidenceError(f"{failed}: {argv[0]} cannot be started ({error.strerror})") from error
     if done.returncode:
-        raise EvidenceError(
-            f"{failed}: {_last_word(done.stderr) or _last_word(done.stdout) or 'it said nothing'}"
-        )
+        raise EvidenceError(f"{failed}: {_last_word(done.stderr) or _last_word(done.stdout) or 'it said nothing'}")
 
 
 def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
@@ -111,9 +109,7 @@ def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
 def _major(node: str) -> int:
     """Return the major version of a Node binary, 0 if it does not run."""
     try:
-        said = subprocess.run(
-            (node, "--version"), capture_output=True, text=True, timeout=10, check=False
-        ).stdout
+        said = subprocess.run((node, "--version"), capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
     match = re.match(r"v(\d+)\.", said)
@@ -122,10 +118,6 @@ def _major(node: str) -> int:
 
 def _last_word(output: str) -> str:
     """Return the last line that says something, without npm's pointer to its log and URLs' credentials."""
-    lines = [
-        line.strip()
-        for line in output.splitlines()
-        if line.strip() and "complete log of this run" not in line
-    ]
+    lines = [line.strip() for line in output.splitlines() if line.strip() and "complete log of this run" not in line]
     lines = [line for line in lines if not re.fullmatch(r"npm error\s*(?:/\S*)?", line)]
     return _CREDENTIALS.sub("//", lines[-1]) if lines else ""

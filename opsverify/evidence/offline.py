@@ -30,9 +30,7 @@ def make_offline(html: str) -> str:
     policy = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     page, heads = re.subn("<head>", policy, page, count=1)
     if not heads:
-        raise EvidenceError(
-            "report.html: Allure wrote a page without <head>; use the version in its lock file"
-        )
+        raise EvidenceError("report.html: Allure wrote a page without <head>; use the version in its lock file")
     if loads := external_loads(page):
         raise EvidenceError(f"report.html: not written, it would load {loads[0][:200]} from outside")
     return page

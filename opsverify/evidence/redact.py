@@ -20,25 +20,36 @@ _ESCAPED = re.compile("%[0-9A-F]{2}")
 
 
 class Redactor:
-    """Knows every loaded secret in each spelling it may take on the way: plain, repr, HTML, URL, JSON, base64."""
+    """Knows every loaded secret in each spelling it may take: plain, repr, HTML, URL, JSON, base64."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {form for secret in secrets for form in _spellings(secret) if len(form) >= SHORTEST}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        # Nearly every text holds no secret, and a search for each spelling says so faster than the pattern.
+        self._spellings = tuple(longest_first)
+        self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in longest_first)
+        self._in_json = tuple({json.dumps(form, ensure_ascii=False)[1:-1] for form in longest_first})
 
     def text(self, text: str) -> str:
         """`text` without secrets."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        if self._pattern and any(form in text for form in self._spellings):
+            return self._pattern.sub(MASK, text)
+        return text
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """A JSON value without secrets in its strings and keys."""
+        """A JSON value without secrets in its strings and keys; the value itself if it holds none."""
+        # A string that holds a spelling holds it in its JSON form too, escaped character by character.
+        written = json.dumps(value, ensure_ascii=False, default=str)
+        return self._walk(value) if any(form in written for form in self._in_json) else value
+
+    def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self.data(key): self.data(item) for key, item in value.items()}
+            return {self._walk(key): self._walk(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.data(item) for item in value]
+            return [self._walk(item) for item in value]
         return value
 
     def sweep(self, folder: Path) -> tuple[Path, ...]:
@@ -49,9 +60,9 @@ class Redactor:
         found = []
         for path in sorted(folder.rglob("*")) if self._pattern else ():
             if path.is_file() and not path.is_symlink():
-                raw = path.read_bytes().decode("utf-8", "surrogateescape")
-                clean = self.text(raw)
-                if clean != raw:
+                raw = path.read_bytes()
+                if any(form in raw for form in self._bytes):
+                    clean = self.text(raw.decode("utf-8", "surrogateescape"))
                     path.write_bytes(clean.encode("utf-8", "surrogateescape"))
                     found.append(path)
         return tuple(found)
@@ -89,7 +100,7 @@ def _spellings(secret: str) -> Iterable[str]:
 
 
 def _base64(secret: bytes) -> Iterable[str]:
-    """What base64 makes of the secret within a longer text (`user:secret`), which may begin at any of three offsets."""
+    """What base64 makes of the secret within a longer text (`user:secret`), at any of three offsets."""
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + secret).rstrip(b"=").decode()
         whole_bits = (offset + len(secret)) * 8 // 6  # the last character may carry bits of what follows

@@ -40,9 +40,7 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
     """
     verdict = _verdict(run_dir)
     if not any((run_dir / RESULTS).glob("*-result.json")):
-        raise EvidenceError(
-            f"{run_dir / RESULTS}: no Allure results, so there is nothing to show: run verify first"
-        )
+        raise EvidenceError(f"{run_dir / RESULTS}: no Allure results, so there is nothing to show: run verify first")
     command = allure_command(progress)
     history = _history_of(run_dir, verdict)
     progress(f"building the report of {verdict['run_id']}")
@@ -75,9 +73,7 @@ def _verdict(run_dir: Path) -> dict[str, Any]:
         verdict = json.loads(path.read_bytes())
         missing = {"run_id", "stage", "target", "outcome", "decision", "reasons"} - verdict.keys()
     except OSError as error:
-        raise EvidenceError(
-            f"{path}: cannot be read ({error.strerror}): name the folder of a finished run"
-        ) from error
+        raise EvidenceError(f"{path}: cannot be read ({error.strerror}): name the folder of a finished run") from error
     except (ValueError, AttributeError) as error:
         raise EvidenceError(f"{path}: not a verdict") from error
     if missing:
@@ -85,9 +81,7 @@ def _verdict(run_dir: Path) -> dict[str, Any]:
     return dict(verdict)
 
 
-def _configuration(
-    verdict: dict[str, Any], language: str, folder: Path, history: Path | None
-) -> dict[str, Any]:
+def _configuration(verdict: dict[str, Any], language: str, folder: Path, history: Path | None) -> dict[str, Any]:
     options = {
         "singleFile": True,
         "reportLanguage": _ALLURE_LANGUAGE[language],

@@ -7,17 +7,20 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opsverify.evidence.redact import Redactor
 
 VERDICT = "verdict.json"
 PLAN = "plan.json"
+RUN = "run.json"
+RESULTS = "allure-results"
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,20 @@ class RunFolder:
     def create(cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None) -> RunFolder:
         """Make the folder of a new run.
 
-        A named folder that holds an earlier run is set aside as `<folder>-<its run id>`, so that an old verdict
-        is neither lost nor taken for the new one. Raises TargetError when the folder cannot be had.
+        A named folder that holds an earlier run is set aside as `<folder>-<its run id>`, so that an old
+        verdict is neither lost nor taken for the new one. Raises TargetError when the folder cannot be had.
         """
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
         path = report_dir or reports / run_id
         try:
-            if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN)):
+            if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN, RUN)):
                 path.rename(path.with_name(f"{path.name}-{_run_id_in(path)}"))
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise TargetError(
                     f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
                 )
-            write_atomic(
-                path / "run.json", json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()})
-            )
+            write_atomic(path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
         except (OSError, EvidenceError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise TargetError(
@@ -67,7 +68,7 @@ class RunFolder:
 
 
 def _run_id_in(path: Path) -> str:
-    for name in (VERDICT, "run.json"):
+    for name in (VERDICT, RUN):
         try:
             return str(json.loads((path / name).read_text(encoding="utf-8"))["run_id"])
         except (OSError, ValueError, KeyError):

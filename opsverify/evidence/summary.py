@@ -46,9 +46,7 @@ def title_of(verdict: dict[str, Any]) -> str:
 def add_summary(html: str, verdict: dict[str, Any], language: str) -> str:
     """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError if it has no place there."""
     if html.count(_PLACE) != 1:
-        raise EvidenceError(
-            "report.html: Allure wrote a page of another shape; use the version in its lock file"
-        )
+        raise EvidenceError("report.html: Allure wrote a page of another shape; use the version in its lock file")
     page = html.replace(_PLACE, f"{_summary(verdict, _WORDS[language])}\n    {_PLACE}")
     return page.replace('<html dir="ltr" lang="en">', f'<html dir="ltr" lang="{language}">', 1)
 

@@ -104,9 +104,7 @@ class EProcess:
             raise ValueError(f"expected a share in [0, 1] and a bound in (0, 1], not {share} and {bound}")
         self._enter()
         excess = share / bound - 1
-        self._log_pots = [
-            pot + math.log1p(bet * excess) for pot, bet in zip(self._log_pots, BETS, strict=True)
-        ]
+        self._log_pots = [pot + math.log1p(bet * excess) for pot, bet in zip(self._log_pots, BETS, strict=True)]
         self.peak = max(self.peak, self.log_e)
 
     def skip(self) -> None:
@@ -142,8 +140,7 @@ def log_e_below(bad: float, trials: float, limit: float, dispersion: float = 1.0
     good = trials - bad
     odds = limit / (1 - limit)
     return log_sum_exp(
-        (bad * math.log1p(-bet) + good * math.log1p(bet * odds)) / dispersion - math.log(len(BETS))
-        for bet in BETS
+        (bad * math.log1p(-bet) + good * math.log1p(bet * odds)) / dispersion - math.log(len(BETS)) for bet in BETS
     )
 
 

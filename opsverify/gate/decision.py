@@ -11,6 +11,9 @@ The rule, in its order (runbook section 8; the arithmetic is in `betting`):
 6. `end_rule = "proof"`: hold. `"literal"`: a criterion measured outside its limit on enough samples rolls
    back, too few samples hold, all else is promoted as *not proven*.
 
+A criterion that is not observed well enough (`Progress.fault`) is neither proven nor measured within: it keeps
+rule 3 from promoting and makes rule 6 hold. Where its counts are distorted it does not roll back either.
+
 Error rates: alpha is split over the criteria, so a canary within all its limits is rolled back by rule 2
 with probability <= alpha. Rule 3 needs every proof at once, so each may have beta whole. Rule 6 literal
 controls neither.
@@ -42,11 +45,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Moment:
-    """The window so far: seconds since its start, observed share (0..1), firing alerts of the canary."""
+    """The window so far: seconds since its start, observed share (0..1) and why no more, alerts of the canary."""
 
     elapsed_s: float
     coverage: float
     alerts: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Deci
     elif breaches := [one for one in standings if one.state is State.BREACH_PROVEN]:
         outcome, reasons = _breach(breaches, policy)
         proven = True
-    elif moment.elapsed_s >= policy.shortest_s and covered and all(map(_clear, standings)):
-        outcome, reasons = Outcome.PROMOTE, [_proof(one) for one in standings]
+    elif moment.elapsed_s >= policy.shortest_s and covered and all(map(clear, standings)):
+        outcome, reasons = Outcome.PROMOTE, [proof(one) for one in standings]
         proven = True
     elif moment.elapsed_s < policy.longest_s:
         outcome, reasons = Outcome.CONTINUE, []
@@ -80,21 +84,25 @@ def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Deci
         outcome, reasons = _at_the_end(standings, policy)
     else:
         seen, limit = quantity(moment.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
-        outcome, reasons = Outcome.HOLD, [f"{seen} of the window was observed, limit >= {limit}"]
+        outcome, reasons = (
+            Outcome.HOLD,
+            [f"{seen} of the window was observed, limit >= {limit}", *moment.gaps],
+        )
     return Decision(outcome, tuple(reasons), proven, standings)
 
 
 def _at_the_end(standings: Sequence[Standing], policy: Policy) -> tuple[Outcome, list[str]]:
     if policy.end_rule == "proof":
-        return Outcome.HOLD, [_unproven(one) for one in standings if not _clear(one)]
+        return Outcome.HOLD, [unproven(one) for one in standings if not clear(one)]
     if breaches := [one for one in standings if one.state is State.BREACH_MEASURED]:
         return _breach(breaches, policy)
-    if few := [one for one in standings if one.state is State.TOO_FEW]:
-        return Outcome.HOLD, [_unproven(one) for one in few]
-    return Outcome.PROMOTE, [_proof(one) for one in standings]
+    if few := [one for one in standings if one.state in (State.TOO_FEW, State.UNOBSERVED)]:
+        return Outcome.HOLD, [unproven(one) for one in few]
+    return Outcome.PROMOTE, [proof(one) for one in standings]
 
 
-def _clear(standing: Standing) -> bool:
+def clear(standing: Standing) -> bool:
+    """Whether nothing more is asked of this criterion before a promotion."""
     proven = standing.state is State.BELOW_PROVEN
     need_no_proof = standing.criterion.kind is Kind.ROLLBACK_ONLY and standing.state is State.WITHIN
     return standing.calm and (proven or need_no_proof)
@@ -107,15 +115,19 @@ def _breach(breaches: Sequence[Standing], policy: Policy) -> tuple[Outcome, list
     return Outcome.ROLLBACK, reasons
 
 
-def _proof(standing: Standing) -> str:
+def proof(standing: Standing) -> str:
+    """Say how far a criterion within its limit is proven."""
     confidence = "proven" if standing.state is State.BELOW_PROVEN else "not proven"
     lately = "" if standing.calm else ", outside its limit in the latest steps"
-    return f"{standing.in_words}; {confidence}, upper bound {quantity(standing.upper_bound, 'ratio')}{lately}"
+    return f"{standing.in_words}; {confidence}, {standing.bound_in_words}{lately}"
 
 
-def _unproven(standing: Standing) -> str:
+def unproven(standing: Standing) -> str:
+    """Say what is missing to decide on a criterion."""
+    if standing.state is State.UNOBSERVED:
+        return f"{standing.criterion.name}: {standing.fault}"
     if standing.state is State.TOO_FEW:
         return f"{standing.in_words}; {standing.more:,} more needed of {standing.criterion.min_samples:,}"
     if standing.state is State.WITHIN and standing.more:
-        return f"{_proof(standing)}, about {standing.more:,} more needed at this share"
-    return _proof(standing)
+        return f"{proof(standing)}, about {standing.more:,} more needed at this share"
+    return proof(standing)

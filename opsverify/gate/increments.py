@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _INSTANCE: Final = re.compile(r"(?:^|,)instance=([^,]*)")
 _SCRAPER: Final = re.compile(r"(?:^|(?<=,))(?:job|prometheus|prometheus_replica)=[^,]*,?")
@@ -128,10 +127,14 @@ def increments(
     if not edges[1:] or any(later <= earlier for earlier, later in pairwise(edges)):
         raise ValueError("expected at least two step edges, ascending")
     known = instances or Instances(seen_instances([series]))
-    tally = _Tally(edges, known)
-    for key in sorted(series):
-        tally.add(key, series[key])
-    return tally.growth()
+    tally = Tally(edges[0], edges[1])
+    steps = []
+    for earlier, later in pairwise([-math.inf, *edges[1:]]):
+        new = {
+            key: {at: value for at, value in points.items() if earlier < at <= later} for key, points in series.items()
+        }
+        steps.append(tally.advance(new, known))
+    return tally.growth(steps, edges[-2])
 
 
 def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s: float) -> Coverage:
@@ -147,81 +150,85 @@ def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s
     return Coverage(end - start, math.fsum(max(0.0, gap - tolerated_gap_s) for gap in gaps))
 
 
-def _reason(value: float) -> Reason:
+def reason_against(value: float) -> Reason | None:
+    """Say why no counter can have this value; None if one can."""
     if math.isnan(value):
         return Reason.NAN
-    return Reason.INFINITE if math.isinf(value) else Reason.NEGATIVE
+    if math.isinf(value):
+        return Reason.INFINITE
+    return Reason.NEGATIVE if value < 0 else None
 
 
-class _Tally:
-    """Adds series up, one at a time."""
+class Tally:
+    """Adds up one signal's series as their samples come in; `start` and `anchored_until` in Unix seconds.
 
-    def __init__(self, edges: Sequence[float], instances: Instances) -> None:
-        self._edges = edges
-        self._instances = instances
-        self._amounts: list[list[float]] = [[] for _ in edges[1:]]
-        self._restarted: list[str] = []
-        self._appeared: list[str] = []
-        self._unanchored: list[str] = []
-        self._vanished: list[str] = []
-        self._rejected: list[Rejected] = []
+    A sample counts when it is handed in, however old: one that was scraped before a look and stored after it
+    belongs to the next look.
+    """
 
-    def add(self, key: str, points: Mapping[float, float]) -> None:
-        """Count one series' growth, step by step."""
+    def __init__(self, start: float, anchored_until: float) -> None:
+        self._start = start
+        self._anchored_until = anchored_until
+        self._last: dict[str, tuple[float, float]] = {}
+        self.total = 0.0
+        self.restarted: dict[str, None] = {}
+        self.appeared: list[str] = []
+        self.unanchored: list[str] = []
+        self.rejected: list[Rejected] = []
+
+    def advance(self, series: Mapping[str, Mapping[float, float]], instances: Instances) -> float:
+        """Take in new samples; how much the signal grew by them."""
+        grown = math.fsum(amount for key in sorted(series) for amount in self._amounts(key, series[key], instances))
+        self.total += grown
+        return grown
+
+    def growth(self, steps: Sequence[float], alive_since: float) -> Growth:
+        """Everything so far; a series without a sample after `alive_since` has vanished."""
+        return Growth(
+            tuple(steps),
+            tuple(self.restarted),
+            tuple(self.appeared),
+            tuple(self.unanchored),
+            tuple(key for key, (at, _) in self._last.items() if at <= alive_since),
+            tuple(self.rejected),
+        )
+
+    def _amounts(self, key: str, points: Mapping[float, float], instances: Instances) -> Iterator[float]:
         usable = self._usable(key, points)
         if not usable:
             return
-        previous = self._anchor(key, usable)
-        started = self._instances.started.get(instance_of(key), -math.inf)
+        previous = self._last.get(key) or self._anchor(key, usable, instances)
+        started = instances.started.get(instance_of(key), -math.inf)
         for at, value in usable:
             if at > previous[0]:
                 restarted = value < previous[1] or previous[0] < started <= at
                 if restarted and value != previous[1]:
-                    self._restarted.append(key)
-                self._count(at, value if restarted else value - previous[1])
+                    self.restarted[key] = None
+                yield value if restarted else value - previous[1]
                 previous = (at, value)
-        if previous[0] <= self._edges[-2]:
-            self._vanished.append(key)
-
-    def growth(self) -> Growth:
-        """Everything added so far."""
-        return Growth(
-            tuple(math.fsum(amounts) for amounts in self._amounts),
-            tuple(dict.fromkeys(self._restarted)),
-            tuple(self._appeared),
-            tuple(self._unanchored),
-            tuple(self._vanished),
-            tuple(self._rejected),
-        )
+        self._last[key] = previous
 
     def _usable(self, key: str, points: Mapping[float, float]) -> list[tuple[float, float]]:
         usable = []
         for at, value in sorted(points.items()):
-            if math.isfinite(value) and value >= 0:
+            reason = reason_against(value)
+            if reason is None:
                 usable.append((at, value))
             else:
-                self._rejected.append(Rejected(key, at, _reason(value)))
+                self.rejected.append(Rejected(key, at, reason))
         return usable
 
-    def _anchor(self, key: str, usable: list[tuple[float, float]]) -> tuple[float, float]:
+    def _anchor(self, key: str, usable: list[tuple[float, float]], instances: Instances) -> tuple[float, float]:
         """Find the sample, real or zero, from which the series' growth in the window is counted."""
-        start, first_step_end = self._edges[0], self._edges[1]
-        before = [point for point in usable if point[0] <= start]
+        before = [point for point in usable if point[0] <= self._start]
         if before:
             return before[-1]
         first_at, first_value = usable[0]
         instance = instance_of(key)
-        if self._instances.started.get(instance, -math.inf) > start:
-            self._appeared.append(key)
-            return (start, 0.0)
-        if self._instances.first_seen.get(instance, math.inf) < first_at:
-            self._appeared.append(key)
-            return (start, 0.0)
-        if first_at > first_step_end:
-            self._unanchored.append(key)
+        started_inside = instances.started.get(instance, -math.inf) > self._start
+        if started_inside or instances.first_seen.get(instance, math.inf) < first_at:
+            self.appeared.append(key)
+            return (self._start, 0.0)
+        if first_at > self._anchored_until:
+            self.unanchored.append(key)
         return (first_at, first_value)
-
-    def _count(self, at: float, amount: float) -> None:
-        step = bisect_left(self._edges, at) - 1
-        if 0 <= step < len(self._amounts):
-            self._amounts[step].append(amount)

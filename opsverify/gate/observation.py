@@ -1,25 +1,31 @@
-"""One observation of a window: raw counter samples as Prometheus scraped them, and what they add up to.
-
-Pure: an observation is rebuilt from its evidence file alone, so that any verdict can be worked out again later.
-"""
+"""One observation of a window, as kept: a header, then one line of raw samples for each look at Prometheus."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from opsverify.errors import EvidenceError
+from opsverify.gate.setup import Setup
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
+
+NAME = "observation.jsonl.gz"
 
 Points = dict[float, float]
 """Raw samples of one series: value by scrape time (Unix seconds)."""
+Samples = dict[str, dict[str, dict[str, Points]]]
+"""Points by scope, signal and series key."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One look at Prometheus: new samples by scope, signal and series, or the fault that prevented the look."""
+    """One look at Prometheus (`at`: Unix seconds by its clock): new samples and firing alerts, or why there are none."""
 
     at: float
     fault: str | None = None
@@ -29,109 +35,45 @@ class Step:
     def as_json(self) -> str:
         """One line of the evidence file."""
         return json.dumps(
-            {"at": self.at, "fault": self.fault, "alerts": self.alerts, "samples": self.samples},
+            {
+                "at": self.at,
+                "fault": self.fault,
+                "alerts": self.alerts,
+                "samples": _each_point(self.samples, _for_json),
+            },
             separators=(",", ":"),
+            allow_nan=False,
         )
 
     @classmethod
     def from_json(cls, line: str) -> Step:
-        """Read one line of the evidence file."""
-        raw: dict[str, Any] = json.loads(line)
-        samples = {
-            scope: {
-                signal: {
-                    series: {float(at): value for at, value in points.items()}
-                    for series, points in found.items()
-                }
-                for signal, found in signals.items()
-            }
-            for scope, signals in raw["samples"].items()
+        """Read one line of the evidence file. Raises EvidenceError where it is none."""
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            return cls(float(raw["at"]), raw["fault"], _each_point(raw["samples"], float), tuple(raw["alerts"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EvidenceError(f"no step of an observation: {error}") from error
+
+
+def read_observation(path: Path) -> tuple[Setup, tuple[Step, ...]]:
+    """Read an evidence file back. Raises EvidenceError for a file that is none, or is damaged."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            header, *steps = file.read().splitlines()
+        return Setup.from_json(header), tuple(map(Step.from_json, steps))
+    except (OSError, EOFError, ValueError, EvidenceError) as error:
+        raise EvidenceError(f"{path}: cannot be read as an observation ({error})") from error
+
+
+def _for_json(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)  # JSON has no NaN
+
+
+def _each_point(samples: Any, read: Any) -> Any:  # noqa: ANN401 - both ways between numbers and JSON
+    return {
+        scope: {
+            signal: {key: {float(at): read(value) for at, value in points.items()} for key, points in series.items()}
+            for signal, series in signals.items()
         }
-        return cls(raw["at"], raw["fault"], samples, tuple(raw["alerts"]))
-
-
-@dataclass(frozen=True)
-class Observation:
-    """All steps of a window from `start` (Unix seconds) on; `step_s` apart; `scrape_s` is how often data can come."""
-
-    start: float
-    window_s: float
-    step_s: float
-    steps: tuple[Step, ...]
-
-    @property
-    def end(self) -> float:
-        """When the window ends, Unix seconds."""
-        return self.start + self.window_s
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Why looks failed, each reason once."""
-        return tuple(dict.fromkeys(step.fault for step in self.steps if step.fault))
-
-    @property
-    def alerts(self) -> tuple[str, ...]:
-        """Alerts that fired at any step, each once."""
-        return tuple(dict.fromkeys(alert for step in self.steps for alert in step.alerts))
-
-    def series(self, scope: str, signal: str) -> dict[str, Points]:
-        """All samples of a signal, by series."""
-        merged: dict[str, Points] = {}
-        for step in self.steps:
-            for name, points in step.samples.get(scope, {}).get(signal, {}).items():
-                merged.setdefault(name, {}).update(points)
-        return merged
-
-    def increase(self, scope: str, signal: str) -> float | None:
-        """How much a counter grew in the window, summed over its series; None if it was never seen."""
-        series = self.series(scope, signal)
-        if not series:
-            return None
-        return math.fsum(increase(points, self.start, self.step_s) for points in series.values())
-
-    def coverage(self, scope: str, signal: str) -> float:
-        """Share of the window in which samples of `signal` came in.
-
-        Counters are cumulative, so a gap between two samples loses no count; but nobody watched in it. Time between
-        samples counts as observed up to twice the step.
-        """
-        moments = sorted({at for points in self.series(scope, signal).values() for at in points})
-        inside = [self.start, *(at for at in moments if self.start < at < self.end), self.end]
-        if len(inside) == 2:  # noqa: PLR2004 - the window's two ends alone: nothing came in
-            return 0.0
-        tolerated = 2 * self.step_s
-        missing = math.fsum(
-            max(0.0, later - earlier - tolerated) for earlier, later in zip(inside, inside[1:], strict=False)
-        )
-        return 1.0 - missing / self.window_s
-
-
-def increase(points: Mapping[float, float], since: float, slack_s: float) -> float:
-    """Growth of one counter after `since` (Unix seconds) from its raw samples.
-
-    A fall is a restart: the counter began again at zero. A series whose first sample is later than `since` plus
-    `slack_s` appeared within the window and counts from zero. Raises ValueError for NaN and infinite samples.
-    """
-    ordered = sorted(points.items())
-    if any(not math.isfinite(value) for _, value in ordered):
-        raise ValueError("a counter is NaN or infinite")
-    before = [value for at, value in ordered if at <= since]
-    after = [value for at, value in ordered if at > since]
-    if before:
-        previous = before[-1]
-    elif after and ordered[0][0] <= since + slack_s:
-        previous = after.pop(0)
-    else:
-        previous = 0.0
-    grown = 0.0
-    for value in after:
-        grown += value - previous if value >= previous else value
-        previous = value
-    return grown
-
-
-def read_observation(lines: Iterable[str]) -> Observation:
-    """Rebuild an observation from its evidence file: one header line, then one line for each step."""
-    header, *steps = [line for line in lines if line.strip()]
-    facts = json.loads(header)
-    return Observation(facts["start"], facts["window_s"], facts["step_s"], tuple(map(Step.from_json, steps)))
+        for scope, signals in samples.items()
+    }

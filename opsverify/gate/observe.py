@@ -1,28 +1,31 @@
-"""Observe canary and baseline over a window: one look a step, every look kept."""
+"""Observe canary and baseline: one look a step, every look kept, until the gate has decided."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
-from opsverify.gate.observation import Observation, Step
-from opsverify.limits import duration, parse_duration
+from opsverify.gate.observation import Step
+from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
+from opsverify.gate.watch import SCOPES, GateWatch
+from opsverify.limits import duration
+from opsverify.probes.prometheus import SourceFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from opsverify.gate.observation import Points
     from opsverify.probes.prometheus import Prometheus
     from opsverify.target import Canary, Signals
 
 COUNTERS = (
-    "requests",
+    REQUESTS,
     "request_errors",
     "durations",
     "llm_parses",
     "llm_parse_failures",
-    "llm_cost",
+    LLM_COST,
     "workflows",
     "workflow_failures",
     "mcp_calls",
@@ -31,84 +34,108 @@ COUNTERS = (
     "cache_misses",
 )
 WITHIN_LIMIT = "durations_within_limit"
-LOOK_BACK_S = 30.0
+_LOOK_BACK_S = 65.0
+"""Before the window, for the samples that anchor its counters: longer than one scrape a minute."""
+_OVERLAP_S = 15.0
+"""Samples are stored up to a scrape's timeout (10 s by default) after the time they carry."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time as the observer sees it; tests put their own in."""
+    """Time as the observer sees it (Unix seconds, never going back); tests put their own in."""
 
     now: Callable[[], float]
     wait: Callable[[float], object]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Observer:
-    """What is asked at every step, and of whom."""
+    """What is asked at every step, and of whom; `say` shows progress, `keep` takes the lines of evidence."""
 
     prometheus: Prometheus
-    canary: Canary
-    signals: Signals
-    latency_limit_s: float
     clock: Clock
     say: Callable[[str], None]
+    keep: Callable[[str], object]
+    _known: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
-    def observe(self, window_s: float, keep: TextIO) -> Observation:
-        """Look once a step until the window is over; write header and steps to `keep` as they come.
+    def observe(self, setup: Setup) -> GateWatch:
+        """Look once a step until the gate decides, at the longest window's end at the latest.
 
-        A look that fails costs nothing by itself: the next one asks for all samples since the last good one.
+        All times are Prometheus' own, whose clock is read first; `setup.start` is set here. A look that fails costs
+        nothing by itself: the next one asks for all samples since the last good one.
         """
-        step_s = min(parse_duration(self.canary.step), window_s / 4)
-        start = self.clock.now()
-        keep.write(json.dumps({"start": start, "window_s": window_s, "step_s": step_s}) + "\n")
-        steps: list[Step] = []
-        seen_until = start - LOOK_BACK_S
-        for number in range(round(window_s / step_s) + 1):
-            self.clock.wait(start + number * step_s - self.clock.now())
-            step = self._look(seen_until)
+        skew_s = self._skew()
+        ahead_s = skew_s or 0.0
+        setup = replace(setup, start=self.clock.now() + ahead_s, skew_s=skew_s)
+        self.keep(setup.as_json())
+        watch = GateWatch(setup)
+        step_s, since, due = setup.policy.step_s, setup.start - _LOOK_BACK_S, setup.start
+        while not watch.over:
+            self.clock.wait(due - ahead_s - self.clock.now())
+            at = self.clock.now() + ahead_s
+            step = self._look(setup, at, since)
             if step.fault is None:
-                seen_until = step.at
-            steps.append(step)
-            keep.write(step.as_json() + "\n")
-            keep.flush()
-            self._tell(step, start, window_s)
-        return Observation(start, window_s, step_s, tuple(steps))
+                since = at - _OVERLAP_S
+            self.keep(step.as_json())
+            watch.advance(step)
+            self._tell(watch, step)
+            # A look that took longer than a step skips those it missed; the window never gets longer by it.
+            late_s = max(0.0, self.clock.now() + ahead_s - due)
+            due = min(due + step_s * (1 + late_s // step_s), setup.end)
+        return watch
 
-    def _look(self, since: float) -> Step:
-        at = self.clock.now()
-        span_s = at - since + 1.0
+    def _skew(self) -> float | None:
+        before = self.clock.now()
+        try:
+            theirs = self.prometheus.now()
+        except Inconclusive:
+            return None
+        return theirs - (before + self.clock.now()) / 2
+
+    def _look(self, setup: Setup, at: float, since: float) -> Step:
         try:
             samples = {
                 scope: {
-                    name: self._points(selector, span_s, at)
-                    for name, selector in self._selectors(matchers).items()
+                    name: self._new_points((scope, name), selector, at - since, at)
+                    for name, selector in setup.selectors[scope].items()
                 }
-                for scope, matchers in (("canary", self.canary.canary), ("baseline", self.canary.baseline))
+                for scope in SCOPES
             }
-            alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(self.canary.alerts))
+            alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""]))
+        except SourceFault as error:
+            return Step(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
             return Step(at, fault=str(error))
+        self._remember(samples)
         return Step(at, None, samples, alerts)
 
-    def _points(self, selector: str, span_s: float, at: float) -> Mapping[str, dict[float, float]]:
-        history = self.prometheus.history(selector, span_s, at)
-        return {
-            ",".join(f"{name}={value}" for name, value in sorted(series.labels.items())): dict(series.points)
-            for series in history
-        }
+    def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
+        found: dict[str, Points] = {}
+        for series in self.prometheus.history(selector, span_s, at):
+            key = ",".join(f"{name}={value}" for name, value in sorted(series.labels.items()) if name != "__name__")
+            known = self._known.get((*where, key), float("-inf"))
+            points = {moment: value for moment, value in series.points if moment > known}
+            if points:
+                found[key] = points
+        return found
 
-    def _selectors(self, scope: str) -> dict[str, str]:
-        selectors = {name: getattr(self.signals, name).selector(scope) for name in COUNTERS}
-        selectors[WITHIN_LIMIT] = self.signals.duration_buckets.selector(
-            scope, f'le="{self.latency_limit_s:g}"'
-        )
-        return selectors
+    def _remember(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
+        for scope, signals in samples.items():
+            for signal, series in signals.items():
+                for key, points in series.items():
+                    self._known[scope, signal, key] = max(points)
 
-    def _tell(self, step: Step, start: float, window_s: float) -> None:
-        left = max(0.0, start + window_s - step.at)
-        state = (
-            f"not answered: {step.fault}"
-            if step.fault
-            else f"alerts firing: {', '.join(step.alerts) or 'none'}"
-        )
-        self.say(f"observing, {duration(round(left))} left; {state}")
+    def _tell(self, watch: GateWatch, step: Step) -> None:
+        left = duration(round(max(0.0, watch.setup.end - step.at)))
+        said = f"no answer ({step.fault})" if step.fault else watch.in_words
+        self.say(f"{left} left | {said}")
+
+
+def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:
+    """What is asked for, by scope and signal: the standing counters, and `more` of the target's signals."""
+    names = sorted({*COUNTERS, PROCESS_START, *more} - {WITHIN_LIMIT})
+    asked: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}
+    for scope, matchers in ((CANARY, canary.canary), (BASELINE, canary.baseline)):
+        asked[scope] = {name: getattr(signals, name).selector(matchers) for name in names}
+        asked[scope][WITHIN_LIMIT] = signals.duration_buckets.selector(matchers, f'le="{latency_limit_s:g}"')
+    return asked

@@ -25,7 +25,8 @@ class Kind(StrEnum):
 class Criterion:
     """A limit (share of trials, 0..1) on what counts as bad; `strict`: the limit itself is already outside.
 
-    `counted` completes "2.31% of 4,120 ..." and is in the language of the report.
+    `counted` completes "2.31% of 4,120 ..." and is in the language of the report. `inverse`: people name the share that
+    is *not* bad (a hit rate) and its limit; everything here is still about the bad ones, only the words are not.
     """
 
     name: str
@@ -34,6 +35,17 @@ class Criterion:
     kind: Kind = Kind.PROMOTE
     strict: bool = True
     counted: str = "were bad"
+    inverse: bool = False
+
+    def in_words(self, share: float) -> str:
+        """A share of bad ones, as people name it."""
+        return quantity(1 - share if self.inverse else share, "ratio")
+
+    @property
+    def limit_in_words(self) -> str:
+        """The limit, as people name it."""
+        orderly, strictly = (">=", ">") if self.inverse else ("<=", "<")
+        return f"{strictly if self.strict else orderly} {self.in_words(self.limit)}"
 
     def holds(self, share: float) -> bool:
         """Whether a measured share is within the limit."""
@@ -84,10 +96,15 @@ NOTHING: Final = Counts(0, 0)
 
 
 class Progress:
-    """What is known of one criterion, canary and baseline; advanced step by step."""
+    """What is known of one criterion, canary and baseline; advanced step by step.
+
+    `fault` says why it cannot be judged, if so; `distorted`, that not even its counts can be trusted.
+    """
 
     def __init__(self, criterion: Criterion, policy: Policy) -> None:
         self.criterion = criterion
+        self.fault: str | None = None
+        self.distorted = False
         self.canary = Evidence(criterion.limit, policy.starts)
         self.baseline = Evidence(criterion.limit, policy.starts)
         self._worse = EProcess(policy.starts)
@@ -115,6 +132,7 @@ class State(StrEnum):
     BREACH_PROVEN = "breach proven"
     BREACH_MEASURED = "outside, not proven"
     TOO_FEW = "too few samples"
+    UNOBSERVED = "not observed well enough"
     WITHIN = "within, not proven"
     BELOW_PROVEN = "within, proven"
 
@@ -139,15 +157,33 @@ class Standing:
     more: int | None
     shared: bool
     calm: bool
+    fault: str | None = None
 
     @property
     def in_words(self) -> str:
         """One line for a person: what was measured, on how much, and the limit."""
         rule = self.criterion
-        limit = f"limit {'<' if rule.strict else '<='} {quantity(rule.limit, 'ratio')}"
+        limit = f"limit {rule.limit_in_words}"
         if self.share is None:
             return f"{rule.name}: no trials, {limit}"
-        return f"{rule.name}: {quantity(self.share, 'ratio')} of {self.trials:,.0f} {rule.counted}, {limit}"
+        return f"{rule.name}: {rule.in_words(self.share)} of {self.trials:,.0f} {rule.counted}, {limit}"
+
+    @property
+    def in_short(self) -> str:
+        """A few words for a display that has one line: value, limit, samples, how sure."""
+        rule = self.criterion
+        if self.state is State.UNOBSERVED:
+            return f"{rule.name} ?"
+        value = "-" if self.share is None else rule.in_words(self.share)
+        within = self.share is not None and rule.holds(self.share)
+        sure = max(0.0, -math.expm1(-(self.log_e_below if within else self.log_e_breach)))
+        return f"{rule.name} {value} ({rule.limit_in_words}) n={self.trials:,.0f} {math.floor(sure * 100)}%"
+
+    @property
+    def bound_in_words(self) -> str:
+        """The bound reached by proof, as people name it."""
+        side = "lower" if self.criterion.inverse else "upper"
+        return f"{side} bound {self.criterion.in_words(self.upper_bound)}"
 
 
 def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
@@ -160,11 +196,15 @@ def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
     missing = max(0, math.ceil(rule.min_samples - canary.trials))
     recent_bad, recent_trials = canary.recent(policy.recent_steps)
     if canary.peak_log_e_breach >= -math.log(alpha):
-        state = State.BREACH_PROVEN
+        state = State.UNOBSERVED if progress.distorted else State.BREACH_PROVEN
+    elif progress.distorted:
+        state = State.UNOBSERVED
     elif missing or share is None:
-        state = State.TOO_FEW
+        state = State.UNOBSERVED if progress.fault else State.TOO_FEW
     elif not rule.holds(share):
         state = State.BREACH_MEASURED
+    elif progress.fault:
+        state = State.UNOBSERVED
     elif below >= -math.log(policy.beta):
         state = State.BELOW_PROVEN
     else:
@@ -185,6 +225,7 @@ def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
         more=more,
         shared=_breaches(baseline, rule, alpha) and progress.log_e_worse < -math.log(alpha),
         calm=recent_trials == 0 or rule.holds(recent_bad / recent_trials),
+        fault=progress.fault,
     )
 
 

@@ -87,9 +87,7 @@ class Alertmanager:
                 )
                 for entry in data
             )
-            return tuple(
-                alert for alert in alerts if alert.state != "suppressed" and alert.name not in ignore
-            )
+            return tuple(alert for alert in alerts if alert.state != "suppressed" and alert.name not in ignore)
 
         return self._ask("/api/v2/alerts?active=true&silenced=false&inhibited=false", read)
 
@@ -117,9 +115,7 @@ class Alertmanager:
         alert = {"labels": dict(labels), "endsAt": ends.isoformat()}
         reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], bearer=self._bearer)
         if reply.status != _OK:
-            raise Inconclusive(
-                f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200"
-            )
+            raise Inconclusive(f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200")
 
     def close(self) -> None:
         """Close the connections."""
@@ -141,8 +137,7 @@ class Alertmanager:
             return read(reply.json)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Inconclusive(
-                f"Alertmanager: {reply.url} is not API v2 ({type(error).__name__}: {one_line(error)}); "
-                "check the URL"
+                f"Alertmanager: {reply.url} is not API v2 ({type(error).__name__}: {one_line(error)}); check the URL"
             ) from error
 
 

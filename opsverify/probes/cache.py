@@ -170,9 +170,7 @@ class Redis:
                 f"{where}: no answer to {command} within {self._config.timeout_s:g} s; is it overloaded?"
             )
         elif isinstance(error, client.ConnectionError):
-            failure = Unreachable(
-                f"{where}: no answer to {command} ({said}); is it up, and its host and port right?"
-            )
+            failure = Unreachable(f"{where}: no answer to {command} ({said}); is it up, and its host and port right?")
         else:
             failure = Inconclusive(f"{where}: {command} refused ({said}); check the user's rights")
         self._record(f"Redis {command}", str(failure))

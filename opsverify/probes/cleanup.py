@@ -32,7 +32,7 @@ class Removed:
         return sum(self.rows.values())
 
 
-def remove_synthetic(  # noqa: PLR0917 - in the order in which a sentence names them
+def remove_synthetic(
     config: Config,
     login: str,
     password: str | None,

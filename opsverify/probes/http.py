@@ -72,9 +72,7 @@ class _Clients:
         key = (url.startswith("https:"), is_loopback(url), ca_file)
         client = self.open.get(key)
         if client is None:
-            client = httpx.Client(
-                timeout=self.timeout_s, trust_env=not key[1], verify=_verification(url, ca_file)
-            )
+            client = httpx.Client(timeout=self.timeout_s, trust_env=not key[1], verify=_verification(url, ca_file))
             self.open[key] = client
         return client
 
@@ -140,8 +138,7 @@ class Http:
         reply = Reply(url, response.status_code, time.perf_counter() - started, response.headers, text)
         self._keep(
             request,
-            f"HTTP {reply.status} after {reply.elapsed_s * 1000:.1f} ms\n"
-            f"{masked(reply.headers)}\n\n{capped(text)}",
+            f"HTTP {reply.status} after {reply.elapsed_s * 1000:.1f} ms\n{masked(reply.headers)}\n\n{capped(text)}",
         )
         return reply
 
@@ -193,6 +190,4 @@ def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise Inconclusive(
-            f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file"
-        ) from error
+        raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error

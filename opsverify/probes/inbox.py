@@ -43,9 +43,7 @@ class Inbox:
         """Messages with `contains` in them, in the channel's own order."""
         reply = self._http.get(f"{self._config.url}?{urlencode({'contains': contains})}", bearer=self._bearer)
         if reply.status != _OK:
-            raise Inconclusive(
-                f"inbox: {reply.url} answered status {reply.status}, expected 200; look at its log"
-            )
+            raise Inconclusive(f"inbox: {reply.url} answered status {reply.status}, expected 200; look at its log")
         try:
             return tuple(
                 Message(dt.datetime.fromisoformat(entry["received_at"]), entry["source"], entry["text"])

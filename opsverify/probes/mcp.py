@@ -136,18 +136,12 @@ class Mcp:
             if isinstance(cause, TimeoutError | httpx2.TimeoutException):
                 failure = Unreachable(f"{where}: no answer to {what} within {limit:g} s; is it overloaded?")
             elif isinstance(cause, httpx2.TransportError | OSError):
-                failure = Unreachable(
-                    f"{where}: no answer to {what} ({one_line(cause)}); is it up, and its URL right?"
-                )
+                failure = Unreachable(f"{where}: no answer to {what} ({one_line(cause)}); is it up, and its URL right?")
             elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
-                failure = Inconclusive(
-                    f"{where}: {what} refused ({one_line(cause)}); check URL, bearer and tool"
-                )
+                failure = Inconclusive(f"{where}: {what} refused ({one_line(cause)}); check URL, bearer and tool")
             else:
                 said = f"{type(cause).__name__}: {one_line(cause)}"
-                failure = Inconclusive(
-                    f"{where}: {what} could not be understood ({said}); does it speak MCP?"
-                )
+                failure = Inconclusive(f"{where}: {what} could not be understood ({said}); does it speak MCP?")
             self._record(f"MCP {what}", str(failure))
             raise failure from cause
 

@@ -125,9 +125,7 @@ class Postgres:
         """List connected replicas. Raises Inconclusive where the role may not see their state."""
         rows = self.rows(state.REPLICAS)
         if any(row.state is None for row in rows):
-            raise Inconclusive(
-                f"{self._where}: {self._config.login.user} may not see replicas; GRANT pg_monitor to it"
-            )
+            raise Inconclusive(f"{self._where}: {self._config.login.user} may not see replicas; GRANT pg_monitor to it")
         return tuple(state.Replica(*row) for row in rows)
 
     def archiver(self) -> state.Archiver:
@@ -181,11 +179,7 @@ class Postgres:
                 elapsed = time.perf_counter() - started
                 columns = [column.name for column in cursor.description or ()]
         except psycopg.Error as error:
-            stale = (
-                self._session.used
-                and self._session.connection is not None
-                and self._session.connection.closed
-            )
+            stale = self._session.used and self._session.connection is not None and self._session.connection.closed
             if self._session.connection is not None and self._session.connection.closed:
                 self.close()
             if stale and not isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
@@ -274,13 +268,9 @@ def explain(error: psycopg.Error, config: Config) -> Inconclusive:
         return Inconclusive(f"{where(config)}: {said}; grant {config.login.user} the right to read it")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         if any(phrase in said for phrase in _REFUSED):
-            return Inconclusive(
-                f"{where(config)}: login refused ({said}); check user, password and pg_hba.conf"
-            )
+            return Inconclusive(f"{where(config)}: login refused ({said}); check user, password and pg_hba.conf")
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
             return Unreachable(
                 f"{where(config)}: no connection ({said}); is the server up, and its host and port right?"
             )
-    return Inconclusive(
-        f"{where(config)}: statement refused ({said}); check it against the database's schema"
-    )
+    return Inconclusive(f"{where(config)}: statement refused ({said}); check it against the database's schema")

@@ -32,7 +32,7 @@ from opsverify.probes.prometheus_values import (
     read_targets,
 )
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import is_loopback, one_line
+from opsverify.probes.text import is_loopback, one_line, root_cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,9 +151,7 @@ class Prometheus:
             raise SourceFault(FaultReason.AMBIGUOUS, f"{where}: {found} series, expected 1; aggregate them")
         value = vector.samples[0].value
         if not math.isfinite(value):
-            raise SourceFault(
-                FaultReason.NOT_A_NUMBER, f"{where}: the value is {value}; was anything counted at all?"
-            )
+            raise SourceFault(FaultReason.NOT_A_NUMBER, f"{where}: the value is {value}; was anything counted at all?")
         return value
 
     def targets(self) -> tuple[ScrapeTarget, ...]:
@@ -198,9 +196,7 @@ class Prometheus:
 
     def _get(self, path: str, params: dict[str, str], read: Callable[[Any], T]) -> T:
         def ask() -> None:
-            response = self._session.get(
-                self._config.url + path, params=params, timeout=self._config.timeout_s
-            )
+            response = self._session.get(self._config.url + path, params=params, timeout=self._config.timeout_s)
             if response.status_code != _OK:
                 raise PrometheusApiClientException(f"status {response.status_code}")
 
@@ -228,7 +224,7 @@ class Prometheus:
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
         except requests.RequestException as error:
-            said = f"{where}: no answer ({one_line(error)}); is it up, and its URL right?"
+            said = f"{where}: no answer ({one_line(root_cause(error))}); is it up, and its URL right?"
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, said), error)
         return self._read(name, what, lambda body: body["data"], self._body())
 
@@ -274,9 +270,7 @@ class Prometheus:
 
     def _malformed(self, where: str, error: Exception) -> SourceFault:
         said = f"{type(error).__name__}: {one_line(error)}"
-        return SourceFault(
-            FaultReason.MALFORMED, f"{where}: not an answer of Prometheus' API ({said}); check the URL"
-        )
+        return SourceFault(FaultReason.MALFORMED, f"{where}: not an answer of Prometheus' API ({said}); check the URL")
 
     def _give_up(self, name: str, fault: SourceFault, error: Exception) -> NoReturn:
         response = self._answer.response

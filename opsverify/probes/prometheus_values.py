@@ -100,8 +100,7 @@ def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON va
     if data["resultType"] != "vector":
         raise ValueError(f"result type {data['resultType']}, expected vector or scalar")
     return tuple(
-        Sample(_labels(entry["metric"]), float(entry["value"][1]), float(entry["value"][0]))
-        for entry in data["result"]
+        Sample(_labels(entry["metric"]), float(entry["value"][1]), float(entry["value"][0])) for entry in data["result"]
     )
 
 

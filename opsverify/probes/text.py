@@ -37,15 +37,20 @@ def capped(body: str) -> str:
 
 def masked(headers: Mapping[str, str]) -> str:
     """Headers one to a line, values of those that carry credentials left out."""
-    return "\n".join(
-        f"{name}: {'***' if _SENSITIVE.search(name) else value}" for name, value in headers.items()
-    )
+    return "\n".join(f"{name}: {'***' if _SENSITIVE.search(name) else value}" for name, value in headers.items())
 
 
 def one_line(error: BaseException | str) -> str:
     """Cut what an error says to one line of readable length."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= _WIDEST * 2 else f"{said[: _WIDEST * 2]}..."
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The first error of the chain that ended in `error`: `Connection refused`, not a pool's retries."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error
 
 
 def is_loopback(url: str) -> bool:

@@ -40,9 +40,7 @@ def certificate(
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise Inconclusive(
-            f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file"
-        ) from error
+        raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error
     try:
         with (
             socket.create_connection((host, port), timeout=timeout_s) as plain,
@@ -54,9 +52,7 @@ def certificate(
         record(f"TLS {host}:{port}", said)
         raise Unreachable(said) from error
     except OSError as error:
-        said = (
-            f"TLS of {host}:{port}: no connection ({one_line(error)}); is the service up, and its port right?"
-        )
+        said = f"TLS of {host}:{port}: no connection ({one_line(error)}); is the service up, and its port right?"
         record(f"TLS {host}:{port}", said)
         raise Unreachable(said) from error
     not_after = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), dt.UTC)

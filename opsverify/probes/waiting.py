@@ -76,12 +76,8 @@ def eventually(
             _pause.wait(min(every_s, remaining))
     finally:
         took = time.monotonic() - started
-        record(
-            f"waiting for {what}", "\n".join([*attempts, f"{ended} after {took:.2f} s of {deadline_s:g} s"])
-        )
+        record(f"waiting for {what}", "\n".join([*attempts, f"{ended} after {took:.2f} s of {deadline_s:g} s"]))
     if values:
         return values[0]
     kind = Unreachable if isinstance(last_error, Unreachable) else Inconclusive
-    raise kind(
-        f"{what}: {len(attempts)} attempts in {took:.1f} s measured nothing; the last one: {last_error}"
-    )
+    raise kind(f"{what}: {len(attempts)} attempts in {took:.1f} s measured nothing; the last one: {last_error}")

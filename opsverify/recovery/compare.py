@@ -59,9 +59,7 @@ def compare(recorded: Recorded, found: Mapping[str, Facts], until: dt.datetime) 
     `until` is the recovery target; what was recorded after it cannot be expected back: ValueError.
     """
     if recorded.captured_at > until:
-        raise ValueError(
-            f"recorded at {recorded.captured_at}, after the recovery target {until}: use newest_before"
-        )
+        raise ValueError(f"recorded at {recorded.captured_at}, after the recovery target {until}: use newest_before")
     return tuple(
         Difference(name, key, before.get(key), found[name].get(key))
         for name, before in recorded.tables.items()

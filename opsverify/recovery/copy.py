@@ -26,19 +26,13 @@ def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, 
     resolved = path.resolve()
     for other in apart_from:
         if resolved.is_relative_to(other) or other.is_relative_to(resolved):
-            raise Inconclusive(
-                f"{path} overlaps {other}, which a restore must not touch: choose another folder"
-            )
+            raise Inconclusive(f"{path} overlaps {other}, which a restore must not touch: choose another folder")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_symlink() or path.stat().st_uid != os.geteuid():
-            raise Inconclusive(
-                f"{path} is a link or belongs to somebody else: a restore wants a folder of its own"
-            )
+            raise Inconclusive(f"{path} is a link or belongs to somebody else: a restore wants a folder of its own")
         if any(path.iterdir()):
-            raise Inconclusive(
-                f"{path} is not empty: a restore wants a new or empty folder, and touches no other"
-            )
+            raise Inconclusive(f"{path} is not empty: a restore wants a new or empty folder, and touches no other")
         path.chmod(0o700)
         if account is not None:
             os.chown(path, account.uid, account.gid)
@@ -50,9 +44,7 @@ def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, 
         shutil.rmtree(path, ignore_errors=True)  # what cannot be removed must not hide why the restore ended
 
 
-def copy_backup(
-    source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]
-) -> None:
+def copy_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
     """Copy every file of `source` into the empty `target`, as private files of `account`; progress in bytes.
 
     Raises Inconclusive for a backup with links (tablespaces, a WAL folder elsewhere): followed, they would

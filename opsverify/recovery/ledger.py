@@ -80,9 +80,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def capture(
-        self, source: Source, at: dt.datetime, sql: Mapping[str, str], zone: dt.tzinfo = dt.UTC
-    ) -> Recorded:
+    def capture(self, source: Source, at: dt.datetime, sql: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Recorded:
         """Record the closed buckets of every table as of `at`, in one record, whole or not at all.
 
         `zone` is the plant's, which decides when a production date is over. When the database's clock is
@@ -92,9 +90,7 @@ class Ledger:
         ((now,),) = source("SELECT now()", {})
         at = min(at, now).astimezone(dt.UTC)
         windows = {entry.name: entry.window(at, zone) for entry in TABLES}
-        facts = {
-            entry.name: entry.facts(source(sql[entry.name], windows[entry.name].params)) for entry in TABLES
-        }
+        facts = {entry.name: entry.facts(source(sql[entry.name], windows[entry.name].params)) for entry in TABLES}
         body = _canonical(
             {
                 "schema": SCHEMA,
@@ -122,9 +118,7 @@ class Ledger:
                 "SELECT seq, previous, body, hash FROM records ORDER BY seq DESC"
             ):
                 if _hash(previous, body) != digest:
-                    raise EvidenceError(
-                        f"ledger {self.path}: record {seq} does not match its hash: it was changed"
-                    )
+                    raise EvidenceError(f"ledger {self.path}: record {seq} does not match its hash: it was changed")
                 recorded = _recorded(seq, body)
                 if recorded.captured_at <= recovery_target:
                     return recorded
@@ -154,9 +148,7 @@ class Ledger:
                 if fault:
                     return ChainState(count, previous, fault)
                 previous, count, seen = digest, seq, seen or digest == head
-        return ChainState(
-            count, previous, None if seen else f"records after {count} are missing: {head} is not there"
-        )
+        return ChainState(count, previous, None if seen else f"records after {count} are missing: {head} is not there")
 
     def _append(self, body: str, at: dt.datetime) -> int:
         try:
@@ -165,9 +157,7 @@ class Ledger:
                 database.executescript(_TABLE)
                 database.execute("PRAGMA synchronous = FULL")
                 database.execute("BEGIN IMMEDIATE")
-                last = database.execute(
-                    "SELECT seq, body, hash FROM records ORDER BY seq DESC LIMIT 1"
-                ).fetchone()
+                last = database.execute("SELECT seq, body, hash FROM records ORDER BY seq DESC LIMIT 1").fetchone()
                 seq, newest, previous = last or (0, None, _GENESIS)
                 if newest is not None and (before := _recorded(seq, newest).captured_at) > at:
                     raise EvidenceError(
@@ -212,10 +202,7 @@ def _recorded(seq: int, body: str) -> Recorded:
             seq=seq,
             captured_at=dt.datetime.fromisoformat(raw["captured_at"]),
             tables={name: entry["facts"] for name, entry in tables.items()},
-            windows={
-                name: Window(_moment(entry["since"]), _moment(entry["until"]))
-                for name, entry in tables.items()
-            },
+            windows={name: Window(_moment(entry["since"]), _moment(entry["until"])) for name, entry in tables.items()},
             queries={name: entry["query"] for name, entry in tables.items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -39,9 +39,7 @@ _STATE: Final = (
     "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'), "
     "current_setting('archive_mode')"
 )
-_WRITE_PROBE: Final = (
-    "BEGIN; CREATE TABLE opsverify_write_probe (); DROP TABLE opsverify_write_probe; ROLLBACK"
-)
+_WRITE_PROBE: Final = "BEGIN; CREATE TABLE opsverify_write_probe (); DROP TABLE opsverify_write_probe; ROLLBACK"
 
 
 @dataclass(frozen=True)
@@ -173,8 +171,7 @@ def _means(base_backup: Path, archive: Path, scratch: Path) -> tuple[Tools, Acco
     account = unprivileged(reading=archive)
     if account is not None and not may_enter(account, scratch):
         raise Inconclusive(
-            f"{scratch} is closed to {account.name}, as whom PostgreSQL runs: choose a scratch folder "
-            f"open to it"
+            f"{scratch} is closed to {account.name}, as whom PostgreSQL runs: choose a scratch folder open to it"
         )
     return for_account(find_tools(backups.major_of(base_backup)), account, scratch), account
 
@@ -199,8 +196,7 @@ def _recover(
         )
     except ServerDied as died:
         raise Inconclusive(
-            _too_small(server)
-            or _explain(died, backup, archive, server.tools, target=target, timeline=timeline)
+            _too_small(server) or _explain(died, backup, archive, server.tools, target=target, timeline=timeline)
         ) from died
     if too_small := _too_small(server):
         raise Inconclusive(too_small)
@@ -208,9 +204,7 @@ def _recover(
         raise Inconclusive(f"the restored server says archive_mode={archive_mode}: it is not let go on")
     recovered_to = dt.datetime.fromisoformat(replayed) if replayed else None
     if recovered_to is not None and recovered_to > target:
-        raise Inconclusive(
-            f"recovery went to {recovered_to.isoformat()}, past its target {target.isoformat()}"
-        )
+        raise Inconclusive(f"recovery went to {recovered_to.isoformat()}, past its target {target.isoformat()}")
     return recovered_to
 
 
@@ -220,9 +214,7 @@ def _promote(server: Server) -> int:
     probe = server.psql(_WRITE_PROBE)
     if probe.exit_code != 0:
         raise Inconclusive(f"the restored server does not accept writes: {probe.last_line}")
-    archive_mode, wal_file = server.ask(
-        "SELECT current_setting('archive_mode'), pg_walfile_name(pg_current_wal_lsn())"
-    )
+    archive_mode, wal_file = server.ask("SELECT current_setting('archive_mode'), pg_walfile_name(pg_current_wal_lsn())")
     if archive_mode != "off":
         raise Inconclusive(f"the promoted server says archive_mode={archive_mode}: it is not let go on")
     return int(wal_file[:8], 16)

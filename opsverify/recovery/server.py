@@ -25,9 +25,7 @@ _STOPS: Final = (
     (signal.SIGQUIT, 5.0),
     (signal.SIGKILL, 5.0),
 )  # fast, immediate, by force
-_FATAL: Final = re.compile(
-    r"(?:FATAL|PANIC):  (?!the database system is |terminating (?:connection|background))(.*)"
-)
+_FATAL: Final = re.compile(r"(?:FATAL|PANIC):  (?!the database system is |terminating (?:connection|background))(.*)")
 
 
 class ServerDied(Inconclusive):

@@ -44,11 +44,7 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
 
 def _way(path: Path, backup: BaseBackup) -> tuple[Branch, ...] | None:
     try:
-        steps = [
-            line.split("\t")
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if re.match(r"\s*\d", line)
-        ]
+        steps = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\s*\d", line)]
         parents = [(int(step[0]), parse_lsn(step[1])) for step in steps]
     except (OSError, ValueError, IndexError) as error:
         raise Inconclusive(f"{path} is not understood as a timeline history: {error}") from error

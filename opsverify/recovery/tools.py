@@ -72,9 +72,7 @@ class Tools:
         """Where `program` is."""
         return str(self.folder / program)
 
-    def run(
-        self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None
-    ) -> ToolRun:
+    def run(self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
         """Run `program` with `args`; see `run_tool`."""
         return run_tool((self.path(program), *map(str, args)), timeout_s=timeout_s, account=account)
 
@@ -102,13 +100,9 @@ def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account
             extra_groups=() if account else None,
         )
     except subprocess.TimeoutExpired as error:
-        raise Inconclusive(
-            f"{Path(argv[0]).name} did not end within {timeout_s:g} s: {' '.join(argv)}"
-        ) from error
+        raise Inconclusive(f"{Path(argv[0]).name} did not end within {timeout_s:g} s: {' '.join(argv)}") from error
     except OSError as error:
-        raise Inconclusive(
-            f"{argv[0]} cannot be run: {error.strerror}; name another folder in {NAMED_BY}"
-        ) from error
+        raise Inconclusive(f"{argv[0]} cannot be run: {error.strerror}; name another folder in {NAMED_BY}") from error
     return ToolRun(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
@@ -201,9 +195,7 @@ def for_account(tools: Tools, account: Account | None, cache_folder: Path) -> To
         except OSError:  # another process was first, with the same content
             shutil.rmtree(partial)
     if not may_enter(account, copy / tools.folder.name):
-        raise Inconclusive(
-            f"{cache_folder} is closed to {account.name}, who has to run PostgreSQL: chmod a+rx it"
-        )
+        raise Inconclusive(f"{cache_folder} is closed to {account.name}, who has to run PostgreSQL: chmod a+rx it")
     return Tools(copy / tools.folder.name, tools.major, f"copy of {tools.origin}")
 
 

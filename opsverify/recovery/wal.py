@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 _COMPRESSED: Final = re.compile(r"[0-9A-F]{24}\.(gz|lz4|zst|bz2|xz)")
 _COMMIT: Final = re.compile(r"desc: COMMIT(?:_PREPARED)? (?:\S+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC")
-_LONG_HEADER: Final = struct.Struct(
-    "=HHIQI4xQII"
-)  # XLogLongPageHeaderData, in the byte order of this machine
+_LONG_HEADER: Final = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData, in the byte order of this machine
 _LONG: Final = 0x0002  # XLP_LONG_HEADER
 
 
@@ -91,9 +89,7 @@ def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
     try:
         for path in folder.iterdir():
             if _COMPRESSED.fullmatch(path.name):
-                raise Inconclusive(
-                    f"{path}: compressed WAL cannot be read; give a folder with the segments unpacked"
-                )
+                raise Inconclusive(f"{path}: compressed WAL cannot be read; give a folder with the segments unpacked")
             if _SEGMENT.fullmatch(path.name):
                 state = path.stat()
                 timeline, number = parse_segment_name(path.name, segment_size)
@@ -191,15 +187,11 @@ def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.da
     unreadable = None
     for index in range(len(run) - 1, -1, -1):
         segment = run[index]
-        answer = tools.run(
-            "pg_waldump", "-p", segment.folder, "-r", "Transaction", segment.name, segment.name
-        )
+        answer = tools.run("pg_waldump", "-p", segment.folder, "-r", "Transaction", segment.name, segment.name)
         if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
             if not answer.stderr.startswith("pg_waldump: error: "):
                 raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
-            unreadable = (
-                f"{segment.name} is unreadable: {answer.last_line.removeprefix('pg_waldump: error: ')}"
-            )
+            unreadable = f"{segment.name} is unreadable: {answer.last_line.removeprefix('pg_waldump: error: ')}"
             run = run[:index]
             continue
         if times := _commit_times(answer.stdout):

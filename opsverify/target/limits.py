@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
 from opsverify.limits import Limit
@@ -34,10 +34,20 @@ def _limit(default: str, unit: str, why: str) -> Any:  # noqa: ANN401 - mirrors 
     return Field(default=Limit.parse(default, unit), description=why)
 
 
+_GATED = {
+    "error_rate": ("<", "<="),
+    "llm_parse_failure_rate": ("<", "<="),
+    "workflow_failure_rate": ("<", "<="),
+    "mcp_timeout_rate": ("<", "<="),
+    "cache_hit_rate": (">", ">="),
+}
+"""Limits that the canary gate proves statistically: one-sided, on a share that is neither never nor always."""
+
+
 class Limits(BaseModel):
     """Limits of one target; a key left out keeps the runbook's value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     # Runbook 8: promote while all of these hold, roll back when one is exceeded.
     error_rate: Ratio = _limit("< 1 %", "ratio", "8: share of judgments answered with an error")
@@ -76,10 +86,17 @@ class Limits(BaseModel):
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
     # Smoke (runbook 2-1).
-    journey_wait: Seconds = _limit(
-        "<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this"
-    )
+    journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")
 
     # Recovery objectives (runbook 5).
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
+
+    @model_validator(mode="after")
+    def _can_be_proven(self) -> Limits:
+        for name, operators in _GATED.items():
+            limit: Limit = getattr(self, name)
+            if limit.op not in operators or not 0 < limit.bound < 1:
+                expected = f"{operators[0]} or {operators[1]} and a share between 0 % and 100 %"
+                raise ValueError(f"{name}: {limit.for_people} cannot be a canary's limit: expected {expected}")
+        return self

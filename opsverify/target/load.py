@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -129,6 +129,10 @@ def _expected(location: tuple[int | str, ...]) -> str:
     if field is None:
         return "a value"
     kind: Any = field.annotation
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    if kind is str:
+        return "text"
     return f"a table of {kind.__name__}" if _is_model(kind) else getattr(kind, "__name__", str(kind))
 
 

@@ -78,9 +78,13 @@ class Canary(Section):
     canary: str = 'track="canary"'
     baseline: str = 'track="stable"'
     alerts: str = 'track="canary"'
-    window: Duration = "12m"
+    window: Duration = "20m"
     shortest_window: Duration = "10m"
     step: Duration = "15s"
+    alpha: float = Field(default=0.05, gt=0, le=0.5)
+    beta: float = Field(default=0.05, gt=0, le=0.5)
+    end_rule: Literal["literal", "proof"] = "literal"
+    on_shared_breach: Literal["rollback", "hold"] = "rollback"
     allow_short_window: bool = False
     steps: tuple[Share, ...] = ()
 

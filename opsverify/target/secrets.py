@@ -50,11 +50,7 @@ class Secrets:
 def secret_problems(raw: dict[str, Any], folder: Path) -> Iterator[str]:
     """One line for each secret named in the raw target file that is unset, empty or unreadable."""
     for key, table in _tables(raw, ""):
-        if (
-            len(table) == 1
-            and _FORM.issuperset(table)
-            and all(isinstance(value, str) for value in table.values())
-        ):
+        if len(table) == 1 and _FORM.issuperset(table) and all(isinstance(value, str) for value in table.values()):
             try:
                 _read(table.get("env"), table.get("file"), folder)
             except TargetError as error:
@@ -92,9 +88,7 @@ def _references(model: BaseModel) -> Iterator[SecretRef]:
         return
     for name in type(model).model_fields:
         value = getattr(model, name)
-        for part in (
-            value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
-        ):
+        for part in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,):
             if isinstance(part, BaseModel):
                 yield from _references(part)
 

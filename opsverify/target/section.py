@@ -16,9 +16,7 @@ def _duration(text: str) -> str:
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise ValueError(
-            f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
-        )
+        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
     return text.rstrip("/")
 
 
@@ -29,4 +27,4 @@ Url = Annotated[str, AfterValidator(_url)]
 class Section(BaseModel):
     """A table of the target file: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)

@@ -12,7 +12,7 @@ SCOPE = "$scope"
 class Signal(BaseModel):
     """One counter or gauge: `metric` plus label matchers `match`, or a whole `promql` selector holding `$scope`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     metric: str | None = None
     match: str = ""
@@ -21,13 +21,9 @@ class Signal(BaseModel):
     @model_validator(mode="after")
     def _one_form(self) -> Signal:
         if (self.metric is None) == (self.promql is None):
-            raise ValueError(
-                'expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }'
-            )
+            raise ValueError('expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }')
         if self.promql is not None and (SCOPE not in self.promql or self.match):
-            raise ValueError(
-                f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match"
-            )
+            raise ValueError(f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match")
         return self
 
     @property
@@ -50,7 +46,7 @@ def _named(metric: str, match: str = "") -> Signal:
 class Signals(BaseModel):
     """Counters (monotonic, by labels) and gauges that the checks read; defaults are the platform's names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     requests: Signal = _named("judgment_requests_total")
     request_errors: Signal = _named("judgment_requests_total", 'code=~"5.."')
@@ -67,3 +63,4 @@ class Signals(BaseModel):
     mcp_timeouts: Signal = _named("mcp_calls_total", 'outcome="timeout"')
     cache_lookups: Signal = _named("judgment_cache_total")
     cache_misses: Signal = _named("judgment_cache_total", 'outcome="miss"')
+    process_start: Signal = _named("process_start_time_seconds")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sandbox.platform.faults import Faults
 
-IN_FLIGHT = 64
+IN_FLIGHT = 32
 """Requests under way at most; more are dropped, as by users who give up."""
 
 POOL_SIZE = 60
@@ -24,7 +24,7 @@ _LINES = ("L01", "L02", "L03", "L04", "L05", "L06")
 _FRESH_LLM_SHARE = 0.28
 _FRESH_RULE_SHARE = 0.04
 _IDLE_SECONDS = 0.2
-_LATE_SECONDS = 1.0
+_LATE_SECONDS = 0.1
 _REMARKS = (
     "after belt change",
     "operator heard a noise",

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 SECRET = "hunter2-hunter2"
 KEY = (
     Ed25519PrivateKey.generate()
-    .private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     .decode()
 )
 TARGET = """
@@ -56,9 +54,7 @@ def fail(code: int = 3) -> list[str]:
 
 def steps(kind: str, *argvs: list[str], more: str = "") -> str:
     """The TOML of steps."""
-    return "".join(
-        f'[[actions.{kind}]]\nrun = {json.dumps(argv)}\nrunbook = "2-4"\n{more}\n' for argv in argvs
-    )
+    return "".join(f'[[actions.{kind}]]\nrun = {json.dumps(argv)}\nrunbook = "2-4"\n{more}\n' for argv in argvs)
 
 
 SHARE = f'[actions.share]\nrun = {json.dumps(note("share {share}"))}\nrunbook = "2-3"\n'

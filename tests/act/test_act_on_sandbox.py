@@ -38,9 +38,7 @@ def bad_canary(standin: Standin) -> Iterator[Verified]:
 def act(standin: Standin, run: Path) -> subprocess.CompletedProcess[str]:
     """`opsverify act RUN --yes`, as a pipeline calls it."""
     command = [sys.executable, "-m", "opsverify", "act", str(run), f"--target={standin.target}", "--yes"]
-    return subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=ACT_DEADLINE_S, check=False
-    )
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=ACT_DEADLINE_S, check=False)
 
 
 def test_rollback_is_carried_out_and_accepted(standin: Standin, bad_canary: Verified) -> None:
@@ -53,9 +51,7 @@ def test_rollback_is_carried_out_and_accepted(standin: Standin, bad_canary: Veri
     journal = json.loads((folder / "actions.json").read_text(encoding="utf-8"))
     assert [entry["exit_code"] for entry in journal["actions"]] == [0, 0, 0, 0]
     after = json.loads((folder / "post-rollback" / "verdict.json").read_text(encoding="utf-8"))
-    outcomes = {
-        check["id"]: check["outcome"] for check in after["checks"] if check["id"].startswith("rollback.")
-    }
+    outcomes = {check["id"]: check["outcome"] for check in after["checks"] if check["id"].startswith("rollback.")}
     assert set(outcomes.values()) == {"pass"}
     assert len(outcomes) == 8
 

@@ -62,9 +62,7 @@ def test_rollback_is_carried_out(tmp_path: Path, platform: Platform, stability: 
     assert verify_manifest(run.parent / "actions" / "run-1") == ()
 
 
-def test_promotion_needs_no_stability_stage(
-    tmp_path: Path, platform: Platform, stability: dict[str, Any]
-) -> None:
+def test_promotion_needs_no_stability_stage(tmp_path: Path, platform: Platform, stability: dict[str, Any]) -> None:
     """After a promotion nothing is verified here."""
     run = finish(tmp_path / "reports" / "1", platform, decision="promote")
     assert act(run, platform, "--yes") == 0

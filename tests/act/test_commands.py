@@ -22,9 +22,7 @@ REVISION = Value(run=(sys.executable, "-c", "print('  41 ')"))
 
 def test_output_and_exit_code() -> None:
     """Both streams are kept, and the exit code is the command's."""
-    ran = run_command(
-        [sys.executable, "-c", "import sys; print('a'); sys.exit('b')"], timeout_s=30, folder=None
-    )
+    ran = run_command([sys.executable, "-c", "import sys; print('a'); sys.exit('b')"], timeout_s=30, folder=None)
     assert (ran.exit_code, ran.ok, sorted(ran.output.split())) == (1, False, ["a", "b"])
 
 
@@ -58,9 +56,7 @@ def test_no_shell() -> None:
 def test_values_are_facts_texts_and_answers() -> None:
     """Each placeholder is asked for once, and other braces stay as they are."""
     argv = ["helm", "rollback", "{release}", "{revision}", "--note={run_id}", "{{.Id}}", "{.status}"]
-    values = resolve(
-        [argv], {"release": Value(text="judgment"), "revision": REVISION}, {"run_id": "r1"}, None
-    )
+    values = resolve([argv], {"release": Value(text="judgment"), "revision": REVISION}, {"run_id": "r1"}, None)
     assert filled(argv, values) == [
         "helm", "rollback", "judgment", "41", "--note=r1", "{{.Id}}", "{.status}",
     ]  # fmt: skip

@@ -67,9 +67,7 @@ TOUCHED: dict[str, tuple[Callable[[Path], object], str]] = {
     "additional file": (lambda run: (run / "more.txt").write_text("x"), "additional"),
     "missing file": (lambda run: (run / "plan.json").unlink(), "missing"),
     "altered verdict": (
-        lambda run: (run / "verdict.json").write_text(
-            (run / "verdict.json").read_text().replace("2.31%", "9.99%")
-        ),
+        lambda run: (run / "verdict.json").write_text((run / "verdict.json").read_text().replace("2.31%", "9.99%")),
         "not the file that was signed",
     ),
     "no manifest": (lambda run: (run / "manifest.sha256").unlink(), "manifest.sha256"),
@@ -109,7 +107,7 @@ def test_later_run_outweighs_a_promotion_but_never_a_rollback(tmp_path: Path, pl
     """An earlier promotion is void once a later run held or rolled back; rolling back is always safe."""
     promoted = finish(tmp_path / "reports" / "1", platform, decision="promote")
     rolled_back = finish(tmp_path / "reports" / "2", platform)
-    with pytest.raises(Refused, match="the later run run-2 decided rollback"):
+    with pytest.raises(Refused, match="later run run-2 decided rollback"):
         read(promoted, platform)
     finish(tmp_path / "reports" / "3", platform, decision="promote")
     assert read(rolled_back, platform).decision is Decision.ROLLBACK

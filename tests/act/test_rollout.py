@@ -78,9 +78,7 @@ def test_hold_stops_and_says_where(roll: Callable[..., tuple[int, dict[str, Any]
     assert record["stands"].startswith("on hold at 50 %")
 
 
-def test_share_that_cannot_be_set_rolls_back(
-    roll: Callable[..., tuple[int, dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_share_that_cannot_be_set_rolls_back(roll: Callable[..., tuple[int, dict[str, Any]]], tmp_path: Path) -> None:
     """Nobody knows what a failed command has left: everything goes back."""
     broken = SHARE.replace(json.dumps(note("share {share}")), json.dumps([*fail(), "{share}"]))
     code, record = roll([], BOTH.replace(SHARE, broken))

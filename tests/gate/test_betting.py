@@ -58,9 +58,7 @@ def capital_by_definition(counts: list[tuple[int, int]], limit: Fraction, starts
 
 
 @given(steps(30), st.sampled_from(["0.005", "0.01", "0.05", "0.8"]), st.integers(1, 30), st.integers(1, 10))
-def test_capital_equals_its_definition(
-    counts: list[tuple[int, int]], limit: str, horizon: int, spacing: int
-) -> None:
+def test_capital_equals_its_definition(counts: list[tuple[int, int]], limit: str, horizon: int, spacing: int) -> None:
     """One pot per bet gives what the sum over starts and bets gives in exact fractions."""
     starts = Starts(horizon, spacing)
     exact = capital_by_definition(counts, Fraction(limit), starts)
@@ -151,9 +149,7 @@ def test_no_overflow_at_a_billion_requests() -> None:
     assert log_sum_exp([]) == -math.inf
 
 
-@pytest.mark.parametrize(
-    ("bad", "trials"), [(2, 1), (-1, 5), (0, math.inf), (math.nan, 5), (1, math.nan), (0, -1)]
-)
+@pytest.mark.parametrize(("bad", "trials"), [(2, 1), (-1, 5), (0, math.inf), (math.nan, 5), (1, math.nan), (0, -1)])
 def test_impossible_counts_are_refused(bad: float, trials: float) -> None:
     """More bad ones than trials, NaN and infinity never enter the arithmetic."""
     with pytest.raises(ValueError, match="bad <= trials"):

@@ -143,9 +143,7 @@ def test_strict_and_lenient_limits() -> None:
     assert TIMEOUTS.holds(0.05)
 
 
-@pytest.mark.parametrize(
-    ("choice", "outcome"), [("rollback", Outcome.ROLLBACK), ("hold", Outcome.HOLD)], ids=str
-)
+@pytest.mark.parametrize(("choice", "outcome"), [("rollback", Outcome.ROLLBACK), ("hold", Outcome.HOLD)], ids=str)
 def test_a_breach_shared_with_the_baseline_is_attributed(choice: str, outcome: Outcome) -> None:
     """The reason suspects the environment; what follows is the target's choice."""
     policy = Policy(on_shared_breach=choice)  # type: ignore[arg-type]

@@ -60,9 +60,7 @@ def test_a_signal_of_errors_alone_learns_of_its_instance_elsewhere() -> None:
     assert increments({B: {20.0: 7.0}}, EDGES, instances).steps == (0, 7, 0)
 
 
-@pytest.mark.parametrize(
-    ("started", "expected"), [({}, 0), ({"b:1": -9e5}, 0), ({"b:1": 14.0}, 900)], ids=str
-)
+@pytest.mark.parametrize(("started", "expected"), [({}, 0), ({"b:1": -9e5}, 0), ({"b:1": 14.0}, 900)], ids=str)
 def test_a_new_instance_counts_from_zero_only_if_it_started_in_the_window(
     started: dict[str, float], expected: float
 ) -> None:

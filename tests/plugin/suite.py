@@ -46,10 +46,13 @@ RATE = Limit.parse("< 1 %", "ratio")
 
 
 def described(id, *lines, severity="sev2"):
-    return runbook(*lines or ("1-daily/llm",), id=id, stages=("daily",), severity=severity, ko="점검", en="A check")
+    lines = lines or ("1-daily/llm",)
+    return runbook(*lines, id=id, stages=("daily",), severity=severity, ko="점검", en="A check")
 """
 WHOLE = """
-@described("t.whole", "1-daily/alerts", "1-daily/llm", "1-daily/dead-letters", "1-daily/mcp", "1-daily/stores")
+@described(
+    "t.whole", "1-daily/alerts", "1-daily/llm", "1-daily/dead-letters", "1-daily/mcp", "1-daily/stores"
+)
 def test_whole(check):
     check.measure("error rate", 0.002, RATE, samples=4120, of="of 4,120 requests failed")
 """
@@ -106,7 +109,9 @@ class Suite:
         """Write `checks/test_NAME.py`."""
         (self.root / "checks" / f"test_{name}.py").write_text(HEADER + textwrap.dedent(body))
 
-    def command(self, way: str, args: Sequence[str] = (), *, stage: str = "daily", target: str = "t") -> list[str]:
+    def command(
+        self, way: str, args: Sequence[str] = (), *, stage: str = "daily", target: str = "t"
+    ) -> list[str]:
         """The command line that runs a stage in one of `WAYS`, with pytest's `args`."""
         tool, _, workers = way.partition("-n")
         split = ["-n", workers] if workers else []
@@ -117,10 +122,14 @@ class Suite:
     @property
     def environment(self) -> dict[str, str]:
         """This process's environment without what pytest put there, with the planted secret."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))
+        }
         return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", "PLANTED_SECRET": SECRET, **self.variables}
 
-    def start(self, command: Sequence[str], prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, command: Sequence[str], prepare: Callable[[], None] | None = None
+    ) -> subprocess.Popen[str]:
         """Start a command in the project's folder."""
         return subprocess.Popen(
             command,
@@ -129,7 +138,7 @@ class Suite:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=prepare,  # noqa: PLW1509 - limits must be set in the child; no threads run here
+            preexec_fn=prepare,  # noqa: PLW1509 - limits are set in the child; no threads run here
         )
 
     def run(
@@ -144,7 +153,7 @@ class Suite:
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         """Await a started run and read what it left."""
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         folders = sorted((self.root / "reports").glob("2*"))
         folder = folders[-1] if folders else None
         return Ran(process.returncode, out, err, verdict_in(folder), folder)
@@ -160,7 +169,8 @@ def verdict_in(folder: Path | None) -> dict[str, Any] | None:
 class Case:
     """One way a run can go: what is added to the healthy project, and what must come of it.
 
-    `decision` None means that no verdict is expected; `reason` must appear in the verdict's reasons, else on stderr.
+    `decision` None means that no verdict is expected; `reason` must appear in the verdict's reasons, else on
+    stderr.
     """
 
     name: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cases import CASES
+from contract import assert_keeps_contract
 from suite import HEADER, TARGET
 
 if TYPE_CHECKING:
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     ("case", "way"),
-    [pytest.param(case, way, id=f"{case.name}-{way}".replace(" ", "_")) for case in CASES for way in case.ways],
+    [
+        pytest.param(case, way, id=f"{case.name}-{way}".replace(" ", "_"))
+        for case in CASES
+        for way in case.ways
+    ],
 )
 def test_a_run_ends_as_it_must(suite: Suite, case: Case, way: str) -> None:
     """Exit code, decision and reasons are those of the design page, whatever the way of running."""
@@ -33,6 +38,7 @@ def test_a_run_ends_as_it_must(suite: Suite, case: Case, way: str) -> None:
         assert case.reason in ran.err, str(ran)
         return
     assert ran.verdict is not None, str(ran)
+    assert_keeps_contract(ran.verdict)
     assert ran.verdict["decision"] == case.decision
     assert ran.verdict["exit_code"] == ran.code
     assert case.reason in ran.reasons, ran.reasons

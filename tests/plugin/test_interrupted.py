@@ -50,7 +50,7 @@ def test_signal(suite: Suite, way: str, number: signal.Signals) -> None:
 
 
 def test_killed_from_outside_leaves_plan_but_no_verdict(suite: Suite) -> None:
-    """After SIGKILL nothing can be written: the plan says what was meant to run, and no verdict says it did."""
+    """After SIGKILL nothing can be written: the plan says what was meant to run, no verdict that it did."""
     suite.checks("case", WAITS)
     process = suite.start(suite.command("cli"))
     started(process, suite.root / "started")
@@ -63,7 +63,7 @@ def test_killed_from_outside_leaves_plan_but_no_verdict(suite: Suite) -> None:
     assert [check["id"] for check in plan["checks"]] == ["t.case", "t.whole"]
 
 
-@pytest.mark.parametrize("size", [0, 200, 1000, 3000], ids=lambda size: f"{size}_bytes")
+@pytest.mark.parametrize("size", [50, 200, 1000], ids=lambda size: f"{size}_bytes")
 def test_full_disk(suite: Suite, size: int) -> None:
     """Evidence that cannot be written in full is no evidence: never 0, never 1, and one line says why."""
 

@@ -40,7 +40,8 @@ def test_measured(check):
 
 @described("t.attached")
 def test_attached(check):
-    check.attach("answer " + SECRET, json.dumps({{"token": SECRET, "nested": json.dumps({{"t": SECRET}})}}), "json")
+    nested = json.dumps({{"t": SECRET}})
+    check.attach("answer " + SECRET, json.dumps({{"token": SECRET, "nested": nested}}), "json")
     with check.step("log in as " + SECRET):
         check.measure("x", 0.0, RATE)
 
@@ -77,11 +78,18 @@ def forms() -> list[bytes]:
     """Every spelling that could be read back: plain, URL, JSON, base64 at each of its three offsets."""
     raw = SECRET.encode()
     shifted = [base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4] for shift in range(3)]
-    plain = [raw, quote(SECRET, safe="").encode(), quote_plus(SECRET).encode(), json.dumps(SECRET)[1:-1].encode()]
+    plain = [
+        raw,
+        quote(SECRET, safe="").encode(),
+        quote_plus(SECRET).encode(),
+        json.dumps(SECRET)[1:-1].encode(),
+    ]
     return [*plain, *shifted, repr(raw)[2:-1].encode()]
 
 
-@pytest.mark.parametrize(("way", "more"), [("cli", ["-s", "-rA", "-l"]), ("cli-n2", []), ("pytest", ["-o", "log_cli=true"])])
+@pytest.mark.parametrize(
+    ("way", "more"), [("cli", ["-s", "-rA", "-l"]), ("cli-n2", []), ("pytest", ["-o", "log_cli=true"])]
+)
 def test_no_secret_leaves_the_run(suite: Suite, way: str, more: list[str]) -> None:
     """Neither evidence nor terminal holds the secret in any spelling, whatever the check did with it."""
     suite.checks("leaks", LEAKS)
@@ -91,7 +99,10 @@ def test_no_secret_leaves_the_run(suite: Suite, way: str, more: list[str]) -> No
     assert ran.folder is not None
     files = [path for path in ran.folder.rglob("*") if path.is_file()]
     assert any("attachment" in path.name for path in files)
-    sinks = {str(path): path.read_bytes() for path in files} | {"stdout": ran.out.encode(), "stderr": ran.err.encode()}
+    sinks = {str(path): path.read_bytes() for path in files} | {
+        "stdout": ran.out.encode(),
+        "stderr": ran.err.encode(),
+    }
     found = {name: form for name, text in sinks.items() for form in forms() if form in text}
     assert found == {}
 
@@ -101,7 +112,8 @@ def test_no_secret_in_a_crash(suite: Suite, place: str) -> None:
     """An exception outside any check does not print the secret either."""
     body = {
         "collection": "import os\nraise ValueError(os.environ['PLANTED_SECRET'])",
-        "configure": "import os\ndef pytest_sessionfinish():\n    raise ValueError(os.environ['PLANTED_SECRET'])",
+        "configure": "import os\ndef pytest_sessionfinish():\n"
+        "    raise ValueError(os.environ['PLANTED_SECRET'])",
     }
     name = "test_case.py" if place == "collection" else "conftest.py"
     (suite.root / "checks" / name).write_text(body[place])

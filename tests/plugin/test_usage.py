@@ -55,7 +55,8 @@ def test_all_faults_of_a_target_at_once(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "code"), [(["--window=30s"], 4), (["--window=soon"], 4), (["--window=30s", "--allow-short-window"], 5)]
+    ("window", "code"),
+    [(["--window=30s"], 4), (["--window=soon"], 4), (["--window=30s", "--allow-short-window"], 5)],
 )
 def test_short_window(suite: Suite, window: list[str], code: int) -> None:
     """A canary observed for less than the runbook says is refused unless asked for, and then noted."""
@@ -89,6 +90,6 @@ def test_checks_without_a_stage(suite: Suite) -> None:
 
 
 def test_the_secret_is_worth_searching(suite: Suite) -> None:
-    """The planted secret has different spellings in URL, JSON and base64: else the search below proves little."""
+    """The planted secret has different spellings in URL, JSON and base64: else a search proves little."""
     assert suite.environment["PLANTED_SECRET"] == SECRET
     assert {*"/+&ë"} <= {*SECRET}

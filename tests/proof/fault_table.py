@@ -17,13 +17,14 @@ NO_FAULT = "healthy"
 
 @dataclass(frozen=True)
 class Row:
-    """One proof: in `stage` the `fault` (or the target's `variant`) turns exactly `red`, and perhaps `also`, red."""
+    """One proof: in `stage`, the fault or variant turns exactly `red` red, and perhaps `also`."""
 
     stage: str
     fault: str | None = None
     scope: str | None = None
     variant: str | None = None
     until: str | None = None
+    backup_age_s: float = 0.0
     red: Mapping[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
 

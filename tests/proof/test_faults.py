@@ -1,4 +1,4 @@
-"""The proof: on a healthy platform every check is green, and every fault turns exactly the declared checks red."""
+"""The proof: on a healthy platform all is green, and every fault turns exactly the declared checks red."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CERTIFICATE = "certificate_days"
 
 
 @pytest.fixture
-def around(standin: Standin) -> Iterator[ExitStack]:
+def around(standin: Standin, row: Row) -> Iterator[ExitStack]:
     """Whatever a row switches on goes off again, and the next one begins on a quiet platform."""
-    standin.await_quiet()
+    standin.await_quiet(row.stage)
     with ExitStack() as stack:
         yield stack
 
@@ -38,12 +38,14 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
             served = around.enter_context(secure_server(standin.folder / row.variant, days))
             change["services"] = {"secure": served}
         target = standin.write_target(row.variant, change)
+    standin.await_that(lambda: standin.backup_age_s >= row.backup_age_s, "the backup to grow old")
+    arguments = standin.arguments(row.stage)
     if row.fault:
         around.callback(standin.sandbox.fault, row.fault, off=True)
         standin.sandbox.fault(row.fault, row.scope)
     if row.until:
         standin.await_effect(row.until)
-    run = standin.verify(row.stage, *standin.arguments(row.stage), target=target)
+    run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
     assert run.exit_code == row.exit_code, run.story

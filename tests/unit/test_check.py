@@ -20,7 +20,13 @@ def test_within_the_limit(check: Check) -> None:
     assert check.measure("rate", 0.002, RATE, samples=4120, of="of 4,120 requests failed")
     check.conclude()
     (kept,) = check.measurements
-    assert (kept.measured, kept.limit, kept.unit, kept.samples, kept.holds) == (0.002, "< 0.01", "ratio", 4120, True)
+    assert (kept.measured, kept.limit, kept.unit, kept.samples, kept.holds) == (
+        0.002,
+        "< 0.01",
+        "ratio",
+        4120,
+        True,
+    )
     assert kept.message == "0.2% of 4,120 requests failed, limit < 1%"
 
 
@@ -29,7 +35,9 @@ def test_outside_the_limit_fails_at_the_end(check: Check) -> None:
     assert not check.measure("rate", 0.0231, RATE, samples=4120, of="of 4,120 requests failed")
     assert check.measure("other", 0.0, RATE)
     assert not check.expect("version", "1.4", "1.5")
-    with pytest.raises(CheckFailed, match=r"^2.31% of 4,120 requests failed, limit < 1%; version 1.4, expected 1.5$"):
+    with pytest.raises(
+        CheckFailed, match=r"^2.31% of 4,120 requests failed, limit < 1%; version 1.4, expected 1.5$"
+    ):
         check.conclude()
     assert len(check.measurements) == 3
 
@@ -54,7 +62,9 @@ def test_enough(check: Check, samples: int, *, enough: bool) -> None:
     if enough:
         check.enough("judgments", samples)
     else:
-        with pytest.raises(Inconclusive, match=f"{samples} samples in the window, >= 200 needed; observe longer"):
+        with pytest.raises(
+            Inconclusive, match=f"{samples} samples in the window, >= 200 needed; observe longer"
+        ):
             check.enough("judgments", samples)
 
 

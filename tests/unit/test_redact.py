@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 from hypothesis import given
@@ -14,12 +14,17 @@ from hypothesis import strategies as st
 
 from opsverify.evidence.redact import MASK, RedactedStream, Redactor
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ALPHABET = st.characters(min_codepoint=33, max_codepoint=0x24F, exclude_categories=("Cc", "Cs", "Cf", "Zs"))
-SECRETS = st.text(ALPHABET, min_size=6, max_size=40).filter(lambda text: text not in MASK and text not in repr(MASK))
+SECRETS = st.text(ALPHABET, min_size=6, max_size=40).filter(
+    lambda text: text not in MASK and text not in repr(MASK)
+)
 AROUND = st.text(st.sampled_from(" \n{}=:,abcXYZ"), max_size=12)
 SPELLINGS = (
     lambda secret: secret,
-    lambda secret: quote(secret),
+    quote,
     lambda secret: quote(secret, safe=""),
     lambda secret: quote(secret, safe="").lower() if secret.islower() else quote(secret, safe=""),
     quote_plus,
@@ -64,7 +69,7 @@ def test_data(secret: str, other: dict[str, str]) -> None:
 
 
 def test_sweep(tmp_path: Path) -> None:
-    """Files that others wrote are cleaned in place, binary ones included; clean ones and links are left alone."""
+    """Files that others wrote are cleaned in place, binary ones too; clean ones and links are left alone."""
     (tmp_path / "deep").mkdir()
     dirty, binary, clean = tmp_path / "deep" / "a.json", tmp_path / "b.bin", tmp_path / "c.txt"
     dirty.write_text('{"token": "planted-secret"}')

@@ -19,8 +19,8 @@ MEASUREMENTS = st.builds(
     samples=st.none() | st.integers(0), what=st.text(max_size=5),
 )  # fmt: skip
 RESULTS = st.builds(
-    CheckResult, st.text(max_size=5), st.sampled_from(Outcome), st.text(max_size=9), st.none() | st.just("2026"),
-    st.floats(0, 1e6), st.lists(MEASUREMENTS, max_size=3).map(tuple),
+    CheckResult, st.text(max_size=5), st.sampled_from(Outcome), st.text(max_size=9),
+    st.none() | st.just("2026"), st.floats(0, 1e6), st.lists(MEASUREMENTS, max_size=3).map(tuple),
 )  # fmt: skip
 
 
@@ -41,10 +41,13 @@ def test_the_measurement_that_decides_is_shown() -> None:
 def test_entry_of_the_verdict() -> None:
     """Every field of the contract is there, in base units."""
     bad = Measurement.of("errors", 0.0231, RATE, samples=4120, what="of 4,120 requests failed")
-    entry = CheckResult("t.case", Outcome.FAIL, "m", "2026-11-22T20:12:33.120Z", 612.43219, (bad,)).as_json(PLANNED)
+    entry = CheckResult("t.case", Outcome.FAIL, "m", "2026-11-22T20:12:33.120Z", 612.43219, (bad,)).as_json(
+        PLANNED
+    )
     expected = {
         "id": "t.case", "title": {"ko": "점검", "en": "A check"}, "runbook": ["8", "2-2"], "severity": "sev1",
-        "owner": "me", "outcome": "fail", "measured": 0.0231, "limit": "< 0.01", "unit": "ratio", "samples": 4120,
+        "owner": "me", "outcome": "fail", "measured": 0.0231, "limit": "< 0.01", "unit": "ratio",
+        "samples": 4120,
         "message": "m", "started_at": "2026-11-22T20:12:33.120Z", "duration_s": 612.432,
     }  # fmt: skip
     assert {name: entry[name] for name in expected} == expected

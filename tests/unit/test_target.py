@@ -34,18 +34,27 @@ def test_shipped_targets_load(path: Path) -> None:
     ("more", "said"),
     [
         ("[limits]\nerror_rat = '< 1 %'", "limits.error_rat: unknown key; did you mean 'error_rate'?"),
-        ("[limits]\nerror_rate = '1 %'", "limits.error_rate: \"1 %\" is not a limit: expected an operator"),
-        ("[limits]\nerror_rate = '< 1 s'", "limits.error_rate: \"< 1 s\" has the wrong unit: expected %"),
+        ("[limits]\nerror_rate = '1 %'", 'limits.error_rate: "1 %" is not a limit: expected an operator'),
+        ("[limits]\nerror_rate = '< 1 s'", 'limits.error_rate: "< 1 s" has the wrong unit: expected %'),
         ("[limits]\nerror_rate = 0.01", 'limits.error_rate: expected text such as "<= 5", not 0.01'),
         ("[services.b]\nurl = 'ftp://x'", 'services.b.url: "ftp://x" is not an http(s) URL'),
         ("[services.b]\nurl = 'http://x'\nport = 80", "services.b.port: unknown key"),
         ("[services.b]", "services.b.url: missing; expected"),
         ("[synthetic]\nallowed = 'yes'", "synthetic.allowed: input should be a valid boolean, not 'yes'"),
-        ("[evidence]\nsigning_key = { env = 'A', file = 'b' }", 'evidence.signing_key: expected exactly one of { env = "NAME" }'),
+        (
+            "[evidence]\nsigning_key = { env = 'A', file = 'b' }",
+            'evidence.signing_key: expected exactly one of { env = "NAME" }',
+        ),
         ("[evidence]\nsigning_key = {}", "evidence.signing_key: expected exactly one of"),
         ("[evidence]\nsigning_key = 'secret'", "evidence.signing_key: "),
-        ("[[waivers]]\ncheck = 'x.y'\nowner = 'me'\nreason = 'because'\nuntil = 2999-01-01", "waivers.0.reason: "),
-        ("[[waivers]]\ncheck = 'x.y'\nowner = 'me'\nreason = 'a good reason'\nuntil = 'soon'", "waivers.0.until: "),
+        (
+            "[[waivers]]\ncheck = 'x.y'\nowner = 'me'\nreason = 'because'\nuntil = 2999-01-01",
+            "waivers.0.reason: ",
+        ),
+        (
+            "[[waivers]]\ncheck = 'x.y'\nowner = 'me'\nreason = 'a good reason'\nuntil = 'soon'",
+            "waivers.0.until: ",
+        ),
         ("[[actions.promote]]\nrun = 'helm upgrade'\nrunbook = '2-3'", "actions.promote.0.run: "),
         ("[redis]\nhost = 'r'", "absent: names redis, which is described as well; remove one of the two"),
         ("[synthetik]", "synthetik: unknown key; did you mean 'synthetic'?"),
@@ -63,7 +72,8 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Wrong keys, missing tables and unset secrets are reported together."""
     monkeypatch.delenv("NO_SUCH_SECRET", raising=False)
     text = SMALLEST.replace('"redis", ', "") + (
-        "bearer = { env = 'NO_SUCH_SECRET' }\n[limits]\nrpoo = '< 1 m'\n[evidence]\nsigning_key = { file = 'nowhere' }\n"
+        "bearer = { env = 'NO_SUCH_SECRET' }\n[limits]\nrpoo = '< 1 m'\n"
+        "[evidence]\nsigning_key = { file = 'nowhere' }\n"
     )
     lines = "\n".join(problems(tmp_path, text))
     assert lines.count("\n") == 3, lines
@@ -140,7 +150,10 @@ def test_owners_by_family(tmp_path: Path) -> None:
 
 def test_recovery_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     """Backup, archive and ledger are found wherever the command is run from."""
-    text = SMALLEST.replace(', "recovery"', "") + "[recovery]\nbase_backup = 'b'\nwal_archive = '../w'\nledger = '/l'\n"
+    text = (
+        SMALLEST.replace(', "recovery"', "")
+        + "[recovery]\nbase_backup = 'b'\nwal_archive = '../w'\nledger = '/l'\n"
+    )
     recovery = target_in(tmp_path, text).recovery
     assert recovery is not None
     assert recovery.base_backup == str(tmp_path / "b")

@@ -11,7 +11,9 @@ from opsverify.stages import STAGES, Decision, Outcome
 from opsverify.verdict import EXIT, Verdict, judge
 
 OUTCOMES = st.sampled_from([*Outcome, None])
-ROWS = st.lists(st.tuples(OUTCOMES, st.sampled_from(["run", "run", "not applicable", "cannot run", "waived"])), max_size=6)
+ROWS = st.lists(
+    st.tuples(OUTCOMES, st.sampled_from(["run", "run", "not applicable", "cannot run", "waived"])), max_size=6
+)
 STAGE = st.sampled_from(sorted(STAGES.values(), key=lambda stage: stage.name))
 TROUBLES = st.lists(st.sampled_from(["interrupted", "import error"]), max_size=1)
 
@@ -32,7 +34,9 @@ def verdict_of(stage: object, rows: list[tuple[Outcome | None, str]], troubles: 
         for number, (outcome, _) in enumerate(rows)
         if outcome is not None
     }
-    return judge(Plan(stage, checks), {**results, "t.stray": CheckResult("t.stray", Outcome.FAIL, "")}, troubles)
+    return judge(
+        Plan(stage, checks), {**results, "t.stray": CheckResult("t.stray", Outcome.FAIL, "")}, troubles
+    )
 
 
 @given(STAGE, ROWS, TROUBLES)

@@ -1,0 +1,1 @@
+"""The canary gate: statistics of a watched window; knows nothing of pytest."""

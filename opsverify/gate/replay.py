@@ -1,0 +1,49 @@
+"""Work a canary's decision out again from what was kept of its window."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+from opsverify.gate.decision import Outcome
+from opsverify.gate.observation import NAME, read_observation
+from opsverify.gate.watch import GateWatch
+from opsverify.limits import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+EXIT: Final = {Outcome.PROMOTE: 0, Outcome.ROLLBACK: 1, Outcome.HOLD: 10, Outcome.CONTINUE: 10}
+"""As of `verify`; a window that was broken off decides nothing."""
+
+
+def replay(path: Path, write: Callable[[str], object]) -> int:
+    """Write one line for each look and the final decision with its reasons; the exit code it stands for.
+
+    `path` is the evidence file or the run's folder. Raises EvidenceError where it cannot be read.
+    """
+    setup, steps = read_observation(path / NAME if path.is_dir() else path)
+    policy = setup.policy
+    write(
+        f"window {duration(policy.longest_s)}, promoted from {duration(policy.shortest_s)} on, step "
+        f"{duration(policy.step_s)}, alpha {policy.alpha:g}, beta {policy.beta:g}, end rule {policy.end_rule}, "
+        f"{len(setup.counted)} criteria, since {_clock(setup.start)}\n"
+    )
+    watch = GateWatch(setup)
+    for step in steps:
+        watch.advance(step)
+        said = f"no answer ({step.fault})" if step.fault else watch.in_words
+        write(f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {said}\n")
+    decision = watch.decision
+    if decision.outcome is Outcome.CONTINUE:
+        write("HOLD: the observation ends before its window does\n")
+        return EXIT[decision.outcome]
+    write(f"{decision.outcome.value.upper()}, {'proven' if decision.proven else 'not proven'}\n")
+    for reason in decision.reasons:
+        write(f"  because {reason}\n")
+    return EXIT[decision.outcome]
+
+
+def _clock(at: float) -> str:
+    return f"{dt.datetime.fromtimestamp(at, dt.UTC):%H:%M:%S}Z"

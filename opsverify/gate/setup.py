@@ -1,0 +1,77 @@
+"""What a window is observed for: everything beside the samples that a replay of its verdict needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import EvidenceError
+from opsverify.gate.standing import Criterion, Kind, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = "opsverify.observation/2"
+CANARY, BASELINE = "canary", "baseline"
+REQUESTS, LLM_COST, PROCESS_START = "requests", "llm_cost", "process_start"
+MOST_SKEW_S = 10.0
+"""Clocks further apart than this are a finding of their own: alerts and logs cannot be laid beside the window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A criterion and the signals it is counted by.
+
+    `good_counted`: `bad` names the signal of the good ones (a latency bucket), the rest of the trials are bad.
+    `picked_by`: labels by which `bad` picks its series out of the trials' own metric; none, where it is another
+    metric. Many clients export a label value only once it happened: trials that carry these labels and have no
+    such series had no bad one.
+    """
+
+    criterion: Criterion
+    bad: str
+    trials: str
+    good_counted: bool = False
+    picked_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """One window: `start` in Unix seconds by Prometheus' clock, which is `skew_s` ahead of ours (None: unknown)."""
+
+    start: float
+    policy: Policy
+    counted: tuple[Counted, ...]
+    selectors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    skew_s: float | None = None
+
+    @property
+    def end(self) -> float:
+        """When the longest window is over, Unix seconds."""
+        return self.start + self.policy.longest_s
+
+    def as_json(self) -> str:
+        """The header line of the evidence file."""
+        return json.dumps({"schema": SCHEMA} | asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> Setup:
+        """Read the header line. Raises EvidenceError where it is none."""
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            if raw.pop("schema") != SCHEMA:
+                raise ValueError("another schema")
+            counted = tuple(
+                Counted(
+                    **row
+                    | {
+                        "criterion": Criterion(**row["criterion"] | {"kind": Kind(row["criterion"]["kind"])}),
+                        "picked_by": tuple(row["picked_by"]),
+                    }
+                )
+                for row in raw["counted"]
+            )
+            return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EvidenceError(f"no header of an observation ({SCHEMA}): {error}") from error

@@ -1,0 +1,203 @@
+"""A canary window while it is watched: pure, advanced look by look, at any moment with a decision.
+
+The observer feeds it as it looks, a replay from the evidence file; both come to the same decision.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from opsverify.gate.counting import Counter, Fault, unfit
+from opsverify.gate.decision import Decision, Moment, Outcome, decide
+from opsverify.gate.exports import Exports
+from opsverify.gate.increments import Tally, coverage
+from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, MOST_SKEW_S, REQUESTS
+from opsverify.gate.standing import NOTHING, Progress
+from opsverify.limits import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opsverify.gate.observation import Step
+    from opsverify.gate.setup import Setup
+    from opsverify.gate.standing import Counts, Standing
+
+SCOPES: Final = (CANARY, BASELINE)
+_TOTALS: Final = (REQUESTS, LLM_COST)
+_LEAST_SCRAPES = 4
+"""Scrapes from which their interval is known."""
+
+
+class GateWatch:
+    """All that is known of a window; `decision` says what follows from it."""
+
+    def __init__(self, setup: Setup) -> None:
+        if not setup.counted:
+            raise ValueError("a gate without criteria decides nothing")
+        self.setup = setup
+        self.steps = 0
+        self.answered = 0
+        self.at = setup.start
+        self.faults: dict[str, None] = {}
+        self.alerts: dict[str, None] = {}
+        self.exports = {scope: Exports(setup.start) for scope in SCOPES}
+        self._progress = [Progress(counted.criterion, setup.policy) for counted in setup.counted]
+        self._counters: dict[str, list[Counter]] = {}
+        self._totals: dict[tuple[str, str], Tally] = {}
+        self._decision: Decision | None = None
+
+    @classmethod
+    def replayed(cls, setup: Setup, steps: Iterable[Step]) -> GateWatch:
+        """The watch after all of `steps`."""
+        watch = cls(setup)
+        for step in steps:
+            watch.advance(step)
+        return watch
+
+    def advance(self, step: Step) -> None:
+        """Take in one look; one that failed lets time pass and loses nothing, for counters are cumulative."""
+        self._decision = None
+        self.at = max(self.at, step.at)
+        self.alerts |= dict.fromkeys(step.alerts)
+        # The first look only anchors the counters: what grows afterwards belongs to the window.
+        counts = [[NOTHING] * len(self._progress)] * len(SCOPES)
+        if step.fault is not None:
+            self.faults[step.fault] = None
+        else:
+            self.answered += 1
+            counts = [self._absorb(scope, step) for scope in SCOPES]
+        if self.steps:
+            for progress, canary, baseline in zip(self._progress, *counts, strict=True):
+                progress.advance(canary, baseline)
+        self.steps += 1
+
+    @property
+    def decision(self) -> Decision:
+        """What to do now, and why."""
+        if self._decision is None:
+            common = tuple(self._common_faults())
+            for number, progress in enumerate(self._progress):
+                fault = next(self._faults_of(number, common), None)
+                progress.fault, progress.distorted = (fault.text, fault.distorts) if fault else (None, False)
+            moment = Moment(self.elapsed_s, self.coverage, tuple(self.alerts), self.gaps)
+            self._decision = decide(self.setup.policy, self._progress, moment)
+        return self._decision
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.decision.outcome is not Outcome.CONTINUE
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds watched so far, the longest window at most."""
+        return min(self.at - self.setup.start, self.setup.policy.longest_s)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the time so far in which the canary was heard of, 0..1."""
+        end = self.setup.start + self.elapsed_s
+        if end <= self.setup.start:
+            return 0.0
+        moments = self.exports[CANARY].moments
+        return coverage(moments, self.setup.start, end, self.usual_gap_s).share
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Why looks gave nothing, each reason once."""
+        if self.faults or self.exports[CANARY].moments:
+            return tuple(self.faults)
+        return ("empty: the canary gave no samples; is it scraped, and its scope right?",)
+
+    @property
+    def usual_gap_s(self) -> float:
+        """Seconds between samples that are no gap: two steps, or two scrapes where these are rarer."""
+        policy = self.setup.policy
+        gaps = [later - earlier for earlier, later in pairwise(sorted(self.exports[CANARY].moments))]
+        rhythm = median(gaps) if len(gaps) >= _LEAST_SCRAPES else 0.0
+        return max(2 * policy.step_s, min(2 * rhythm, self.tolerated_s))
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds a series may be behind now. At the end what was missed is as good as an outage; before it there is
+        time to wait for what is missing, and nothing is promoted early past it.
+        """
+        return self.tolerated_s if self.elapsed_s >= self.setup.policy.longest_s else self.usual_gap_s
+
+    @property
+    def tolerated_s(self) -> float:
+        """Seconds that may be missing of the window without costing anything."""
+        policy = self.setup.policy
+        return max(2 * policy.step_s, (1 - policy.min_coverage) * policy.longest_s)
+
+    @property
+    def traffic_share(self) -> float | None:
+        """The canary's share of all requests; None without any."""
+        canary, baseline = (self.grown(scope, REQUESTS) or 0.0 for scope in SCOPES)
+        total = canary + baseline
+        return canary / total if total else None
+
+    def unfit(self, scope: str, signal: str) -> str | None:
+        """Why a signal of a scope cannot be trusted now; None if it can."""
+        fault = next(unfit(self.exports[scope], (signal,), self.silence_s), None)
+        return fault.text if fault else None
+
+    def grown(self, scope: str, signal: str) -> float | None:
+        """How much `requests` or `llm_cost` grew in a scope; None where it was never seen."""
+        seen = self.exports[scope].newest.get(signal)
+        tally = self._totals.get((scope, signal))
+        return tally.total if seen and tally else None
+
+    def standing(self, name: str) -> Standing:
+        """Where one criterion stands; LookupError for an unknown one."""
+        for standing in self.decision.standings:
+            if standing.criterion.name == name:
+                return standing
+        raise LookupError(f"no criterion {name} was watched")
+
+    @property
+    def in_words(self) -> str:
+        """One line: every criterion, the canary's share of the traffic, alerts."""
+        share = self.traffic_share
+        parts = [standing.in_short for standing in self.decision.standings]
+        parts.append(f"traffic {'-' if share is None else quantity(share, 'ratio')}")
+        parts.append(f"alerts {', '.join(self.alerts) or 'none'}")
+        return " | ".join(parts)
+
+    def _absorb(self, scope: str, step: Step) -> list[Counts]:
+        exports, signals = self.exports[scope], step.samples.get(scope, {})
+        exports.absorb(signals)
+        if scope not in self._counters:
+            self._counters[scope] = [Counter(one, exports, step.at) for one in self.setup.counted]
+            self._totals |= {(scope, name): Tally(self.setup.start, step.at) for name in _TOTALS}
+        for name in _TOTALS:
+            self._totals[scope, name].advance(signals.get(name, {}), exports.instances)
+        return [counter.advance(signals) for counter in self._counters[scope]]
+
+    def _faults_of(self, number: int, common: tuple[Fault, ...]) -> Iterator[Fault]:
+        if CANARY in self._counters:
+            counter = self._counters[CANARY][number]
+            yield from counter.faults(self.setup.selectors.get(CANARY, {}), self.silence_s)
+        yield from common
+
+    def _common_faults(self) -> Iterator[Fault]:
+        canary = self.exports[CANARY]
+        for instance in canary.missing(self.silence_s):
+            yield Fault(
+                f"missing canary instance {instance or '(no label)'}: silent while others go on",
+                distorts=False,
+            )
+        for instance in canary.restarted:
+            yield Fault(
+                f"canary instance {instance or '(no label)'} restarted in the window (counter reset): "
+                "find out why before it is promoted",
+                distorts=False,
+            )
+        skew = self.setup.skew_s
+        if skew is not None and abs(skew) > MOST_SKEW_S:
+            yield Fault(
+                f"clock skew: Prometheus' clock is {skew:+.0f} s off ours, {MOST_SKEW_S:.0f} s at most; set both by NTP",
+                distorts=False,
+            )

@@ -1,0 +1,163 @@
+"""The contracts of the design page on a running platform: exit codes, verdict, clean-up, one observation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import jsonschema
+import psycopg
+import pytest
+from standin import REPOSITORY, WINDOW, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from standin import Standin, Verified
+
+pytestmark = pytest.mark.xdist_group("sandbox")
+TABLES = ("judgment_executions", "workflow_instances", "workflow_dead_letters", "intent_logs", "llm_calls")
+OUTAGE_WINDOW_S = 30
+DEADLINE_S = 120
+
+
+@pytest.fixture(autouse=True)
+def _quiet(standin: Standin) -> Iterator[None]:
+    """Every test begins on a healthy platform, and leaves no fault on."""
+    standin.await_quiet("daily")
+    standin.await_quiet("prod-canary")
+    yield
+    for name in ("workflow_stuck", "rule_silent", "synthetic_leak", "prometheus_down"):
+        standin.sandbox.fault(name, off=True)
+
+
+def test_verdict_of_a_good_release_is_to_the_letter_alone_and_with_workers(standin: Standin) -> None:
+    """`opsverify verify` ends with 0 and a valid verdict; two workers and plain pytest agree with it."""
+    alone = _opsverify(standin, "alone", "verify", "staging")
+    assert alone.exit_code == 0, alone.story
+    _assert_valid(alone.verdict)
+    assert (alone.verdict["outcome"], alone.verdict["decision"]) == ("pass", "promote")
+    shared = _opsverify(standin, "shared", "verify", "staging", "-n", "2")
+    assert shared.exit_code == 0, shared.story
+    plain = _run(
+        standin, "plain", sys.executable, "-m", "pytest", "--stage", "staging",
+        "--target", str(standin.target), "--report-dir", str(standin.folder / "plain"),
+    )  # fmt: skip
+    assert plain.exit_code == 0, plain.story
+    assert alone.outcomes == shared.outcomes == plain.outcomes
+
+
+def test_nothing_synthetic_is_left_though_journeys_fail(standin: Standin) -> None:
+    """Journeys that never reach their end are red, and what they wrote is gone."""
+    standin.sandbox.fault("workflow_stuck")
+    standin.sandbox.fault("rule_silent")
+    run = standin.verify("staging")
+    assert {"smoke.workflow", "smoke.alert"} <= run.reds.keys()
+    assert _synthetic_rows(standin) == dict.fromkeys(TABLES, 0)
+
+
+def test_synthetic_rows_are_no_business_while_they_are_there(standin: Standin) -> None:
+    """A tagged judgment counts in no business figure; with the fault `synthetic_leak` it would."""
+    edge = standin.sandbox.settings.url("edge")
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    tag = "opsverify-test-figures"
+    with httpx.Client(base_url=edge, headers={"X-Synthetic-Tag": tag}) as client:
+        reading = {"line_code": "L99", "temperature": 71.5, "pressure": 2.1, "vibration": 0.4}
+        client.post("/v1/judgments", json=reading).raise_for_status()
+
+        def counted() -> int:
+            totals = client.get(f"/v1/bi/production?from={today}&to={today}&line_code=L99").json()["totals"]
+            return int(totals["judgments"])
+
+        try:
+            assert _synthetic_rows(standin)["judgment_executions"] == 1
+            assert counted() == 0
+            standin.sandbox.fault("synthetic_leak")
+            assert counted() == 1
+        finally:
+            _owner(standin, "DELETE FROM judgment_executions WHERE synthetic_tag = %s", tag)
+
+
+def test_stopped_prometheus_holds(standin: Standin) -> None:
+    """Without measurements nothing is promoted and nothing rolled back: hold, 10, naming Prometheus."""
+    standin.sandbox.fault("prometheus_down")
+    run = _opsverify(standin, "blind", "verify", "prod-canary", "--window", WINDOW)
+    assert run.exit_code == 10, run.story
+    _assert_valid(run.verdict)
+    assert run.verdict["decision"] == "hold"
+    assert set(run.outcomes.values()) == {"inconclusive"}
+    assert "Prometheus" in run.verdict["reasons"][0]
+
+
+def test_short_outage_of_prometheus_still_decides(standin: Standin) -> None:
+    """Prometheus away for less than a tenth of the window: counters are cumulative, so the gate decides."""
+    folder = standin.folder / "outage"
+    draft = folder / ".observation.jsonl.draft"
+    process = subprocess.Popen(
+        _command(standin, folder, "verify", "prod-canary", "--window", f"{OUTAGE_WINDOW_S}s"),
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        standin.await_that(lambda: draft.exists() and len(draft.read_text().splitlines()) > 5, str(draft))
+        standin.sandbox.fault("prometheus_down")
+        standin.sandbox.fault("prometheus_down", off=True)
+        printed, _ = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+        process.wait()
+    run = verified(folder, process.returncode, printed)
+    assert run.exit_code == 0, run.story
+    assert any(step["fault"] for step in _steps(folder)), "the outage was not seen: it proves nothing"
+
+
+def test_all_canary_checks_share_one_observation_whatever_the_workers(standin: Standin) -> None:
+    """With two workers the window is observed once: one file, one look a step."""
+    run = _opsverify(standin, "one", "verify", "prod-canary", "--window", WINDOW, "-n", "2")
+    assert run.exit_code == 0, run.story
+    assert [path.name for path in run.folder.rglob("observation*")] == ["observation.jsonl"]
+    assert len(_steps(run.folder)) == int(WINDOW.removesuffix("s")) + 1
+
+
+def _opsverify(standin: Standin, name: str, *arguments: str) -> Verified:
+    return _run(standin, name, *_command(standin, standin.folder / name, *arguments))
+
+
+def _command(standin: Standin, folder: Path, *arguments: str) -> list[str]:
+    more = ["--target", str(standin.target), "--report-dir", str(folder)]
+    return [sys.executable, "-m", "opsverify", *arguments, *more]
+
+
+def _run(standin: Standin, name: str, *command: str) -> Verified:
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=DEADLINE_S
+    )
+    return verified(standin.folder / name, done.returncode, done.stdout + done.stderr)
+
+
+def _assert_valid(verdict: Mapping[str, Any]) -> None:
+    schema = json.loads((REPOSITORY / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(verdict, schema)
+
+
+def _steps(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "observation.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
+def _synthetic_rows(standin: Standin) -> dict[str, int]:
+    return {
+        table: _owner(standin, f"SELECT count(*) FROM {table} WHERE synthetic_tag IS NOT NULL")  # noqa: S608 - our own names
+        for table in TABLES
+    }
+
+
+def _owner(standin: Standin, statement: str, *values: str) -> int:
+    with psycopg.connect(standin.sandbox.settings.conninfo("judgment_owner"), autocommit=True) as connection:
+        cursor = connection.execute(statement.encode(), values)
+        row = cursor.fetchone() if cursor.description else None
+        return int(row[0]) if row else cursor.rowcount

@@ -1,0 +1,79 @@
+"""Counters of late: growth, shares and cost over the look-back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import pytest
+
+from opsverify import Inconclusive
+from opsverify.recent import Recent
+from opsverify.target import Prometheus
+
+
+@dataclass
+class Series:
+    """One series of a range answer."""
+
+    points: list[tuple[float, float]]
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class Answers:
+    """A Prometheus that answers by selector."""
+
+    def __init__(self, **series: list[list[tuple[float, float]]]) -> None:
+        self.series = series
+
+    def history(self, selector: str, _span_s: float) -> list[Series]:
+        """Answer with the series whose name is in the selector."""
+        return [
+            Series(points)
+            for name, found in self.series.items()
+            if selector == f"{name}{{}}"
+            for points in found
+        ]
+
+
+def recent(**series: list[list[tuple[float, float]]]) -> Recent:
+    """Recent counters under simple names."""
+    signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
+    return Recent(Answers(**series), Prometheus(url="http://p", lookback="1h", signals=signals))
+
+
+def test_rate() -> None:
+    """Bad ones out of trials, over all series."""
+    share = recent(
+        llm_calls=[[(0, 0), (10, 80)], [(0, 10), (10, 30)]], llm_failures=[[(0, 0), (10, 5)]]
+    ).rate("llm_failures", "llm_calls")
+    assert share.share == pytest.approx(0.05)
+    assert (share.trials, share.in_words) == (100, "of 100 in the last 1h")
+
+
+def test_no_trials_is_no_share() -> None:
+    """Nothing happened: no number, which no limit holds."""
+    assert math.isnan(
+        recent(llm_calls=[[(0, 7), (9, 7)]], llm_failures=[[(0, 0), (9, 0)]])
+        .rate("llm_failures", "llm_calls")
+        .share
+    )
+
+
+def test_per_day() -> None:
+    """Growth is scaled by the time really seen."""
+    assert recent(llm_cost=[[(0, 1.0), (8640, 3.0)]]).per_day("llm_cost") == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(
+    ("series", "said"),
+    [
+        ({}, "llm_cost: no samples of llm_cost{} in the last 1h; is it scraped"),
+        ({"llm_cost": [[(5, 1.0)]]}, "one sample only"),
+        ({"llm_cost": [[(0, 1.0), (5, math.nan)]]}, "NaN or infinite; look at the service"),
+    ],
+)
+def test_no_answer_is_inconclusive(series: dict[str, list[list[tuple[float, float]]]], said: str) -> None:
+    """Missing, single and broken samples are holes in knowledge."""
+    with pytest.raises(Inconclusive, match=said):
+        recent(**series).per_day("llm_cost")

@@ -1,0 +1,59 @@
+"""The runbook's lines and the decorators by which checks name them."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsverify import per, runbook
+from opsverify.errors import TargetError
+from opsverify.spec import CheckSpec, lines
+from opsverify.stages import STAGES, stage_named
+
+
+def test_every_line_names_real_stages() -> None:
+    """A line of the runbook belongs to stages that exist (none where it is for people), with both titles."""
+    for line in lines().values():
+        assert set(line.stages) <= set(STAGES), line.id
+        assert line.ko, line.id
+        assert line.en, line.id
+        assert "/" in line.id
+
+
+def test_every_stage_has_lines() -> None:
+    """No stage could pass with an empty plan by accident: each carries out lines of the runbook."""
+    assert {stage for line in lines().values() for stage in line.stages} == set(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("given", "stages", "said"),
+    [
+        (("9/nothing",), ("daily",), "9/nothing"),
+        (("8/errors",), ("dayly",), "dayly"),
+        ((), ("daily",), "no line given"),
+    ],
+)
+def test_unknown_lines_and_stages(given: tuple[str, ...], stages: tuple[str, ...], said: str) -> None:
+    """A check that names no line, or an unknown line or stage, cannot be written."""
+    with pytest.raises(ValueError, match=f"check t.case: no such runbook line or stage: {said}"):
+        CheckSpec("t.case", given, stages, "sev2", "점검", "A check")
+
+
+def test_runbook_marks_and_per_collects() -> None:
+    """The decorators leave the function as it is, with its description and its rows on it."""
+
+    @runbook("8/errors", id="t.case", stages=("daily",), severity="sev2", ko="점검", en="A check")
+    @per("name", lambda target: tuple(target.services), what="service")
+    def test_case() -> None:
+        """Stand for a check."""
+
+    (mark,) = test_case.pytestmark
+    assert mark.args[0].id == "t.case"
+    (rows,) = test_case.opsverify_per
+    assert (rows.argument, rows.what) == ("name", "service")
+
+
+def test_unknown_stage_names_the_nearest() -> None:
+    """A misspelled stage gets the nearest name and the whole list."""
+    assert stage_named("daily") is STAGES["daily"]
+    with pytest.raises(TargetError, match=r"did you mean 'prod-canary'\?; stages: staging, preprod-canary"):
+        stage_named("prod-cannary")
