@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive
 from opsverify.limits import Limit, parse_duration
 from opsverify.probes.record import discard
 from opsverify.probes.waiting import eventually
@@ -56,7 +56,7 @@ def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled
     `settled` says that the journey saw all that it set going come to its end. If it did not, the platform may still
     be writing: rows are then removed until two looks in a row find none.
     """
-    from opsverify.probes.cleanup import remove_synthetic  # noqa: PLC0415 - probes are imported when used
+    from opsverify.probes.cleanup import RowsLeft, remove_synthetic  # noqa: PLC0415 - probes are imported when used
 
     postgres, synthetic = check.target.postgres, check.target.synthetic
     cleanup = synthetic.cleanup
@@ -77,27 +77,29 @@ def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled
     if settled:
         remove()
         return
-    unreachable: list[Unreachable] = []
+    refused: list[Inconclusive] = []
     removed: list[int] = []
 
     def remove_late_ones() -> int:
         try:
             removed.append(remove())
-        except Unreachable as error:
-            unreachable.append(error)
+        except RowsLeft:
+            removed.append(1)
+        except Inconclusive as error:
+            refused.append(error)
         return sum(removed[-2:])
 
     eventually(
         remove_late_ones,
         until=lambda _late: removed[-2:] == [0, 0],
-        stop_when=lambda _late: bool(unreachable),
+        stop_when=lambda _late: bool(refused),
         deadline_s=check.limits.journey_wait.bound,
         every_s=LATE_ROWS_S,
         what="the journey's last rows",
         record=check.attach,
     )
-    if unreachable:
-        raise unreachable[0]
+    if refused:
+        raise refused[0]
     if removed[-1]:
         raise Inconclusive(f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again")
 
@@ -140,8 +142,8 @@ class Traveller:
             if step.moved is not None:
                 self.at_start[step.moved] = self._counter(step.moved)
 
-    def take(self, step: JourneyStep) -> None:
-        """Take one step; what it finds is measured on the check."""
+    def take(self, step: JourneyStep) -> bool:
+        """Take one step; what it finds is measured on the check. False where going on would prove nothing."""
         self.under_way = True
         with self.check.step(step.title):
             if step.request is not None:
@@ -160,6 +162,7 @@ class Traveller:
             elif step.agree is not None:
                 self._agree(step.agree)
         self.under_way = False
+        return self.settled
 
     def _request(self, step: JourneyStep, request: HttpRequest) -> None:
         with self.check.must_answer(f"{request.method} {request.path}"):

@@ -31,6 +31,8 @@ LOOKBACK_S = 8
 WINDOW = "7s"
 RUN_DEADLINE_S = 90
 QUIET_DEADLINE_S = 100
+SCRAPED = 5
+"""Scrape targets of the stand-in's Prometheus."""
 
 PROOF = {
     "prometheus": {"lookback": f"{LOOKBACK_S}s", "timeout_s": 2.0},
@@ -214,6 +216,10 @@ class Standin:
             breakers = network.get_json(port, "/v1/breakers") or {}
             if breakers.get("mcp", {}).get("state") != "closed":
                 found.append(f"breakers are {breakers}")
+        answer = network.get_json(*self.ports("prometheus"), "/api/v1/targets?state=active")
+        scraped = [target["health"] for target in answer["data"]["activeTargets"]] if answer else []
+        if scraped != ["up"] * SCRAPED:
+            found.append(f"Prometheus scrapes {scraped}, expected {SCRAPED} targets up")
         if stage in _WATCHES_ALERTS:
             alerts = network.get_json(*self.ports("alertmanager"), "/api/v2/alerts")
             if alerts != []:
@@ -234,7 +240,6 @@ class Standin:
 
 def _promises(stage: str) -> Iterable[str]:
     """What a healthy platform's metrics fulfil, over the time that the checks of `stage` look back."""
-    yield "sum(up) == 5"
     yield f"sum(increase({_PARSE_FAILURES}[{_LONG}])) == 0"
     if stage == "daily":
         yield f"sum(increase(llm_calls_total[{_LONG}])) > 20"
@@ -242,6 +247,7 @@ def _promises(stage: str) -> Iterable[str]:
         yield f"sum(increase({_LLM_FAILURES}[{_LONG}])) == 0"
         yield f"sum(increase({_MCP_FAILURES}[{_LONG}])) == 0"
         yield "sum(workflow_dead_letters) == 0"
+        yield f"sum(rate(llm_cost_usd_total[{_LONG}])) * 86400 < 30"
     if stage == "prod-canary":
         for failures in (_JUDGMENT_FAILURES, _LLM_FAILURES, _MCP_FAILURES, _WORKFLOW_FAILURES):
             yield f"sum(increase({failures}[{_SHORT}])) == 0"

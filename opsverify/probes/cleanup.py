@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from opsverify.target import Postgres as Config
 
 
+class RowsLeft(Inconclusive):
+    """Rows of the tag came in while they were being removed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
     """Rows removed, by table."""
@@ -43,8 +47,8 @@ def remove_synthetic(
 ) -> Removed:
     """Delete from `tables`, in this order, the rows whose `tag_column` is exactly `tag`, all or none.
 
-    Raises ValueError for an empty tag, Unreachable or Inconclusive when nothing could be removed or something
-    is left.
+    Raises ValueError for an empty tag, Unreachable or Inconclusive when nothing could be removed, RowsLeft when
+    something is left.
     """
     if not tag.strip():
         raise ValueError("an empty tag would not tell synthetic rows from real ones: give the journey's own")
@@ -80,7 +84,7 @@ def remove_synthetic(
         + table(("table", "removed", "left"), [(name, removed[name], left[name]) for name in tables]),
     )
     if remaining := {name: count for name, count in left.items() if count}:
-        raise Inconclusive(
+        raise RowsLeft(
             f"synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, and clean again"
         )
     return Removed(MappingProxyType(removed))

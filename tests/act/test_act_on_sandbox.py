@@ -25,7 +25,7 @@ FAULT = "llm_unparseable"
 @pytest.fixture
 def bad_canary(standin: Standin) -> Iterator[Verified]:
     """Let a canary be found bad; put everything back afterwards."""
-    standin.await_quiet()
+    standin.await_quiet("prod-canary")
     standin.sandbox.fault(FAULT, "canary")
     try:
         yield standin.verify("prod-canary", *standin.arguments("prod-canary"))

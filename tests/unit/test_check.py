@@ -35,9 +35,7 @@ def test_outside_the_limit_fails_at_the_end(check: Check) -> None:
     assert not check.measure("rate", 0.0231, RATE, samples=4120, of="of 4,120 requests failed")
     assert check.measure("other", 0.0, RATE)
     assert not check.expect("version", "1.4", "1.5")
-    with pytest.raises(
-        CheckFailed, match=r"^2.31% of 4,120 requests failed, limit < 1%; version 1.4, expected 1.5$"
-    ):
+    with pytest.raises(CheckFailed, match=r"^2.31% of 4,120 requests failed, limit < 1%; version 1.4, expected 1.5$"):
         check.conclude()
     assert len(check.measurements) == 3
 
@@ -62,9 +60,7 @@ def test_enough(check: Check, samples: int, *, enough: bool) -> None:
     if enough:
         check.enough("judgments", samples)
     else:
-        with pytest.raises(
-            Inconclusive, match=f"{samples} samples in the window, >= 200 needed; observe longer"
-        ):
+        with pytest.raises(Inconclusive, match=f"{samples} samples in the window, >= 200 needed; observe longer"):
             check.enough("judgments", samples)
 
 

@@ -54,9 +54,7 @@ def test_parameters_make_ids(target: Target) -> None:
         ({"where": ("replica", lambda _: False)}, {}, "the target lists no replica"),
     ],
 )
-def test_not_applicable(
-    target: Target, changes: dict[str, object], parameters: dict[str, object], said: str
-) -> None:
+def test_not_applicable(target: Target, changes: dict[str, object], parameters: dict[str, object], said: str) -> None:
     """What the target really lacks needs no check, and the plan says so."""
     entry = planned(spec(**changes), target, "n", parameters, "none" if parameters else None, TODAY)
     assert entry.not_applicable == said

@@ -44,9 +44,9 @@ def recent(**series: list[list[tuple[float, float]]]) -> Recent:
 
 def test_rate() -> None:
     """Bad ones out of trials, over all series."""
-    share = recent(
-        llm_calls=[[(0, 0), (10, 80)], [(0, 10), (10, 30)]], llm_failures=[[(0, 0), (10, 5)]]
-    ).rate("llm_failures", "llm_calls")
+    share = recent(llm_calls=[[(0, 0), (10, 80)], [(0, 10), (10, 30)]], llm_failures=[[(0, 0), (10, 5)]]).rate(
+        "llm_failures", "llm_calls"
+    )
     assert share.share == pytest.approx(0.05)
     assert (share.trials, share.in_words) == (100, "of 100 in the last 1h")
 
@@ -54,9 +54,7 @@ def test_rate() -> None:
 def test_no_trials_is_no_share() -> None:
     """Nothing happened: no number, which no limit holds."""
     assert math.isnan(
-        recent(llm_calls=[[(0, 7), (9, 7)]], llm_failures=[[(0, 0), (9, 0)]])
-        .rate("llm_failures", "llm_calls")
-        .share
+        recent(llm_calls=[[(0, 7), (9, 7)]], llm_failures=[[(0, 0), (9, 0)]]).rate("llm_failures", "llm_calls").share
     )
 
 

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALPHABET = st.characters(min_codepoint=33, max_codepoint=0x24F, exclude_categories=("Cc", "Cs", "Cf", "Zs"))
-SECRETS = st.text(ALPHABET, min_size=6, max_size=40).filter(
-    lambda text: text not in MASK and text not in repr(MASK)
-)
+SECRETS = st.text(ALPHABET, min_size=6, max_size=40).filter(lambda text: text not in MASK and text not in repr(MASK))
 AROUND = st.text(st.sampled_from(" \n{}=:,abcXYZ"), max_size=12)
 SPELLINGS = (
     lambda secret: secret,

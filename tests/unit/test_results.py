@@ -41,9 +41,7 @@ def test_the_measurement_that_decides_is_shown() -> None:
 def test_entry_of_the_verdict() -> None:
     """Every field of the contract is there, in base units."""
     bad = Measurement.of("errors", 0.0231, RATE, samples=4120, what="of 4,120 requests failed")
-    entry = CheckResult("t.case", Outcome.FAIL, "m", "2026-11-22T20:12:33.120Z", 612.43219, (bad,)).as_json(
-        PLANNED
-    )
+    entry = CheckResult("t.case", Outcome.FAIL, "m", "2026-11-22T20:12:33.120Z", 612.43219, (bad,)).as_json(PLANNED)
     expected = {
         "id": "t.case", "title": {"ko": "점검", "en": "A check"}, "runbook": ["8", "2-2"], "severity": "sev1",
         "owner": "me", "outcome": "fail", "measured": 0.0231, "limit": "< 0.01", "unit": "ratio",

@@ -150,10 +150,7 @@ def test_owners_by_family(tmp_path: Path) -> None:
 
 def test_recovery_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     """Backup, archive and ledger are found wherever the command is run from."""
-    text = (
-        SMALLEST.replace(', "recovery"', "")
-        + "[recovery]\nbase_backup = 'b'\nwal_archive = '../w'\nledger = '/l'\n"
-    )
+    text = SMALLEST.replace(', "recovery"', "") + "[recovery]\nbase_backup = 'b'\nwal_archive = '../w'\nledger = '/l'\n"
     recovery = target_in(tmp_path, text).recovery
     assert recovery is not None
     assert recovery.base_backup == str(tmp_path / "b")

@@ -64,9 +64,7 @@ def traveller(check: Check, database: Database) -> Traveller:
 def test_sql_names_become_bound_parameters(traveller: Traveller, database: Database) -> None:
     """A value from an earlier answer never becomes SQL text, whatever it holds."""
     traveller.kept["id"] = "'; DROP TABLE judgment_executions; --"
-    step = JourneyStep(
-        title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1}
-    )
+    step = JourneyStep(title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1})
     with set_waiting(active=False):
         traveller.take(step)
     ((query, parameters),) = database.asked
@@ -93,9 +91,7 @@ def test_placeholders(traveller: Traveller) -> None:
 
 def test_unknown_name(traveller: Traveller) -> None:
     """A name that no step keeps is inconclusive, and the names that exist are listed."""
-    with pytest.raises(
-        Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"
-    ):
+    with pytest.raises(Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"):
         traveller._filled("${idd}")
 
 

@@ -34,9 +34,7 @@ def verdict_of(stage: object, rows: list[tuple[Outcome | None, str]], troubles: 
         for number, (outcome, _) in enumerate(rows)
         if outcome is not None
     }
-    return judge(
-        Plan(stage, checks), {**results, "t.stray": CheckResult("t.stray", Outcome.FAIL, "")}, troubles
-    )
+    return judge(Plan(stage, checks), {**results, "t.stray": CheckResult("t.stray", Outcome.FAIL, "")}, troubles)
 
 
 @given(STAGE, ROWS, TROUBLES)
