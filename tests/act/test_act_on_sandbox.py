@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from standin import Standin, Verified
 
-pytestmark = pytest.mark.xdist_group("sandbox")
 SHARE = 0.18
 ACT_DEADLINE_S = 180
 FAULT = "llm_unparseable"

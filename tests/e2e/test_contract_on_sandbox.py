@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from standin import Standin, Verified
 
-pytestmark = pytest.mark.xdist_group("sandbox")
 TABLES = ("judgment_executions", "workflow_instances", "workflow_dead_letters", "intent_logs", "llm_calls")
 OUTAGE_WINDOW_S = 30
 DEADLINE_S = 120
@@ -135,9 +134,7 @@ def _command(standin: Standin, folder: Path, *arguments: str) -> list[str]:
 
 
 def _run(standin: Standin, name: str, *command: str) -> Verified:
-    done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=DEADLINE_S
-    )
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     return verified(standin.folder / name, done.returncode, done.stdout + done.stderr)
 
 

@@ -23,6 +23,7 @@ class Row:
     fault: str | None = None
     scope: str | None = None
     variant: str | None = None
+    omit: str | None = None
     until: str | None = None
     backup_age_s: float = 0.0
     red: Mapping[str, str] = field(default_factory=dict)
@@ -31,7 +32,7 @@ class Row:
     @property
     def name(self) -> str:
         """The id of the row's test."""
-        return "-".join(part for part in (self.stage, self.variant, self.fault) if part) + (
+        return "-".join(part for part in (self.stage, self.variant, self.omit, self.fault) if part) + (
             "" if self.fault or self.red else f"-{NO_FAULT}"
         )
 

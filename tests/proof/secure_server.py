@@ -60,9 +60,7 @@ def _certify(folder: Path, lifetime: dt.timedelta) -> None:
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "proof authority")])
     now = dt.datetime.now(dt.UTC)
 
-    def begin(
-        name: x509.Name, key: ec.EllipticCurvePrivateKey, ends: dt.timedelta
-    ) -> x509.CertificateBuilder:
+    def begin(name: x509.Name, key: ec.EllipticCurvePrivateKey, ends: dt.timedelta) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(name)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from standin import Standin
 
-pytestmark = pytest.mark.xdist_group("sandbox")
 CERTIFICATE = "certificate_days"
 
 
@@ -45,6 +44,8 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
         standin.sandbox.fault(row.fault, row.scope)
     if row.until:
         standin.await_effect(row.until)
+    if row.stage == "post-rollback":
+        arguments += around.enter_context(standin.rolled_back(row.omit))
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
