@@ -127,8 +127,7 @@ OUTCOMES = (
         10,
         "hold",
         "t.case: could not be prepared: ValueError: odd",
-        '@pytest.fixture\ndef broken():\n    raise ValueError("odd")\n'
-        + one(PASSES, arguments="check, broken"),
+        '@pytest.fixture\ndef broken():\n    raise ValueError("odd")\n' + one(PASSES, arguments="check, broken"),
         outcome="inconclusive",
     ),
     Case(
@@ -157,9 +156,7 @@ OUTCOMES = (
         + one('check.measure("x", 0.5, RATE)', arguments="check, untidy"),
         outcome="fail",
     ),
-    Case(
-        "sys.exit(0)", 10, "hold", "t.case: broke off: SystemExit", one("sys.exit(0)"), outcome="inconclusive"
-    ),
+    Case("sys.exit(0)", 10, "hold", "t.case: broke off: SystemExit", one("sys.exit(0)"), outcome="inconclusive"),
     Case(
         "pytest.exit(0)",
         10,
@@ -234,9 +231,7 @@ COLLECTION = (
         "import nowhere_to_be_found",
         ways=ALL,
     ),
-    Case(
-        "syntax error in one file", 2, "hold", "checks/test_case.py: cannot be collected", "def (", ways=ALL
-    ),
+    Case("syntax error in one file", 2, "hold", "checks/test_case.py: cannot be collected", "def (", ways=ALL),
     Case("sys.exit while collecting", 3, "hold", "", "sys.exit(0)", ways=ALONE),
     Case(
         "import error, told to go on",
@@ -316,12 +311,8 @@ COLLECTION = (
 )
 
 STOPPED = (
-    Case(
-        "-x after a failure", 1, "reject", "t.whole: was not executed", one(FAILS), args=("-x",), ways=ALONE
-    ),
-    Case(
-        "--maxfail", 1, "reject", "t.whole: was not executed", one(FAILS), args=("--maxfail=1",), ways=ALONE
-    ),
+    Case("-x after a failure", 1, "reject", "t.whole: was not executed", one(FAILS), args=("-x",), ways=ALONE),
+    Case("--maxfail", 1, "reject", "t.whole: was not executed", one(FAILS), args=("--maxfail=1",), ways=ALONE),
     Case(
         "-x after a hole",
         10,
@@ -367,10 +358,7 @@ NARROWED = tuple(
     )
 )
 SHOWN = (
-    *(
-        Case(option, 10, None, args=(option,), ways=("cli",))
-        for option in ("--fixtures", "--version", "--markers")
-    ),
+    *(Case(option, 10, None, args=(option,), ways=("cli",)) for option in ("--fixtures", "--version", "--markers")),
     Case("--help from the environment", 10, None, variables={"PYTEST_ADDOPTS": "--help"}, ways=("cli",)),
     Case("--help", 4, None, args=("--help",)),
     Case("--lf", 4, None, args=("--lf",), ways=ALONE),
@@ -402,8 +390,7 @@ BROKEN = (
         "hold",
         "the end of the run broke off: Exit: odd",
         files={
-            "checks/conftest.py": "import pytest\n"
-            "def pytest_sessionfinish():\n    pytest.exit('odd', returncode=0)\n"
+            "checks/conftest.py": "import pytest\ndef pytest_sessionfinish():\n    pytest.exit('odd', returncode=0)\n"
         },
         ways=ALONE,
     ),

@@ -109,9 +109,7 @@ class Suite:
         """Write `checks/test_NAME.py`."""
         (self.root / "checks" / f"test_{name}.py").write_text(HEADER + textwrap.dedent(body))
 
-    def command(
-        self, way: str, args: Sequence[str] = (), *, stage: str = "daily", target: str = "t"
-    ) -> list[str]:
+    def command(self, way: str, args: Sequence[str] = (), *, stage: str = "daily", target: str = "t") -> list[str]:
         """The command line that runs a stage in one of `WAYS`, with pytest's `args`."""
         tool, _, workers = way.partition("-n")
         split = ["-n", workers] if workers else []
@@ -122,14 +120,10 @@ class Suite:
     @property
     def environment(self) -> dict[str, str]:
         """This process's environment without what pytest put there, with the planted secret."""
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
         return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", "PLANTED_SECRET": SECRET, **self.variables}
 
-    def start(
-        self, command: Sequence[str], prepare: Callable[[], None] | None = None
-    ) -> subprocess.Popen[str]:
+    def start(self, command: Sequence[str], prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:
         """Start a command in the project's folder."""
         return subprocess.Popen(
             command,

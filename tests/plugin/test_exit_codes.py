@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     ("case", "way"),
-    [
-        pytest.param(case, way, id=f"{case.name}-{way}".replace(" ", "_"))
-        for case in CASES
-        for way in case.ways
-    ],
+    [pytest.param(case, way, id=f"{case.name}-{way}".replace(" ", "_")) for case in CASES for way in case.ways],
 )
 def test_a_run_ends_as_it_must(suite: Suite, case: Case, way: str) -> None:
     """Exit code, decision and reasons are those of the design page, whatever the way of running."""

@@ -112,8 +112,7 @@ def test_no_secret_in_a_crash(suite: Suite, place: str) -> None:
     """An exception outside any check does not print the secret either."""
     body = {
         "collection": "import os\nraise ValueError(os.environ['PLANTED_SECRET'])",
-        "configure": "import os\ndef pytest_sessionfinish():\n"
-        "    raise ValueError(os.environ['PLANTED_SECRET'])",
+        "configure": "import os\ndef pytest_sessionfinish():\n    raise ValueError(os.environ['PLANTED_SECRET'])",
     }
     name = "test_case.py" if place == "collection" else "conftest.py"
     (suite.root / "checks" / name).write_text(body[place])
