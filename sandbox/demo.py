@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sandbox import network
 from sandbox.core import Sandbox
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 WINDOW = "20s"
 QUIET_WITHIN_S = 60
 PLAIN_WIDTH = 170
+ERRORS = 'judgment_requests_total{code=~"5.."}'
 RATE = 40.0
 CANARY_SHARE = 0.18
 
@@ -118,6 +120,7 @@ class Stagehand:
         wait_until(
             lambda: (
                 (network.get_json(ports["edge"], "/health") or {}).get("status") == "ok"
+                and self._no_recent_errors()
                 and network.get_json(ports["alertmanager"], "/api/v2/alerts") == []
             ),
             QUIET_WITHIN_S,
@@ -128,6 +131,12 @@ class Stagehand:
     def target(self) -> list[str]:
         """The arguments that name this platform."""
         return ["--target", str(self.sandbox.target)]
+
+    def _no_recent_errors(self) -> bool:
+        # What failed a moment ago may still raise its alert.
+        query = quote(f"sum(increase({ERRORS}[10s])) == 0")
+        answer = network.get_json(self.sandbox.settings.ports["prometheus"], f"/api/v1/query?query={query}")
+        return bool(answer and answer["data"]["result"])
 
     def _recoverable_to(self) -> float:
         said = subprocess.run(_program("dr", "target", *self.target), capture_output=True, text=True, check=False)

@@ -42,7 +42,7 @@ PROOF = {
     "postgres": {"statement_timeout_s": 3.0},
     "limits": {
         "journey_wait": "<= 6 s",
-        "min_samples": ">= 5",
+        "min_samples": ">= 3",
         # Two cores carry the platform, its users and the suite: the slow health endpoint takes 3 s.
         "service_latency": "< 2 s",
         # A window holds some twenty LLM calls of the canary, whose number varies by chance; the fault is 5x.

@@ -299,9 +299,9 @@ LOSSES = {
         {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=3)}-L09"},
     ),
     "UPDATE fact_daily_production SET produced_qty = produced_qty + 0.001 "
-    "WHERE date = current_date - 1 AND line_code = 'L01' AND product_code = 'P2'": (
+    "WHERE date = current_date - 2 AND line_code = 'L01' AND product_code = 'P2'": (
         "fact_daily_production",
-        {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)}-L01"},
+        {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)}-L01"},
     ),
 }
 
