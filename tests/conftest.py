@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 RATE = 40.0
-CANARY_SHARE = 0.19
+CANARY_SHARE = 0.16
 ON_THE_STANDIN = ("tests/act/test_act_on_sandbox.py", "tests/e2e/", "tests/proof/test_faults.py")
 """Where tests of the stand-in platform are: one worker runs them all, on one platform."""
 
