@@ -1,4 +1,4 @@
-"""What tests of several folders share: one running stand-in platform for those that need it."""
+"""What tests of several folders share: a running stand-in platform for those that need it."""
 
 from __future__ import annotations
 
@@ -14,35 +14,44 @@ if TYPE_CHECKING:
 
 RATE = 40.0
 CANARY_SHARE = 0.16
-ON_THE_STANDIN = ("tests/act/test_act_on_sandbox.py", "tests/e2e/", "tests/proof/test_faults.py")
-"""Where tests of the stand-in platform are: one worker runs them all, on one platform."""
+ON_A_STANDIN = {
+    "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red[prod-canary": "canary",
+    "tests/proof/test_faults.py": "releases and recoveries",
+    "tests/e2e/": "releases and recoveries",
+    "tests/act/test_act_on_sandbox.py": "releases and recoveries",
+}
+"""Which of the two stand-in platforms the tests whose id begins like this run on: a worker each, the first match."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Keep the stand-in's tests together; any other test goes to whichever worker is free.
+    """Keep the tests of a stand-in platform together; any other test goes to whichever worker is free.
 
     Not by `--dist loadgroup`: since pytest 9.2 the suffix of a node id by which xdist 3.8 tells groups apart is lost.
     """
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where xdist is in use
 
-    class OnePlatform(LoadScopeScheduling):  # type: ignore[misc] - xdist ships no types
+    class PlatformsTogether(LoadScopeScheduling):  # type: ignore[misc] - xdist ships no types
         def _split_scope(self, nodeid: str) -> str:
-            return "stand-in" if nodeid.startswith(ON_THE_STANDIN) else nodeid
+            return _platform(nodeid) or nodeid
 
-    return OnePlatform(config, log)
+    return PlatformsTogether(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test of the stand-in that `ON_THE_STANDIN` does not name: it would start a second platform."""
+    """Refuse a test of a stand-in that `ON_A_STANDIN` does not name: it would start one more platform."""
     for item in items:
-        if "standin" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(ON_THE_STANDIN):
+        if "standin" in getattr(item, "fixturenames", ()) and not _platform(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid} uses the stand-in platform: name it in tests/conftest.py")
+
+
+def _platform(nodeid: str) -> str | None:
+    return next((name for start, name in ON_A_STANDIN.items() if nodeid.startswith(start)), None)
 
 
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
-    """The stand-in platform, up, backed up and with its tables recorded; its tests share one worker."""
+    """The stand-in platform, up, backed up and with its tables recorded; its tests share a worker."""
     from standin import Standin  # noqa: PLC0415
 
     from sandbox import Sandbox, network  # noqa: PLC0415 - most tests need none of this

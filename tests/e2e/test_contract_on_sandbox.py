@@ -47,7 +47,8 @@ def test_verdict_of_a_good_release_is_to_the_letter_alone_and_with_workers(stand
     assert shared.exit_code == 0, shared.story
     plain = _run(
         standin, "plain", sys.executable, "-m", "pytest", "--stage", "staging",
-        "--target", str(standin.target), "--report-dir", str(standin.folder / "plain"),
+        # With =, as ever where a path lies outside the project: pytest takes a separate one for a folder of tests.
+        f"--target={standin.target}", f"--report-dir={standin.folder / 'plain'}",
     )  # fmt: skip
     assert plain.exit_code == 0, plain.story
     assert alone.outcomes == shared.outcomes == plain.outcomes
