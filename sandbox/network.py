@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
@@ -25,8 +26,13 @@ def is_free(port: int) -> bool:
 
 
 def free_port_base(width: int) -> int:
-    """A port base with `width` free ports from it on, outside the default sandbox's."""
-    return next(base for base in range(19400, 29400, width) if all(map(is_free, range(base, base + width))))
+    """A port base with `width` free ports from it on, outside the default sandbox's.
+
+    Every process begins to look elsewhere: two that look at the same moment would find the same ports free.
+    """
+    bases = range(19400, 29400, width)
+    first = os.getpid() % len(bases)
+    return next(base for base in (*bases[first:], *bases[:first]) if all(map(is_free, range(base, base + width))))
 
 
 def listens(port: int) -> bool:
