@@ -58,7 +58,9 @@ def test_criterion(check, canary, criterion):
 def test_traffic_share(check, canary):
     """Too little traffic proves nothing; too much puts more customers at risk than was agreed."""
     share = canary.traffic_share()
-    check.measure("share", share.share, check.limits.traffic_share, samples=share.trials, of=share.in_words)
+    check.measure_estimate(
+        "share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.in_words
+    )
 
 
 @runbook(
@@ -105,7 +107,7 @@ def test_alerts(check, canary):
 def test_llm_cost(check, canary):
     """A prompt change that doubles the bill passes every other criterion."""
     cost = canary.cost_growth()
-    check.enough("judgments", min(cost.canary_judgments, cost.baseline_judgments))
-    check.measure(
-        "LLM cost", cost.growth, check.limits.llm_cost_growth, samples=cost.canary_judgments, of=cost.in_words
+    check.enough("judgments", cost.trials)
+    check.measure_estimate(
+        "LLM cost", cost.estimate, check.limits.llm_cost_growth, samples=cost.trials, of=cost.in_words
     )

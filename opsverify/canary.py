@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opsverify.errors import Inconclusive
 from opsverify.gate.decision import SHARED_BREACH, Outcome, clear, proof, unproven
 from opsverify.gate.observe import WITHIN_LIMIT, selectors
+from opsverify.gate.ratio import growth, ratio
 from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.gate.standing import Criterion as GateCriterion
 from opsverify.gate.standing import Kind, Policy, State
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from opsverify.criteria import Criterion
+    from opsverify.gate.ratio import Interval
     from opsverify.gate.standing import Standing
     from opsverify.gate.watch import GateWatch
     from opsverify.target import Canary, Limits, Target
@@ -31,21 +33,11 @@ LEAST_STEPS = 4
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A share of trials."""
+class Estimated:
+    """A ratio of two totals, how sure it is, and how many trials it rests on."""
 
-    share: float
+    estimate: Interval
     trials: int
-    in_words: str
-
-
-@dataclass(frozen=True)
-class CostGrowth:
-    """LLM cost per judgment, canary over baseline."""
-
-    growth: float
-    canary_judgments: int
-    baseline_judgments: int
     in_words: str
 
 
@@ -140,22 +132,24 @@ class CanaryWindow:
             raise Inconclusive(f"{_after_name(standing.in_words)}; {SHARED_BREACH}")
         return self._measurement(row, standing, breach=breach)
 
-    def traffic_share(self) -> Rate:
+    def traffic_share(self) -> Estimated:
         """The canary's share of all requests."""
         canary, baseline = (self._grown(scope, REQUESTS) for scope in (CANARY, BASELINE))
-        total = canary + baseline
-        if not total:
+        total = [sum(pair) for pair in zip(canary, baseline, strict=True)]
+        if not sum(total):
             raise Inconclusive("no traffic at all in the window: is the load balancer sending any?")
-        return Rate(canary / total, round(total), f"of {total:,.0f} requests went to the canary")
+        return Estimated(ratio(canary, total), round(sum(total)), f"of {sum(total):,.0f} requests went to the canary")
 
-    def cost_growth(self) -> CostGrowth:
-        """LLM cost per judgment, canary over baseline."""
+    def cost_growth(self) -> Estimated:
+        """LLM cost per judgment, canary over baseline; `trials` are the judgments of the one with fewer."""
         cost = {scope: self._grown(scope, LLM_COST) for scope in (CANARY, BASELINE)}
         judged = {scope: self._grown(scope, REQUESTS) for scope in cost}
-        each = {scope: cost[scope] / judged[scope] if judged[scope] else math.nan for scope in cost}
-        growth = each[CANARY] / each[BASELINE] if each[BASELINE] else math.nan
-        words = f"the baseline's cost per judgment ({each[CANARY]:.3g} against {each[BASELINE]:.3g} USD)"
-        return CostGrowth(growth, round(judged[CANARY]), round(judged[BASELINE]), words)
+        each = {scope: sum(cost[scope]) / sum(judged[scope]) if sum(judged[scope]) else math.nan for scope in cost}
+        return Estimated(
+            growth(cost[CANARY], judged[CANARY], cost[BASELINE], judged[BASELINE]),
+            round(min(map(sum, judged.values()))),
+            f"the baseline's cost per judgment ({each[CANARY]:.3g} against {each[BASELINE]:.3g} USD)",
+        )
 
     def fired_alerts(self) -> tuple[str, ...]:
         """Alerts on the canary that fired at any time in the window."""
@@ -188,11 +182,11 @@ class CanaryWindow:
             standing.log_e_breach if breach else standing.log_e_below,
         )
 
-    def _grown(self, scope: str, signal: str) -> float:
+    def _grown(self, scope: str, signal: str) -> tuple[float, ...]:
+        """How much a signal grew, step by step."""
         if self.watch.gaps:
             self.require_coverage(self.limits.data_coverage)
-        grown = self.watch.grown(scope, signal)
-        if grown is None:
+        if self.watch.grown(scope, signal) is None:
             raise Inconclusive(
                 f"{signal} of the {scope}: no such series in Prometheus; "
                 "check the name in prometheus.signals and the scope"
@@ -201,7 +195,7 @@ class CanaryWindow:
         if unfit is not None:
             raise Inconclusive(f"of the {scope}: {unfit}")
         self.require_coverage(self.limits.data_coverage)
-        return grown
+        return self.watch.grown_by_step(scope, signal)
 
 
 def _counted(row: Criterion, target: Target) -> Counted:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
-from opsverify.limits import NONE, listed
+from opsverify.limits import NONE, listed, quantity
 from opsverify.results import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from opsverify.gate.ratio import Interval
     from opsverify.limits import Limit
     from opsverify.plan import Planned
     from opsverify.probes.record import Kind
@@ -60,6 +61,20 @@ class Check:
         if value is None or not math.isfinite(value):
             raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}")
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
+
+    def measure_estimate(self, name: str, estimate: Interval, limit: Limit, *, samples: int, of: str) -> bool:
+        """Hold an estimate against `limit`, as `measure` does.
+
+        Raises Inconclusive where it lies outside, and chance alone may have moved it there.
+        """
+        value, low, high = estimate.value, estimate.low, estimate.high
+        if math.isfinite(value) and not limit.holds(value) and limit.reaches(low, high):
+            measured, *around = (quantity(number, limit.unit) for number in (value, low, high))
+            raise Inconclusive(
+                f"{measured} {of}, limit {limit.for_people}; by chance alone it may be {' to '.join(around)}: "
+                "observe longer (--window) or send more traffic"
+            )
+        return self.measure(name, value, limit, samples=samples, of=of)
 
     def expect(self, name: str, value: object, expected: object) -> bool:
         """Require `value` to equal `expected`; say whether it does."""

@@ -74,6 +74,10 @@ class Limit:
             return self.bound <= value <= self.upper
         return _HOLDS[self.op](value, self.bound)
 
+    def reaches(self, low: float, high: float) -> bool:
+        """Whether some value between `low` and `high` is within the limit."""
+        return any(map(self.holds, (low, min(max(self.bound, low), high), high)))
+
     def __str__(self) -> str:
         if self.op == "..":
             return f"{self.bound:.12g}..{self.upper:.12g}"

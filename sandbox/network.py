@@ -32,7 +32,8 @@ def free_port_base(width: int) -> int:
     """
     bases = range(19400, 29400, width)
     first = os.getpid() % len(bases)
-    return next(base for base in (*bases[first:], *bases[:first]) if all(map(is_free, range(base, base + width))))
+    in_turn: list[int] = [*bases[first:], *bases[:first]]
+    return next(base for base in in_turn if all(map(is_free, range(base, base + width))))
 
 
 def listens(port: int) -> bool:

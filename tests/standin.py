@@ -45,9 +45,9 @@ PROOF = {
         "min_samples": ">= 3",
         # Two cores carry the platform, its users and the suite: the slow health endpoint takes 3 s.
         "service_latency": "< 2 s",
-        # A window holds some sixteen LLM calls of the canary, whose number varies by chance; the fault is 5x.
+        # A window holds some sixteen LLM calls of the canary, whose number varies by chance; the fault is 10x.
         "llm_cost_growth": "<= 2 x",
-        # Synthetic traffic of seconds, scaled to a day: healthy about 25 USD, with the fault llm_cost 125.
+        # Synthetic traffic of seconds, scaled to a day: healthy about 25 USD, with the fault llm_cost 250.
         "llm_cost_per_day": "<= 60 usd",
         # WAL segments are archived every 10 s here.
         "rpo": "<= 30 s",

@@ -46,6 +46,7 @@ class GateWatch:
         self._progress = [Progress(counted.criterion, setup.policy) for counted in setup.counted]
         self._counters: dict[str, list[Counter]] = {}
         self._totals: dict[tuple[str, str], Tally] = {}
+        self._grown: dict[tuple[str, str], list[float]] = {}
         self._decision: Decision | None = None
 
     @classmethod
@@ -152,6 +153,10 @@ class GateWatch:
         tally = self._totals.get((scope, signal))
         return tally.total if seen and tally else None
 
+    def grown_by_step(self, scope: str, signal: str) -> tuple[float, ...]:
+        """How much `requests` or `llm_cost` grew in a scope, look by answered look."""
+        return tuple(self._grown.get((scope, signal), ()))
+
     def standing(self, name: str) -> Standing:
         """Where one criterion stands; LookupError for an unknown one."""
         for standing in self.decision.standings:
@@ -175,7 +180,8 @@ class GateWatch:
             self._counters[scope] = [Counter(one, exports, step.at) for one in self.setup.counted]
             self._totals |= {(scope, name): Tally(self.setup.start, step.at) for name in _TOTALS}
         for name in _TOTALS:
-            self._totals[scope, name].advance(signals.get(name, {}), exports.instances)
+            grown = self._totals[scope, name].advance(signals.get(name, {}), exports.instances)
+            self._grown.setdefault((scope, name), []).append(grown)
         return [counter.advance(signals) for counter in self._counters[scope]]
 
     def _faults_of(self, number: int, common: tuple[Fault, ...]) -> Iterator[Fault]:

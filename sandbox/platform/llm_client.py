@@ -21,7 +21,7 @@ MODEL = "judge-mini"
 TIMEOUT_SECONDS = 2.0
 USD_PER_PROMPT_TOKEN = 0.15e-6
 USD_PER_COMPLETION_TOKEN = 0.60e-6
-_COST_FAULT = 5.0
+_COST_FAULT = 10
 _RESULTS = ("OK", "WARN", "ALARM")
 _TASK = (
     "You judge the state of a production line. Answer with one JSON object: "

@@ -148,7 +148,7 @@ def test_who_wants_proof_gets_no_less() -> None:
 def test_traffic_share() -> None:
     """The canary's part of all requests."""
     share = window({"requests": grown(150)}, {"requests": grown(850)}).traffic_share()
-    assert share.share == pytest.approx(0.15)
+    assert share.estimate.value == pytest.approx(0.15)
     assert share.trials == 1000
     with pytest.raises(Inconclusive, match="no traffic at all"):
         window({"requests": grown(0)}, {"requests": grown(0)}).traffic_share()
@@ -159,12 +159,12 @@ def test_cost_growth() -> None:
     cost = window(
         {"requests": grown(100), "llm_cost": grown(3)}, {"requests": grown(900), "llm_cost": grown(18)}
     ).cost_growth()
-    assert cost.growth == pytest.approx(1.5)
-    assert (cost.canary_judgments, cost.baseline_judgments) == (100, 900)
+    assert cost.estimate.value == pytest.approx(1.5)
+    assert cost.trials == 100
     free = window(
         {"requests": grown(100), "llm_cost": grown(3)}, {"requests": grown(900), "llm_cost": grown(0)}
     ).cost_growth()
-    assert math.isnan(free.growth)
+    assert math.isnan(free.estimate.value)
 
 
 def test_alerts() -> None:

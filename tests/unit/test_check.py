@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify import CheckFailed, Inconclusive, Limit, Unreachable
+from opsverify.gate.ratio import Interval
 
 if TYPE_CHECKING:
     from opsverify.check import Check
@@ -46,6 +47,25 @@ def test_no_value_is_inconclusive(check: Check, value: float | None) -> None:
     with pytest.raises(Inconclusive, match="rate has no value"):
         check.measure("rate", value, RATE)
     assert check.measurements == []
+
+
+@pytest.mark.parametrize(
+    ("estimate", "outcome"),
+    [
+        (Interval(0.005, 0.001, 0.03), True),
+        (Interval(0.02, 0.015, 0.03), False),
+        (Interval(0.02, 0.005, 0.03), None),
+        (Interval(0.02, 0.0, math.inf), None),
+        (Interval(math.nan, 0.0, math.inf), None),
+    ],
+)
+def test_estimates_fail_only_beyond_chance(check: Check, estimate: Interval, *, outcome: bool | None) -> None:
+    """Outside the limit fails where the whole interval is; where chance may have done it, more must be observed."""
+    if outcome is None:
+        with pytest.raises(Inconclusive, match=r"by chance alone it may be .* observe longer|rate has no value"):
+            check.measure_estimate("rate", estimate, RATE, samples=10, of="of 10 requests failed")
+    else:
+        assert check.measure_estimate("rate", estimate, RATE, samples=10, of="of 10 requests failed") is outcome
 
 
 def test_measuring_nothing_is_inconclusive(check: Check) -> None:

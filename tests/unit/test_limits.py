@@ -153,3 +153,18 @@ def test_none_is_not_a_single_one() -> None:
     """`NONE` holds zero only."""
     assert NONE.holds(0)
     assert not NONE.holds(1)
+
+
+@given(
+    st.sampled_from(["< 5 %", "<= 5 %", "> 5 %", ">= 5 %", "== 5 %", "3..5 %"]),
+    st.floats(min_value=0, max_value=0.1),
+    st.floats(min_value=0, max_value=0.1),
+    st.floats(min_value=0, max_value=1),
+)
+def test_an_interval_reaches_a_limit_that_one_of_its_values_is_in(
+    text: str, one: float, other: float, at: float
+) -> None:
+    """`reaches` is false only where no value of the interval holds."""
+    limit, (low, high) = Limit.parse(text, "ratio"), sorted((one, other))
+    inside = min(high, max(low, low + at * (high - low)))
+    assert limit.reaches(low, high) or not limit.holds(inside)
