@@ -46,7 +46,7 @@ def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
         raise Inconclusive(f"attestation {name}: {path}: {error.strerror}; write {example}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise Inconclusive(f"attestation {name}: {path}: {error}; expected {example}") from error
-    if record.at < since.replace(microsecond=0):  # people write whole seconds
+    if record.at < since:
         raise Inconclusive(
             f"attestation {name}: {path} is of {record.at.isoformat()}, before this deployment "
             f"({since.isoformat(timespec='seconds')}): it is about an earlier one; write {example}"

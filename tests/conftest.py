@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 RATE = 40.0
 CANARY_SHARE = 0.16
+_PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["
 ON_A_STANDIN = {
-    "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red[prod-canary": "canary",
-    "tests/proof/test_faults.py": "releases and recoveries",
-    "tests/e2e/": "releases and recoveries",
-    "tests/act/test_act_on_sandbox.py": "releases and recoveries",
+    f"{_PROOF}prod-canary": "canary",
+    f"{_PROOF}post-rollback": "rollbacks and contracts",
+    _PROOF: "releases and recoveries",
+    "tests/act/test_act_on_sandbox.py": "rollbacks and contracts",
+    "tests/e2e/": "rollbacks and contracts",
 }
-"""Which of the two stand-in platforms the tests whose id begins like this run on: a worker each, the first match."""
+"""Which of the three stand-in platforms the tests whose id begins like this run on: a worker each, the first match."""
 
 
 @pytest.hookimpl(optionalhook=True)
