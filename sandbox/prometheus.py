@@ -63,6 +63,8 @@ class Monitoring:
                 "--storage.tsdb.retention.time=1d",
                 # An alert that Prometheus cannot end itself (it was stopped) ends after 4 of these, not after minutes.
                 "--rules.alert.resend-delay=1s",
+                # It first scrapes 10 s after its start otherwise: a short outage would be none.
+                "--scrape.discovery-reload-interval=1s",
                 f"--web.listen-address=127.0.0.1:{self._port}",
             ],
             log=self._log("prometheus"),
