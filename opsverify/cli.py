@@ -158,6 +158,7 @@ def _pytest(options: argparse.Namespace, *arguments: str) -> int:
     from opsverify.closing import exit_status  # noqa: PLC0415
 
     root = project_root()
+    os.chdir(root)  # pytest finds no conftest.py from elsewhere; every path was made absolute before
     witness = _Witness()
     status = pytest.main(
         [

@@ -27,6 +27,7 @@ from opsverify.closing import (
     summary,
 )
 from opsverify.errors import Inconclusive, TargetError
+from opsverify.invocation import declare, refuse_narrowing, request_of, use_suites
 from opsverify.progress import Display, say
 from opsverify.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 
@@ -35,45 +36,14 @@ if TYPE_CHECKING:
 
     from opsverify.plan import Planned
     from opsverify.results import CheckResult
-    from opsverify.run import Request, StageRun
+    from opsverify.run import StageRun
 
 RUN_FOLDER = "opsverify_run"
-SUITES = ("checks", "smoke", "dr_validation")
-NARROWING_INI = (
-    "python_files",
-    "python_classes",
-    "python_functions",
-    "norecursedirs",
-    "collect_imported_tests",
-)
-NARROWING = (
-    "collectonly",
-    "setuponly",
-    "setupplan",
-    "ignore",
-    "ignore_glob",
-    "lf",
-    "failedfirst",
-    "newfirst",
-    "pyargs",
-)
-"""Options that would run less than the plan without pytest saying so: refused together with a stage."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare what a stage run can be told."""
-    group = parser.getgroup("opsverify", "operational verification")
-    group.addoption("--stage", metavar="STAGE", help="verify this stage of the runbook")
-    group.addoption("--target", metavar="NAME_OR_FILE", help="the target: targets/NAME.toml or a file")
-    group.addoption("--window", metavar="DURATION", help="how long a canary is observed, such as 12m")
-    group.addoption(
-        "--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)"
-    )
-    group.addoption("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
-    group.addoption("--share", metavar="SHARE", help="the share the canary should receive, such as 50%%")
-    group.addoption("--report-dir", metavar="DIR", help="put the run's evidence directly in DIR")
-    group.addoption("--allow-short-window", action="store_true", help="accept less than the runbook's window")
-    group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
+    declare(parser.getgroup("opsverify", "operational verification"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -82,10 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.stage:
         return
     if config.option.opsverify_plan:
-        _use_suites(config)
+        use_suites(config)
         config.pluginmanager.register(PlanPlugin(config), "opsverify-plan")
         return
-    _refuse_narrowing(config)
+    refuse_narrowing(config)
     run = _begin(config)
     config.pluginmanager.register(StagePlugin(config, run), "opsverify-stage")
     config.pluginmanager.import_plugin("opsverify.fixtures")
@@ -333,7 +303,7 @@ def _begin(config: pytest.Config) -> StageRun:
     workerinput = getattr(config, "workerinput", None)
     folder = None
     if workerinput is None:
-        _use_suites(config)
+        use_suites(config)
     else:
         run_id, path = workerinput[RUN_FOLDER]
         folder = RunFolder(run_id, Path(path))
@@ -350,41 +320,6 @@ def _begin(config: pytest.Config) -> StageRun:
                 "Allure is switched off, but the evidence needs it: leave -p no:allure_pytest.plugin out"
             )
     return run
-
-
-def request_of(config: pytest.Config) -> Request:
-    """What was asked for on pytest's command line."""
-    from opsverify.run import Request  # noqa: PLC0415
-
-    options = config.option
-    return Request(
-        options.stage,
-        options.target,
-        options.window,
-        options.report_dir,
-        options.recovery_target,
-        allow_short_window=options.allow_short_window,
-        rolled_back_at=options.rolled_back_at,
-        share=options.share,
-    )
-
-
-def _use_suites(config: pytest.Config) -> None:
-    if config.args_source is pytest.Config.ArgsSource.ARGS:
-        raise pytest.UsageError(
-            f"a stage runs its whole plan: leave {' '.join(config.args) or 'all but options'} out; "
-            "to try one check use -k (the verdict then holds)"
-        )
-    config.args = [str(config.rootpath / suite) for suite in SUITES]
-
-
-def _refuse_narrowing(config: pytest.Config) -> None:
-    given = ["--" + name.replace("_", "-") for name in NARROWING if getattr(config.option, name, None)]
-    overridden = config.option.override_ini or ()
-    given += [f"-o {pair}" for pair in overridden if pair.partition("=")[0] in NARROWING_INI]
-    if given and not hasattr(config, "workerinput"):
-        names = ", ".join(given)
-        raise pytest.UsageError(f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)")
 
 
 def _refuse_duplicates(planned: Iterable[Planned]) -> None:

@@ -1,4 +1,4 @@
-"""`./run demo`: the runbook executed six times on the stand-in platform, each time with the verdict it must have."""
+"""`./run demo`: the runbook executed on the stand-in platform, each time with the verdict it must have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 import textwrap
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,7 +32,10 @@ CANARY_SHARE = 0.18
 
 @dataclass(frozen=True)
 class Scene:
-    """One verification: what is done to the platform before it, and the verdict it must have."""
+    """One command: what is done to the platform before it, and the verdict it must have.
+
+    `prepare` returns further arguments. `acts`: the command carries out the verdict of the scene before.
+    """
 
     letter: str
     what: str
@@ -40,6 +43,12 @@ class Scene:
     arguments: tuple[str, ...]
     decision: str
     exit_code: int
+    acts: bool = False
+
+    @property
+    def stage(self) -> str:
+        """The stage that the verdict is of."""
+        return "post-rollback" if self.acts else self.arguments[0]
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class Stagehand:
     """Changes the platform between scenes."""
 
     sandbox: Sandbox
+    folder: Path
     recovery_target: str = ""
 
     def nothing(self) -> list[str]:
@@ -74,8 +84,10 @@ class Stagehand:
         return []
 
     def prometheus_stops(self) -> list[str]:
-        """Heal the canary, and take the measuring away."""
+        """Release a healed canary, and take the measuring away."""
         self.sandbox.fault("llm_unparseable", off=True)
+        self.sandbox.migrate("up")
+        self.sandbox.traffic(canary_share=CANARY_SHARE)
         self.sandbox.fault("prometheus_down")
         return []
 
@@ -150,6 +162,9 @@ SCENES = (
         "c", "canary whose LLM answers stop parsing", Stagehand.canary_answers_stop_parsing,
         ("prod-canary", "--window", WINDOW), "rollback", 1,
     ),
+    Scene(
+        "c'", "what (c) decided, carried out", Stagehand.nothing, ("act",), "accept", 0, acts=True,
+    ),
     Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "8s"), "hold", 10),
     Scene("e", "database destroyed and restored", Stagehand.database_comes_back, ("post-dr",), "accept", 0),
     Scene("f", "the same with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
@@ -165,7 +180,7 @@ def main() -> int:
         with Sandbox(
             home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
         ) as sandbox:
-            stagehand = Stagehand(sandbox)
+            stagehand = Stagehand(sandbox, REPOSITORY / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             played = [_play(scene, stagehand) for scene in SCENES]
     _print_table(played)
     say(f"took {time.monotonic() - began:.0f} s")
@@ -187,10 +202,16 @@ def _play(scene: Scene, stagehand: Stagehand) -> Played:
     sys.stdout.write(f"\n({scene.letter}) {scene.what}: expecting {scene.decision}, exit {scene.exit_code}\n")
     sys.stdout.flush()
     more = scene.prepare(stagehand)
-    command = _program("verify", *scene.arguments, *stagehand.target, *more)
+    run = stagehand.folder / f"{scene.letter}-{scene.stage}"
+    if scene.acts:
+        before = max(stagehand.folder.glob("*/verdict.json"), key=lambda path: path.stat().st_mtime)
+        run_id = json.loads(before.read_text(encoding="utf-8"))["run_id"]
+        run = stagehand.folder / "actions" / run_id / "post-rollback"
+        command = _program("act", str(before.parent), "--yes", *stagehand.target)
+    else:
+        command = _program("verify", *scene.arguments, f"--report-dir={run}", *stagehand.target, *more)
     say("opsverify " + " ".join(command[3:]))
     code = subprocess.run(command, check=False, cwd=REPOSITORY).returncode
-    run = (REPOSITORY / "reports" / "latest").resolve()
     try:
         verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
         report = opsverify("report", str(run)).strip()
@@ -217,7 +238,7 @@ def _print_table(played: list[Played]) -> None:
         table.add_row(
             scene.letter,
             scene.what,
-            scene.arguments[0],
+            scene.stage,
             f"{scene.decision} ({scene.exit_code})",
             f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
             "ok" if entry.as_expected else "NOT AS EXPECTED",

@@ -21,6 +21,7 @@ STOPS = {
     "target_down": "",  # the track that is the scope
 }
 _HOLDERS = ("postgres_connections", "redis_memory", "redis_evictions")
+_AGELESS = "judgment:ageless"
 _HOLDER_DEADLINE_S = 60
 
 
@@ -45,6 +46,9 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
     elif name == "redis_persistence_broken":
         with client(parts.settings) as redis:
             redis.config_set("appendonly", "no" if on else "yes")
+    elif name == "cache_ageless":
+        with client(parts.settings) as redis:
+            redis.set(_AGELESS, "of an earlier version") if on else redis.delete(_AGELESS)
     elif name == "prometheus_rules_missing":
         parts.monitoring.set_rules(present=not on)
     elif name == "backup_corrupted":

@@ -128,7 +128,8 @@ def test_all_canary_checks_share_one_observation_whatever_the_workers(standin: S
 
 
 def _opsverify(standin: Standin, name: str, *arguments: str) -> Verified:
-    return _run(standin, name, *_command(standin, standin.folder / name, *arguments))
+    # From any folder: the suites are found where the package is.
+    return _run(standin, name, *_command(standin, standin.folder / name, *arguments), folder=standin.folder)
 
 
 def _command(standin: Standin, folder: Path, *arguments: str) -> list[str]:
@@ -136,8 +137,8 @@ def _command(standin: Standin, folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "opsverify", *arguments, *more]
 
 
-def _run(standin: Standin, name: str, *command: str) -> Verified:
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+def _run(standin: Standin, name: str, *command: str, folder: Path = REPOSITORY) -> Verified:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     return verified(standin.folder / name, done.returncode, done.stdout + done.stderr)
 
 
