@@ -7,6 +7,7 @@ collects as well (its plan must not depend on workers that may die) and results 
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -184,6 +185,8 @@ class StagePlugin(PlanPlugin):
         """Write the plan down before the first check runs."""
         if not self.is_worker:
             self.run.fix_plan(self.planned.values())
+        gc.freeze()  # what was collected stays to the end: no use in looking through it again and again
+        self.undo.append(gc.unfreeze)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
@@ -195,7 +198,7 @@ class StagePlugin(PlanPlugin):
         """Guard every sink, and take SIGTERM for what it means here: stop, and still write the verdict."""
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
-        self.undo.append(redact_results(self.run.allure_dir, self.run.redactor))
+        self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
         stream = guard_terminal(self.config, self.run.redactor)
         self.run.say = partial(say, self.run.folder.path)
         if not self.is_worker:

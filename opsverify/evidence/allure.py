@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Label, Link, Status, StatusDetails, TestResult
 from allure_commons.types import AttachmentType, LabelType
 from allure_commons.utils import md5, now
+from allure_pytest.listener import AllureListener
 
 from opsverify.spec import lines
 from opsverify.stages import Outcome
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import pytest
 
     from opsverify.evidence.redact import Redactor
     from opsverify.plan import Planned
@@ -59,6 +62,27 @@ class AllureEvidence:
         return step
 
 
+class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no types
+    """allure-pytest's listener without its book on fixtures, which takes half of its time.
+
+    What goes wrong in a fixture stands in the result of the check that asked for it.
+    """
+
+    pytest_fixture_setup = None
+    pytest_fixture_post_finalizer = None
+
+    def describe(self, planned: Planned, target: Target, stage: str) -> None:
+        """Put titles, severity, owner, labels and runbook links on the check that is running."""
+        result = self.allure_logger.get_test(None)
+        result.name = planned.title(target.language)
+        result.description = _description(planned)
+        result.labels.extend(Label(name, value) for name, value in _labels(planned, target, stage))
+        result.links.extend(_links(planned, target))
+
+    def _update_fixtures_children(self, item: pytest.Item) -> None:
+        """Keep no book."""
+
+
 class _RedactingLogger(AllureFileLogger):
     """Allure's own writer with every string cleaned on its way to the disk."""
 
@@ -77,31 +101,32 @@ class _RedactingLogger(AllureFileLogger):
         self._write(result)
 
     @allure_commons.hookimpl
-    def report_container(self, container: Any) -> None:  # noqa: ANN401 - allure ships no types
-        """Write fixtures only where one went wrong: the rest is noise in the report."""
-        went_wrong = [
-            fixture
-            for fixture in (*container.befores, *container.afters)
-            if fixture.status not in (None, Status.PASSED)
-        ]
-        if went_wrong:
-            self._write(container)
+    def report_container(self, container: object) -> None:
+        """Write nothing of fixtures."""
 
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write one attachment."""
         text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
-        clean = self._redactor.text(text).encode("utf-8", "surrogateescape")
-        super().report_attached_data(clean, file_name)  # type: ignore[no-untyped-call]
+        self._put(file_name, self._redactor.text(text).encode("utf-8", "surrogateescape"))
 
     def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
         content = attrs.asdict(item, filter=lambda _, value: bool(value) or value is False)
-        text = json.dumps(self._redactor.data(content), ensure_ascii=False)
-        path = self._folder / item.file_pattern.format(prefix=uuid.uuid4())
-        draft = path.with_name(f"{path.name}.tmp")
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # a lone surrogate
-        draft.replace(path)
+        text = self._redactor.json(content)
+        self._put(item.file_pattern.format(prefix=uuid.uuid4()), text.encode("utf-8", "backslashreplace"))
+
+    def _put(self, name: str, content: bytes) -> None:
+        # Not synced to the disk, as other evidence is: a run that does not live to its verdict holds anyway.
+        draft = f"{self._folder}/{name}.tmp"
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
+        os.replace(draft, f"{self._folder}/{name}")  # noqa: PTH105 - a Path costs as much as the renaming
 
 
 def _without_default_suites(labels: list[Label]) -> list[Label]:
@@ -111,17 +136,21 @@ def _without_default_suites(labels: list[Label]) -> list[Label]:
     return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
 
 
-def redact_results(folder: Path, redactor: Redactor) -> Callable[[], None]:
-    """Replace Allure's file writers by one that removes secrets, writing to `folder`; return the way back."""
+def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> Callable[[], None]:
+    """Let Allure follow checks only, and write without secrets to `folder`; return the way back."""
     manager = allure_commons.plugin_manager
-    replaced = [plugin for plugin in manager.get_plugins() if isinstance(plugin, AllureFileLogger)]
+    replaced = [plugin for plugin in manager.get_plugins() if isinstance(plugin, AllureFileLogger | AllureListener)]
     for plugin in replaced:
         manager.unregister(plugin)
-    writer = _RedactingLogger(folder, redactor)
-    manager.register(writer)
+    config.pluginmanager.unregister(name="allure_listener")
+    ours = [_ChecksOnly(config), _RedactingLogger(folder, redactor)]
+    config.pluginmanager.register(ours[0], "allure_listener")
+    for plugin in ours:
+        manager.register(plugin)
 
     def undo() -> None:
-        manager.unregister(writer)
+        for plugin in ours:
+            manager.unregister(plugin)
         for plugin in replaced:  # allure-pytest unregisters its own at the end, and fails if it is gone
             manager.register(plugin)
 
@@ -129,13 +158,10 @@ def redact_results(folder: Path, redactor: Redactor) -> Callable[[], None]:
 
 
 def describe_running(planned: Planned, target: Target, stage: str) -> None:
-    """Put titles, severity, owner, labels and runbook links on the check that is about to run."""
-    allure.dynamic.title(planned.title(target.language))
-    allure.dynamic.description(_description(planned))
-    for name, value in _labels(planned, target, stage):
-        allure.dynamic.label(name, value)
-    for link in _links(planned, target):
-        allure.dynamic.link(link.url, link_type=link.type, name=link.name)
+    """Put titles, severity, owner, labels and runbook links on the check that is running."""
+    for plugin in allure_commons.plugin_manager.get_plugins():
+        if isinstance(plugin, _ChecksOnly):
+            plugin.describe(planned, target, stage)
 
 
 def write_result(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import stat
 from html import escape
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -13,7 +16,6 @@ from opsverify.target.secrets import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 MASK: Final = "[redacted]"
 _ESCAPED = re.compile("%[0-9A-F]{2}")
@@ -43,6 +45,13 @@ class Redactor:
         written = json.dumps(value, ensure_ascii=False, default=str)
         return self._walk(value) if any(form in written for form in self._in_json) else value
 
+    def json(self, value: Any) -> str:  # noqa: ANN401 - any JSON value
+        """A JSON value as text without secrets."""
+        text = json.dumps(value, ensure_ascii=False)
+        if any(form in text for form in self._in_json):
+            return json.dumps(self._walk(value), ensure_ascii=False)
+        return text
+
     def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if isinstance(value, str):
             return self.text(value)
@@ -58,14 +67,20 @@ class Redactor:
         The last line of defence, for what other plugins wrote on their own.
         """
         found = []
-        for path in sorted(folder.rglob("*")) if self._pattern else ():
-            if path.is_file() and not path.is_symlink():
-                raw = path.read_bytes()
-                if any(form in raw for form in self._bytes):
-                    clean = self.text(raw.decode("utf-8", "surrogateescape"))
-                    path.write_bytes(clean.encode("utf-8", "surrogateescape"))
-                    found.append(path)
-        return tuple(found)
+        for place, _, names in os.walk(folder) if self._pattern else ():
+            for path in (os.path.join(place, name) for name in names):  # noqa: PTH118 - thousands of them
+                if stat.S_ISREG(os.lstat(path).st_mode) and self._clean(path):
+                    found += [Path(path)]
+        return tuple(sorted(found))
+
+    def _clean(self, path: str) -> bool:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            raw = file.readall()
+        if not any(form in raw for form in self._bytes):
+            return False
+        clean = self.text(raw.decode("utf-8", "surrogateescape"))
+        Path(path).write_bytes(clean.encode("utf-8", "surrogateescape"))
+        return True
 
 
 class RedactedStream:
