@@ -1,0 +1,116 @@
+"""What happens in the middle of a canary's window: a regression, a restart of the canary, an outage of Prometheus."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standin import REPOSITORY, Verified, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from standin import Standin
+
+OUTAGE_WINDOW_S = 90
+"""A restarted Prometheus needs some six seconds to its first scrape: less than a tenth of this."""
+WINDOW_S = 30
+DEADLINE_S = 150
+FAULTS = ("llm_unparseable", "target_down", "prometheus_down")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(standin: Standin) -> Iterator[None]:
+    """Every test begins on a healthy platform, and leaves no fault on."""
+    standin.await_quiet("prod-canary")
+    yield
+    for name in FAULTS:
+        standin.sandbox.fault(name, off=True)
+
+
+def test_a_regression_is_found_before_the_window_is_over(standin: Standin) -> None:
+    """The canary's LLM answers stop parsing in mid-window: rolled back by proof, with time left."""
+    target = standin.write_target("deciding-early", {"canary": {"alpha": 0.05}})
+    with window(standin, "regression", WINDOW_S, target) as running:
+        running.await_looks(8)
+        standin.sandbox.fault("llm_unparseable", "canary")
+    assert running.ended.exit_code == 1, running.ended.story
+    assert "breach proven" in running.ended.verdict["reasons"][0]
+    assert steps(running.folder)[-1]["at"] - steps(running.folder)[0]["at"] < WINDOW_S - 1
+
+
+def test_a_canary_that_restarts_is_held(standin: Standin) -> None:
+    """Its counters start over: what they counted stays counted, and nobody promotes it without asking why."""
+    with window(standin, "restart", WINDOW_S, standin.target) as running:
+        running.await_looks(5)
+        standin.sandbox.fault("target_down", "canary")
+        standin.sandbox.fault("target_down", off=True)
+    assert running.ended.exit_code == 10, running.ended.story
+    assert any("restarted in the window (counter reset)" in reason for reason in running.ended.verdict["reasons"])
+
+
+def test_a_short_outage_of_prometheus_costs_nothing(standin: Standin) -> None:
+    """Prometheus away for less than a tenth of the window: counters are cumulative, so the gate decides."""
+    with window(standin, "outage", OUTAGE_WINDOW_S, standin.target) as running:
+        running.await_looks(5)
+        standin.sandbox.fault("prometheus_down")
+        running.await_looks(running.looks + 2)
+        standin.sandbox.fault("prometheus_down", off=True)
+    assert running.ended.exit_code == 0, running.ended.story
+    assert any(step["fault"] for step in steps(running.folder)), "the outage was not seen: it proves nothing"
+
+
+class Running:
+    """A stage run that observes; `ended` once it has."""
+
+    ended: Verified
+
+    def __init__(self, folder: Path, await_that: Callable[[Callable[[], bool], str], None]) -> None:
+        self.folder = folder
+        self._await_that = await_that
+
+    @property
+    def looks(self) -> int:
+        """Looks in the compressed file that is still being written."""
+        draft = self.folder / ".observation.jsonl.gz.draft"
+        if not draft.exists():
+            return 0
+        return zlib.decompressobj(wbits=31).decompress(draft.read_bytes()).count(b"\n")
+
+    def await_looks(self, number: int) -> None:
+        """Wait until the gate has looked `number` times."""
+        self._await_that(lambda: self.looks >= number, f"look {number} in {self.folder}")
+
+
+@contextmanager
+def window(standin: Standin, name: str, seconds: int, target: Path) -> Iterator[Running]:
+    """Verify `prod-canary` while the body does something to the platform; then wait for the end."""
+    folder = standin.folder / name
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "opsverify", "verify", "prod-canary", f"--window={seconds}s",
+            f"--target={target}", f"--report-dir={folder}",
+        ],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    running = Running(folder, standin.await_that)
+    try:
+        yield running
+        printed, _ = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+        process.wait()
+    running.ended = verified(folder, process.returncode, printed)
+
+
+def steps(folder: Path) -> list[dict[str, Any]]:
+    """The looks kept as evidence."""
+    with gzip.open(folder / "observation.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file.read().splitlines()[1:]]
