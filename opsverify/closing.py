@@ -108,8 +108,11 @@ def summary(run: StageRun) -> Iterator[str]:
         yield f"  because {textwrap.shorten(reason, 400)}"
     if len(reasons) > _SHOWN_REASONS:
         yield f"  and {len(reasons) - _SHOWN_REASONS} more reasons in {VERDICT}"
-    for step in verdict.actions(run.target):
+    steps = verdict.actions(run.target)
+    for step in steps:
         yield f"  next: {' '.join(step.run)}    (runbook {step.runbook})"
+    if steps:
+        yield f"  next: or all of it, verified: opsverify act {run.folder.path} --target {run.target_file} --yes"
     if run.concluded == HOLD:
         yield "  next: mend what could not be measured and run the stage again; promote nothing until then"
     yield f"  evidence: {run.folder.path}"
