@@ -110,7 +110,7 @@ def summary(run: StageRun) -> Iterator[str]:
         yield f"  and {len(reasons) - _SHOWN_REASONS} more reasons in {VERDICT}"
     steps = verdict.actions(run.target)
     for step in steps:
-        yield f"  next: {' '.join(step.run)}    (runbook {step.runbook})"
+        yield f"  next: {run.command(verdict, step)}    (runbook {step.runbook})"
     if steps:
         yield f"  next: or all of it, verified: opsverify act {run.folder.path} --target {run.target_file} --yes"
     if run.concluded == HOLD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from opsverify.results import CheckResult
     from opsverify.spec import CheckSpec
+    from opsverify.target import Step
 
 TARGETS = Path("targets")
 REPORTS = Path("reports")
@@ -171,7 +173,7 @@ class StageRun:
             "checks": verdict.checks_as_json(),
             "actions": [
                 {
-                    "step": " ".join(step.run),
+                    "step": self.command(verdict, step),
                     "argv": list(step.run),
                     "runbook": step.runbook,
                     "executed": False,
@@ -179,6 +181,13 @@ class StageRun:
                 for step in verdict.actions(self.target)
             ],
         }
+
+    def command(self, verdict: Verdict, step: Step) -> str:
+        """A step as a person types it, as far as the verdict fills its placeholders."""
+        from opsverify.acting.commands import filled  # noqa: PLC0415 - only decided runs have steps
+
+        facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
+        return shlex.join(filled(step.run, facts | {"target": self.target.name}))
 
     @property
     def notes(self) -> tuple[str, ...]:

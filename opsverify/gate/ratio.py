@@ -42,7 +42,7 @@ def growth(
 ) -> Interval:
     """Estimate how many times one ratio is the other (delta method on the logarithm); NaN where that is zero."""
     (value, error), (base, base_error) = _estimate(parts, wholes), _estimate(base_parts, base_wholes)
-    if not (base > 0 and value >= 0 and math.isfinite(value / base)):
+    if not (0 < base < math.inf and 0 <= value / base < math.inf):
         return Interval(math.nan, 0.0, math.inf)
     if value == 0:
         return Interval(0.0, 0.0, 0.0 if error == 0 else math.inf)

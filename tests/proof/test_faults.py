@@ -39,13 +39,13 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
         target = standin.write_target(row.variant, change)
     standin.await_that(lambda: standin.backup_age_s >= row.backup_age_s, "the backup to grow old")
     arguments = standin.arguments(row.stage)
+    if row.stage == "post-rollback":
+        arguments += around.enter_context(standin.rolled_back(row.omit))
     if row.fault:
         around.callback(standin.sandbox.fault, row.fault, off=True)
         standin.sandbox.fault(row.fault, row.scope)
     if row.until:
         standin.await_effect(row.until)
-    if row.stage == "post-rollback":
-        arguments += around.enter_context(standin.rolled_back(row.omit))
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
