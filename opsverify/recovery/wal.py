@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.commits import Tail, read_commits, tail_of
 from opsverify.recovery.lsn import format_lsn, parse_segment_name, segment_name
 from opsverify.recovery.timelines import Branch, branches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from opsverify.recovery.backup import BaseBackup
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 _COMPRESSED: Final = re.compile(r"[0-9A-F]{24}\.(gz|lz4|zst|bz2|xz)")
-_COMMIT: Final = re.compile(r"desc: COMMIT(?:_PREPARED)? (?:\S+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC")
 _LONG_HEADER: Final = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData, in the byte order of this machine
 _LONG: Final = 0x0002  # XLP_LONG_HEADER
 
@@ -117,6 +116,34 @@ def continuity(
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
+    run, holes, damaged = _follow(backup, archive, path)
+    readable, last_commit_at, unreadable = _last_commit(run, tools)
+    if unreadable:
+        damaged.insert(0, unreadable)
+    return Continuity(
+        timeline=path[-1].timeline,
+        first=segment_name(backup.timeline, backup.start_lsn // size, size),
+        last=readable[-1].name if readable else None,
+        segments=len(readable),
+        holes=tuple(holes),
+        damaged=tuple(damaged),
+        last_commit_at=last_commit_at,
+        reaches=_reaches(until, readable, last_commit_at, size),
+    )
+
+
+def tail(backup: BaseBackup, archive: Path, tools: Tools, until: dt.datetime, timeline: int | None = None) -> Tail:
+    """Count the commits of `archive` past a recovery of `backup` to `until` on the way to `timeline`.
+
+    Without `timeline` the newest one. Only the unbroken run counts. Raises Inconclusive as `continuity` does.
+    """
+    run, _holes, _damaged = _follow(backup, archive, branches(archive, backup, timeline))
+    return tail_of(run, tools, until)
+
+
+def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tuple[list[Segment], list[str], list[str]]:
+    """Return the unbroken run of segments from the backup's first on, what is missing, and what is damaged."""
+    size = backup.segment_size
     brought = backup.path / "pg_wal"  # a backup may bring the WAL that makes it consistent
     segments = [
         *(archive_segments(brought, size) if brought.is_dir() else ()),
@@ -137,19 +164,7 @@ def continuity(
             damaged.append(f"{segment.name} {fault}")
         elif not holes and not damaged:
             run.append(segment)
-    readable, last_commit_at, unreadable = _last_commit(run, tools)
-    if unreadable:
-        damaged.insert(0, unreadable)
-    return Continuity(
-        timeline=path[-1].timeline,
-        first=segment_name(backup.timeline, start, size),
-        last=readable[-1].name if readable else None,
-        segments=len(readable),
-        holes=tuple(holes),
-        damaged=tuple(damaged),
-        last_commit_at=last_commit_at,
-        reaches=_reaches(until, readable, last_commit_at, size),
-    )
+    return run, holes, damaged
 
 
 def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:
@@ -186,31 +201,13 @@ def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.da
     """Return what pg_waldump can read of `run`, its last commit, and the fault of the first unreadable."""
     unreadable = None
     for index in range(len(run) - 1, -1, -1):
-        segment = run[index]
-        answer = tools.run("pg_waldump", "-p", segment.folder, "-r", "Transaction", segment.name, segment.name)
-        if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
-            if not answer.stderr.startswith("pg_waldump: error: "):
-                raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
-            unreadable = f"{segment.name} is unreadable: {answer.last_line.removeprefix('pg_waldump: error: ')}"
+        reading = read_commits(run[index], tools)
+        if reading.fault:
+            unreadable = f"{run[index].name} is unreadable: {reading.fault}"
             run = run[:index]
-            continue
-        if times := _commit_times(answer.stdout):
-            return run, max(times), unreadable
+        elif reading.commits:
+            return run, max(commit.at for commit in reading.commits), unreadable
     return run, None, unreadable
-
-
-def _ends_quietly(stderr: str) -> bool:
-    # A segment whose server was stopped before filling it ends in zeroes, which is no damage.
-    return "invalid record length" in stderr and "got 0" in stderr
-
-
-def _commit_times(output: str) -> list[dt.datetime]:
-    return [dt.datetime.fromisoformat(found).replace(tzinfo=dt.UTC) for found in _commits(output)]
-
-
-def _commits(output: str) -> Iterator[str]:
-    for match in _COMMIT.finditer(output):
-        yield match[1]
 
 
 def _reaches(

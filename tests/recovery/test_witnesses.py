@@ -1,0 +1,165 @@
+"""RPO by witnesses: what each says, when they agree, and that who disagrees is named."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.recovery.commits import Commit, parse_commits, split
+from opsverify.recovery.heartbeat import Beat, HeartbeatLog, heard
+from opsverify.recovery.timelines import Branch
+from opsverify.recovery.witnesses import Witness, agree, from_archive, from_heartbeat, from_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T0 = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
+WAY = (Branch(1, 0),)
+
+
+def at(seconds: float) -> dt.datetime:
+    """So many seconds after the tests' beginning."""
+    return T0 + dt.timedelta(seconds=seconds)
+
+
+def beats(count: int, timeline: int = 1) -> list[Beat]:
+    """One beat a second; three other transactions in between."""
+    return [Beat(n, timeline, 1000 * n, 700 + 4 * n, at(n)) for n in range(1, count + 1)]
+
+
+def archive(back: float, newest: float, lost: int) -> Witness:
+    """What the archive says."""
+    return Witness("archive", at(back), at(newest), lost, "archived commits")
+
+
+@given(st.lists(st.integers(0, 50)), st.integers(0, 50))
+def test_commits_are_split_where_recovery_stops(times: list[int], until: int) -> None:
+    """In the order of the log, the first commit later than the target and all behind it are lost, no other."""
+    commits = [Commit(index, at(time)) for index, time in enumerate(times)]
+    tail = split(commits, at(until))
+    kept = commits[: len(commits) - tail.lost]
+    assert all(commit.at <= at(until) for commit in kept)
+    assert tail.lost == 0 or commits[len(kept)].at > at(until)
+    assert tail.recovered_to == (kept[-1].at if kept else None)
+
+
+def test_commits_are_read_from_pg_waldump() -> None:
+    """A plain and a prepared commit count, an abort does not."""
+    said = (
+        "rmgr: Transaction len (rec/tot): 34/34, tx: 745, lsn: 0/030001A0, prev 0/03000158, "
+        "desc: COMMIT 2026-11-22 20:00:01.000000 UTC\n"
+        "rmgr: Transaction len (rec/tot): 34/34, tx: 746, lsn: 0/030001D0, prev 0/03000158, "
+        "desc: ABORT 2026-11-22 20:00:02.000000 UTC\n"
+        "rmgr: Transaction len (rec/tot): 34/34, tx: 747, lsn: 1/030001F0, prev 0/03000158, "
+        "desc: COMMIT_PREPARED 747: 2026-11-22 20:00:03.000000 UTC\n"
+    )
+    assert list(parse_commits(said)) == [Commit(0x30001A0, at(1)), Commit(0x1030001F0, at(3))]
+
+
+def test_log_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+    """Beats come back as written; a line that a crash cut short is none, and the next one stands alone."""
+    log = HeartbeatLog(tmp_path / "beats")
+    for beat in beats(2):
+        log.append(beat)
+    with log.path.open("a") as file:
+        file.write("3 1 0/")
+    assert log.read() == tuple(beats(2))
+    log.mend()
+    log.append(beats(3)[2])
+    assert log.read() == tuple(beats(3))
+
+
+def test_log_that_is_no_log_is_inconclusive(tmp_path: Path) -> None:
+    """Nothing there, or something else: no witness, and the line that is not understood is named."""
+    log = HeartbeatLog(tmp_path / "beats")
+    with pytest.raises(Inconclusive, match="opsverify dr heartbeat"):
+        log.read()
+    log.path.write_text("17 beats\n")
+    with pytest.raises(Inconclusive, match=r"line 1: '17 beats' is no beat"):
+        log.read()
+    with pytest.raises(EvidenceError, match="cannot be written"):
+        HeartbeatLog(tmp_path).append(beats(1)[0])
+
+
+@given(st.integers(4, 40), st.integers(1, 40))
+def test_lost_beats_are_those_behind_the_recovery_target(count: int, back: int) -> None:
+    """Whatever was acknowledged and did not come back is lost, and their transactions with them."""
+    back = min(back, count)
+    found = heard(beats(count), range(1, back + 1), WAY, until=at(back))
+    assert found.last_back == beats(count)[back - 1]
+    assert [beat.number for beat in found.lost] == list(range(back + 1, count + 1))
+    assert found.transactions == 4 * (count - back)
+    assert not found.missing
+
+
+def test_beats_of_an_abandoned_history_are_not_at_stake() -> None:
+    """What an earlier recovery left behind on timeline 1 is no loss of this one."""
+    log = [*beats(9), *(Beat(n, 2, 1000 * n, 700 + 4 * n, at(n)) for n in range(10, 13))]
+    way = (Branch(1, 0), Branch(2, 5500))
+    found = heard(log, [*range(1, 6), 10, 11], way, until=at(11))
+    assert [beat.number for beat in found.lost] == [12]
+    assert not found.missing
+
+
+def test_a_beat_that_ought_to_be_back_is_no_small_loss() -> None:
+    """Acknowledged well before the target and not there: the data itself is in doubt."""
+    found = heard(beats(20), [*range(1, 8), *range(9, 16)], WAY, until=at(15))
+    with pytest.raises(Inconclusive, match=r"1 commits acknowledged .* the first is beat 8"):
+        from_heartbeat(found, 1.0)
+
+
+def test_tidied_beats_are_not_missing() -> None:
+    """The writer removes old rows; the log goes further back than the table."""
+    assert not heard(beats(20), range(10, 21), WAY, until=at(20)).missing
+
+
+def test_witnesses_that_agree_say_what_was_lost() -> None:
+    """Seconds from the last commit that came back to the newest known one; transactions between two bounds."""
+    found = heard(beats(20), range(1, 11), WAY, until=at(10.5))
+    loss = agree([from_heartbeat(found, 1.0), archive(10.4, 15, 17), Witness("server", at(10.4))], 1.0)
+    assert loss.seconds == pytest.approx(9.6)
+    assert (loss.at_least, loss.at_most) == (17, 40)
+    assert loss.transactions == "17 to 40"
+    assert "heartbeat: back to" in str(loss)
+
+
+def test_an_absent_witness_is_said_to_be_absent() -> None:
+    """Two are enough; the third one's reason stands in the message."""
+    server = from_server(None, at(10), "the server was restarted since")
+    loss = agree([from_heartbeat(heard(beats(10), range(1, 11), WAY, at(10)), 1.0), archive(10, 10, 0), server], 1.0)
+    assert loss.seconds == 0
+    assert "server is absent (the server was restarted since)" in str(loss)
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "said"),
+    [
+        ([archive(10, 12, 3), Witness("server", at(4))], "archive and server disagree by 6.0 s"),
+        ([archive(10, 12, 3), Witness("server", absent="NULL")], "1 of 2 witnesses needed"),
+        (
+            [archive(10, 30, 3), Witness("heartbeat", at(10), at(11), 1, "beats", behind_s=1.0)],
+            "heartbeat was silent for 19.0 s before the last archived commit",
+        ),
+    ],
+)
+def test_disagreement_is_inconclusive_and_says_who_says_what(witnesses: list[Witness], said: str) -> None:
+    """No witness is believed over another; all their words are in the message."""
+    with pytest.raises(Inconclusive, match=said) as raised:
+        agree(witnesses, 2.0)
+    assert all(str(witness) in str(raised.value) for witness in witnesses)
+
+
+def test_a_server_past_the_target_followed_another_way() -> None:
+    """A replay time later than the target is of another timeline or target, and no witness of this recovery."""
+    with pytest.raises(Inconclusive, match="another timeline"):
+        from_server(at(11), at(10), "")
+
+
+def test_an_archive_without_commits_is_absent() -> None:
+    """Nothing committed between backup and target: nothing to testify."""
+    assert from_archive(split([], at(1))).absent
