@@ -5,7 +5,8 @@ OpsVerifyError
  ├── EvidenceError    evidence could not be written, read back or verified
  ├── Refused          `act` or `rollout` does nothing, for a reason that has to be mended first (exit 10)
  └── Inconclusive     something could not be measured: never a pass, never a fail
-     └── Unreachable  because what was asked did not answer at all
+     ├── Unreachable  because what was asked did not answer at all
+     └── NotRestorable  because the backup or its WAL is at fault: for a rehearsal, that is a failure
 CheckFailed           (an AssertionError) something was measured and lies outside its limit
 
 Only two of them leave a check: `CheckFailed`, which Allure shows as *failed*, and `Inconclusive`,
@@ -41,6 +42,10 @@ class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: th
 
 class Unreachable(Inconclusive):
     """A component did not answer; a health check of that very component turns this into a failure."""
+
+
+class NotRestorable(Inconclusive):
+    """A restore failed through its backup or WAL, and not through this machine; a rehearsal fails on it."""
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - pairs with Inconclusive

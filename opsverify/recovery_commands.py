@@ -12,9 +12,6 @@ from opsverify.target import find_target, load_target
 if TYPE_CHECKING:
     from opsverify.target import Recovery
 
-MARGIN = dt.timedelta(seconds=1)
-"""Recovery stops at the first commit *after* its target, so the target has to lie before the last one archived."""
-
 
 def capture(target_name: str, root: Path) -> str:
     """Record the core tables' closed buckets in the target's ledger; one line that says what was recorded.
@@ -57,9 +54,9 @@ def newest(recovery: Recovery) -> dt.datetime:
     backup = inspect(base, tools, archive)
     wal = continuity(backup, archive, tools)
     earliest = backup.finished_at or backup.started_at
-    if wal.last_commit_at is None or wal.last_commit_at - MARGIN <= earliest:
+    if wal.newest_target is None or wal.newest_target <= earliest:
         raise Inconclusive(
             f"{archive}: no commit archived that is later than the backup's end ({earliest.isoformat()}); "
             "wait for the next WAL segment"
         )
-    return wal.last_commit_at - MARGIN
+    return wal.newest_target

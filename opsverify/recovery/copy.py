@@ -51,7 +51,7 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
     lead the restored server into folders of the original; and when reading, writing or the disk's space
     fails.
     """
-    files, folders, total = _listing(source)
+    files, folders, total = listing(source)
     free = shutil.disk_usage(target).free
     if total > free:
         raise Inconclusive(
@@ -70,7 +70,11 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
         raise Inconclusive(f"copying {source} to {target}: {error.filename}: {error.strerror}") from error
 
 
-def _listing(source: Path) -> tuple[list[tuple[str, int]], list[str], int]:
+def listing(source: Path) -> tuple[list[tuple[str, int]], list[str], int]:
+    """Return files with their sizes and folders of a backup, relative to it, and its size in bytes.
+
+    Raises Inconclusive for a backup with links.
+    """
     files: list[tuple[str, int]] = []
     folders: list[str] = []
     for parent, names, leaves in os.walk(source):

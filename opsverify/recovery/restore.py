@@ -7,17 +7,16 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery import backup as backups
 from opsverify.recovery.copy import copy_backup, private_folder
+from opsverify.recovery.ended import at_fault, explained, too_early, too_small
 from opsverify.recovery.server import Server, ServerDied
 from opsverify.recovery.settings import FILES, FOREIGN, drill_settings, primarys_settings
 from opsverify.recovery.timelines import branches
 from opsverify.recovery.tools import find_tools, for_account, may_enter, unprivileged
-from opsverify.recovery.wal import continuity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,17 +26,15 @@ if TYPE_CHECKING:
     from opsverify.recovery.tools import Account, Tools
 
 Progress = "Callable[[str, int, int], None]"
-"""Called with the stage (`copy`, `recover`, `promote`), done and total: bytes in `copy`, else steps."""
+"""Called with the stage, done and total: bytes in `copy` and `recover` (total 0 while it is unknown), else steps."""
 
-_EARLY_END: Final = "recovery ended before configured recovery target was reached"
-_BEFORE_END: Final = "requested recovery stop point is before consistent recovery point"
-_TOO_SMALL: Final = "insufficient parameter settings"
 _LONGEST_SOCKET: Final = 107 - len("/.s.PGSQL.65535")
 
 _STATE: Final = (
     "SELECT pg_get_wal_replay_pause_state(), "
     "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'), "
-    "current_setting('archive_mode')"
+    "current_setting('archive_mode'), "
+    "pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')"
 )
 _WRITE_PROBE: Final = "BEGIN; CREATE TABLE opsverify_write_probe (); DROP TABLE opsverify_write_probe; ROLLBACK"
 
@@ -47,8 +44,8 @@ class RestoredServer:
     """A database as it was at the recovery target, promoted and accepting writes.
 
     `recovered_to` is the time of the last commit that came back, None when there was none between backup and
-    target; `durations` are seconds for each stage, `to_target_s` and `to_read_write_s` seconds from the
-    start.
+    target; `replayed` is the WAL read for it, in bytes; `durations` are seconds for each stage, `to_target_s` and
+    `to_read_write_s` seconds from the start.
     """
 
     dsn: str
@@ -57,6 +54,7 @@ class RestoredServer:
     backup: BaseBackup
     target_time: dt.datetime
     recovered_to: dt.datetime | None
+    replayed: int
     timeline: int
     to_target_s: float
     to_read_write_s: float
@@ -67,6 +65,10 @@ class RestoredServer:
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
     """Progress for callers that show none."""
+
+
+def _content(_server: Server) -> None:
+    """What callers do who do not look at the paused server."""
 
 
 @contextmanager
@@ -85,13 +87,15 @@ def restore(
     settings: Mapping[str, str] | None = None,
     within_s: float = 4 * 3600.0,
     log: Path | None = None,
+    at_target: Callable[[Server], None] = _content,
 ) -> Iterator[RestoredServer]:
     """Restore `base_backup` to `target_time` in `data_dir`; on leaving, stop the server and remove all of it.
 
-    Stages: copy, recover to the target and pause there, verify the point reached, promote, probe a write.
+    Stages: copy, recover to the target and pause there, verify the point reached, `at_target` (which may read),
+    promote, probe a write (rolled back).
     `data_dir` must be absent or empty. `settings` overrule the backup's configuration (smaller memory, say).
     `within_s` bounds recovery. The server's log goes to `log`, which stays, or else into `data_dir`.
-    Raises Inconclusive, with one line that says why, when any of it fails.
+    Raises NotRestorable when backup or WAL are at fault, Inconclusive when anything else is; one line says what.
     """
     if target_time.tzinfo is None:
         raise Inconclusive(f"recovery target {target_time.isoformat()} has no time zone: write it with one")
@@ -101,7 +105,7 @@ def restore(
     backup = backups.inspect(base_backup, tools, wal_archive)
     complete_at = backup.finished_at or backup.started_at
     if target_time < complete_at:  # the server would silently stop at the backup's end, later than asked for
-        raise Inconclusive(_too_early(target_time, complete_at))
+        raise Inconclusive(too_early(target_time, complete_at))
     way = branches(wal_archive, backup, timeline)
     if len(str(socket_dir)) > _LONGEST_SOCKET:
         raise Inconclusive(
@@ -137,13 +141,24 @@ def restore(
                 log=log,
             )
         )
-        progress("recover", 0, 1)
-        recovered_to = _recover(
-            server, backup, wal_archive, target=target_time, timeline=way[-1].timeline, within_s=within_s
+        progress("recover", 0, 0)
+        recovered_to, replayed = _recover(
+            server,
+            backup,
+            wal_archive,
+            target=target_time,
+            timeline=way[-1].timeline,
+            within_s=within_s,
+            replaying=lambda done: progress("recover", done, 0),
         )
-        at_target = time.monotonic()
-        progress("recover", 1, 1)
-        reached = _promote(server)
+        reached_target = time.monotonic()
+        progress("recover", replayed, replayed)
+        at_target(server)
+        looked = time.monotonic()
+        progress("read_only", 1, 1)
+        _promote(server)
+        promoted = time.monotonic()
+        reached = _probe_write(server)
         read_write = time.monotonic()
         progress("promote", 1, 1)
         yield RestoredServer(
@@ -153,13 +168,16 @@ def restore(
             backup=backup,
             target_time=target_time,
             recovered_to=recovered_to,
+            replayed=replayed,
             timeline=reached,
-            to_target_s=at_target - began,
+            to_target_s=reached_target - began,
             to_read_write_s=read_write - began,
             durations={
                 "copy": copied - began,
-                "recover": at_target - copied,
-                "promote": read_write - at_target,
+                "recover": reached_target - copied,
+                "read_only": looked - reached_target,
+                "promote": promoted - looked,
+                "write_probe": read_write - promoted,
             },
             log=log,
             server=server,
@@ -188,69 +206,54 @@ def _prepare(data_dir: Path, account: Account | None) -> None:
 
 
 def _recover(
-    server: Server, backup: BaseBackup, archive: Path, *, target: dt.datetime, timeline: int, within_s: float
-) -> dt.datetime | None:
+    server: Server,
+    backup: BaseBackup,
+    archive: Path,
+    *,
+    target: dt.datetime,
+    timeline: int,
+    within_s: float,
+    replaying: Callable[[int], None],
+) -> tuple[dt.datetime | None, int]:
+    def bytes_of(row: list[str]) -> int:
+        return max(0, int(row[3]) - backup.start_lsn) if row[3] else 0
+
     try:
-        _, replayed, archive_mode = server.wait_for(
-            _STATE, "paused", within_s=within_s, what=f"recovery to {target.isoformat()}"
+        row = server.wait_for(
+            _STATE,
+            "paused",
+            within_s=within_s,
+            what=f"recovery to {target.isoformat()}",
+            seen=lambda seen: replaying(bytes_of(seen)),
         )
     except ServerDied as died:
-        raise Inconclusive(
-            _too_small(server) or _explain(died, backup, archive, server.tools, target=target, timeline=timeline)
-        ) from died
-    if too_small := _too_small(server):
-        raise Inconclusive(too_small)
+        if small := too_small(server):
+            raise Inconclusive(small) from died
+        raise explained(died, backup, archive, server.tools, target=target, timeline=timeline) from died
+    _, replayed, archive_mode, _ = row
+    if small := too_small(server):
+        raise Inconclusive(small)
     if archive_mode != "off":
         raise Inconclusive(f"the restored server says archive_mode={archive_mode}: it is not let go on")
     recovered_to = dt.datetime.fromisoformat(replayed) if replayed else None
     if recovered_to is not None and recovered_to > target:
         raise Inconclusive(f"recovery went to {recovered_to.isoformat()}, past its target {target.isoformat()}")
-    return recovered_to
+    return recovered_to, bytes_of(row)
 
 
-def _promote(server: Server) -> int:
+def _promote(server: Server) -> None:
     server.ask("SELECT pg_promote(false)")
-    server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what="promotion of the restored server")
+    try:
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what="promotion of the restored server")
+    except ServerDied as died:
+        raise at_fault(died) from died
+
+
+def _probe_write(server: Server) -> int:
     probe = server.psql(_WRITE_PROBE)
     if probe.exit_code != 0:
-        raise Inconclusive(f"the restored server does not accept writes: {probe.last_line}")
+        raise NotRestorable(f"the restored server does not accept writes: {probe.last_line}")
     archive_mode, wal_file = server.ask("SELECT current_setting('archive_mode'), pg_walfile_name(pg_current_wal_lsn())")
     if archive_mode != "off":
         raise Inconclusive(f"the promoted server says archive_mode={archive_mode}: it is not let go on")
     return int(wal_file[:8], 16)
-
-
-def _explain(
-    died: ServerDied, backup: BaseBackup, archive: Path, tools: Tools, *, target: dt.datetime, timeline: int
-) -> str:
-    if _BEFORE_END in died.reason:
-        return _too_early(target, backup.finished_at or backup.started_at)
-    if _EARLY_END not in died.reason:
-        return str(died)
-    reach = continuity(backup, archive, tools, target, timeline)
-    if reach.problem:
-        return f"recovery ended before its target {target.isoformat()}: {reach.problem}"
-    last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"
-    return (
-        f"recovery ended before its target {target.isoformat()}: no WAL is missing, the target lies after "
-        f"the last commit in {archive} ({last}, segment {reach.last}); choose a target up to then, "
-        "or wait for the archiver"
-    )
-
-
-def _too_small(server: Server) -> str | None:
-    lines = server.log_lines()
-    details = [after.partition("DETAIL:  ")[2] for line, after in pairwise(lines) if _TOO_SMALL in line]
-    if not details:
-        return None
-    return (
-        f"recovery stopped before its target: a parameter is smaller than the primary's ({details[0]}); "
-        "give the primary's value in settings"
-    )
-
-
-def _too_early(target: dt.datetime, complete_at: dt.datetime) -> str:
-    return (
-        f"recovery target {target.isoformat()} lies before the end of the base backup "
-        f"({complete_at.isoformat()}): choose a later target or an older backup"
-    )

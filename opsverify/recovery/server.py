@@ -14,12 +14,13 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.tools import ToolRun, tool_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from opsverify.recovery.tools import Account, Tools
 
 _POLL_S: Final = 0.1
+_SHOWN: Final = 80
 _STOPS: Final = (
     (signal.SIGINT, 20.0),
     (signal.SIGQUIT, 5.0),
@@ -131,14 +132,31 @@ class Server:
 
         Raises Inconclusive when the server refuses it.
         """
-        answer = self.psql(sql, dbname=dbname)
-        rows = list(csv.reader(io.StringIO(answer.stdout)))
-        if answer.exit_code != 0 or not rows:
-            raise Inconclusive(f"the restored server refused {sql!r}: {answer.last_line}")
+        rows = self.rows(sql, dbname=dbname)
+        if not rows:
+            raise Inconclusive(f"the restored server has no answer to {_brief(sql)!r}")
         return rows[0]
 
-    def wait_for(self, sql: str, wanted: str, *, within_s: float, what: str) -> list[str]:
-        """Ask `sql` until the first column of its first row is `wanted`; the row.
+    def rows(self, sql: str, *, dbname: str = "postgres", timeout_s: float = 30.0) -> list[list[str]]:
+        """Return all rows of the answer to `sql`, as text; NULL is an empty one.
+
+        Raises Inconclusive when the server refuses it.
+        """
+        answer = self.psql(sql, dbname=dbname, timeout_s=timeout_s)
+        if answer.exit_code != 0:
+            raise Inconclusive(f"the restored server refused {_brief(sql)!r}: {answer.first_error}")
+        return list(csv.reader(io.StringIO(answer.stdout)))
+
+    def wait_for(
+        self,
+        sql: str,
+        wanted: str,
+        *,
+        within_s: float,
+        what: str,
+        seen: Callable[[list[str]], None] = lambda _row: None,
+    ) -> list[str]:
+        """Ask `sql` until the first column of its first row is `wanted`; the row. `seen` is told every first row.
 
         Raises ServerDied when the server ends, Inconclusive after `within_s` seconds; each says what was
         seen last.
@@ -147,13 +165,15 @@ class Server:
         while True:
             answer = self.psql(sql)
             rows = list(csv.reader(io.StringIO(answer.stdout))) if answer.exit_code == 0 else []
-            if rows and rows[0][0] == wanted:
-                return rows[0]
+            if rows:
+                seen(rows[0])
+                if rows[0][0] == wanted:
+                    return rows[0]
             self.rest()
             if time.monotonic() > deadline:
-                seen = ", ".join(rows[0]) if rows else answer.last_line
+                last = ", ".join(rows[0]) if rows else answer.last_line
                 raise Inconclusive(
-                    f"{what}: not within {within_s:g} s, last seen: {seen}; "
+                    f"{what}: not within {within_s:g} s, last seen: {last}; "
                     f"last lines of its log: {self.log_lines()[-2:]}"
                 )
 
@@ -165,3 +185,8 @@ class Server:
         lines = self.log_lines()
         fatal = [match[1] for line in lines if (match := _FATAL.search(line))]
         return (fatal or lines[-1:] or [None])[0]
+
+
+def _brief(sql: str) -> str:
+    words = " ".join(sql.split())
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."

@@ -50,6 +50,12 @@ class ToolRun:
         lines = (self.stderr or self.stdout).strip().splitlines()
         return lines[-1] if lines else "no output"
 
+    @property
+    def first_error(self) -> str:
+        """The first line that tells of an error: what follows it are details, hints and the statement."""
+        lines = (self.stderr or self.stdout).strip().splitlines()
+        return next((line for line in lines if "error" in line.lower()), self.last_line)
+
 
 @dataclass(frozen=True)
 class Account:

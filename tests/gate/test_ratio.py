@@ -14,9 +14,7 @@ from opsverify.gate.ratio import growth, ratio
 TOTALS = st.lists(st.floats(min_value=0.01, max_value=1e9), min_size=2, max_size=80)
 
 
-def judgments(
-    generator: random.Random, rate: float, price: float, steps: int
-) -> tuple[list[float], list[float]]:
+def judgments(generator: random.Random, rate: float, price: float, steps: int) -> tuple[list[float], list[float]]:
     """Cost and number of judgments by step: a number that varies, of which a third asks the LLM at `price`."""
     number = [sum(generator.random() < 0.5 for _ in range(round(2 * rate))) for _ in range(steps)]
     cost = [price * sum(generator.random() < 1 / 3 for _ in range(each)) for each in number]

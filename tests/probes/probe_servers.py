@@ -99,9 +99,7 @@ def running(
     """Run a server process that ends with the block, by the signal `stop`."""
     log = folder / "server.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **({"cwd": folder} | how)
-        )
+        process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **({"cwd": folder} | how))
         try:
             wait_until(ready, process, log)
             yield process
@@ -296,9 +294,7 @@ def stopped_cluster() -> Iterator[Cluster]:
         folder.chmod(0o755)
         if user:
             os.chown(folder, *user)
-        cluster = Cluster(
-            folder, unprivileged.reachable_bin(binaries.postgres_bin(), user), free_port(), user
-        )
+        cluster = Cluster(folder, unprivileged.reachable_bin(binaries.postgres_bin(), user), free_port(), user)
         subprocess.run(
             [
                 str(cluster.bin / "initdb"), "-D", str(folder / "data"), "-U", "postgres",

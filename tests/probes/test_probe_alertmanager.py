@@ -44,9 +44,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "createdBy": "tests", "comment": "known",
         }  # fmt: skip
         assert http.post(f"{base}/api/v2/silences", json=silence).status == 200
-        alerts = [
-            {"labels": {"alertname": name, "track": "canary"}} for name in ("Loud", "Quiet", "Watchdog")
-        ]
+        alerts = [{"labels": {"alertname": name, "track": "canary"}} for name in ("Loud", "Quiet", "Watchdog")]
         assert http.post(f"{base}/api/v2/alerts", json=alerts).status == 200
         yield base
 

@@ -24,9 +24,7 @@ def _plant(cluster: Cluster, tag: str) -> None:
 
 def _left(cluster: Cluster) -> tuple[int, int]:
     with cluster.superuser() as connection:
-        row = connection.execute(
-            "SELECT (SELECT count(*) FROM numbers), (SELECT count(*) FROM children)"
-        ).fetchone()
+        row = connection.execute("SELECT (SELECT count(*) FROM numbers), (SELECT count(*) FROM children)").fetchone()
     assert row is not None
     return row[0], row[1]
 

@@ -25,9 +25,7 @@ def test_reply(fake: FakeServer, recorder: Recorder) -> None:
     assert '"redis": "down"' in body
 
 
-def test_request_carries_json_and_bearer_but_records_no_credentials(
-    fake: FakeServer, recorder: Recorder
-) -> None:
+def test_request_carries_json_and_bearer_but_records_no_credentials(fake: FakeServer, recorder: Recorder) -> None:
     """Body and bearer reach the server; the record masks every header that carries credentials."""
     fake.routes["/v1"] = (201, {"Set-Cookie": "session=planted-cookie"}, "{}")
     with Http(record=recorder) as http:
@@ -141,9 +139,7 @@ def test_views_share_connections(fake: FakeServer, recorder: Recorder) -> None:
     assert len(recorder.kept) == 1
 
 
-def test_proxies_of_the_environment_are_ignored_on_loopback(
-    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxies_of_the_environment_are_ignored_on_loopback(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A company proxy must not stand between a test and this very machine."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     monkeypatch.delenv("NO_PROXY", raising=False)

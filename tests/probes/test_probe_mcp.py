@@ -72,9 +72,7 @@ def test_no_server_is_unreachable(recorder: Recorder) -> None:
     assert "no answer" in recorder.text
 
 
-@pytest.mark.parametrize(
-    ("status", "body"), [(200, "<html>"), (200, "{}"), (401, "no"), (404, "no"), (500, "no")]
-)
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (200, "{}"), (401, "no"), (404, "no"), (500, "no")])
 def test_something_else_is_inconclusive(fake: FakeServer, status: int, body: str) -> None:
     """A server that answers, but not in MCP, is not measured."""
     fake.answer("/mcp", body, status)

@@ -163,9 +163,7 @@ def test_wrong_password_is_inconclusive(cluster: Cluster, recorder: Recorder) ->
 def test_views_share_the_connection(postgres: Postgres, recorder: Recorder) -> None:
     """A view records elsewhere and uses the same backend."""
     elsewhere = type(recorder)()
-    assert postgres.recording(elsewhere).value("SELECT pg_backend_pid()") == postgres.value(
-        "SELECT pg_backend_pid()"
-    )
+    assert postgres.recording(elsewhere).value("SELECT pg_backend_pid()") == postgres.value("SELECT pg_backend_pid()")
     assert (len(elsewhere.kept), len(recorder.kept)) == (1, 1)
 
 
@@ -190,9 +188,7 @@ def test_server(postgres: Postgres) -> None:
 
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize("granted", [False, True])
-def test_read_only_server_seen_by_a_read_only_role(
-    cluster: Cluster, *, read_only: bool, granted: bool
-) -> None:
+def test_read_only_server_seen_by_a_read_only_role(cluster: Cluster, *, read_only: bool, granted: bool) -> None:
     """Our own role's setting never passes for the server's: the files tell, or it cannot be measured."""
     with cluster.superuser(options="-c default_transaction_read_only=off") as connection:
         connection.execute("ALTER ROLE reader SET default_transaction_read_only = on")

@@ -53,9 +53,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     argv += [f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address=127.0.0.1:{port}"]
 
     def ready() -> bool:
-        reply = network.get_json(port, "/api/v1/query?query=count(ALERTS)%2Bcount(up)") or {
-            "data": {"result": []}
-        }
+        reply = network.get_json(port, "/api/v1/query?query=count(ALERTS)%2Bcount(up)") or {"data": {"result": []}}
         return bool(reply["data"]["result"]) and reply["data"]["result"][0]["value"][1] == "3"
 
     with running(argv, folder, ready):

@@ -29,10 +29,7 @@ def _after(attempts: int, error: Exception | None = None):  # noqa: ANN202
 
 def test_reached(recorder: Recorder) -> None:
     """The value that satisfies the condition comes back, and every attempt is recorded."""
-    assert (
-        eventually(_after(0), lambda n: n == 3, deadline_s=5, every_s=0.01, what="three", record=recorder)
-        == 3
-    )
+    assert eventually(_after(0), lambda n: n == 3, deadline_s=5, every_s=0.01, what="three", record=recorder) == 3
     name, body, _ = recorder.kept[0]
     assert name == "waiting for three"
     assert len(body.splitlines()) == 4
@@ -58,9 +55,7 @@ def test_deadline_without_any_value(kind: type[Inconclusive], recorder: Recorder
     """Without a value the last error is told, as what it was."""
     probe = _after(1000, kind("down"))
     with pytest.raises(kind, match=r"the stored row: \d+ attempts .* the last one: down") as caught:
-        eventually(
-            probe, lambda _: True, deadline_s=0.05, every_s=0.01, what="the stored row", record=recorder
-        )
+        eventually(probe, lambda _: True, deadline_s=0.05, every_s=0.01, what="the stored row", record=recorder)
     assert type(caught.value) is kind
     assert "deadline after" in recorder.text
 

@@ -105,9 +105,7 @@ def test_an_incremental_backup_is_not_taken_for_a_full_one(disaster: Disaster, b
         "echo 'pg_verifybackup: error: x' >&2",
     ],
 )
-def test_output_that_is_not_understood_is_inconclusive(
-    disaster: Disaster, scratch: Path, script: str
-) -> None:
+def test_output_that_is_not_understood_is_inconclusive(disaster: Disaster, scratch: Path, script: str) -> None:
     """Neither exit status 0 without the words nor the words without exit status 0 is a pass."""
     fake = scratch / "pg_verifybackup"
     fake.write_text(f"#!/bin/sh\n{script}\n")

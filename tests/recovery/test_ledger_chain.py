@@ -146,9 +146,7 @@ TAMPERING = {
 }
 
 
-@pytest.mark.parametrize(
-    ("tamper", "message"), TAMPERING.items(), ids=["changed", "removed", "relinked", "cut"]
-)
+@pytest.mark.parametrize(("tamper", "message"), TAMPERING.items(), ids=["changed", "removed", "relinked", "cut"])
 def test_tampering_shows_and_is_named(ledger: Ledger, tamper: str, message: str) -> None:
     """The first record that does not fit; a tail cut off shows by the head noted before."""
     _captures(ledger, 4)
@@ -206,9 +204,7 @@ def test_reading_while_another_process_writes(ledger: Ledger) -> None:
 
 
 keys = st.sampled_from(["2026-11-20-L03", "2026-11-21-L03", "2026-11-21-L04"])
-values = st.fixed_dictionaries(
-    {"rows": st.integers(1, 9), "produced_qty": st.decimals(0, 99, places=1).map(str)}
-)
+values = st.fixed_dictionaries({"rows": st.integers(1, 9), "produced_qty": st.decimals(0, 99, places=1).map(str)})
 
 
 def _recorded(name: str, facts: Facts) -> Recorded:
@@ -253,9 +249,7 @@ def test_workflows_that_ended_meanwhile_are_no_loss_and_one_lost_row_is(
     assert compare(recorded, {name: _instances([*later, later[lost]])}, AT) != ()
 
 
-@given(
-    sizes=st.lists(st.integers(0, 3), max_size=6), spoiled=st.integers(0, 5), position=st.integers(0, 10**6)
-)
+@given(sizes=st.lists(st.integers(0, 3), max_size=6), spoiled=st.integers(0, 5), position=st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
 def test_any_changed_byte_of_any_record_breaks_the_chain_there(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], spoiled: int, position: int

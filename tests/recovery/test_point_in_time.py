@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 
 
-def _restore(
-    disaster: Disaster, scratch: Path, port: int, **changes: object
-) -> AbstractContextManager[RestoredServer]:
+def _restore(disaster: Disaster, scratch: Path, port: int, **changes: object) -> AbstractContextManager[RestoredServer]:
     settings = {
         "base_backup": disaster.base,
         "wal_archive": disaster.archive,
@@ -62,7 +60,7 @@ def test_a_restore_holds_what_was_committed_before_its_target_and_nothing_later(
         assert disaster.backup.started_at <= server.recovered_to <= disaster.between
         assert server.timeline == 2
         assert 0 < server.to_target_s < server.to_read_write_s
-        assert set(server.durations) == {"copy", "recover", "promote"}
+        assert set(server.durations) == {"copy", "recover", "read_only", "promote", "write_probe"}
     assert marks == [("first",)]
     assert archive_mode == ("off",)
     copied = [step for step in stages if step[0] == "copy"]
@@ -74,9 +72,7 @@ def test_a_restore_holds_what_was_committed_before_its_target_and_nothing_later(
         psycopg.connect(server.dsn)
 
 
-def test_a_target_after_the_last_commit_is_told_from_missing_wal(
-    disaster: Disaster, scratch: Path, port: int
-) -> None:
+def test_a_target_after_the_last_commit_is_told_from_missing_wal(disaster: Disaster, scratch: Path, port: int) -> None:
     """Nothing is missing, so the message names the last commit and advises an earlier target."""
     with (
         pytest.raises(Inconclusive, match=r"no WAL is missing.*after the last commit in .*choose a target"),
@@ -98,9 +94,7 @@ def test_missing_wal_is_named(disaster: Disaster, archive_copy: Path, scratch: P
         pass
 
 
-def test_a_target_before_the_end_of_the_backup_is_explained(
-    disaster: Disaster, scratch: Path, port: int
-) -> None:
+def test_a_target_before_the_end_of_the_backup_is_explained(disaster: Disaster, scratch: Path, port: int) -> None:
     """A backup cannot be brought to a moment before it was complete."""
     with (
         pytest.raises(Inconclusive, match="before the end of the base backup"),
@@ -118,22 +112,16 @@ def test_a_server_that_dies_is_quoted(disaster: Disaster, scratch: Path, port: i
         pass
 
 
-def test_parameters_smaller_than_the_primarys_are_refused(
-    disaster: Disaster, scratch: Path, port: int
-) -> None:
+def test_parameters_smaller_than_the_primarys_are_refused(disaster: Disaster, scratch: Path, port: int) -> None:
     """A server that recovers only by pausing for a parameter is not taken for one at its target."""
     with (
-        pytest.raises(
-            Inconclusive, match=r"smaller than the primary's \(max_connections = 20 is a lower setting"
-        ),
+        pytest.raises(Inconclusive, match=r"smaller than the primary's \(max_connections = 20 is a lower setting"),
         _restore(disaster, scratch, port, settings={**SMALL, "max_connections": "20"}),
     ):
         pass
 
 
-def test_a_folder_with_something_in_it_is_refused_and_left_alone(
-    disaster: Disaster, scratch: Path, port: int
-) -> None:
+def test_a_folder_with_something_in_it_is_refused_and_left_alone(disaster: Disaster, scratch: Path, port: int) -> None:
     """Not one file of a non-empty data folder is touched."""
     precious = scratch / "data" / "precious"
     precious.parent.mkdir()
@@ -154,9 +142,7 @@ def test_a_folder_inside_the_backup_or_archive_is_refused(
     assert not inside.exists()
 
 
-def test_a_backup_with_links_is_refused(
-    disaster: Disaster, base_copy: Path, scratch: Path, port: int
-) -> None:
+def test_a_backup_with_links_is_refused(disaster: Disaster, base_copy: Path, scratch: Path, port: int) -> None:
     """A tablespace's link would lead the drill into the original's folder."""
     (base_copy / "pg_tblspc" / "16400").symlink_to("/var/lib")
     with (
@@ -185,9 +171,7 @@ def test_a_naive_target_is_refused(disaster: Disaster, scratch: Path, port: int)
         pass
 
 
-def test_what_fails_inside_still_stops_and_removes_the_server(
-    disaster: Disaster, scratch: Path, port: int
-) -> None:
+def test_what_fails_inside_still_stops_and_removes_the_server(disaster: Disaster, scratch: Path, port: int) -> None:
     """An error of the caller, Ctrl-C included, leaves nothing running and no files."""
     with pytest.raises(KeyboardInterrupt), _restore(disaster, scratch, port) as server:
         raise KeyboardInterrupt

@@ -62,9 +62,7 @@ def test_a_folder_of_another_version_or_incomplete_is_passed_over(
 def test_no_tools_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where was looked, what to install, what to set."""
     monkeypatch.delenv(NAMED_BY, raising=False)
-    with pytest.raises(
-        Inconclusive, match=rf"no tools of PostgreSQL 99 .*postgresql-99 .*{NAMED_BY}"
-    ) as caught:
+    with pytest.raises(Inconclusive, match=rf"no tools of PostgreSQL 99 .*postgresql-99 .*{NAMED_BY}") as caught:
         find_tools(99)
     assert "\n" not in str(caught.value)
 

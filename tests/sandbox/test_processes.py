@@ -103,9 +103,7 @@ def test_stopping_what_was_never_started(table: Table) -> None:
     assert table.all() == {}
 
 
-def test_signal_during_a_start_loses_no_process(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_signal_during_a_start_loses_no_process(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C between fork and record takes effect after the record, so that the process can be stopped."""
     monkeypatch.setattr(processes, "start_mark", _interrupting(processes.start_mark))
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,88 @@
+"""How fast a restore was, stage by stage, and how long one of production's size would take: plain arithmetic."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+SLICES: Final = 20
+"""A copy is timed in so many slices of equal size: how fast it goes varies with files and disk."""
+_LEAST_SLICE: Final = 1 << 20
+_WARM_CACHE: Final = 4 << 30
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a drill: when it began (seconds after the drill did), how long it took, what it moved."""
+
+    name: str
+    began_s: float
+    seconds: float
+    bytes: int | None = None
+    segments: int | None = None
+
+    @property
+    def bytes_per_s(self) -> float | None:
+        """Bytes a second."""
+        return self.bytes / self.seconds if self.bytes is not None and self.seconds > 0 else None
+
+    @property
+    def segments_per_s(self) -> float | None:
+        """WAL segments a second."""
+        return self.segments / self.seconds if self.segments is not None and self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class Extrapolated:
+    """How long a restore of `size` bytes would take: between `low_s` and `high_s`, and what that rests on."""
+
+    size: int
+    low_s: float
+    high_s: float
+    rests_on: str
+
+
+@dataclass
+class Meter:
+    """Bytes a second of a copy, in slices; `clock` gives seconds."""
+
+    clock: Callable[[], float] = time.monotonic
+    rates: list[float] = field(default_factory=list)
+    _at: tuple[float, int] | None = None
+
+    def start(self) -> None:
+        """Begin to measure now, with nothing copied."""
+        self._at = (self.clock(), 0)
+
+    def note(self, done: int, total: int) -> None:
+        """Note that `done` of `total` bytes are copied; a slice ends when enough was copied since the last one."""
+        began, before = self._at or (self.clock(), 0)
+        self._at = (began, before)
+        if done - before < max(total / SLICES, _LEAST_SLICE):
+            return
+        now = self.clock()
+        if now > began:
+            self.rates.append((done - before) / (now - began))
+        self._at = (now, done)
+
+
+def extrapolate(size: int, copied: int, slices: Iterable[float], fixed_s: float) -> Extrapolated | None:
+    """Return how long `size` bytes would take at the slowest and the fastest of the measured `slices` (bytes a second).
+
+    `fixed_s` is what does not grow with the database: WAL replay (it follows the age of the backup), promotion,
+    checks. None where nothing was measured.
+    """
+    rates = [rate for rate in slices if rate > 0]
+    if not rates:
+        return None
+    cached = " that may have come from the page cache: read it as the least" if copied < _WARM_CACHE else ""
+    return Extrapolated(
+        size=size,
+        low_s=size / max(rates) + fixed_s,
+        high_s=size / min(rates) + fixed_s,
+        rests_on=f"{len(rates)} slices of {copied:,} bytes{cached}",
+    )

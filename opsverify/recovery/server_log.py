@@ -1,0 +1,39 @@
+"""The log of a restored server: errors and slow statements in it, less what a start in recovery says as a rule."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SLOW_MS: Final = 1000
+"""A statement that takes as long is slow; the drill's server logs it (log_min_duration_statement)."""
+
+_ERROR: Final = re.compile(r"(?:ERROR|FATAL|PANIC):  (.*)")
+_SLOW: Final = re.compile(r"LOG:  duration: ([\d.]+) ms")
+_DAMAGE: Final = re.compile(r"WARNING:  (page verification failed.*|invalid page.*|.*checksum.*)")
+_USUAL: Final = re.compile(
+    r"the database system is (?:starting up|not yet accepting connections|shutting down)"
+    r"|terminating (?:connection|background worker|walreceiver) .*"
+)
+"""Who asks a server that is still starting is turned away; who is connected when it stops is disconnected."""
+
+
+@dataclass(frozen=True)
+class LogLook:
+    """What stands in a server's log: `errors` as logged, statements slower than `SLOW_MS`."""
+
+    errors: tuple[str, ...]
+    slow: tuple[str, ...]
+
+
+def look_through(lines: Sequence[str]) -> LogLook:
+    """Errors and slow statements in `lines`, each once, in their order."""
+    errors = [match[1] for line in lines if (match := _ERROR.search(line) or _DAMAGE.search(line))]
+    slow = [line.partition("LOG:  ")[2] for line in lines if _SLOW.search(line)]
+    return LogLook(
+        tuple(dict.fromkeys(error for error in errors if not _USUAL.fullmatch(error))), tuple(dict.fromkeys(slow))
+    )
