@@ -3,7 +3,7 @@
 One drill for all checks: it restores beside production, under its own port and folder, and is thrown away.
 """
 
-from opsverify import NONE, Limit, listed, runbook
+from opsverify import NONE, Inconclusive, Limit, listed, runbook
 from opsverify.drill import age_s
 
 REHEARSAL = {"stages": ("rehearsal",), "needs": ("recovery", "postgres"), "severity": "sev1"}
@@ -45,7 +45,13 @@ def test_reads_and_writes(check, drill):
     """The restore reaches its target, is promoted, takes a write (rolled back) and answers from the judgment log."""
     if drill.failure:
         check.fail(drill.failure)
+    if drill.hindrance:
+        raise Inconclusive(drill.hindrance)
     check.measure("judgments", drill.read, Limit(">=", 1, "count"), of="judgments readable after the restore")
+    check.attach("slow statements", "\n".join(drill.log_slow))
+    slow = f"; {len(drill.log_slow)} slow statements"
+    errors = listed("errors in the log of the restored server", drill.log_errors)
+    check.measure("errors", len(drill.log_errors), NONE, of=errors + slow)
 
 
 @runbook(
@@ -56,8 +62,9 @@ def test_reads_and_writes(check, drill):
     **REHEARSAL,
 )
 def test_rto(check, drill):
-    """Time from the start of the restore to a database that takes writes."""
+    """Time from the first look at the backup to a database that takes writes, and to one whose data was asked."""
     check.measure("restore", drill.to_read_write_s, check.limits.rto, of="to read and write")
+    check.measure("validated", drill.to_validated_s, check.limits.rto, of=f"to validated data; {drill.pace}")
 
 
 @runbook(
@@ -71,3 +78,39 @@ def test_rpo(check, drill):
     """Age of the last commit in the archive, when the drill began: what is younger than that is lost."""
     exposed = age_s(drill.last_commit_at, drill.looked_at) if drill.last_commit_at else None
     check.measure("exposure", exposed, check.limits.rpo, of="since the last archived commit")
+
+
+@runbook(
+    "5/objectives",
+    id="restore.rpo_witnesses",
+    ko="손실 데이터: 하트비트·아카이브·서버가 일치하는가",
+    en="What was lost: heartbeat, archive and server agree",
+    **{**REHEARSAL, "stages": ("post-dr", "rehearsal")},
+)
+def test_rpo_witnesses(check, testimony):
+    """No witness is believed alone: a silent heartbeat, a foreign timeline or a lost commit shows as disagreement."""
+    loss = testimony.loss()
+    check.measure("loss", loss.seconds, check.limits.rpo, of=str(loss))
+
+
+@runbook(
+    "1-monthly/restore",
+    id="restore.random_table",
+    ko="백업에서 임의 테이블을 복구해 원본과 같은가",
+    en="A random table of the backup is restored alone and equals the original",
+    **{**REHEARSAL, "stages": ("rehearsal", "monthly")},
+)
+def test_random_table(check, drill):
+    """Drawn by size; dumped, restored with indexes, defaults, grants and sequences, compared row by row by hash."""
+    if drill.table_failure:
+        check.fail(drill.table_failure)
+    if drill.table is None:
+        raise Inconclusive(drill.table_hindrance or f"nothing was restored: {drill.failure or drill.hindrance}")
+    found = drill.table
+    drawn = f"{found['table']}, {found['rows']:,} rows, drawn of {found['candidates']} by seed {found['seed']}"
+    check.measure(
+        "differences", len(found["differences"]), NONE, of=listed(f"differences of {drawn}", found["differences"])
+    )
+    if found["ledger_keys"] is not None:
+        of = listed(f"of {found['ledger_keys']} keys in the ledger differ", found["ledger_differences"])
+        check.measure("ledger keys that differ", len(found["ledger_differences"]), NONE, of=of)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opsverify.recovered import Recovered
     from opsverify.run import StageRun
     from opsverify.services import Services
+    from opsverify.testimony import Testimony
     from opsverify.traveller import Traveller
 
 _NO_ROWS = SimpleNamespace(params={})
@@ -190,6 +191,19 @@ def drill(stage_run: StageRun, queries: dict[str, str]) -> Drill:
     return Drill.read_from(once(stage_run.folder.path, "drill.json", lambda keep: work(keep, stage_run.say)))
 
 
+@pytest.fixture
+def testimony(request: pytest.FixtureRequest, stage_run: StageRun) -> Testimony:
+    """What the witnesses say of a recovery: of the rehearsal's, or of the target's own."""
+    from opsverify.testimony import Testimony, of_target  # noqa: PLC0415
+
+    if stage_run.stage.name != "rehearsal":
+        return of_target(stage_run.target, request.getfixturevalue("postgres"))
+    drill = request.getfixturevalue("drill")
+    if drill.testimony is None:
+        raise Inconclusive(f"nothing was restored that could be witnessed: {drill.failure or drill.hindrance}")
+    return Testimony.from_wire(drill.testimony)
+
+
 @pytest.fixture(scope="session")
 def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> Recovered:
     """What came back (in the target's database, or in the rehearsal's) beside what the ledger recorded before."""
@@ -200,7 +214,7 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
     if stage_run.stage.name == "rehearsal":
         drill = request.getfixturevalue("drill")
         if drill.facts is None:
-            raise Inconclusive(f"nothing was restored that could be compared: {drill.failure}")
+            raise Inconclusive(f"nothing was restored that could be compared: {drill.failure or drill.hindrance}")
         found = drill.facts
     else:
         found = recorded.ask_again(lambda sql, values: connections.postgres.rows(sql, **values), queries)

@@ -141,6 +141,14 @@ def parse_duration(text: str) -> float:
     return _scaled(match[1], UNITS["s"][match[2]])
 
 
+def parse_bytes(text: str) -> float:
+    """Bytes in `500 GB`. Raises ValueError with the expected form."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB)", text.strip())
+    if not match:
+        raise ValueError(f'"{text}" is not a size: expected a number and a unit, such as "500 GB"')
+    return _scaled(match[1], UNITS["bytes"][match[2]])
+
+
 def _readable(value: float) -> str:
     """Three digits or more, whole thousands with commas, never in powers of ten."""
     if float(value).is_integer() or abs(value) >= 100:  # noqa: PLR2004 - from here on three digits are whole

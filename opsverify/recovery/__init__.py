@@ -1,25 +1,46 @@
 """Backups, point-in-time restore and the ledger: no pytest, no Allure, no sandbox in here."""
 
 from opsverify.recovery.backup import BaseBackup, Integrity, inspect, major_of, verify
+from opsverify.recovery.commits import Commit, Tail
 from opsverify.recovery.compare import Difference, compare
 from opsverify.recovery.facts import TABLES, Facts, Table, Window, read_queries, table
+from opsverify.recovery.heartbeat import Beat, Heard, HeartbeatLog, heard
 from opsverify.recovery.ledger import ChainState, Ledger, Recorded
 from opsverify.recovery.objectives import Rpo, Rto, rpo, rto
+from opsverify.recovery.preflight import Preflight, preflight
+from opsverify.recovery.random_table import SCRATCH, Drawn, restore_table
+from opsverify.recovery.rates import Extrapolated, Meter, Stage, extrapolate
 from opsverify.recovery.restore import RestoredServer, restore
 from opsverify.recovery.server import Server, ServerDied
+from opsverify.recovery.server_log import SLOW_MS, LogLook, look_through
+from opsverify.recovery.timelines import Branch, branches
 from opsverify.recovery.tools import Account, ToolRun, Tools, find_tools, for_account, run_tool, unprivileged
-from opsverify.recovery.wal import Continuity, Segment, archive_segments, continuity
+from opsverify.recovery.wal import Continuity, Segment, archive_segments, continuity, tail
+from opsverify.recovery.witnesses import Loss, Witness, agree, from_archive, from_heartbeat, from_server
 
 __all__ = [
+    "SCRATCH",
+    "SLOW_MS",
     "TABLES",
     "Account",
     "BaseBackup",
+    "Beat",
+    "Branch",
     "ChainState",
+    "Commit",
     "Continuity",
     "Difference",
+    "Drawn",
+    "Extrapolated",
     "Facts",
+    "Heard",
+    "HeartbeatLog",
     "Integrity",
     "Ledger",
+    "LogLook",
+    "Loss",
+    "Meter",
+    "Preflight",
     "Recorded",
     "RestoredServer",
     "Rpo",
@@ -27,23 +48,37 @@ __all__ = [
     "Segment",
     "Server",
     "ServerDied",
+    "Stage",
     "Table",
+    "Tail",
     "ToolRun",
     "Tools",
     "Window",
+    "Witness",
+    "agree",
     "archive_segments",
+    "branches",
     "compare",
     "continuity",
+    "extrapolate",
     "find_tools",
     "for_account",
+    "from_archive",
+    "from_heartbeat",
+    "from_server",
+    "heard",
     "inspect",
+    "look_through",
     "major_of",
+    "preflight",
     "read_queries",
     "restore",
+    "restore_table",
     "rpo",
     "rto",
     "run_tool",
     "table",
+    "tail",
     "unprivileged",
     "verify",
 ]

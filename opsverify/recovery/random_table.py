@@ -54,8 +54,8 @@ UNION ALL SELECT 'policy ' || polname || ' ' || polcmd::text || ' ' || polroles:
 UNION ALL SELECT 'grant ' || g.privilege_type || ' to ' || CASE g.grantee WHEN 0 THEN 'PUBLIC'
        ELSE g.grantee::regrole::text END || CASE WHEN g.is_grantable THEN ' with grant option' ELSE '' END
   FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g WHERE c.oid = {name}::regclass
-UNION ALL SELECT 'table owned by ' || relowner::regrole || ', row security ' || relrowsecurity::text || relforcerowsecurity::text
-       || ', ' || coalesce(reloptions::text, '') FROM pg_class WHERE oid = {name}::regclass
+UNION ALL SELECT 'table owned by ' || relowner::regrole || ', row security ' || relrowsecurity::text
+       || relforcerowsecurity::text || ', ' || coalesce(reloptions::text, '') FROM pg_class WHERE oid = {name}::regclass
 UNION ALL SELECT 'sequence ' || s.schemaname || '.' || s.sequencename || ' at ' || coalesce(s.last_value::text, 'start')
        || ' by ' || s.increment_by
   FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.oid = c.relnamespace

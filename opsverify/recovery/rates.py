@@ -54,6 +54,11 @@ class Meter:
     rates: list[float] = field(default_factory=list)
     _at: tuple[float, int] | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether it measures."""
+        return self._at is not None
+
     def start(self) -> None:
         """Begin to measure now, with nothing copied."""
         self._at = (self.clock(), 0)

@@ -29,7 +29,7 @@ QUORUM: Final = 2
 class Witness:
     """What one witness says. `absent` says why it says nothing.
 
-    `recovered_to` is the last commit that came back; `newest` the last one made before the disaster, None where the
+    `recovered_to` is the last commit that came back, `newest` the last one made before the disaster; None where the
     witness cannot know. `lost` counts what he saw lost, in words `counted`; at most `bound` transactions were.
     `behind_s` is how far he may lag by nature: a heartbeat knows of commits only once in an interval.
     """
@@ -46,7 +46,7 @@ class Witness:
     def __str__(self) -> str:
         if self.absent:
             return f"{self.name} is absent ({self.absent})"
-        said = [f"back to {self.recovered_to.isoformat()}" if self.recovered_to else "nothing came back"]
+        said = [f"back to {self.recovered_to.isoformat()}" if self.recovered_to else "cannot say what came back"]
         if self.newest:
             said.append(f"newest {self.newest.isoformat()}")
         if self.lost is not None:
@@ -78,8 +78,13 @@ class Loss:
         return f"of data and {self.transactions} transactions lost; {'; '.join(map(str, self.witnesses))}"
 
 
-def from_archive(tail: Tail) -> Witness:
-    """The archive's statement; it knows of no commit that was not archived."""
+def from_archive(tail: Tail, *, left_behind: bool = True) -> Witness:
+    """The archive's statement; it knows of no commit that was not archived.
+
+    Where no recovery left any history behind, nothing of the archive was lost, and more may be there than in it.
+    """
+    if not left_behind:
+        return Witness("archive", None, tail.newest, 0, "archived commits")
     if tail.recovered_to is None:
         return Witness("archive", absent="no commit was archived between backup and recovery target")
     return Witness("archive", tail.recovered_to, tail.newest, tail.lost, "archived commits")
@@ -135,13 +140,15 @@ def agree(witnesses: Sequence[Witness], tolerance_s: float) -> Loss:
             "run `opsverify dr heartbeat` all the time"
         )
     for one, other in combinations(present, 2):
-        apart = _apart(one.recovered_to, other.recovered_to)
+        if one.recovered_to is None or other.recovered_to is None:
+            continue
+        apart = abs((one.recovered_to - other.recovered_to).total_seconds())
         if apart > tolerance_s + max(one.behind_s, other.behind_s):
             raise Inconclusive(f"{one.name} and {other.name} disagree by {apart:.1f} s on what came back: {said}")
     _not_silent(present, tolerance_s, said)
     # Those who know to the commit; a beat is up to an interval older than the last commit that came back.
-    exact = [witness for witness in present if not witness.behind_s] or present
-    back = min((witness.recovered_to for witness in exact if witness.recovered_to), default=None)
+    known = [(witness.behind_s, witness.recovered_to) for witness in present if witness.recovered_to]
+    back = min((moment for behind_s, moment in known if not behind_s), default=known[0][1] if known else None)
     newest = max((witness.newest for witness in present if witness.newest), default=None)
     at_least = max((witness.lost for witness in present if witness.lost is not None), default=0)
     bound = max((witness.bound for witness in present if witness.bound is not None), default=None)
@@ -153,12 +160,6 @@ def agree(witnesses: Sequence[Witness], tolerance_s: float) -> Loss:
         at_most=None if bound is None else max(bound, at_least),
         witnesses=tuple(witnesses),
     )
-
-
-def _apart(one: dt.datetime | None, other: dt.datetime | None) -> float:
-    if one is None or other is None:
-        return 0.0 if one is other else float("inf")
-    return abs((one - other).total_seconds())
 
 
 def _not_silent(present: Sequence[Witness], tolerance_s: float, said: str) -> None:

@@ -6,6 +6,7 @@ from opsverify.target.load import find_target, load_target
 from opsverify.target.model import (
     Alertmanager,
     Canary,
+    Heartbeat,
     Inbox,
     Login,
     McpServer,
@@ -28,6 +29,7 @@ __all__ = [
     "Alertmanager",
     "Attestation",
     "Canary",
+    "Heartbeat",
     "Inbox",
     "Limits",
     "Login",

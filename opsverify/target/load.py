@@ -80,7 +80,9 @@ def _anchored(target: Target, folder: Path) -> Target:
     if target.recovery is not None:
         names = ("base_backup", "wal_archive", "ledger")
         paths = {name: absolute(getattr(target.recovery, name)) for name in names}
-        changes["recovery"] = target.recovery.model_copy(update=paths)
+        beating = target.recovery.heartbeat
+        heartbeat = beating and beating.model_copy(update={"log": absolute(beating.log)})
+        changes["recovery"] = target.recovery.model_copy(update={**paths, "heartbeat": heartbeat})
     if target.actions.folder is not None:
         changes["actions"] = target.actions.model_copy(update={"folder": absolute(target.actions.folder)})
     return target.model_copy(update=changes)

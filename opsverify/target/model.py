@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from opsverify.limits import parse_duration
+from opsverify.limits import parse_bytes, parse_duration
 from opsverify.target.actions import Actions, Attestation, Share
 from opsverify.target.limits import Limits, Seconds
-from opsverify.target.section import Duration, Section, Url
+from opsverify.target.section import Bytes, Duration, Section, Url
 from opsverify.target.signals import Signals
 
 Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
@@ -160,6 +160,21 @@ class Synthetic(Section):
     journeys: tuple[str, ...] = ("smoke/journeys.toml",)
 
 
+class Heartbeat(Section):
+    """The heartbeat: the table it writes to, and the log outside of the database; `login` may insert and delete."""
+
+    table: str = "opsverify_heartbeat"
+    log: str
+    login: Login
+    every: Duration = "1s"
+    keep: Duration = "2d"
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one beat to the next."""
+        return parse_duration(self.every)
+
+
 class Recovery(Section):
     """Where backups, the WAL archive and the ledger of recorded data are."""
 
@@ -168,6 +183,16 @@ class Recovery(Section):
     ledger: str
     recovery_target: dt.datetime | None = None
     scratch: str | None = None
+    heartbeat: Heartbeat | None = None
+    witness_tolerance: Duration = "5s"
+    production_size: Bytes | None = None
+    random_tables: tuple[str, ...] = ()
+    random_seed: int | None = Field(default=None, ge=0)
+
+    @property
+    def production_bytes(self) -> float | None:
+        """The size of production's database in bytes; None where the target does not say."""
+        return None if self.production_size is None else parse_bytes(self.production_size)
 
 
 class Waiver(Section):

@@ -6,11 +6,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from opsverify.limits import parse_duration
+from opsverify.limits import parse_bytes, parse_duration
 
 
 def _duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def _bytes(text: str) -> str:
+    parse_bytes(text)
     return text
 
 
@@ -20,6 +25,7 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+Bytes = Annotated[str, AfterValidator(_bytes)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Url = Annotated[str, AfterValidator(_url)]
 
