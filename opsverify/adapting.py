@@ -43,11 +43,11 @@ class Asked(Protocol):
 def adapted(target: Target, asked: Asked) -> Target:
     """`target` as this run sees it. Raises TargetError for what cannot be read."""
     if asked.recovery_target is not None and target.recovery is not None:
-        moment = _moment("--recovery-target", asked.recovery_target)
+        moment = moment_in("--recovery-target", asked.recovery_target)
         recovery = target.recovery.model_copy(update={"recovery_target": moment})
         target = target.model_copy(update={"recovery": recovery})
     if asked.rolled_back_at is not None:
-        moment = _moment("--rolled-back-at", asked.rolled_back_at)
+        moment = moment_in("--rolled-back-at", asked.rolled_back_at)
         actions = target.actions.model_copy(update={"rolled_back_at": moment})
         target = target.model_copy(update={"actions": actions})
     if asked.share is not None:
@@ -83,7 +83,8 @@ def _at_share(target: Target, text: str) -> Target:
     return target.model_copy(update={"limits": limits, "waivers": waivers})
 
 
-def _moment(option: str, text: str) -> dt.datetime:
+def moment_in(option: str, text: str) -> dt.datetime:
+    """Read the time given with `option`. Raises TargetError, with the expected form, for anything else."""
     example = "2026-11-22T20:00:00+09:00"
     try:
         moment = dt.datetime.fromisoformat(text)

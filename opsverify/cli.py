@@ -1,4 +1,4 @@
-"""The command line: `opsverify verify|act|rollout|plan|doctor|report|sandbox`."""
+"""The command line: `opsverify verify|act|rollout|plan|doctor|report|dr|rehearse|sandbox`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.cli_recovery import add_recovery
 from opsverify.errors import OpsVerifyError, TargetError
+from opsverify.project import project_root, target_argument
 from opsverify.stages import STAGES
 
 if TYPE_CHECKING:
@@ -94,10 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     ledger.set_defaults(run=_ledger)
 
-    recovery = commands.add_parser("dr", help="target: the newest point in time that can be recovered")
-    recovery.add_argument("action", choices=("target",))
-    recovery.add_argument("--target", required=True, metavar="NAME_OR_FILE")
-    recovery.set_defaults(run=_dr)
+    add_recovery(commands)
 
     gate = commands.add_parser("gate", help="replay: work a canary's decision out again from its observation")
     gate.add_argument("action", choices=("replay",))
@@ -130,15 +129,6 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     return arguments[:cut], arguments[cut + 1 :]
 
 
-def project_root() -> Path:
-    """The folder with the suites: the working directory or one above it, else this package's checkout."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "checks").is_dir() and (folder / "dr_validation").is_dir():
-            return folder
-    return Path(__file__).resolve().parent.parent
-
-
 class _Witness:
     """Sees which verdict a run reached: pytest also returns 0 for `--version`, which verifies nothing."""
 
@@ -167,17 +157,12 @@ def _pytest(options: argparse.Namespace, *arguments: str) -> int:
             f"--confcutdir={root}",
             "-popsverify.plugin",
             f"--stage={options.stage}",
-            f"--target={_target(options.target)}",
+            f"--target={target_argument(options.target)}",
             *arguments,
         ],
         plugins=[witness],
     )
     return exit_status(int(status), witness.concluded)
-
-
-def _target(name_or_file: str) -> str:
-    path = Path(name_or_file)
-    return str(path.resolve()) if path.suffix == ".toml" else name_or_file
 
 
 def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
@@ -206,7 +191,7 @@ def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
 def _act(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.acting.act import act  # noqa: PLC0415 - only for this command
 
-    target = _target(options.target) if options.target else None
+    target = target_argument(options.target) if options.target else None
     return act(options.run_folder, target, project_root(), yes=options.yes, dry_run=options.dry_run)
 
 
@@ -215,20 +200,20 @@ def _rollout(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
     arguments = [f"--window={options.window}"] if options.window else []
     arguments += ["--allow-short-window"] if options.allow_short_window else []
-    return rollout(_target(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run)
+    return rollout(target_argument(options.target), project_root(), arguments, yes=options.yes, dry_run=options.dry_run)
 
 
 def _plan(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.planning import print_plan  # noqa: PLC0415 - only for this command
 
     more = [f"--recovery-target={options.recovery_target}"] if options.recovery_target else []
-    return print_plan(options.stage, _target(options.target), project_root(), more, as_json=options.json)
+    return print_plan(options.stage, target_argument(options.target), project_root(), more, as_json=options.json)
 
 
 def _doctor(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.doctor import examine  # noqa: PLC0415 - only for this command
 
-    return examine(_target(options.target), project_root())
+    return examine(target_argument(options.target), project_root())
 
 
 def _report(options: argparse.Namespace, _pytest_args: list[str]) -> int:
@@ -247,14 +232,7 @@ def _evidence(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 def _ledger(options: argparse.Namespace, _pytest_args: list[str]) -> int:
     from opsverify.recovery_commands import capture  # noqa: PLC0415 - only for this command
 
-    sys.stdout.write(f"{capture(_target(options.target), project_root())}\n")
-    return 0
-
-
-def _dr(options: argparse.Namespace, _pytest_args: list[str]) -> int:
-    from opsverify.recovery_commands import newest_target  # noqa: PLC0415 - only for this command
-
-    sys.stdout.write(f"{newest_target(_target(options.target), project_root()).isoformat()}\n")
+    sys.stdout.write(f"{capture(target_argument(options.target), project_root())}\n")
     return 0
 
 

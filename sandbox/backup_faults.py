@@ -65,9 +65,7 @@ def _behind_backup(cluster: Cluster) -> list[Path]:
     label = (_base(cluster) / "backup_label").read_text(encoding="utf-8")
     found = re.search(r"\(file ([0-9A-F]{24})\)", label)
     first = found[1] if found else ""
-    return sorted(
-        path for path in cluster.archive.iterdir() if _SEGMENT.fullmatch(path.name) and path.name > first
-    )
+    return sorted(path for path in cluster.archive.iterdir() if _SEGMENT.fullmatch(path.name) and path.name > first)
 
 
 def _flip(path: Path) -> None:

@@ -79,9 +79,7 @@ def _named(program: Program, _: Callable[[str], None]) -> Path | None:
         return None
     path = shutil.which(named)
     if path is None:
-        raise SandboxError(
-            f"${program.variable} is {named}: expected a program that can be run; correct or unset it"
-        )
+        raise SandboxError(f"${program.variable} is {named}: expected a program that can be run; correct or unset it")
     return Path(path).resolve()
 
 

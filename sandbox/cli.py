@@ -140,18 +140,12 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sandbox", description="A stand-in of the judgment platform on this machine."
-    )
+    parser = argparse.ArgumentParser(prog="sandbox", description="A stand-in of the judgment platform on this machine.")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--home", help="folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)"
-    )
+    common.add_argument("--home", help="folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)")
     flow = argparse.ArgumentParser(add_help=False)
     flow.add_argument("--rate", type=float, help=f"judgments per second (at first {DEFAULT_RATE:g})")
-    flow.add_argument(
-        "--canary-share", type=float, help=f"share of the canary (at first {DEFAULT_CANARY_SHARE:g})"
-    )
+    flow.add_argument("--canary-share", type=float, help=f"share of the canary (at first {DEFAULT_CANARY_SHARE:g})")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     up = verbs.add_parser("up", parents=[common, flow], help="start everything and wait until it serves")
     up.add_argument("--port-base", type=int, help=f"first of the ports (default {DEFAULT_PORT_BASE})")
@@ -174,12 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--what", default="rollback", help="what was done (default: rollback)")
     record.add_argument("--by", default="sandbox", help="who signs it off (default: sandbox)")
     verbs.add_parser("backup", parents=[common], help="take a base backup")
-    verbs.add_parser(
-        "destroy-db", parents=[common], help="the disaster: kill the database and delete its data"
-    )
-    restore = verbs.add_parser(
-        "restore", parents=[common], help="bring the database back from backup and WAL archive"
-    )
+    verbs.add_parser("destroy-db", parents=[common], help="the disaster: kill the database and delete its data")
+    restore = verbs.add_parser("restore", parents=[common], help="bring the database back from backup and WAL archive")
     restore.add_argument("--target-time", help="ISO 8601 with time zone (default: all that was archived)")
     return parser
 

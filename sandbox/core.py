@@ -26,7 +26,7 @@ from sandbox.home import (
     locked,
 )
 from sandbox.parts import Parts
-from sandbox.platform_processes import PROCESSES, Platform
+from sandbox.platform_processes import HEARTBEAT, PROCESSES, Platform
 from sandbox.postgres import STOP_AT_ONCE, Cluster
 from sandbox.processes import Table, signals_deferred
 from sandbox.prometheus import Monitoring
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sandbox.processes import Running
     from sandbox.recovery import Backup, Restored
 
-COMPONENTS = ("postgres", "redis", "externals", "stable", "canary", "edge", "prometheus", "alertmanager")
+COMPONENTS = ("postgres", "redis", "externals", "stable", "canary", "edge", "prometheus", "alertmanager", HEARTBEAT)
 _STOP_DEADLINE_S = 2.0
 
 
@@ -97,8 +97,8 @@ class Sandbox:
             self._clear()
             try:
                 self._prepare()
-                self._start_missing()
                 target_file.write(self.settings, self._progress)
+                self._start_missing()
             except BaseException:
                 self._clear()
                 raise
@@ -188,8 +188,7 @@ class Sandbox:
         base = self.settings.port_base
         if self._port_base not in (None, base):
             raise SandboxError(
-                f"the sandbox in {self.home} runs on port base {base}, not {self._port_base}; "
-                "run 'sandbox down' first"
+                f"the sandbox in {self.home} runs on port base {base}, not {self._port_base}; run 'sandbox down' first"
             )
 
     def _prepare(self) -> None:
@@ -224,6 +223,8 @@ class Sandbox:
         if "postgres" in missing:
             self._start_postgres(parts)
         started |= {name: parts.start(name) for name in ("stable", "canary", "edge") if name in missing}
+        if HEARTBEAT in missing:
+            parts.platform.start_heartbeat()
         for name in PROCESSES:
             if name in started:
                 parts.wait(name, started[name])
@@ -260,9 +261,7 @@ class Sandbox:
             self._stop_and_delete()
 
     def _stop_and_delete(self) -> None:
-        self._table.stop(
-            self._table.all().keys(), deadline_s=_STOP_DEADLINE_S, signals={"postgres": STOP_AT_ONCE}
-        )
+        self._table.stop(self._table.all().keys(), deadline_s=_STOP_DEADLINE_S, signals={"postgres": STOP_AT_ONCE})
         try:
             data_dir = self.settings.data_dir
         except SandboxError:

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _DOWNLOAD_TIMEOUT_S = 180
-_TIED = {
-    "prometheus-alertmanager": ("usr/bin/prometheus-alertmanager", b"/usr/share/prometheus/alertmanager")
-}
+_TIED = {"prometheus-alertmanager": ("usr/bin/prometheus-alertmanager", b"/usr/share/prometheus/alertmanager")}
 """Debian builds this program to read its templates from a system folder that only an installation fills."""
 
 
@@ -78,9 +76,7 @@ def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path
     try:
         return _apt_download(package, work, [])
     except Unavailable:
-        progress(
-            "no package lists on this machine: fetching them into a folder of our own (once, some seconds)"
-        )
+        progress("no package lists on this machine: fetching them into a folder of our own (once, some seconds)")
     private = _private_apt(work.parent / ".apt")
     _run(["apt-get", *private, "update"], work)
     return _apt_download(package, work, private)

@@ -39,9 +39,7 @@ def connections(settings: Settings, ready: Callable[[], None]) -> NoReturn:
     wanted = int(cast("tuple[int]", row)[0] * _CONNECTIONS_SHARE)
     held: list[psycopg.Connection] = []
     while True:
-        row = watcher.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        ).fetchone()
+        row = watcher.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchone()
         missing = wanted - cast("tuple[int]", row)[0]
         held += [
             psycopg.connect(settings.conninfo("judgment_app"), autocommit=True, application_name="leak")

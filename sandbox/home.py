@@ -31,7 +31,7 @@ SERVICES = (
 """Offsets from the port base, in this order."""
 
 DATABASE = "judgment"
-DATABASE_USERS = ("judgment_owner", "judgment_app", "opsverify_ro", "opsverify_smoke")
+DATABASE_USERS = ("judgment_owner", "judgment_app", "opsverify_ro", "opsverify_smoke", "opsverify_heartbeat")
 SECRETS = (*DATABASE_USERS, "redis", "admin_token")
 SIGNING_KEY = "signing_key.pem"
 VERSIONS = {"stable": "1.4.0", "canary": "1.5.0"}
@@ -133,9 +133,7 @@ def load_settings(home: Path | str) -> Settings:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SandboxError(
-            f"no sandbox in {folder}: {path.name} is missing; run 'sandbox up' first"
-        ) from error
+        raise SandboxError(f"no sandbox in {folder}: {path.name} is missing; run 'sandbox up' first") from error
     except ValueError as error:
         raise SandboxError(f"{path} is not JSON ({error}); run 'sandbox down' and 'sandbox up'") from error
     return Settings(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from sandbox import network
+from sandbox import network, target_file
 from sandbox.errors import SandboxError
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
@@ -23,6 +23,8 @@ PROCESSES = {
     "canary": ("sandbox.platform.judgment", "--track", "canary"),
     "edge": ("sandbox.platform.edge",),
 }
+HEARTBEAT = "heartbeat"
+"""The suite's own writer of acknowledged commits, as it would run beside production."""
 _START_DEADLINE_S = 90
 _MIGRATION_TIMEOUT_S = 120
 
@@ -44,6 +46,16 @@ class Platform:
             cwd=REPOSITORY,
         )
 
+    def start_heartbeat(self) -> Running:
+        """Start the heartbeat's writer without waiting for it."""
+        target = self._settings.home / target_file.NAME
+        return self._table.start(
+            HEARTBEAT,
+            [sys.executable, "-m", "opsverify", "dr", "heartbeat", "--target", str(target)],
+            log=self._log(HEARTBEAT),
+            cwd=REPOSITORY,
+        )
+
     def wait(self, name: str, running: Running) -> None:
         """Wait until the process serves."""
         wait_until(
@@ -61,9 +73,7 @@ class Platform:
             log.write(done.stdout + done.stderr)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise SandboxError(
-                f"database migration ({verb}) failed: {lines[-1]} (see {self._log('migrations')})"
-            )
+            raise SandboxError(f"database migration ({verb}) failed: {lines[-1]} (see {self._log('migrations')})")
 
     def _serves(self, name: str) -> bool:
         ports = self._settings.ports

@@ -34,6 +34,11 @@ STOP_FAST = signal.SIGINT
 STOP_AT_ONCE = signal.SIGQUIT
 _TEMPLATES = Path(__file__).parent / "templates"
 _START_DEADLINE_S = 60
+_HEARTBEAT: LiteralString = """
+    CREATE TABLE opsverify_heartbeat (number bigint PRIMARY KEY, at timestamptz NOT NULL);
+    GRANT SELECT, INSERT, DELETE ON opsverify_heartbeat TO opsverify_heartbeat;
+    GRANT SELECT ON opsverify_heartbeat TO opsverify_ro;
+"""
 
 
 class Cluster:
@@ -118,13 +123,12 @@ class Cluster:
             connection.execute("ALTER ROLE opsverify_ro SET default_transaction_read_only = on")
             connection.execute("ALTER ROLE opsverify_ro SET statement_timeout = '30s'")
             connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER judgment_owner STRATEGY file_copy").format(
-                    sql.Identifier(DATABASE)
-                )
+                sql.SQL("CREATE DATABASE {} OWNER judgment_owner STRATEGY file_copy").format(sql.Identifier(DATABASE))
             )
         with self.superuser() as connection:
             for extension in ("pg_stat_statements", "amcheck"):
                 connection.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
+            connection.execute(_HEARTBEAT)
             # The role's own read-only default hides the server's; with this it can still see the server's.
             connection.execute("GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO opsverify_ro")
 
@@ -139,9 +143,7 @@ class Cluster:
             )  # fmt: skip
         except psycopg.OperationalError as error:
             line = str(error).strip().splitlines()[-1]
-            raise SandboxError(
-                f"PostgreSQL does not take connections ({line}); run 'sandbox status'"
-            ) from error
+            raise SandboxError(f"PostgreSQL does not take connections ({line}); run 'sandbox status'") from error
         with connection:
             yield connection
 

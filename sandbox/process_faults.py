@@ -82,6 +82,4 @@ def _start_holder(parts: Parts, name: str) -> None:
         log=log,
         cwd=REPOSITORY,
     )
-    wait_until(
-        ready.exists, _HOLDER_DEADLINE_S, f"fault {name} to take effect", lambda: died(name, running, log)
-    )
+    wait_until(ready.exists, _HOLDER_DEADLINE_S, f"fault {name} to take effect", lambda: died(name, running, log))

@@ -132,14 +132,10 @@ class Table:
         for name, entry in entries.items():
             entry.send((signals or {}).get(name, signal.SIGTERM))
         with suppress(SandboxError):
-            wait_until(
-                lambda: not any(entry.alive for entry in entries.values()), deadline_s, "processes to stop"
-            )
+            wait_until(lambda: not any(entry.alive for entry in entries.values()), deadline_s, "processes to stop")
         for entry in entries.values():
             entry.send(signal.SIGKILL)
-        wait_until(
-            lambda: not any(entry.alive for entry in entries.values()), deadline_s, "killed processes to end"
-        )
+        wait_until(lambda: not any(entry.alive for entry in entries.values()), deadline_s, "killed processes to end")
         self._change(lambda known: {name: entry for name, entry in known.items() if name not in entries})
 
     def _change(self, change: Callable[[dict[str, Running]], dict[str, Running]]) -> None:
@@ -170,9 +166,7 @@ def signals_deferred() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def wait_until(
-    ready: Callable[[], bool], deadline_s: float, what: str, stop: Callable[[], str] = str
-) -> None:
+def wait_until(ready: Callable[[], bool], deadline_s: float, what: str, stop: Callable[[], str] = str) -> None:
     """Ask `ready` until it is true; SandboxError after `deadline_s`, or as soon as `stop` says why."""
     end = time.monotonic() + deadline_s
     while not ready():
@@ -180,9 +174,7 @@ def wait_until(
         if reason:
             raise SandboxError(f"{what}: {reason}")
         if time.monotonic() > end:
-            raise SandboxError(
-                f"waited {deadline_s:.0f} s for {what}, in vain; see the logs folder of the sandbox"
-            )
+            raise SandboxError(f"waited {deadline_s:.0f} s for {what}, in vain; see the logs folder of the sandbox")
         time.sleep(_POLL_S)
 
 

@@ -89,9 +89,7 @@ class Monitoring:
         running = self._table.alive("prometheus")
         if running is not None:
             running.send(signal.SIGHUP)
-            wait_until(
-                lambda: bool(self._rules()) == present, _START_DEADLINE_S, "Prometheus to reload its rules"
-            )
+            wait_until(lambda: bool(self._rules()) == present, _START_DEADLINE_S, "Prometheus to reload its rules")
 
     def _scraped(self) -> bool:
         reply = network.get_json(self._port, "/api/v1/targets?state=active")

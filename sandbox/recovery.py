@@ -56,9 +56,7 @@ def backup(cluster: Cluster) -> Backup:
     )  # fmt: skip
     shutil.rmtree(base, ignore_errors=True)
     fresh.rename(base)
-    label = dict(
-        line.split(": ", 1) for line in (base / "backup_label").read_text(encoding="utf-8").splitlines()
-    )
+    label = dict(line.split(": ", 1) for line in (base / "backup_label").read_text(encoding="utf-8").splitlines())
     return Backup(
         path=base,
         started_at=started,
@@ -122,7 +120,5 @@ def _moment(text: datetime | str | None) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise SandboxError(
-            f"target time {text} is not usable: expected ISO 8601 with time zone, 2026-11-20T10:15:00Z"
-        )
+        raise SandboxError(f"target time {text} is not usable: expected ISO 8601 with time zone, 2026-11-20T10:15:00Z")
     return moment

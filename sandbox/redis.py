@@ -41,9 +41,7 @@ class RedisServer:
         """Start the server; it loads the append-only file of an earlier start."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         text = _TEMPLATE.read_text(encoding="utf-8")
-        text = text.replace("@port@", str(self._settings.ports["redis"])).replace(
-            "@folder@", str(self._folder)
-        )
+        text = text.replace("@port@", str(self._settings.ports["redis"])).replace("@folder@", str(self._folder))
         # By a file, because a password among the arguments would show in the list of processes.
         config = self._folder / "redis.conf"
         config.touch(mode=0o600)
@@ -57,9 +55,7 @@ class RedisServer:
 
     def wait(self, running: Running) -> None:
         """Wait until the server answers a ping."""
-        wait_until(
-            self._answers, _START_DEADLINE_S, "Redis to answer", lambda: died("Redis", running, self.log)
-        )
+        wait_until(self._answers, _START_DEADLINE_S, "Redis to answer", lambda: died("Redis", running, self.log))
 
     def _answers(self) -> bool:
         with client(self._settings) as connection:

@@ -96,9 +96,7 @@ def _bring_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:
     name = sql.Identifier(table)
     with cluster.superuser() as connection, connection.transaction(), connection.cursor() as cursor:
         # By way of a copy: a restore may have brought some of them back meanwhile.
-        cursor.execute(
-            sql.SQL("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM {} WITH NO DATA").format(name)
-        )
+        cursor.execute(sql.SQL("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM {} WITH NO DATA").format(name))
         with cursor.copy("COPY kept FROM STDIN") as rows:
             rows.write(kept.read_bytes())
         cursor.execute(sql.SQL("INSERT INTO {} SELECT * FROM kept ON CONFLICT DO NOTHING").format(name))

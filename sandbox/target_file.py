@@ -40,6 +40,4 @@ def filled(template: str, settings: Settings) -> str:
         json.dumps(str(path), ensure_ascii=False) for path in (settings.home, sys.executable, REPOSITORY)
     )
     text = text.replace(_TEMPLATE_FOLDER, f"folder = {folder}").replace(_TEMPLATE_HOME, f"{home[:-1]}/")
-    return _TEMPLATE_COMMAND.sub(
-        lambda match: f'{python}, "-m", "sandbox", {match[1]}, "--home", {home}]', text
-    )
+    return _TEMPLATE_COMMAND.sub(lambda match: f'{python}, "-m", "sandbox", {match[1]}, "--home", {home}]', text)

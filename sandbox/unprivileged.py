@@ -28,9 +28,7 @@ def identity() -> tuple[int, int] | None:
         return _ids(_SYSTEM_USER)
     with suppress(OSError):
         # Its failure may only mean that another process was faster: the look-up below decides.
-        subprocess.run(
-            ["useradd", "--system", "-s", "/bin/sh", _SYSTEM_USER], capture_output=True, check=False
-        )
+        subprocess.run(["useradd", "--system", "-s", "/bin/sh", _SYSTEM_USER], capture_output=True, check=False)
     for name in (_SYSTEM_USER, "nobody"):
         with suppress(KeyError):
             return _ids(name)
@@ -104,9 +102,7 @@ def _copy_once(sources: tuple[Path, ...], copy: Path) -> None:
         for path in (work, *work.rglob("*")):
             if not path.is_symlink():
                 path.chmod(
-                    0o755
-                    if path.is_dir() or (os.access(path, os.X_OK) and path.stat().st_mode & 0o100)
-                    else 0o644
+                    0o755 if path.is_dir() or (os.access(path, os.X_OK) and path.stat().st_mode & 0o100) else 0o644
                 )
         with suppress(OSError):
             work.rename(copy)  # lost against another process: its copy is as good

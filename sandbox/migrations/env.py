@@ -12,9 +12,7 @@ def run() -> None:
     """Run the revisions asked for in one transaction."""
     conninfo = context.config.attributes["conninfo"]
     # A URL would put the password where tracebacks show it.
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
-    )
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)
     with engine.connect() as connection:
         context.configure(connection=connection)
         with context.begin_transaction():

@@ -73,9 +73,7 @@ class Judge:
             await asyncio.sleep(_SLOW_SECONDS)
         rules, prompt = await self._versions()
         outcome = (
-            self._fall_back(rules, reading)
-            if rule_only
-            else await self._cached_or_decided(rules, prompt, reading, tag)
+            self._fall_back(rules, reading) if rule_only else await self._cached_or_decided(rules, prompt, reading, tag)
         )
         execution_id = uuid.uuid4()
         facts = {

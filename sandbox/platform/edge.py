@@ -40,9 +40,7 @@ class Edge:
     def __init__(self, settings: Settings, faults: Faults) -> None:
         self._faults = faults
         self._clients = {
-            track: httpx.AsyncClient(
-                base_url=settings.url(track), timeout=_TIMEOUT, limits=_MANY, trust_env=False
-            )
+            track: httpx.AsyncClient(base_url=settings.url(track), timeout=_TIMEOUT, limits=_MANY, trust_env=False)
             for track in ("stable", "canary")
         }
         self._judgments = Share()

@@ -35,9 +35,7 @@ def message(body: dict[str, Any]) -> dict[str, Any]:
 def _alert_text(alert: dict[str, Any]) -> str:
     labels, notes = alert.get("labels", {}), alert.get("annotations", {})
     named = " ".join(f"{key}={value}" for key, value in sorted(labels.items()) if key != "alertname")
-    return f"[{alert.get('status')}] {labels.get('alertname')} {named}: {notes.get('summary', '')}".rstrip(
-        ": "
-    )
+    return f"[{alert.get('status')}] {labels.get('alertname')} {named}: {notes.get('summary', '')}".rstrip(": ")
 
 
 def inbox_app(faults: Faults) -> Starlette:

@@ -81,9 +81,7 @@ def llm_app(faults: Faults) -> Starlette:
         hanging = faults.on("llm_timeout", track)
         await asyncio.sleep(_HANGING_SECONDS if hanging else seconds_to_think(question))
         answer = judge(question)
-        content = (
-            _UNPARSEABLE if faults.on("llm_unparseable", track) else json.dumps(answer, ensure_ascii=False)
-        )
+        content = _UNPARSEABLE if faults.on("llm_unparseable", track) else json.dumps(answer, ensure_ascii=False)
         prompt = len(json.dumps(body)) // _CHARACTERS_PER_TOKEN
         completion = max(1, len(content) // _CHARACTERS_PER_TOKEN)
         return JSONResponse(
@@ -108,9 +106,7 @@ def llm_app(faults: Faults) -> Starlette:
         )
 
     async def models(_: Request) -> JSONResponse:
-        return JSONResponse(
-            {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "sandbox"}]}
-        )
+        return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "sandbox"}]})
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": VERSION})

@@ -43,27 +43,17 @@ class Metrics:
             registry=self.registry,
         ).labels(track, version)
         self._llm_calls = self._counter("llm_calls", "Calls of the LLM by outcome", "outcome")
-        self._llm_parse = self._counter(
-            "llm_parse", "Answers of the LLM that could be parsed or not", "outcome"
-        )
+        self._llm_parse = self._counter("llm_parse", "Answers of the LLM that could be parsed or not", "outcome")
         self._llm_cost = self._counter("llm_cost_usd", "Money spent on the LLM in USD").labels(track)
         self._llm_tokens = self._counter("llm_tokens", "Tokens paid for", "kind")
-        self._workflows = self._counter(
-            "workflow_finished", "Workflow instances that came to an end", "status"
-        )
+        self._workflows = self._counter("workflow_finished", "Workflow instances that came to an end", "status")
         self._mcp_calls = self._counter("mcp_calls", "Calls of MCP tools by outcome", "outcome")
         self._cache = self._counter("judgment_cache", "Lookups in the judgment cache", "outcome")
         self._notifications = self._counter("notifications", "Notifications of alarms by outcome", "outcome")
-        self.dead_letters = self._gauge(
-            "workflow_dead_letters", "Unresolved dead letters without synthetic ones"
-        )
-        self.breaker_open = self._gauge(
-            "mcp_breaker_open", "1 while the circuit breaker lets no call through"
-        )
+        self.dead_letters = self._gauge("workflow_dead_letters", "Unresolved dead letters without synthetic ones")
+        self.breaker_open = self._gauge("mcp_breaker_open", "1 while the circuit breaker lets no call through")
         self.alert_firing = self._gauge("sandbox_alert_firing", "1 while somebody wants an alert to fire")
-        self._info = Gauge(
-            "app_info", "The running version", ("track", "version", "migration"), registry=self.registry
-        )
+        self._info = Gauge("app_info", "The running version", ("track", "version", "migration"), registry=self.registry)
         for code in _CODES:
             self._requests.labels(track, version, code)
         for counter, values in (

@@ -19,9 +19,7 @@ class Notifier:
     """Posts to the webhook at `base_url`; a failure is counted and never fails the judgment."""
 
     def __init__(self, base_url: str, track: str, metrics: Metrics) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=base_url, timeout=2.0, headers={TRACK_HEADER: track}, trust_env=False
-        )
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=2.0, headers={TRACK_HEADER: track}, trust_env=False)
         self._metrics = metrics
 
     async def send(self, text: str, details: dict[str, object]) -> bool:

@@ -158,9 +158,7 @@ class Api:
 
     async def workflow(self, request: Request) -> Response:
         """The state of a workflow instance."""
-        return await _answer(
-            self._one(self.service.workflows.get(request.path_params["id"]), "workflow instance")
-        )
+        return await _answer(self._one(self.service.workflows.get(request.path_params["id"]), "workflow instance"))
 
     async def production(self, request: Request) -> Response:
         """Production figures of a period."""

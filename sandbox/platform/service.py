@@ -78,9 +78,7 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(
-                self.llm.close(), self.notifier.close(), self.cache.close(), self.store.close()
-            )
+            await asyncio.gather(self.llm.close(), self.notifier.close(), self.cache.close(), self.store.close())
 
     async def _tend(self) -> None:
         away = False

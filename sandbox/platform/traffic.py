@@ -86,9 +86,7 @@ class Inputs:
 class Traffic:
     """Sends requests through `transport` at the rate of the control file, whatever becomes of them."""
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport, faults: Faults, registry: CollectorRegistry
-    ) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, faults: Faults, registry: CollectorRegistry) -> None:
         self._http = httpx.AsyncClient(transport=transport, base_url="http://edge", timeout=30.0)
         self._faults = faults
         self._inputs = Inputs()

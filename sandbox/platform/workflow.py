@@ -128,8 +128,7 @@ class Workflows:
 
     async def _complete(self, instance_id: uuid.UUID) -> None:
         await self._store.execute(
-            "UPDATE workflow_instances SET status = 'COMPLETED', finished_at = now(), error = NULL"
-            " WHERE id = %s",
+            "UPDATE workflow_instances SET status = 'COMPLETED', finished_at = now(), error = NULL WHERE id = %s",
             (instance_id,),
         )
         self._metrics.workflow_finished(completed=True)
@@ -166,8 +165,7 @@ class Workflows:
 
     async def _take_up(self) -> None:
         rows = await self._store.rows(
-            "SELECT id FROM workflow_instances"
-            " WHERE status IN ('PENDING', 'RUNNING') AND track = %s LIMIT %s",
+            "SELECT id FROM workflow_instances WHERE status IN ('PENDING', 'RUNNING') AND track = %s LIMIT %s",
             (self._judge.track, _REDRIVEN_AT_ONCE),
         )
         self._queue_again([row["id"] for row in rows])
@@ -198,9 +196,7 @@ class Workflows:
         if wanted:
             await self._add_old_letter(instance_id)
         else:
-            await self._store.execute(
-                "DELETE FROM workflow_dead_letters WHERE instance_id = %s", (instance_id,)
-            )
+            await self._store.execute("DELETE FROM workflow_dead_letters WHERE instance_id = %s", (instance_id,))
             await self._store.execute("DELETE FROM workflow_instances WHERE id = %s", (instance_id,))
         self._has_old_letter = wanted
 

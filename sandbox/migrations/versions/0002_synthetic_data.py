@@ -34,9 +34,7 @@ def downgrade() -> None:
         for policy in ("app", "reader", "smoke"):
             op.execute(f"DROP POLICY {policy} ON {table}")
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
-    op.execute(
-        "DELETE FROM workflow_dead_letters WHERE synthetic_tag IS NOT NULL"
-    )  # before what it refers to
+    op.execute("DELETE FROM workflow_dead_letters WHERE synthetic_tag IS NOT NULL")  # before what it refers to
     for table in TAGGED:
         op.execute(f"DELETE FROM {table} WHERE synthetic_tag IS NOT NULL")  # noqa: S608  # names from TAGGED
         op.execute(f"ALTER TABLE {table} DROP COLUMN synthetic_tag")

@@ -14,8 +14,7 @@ def upgrade() -> None:
     """Create both."""
     op.execute("CREATE INDEX llm_calls_created_at ON llm_calls (created_at, outcome)")
     op.execute(
-        "CREATE INDEX workflow_dead_letters_unresolved ON workflow_dead_letters (created_at)"
-        " WHERE resolved_at IS NULL"
+        "CREATE INDEX workflow_dead_letters_unresolved ON workflow_dead_letters (created_at) WHERE resolved_at IS NULL"
     )
 
 

@@ -1,0 +1,93 @@
+"""The seven steps of runbook section 5, and the evidence that opens the way to the next one."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Final
+
+from opsverify.errors import TargetError
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What has to be proven before a step counts as done: a run of `stage`, begun after the step `after` was marked.
+
+    With `lines`, every check of the run that carries one of these runbook lines has passed, whatever became of the
+    others; without, the whole run is accepted.
+    """
+
+    stage: str
+    after: str
+    lines: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        what = f"whose checks of {', '.join(self.lines)} pass" if self.lines else "that accepts"
+        return f"a run of {self.stage} {what}, begun after {self.after}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the checklist; `runbook` is its section."""
+
+    name: str
+    runbook: str
+    ko: str
+    en: str
+    gate: Gate | None = None
+
+
+STEPS: Final = (
+    Step("declare", "5-1", "DR 선언 및 온콜 소집", "Disaster declared, on-call summoned"),
+    Step(
+        "backup",
+        "5-2",
+        "백업 무결성 확인, PITR 시점 결정",
+        "Backup proven whole, recovery target decided",
+        Gate("rehearsal", "declare"),
+    ),
+    Step(
+        "restore",
+        "5-3",
+        "DB 복구, 읽기/쓰기 헬스 체크",
+        "Database restored, read and written",
+        Gate("post-dr", "backup", ("5-3/restore",)),
+    ),
+    Step(
+        "switch",
+        "5-4",
+        "애플리케이션 재기동, DNS/Ingress 전환",
+        "Applications restarted, DNS and ingress switched",
+        Gate("post-dr", "restore", ("5-4/service",)),
+    ),
+    Step(
+        "consistency",
+        "5-5",
+        "데이터 정합성 점검",
+        "Data consistent",
+        Gate("post-dr", "restore", ("5-5/consistency", "5-sql/judgments", "5-sql/workflows", "5-sql/fact")),
+    ),
+    Step(
+        "smoke",
+        "5-6",
+        "비즈니스 검증, 알람/로그 정상",
+        "Business validated, alerts and logs normal",
+        Gate("post-dr", "restore", ("5-6/smoke",)),
+    ),
+    Step("close", "5-7", "종료 보고", "Closed and reported", Gate("post-dr", "restore")),
+)
+"""The checklist in its order."""
+
+NOTE: Final = "note"
+"""No step: something that happened, and is worth a line."""
+
+
+def step_named(name: str) -> Step:
+    """The step called `name`. Raises TargetError with the nearest name and the whole list."""
+    for step in STEPS:
+        if step.name == name:
+            return step
+    names = [step.name for step in STEPS]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise TargetError(f"step {name!r}: no such step{hint}; steps: {', '.join(names)}, and {NOTE}")

@@ -1,0 +1,171 @@
+"""The timeline of one incident: an append-only file of JSON lines, each on the disk before the next one.
+
+Every line carries the SHA-256 over the line before it, so that one changed or taken out later shows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.errors import EvidenceError, Refused
+from opsverify.incident.steps import STEPS, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAME: Final = "timeline.jsonl"
+SCHEMA: Final = "opsverify.incident/1"
+INCIDENTS: Final = "incidents"
+_GENESIS: Final = "0" * 64
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the timeline.
+
+    `at` is when it happened, `recorded_at` when it was written down (ISO 8601). `evidence` names the run that opened
+    the step's gate, `exception` why the step was recorded without it or out of order. `impact`, `loss` and
+    `actions` are the closing report's.
+    """
+
+    step: str
+    at: str
+    recorded_at: str
+    by: str
+    target: str
+    note: str = ""
+    evidence: str | None = None
+    exception: str | None = None
+    disaster_at: str | None = None
+    impact: str | None = None
+    loss: str | None = None
+    actions: tuple[str, ...] = ()
+
+    @property
+    def moment(self) -> dt.datetime:
+        """When it happened."""
+        return dt.datetime.fromisoformat(self.at)
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident in its folder, with its events so far."""
+
+    folder: Path
+    events: tuple[Event, ...]
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def target(self) -> str:
+        """The name of the target that it befell."""
+        return self.events[0].target
+
+    def of(self, step: str) -> Event | None:
+        """The newest event of `step`, if it was marked."""
+        return next((event for event in reversed(self.events) if event.step == step), None)
+
+    @property
+    def next_step(self) -> Step | None:
+        """The first step of the checklist that was not marked; None when all were."""
+        return next((step for step in STEPS if self.of(step.name) is None), None)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the closing report was recorded."""
+        return self.of("close") is not None
+
+    def append(self, event: Event) -> Incident:
+        """Write `event` behind the others; the incident with it. Raises EvidenceError."""
+        path = self.folder / NAME
+        try:
+            with path.open("ab+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                before = file.read().splitlines()
+                if len(before) != len(self.events):
+                    raise Refused(f"{path}: somebody else has written to it meanwhile; look at the status, and repeat")
+                previous = hashlib.sha256(before[-1]).hexdigest() if before else _GENESIS
+                content = {"schema": SCHEMA, **vars(event), "previous": previous}
+                file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise EvidenceError(
+                f"{path}: cannot be written ({error.strerror}); note it on paper, with the time"
+            ) from error
+        return Incident(self.folder, (*self.events, event))
+
+
+def read(folder: Path) -> Incident:
+    """The incident kept in `folder`. Raises EvidenceError when it cannot be read, or was changed afterwards."""
+    path = folder / NAME
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise EvidenceError(f"{path}: cannot be read ({error.strerror}); name an incident's id") from error
+    events, previous = [], _GENESIS
+    known = {field.name for field in fields(Event)}
+    for number, line in enumerate(lines, 1):
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            if raw.pop("previous") != previous:
+                raise EvidenceError(f"{path}, line {number}: does not follow from the line before: one was changed")
+            values = {name: value for name, value in raw.items() if name in known}
+            events.append(Event(**{**values, "actions": tuple(values.get("actions", ()))}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise EvidenceError(f"{path}, line {number}: is no event of an incident: {error}") from error
+        previous = hashlib.sha256(line).hexdigest()
+    if not events:
+        raise EvidenceError(f"{path}: holds nothing")
+    return Incident(folder, tuple(events))
+
+
+def incidents(reports: Path, target: str | None = None) -> Iterator[Incident]:
+    """Every incident (of `target`) in the reports folder, oldest first. Raises EvidenceError for a damaged one."""
+    for path in sorted((reports / INCIDENTS).glob(f"*/{NAME}")):
+        incident = read(path.parent)
+        if target is None or incident.target == target:
+            yield incident
+
+
+def find(reports: Path, target: str, name: str | None) -> Incident:
+    """The incident `name` (id or folder), else the open one of `target`, else its newest. Raises Refused."""
+    if name is not None:
+        given = reports / INCIDENTS / name
+        return read(given)
+    known = list(incidents(reports, target))
+    if not known:
+        raise Refused(f"no incident was declared on {target}: opsverify dr declare --target {target}")
+    return next((incident for incident in known if not incident.closed), known[-1])
+
+
+def begin(reports: Path, target: str, at: dt.datetime) -> Incident:
+    """Make the folder of a new incident on `target`. Raises Refused while another one is open there."""
+    open_one = next((incident for incident in incidents(reports, target) if not incident.closed), None)
+    if open_one is not None:
+        raise Refused(f"incident {open_one.id} on {target} is open: mark its steps, or close it first")
+    folder = reports / INCIDENTS / f"{at:%Y%m%dT%H%M%SZ}-{target}-{secrets.token_hex(2)}"
+    with _writable(folder):
+        folder.mkdir(parents=True)
+    return Incident(folder, ())
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EvidenceError(f"{folder}: cannot be written ({error.strerror}); free or unlock the folder") from error

@@ -1,0 +1,20 @@
+"""Where the suites are, and how a target named on the command line is handed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """The folder with the suites: the working directory or one above it, else this package's checkout."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "checks").is_dir() and (folder / "dr_validation").is_dir():
+            return folder
+    return Path(__file__).resolve().parent.parent
+
+
+def target_argument(name_or_file: str) -> str:
+    """The target as given, a file by its absolute path: what comes later may run in another folder."""
+    path = Path(name_or_file)
+    return str(path.resolve()) if path.suffix == ".toml" else name_or_file
