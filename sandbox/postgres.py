@@ -35,9 +35,11 @@ STOP_AT_ONCE = signal.SIGQUIT
 _TEMPLATES = Path(__file__).parent / "templates"
 _START_DEADLINE_S = 60
 _HEARTBEAT: LiteralString = """
-    CREATE TABLE opsverify_heartbeat (number bigint PRIMARY KEY, at timestamptz NOT NULL);
-    GRANT SELECT, INSERT, DELETE ON opsverify_heartbeat TO opsverify_heartbeat;
-    GRANT SELECT ON opsverify_heartbeat TO opsverify_ro;
+    CREATE SCHEMA opsverify;
+    CREATE TABLE opsverify.heartbeat (number bigint PRIMARY KEY, at timestamptz NOT NULL);
+    GRANT USAGE ON SCHEMA opsverify TO opsverify_heartbeat, opsverify_ro;
+    GRANT SELECT, INSERT, DELETE ON opsverify.heartbeat TO opsverify_heartbeat;
+    GRANT SELECT ON opsverify.heartbeat TO opsverify_ro;
 """
 
 

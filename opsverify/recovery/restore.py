@@ -114,6 +114,7 @@ def restore(
     with ExitStack() as stack:
         stack.enter_context(private_folder(socket_dir, account, apart_from=(base_backup, wal_archive)))
         stack.enter_context(private_folder(data_dir, account, apart_from=(base_backup, wal_archive)))
+        prepared = time.monotonic()
         copy_backup(base_backup, data_dir, account, lambda done, total: progress("copy", done, total))
         copied = time.monotonic()
         _prepare(data_dir, account)
@@ -173,7 +174,8 @@ def restore(
             to_target_s=reached_target - began,
             to_read_write_s=read_write - began,
             durations={
-                "copy": copied - began,
+                "prepare": prepared - began,
+                "copy": copied - prepared,
                 "recover": reached_target - copied,
                 "read_only": looked - reached_target,
                 "promote": promoted - looked,

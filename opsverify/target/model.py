@@ -163,7 +163,7 @@ class Synthetic(Section):
 class Heartbeat(Section):
     """The heartbeat: the table it writes to, and the log outside of the database; `login` may insert and delete."""
 
-    table: str = "opsverify_heartbeat"
+    table: str = "opsverify.heartbeat"
     log: str
     login: Login
     every: Duration = "1s"

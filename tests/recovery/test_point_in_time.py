@@ -60,7 +60,7 @@ def test_a_restore_holds_what_was_committed_before_its_target_and_nothing_later(
         assert disaster.backup.started_at <= server.recovered_to <= disaster.between
         assert server.timeline == 2
         assert 0 < server.to_target_s < server.to_read_write_s
-        assert set(server.durations) == {"copy", "recover", "read_only", "promote", "write_probe"}
+        assert set(server.durations) == {"prepare", "copy", "recover", "read_only", "promote", "write_probe"}
     assert marks == [("first",)]
     assert archive_mode == ("off",)
     copied = [step for step in stages if step[0] == "copy"]
