@@ -54,7 +54,24 @@ def conclude(run: StageRun, pytest_status: int) -> int:
         }
         sys.stderr.write(run.redactor.text(f"opsverify: {json.dumps(line, ensure_ascii=False)}\n"))
         run.concluded = code
+    else:
+        _page(run)
     return code
+
+
+def _page(run: StageRun) -> None:
+    """A rehearsal ends in its page; a page that cannot be made changes no verdict."""
+    from opsverify.page.runs import STAGE  # noqa: PLC0415 - only here
+
+    if run.stage.name != STAGE:
+        return
+    try:
+        from opsverify.page.publish import publish_rehearsal  # noqa: PLC0415
+
+        page = publish_rehearsal(run.folder.path, run.folder.path)
+        run.pages.append(str(page))
+    except Exception as error:  # noqa: BLE001 - the verdict is written, and stays what it is
+        sys.stderr.write(run.redactor.text(f"opsverify: no page: {type(error).__name__}: {error}\n"))
 
 
 def exit_status(pytest_status: int, concluded: int | None) -> int:
@@ -116,6 +133,8 @@ def summary(run: StageRun) -> Iterator[str]:
     if run.concluded == HOLD:
         yield "  next: mend what could not be measured and run the stage again; promote nothing until then"
     yield f"  evidence: {run.folder.path}"
+    for page in run.pages:
+        yield f"  page: {page}"
 
 
 def _without_repeats(verdict: Verdict) -> Iterator[str]:

@@ -63,6 +63,7 @@ class StageRun:
     troubles: list[str] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
+    pages: list[str] = field(default_factory=list)
     say: Callable[[str], None] = field(default=lambda _text: None)
 
     @classmethod

@@ -1,7 +1,7 @@
 """The manifest: the SHA-256 sum of every file of a run, in the form `sha256sum --check` reads.
 
 It covers all but itself and what is made from it or after it: the verdict (which carries the manifest's own
-sum), the signature (which covers both) and the HTML report (rebuilt at will from the covered files).
+sum), the signature (which covers both) and the HTML pages (rebuilt at will from the covered files).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MANIFEST: Final = "manifest.sha256"
-_OUTSIDE: Final = re.compile(r"manifest\.sha256|verdict\.json|signature\.[^/]*|report\.html|report/.*")
+_OUTSIDE: Final = re.compile(r"manifest\.sha256|verdict\.json|signature\.[^/]*|report\.html|recovery\.html|report/.*")
 _LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)")
 
 

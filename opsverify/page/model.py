@@ -1,0 +1,93 @@
+"""What stands on a page, without a word of HTML: plain values, every text in both languages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+UNKNOWN: Final = "-"
+"""Stands for a value that nobody measured."""
+
+
+class Text(NamedTuple):
+    """One text in Korean and in English."""
+
+    ko: str
+    en: str
+
+
+def same(text: str) -> Text:
+    """A text that reads alike in both: an id, a figure, a message in English."""
+    return Text(text, text)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the timeline, in seconds from its beginning; `said` stands behind it, `marked` sets it apart."""
+
+    label: Text
+    begins_s: float
+    seconds: float
+    said: str
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One headline figure with its limit; `share` is how much of the limit is used up (None: there is none)."""
+
+    label: Text
+    value: str
+    limit: Text | None
+    share: float | None
+    holds: bool | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One rehearsal of the trend; None where it did not measure."""
+
+    name: str
+    rto_s: float | None
+    rpo_s: float | None
+    gb_per_s: float | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its heading, and its cells."""
+
+    heading: Text
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of a list: what was lost, a check that is not green, an open action."""
+
+    text: Text
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident."""
+
+    title: Text
+    target: str
+    name: str
+    decision: str
+    language: str
+    when: str
+    figures: tuple[Figure, ...]
+    bars: tuple[Bar, ...]
+    rto_s: float
+    took_s: float | None
+    witnesses: tuple[Row, ...]
+    facts: tuple[Row, ...]
+    lost: tuple[Note, ...]
+    checks: tuple[Row, ...]
+    reds: tuple[Note, ...]
+    trend: tuple[Point, ...]
+    actions: tuple[Note, ...]
