@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.drill_course import Course
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.limits import duration, quantity
+from opsverify.limits import brief, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ class Drill:
         if (recover := speed.get("recover")) and recover["segments"] and recover["seconds"]:
             said.append(f"{recover['segments'] / recover['seconds']:.3g} WAL segments/s")
         if (more := self.extrapolated) is not None:
-            low, high = (duration(round(more[end])) for end in ("low_s", "high_s"))
+            low, high = (brief(more[end]) for end in ("low_s", "high_s"))
             said.append(f"production's {quantity(more['size'], 'bytes')} would take {low} to {high}")
         return ", ".join(said) or "nothing was copied"
 

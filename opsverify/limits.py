@@ -133,6 +133,15 @@ def duration(seconds: float) -> str:
     return f"{_readable(seconds)}s" if abs(seconds) >= 1 or seconds == 0 else f"{seconds * 1000:.3g}ms"
 
 
+def brief(seconds: float) -> str:
+    """Print a measured time at a glance: `340ms`, `3.34s`, `1h 12m`."""
+    if seconds < UNITS["s"]["m"]:
+        return duration(round(seconds, 3))
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
+
+
 def parse_duration(text: str) -> float:
     """Seconds in `12m`, `30s`, `1.5h`. Raises ValueError with the expected form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())

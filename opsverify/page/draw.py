@@ -19,7 +19,6 @@ _LEFT, _RIGHT = 150, 165
 _COLUMN: Final = 218
 _CHART: Final = 64
 _SHOWN: Final = 12
-_ROUGH: Final = 60
 _MARKED_FROM: Final = 0.05
 """The RTO's line is drawn among the bars once they use so much of it; below, they would all be a hair's breadth."""
 
@@ -81,15 +80,6 @@ def columns(label: Text, values: Sequence[float | None], passed: Sequence[bool],
         parts.append(f'<text class="value" x="{_COLUMN - 8}" y="11" text-anchor="end">{escape(shown[-1])}</text>')
     parts.append(f'<line class="axis" x1="0" y1="{_CHART + 18}" x2="{_COLUMN - 8}" y2="{_CHART + 18}"/>')
     return _svg(_COLUMN, _CHART + 20, parts, "chart")
-
-
-def brief(seconds: float) -> str:
-    """Seconds as they fit behind a bar: `340ms`, `3.34s`, `1h 12m`."""
-    if seconds < _ROUGH:
-        return duration(round(seconds, 3))
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
 
 
 def _svg(width: float, height: float, parts: Sequence[str], kind: str = "") -> str:

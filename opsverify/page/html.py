@@ -6,8 +6,8 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import duration, quantity
-from opsverify.page.draw import brief, columns, share_bar, timeline
+from opsverify.limits import brief, duration, quantity
+from opsverify.page.draw import columns, share_bar, timeline
 from opsverify.page.model import UNKNOWN, Text
 
 if TYPE_CHECKING:

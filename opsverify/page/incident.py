@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
 from opsverify.incident.steps import STEPS
-from opsverify.page.draw import brief
+from opsverify.limits import brief
 from opsverify.page.model import Bar, Figure, Note, Page, Row, Text, same
 from opsverify.page.parts import clock, limit_of, lost_of, objective
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import Limit
-from opsverify.page.draw import brief
+from opsverify.limits import Limit, brief
 from opsverify.page.model import UNKNOWN, Figure, Note, Row, Text
 
 if TYPE_CHECKING:

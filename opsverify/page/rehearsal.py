@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import quantity
-from opsverify.page.draw import brief
+from opsverify.limits import brief, quantity
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
 from opsverify.page.parts import clock, limit_of, lost_of, objective, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
