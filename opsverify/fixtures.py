@@ -194,10 +194,12 @@ def drill(stage_run: StageRun, queries: dict[str, str]) -> Drill:
 @pytest.fixture
 def testimony(request: pytest.FixtureRequest, stage_run: StageRun) -> Testimony:
     """What the witnesses say of a recovery: of the rehearsal's, or of the target's own."""
-    from opsverify.testimony import Testimony, of_target  # noqa: PLC0415
+    from opsverify.testimony import NAME, Testimony, of_target  # noqa: PLC0415
 
     if stage_run.stage.name != "rehearsal":
-        return of_target(stage_run.target, request.getfixturevalue("postgres"))
+        said = of_target(stage_run.target, request.getfixturevalue("postgres"))
+        stage_run.folder.write_json(NAME, said.to_wire(), stage_run.redactor)
+        return said
     drill = request.getfixturevalue("drill")
     if drill.testimony is None:
         raise Inconclusive(f"nothing was restored that could be witnessed: {drill.failure or drill.hindrance}")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Numbers = Callable[[str], Iterable[int]]
     """Gives the numbers in the heartbeat's table, whose name it is told."""
 
+NAME = "testimony.json"
+"""Where a run of post-dr keeps what its witnesses said; a rehearsal keeps it with its drill."""
 _TIMES = ("recovered_to", "newest")
 RESTARTED = "pg_last_xact_replay_timestamp() is NULL: the server was restarted since its recovery, or never recovered"
 _STATE = """

@@ -13,7 +13,7 @@ from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.incident.gates import evidence_for
 from opsverify.incident.steps import NOTE, STEPS, step_named
 from opsverify.incident.timeline import Event, Incident, begin, find
-from opsverify.limits import duration
+from opsverify.limits import brief
 from opsverify.target import find_target, load_target
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
     began = incident.events[0].moment
     until = incident.events[-1].moment if incident.closed else dt.datetime.now(dt.UTC)
     state = "closed" if incident.closed else "open"
-    spent = duration(round((until - began).total_seconds()))
+    spent = brief(round((until - began).total_seconds()))
     yield f"incident {incident.id}: {state}, {spent} since the declaration; RTO {target.limits.rto.for_people}"
     for event in incident.events:
-        passed = duration(round((event.moment - began).total_seconds()))
+        passed = brief(round((event.moment - began).total_seconds()))
         proof = f"  evidence {event.evidence}" if event.evidence else ""
         excused = f"  EXCEPTION {event.exception}" if event.exception else ""
         note = f"  {event.note}" if event.note else ""

@@ -9,7 +9,7 @@ from opsverify.errors import EvidenceError
 from opsverify.incident.steps import STEPS
 from opsverify.limits import brief
 from opsverify.page.model import Bar, Figure, Note, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective
+from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         bars=tuple(_bars(incident)),
         rto_s=rto.bound,
         took_s=took,
-        witnesses=(),
-        facts=tuple(_facts(incident)),
+        witnesses=witnesses_of(newest) if newest else (),
+        facts=tuple(_facts(incident, runs)),
         lost=tuple(_lost(incident, newest)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
@@ -93,7 +93,10 @@ def _bars(incident: Incident) -> Iterator[Bar]:
         before = event.moment
 
 
-def _facts(incident: Incident) -> Iterator[Row]:
+def _facts(incident: Incident, runs: list[Run]) -> Iterator[Row]:
+    rehearsed = next((run.drill for run in runs if run.drill), None)
+    if rehearsed:
+        yield from sources(rehearsed)
     declared = incident.events[0]
     if declared.disaster_at:
         yield Row(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))

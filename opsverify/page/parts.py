@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import Limit, brief
+from opsverify.limits import Limit, brief, quantity
 from opsverify.page.model import UNKNOWN, Figure, Note, Row, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsverify.drill import Drill
     from opsverify.page.runs import Run
 
 _DATA_FAMILIES: Final = ("sql.", "ledger.", "consistency.", "restore.random_table")
@@ -37,8 +40,8 @@ def limit_of(run: Run, check_id: str) -> Limit | None:
 
 
 def witnesses_of(run: Run) -> tuple[Row, ...]:
-    """The witnesses' statements of a rehearsal."""
-    testimony = run.drill.testimony if run.drill else None
+    """The statements of the witnesses of a recovery."""
+    testimony = run.testimony
     rows = []
     for said in testimony["witnesses"] if testimony else ():
         heading = _WITNESSES.get(said["name"], Text(said["name"], said["name"]))
@@ -52,6 +55,14 @@ def witnesses_of(run: Run) -> tuple[Row, ...]:
     if testimony and testimony["problem"]:
         rows.append(Row(Text("불일치", "disagreement"), (testimony["problem"], "", "")))
     return tuple(rows)
+
+
+def sources(drill: Drill) -> Iterator[Row]:
+    """From what was, or would be, restored."""
+    size = f", {quantity(drill.size, 'bytes')}" if drill.size else ""
+    yield Row(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
+    archived = f"{drill.segments} segments, last commit {clock(drill.last_commit_at)} UTC"
+    yield Row(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
 
 
 def lost_of(run: Run) -> tuple[Note, ...]:

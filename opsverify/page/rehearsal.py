@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import brief, quantity
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, witnesses_of
+from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -90,10 +90,7 @@ def _bars(drill: Drill) -> Iterator[Bar]:
 
 
 def _facts(drill: Drill) -> Iterator[Row]:
-    size = f", {quantity(drill.size, 'bytes')}" if drill.size else ""
-    yield Row(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
-    archived = f"{drill.segments} segments, last commit {clock(drill.last_commit_at)} UTC"
-    yield Row(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
+    yield from sources(drill)
     yield Row(Text("복구 목표", "recovery target"), (f"{clock(drill.target_time)} UTC",))
     came = f"{clock(drill.recovered_to)} UTC, timeline {drill.timeline}" if drill.timeline else UNKNOWN
     yield Row(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or came,))

@@ -10,8 +10,10 @@ from opsverify.drill import Drill
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run import VERDICT
 from opsverify.page.model import Note, Point, Row, Text, same
+from opsverify.testimony import NAME as TESTIMONY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 DRILL: Final = "drill.json"
@@ -47,6 +49,14 @@ class Run:
             if check["id"] == check_id and isinstance(check["measured"], int | float):
                 return float(check["measured"])
         return None
+
+    @property
+    def testimony(self) -> Mapping[str, Any] | None:
+        """What the witnesses of the recovery said, in this run's evidence."""
+        if self.drill:
+            return self.drill.testimony
+        path = self.folder / TESTIMONY
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     @property
     def loss_s(self) -> float | None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,11 @@ import psycopg
 import pytest
 from wreck import Disaster
 
+from opsverify.probes.heartbeat import Writer
 from opsverify.recovery.backup import inspect
 from opsverify.recovery.server import Server
 from opsverify.recovery.tools import Account, find_tools, for_account, unprivileged
+from opsverify.target import Heartbeat, Login, Postgres
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,6 +30,8 @@ MAJOR = 18
 
 SCHEMA = """
 CREATE TABLE marks (note text);
+CREATE SCHEMA opsverify;
+CREATE TABLE opsverify.heartbeat (number bigint PRIMARY KEY, at timestamptz NOT NULL);
 CREATE TABLE judgment_executions (created_at timestamptz, synthetic_tag text);
 CREATE TABLE workflow_instances (status text, started_at timestamptz, synthetic_tag text);
 CREATE TABLE fact_daily_production (
@@ -134,9 +139,12 @@ def disaster(open_folder: Path) -> Disaster:
             where = ("-h", home, "-U", "postgres", "-D", base, "-X", "none", "-c", "fast", "--no-sync")
             taken = tools.run("pg_basebackup", *where, account=account)
             assert taken.exit_code == 0, taken.transcript
+            writer = heartbeat_writer(home, open_folder / "heartbeat.log")
+            writer.run(threading.Event(), beats=3)
             database.execute("INSERT INTO marks VALUES ('first')")
             between = _past(database)
             _past(database)
+            writer.run(threading.Event(), beats=2)
             # Several segments, so that one in the middle can go missing.
             for note in ("second", "third", "fourth"):
                 database.execute("INSERT INTO marks VALUES (%s)", (note,))
@@ -151,7 +159,14 @@ def disaster(open_folder: Path) -> Disaster:
                 what="archiving",
             )
     shutil.rmtree(data)
-    return Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account)
+    return Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account, writer.log.path)
+
+
+def heartbeat_writer(host: Path, log: Path, port: int = 5432) -> Writer:
+    """Make a heartbeat for the server whose socket is in `host`; it does not rest between beats."""
+    login = Login(user="postgres")
+    where = Postgres(host=str(host), port=port, dbname="postgres", login=login, sslmode="disable")
+    return Writer(Heartbeat(log=str(log), login=login, every="0s"), where, None, say=lambda _line: None)
 
 
 def _past(database: psycopg.Connection) -> dt.datetime:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from conftest import free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsverify.drill import _free_port
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery import restore
 from opsverify.recovery.random_table import SCRATCH, Table, _differences, draw, restore_table
@@ -58,7 +58,7 @@ def restored(disaster: Disaster, open_folder: Path) -> Iterator[RestoredServer]:
             disaster.archive,
             Path(folder) / "data",
             target_time=disaster.between,
-            port=free_port(),
+            port=_free_port(),
             socket_dir=Path(folder) / "s",
             settings={"shared_buffers": "16MB", "fsync": "off"},
         ) as server:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Disaster:
     """A destroyed cluster's legacy: `base` and `archive`, and the moments between its commits.
 
-    Committed were the marks `first` (before `between`) and `second` (after it, before `end`).
+    Committed were three beats and the mark `first` (before `between`), `second` and two beats (after it, before `end`).
     """
 
     base: Path
@@ -26,6 +26,7 @@ class Disaster:
     backup: BaseBackup
     tools: Tools
     account: Account | None
+    heartbeat_log: Path
 
 
 def detach(path: Path) -> Path:
