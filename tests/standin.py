@@ -63,6 +63,10 @@ _PRELOAD = (
     "opsverify.fixtures",
     "opsverify.recovered",
     "opsverify.drill",
+    "opsverify.drill_course",
+    "opsverify.page.publish",
+    "opsverify.page.rehearsal",
+    "opsverify.testimony",
     "opsverify.recovery",
     "opsverify.evidence.seal",
     "opsverify.evidence.signature",
@@ -174,14 +178,25 @@ class Standin:
         """What a stage has to be told beside its target."""
         if stage == "prod-canary":
             return [f"--window={WINDOW}"]
-        if stage in ("post-dr", "rehearsal"):
+        if stage == "post-dr":
             return [f"--recovery-target={self.recovery_target}"]
+        if stage == "rehearsal":
+            # A disaster now would lose what came after it: an old target would lose too much.
+            return [f"--recovery-target={self._newest_since(self._rehearsing_since)}"]
         return []
 
     @cached_property
     def recovery_target(self) -> str:
         """A point in time behind the record of the tables, to which backup and archive reach."""
-        self.await_that(lambda: self._recoverable_to() > self._captured, "the WAL archive to reach the record")
+        return self._newest_since(self._captured)
+
+    @cached_property
+    def _rehearsing_since(self) -> dt.datetime:
+        """From here on no fault takes rows away any more: those of post-dr are over, and their rows are back."""
+        return dt.datetime.now(dt.UTC)
+
+    def _newest_since(self, moment: dt.datetime) -> str:
+        self.await_that(lambda: self._recoverable_to() > moment, "the WAL archive to reach the record")
         return self._recoverable_to().isoformat()
 
     def _recoverable_to(self) -> dt.datetime:
