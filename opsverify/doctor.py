@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.errors import OpsVerifyError
 from opsverify.gate.observe import COUNTERS
+from opsverify.limits import brief
 from opsverify.spec import lines
 from opsverify.stages import STAGES
 from opsverify.target import find_target, load_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from opsverify.target import Secrets, Target
 
 HOLD = 10
+STALE_BEATS = 30
+"""Beats that may be late before the heartbeat counts as silent."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
         yield from _alerting(target, secrets)
     if target.recovery:
         yield _try("recovery", lambda: _recovery(target))
+        if target.recovery.heartbeat:
+            yield _try("recovery.heartbeat", lambda: _heartbeat(target))
     yield from _stages(target_file, root)
 
 
@@ -173,6 +179,21 @@ def _recovery(target: Target) -> str:
     if target.recovery is None:
         return "absent"
     return f"backup and WAL reach {newest(target.recovery).isoformat()}"
+
+
+def _heartbeat(target: Target) -> str:
+    from opsverify.recovery import HeartbeatLog  # noqa: PLC0415
+
+    heartbeat = target.recovery and target.recovery.heartbeat
+    if not heartbeat:
+        return "absent"
+    beats = HeartbeatLog(Path(heartbeat.log)).read()
+    if not beats:
+        raise OpsVerifyError(f"{heartbeat.log} holds no beat; run `opsverify dr heartbeat` all the time")
+    age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
+    if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
+        raise OpsVerifyError(f"silent for {brief(age_s)}; is `opsverify dr heartbeat` running?")
+    return f"beat {beats[-1].number}, {brief(max(age_s, 0.0))} ago"
 
 
 def _stages(target_file: Path, root: Path) -> Iterator[Finding]:

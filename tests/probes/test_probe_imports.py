@@ -11,7 +11,7 @@ import opsverify
 
 CLIENTS = {
     "httpx": {"http.py"},
-    "psycopg": {"postgres.py", "cleanup.py"},
+    "psycopg": {"postgres.py", "cleanup.py", "heartbeat.py"},
     "redis": {"cache.py"},
     "prometheus_api_client": {"prometheus.py"},
     "requests": {"prometheus.py"},

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.limits import NONE, UNITS, Limit, duration, listed, parse_duration, quantity
+from opsverify.limits import NONE, UNITS, Limit, brief, duration, listed, parse_bytes, parse_duration, quantity
 
 NUMBERS = st.integers(-10_000, 10_000).map(lambda n: n / 100)
 OPERATORS = st.sampled_from(["<", "<=", ">", ">=", "=="])
@@ -168,3 +168,20 @@ def test_an_interval_reaches_a_limit_that_one_of_its_values_is_in(
     limit, (low, high) = Limit.parse(text, "ratio"), sorted((one, other))
     inside = min(high, max(low, low + at * (high - low)))
     assert limit.reaches(low, high) or not limit.holds(inside)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.0344, "34ms"), (3.336, "3.34s"), (59.9, "59.9s"), (299, "4m 59s"), (4320, "1h 12m")]
+)
+def test_measured_times_read_at_a_glance(seconds: float, said: str) -> None:
+    """Whatever the size, two units at most."""
+    assert brief(seconds) == said
+
+
+def test_sizes() -> None:
+    """Sizes are written as people say them; anything else is refused with an example."""
+    assert parse_bytes("500 GB") == 500e9
+    assert parse_bytes("1.5TB") == 1.5e12
+    for text in ("500", "500 GiB", "-1 GB", "much"):
+        with pytest.raises(ValueError, match="500 GB"):
+            parse_bytes(text)

@@ -156,3 +156,20 @@ def test_recovery_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert recovery.base_backup == str(tmp_path / "b")
     assert recovery.wal_archive == str(tmp_path.parent / "w")
     assert recovery.ledger == "/l"
+
+
+def test_heartbeat_log_is_relative_to_the_file(tmp_path: Path) -> None:
+    """The heartbeat's log is found from anywhere; a size that is none is refused with the expected form."""
+    text = (
+        SMALLEST.replace(', "recovery"', "")
+        + "[recovery]\nbase_backup = 'b'\nwal_archive = 'w'\nledger = 'l'\nproduction_size = '500 GB'\n"
+        + "[recovery.heartbeat]\nlog = 'beats.log'\nlogin = { user = 'beat' }\nevery = '2s'\n"
+    )
+    recovery = target_in(tmp_path, text).recovery
+    assert recovery is not None
+    assert recovery.heartbeat is not None
+    assert recovery.heartbeat.log == str(tmp_path / "beats.log")
+    assert recovery.heartbeat.every_s == 2
+    assert recovery.production_bytes == 500e9
+    with pytest.raises(TargetError, match=r"recovery\.production_size: .*such as \"500 GB\""):
+        target_in(tmp_path, text.replace("500 GB", "500 GiB"))
