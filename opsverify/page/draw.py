@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opsverify.page.model import Bar
 
 WIDTH: Final = 700
-_ROW: Final = 17
+_ROW: Final = 16
 _LEFT, _RIGHT = 150, 165
 _COLUMN: Final = 218
 _CHART: Final = 64

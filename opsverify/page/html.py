@@ -69,7 +69,7 @@ def _sections(page: Page) -> Iterable[str]:
         yield _section(Text("RPO 증인", "RPO witnesses"), _table(page.witnesses, heads))
     yield _section(Text("무엇을 어디에서 복구했나", "What was restored, from what"), _table(page.facts))
     yield _section(Text("손실", "What was lost"), _list(page.lost))
-    yield _section(Text("점검", "Checks"), _table(page.checks) + (_list(page.reds) if page.reds else ""))
+    yield _section(Text("점검", "Checks"), _counts(page.checks) + (_list(page.reds) if page.reds else ""))
     if page.trend:
         yield _section(
             Text(f"추이 (최근 {len(page.trend)}회)", f"Trend (last {len(page.trend)} rehearsals)"), _trend(page)
@@ -116,6 +116,11 @@ def _table(rows: Sequence[Row], heads: Sequence[Text] = ()) -> str:
         for row in rows
     )
     return f"<table>{head}{body}</table>"
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    said = "".join(f"<span>{_both(row.heading)} <b>{escape(row.cells[0])}</b></span>" for row in rows)
+    return f'<p class="counts">{said}</p>'
 
 
 def _cell(row: Row, index: int) -> str:

@@ -6,7 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import Limit, brief, quantity
-from opsverify.page.model import UNKNOWN, Figure, Note, Row, Text
+from opsverify.page.model import UNKNOWN, Figure, Note, Row, Text, same
+from opsverify.page.runs import DATA, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from opsverify.drill import Drill
     from opsverify.page.runs import Run
 
-_DATA_FAMILIES: Final = ("sql.", "ledger.", "consistency.", "restore.random_table")
-"""Checks whose failure means that data is missing or changed."""
 _WITNESSES: Final = {
     "heartbeat": Text("하트비트", "heartbeat"),
     "archive": Text("아카이브", "archive"),
@@ -65,19 +64,19 @@ def sources(drill: Drill) -> Iterator[Row]:
     yield Row(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
 
 
-def lost_of(run: Run) -> tuple[Note, ...]:
+def lost_of(run: Run, most: int = 5) -> tuple[Note, ...]:
     """What was lost: the window, as the witnesses say, and every table or bucket that differs."""
     notes = []
+    different = [check for check in run.reds if check["id"].startswith(DATA)]
     for check in run.verdict["checks"]:
         if check["id"] == "restore.rpo_witnesses":
-            notes.append(
-                Note(Text(f"구간: {_window(check['message'])}", f"window: {_window(check['message'])}"), _kind(check))
-            )
-        elif check["id"].startswith(_DATA_FAMILIES) and check["outcome"] in ("fail", "inconclusive"):
-            notes.append(
-                Note(Text(f"{check['id']}: {check['message']}", f"{check['id']}: {check['message']}"), _kind(check))
-            )
-    compared = [check for check in run.verdict["checks"] if check["id"].startswith(_DATA_FAMILIES)]
+            window = _window(check["message"])
+            notes.append(Note(Text(f"구간: {window}", f"window: {window}"), _kind(check)))
+    notes += [Note(same(f"{check['id']}: {shortened(check['message'])}"), _kind(check)) for check in different[:most]]
+    if len(different) > most:
+        more = len(different) - most
+        notes.append(Note(Text(f"그 밖에 {more}건", f"and {more} more")))
+    compared = [check for check in run.verdict["checks"] if check["id"].startswith(DATA)]
     green = sum(check["outcome"] == "pass" for check in compared)
     if compared:
         notes.append(
@@ -99,7 +98,7 @@ def clock(moment: str | None) -> str:
 
 
 def _window(message: str) -> str:
-    return message.partition("; ")[0] if "transactions lost" in message else message
+    return message.partition("; ")[0] if "transactions lost" in message else shortened(message)
 
 
 def _kind(check: dict[str, str]) -> str:

@@ -81,10 +81,10 @@ def _bars(drill: Drill) -> Iterator[Bar]:
     for stage in drill.stages:
         name = stage["name"]
         said = brief(stage["seconds"])
-        if stage["bytes"] and stage["seconds"]:
-            said += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
         if stage["segments"] and stage["seconds"] and name == "recover":
-            said += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} seg/s"
+            said += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} segments/s"
+        elif stage["bytes"] and stage["seconds"]:
+            said += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
         label = _STAGES.get(name, same(name))
         yield Bar(label, stage["began_s"], stage["seconds"], said, marked=name in _OUTSIDE_RTO)
 

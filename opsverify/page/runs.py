@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
 RED: Final = ("fail", "inconclusive")
+DATA: Final = ("sql.", "ledger.", "consistency.", "restore.random_table")
+"""Checks whose failure means that data is missing or changed."""
 _TREND: Final = 12
+_LONGEST: Final = 170
 _OUTCOMES: Final = (
     ("pass", Text("통과", "pass")),
     ("fail", Text("실패", "fail")),
@@ -112,15 +116,20 @@ def checks_of(run: Run) -> tuple[Row, ...]:
 
 
 def reds_of(run: Run, most: int = 8) -> tuple[Note, ...]:
-    """The checks that are not green, each with what it says."""
+    """The checks that are not green, each with what it says; those of the data stand with what was lost."""
     notes = [
         Note(Text(f"{check['title']['ko']} · {said}", f"{check['title']['en']} · {said}"), check["outcome"])
         for check in run.reds
-        if (said := f"{check['id']}: {check['message']}")
+        if not check["id"].startswith(DATA) and (said := f"{check['id']}: {shortened(check['message'])}")
     ]
     more = len(notes) - most
     rest = [Note(Text(f"그 밖에 {more}건", f"and {more} more"))] if more > 0 else []
     return (*notes[:most], *rest)
+
+
+def shortened(message: str) -> str:
+    """A message as a page has room for it; the whole of it stands in the verdict."""
+    return textwrap.shorten(message, _LONGEST, placeholder=" ...")
 
 
 def actions_of(run: Run, most: int = 6) -> tuple[Note, ...]:

@@ -52,9 +52,10 @@ class ToolRun:
 
     @property
     def first_error(self) -> str:
-        """The first line that tells of an error: what follows it are details, hints and the statement."""
+        """The first error of the server, else of the tool: what follows it are details, hints and the statement."""
         lines = (self.stderr or self.stdout).strip().splitlines()
-        return next((line for line in lines if "error" in line.lower()), self.last_line)
+        told = [line for word in ("ERROR:", "FATAL:", "error:") for line in lines if word in line]
+        return told[0] if told else self.last_line
 
 
 @dataclass(frozen=True)
