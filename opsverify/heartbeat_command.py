@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from opsverify.errors import TargetError
@@ -11,7 +12,12 @@ from opsverify.limits import parse_duration
 from opsverify.target import find_target, load_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+STOPS = (signal.SIGTERM, signal.SIGINT)
+LOOK_EVERY_S = 0.5
+"""How soon the end of a limited number of beats is noticed."""
 
 
 def beat(target_name: str, root: Path, every: str | None = None, beats: int | None = None) -> int:
@@ -31,9 +37,22 @@ def beat(target_name: str, root: Path, every: str | None = None, beats: int | No
         except ValueError as error:
             raise TargetError(f"--every: {error}") from error
         heartbeat = heartbeat.model_copy(update={"every": every})
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-    Writer(heartbeat, target.postgres, secrets.of(heartbeat.login.password)).run(stop, beats)
+    writer = Writer(heartbeat, target.postgres, secrets.of(heartbeat.login.password))
+    _until_told(writer.run, beats)
     return 0
+
+
+def _until_told(run: Callable[[threading.Event, int | None], None], beats: int | None) -> None:
+    """Run in a thread until it ends, or a signal says so; a handler that sets an event may deadlock with its waiter."""
+    stop = threading.Event()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(run, stop, beats)
+            while not running.done():
+                if signal.sigtimedwait(STOPS, LOOK_EVERY_S) is not None:
+                    stop.set()
+                    break
+            running.result()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)

@@ -1,0 +1,106 @@
+"""The command line of recovery: exit codes, and what a nightly rehearsal runs when there is nothing to restore to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify import cli, cli_recovery, rehearsing
+from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.heartbeat_command import _until_told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TARGET = """
+name = "t"
+environment = "staging"
+absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
+[owners]
+default = "me"
+[services.a]
+url = "http://127.0.0.1:9"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Provide a project with one target."""
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "t.toml").write_text(TARGET, encoding="utf-8")
+    monkeypatch.setattr(cli_recovery, "project_root", lambda: tmp_path)
+    return tmp_path
+
+
+def test_an_incident_on_the_command_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Declared: 0 and the status. Out of order: 10 and one line. A report: the path of a page."""
+    assert cli.main(["dr", "declare", "--target", "t", "--by", "kim"]) == 0
+    assert "next: backup" in capsys.readouterr().out
+    assert cli.main(["dr", "mark", "restore", "--target", "t"]) == 10
+    refused = capsys.readouterr().err
+    assert refused.startswith("opsverify: restore is out of order")
+    assert refused.count("\n") == 1
+    assert cli.main(["dr", "mark", "note", "--target", "t", "--note", "called the provider"]) == 0
+    assert cli.main(["dr", "status", "--target", "t"]) == 0
+    assert "called the provider" in capsys.readouterr().out
+    assert cli.main(["dr", "report", "--target", "t"]) == 0
+    assert capsys.readouterr().out.strip().endswith("recovery.html")
+    assert list((project / "reports" / "incidents").glob("*/recovery.html"))
+
+
+def test_what_a_target_lacks_is_a_usage_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No heartbeat without its table; an unknown step gets the list."""
+    assert project.is_dir()
+    assert cli.main(["dr", "heartbeat", "--target", "t"]) == 4
+    assert "needs [postgres] and [recovery.heartbeat]" in capsys.readouterr().err
+    cli.main(["dr", "declare", "--target", "t"])
+    assert cli.main(["dr", "mark", "reboot", "--target", "t"]) == 4
+    assert "no such step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_rehearsal_always_leaves_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, reachable: bool
+) -> None:
+    """With a newest point in time the stage goes there; without one it runs all the same, and says why it holds."""
+    moment = "2026-11-22T20:00:00+00:00"
+
+    class Moment:
+        def isoformat(self) -> str:
+            return moment
+
+    def newest(_target: str, _root: Path) -> Moment:
+        if not reachable:
+            raise Inconclusive("no commit archived")
+        return Moment()
+
+    ran: list[list[str]] = []
+    monkeypatch.setattr(rehearsing, "newest_target", newest)
+    monkeypatch.setattr(os, "execv", lambda _program, argv: ran.append(argv))
+    rehearsing.rehearse("t", tmp_path, "out", ["-x"])
+    expected = ["verify", "rehearsal", "--target", "t"]
+    expected += ["--recovery-target", moment] if reachable else []
+    assert ran[0][3:] == [*expected, "--report-dir", "out", "--", "-x"]
+
+
+def test_a_heartbeat_stops_when_told() -> None:
+    """SIGTERM ends it in good order; its own end and its errors come through."""
+
+    waiting = threading.get_ident()
+
+    def beat(stop: threading.Event, beats: int | None) -> None:
+        if beats == 0:
+            raise EvidenceError("log cannot be written")
+        if beats is None:
+            # To that very thread: others of a test's process do not block it.
+            signal.pthread_kill(waiting, signal.SIGTERM)
+            assert stop.wait(30)
+
+    _until_told(beat, None)
+    _until_told(beat, 3)
+    with pytest.raises(EvidenceError, match="cannot be written"):
+        _until_told(beat, 0)
