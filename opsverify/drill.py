@@ -128,7 +128,7 @@ def run_drill(
         "base_backup": str(base),
         "backup_at": found.started_at.isoformat(),
     }
-    work = _Work(recovery, dbname, recorded, queries, found, tools, target_time, looked_at, course, facts)
+    work = _Work(recovery, dbname, recorded, queries, found, archive, tools, target_time, looked_at, course, facts)
     try:
         with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as scratch:
             Path(scratch).chmod(0o755)  # the server's unprivileged account has to read its way in
@@ -153,6 +153,7 @@ class _Work:
     recorded: Recorded | None
     queries: Mapping[str, str]
     backup: BaseBackup
+    archive: Path
     tools: Tools
     target_time: dt.datetime
     looked_at: dt.datetime
@@ -161,7 +162,7 @@ class _Work:
 
     def restore(self, ready: Preflight, scratch: Path) -> None:
         """Restore, ask, and take the restored server down again."""
-        from opsverify.recovery import SLOW_MS, restore  # noqa: PLC0415
+        from opsverify.recovery import SLOW_MS, restore, rto  # noqa: PLC0415
 
         course = self.course
         before = course.elapsed()
@@ -170,7 +171,7 @@ class _Work:
             server = stack.enter_context(
                 restore(
                     self.backup.path,
-                    Path(self.recovery.wal_archive),
+                    self.archive,
                     scratch / "data",
                     target_time=self.target_time,
                     port=_free_port(),
@@ -185,14 +186,14 @@ class _Work:
             course.follow(before, server.durations, moved)
             self.facts |= {
                 "recovered_to": server.recovered_to.isoformat() if server.recovered_to else None,
-                "to_target_s": before + server.to_target_s,
-                "to_read_write_s": before + server.to_read_write_s,
                 "timeline": server.timeline,
                 "durations": dict(server.durations),
             }
+            reached = (before + server.to_target_s, before + server.to_read_write_s)
+            self.facts |= vars(rto(*reached))
             with course.stage("validate"):
                 self._validate(server)
-            self.facts["to_validated_s"] = course.elapsed()
+            self.facts |= vars(rto(*reached, course.elapsed()))
             self._extrapolate(ready.size)
             with course.stage("random table") as moving:
                 self._random_table(server, scratch)
@@ -217,7 +218,7 @@ class _Work:
 
         if self.recorded:
             self.facts["facts"] = _asked(server.dsn, self.dbname, self.recorded, self.queries)
-        hearing = Hearing(self.recovery, self.backup, self.tools)
+        hearing = Hearing(self.recovery, self.backup, self.archive, self.tools)
 
         def numbers(table: str) -> list[int]:
             rows = server.server.rows(f"SELECT number FROM {quoted(table)}", dbname=self.dbname)  # noqa: S608 - quoted

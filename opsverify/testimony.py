@@ -69,16 +69,12 @@ class Testimony:
 
 @dataclass(frozen=True)
 class Hearing:
-    """The means to hear witnesses: the target's backup, archive and heartbeat."""
+    """The means to hear witnesses: the heartbeat of the target's `recovery`, a backup, and the archive behind it."""
 
     recovery: Recovery
     backup: BaseBackup
+    archive: Path
     tools: Tools
-
-    @property
-    def archive(self) -> Path:
-        """The WAL archive's folder."""
-        return Path(self.recovery.wal_archive)
 
     def acknowledged(self) -> tuple[Beat, ...] | None:
         """The heartbeat's log, to be read before the database is; None without one. Raises Inconclusive."""
@@ -159,9 +155,9 @@ def of_target(target: Target, postgres: Postgres) -> Testimony:
     from opsverify.recovery import find_tools, inspect, major_of  # noqa: PLC0415
 
     recovery, until = given(target.recovery), recovery_target(target)
-    base = Path(recovery.base_backup)
+    base, archive = Path(recovery.base_backup), Path(recovery.wal_archive)
     tools = find_tools(major_of(base))
-    hearing = Hearing(recovery, inspect(base, tools, Path(recovery.wal_archive)), tools)
+    hearing = Hearing(recovery, inspect(base, tools, archive), archive, tools)
     state = postgres.row(_STATE)
     if state.in_recovery:
         raise Inconclusive("the database is still in recovery: promote it, or ask the primary")

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from wreck import Disaster
+from wreck import Disaster, heartbeat_writer
 
-from opsverify.probes.heartbeat import Writer
 from opsverify.recovery.backup import inspect
 from opsverify.recovery.server import Server
 from opsverify.recovery.tools import Account, find_tools, for_account, unprivileged
-from opsverify.target import Heartbeat, Login, Postgres
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -160,13 +158,6 @@ def disaster(open_folder: Path) -> Disaster:
             )
     shutil.rmtree(data)
     return Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account, writer.log.path)
-
-
-def heartbeat_writer(host: Path, log: Path, port: int = 5432) -> Writer:
-    """Make a heartbeat for the server whose socket is in `host`; it does not rest between beats."""
-    login = Login(user="postgres")
-    where = Postgres(host=str(host), port=port, dbname="postgres", login=login, sslmode="disable")
-    return Writer(Heartbeat(log=str(log), login=login, every="0s"), where, None, say=lambda _line: None)
 
 
 def _past(database: psycopg.Connection) -> dt.datetime:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from wreck import detach
+from wreck import detach, heartbeat_writer
 
 from opsverify import testimony
 from opsverify.drill import Drill, _free_port, run_drill
@@ -115,7 +115,7 @@ def hear(
 ) -> testimony.Testimony:
     """Hear the witnesses of a restore up to `between`, in which the beats `present` came back."""
     where = recovery(disaster, scratch, disaster.between, heartbeat=heartbeat)
-    hearing = testimony.Hearing(where, disaster.backup, disaster.tools)
+    hearing = testimony.Hearing(where, disaster.backup, disaster.archive, disaster.tools)
     return hearing.of_drill(disaster.between, disaster.between, disaster.end, lambda _table: present)
 
 
@@ -189,8 +189,6 @@ def test_the_page_of_a_rehearsal_is_complete_in_itself(healthy: Path, scratch: P
 
 def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster: Disaster, scratch: Path) -> None:
     """Away: waited for. Restored to a time before: numbers go on behind the log's, and old beats count as lost."""
-    from conftest import heartbeat_writer  # noqa: PLC0415 - this folder's, as pytest has loaded it
-
     log = scratch / "heartbeat.log"
     shutil.copyfile(disaster.heartbeat_log, log)
     said: list[str] = []
@@ -217,7 +215,7 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
     shutil.move(scratch / "00000002.history", archive)
     changes = {"wal_archive": str(archive), "heartbeat": Heartbeat(log=str(log), login=Login(user="postgres"))}
     hearing = testimony.Hearing(
-        recovery(disaster, scratch, disaster.between, **changes), disaster.backup, disaster.tools
+        recovery(disaster, scratch, disaster.between, **changes), disaster.backup, archive, disaster.tools
     )
     loss = hearing.of_recovered(server.recovered_to, 2, disaster.between, lambda _table: [1, 2, 3, 6, 7]).loss()
     assert (loss.witnesses[0].lost, loss.witnesses[1].lost) == (2, 5)
@@ -225,7 +223,9 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
 
 def test_a_database_that_was_never_recovered_lost_nothing(disaster: Disaster, scratch: Path) -> None:
     """On the backup's own timeline no history was left behind; the server's NULL is said, not counted."""
-    hearing = testimony.Hearing(recovery(disaster, scratch, disaster.between), disaster.backup, disaster.tools)
+    hearing = testimony.Hearing(
+        recovery(disaster, scratch, disaster.between), disaster.backup, disaster.archive, disaster.tools
+    )
     loss = hearing.of_recovered(None, 1, disaster.between, lambda _table: range(1, 6)).loss()
     assert (loss.seconds, loss.at_least, loss.at_most) == (pytest.approx(0, abs=1), 0, 0)
     assert "server is absent" in str(loss)

@@ -89,7 +89,6 @@ def test_a_rehearsal_always_leaves_a_verdict(
 
 def test_a_heartbeat_stops_when_told() -> None:
     """SIGTERM ends it in good order; its own end and its errors come through."""
-
     waiting = threading.get_ident()
 
     def beat(stop: threading.Event, beats: int | None) -> None:

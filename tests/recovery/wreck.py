@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.probes.heartbeat import Writer
+from opsverify.target import Heartbeat, Login, Postgres
+
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
@@ -35,3 +38,10 @@ def detach(path: Path) -> Path:
     path.unlink()
     path.write_bytes(content)
     return path
+
+
+def heartbeat_writer(host: Path, log: Path, port: int = 5432) -> Writer:
+    """Make a heartbeat for the server whose socket is in `host`; it does not rest between beats."""
+    login = Login(user="postgres")
+    where = Postgres(host=str(host), port=port, dbname="postgres", login=login, sslmode="disable")
+    return Writer(Heartbeat(log=str(log), login=login, every="0s"), where, None, say=lambda _line: None)
