@@ -13,6 +13,7 @@ DEAD_LETTERS = """
 
 @runbook(
     "1-daily/alerts",
+    "7-4/verify",
     id="daily.alerts",
     stages=("daily", "post-dr", "switchback"),
     needs=("alertmanager",),

@@ -1,9 +1,17 @@
 """Runbook 2-4, 2-5: after a rollback the version before serves alone, on its own schema and a fresh cache."""
 
-import math
 import time
 
-from opsverify import P95_SLOWER, Inconclusive, Limit, eventually, listed, read_attestation, runbook
+from opsverify import (
+    P95_SLOWER,
+    Inconclusive,
+    Limit,
+    eventually,
+    listed,
+    measure_cached_since,
+    read_attestation,
+    runbook,
+)
 
 AFTER = {"stages": ("post-rollback",)}
 SERVED = {**AFTER, "needs": ("prometheus", "canary")}
@@ -110,25 +118,7 @@ def test_migration(check, postgres):
 )
 def test_cache_invalidated(check, redis):
     """What the withdrawn version judged would be served on from the cache until it expires."""
-    since = _rolled_back_at(check)
-    if check.target.redis.cache_ttl_s is None:
-        raise Inconclusive("the age of a cached judgment is not known: set redis.cache_ttl in the target")
-    with check.must_answer("Redis"):
-        remaining = redis.remaining(check.target.redis.cache_keys)
-    elapsed = time.time() - since.timestamp()
-    ages = [check.target.redis.cache_ttl_s - left for left in remaining if math.isfinite(left)]
-    fresh = check.measure(
-        "oldest",
-        max(ages, default=0.0),
-        Limit("<=", elapsed, "s"),
-        samples=len(ages),
-        of=f"is the oldest of {len(ages)} judgments",
-    )
-    if fresh and len(ages) < len(remaining):
-        raise Inconclusive(
-            f"{len(remaining) - len(ages)} of {len(remaining)} cached judgments never expire: their age is not known; "
-            f"delete {check.target.redis.cache_keys} keys without a time to live"
-        )
+    measure_cached_since(check, redis, _rolled_back_at(check))
 
 
 @runbook(

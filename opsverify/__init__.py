@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opsverify.attestation import read_attestation
+    from opsverify.cached import measure_cached_since
     from opsverify.canary import P95_SLOWER
     from opsverify.criteria import Criterion
     from opsverify.errors import CheckFailed, Inconclusive, Unreachable
@@ -35,6 +36,7 @@ __all__ = [
     "eventually",
     "journeys_of",
     "listed",
+    "measure_cached_since",
     "per",
     "read_attestation",
     "recorded_keys",
@@ -53,6 +55,7 @@ _HOMES = {
     "NONE": "limits",
     "journeys_of": "journeys",
     "listed": "limits",
+    "measure_cached_since": "cached",
     "P95_SLOWER": "canary",
     "eventually": "probes.waiting",
     "read_attestation": "attestation",

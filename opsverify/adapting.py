@@ -36,6 +36,10 @@ class Asked(Protocol):
         """Value of `--rolled-back-at`."""
 
     @property
+    def switched_at(self) -> str | None:
+        """Value of `--switched-at`."""
+
+    @property
     def share(self) -> str | None:
         """Value of `--share`."""
 
@@ -50,6 +54,9 @@ def adapted(target: Target, asked: Asked) -> Target:
         moment = moment_in("--rolled-back-at", asked.rolled_back_at)
         actions = target.actions.model_copy(update={"rolled_back_at": moment})
         target = target.model_copy(update={"actions": actions})
+    if asked.switched_at is not None and target.regions is not None:
+        moment = moment_in("--switched-at", asked.switched_at)
+        target = target.model_copy(update={"regions": target.regions.model_copy(update={"switched_at": moment})})
     if asked.share is not None:
         target = _at_share(target, asked.share)
     return _rolled_back(target) if asked.stage == AFTERWARDS else target

@@ -29,8 +29,8 @@ class Record:
     text: str
 
 
-def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
-    """Read the record `name` of the target, made at or after `since`.
+def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[str, ...] = ()) -> Record:
+    """Read the record `name` of the target, made at or after `since`; `also` are further fields it must fill in.
 
     Raises Inconclusive where the target names none, or the file is missing, incomplete, unsigned, older or
     dated in the future: nobody has vouched for this deployment then.
@@ -38,10 +38,12 @@ def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
     if name not in target.attestations:
         raise Inconclusive(f"no attestation: add [attestations.{name}] with record = FILE to the target")
     path = Path(target.attestations[name].record)
-    example = f"a TOML file with {', '.join(FIELDS)} (text) and at = {since.isoformat(timespec='seconds')} or later"
+    example = (
+        f"a TOML file with {', '.join((*FIELDS, *also))} (text) and at = {since.isoformat(timespec='seconds')} or later"
+    )
     try:
         text = path.read_text(encoding="utf-8")
-        record = _record(tomllib.loads(text), text)
+        record = _record(tomllib.loads(text), text, also)
     except OSError as error:
         raise Inconclusive(f"attestation {name}: {path}: {error.strerror}; write {example}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -56,8 +58,8 @@ def read_attestation(target: Target, name: str, since: dt.datetime) -> Record:
     return record
 
 
-def _record(raw: dict[str, Any], text: str) -> Record:
-    for name in FIELDS:
+def _record(raw: dict[str, Any], text: str, also: tuple[str, ...]) -> Record:
+    for name in (*FIELDS, *also):
         if not isinstance(raw.get(name), str) or not raw[name].strip():
             raise ValueError(f"{name} is missing or empty")
     at = raw.get("at")

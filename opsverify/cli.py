@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--allow-short-window", action="store_true", help="accept less than the runbook's window")
     verify.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
     verify.add_argument("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
+    verify.add_argument("--switched-at", metavar="TIME", help="when traffic was given to the other region (ISO 8601)")
     verify.add_argument("--share", help="the share of traffic the canary should receive, such as 50%%")
     verify.set_defaults(run=_verify)
 
@@ -181,6 +182,8 @@ def _verify(options: argparse.Namespace, pytest_args: list[str]) -> int:
         arguments.append(f"--report-dir={Path(options.report_dir).resolve()}")
     if options.rolled_back_at:
         arguments.append(f"--rolled-back-at={options.rolled_back_at}")
+    if options.switched_at:
+        arguments.append(f"--switched-at={options.switched_at}")
     if options.share:
         arguments.append(f"--share={options.share}")
     if options.allow_short_window:

@@ -53,6 +53,13 @@ class Connections:
         config = given(self.run.target.postgres)
         return self._once("postgres", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
 
+    def region(self, name: str) -> Postgres:
+        """One read-only session with the database of the region `original` or `dr`."""
+        from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+        config = getattr(given(self.run.target.regions), name).database
+        return self._once(f"{name} region", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+
     @property
     def redis(self) -> Redis:
         """One client."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
     from opsverify.recent import Recent
     from opsverify.recovered import Recovered
+    from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
     from opsverify.services import Services
     from opsverify.testimony import Testimony
@@ -138,6 +139,24 @@ def after_rollback(check: Check, stage_run: StageRun, prometheus: Prometheus) ->
 
     kept = once(stage_run.folder.path, "after_rollback.json", partial(look, prometheus, check.target, stage_run.say))
     return AfterRollback.read_from(kept, check.target)
+
+
+@pytest.fixture
+def regions(check: Check, connections: Connections, stage_run: StageRun) -> TwoRegions:
+    """The original region and the one that stands in for it. Inconclusive where the target is silent on them."""
+    from opsverify.regions import TwoRegions, described  # noqa: PLC0415
+
+    config = described(check.target)
+    return TwoRegions(
+        config,
+        stage_run.stage.name,
+        stage_run.folder.run_id,
+        stage_run.started,
+        connections.region("original").recording(check.attach),
+        connections.region("dr").recording(check.attach),
+        connections.http.recording(check.attach),
+        check.attach,
+    )
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def declare(group: pytest.OptionGroup) -> None:
         "--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)"
     )
     group.addoption("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
+    group.addoption("--switched-at", metavar="TIME", help="when traffic was given to the other region (ISO 8601)")
     group.addoption("--share", metavar="SHARE", help="the share the canary should receive, such as 50%%")
     group.addoption("--report-dir", metavar="DIR", help="put the run's evidence directly in DIR")
     group.addoption("--allow-short-window", action="store_true", help="accept less than the runbook's window")
@@ -59,6 +60,7 @@ def request_of(config: pytest.Config) -> Request:
         options.recovery_target,
         allow_short_window=options.allow_short_window,
         rolled_back_at=options.rolled_back_at,
+        switched_at=options.switched_at,
         share=options.share,
     )
 

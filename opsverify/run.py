@@ -44,6 +44,7 @@ class Request:
     allow_short_window: bool = False
     rolled_back_at: str | None = None
     share: str | None = None
+    switched_at: str | None = None
 
 
 @dataclass

@@ -117,6 +117,12 @@ def _destroy_db(sandbox: Sandbox, _: argparse.Namespace) -> int:
     return 0
 
 
+def _regions(_: Sandbox, arguments: argparse.Namespace) -> int:
+    from sandbox.regions import cli as regions  # noqa: PLC0415 - only for this verb
+
+    return regions.run(arguments, _progress())
+
+
 def _restore(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     _say(json.dumps(asdict(sandbox.restore(arguments.target_time)), default=str, indent=2))
     return 0
@@ -136,6 +142,7 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "backup": _backup,
     "destroy-db": _destroy_db,
     "restore": _restore,
+    "regions": _regions,
 }
 
 
@@ -169,6 +176,10 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--by", default="sandbox", help="who signs it off (default: sandbox)")
     verbs.add_parser("backup", parents=[common], help="take a base backup")
     verbs.add_parser("destroy-db", parents=[common], help="the disaster: kill the database and delete its data")
+    regions = verbs.add_parser("regions", parents=[common], help="two regions: lose one, and find the way back")
+    regions.add_argument("step", choices=("up", "promote", "rewind", "switchback", "status", "down"))
+    regions.add_argument("--choice", choices=("reverse", "dr_as_standby"), default="dr_as_standby")
+    regions.add_argument("--port-base", type=int, help="first of the ports (up only)")
     restore = verbs.add_parser("restore", parents=[common], help="bring the database back from backup and WAL archive")
     restore.add_argument("--target-time", help="ISO 8601 with time zone (default: all that was archived)")
     return parser

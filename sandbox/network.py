@@ -11,7 +11,7 @@ from typing import Any
 
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 2.0
-_OK = 200
+OK = 200
 
 
 def is_free(port: int) -> bool:
@@ -56,12 +56,22 @@ def get(port: int, path: str) -> tuple[int, bytes]:
             return 0, b""
 
 
+def post(host: str, port: int, path: str, content: object) -> int:
+    """Status of a POST of `content` as JSON; 0 if nothing answers within two seconds."""
+    with closing(HTTPConnection(host, port, timeout=_TIMEOUT_S)) as connection:
+        try:
+            connection.request("POST", path, json.dumps(content), {"Content-Type": "application/json"})
+            return connection.getresponse().status
+        except (OSError, HTTPException):
+            return 0
+
+
 def is_ok(port: int, path: str) -> bool:
     """Whether `path` answers with status 200."""
-    return get(port, path)[0] == _OK
+    return get(port, path)[0] == OK
 
 
 def get_json(port: int, path: str) -> Any:  # noqa: ANN401 - whatever the service says
     """Return the JSON body of a 200 answer; None for any other answer, or none."""
     status, body = get(port, path)
-    return json.loads(body) if status == _OK else None
+    return json.loads(body) if status == OK else None

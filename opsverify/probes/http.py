@@ -59,6 +59,8 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str] | None
     bearer: str | None
     ca_file: str | None
+    address: str | None
+    """Where to connect to instead of the host that the URL names; Host and certificate stay those of the URL."""
 
 
 @dataclass(slots=True)
@@ -113,8 +115,14 @@ class Http:
         clients = self._clients
         started = time.perf_counter()
         try:
-            client = clients.get(url, options.get("ca_file"))
-            request = client.build_request(method, url, json=options.get("json"), headers=headers)
+            address = options.get("address")
+            named = httpx.URL(url)
+            there = named if address is None else named.copy_with(host=address)
+            client = clients.get(str(there), options.get("ca_file"))
+            request = client.build_request(method, there, json=options.get("json"), headers=headers)
+            if address is not None:
+                request.headers["Host"] = named.netloc.decode("ascii")
+                request.extensions["sni_hostname"] = named.host
         except (httpx.InvalidURL, TypeError, ValueError) as error:
             raise Inconclusive(
                 f"{method} {url}: not a request that can be sent ({one_line(error)}); correct it"

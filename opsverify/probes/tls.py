@@ -26,9 +26,14 @@ class Certificate:
 
 
 def certificate(
-    url: str, ca_file: str | None = None, timeout_s: float = 5.0, record: Record = discard
+    url: str,
+    ca_file: str | None = None,
+    timeout_s: float = 5.0,
+    record: Record = discard,
+    *,
+    address: str | None = None,
 ) -> Certificate | None:
-    """Return the certificate behind an https URL; None for plain http.
+    """Return the certificate behind an https URL, asked at `address` where one is given; None for plain http.
 
     Raises Unreachable when no verified connection comes about: refused, timed out, expired, of another
     name, of an unknown authority.
@@ -43,7 +48,7 @@ def certificate(
         raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error
     try:
         with (
-            socket.create_connection((host, port), timeout=timeout_s) as plain,
+            socket.create_connection((address or host, port), timeout=timeout_s) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
             shown: dict[str, Any] = dict(secured.getpeercert() or {})

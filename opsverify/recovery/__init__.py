@@ -13,8 +13,10 @@ from opsverify.recovery.rates import Extrapolated, Meter, Stage, extrapolate
 from opsverify.recovery.restore import RestoredServer, restore
 from opsverify.recovery.server import Server, ServerDied
 from opsverify.recovery.server_log import SLOW_MS, LogLook, look_through
-from opsverify.recovery.timelines import Branch, branches
+from opsverify.recovery.side import Side, Span
+from opsverify.recovery.timelines import Branch, Way, branches, way_back
 from opsverify.recovery.tools import Account, ToolRun, Tools, find_tools, for_account, run_tool, unprivileged
+from opsverify.recovery.twins import Apart, compare_sample, compare_span
 from opsverify.recovery.wal import Continuity, Segment, archive_segments, continuity, tail
 from opsverify.recovery.witnesses import Loss, Witness, agree, from_archive, from_heartbeat, from_server
 
@@ -23,6 +25,7 @@ __all__ = [
     "SLOW_MS",
     "TABLES",
     "Account",
+    "Apart",
     "BaseBackup",
     "Beat",
     "Branch",
@@ -48,17 +51,22 @@ __all__ = [
     "Segment",
     "Server",
     "ServerDied",
+    "Side",
+    "Span",
     "Stage",
     "Table",
     "Tail",
     "ToolRun",
     "Tools",
+    "Way",
     "Window",
     "Witness",
     "agree",
     "archive_segments",
     "branches",
     "compare",
+    "compare_sample",
+    "compare_span",
     "continuity",
     "extrapolate",
     "find_tools",
@@ -81,4 +89,5 @@ __all__ = [
     "tail",
     "unprivileged",
     "verify",
+    "way_back",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.lsn import parse_lsn
+from opsverify.recovery.lsn import format_lsn, parse_lsn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,54 @@ class Branch:
 
     timeline: int
     begins: int
+
+
+@dataclass(frozen=True)
+class Detour:
+    """A stretch of WAL on `timeline` that another timeline was entered for and left again; LSNs are byte offsets."""
+
+    timeline: int
+    entered: int
+    left: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of WAL written on it."""
+        return self.left - self.entered
+
+    @property
+    def in_words(self) -> str:
+        """What `size` counts."""
+        entered, left = format_lsn(self.entered), format_lsn(self.left)
+        return f"of WAL on timeline {self.timeline}, from {entered} (divergence) to {left} (way back)"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How `timeline` came about: its ancestors, oldest first, each with the LSN at which it was left."""
+
+    timeline: int
+    ancestors: tuple[tuple[int, int], ...]
+
+    @property
+    def detour(self) -> Detour | None:
+        """The timeline before this one: after a switchback the DR region's. None without two ancestors."""
+        if len(self.ancestors) < 2:  # noqa: PLR2004 - one to diverge from, one to come back from
+            return None
+        (_, entered), (timeline, left) = self.ancestors[-2:]
+        return Detour(timeline, entered, left)
+
+    def descends_from(self, timeline: int) -> bool:
+        """Whether everything of `timeline`, up to where it was left, is part of this one."""
+        return timeline == self.timeline or timeline in dict(self.ancestors)
+
+
+def way_back(archive: Path, timeline: int) -> Way:
+    """Return the way to `timeline` as its history file in `archive` tells it; the first has none and no ancestors.
+
+    Raises Inconclusive as `history`.
+    """
+    return Way(timeline, () if timeline == 1 else history(archive / f"{timeline:08X}.history"))
 
 
 def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> tuple[Branch, ...]:
@@ -42,12 +90,24 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
     return ways[wanted]
 
 
-def _way(path: Path, backup: BaseBackup) -> tuple[Branch, ...] | None:
+def history(path: Path) -> tuple[tuple[int, int], ...]:
+    """Ancestors of the timeline whose history file is `path`: their number and the LSN at which they were left.
+
+    Oldest first (PostgreSQL manual, 25.3.6 Timelines). Raises Inconclusive when the file is missing or not
+    understood.
+    """
     try:
-        steps = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\s*\d", line)]
-        parents = [(int(step[0]), parse_lsn(step[1])) for step in steps]
-    except (OSError, ValueError, IndexError) as error:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        steps = [line.split("\t") for line in lines if re.match(r"\s*\d", line)]
+        return tuple((int(step[0]), parse_lsn(step[1])) for step in steps)
+    except OSError as error:
+        raise Inconclusive(f"{path}: {error.strerror}; the history of this timeline was expected there") from error
+    except (ValueError, IndexError) as error:
         raise Inconclusive(f"{path} is not understood as a timeline history: {error}") from error
+
+
+def _way(path: Path, backup: BaseBackup) -> tuple[Branch, ...] | None:
+    parents = history(path)
     ends = dict(parents)
     if ends.get(backup.timeline, 0) < backup.end_lsn:
         return None  # it left the backup's timeline before the backup was complete, or never was on it

@@ -1,6 +1,7 @@
 """Targets: which environment is verified, by which limits, with which rights."""
 
 from opsverify.target.actions import Actions, Attestation, Step, Value
+from opsverify.target.database import Login, Postgres, SecretRef
 from opsverify.target.limits import Limits
 from opsverify.target.load import find_target, load_target
 from opsverify.target.model import (
@@ -8,19 +9,17 @@ from opsverify.target.model import (
     Canary,
     Heartbeat,
     Inbox,
-    Login,
     McpServer,
     Part,
-    Postgres,
     Prometheus,
     Recovery,
     Redis,
-    SecretRef,
     Service,
     Severity,
     Target,
     Waiver,
 )
+from opsverify.target.regions import CoreTable, Region, Regions
 from opsverify.target.secrets import Secrets
 from opsverify.target.signals import Signal, Signals
 
@@ -29,6 +28,7 @@ __all__ = [
     "Alertmanager",
     "Attestation",
     "Canary",
+    "CoreTable",
     "Heartbeat",
     "Inbox",
     "Limits",
@@ -39,6 +39,8 @@ __all__ = [
     "Prometheus",
     "Recovery",
     "Redis",
+    "Region",
+    "Regions",
     "SecretRef",
     "Secrets",
     "Service",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
+_MAY_BE_UNSAID: tuple[Part, ...] = ("regions",)
+"""Parts that a target need neither describe nor declare absent: checks that need one then hold."""
 
 
 def find_target(name_or_file: str, folder: Path) -> Path:
@@ -83,6 +85,9 @@ def _anchored(target: Target, folder: Path) -> Target:
         beating = target.recovery.heartbeat
         heartbeat = beating and beating.model_copy(update={"log": absolute(beating.log)})
         changes["recovery"] = target.recovery.model_copy(update={**paths, "heartbeat": heartbeat})
+    if target.regions is not None and target.regions.wal_archive is not None:
+        archive = {"wal_archive": absolute(target.regions.wal_archive)}
+        changes["regions"] = target.regions.model_copy(update=archive)
     if target.actions.folder is not None:
         changes["actions"] = target.actions.model_copy(update={"folder": absolute(target.actions.folder)})
     return target.model_copy(update=changes)
@@ -96,7 +101,7 @@ def _as_json(raw: dict[str, Any]) -> bytes:
 def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
     absent = raw.get("absent", ())
     for part in get_args(Part):
-        if part not in raw and part not in absent:
+        if part not in raw and part not in absent and part not in _MAY_BE_UNSAID:
             yield (
                 f"{part}: missing table {_MULTIPLE.get(part, f'[{part}]')}; describe it, "
                 f'or add "{part}" to absent if this platform really has none'

@@ -5,29 +5,18 @@ from __future__ import annotations
 import datetime as dt  # noqa: TC003 - pydantic reads it
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from opsverify.limits import parse_bytes, parse_duration
 from opsverify.target.actions import Actions, Attestation, Share
+from opsverify.target.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.target.limits import Limits, Seconds
+from opsverify.target.regions import Regions  # noqa: TC001 - as above
 from opsverify.target.section import Bytes, Duration, Section, Url
 from opsverify.target.signals import Signals
 
-Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
+Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions"]
 Severity = Literal["sev1", "sev2", "sev3"]
-
-
-class SecretRef(Section):
-    """Where a secret is found: `{ env = "NAME" }` or `{ file = "path" }`, relative to the target file."""
-
-    env: str | None = None
-    file: str | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> SecretRef:
-        if (self.env is None) == (self.file is None):
-            raise ValueError('expected exactly one of { env = "NAME" } and { file = "path" }')
-        return self
 
 
 class Service(Section):
@@ -87,37 +76,6 @@ class Canary(Section):
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
     allow_short_window: bool = False
     steps: tuple[Share, ...] = ()
-
-
-class Login(Section):
-    """A database role and its password."""
-
-    user: str
-    password: SecretRef | None = None
-
-
-class Migration(Section):
-    """Where Alembic keeps its revision and which one this release expects."""
-
-    table: str = "alembic_version"
-    head: str
-    previous: str | None = None
-
-
-class Postgres(Section):
-    """The platform's PostgreSQL, as a role that may only read."""
-
-    host: str
-    port: int = Field(default=5432, ge=1, le=65535)
-    dbname: str
-    login: Login
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "verify-full"
-    connect_timeout_s: int = Field(default=5, ge=1)
-    statement_timeout_s: float = Field(default=10.0, gt=0)
-    writable: bool = True
-    replicas: int = Field(default=0, ge=0)
-    archives_wal: bool = True
-    migration: Migration | None = None
 
 
 class Redis(Section):
@@ -236,6 +194,7 @@ class Target(Section):
     mcp: dict[str, McpServer] = Field(default_factory=dict)
     synthetic: Synthetic = Synthetic()
     recovery: Recovery | None = None
+    regions: Regions | None = None
     limits: Limits = Limits()
     actions: Actions = Actions()
     attestations: dict[str, Attestation] = Field(default_factory=dict)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from opsverify.errors import TargetError
-from opsverify.target.model import SecretRef, Target
+from opsverify.target.database import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from opsverify.target.model import Target
 
 _FORM = frozenset({"env", "file"})
 SHORTEST = 6

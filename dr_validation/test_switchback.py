@@ -1,0 +1,233 @@
+"""Runbook 7: the original region serves again, holds what was written meanwhile, and stands alone as primary."""
+
+from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, read_attestation, runbook
+from opsverify.limits import quantity
+from opsverify.regions import core_tables, elapsed_s, stands_by
+
+BACK = {"stages": ("switchback",), "needs": ("regions",)}
+ENCRYPTED = ("require", "verify-ca", "verify-full")
+SAMPLE = 1000
+AT_ALL = Limit(">=", 1, "count")
+FAILED_PAGES = "SELECT coalesce(sum(checksum_failures), 0)::int FROM pg_stat_database"
+PLAIN_LINKS = """
+    SELECT application_name
+      FROM pg_stat_replication JOIN pg_stat_ssl USING (pid)
+     WHERE NOT ssl AND client_addr IS NOT NULL
+"""
+
+
+@runbook(
+    "7-1/origin",
+    id="switchback.origin",
+    severity="sev1",
+    ko="원 리전의 서비스와 DB가 복구되어 정상인가",
+    en="Service and database of the original region are back and healthy",
+    **BACK,
+)
+def test_origin(check, regions):
+    """Asked at its own addresses, wherever DNS points: traffic must not be led into a region that is not well."""
+    config = regions.config
+    for address in config.original.addresses:
+        with check.must_answer(f"original region at {address}"):
+            reply = regions.answer_at(address)
+        check.expect(f"HTTP status at {address}", reply.status, 200)
+        check.expect(f"{config.status_field} at {address}", reply.field(config.status_field), config.healthy)
+    with check.must_answer("database of the original region"):
+        failed = regions.original.value(FAILED_PAGES)
+    check.measure("damaged pages", failed, NONE, of="pages failed their checksum in the original region's database")
+
+
+@runbook(
+    "7-1/origin",
+    id="switchback.security",
+    severity="sev1",
+    ko="원 리전의 네트워크/보안이 정상인가 (TLS, 관리 포트)",
+    en="Network and security of the original region are as promised (TLS, administration ports)",
+    **BACK,
+)
+def test_security(check, regions):
+    """A region rebuilt in a hurry often comes back with a self-signed certificate or an open firewall."""
+    config = regions.config
+    for address in config.original.addresses:
+        # Without it, a network that is down would look like a good firewall.
+        if not regions.is_open(address, config.port):
+            raise Inconclusive(
+                f"{address}:{config.port} takes no connection, so closed ports say nothing: mend it first"
+            )
+        with check.must_answer(f"TLS of {address}"):
+            shown = regions.certificate_at(address)
+        if shown:
+            check.measure(f"certificate at {address}", shown.remaining_s, check.limits.tls_validity)
+    opened = [entry for entry in config.original.closed if regions.is_open(*entry.rsplit(":", 1))]
+    check.measure(
+        "open ports", len(opened), NONE, of=listed(f"of {len(config.original.closed)} closed ports are open", opened)
+    )
+    if config.original.database.sslmode in ENCRYPTED:
+        plain = [row.application_name for row in regions.original.rows(PLAIN_LINKS)]
+        check.measure("plain links", len(plain), NONE, of=listed("replication links without TLS", plain))
+
+
+@runbook(
+    "7-2/sync",
+    id="switchback.timeline",
+    severity="sev1",
+    ko="원 리전 DB가 DR 리전의 타임라인을 이어받았는가",
+    en="The original region's database continues the DR region's timeline",
+    **BACK,
+)
+def test_timeline(check, regions):
+    """An old primary that was merely started again lacks all that was written since: its history says so."""
+    ours, theirs = regions.timeline("original"), regions.timeline("dr")
+    way = regions.way(ours)
+    check.expect(
+        f"the DR region's timeline {theirs} is in the history of the original's {ours}",
+        way.descends_from(theirs),
+        expected=True,
+    )
+    if way.detour is None:
+        check.fail(
+            f"timeline {ours} of the original region has {len(way.ancestors)} ancestors: it never took over what "
+            "the DR region wrote; run pg_rewind against the DR region, let it follow, and switch again"
+        )
+    check.measure("increment", way.detour.size, Limit(">=", 0, "bytes"), of=way.detour.in_words)
+
+
+@runbook(
+    "7-2/sync",
+    id="switchback.increment",
+    severity="sev1",
+    ko="DR 기간의 증분이 양쪽에서 같은가",
+    en="What was written meanwhile is the same in both regions",
+    **BACK,
+)
+@per("table", core_tables, name=lambda table: table.name, what="core table")
+def test_increment(check, regions, table):
+    """Rows written from the outage to the switch, in chunks by key, in both directions."""
+    found = regions.compare(table)
+    check.measure(
+        "rows apart",
+        found.count,
+        NONE,
+        samples=found.rows,
+        of=listed(f"of {found.rows:,} rows of the increment differ", found.named("the original region", "DR")),
+    )
+
+
+@runbook(
+    "7-2/sync",
+    id="switchback.lag",
+    severity="sev1",
+    ko="DR 스탠바이의 복제 지연이 한계 이내인가",
+    en="The DR standby shows what the original region writes, within the limit",
+    where=("DR standby", stands_by),
+    **BACK,
+)
+def test_lag(check, regions):
+    """Awaited, not read from a view: replication that hangs can report no lag at all."""
+    limit = check.limits.replication_lag
+    lag = regions.lag(limit.bound)
+    if not lag.arrived:
+        check.fail(
+            f"after {quantity(lag.elapsed_s, 's')} the DR region still lacks {quantity(lag.behind_bytes, 'bytes')} of "
+            f"WAL, limit {limit.for_people}; look at its log, and at pg_get_wal_replay_pause_state()"
+        )
+    check.measure("replay lag", lag.elapsed_s, limit, of="until the DR region showed what was written")
+
+
+@runbook(
+    "7-2/sync",
+    "7-5/close",
+    id="switchback.one_primary",
+    severity="sev1",
+    ko="쓰기 가능한 프라이머리가 원 리전 하나뿐인가",
+    en="The original region is the only primary",
+    **BACK,
+)
+def test_one_primary(check, regions):
+    """Two primaries take different writes, and every one of them is lost or merged by hand."""
+    with check.must_answer("database of the original region"):
+        original = regions.original.server()
+    # No answer is no proof that it is down: it may serve others.
+    standing_in = regions.dr.server()
+    primaries = [name for name, server in (("original", original), ("dr", standing_in)) if not server.in_recovery]
+    check.expect("primaries", ", ".join(primaries) or "none", "original")
+    check.expect("the original region takes writes", not original.read_only, expected=True)
+
+
+@runbook(
+    "7-4/verify",
+    id="switchback.consistency",
+    severity="sev1",
+    ko="데이터 정합성 샘플링: 이전 데이터가 양쪽에서 같은가",
+    en="Consistency sampled: older rows are the same in both regions",
+    **BACK,
+)
+@per("table", core_tables, name=lambda table: table.name, what="core table")
+def test_consistency(check, regions, table):
+    """Random rows of before the outage, drawn in either region and looked up in the other one."""
+    found = regions.compare_sample(table, SAMPLE)
+    if not found.rows:
+        raise Inconclusive(f"{table.name}: no row of before the outage was drawn; is {table.changed} filled in?")
+    check.attach("sample", f"seed {regions.seed}: about {SAMPLE} rows a side, {found.rows} different keys")
+    check.measure(
+        "rows apart",
+        found.count,
+        NONE,
+        samples=found.rows,
+        of=listed(f"of {found.rows:,} sampled rows differ", found.named("the original region", "DR")),
+    )
+
+
+@runbook(
+    "7-4/verify",
+    id="switchback.cache",
+    needs=("regions", "redis"),
+    stages=("switchback",),
+    severity="sev2",
+    ko="원 리전의 캐시가 비워지고 다시 채워졌는가",
+    en="The original region's cache was cleared and fills again",
+)
+def test_cache(check, regions, redis):
+    """What was cached before the outage is as old as the outage."""
+    ages = measure_cached_since(check, redis, regions.switched_at)
+    # Younger ones may be those of this stage's own smoke.
+    since_s = elapsed_s(regions.run_started)
+    check.measure("cached", sum(age > since_s for age in ages), AT_ALL, of="judgments cached between switch and stage")
+
+
+@runbook(
+    "7-5/close",
+    id="switchback.dr_side",
+    severity="sev2",
+    ko="DR 리전이 선택대로 대기하거나 축소되었는가",
+    en="The DR region is on standby, or reduced, as chosen",
+    **BACK,
+)
+def test_dr_side(check, regions):
+    """A DR region that follows nobody is no place to go next time."""
+    check.expect("DR database in recovery", regions.dr.server().in_recovery, expected=True)
+    if not stands_by(check.target):
+        return
+    receiving = [row.status for row in regions.receives()]
+    check.expect("DR database receives WAL", ", ".join(receiving) or "from nobody", "streaming")
+    streaming = [replica.name for replica in regions.original.replicas() if replica.state == "streaming"]
+    check.measure("standbys", len(streaming), AT_ALL, of=listed("standbys of the original region", streaming))
+
+
+@runbook(
+    "7-5/close",
+    id="switchback.report",
+    severity="sev3",
+    ko="보고서가 작성되고 서명되었는가 (다운타임/영향/조치)",
+    en="The report is written and signed off: downtime, impact, actions",
+    **BACK,
+)
+def test_report(check, regions):
+    """A switchback without a report leaves the next one to memory."""
+    since = regions.switched_at.replace(microsecond=0)  # people write whole seconds
+    record = read_attestation(check.target, "switchback", since, ("downtime", "impact", "actions"))
+    check.attach("report", record.text)
+    check.measure(
+        "reported", (record.at - since).total_seconds(), Limit(">=", 0, "s"),
+        of=f"after the switch, by {record.by}, signed off by {record.signed_off_by}",
+    )  # fmt: skip

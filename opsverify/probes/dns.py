@@ -1,0 +1,100 @@
+"""Names, asked of one resolver at a time, through dnspython: what this machine's own resolver says is no evidence."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.record import Record, discard
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORT: Final = 53
+_ADDRESSES: Final = (dns.rdatatype.A, dns.rdatatype.AAAA)
+_ANSWERED: Final = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a resolver says of a name: addresses (sorted; none for a name it does not know), seconds left to live.
+
+    `ttl_s` is the smallest on the way to the addresses (RFC 2181, 5.2); None without addresses.
+    """
+
+    resolver: str
+    addresses: tuple[str, ...]
+    ttl_s: int | None
+
+
+def resolve(name: str, resolver: str, timeout_s: float = 3.0, record: Record = discard) -> Resolved:
+    """Ask `resolver` (`10.0.0.2`, `10.0.0.2:5300`, `[fd00::2]:53`) for the addresses of `name`, of both families.
+
+    Over UDP, and over TCP where the answer does not fit. Raises Unreachable when it does not answer in time,
+    Inconclusive when it refuses, fails, or is not named by an address.
+    """
+    host, port = _where(resolver)
+    addresses: set[str] = set()
+    ttls: list[int] = []
+    seen = []
+    for kind in _ADDRESSES:
+        answer = _asked(name, kind, resolver, (host, port), timeout_s)
+        seen.append(answer.to_text())
+        for found, ttl in _records(answer):
+            addresses |= found
+            ttls.append(ttl)
+    record(f"DNS {name} from {resolver}", "\n\n".join(seen))
+    return Resolved(resolver, tuple(sorted(addresses)), min(ttls) if addresses else None)
+
+
+def _asked(
+    name: str, kind: dns.rdatatype.RdataType, resolver: str, where: tuple[str, int], timeout_s: float
+) -> dns.message.Message:
+    try:
+        query = dns.message.make_query(name, kind)
+        answer, _ = dns.query.udp_with_fallback(query, where[0], timeout_s, port=where[1])
+    except dns.exception.Timeout as error:
+        raise Unreachable(
+            f"resolver {resolver}: no answer for {name} within {timeout_s:g} s; is it up, and its port open?"
+        ) from error
+    except OSError as error:
+        raise Unreachable(f"resolver {resolver}: no answer for {name} ({one_line(error)}); is it up?") from error
+    except dns.exception.DNSException as error:
+        raise Inconclusive(
+            f"resolver {resolver}: answer for {name} not understood ({one_line(error)}); ask another resolver"
+        ) from error
+    code = answer.rcode()
+    if code not in _ANSWERED:
+        said = dns.rcode.to_text(code)
+        raise Inconclusive(f"resolver {resolver}: {said} for {name}; look at its log, or ask another resolver")
+    return answer
+
+
+def _records(answer: dns.message.Message) -> Iterator[tuple[set[str], int]]:
+    """Addresses (none for an alias on the way) and seconds to live of each record set of the answer."""
+    for rrset in answer.answer:
+        found = {item.address for item in rrset} if rrset.rdtype in _ADDRESSES else set()
+        yield found, rrset.ttl
+
+
+def _where(resolver: str) -> tuple[str, int]:
+    host, port = resolver, PORT
+    if resolver.startswith("[") or resolver.count(":") == 1:
+        host, _, after = resolver.rpartition(":") if not resolver.endswith("]") else (resolver, "", "")
+        port = int(after) if after.isdecimal() else PORT
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError as error:
+        raise Inconclusive(f"resolver {resolver!r} is no address: expected such as 10.0.0.2 or 10.0.0.2:53") from error
+    return host, port

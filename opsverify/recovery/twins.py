@@ -1,0 +1,104 @@
+"""One table in two regions: whether the rows of a span of time, and of a random sample, are the same in both.
+
+Rows that were written after the span are left out on whichever side: traffic goes on while we look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsverify.errors import Inconclusive
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from opsverify.recovery.side import Key, Side, Span
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What is not the same: keys of rows that `first` lacks, that `second` lacks, and that differ in content.
+
+    `rows` is how many rows were compared: of the side that has more of them.
+    """
+
+    rows: int
+    first_lacks: tuple[Key, ...]
+    second_lacks: tuple[Key, ...]
+    differ: tuple[Key, ...]
+
+    @property
+    def count(self) -> int:
+        """Rows that are not the same."""
+        return len(self.first_lacks) + len(self.second_lacks) + len(self.differ)
+
+    def named(self, first: str, second: str, most: int = 2) -> list[str]:
+        """One phrase for each way in which rows are apart, with the first keys."""
+        kinds = {
+            f"missing in {first}": self.first_lacks,
+            f"missing in {second}": self.second_lacks,
+            "with other content": self.differ,
+        }
+        shown = {
+            what: [*("/".join(key) for key in keys[:most]), *(["..."] if len(keys) > most else [])]
+            for what, keys in kinds.items()
+        }
+        return [f"{len(keys):,} {what} ({', '.join(shown[what])})" for what, keys in kinds.items() if keys]
+
+
+def compare_span(first: Side, second: Side, span: Span) -> Apart:
+    """Compare the rows last written within `span`, chunk by chunk; only rows of unequal chunks are fetched.
+
+    Raises Inconclusive where the two sides cannot be compared.
+    """
+    _require_comparable(first, second)
+    here, there = first.chunks(span), second.chunks(span)
+    rows = max(sum(chunk.rows for chunk in side.values()) for side in (here, there))
+    bad = sorted(number for number in here.keys() | there.keys() if here.get(number) != there.get(number))
+    if not bad:
+        return Apart(rows, (), (), ())
+    ours, theirs = first.rows_in(span, bad), second.rows_in(span, bad)
+    suspects = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    return _looked_up(first, second, suspects, span.until, rows)
+
+
+def compare_sample(first: Side, second: Side, size: int, seed: int, span: Span) -> Apart:
+    """Draw about `size` rows on either side, last written before `span`, and look them up on the other one.
+
+    A row that one side lost is found by the other side's sample. Raises as `compare_span`.
+    """
+    _require_comparable(first, second)
+    drawn = [side.sample(size, seed, span.since) for side in (first, second)]
+    keys = drawn[0].keys() | drawn[1].keys()
+    return _looked_up(first, second, keys, span.until, len(keys))
+
+
+def _looked_up(first: Side, second: Side, keys: set[Key], until: dt.datetime, rows: int) -> Apart:
+    """Look `keys` up once more on both sides: what has arrived meanwhile, or was written since, is not apart."""
+    here, there = first.find(keys, until), second.find(keys, until)
+    lacks: tuple[list[Key], list[Key], list[Key]] = ([], [], [])
+    for key in sorted(keys):
+        ours, theirs = here.get(key), there.get(key)
+        if (ours is None and theirs is None) or (ours and ours.later) or (theirs and theirs.later):
+            continue
+        if ours is None:
+            lacks[0].append(key)
+        elif theirs is None:
+            lacks[1].append(key)
+        elif ours.hash != theirs.hash:
+            lacks[2].append(key)
+    return Apart(rows, *map(tuple, lacks))
+
+
+def _require_comparable(first: Side, second: Side) -> None:
+    if first.shape != second.shape:
+        raise Inconclusive(
+            f"{first.table}: columns differ between the two sides ({first.shape} and {second.shape}): "
+            "bring both to the same migration"
+        )
+    if first.form != second.form:
+        raise Inconclusive(
+            f"settings differ between the two sides ({first.form} and {second.form}: DateStyle, IntervalStyle, "
+            "extra_float_digits > 0, bytea_output, encoding): rows cannot be compared by their text"
+        )

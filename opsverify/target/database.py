@@ -1,0 +1,53 @@
+"""A PostgreSQL database as a target names it, with its login and where secrets are found."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from opsverify.target.section import Section
+
+
+class SecretRef(Section):
+    """Where a secret is found: `{ env = "NAME" }` or `{ file = "path" }`, relative to the target file."""
+
+    env: str | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SecretRef:
+        if (self.env is None) == (self.file is None):
+            raise ValueError('expected exactly one of { env = "NAME" } and { file = "path" }')
+        return self
+
+
+class Login(Section):
+    """A database role and its password."""
+
+    user: str
+    password: SecretRef | None = None
+
+
+class Migration(Section):
+    """Where Alembic keeps its revision and which one this release expects."""
+
+    table: str = "alembic_version"
+    head: str
+    previous: str | None = None
+
+
+class Postgres(Section):
+    """The platform's PostgreSQL, as a role that may only read."""
+
+    host: str
+    port: int = Field(default=5432, ge=1, le=65535)
+    dbname: str
+    login: Login
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "verify-full"
+    connect_timeout_s: int = Field(default=5, ge=1)
+    statement_timeout_s: float = Field(default=10.0, gt=0)
+    writable: bool = True
+    replicas: int = Field(default=0, ge=0)
+    archives_wal: bool = True
+    migration: Migration | None = None

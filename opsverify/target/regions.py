@@ -1,0 +1,84 @@
+"""Two regions, the original one and the one that stands in after a disaster, and the way between them."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003 - pydantic reads it
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from opsverify.limits import parse_duration
+from opsverify.target.database import Postgres  # noqa: TC001 - pydantic reads it
+from opsverify.target.section import Duration, Section, Url
+
+HIGHEST_PORT = 65535
+
+
+def _endpoint(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+        raise ValueError(f'"{text}" names no port: expected such as "10.0.0.2:22" or "[fd00::2]:22"')
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+class CoreTable(Section):
+    """A table whose rows must be the same in both regions.
+
+    `changed` is a column of type timestamptz that is set at every write of a row; where rows are only ever
+    added, the time of that.
+    """
+
+    name: str
+    key: tuple[str, ...] = Field(min_length=1)
+    changed: str
+
+
+class Region(Section):
+    """One region: what its ingress says of itself, its addresses, its database, and ports closed to us."""
+
+    marker: str
+    addresses: tuple[str, ...] = Field(min_length=1)
+    database: Postgres
+    closed: tuple[Endpoint, ...] = ()
+
+
+class Regions(Section):
+    """How traffic finds a region, and what was chosen for the way back (runbook 7-2).
+
+    `url` holds the name that clients use; `resolvers` are name servers as `ADDRESS` or `ADDRESS:PORT`.
+    """
+
+    url: Url
+    resolvers: tuple[str, ...] = Field(min_length=1)
+    ttl: Duration
+    original: Region
+    dr: Region
+    marker_header: str = "X-Region"
+    status_field: str = "status"
+    healthy: str = "ok"
+    ca_file: str | None = None
+    switchback: Literal["reverse", "dr_as_standby"]
+    outage_at: dt.datetime | None = None
+    switched_at: dt.datetime | None = None
+    wal_archive: str | None = None
+    tables: tuple[CoreTable, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name that clients resolve."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port that clients connect to."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def ttl_s(self) -> float:
+        """Seconds that resolvers and clients may go on using the address of before a switch."""
+        return parse_duration(self.ttl)
