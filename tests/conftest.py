@@ -19,10 +19,11 @@ ON_A_STANDIN = {
     f"{_PROOF}prod-canary": "canary",
     f"{_PROOF}post-rollback": "rollbacks and contracts",
     _PROOF: "releases and recoveries",
+    "tests/proof/test_switchback.py": "regions",
     "tests/act/test_act_on_sandbox.py": "rollbacks and contracts",
     "tests/e2e/": "rollbacks and contracts",
 }
-"""Which of the three stand-in platforms the tests whose id begins like this run on: a worker each, the first match."""
+"""What tests whose id begins like this run on, a worker each, the first match: a stand-in, or the two regions."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Apart:
     """What is not the same: keys of rows that `first` lacks, that `second` lacks, and that differ in content.
 
-    `rows` is how many rows were compared: of the side that has more of them.
+    `rows` is how many rows were compared: all keys of either side.
     """
 
     rows: int
@@ -54,13 +54,13 @@ def compare_span(first: Side, second: Side, span: Span) -> Apart:
     """
     _require_comparable(first, second)
     here, there = first.chunks(span), second.chunks(span)
-    rows = max(sum(chunk.rows for chunk in side.values()) for side in (here, there))
+    rows = sum(chunk.rows for chunk in here.values())
     bad = sorted(number for number in here.keys() | there.keys() if here.get(number) != there.get(number))
     if not bad:
         return Apart(rows, (), (), ())
     ours, theirs = first.rows_in(span, bad), second.rows_in(span, bad)
     suspects = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
-    return _looked_up(first, second, suspects, span.until, rows)
+    return _looked_up(first, second, suspects, span.until, rows + len(theirs.keys() - ours.keys()))
 
 
 def compare_sample(first: Side, second: Side, size: int, seed: int, span: Span) -> Apart:

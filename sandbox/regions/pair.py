@@ -112,8 +112,10 @@ class Regions:
         self._progress("the DR region serves and writes")
 
     def start_old(self) -> None:
-        """The mistake: start the lost primary again as it is, beside the one that stands in."""
+        """The mistake: start the lost primary again as it is, and give it the traffic back."""
         self.server(ORIGINAL).cluster.start()
+        replace(self.ground, switched_at=datetime.now(UTC)).save()
+        self._serve_from(ORIGINAL)
 
     def rewind(self) -> str:
         """Take back what only the original region has, and let it follow the DR region; what pg_rewind said."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 TABLE = Path(__file__).with_name("faults.toml")
+SWITCHBACK = Path(__file__).with_name("switchback.toml")
+"""Rows that run on two regions of their own, by `test_switchback.py`."""
 NO_FAULT = "healthy"
 
 
@@ -25,6 +27,7 @@ class Row:
     variant: str | None = None
     omit: str | None = None
     until: str | None = None
+    after: str | None = None
     backup_age_s: float = 0.0
     red: Mapping[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
@@ -32,7 +35,7 @@ class Row:
     @property
     def name(self) -> str:
         """The id of the row's test."""
-        return "-".join(part for part in (self.stage, self.variant, self.omit, self.fault) if part) + (
+        return "-".join(part for part in (self.stage, self.after, self.variant, self.omit, self.fault) if part) + (
             "" if self.fault or self.red else f"-{NO_FAULT}"
         )
 
@@ -64,9 +67,9 @@ def matches(pattern: str, check: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), check) is not None
 
 
-def rows() -> list[Row]:
-    """All rows, in the order in which they are run."""
-    return [Row(**{**row, "also": tuple(row.get("also", ()))}) for row in _table()["row"]]
+def rows(table: Path = TABLE) -> list[Row]:
+    """All rows of one table, in the order in which they are run."""
+    return [Row(**{**row, "also": tuple(row.get("also", ()))}) for row in _table(table)["row"]]
 
 
 def variants() -> dict[str, dict[str, Any]]:
@@ -89,5 +92,5 @@ def declared(table: Iterable[Row]) -> set[str]:
     return {base_of(pattern) for row in table for pattern in row.red}
 
 
-def _table() -> dict[str, Any]:
-    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+def _table(table: Path = TABLE) -> dict[str, Any]:
+    return tomllib.loads(table.read_text(encoding="utf-8"))

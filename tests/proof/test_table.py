@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_table import Row, base_of, declared, matches, rows, unused, variants
+from fault_table import SWITCHBACK, Row, base_of, declared, matches, rows, unused, variants
 
 from opsverify.stages import STAGES
 from sandbox import faults
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+ALL_ROWS = [*rows(), *rows(SWITCHBACK)]
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +42,14 @@ def planned() -> Mapping[str, set[str]]:
 
 def test_every_check_is_turned_red_by_some_fault(planned: Mapping[str, set[str]]) -> None:
     """A check that no fault turns red may be one that cannot fail."""
-    assert set().union(*planned.values()) - declared(rows()) == set()
+    assert set().union(*planned.values()) - declared(ALL_ROWS) == set()
 
 
 def test_no_row_names_an_unknown_check(planned: Mapping[str, set[str]]) -> None:
     """A misspelt id would be a proof of nothing."""
     unknown = [
         (row.name, pattern)
-        for row in rows()
+        for row in ALL_ROWS
         for pattern in (*row.red, *row.also)
         if not any(matches(base_of(pattern), check) for check in planned[row.stage])
     ]
@@ -74,6 +77,7 @@ def test_row_is_well_formed(row: Row) -> None:
 
 def test_names_are_unique_and_every_stage_has_a_healthy_row() -> None:
     """A red proves something only where the same stage is green without the fault."""
-    names = [row.name for row in rows()]
+    names = [row.name for row in ALL_ROWS]
     assert len(set(names)) == len(names)
-    assert {row.stage for row in rows() if not row.red} == {row.stage for row in rows()}
+    for table in (rows(), rows(SWITCHBACK)):
+        assert {row.stage for row in table if not row.red} == {row.stage for row in table}

@@ -1,0 +1,36 @@
+"""The proof of the way back: two real regions through an incident, and every fault turns its checks red."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import pytest
+from fault_table import SWITCHBACK, Row, rows
+from regions_way import RegionsOnTheirWay
+
+from sandbox import network
+from sandbox.regions.ground import SERVICES
+from sandbox.regions.pair import Regions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionsOnTheirWay]:
+    """Both regions, up."""
+    folder = tmp_path_factory.mktemp("regions")
+    with Regions(folder / "home", network.free_port_base(len(SERVICES))) as regions:
+        yield RegionsOnTheirWay(regions, folder)
+
+
+@pytest.mark.parametrize("row", rows(SWITCHBACK), ids=attrgetter("name"))
+def test_exactly_the_declared_checks_turn_red(row: Row, way: RegionsOnTheirWay) -> None:
+    """Healthy, all pass; with the row's fault, the declared checks are red, and no others."""
+    way.reach(row.after or "")
+    with way.fault(row.fault):
+        run = way.verify(row.stage)
+    wrong = row.wrong(run.reds)
+    assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
+    assert run.exit_code == row.exit_code, run.story
