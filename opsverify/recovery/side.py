@@ -24,8 +24,8 @@ Key = tuple[str, ...]
 
 CHUNKS: Final = 256
 """A power of two: a bad chunk then holds about 0.4 % of the rows, and only those are fetched."""
-_SAMPLED_WHOLE: Final = 4
-"""A table estimated at fewer than this many times the sample is read row by row (BERNOULLI), not by page."""
+_READ_WHOLE: Final = 100
+"""A table estimated at up to this many times the sample is read whole: of few pages, none may be drawn."""
 
 _SHAPE: Final = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod)
@@ -83,7 +83,7 @@ class Side:
     @property
     def shape(self) -> tuple[tuple[str, str], ...]:
         """Columns and their types, in order. Raises Inconclusive when key or `changed` are not among them."""
-        columns = tuple((str(name), str(kind)) for name, kind in self._ask(_SHAPE, {"table": self.table}))
+        columns = tuple((str(name), str(kind)) for name, kind in self._ask(_SHAPE, {"table": self._relation}))
         names = [name for name, _ in columns]
         for wanted in (*self.key, self.changed):
             if wanted not in names:
@@ -123,7 +123,7 @@ class Side:
         names = [f"k{number}" for number in range(len(self.key))]
         arrays = ", ".join(f"%({name})s::text[]" for name in names)
         same = " AND ".join(
-            f"r.{_quoted(column)} = w.{name}::{kinds[column]}" for column, name in zip(self.key, names, strict=True)
+            f"r.{_escaped(column)} = w.{name}::{kinds[column]}" for column, name in zip(self.key, names, strict=True)
         )
         sql = f"""
             SELECT {self._hash}, coalesce({self._changed} >= %(until)s, false), {self._key}
@@ -138,9 +138,9 @@ class Side:
 
         Of a large table only the pages that were drawn are read (TABLESAMPLE SYSTEM).
         """
-        estimated = int(self._ask(_ESTIMATE, {"table": self.table})[0][0])
+        estimated = int(self._ask(_ESTIMATE, {"table": self._relation})[0][0])
         percent = min(100.0, 100.0 * size / estimated) if estimated else 100.0
-        method = "SYSTEM" if estimated > size * _SAMPLED_WHOLE else "BERNOULLI"
+        method = "SYSTEM" if estimated > size * _READ_WHOLE else "BERNOULLI"
         sql = f"""
             SELECT {self._hash}, {self._key}
               FROM {self._name} r TABLESAMPLE {method} (%(percent)s) REPEATABLE (%(seed)s)
@@ -149,16 +149,20 @@ class Side:
         return _by_key(self._ask(sql, {"percent": percent, "seed": seed, "before": before, "most": 2 * size}))
 
     @property
-    def _name(self) -> str:
+    def _relation(self) -> str:
         return ".".join(_quoted(part) for part in self.table.split("."))
 
     @property
+    def _name(self) -> str:
+        return ".".join(_escaped(part) for part in self.table.split("."))
+
+    @property
     def _changed(self) -> str:
-        return f"r.{_quoted(self.changed)}"
+        return f"r.{_escaped(self.changed)}"
 
     @property
     def _key(self) -> str:
-        return ", ".join(f"r.{_quoted(column)}::text" for column in self.key)
+        return ", ".join(f"r.{_escaped(column)}::text" for column in self.key)
 
     @property
     def _hash(self) -> str:
@@ -166,7 +170,7 @@ class Side:
 
     @property
     def _chunk(self) -> str:
-        columns = ", ".join(f"r.{_quoted(column)}" for column in self.key)
+        columns = ", ".join(f"r.{_escaped(column)}" for column in self.key)
         return f"(hashtextextended(ROW({columns})::text, 1) & %(last)s)::int"
 
     def _ask(self, sql: str, values: Mapping[str, object]) -> list[Sequence[Any]]:
@@ -178,4 +182,9 @@ def _by_key(rows: Iterable[Sequence[Any]]) -> dict[Key, int]:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""').replace("%", "%%") + '"'
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _escaped(name: str) -> str:
+    """`name` for a statement with parameters, in which a percent is doubled."""
+    return _quoted(name).replace("%", "%%")

@@ -77,10 +77,15 @@ def compare_sample(first: Side, second: Side, size: int, seed: int, span: Span) 
 def _looked_up(first: Side, second: Side, keys: set[Key], until: dt.datetime, rows: int) -> Apart:
     """Look `keys` up once more on both sides: what has arrived meanwhile, or was written since, is not apart."""
     here, there = first.find(keys, until), second.find(keys, until)
+    if gone := keys - here.keys() - there.keys():
+        raise Inconclusive(
+            f"{first.table}: {len(gone):,} rows just read are in neither database any more "
+            f"({'/'.join(min(gone))}); is something deleting rows? Run the stage again"
+        )
     lacks: tuple[list[Key], list[Key], list[Key]] = ([], [], [])
     for key in sorted(keys):
         ours, theirs = here.get(key), there.get(key)
-        if (ours is None and theirs is None) or (ours and ours.later) or (theirs and theirs.later):
+        if (ours and ours.later) or (theirs and theirs.later):
             continue
         if ours is None:
             lacks[0].append(key)

@@ -40,6 +40,7 @@ class RegionServer:
     def create(self) -> None:
         """Make a primary with roles, tables and some days of data."""
         self.cluster.create()
+        self._set_up("")
         self.cluster.start()
         self.cluster.bootstrap()
         with self.cluster.superuser() as connection:
@@ -52,12 +53,11 @@ class RegionServer:
             self.cluster.own_folder(folder)
         primary.make_slot(self.name)
         self.cluster.run(
-            "pg_basebackup", "-D", str(self.cluster.data), "-d", primary.conninfo(self.name), "-R", "-S", self.name,
+            "pg_basebackup", "-D", str(self.cluster.data), "-d", primary.conninfo(self.name), "-S", self.name,
             "-X", "stream", "-c", "fast", "--no-sync",
         )  # fmt: skip
         self.cluster.configure()
-        self.cluster.start()
-        self.await_streaming()
+        self.follow(primary)
 
     def rewind(self, primary: RegionServer) -> str:
         """Take back what only this stopped server has, from where it and `primary` parted, and follow `primary`.
@@ -82,7 +82,7 @@ class RegionServer:
         if primary is not None:
             primary.make_slot(self.name)
             lines = f"primary_conninfo = '{primary.conninfo(self.name)}'\nprimary_slot_name = '{self.name}'\n"
-        self.cluster.write(self.cluster.data / "postgresql.auto.conf", lines)
+        self._set_up(lines)
         self.cluster.write(self.cluster.data / "standby.signal", "")
         self.cluster.start()
         if primary is not None:
@@ -144,6 +144,10 @@ class RegionServer:
                 " WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %s)",
                 (name, name),
             )
+
+    def _set_up(self, replication: str) -> None:
+        # A promotion waits for the summarizer, which sleeps up to 30 s where little is written.
+        self.cluster.write(self.cluster.data / "postgresql.auto.conf", f"summarize_wal = off\n{replication}")
 
     def conninfo(self, standby: str, dbname: str = "") -> str:
         """How the standby of that name connects."""
