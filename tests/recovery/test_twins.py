@@ -29,7 +29,7 @@ HOUR = dt.timedelta(hours=1)
 SPAN = Span(NOON, NOON + HOUR)
 BEFORE, WITHIN, AFTER = NOON - HOUR, NOON + HOUR / 2, NOON + 2 * HOUR
 TABLE = """
-CREATE TABLE "Odd %% name" (
+CREATE TABLE "Odd % name" (
     line text, number int, at timestamptz, amount numeric, ratio float8, note text, detail json, points point,
     PRIMARY KEY (line, number)
 )
@@ -62,19 +62,19 @@ def pair(open_folder: Path) -> Iterator[Pair]:
         with _connect(home, "postgres") as first:
             first.execute("CREATE DATABASE other")
             with _connect(home, "other") as second:
+                for database in (first, second):
+                    database.execute(TABLE)
+                    for number, moment in enumerate((BEFORE, WITHIN, AFTER)):
+                        database.execute(FILL, {"at": moment, "first": 100 * number, "last": 100 * number + 99})
+                    database.execute("ANALYZE")
                 yield first, second
 
 
 @pytest.fixture
-def twins(pair: Pair) -> Pair:
-    """The same 300 rows in both: a third before the span, within it and after it."""
-    for database in pair:
-        database.execute('DROP TABLE IF EXISTS "Odd % name"')
-        database.execute(TABLE.replace("%%", "%"))
-        for number, moment in enumerate((BEFORE, WITHIN, AFTER)):
-            database.execute(FILL, {"at": moment, "first": 100 * number, "last": 100 * number + 99})
-        database.execute("ANALYZE")
-    return pair
+def twins(pair: Pair) -> Iterator[Pair]:
+    """The same 300 rows in both, a third before the span, within it and after it; rolled back afterwards."""
+    with pair[0].transaction(force_rollback=True), pair[1].transaction(force_rollback=True):
+        yield pair
 
 
 def _connect(home: Path, dbname: str) -> Database:
