@@ -65,13 +65,17 @@ class Options(TypedDict, total=False):
 
 @dataclass(slots=True)
 class _Clients:
-    """Connection pools, shared by all views of one probe: one for each way to verify and to find a proxy."""
+    """Connection pools, shared by all views of one probe: one for each way to verify and to find a proxy.
+
+    One for each name, too, that is asked for at an address of its own: a pool tells connections apart by where
+    they go, not by the name their certificate was verified for.
+    """
 
     timeout_s: float
-    open: dict[tuple[bool, bool, str | None], httpx.Client] = field(default_factory=dict)
+    open: dict[tuple[bool, bool, str | None, str | None], httpx.Client] = field(default_factory=dict)
 
-    def get(self, url: str, ca_file: str | None) -> httpx.Client:
-        key = (url.startswith("https:"), is_loopback(url), ca_file)
+    def get(self, url: str, ca_file: str | None, name: str | None = None) -> httpx.Client:
+        key = (url.startswith("https:"), is_loopback(url), ca_file, name)
         client = self.open.get(key)
         if client is None:
             client = httpx.Client(timeout=self.timeout_s, trust_env=not key[1], verify=_verification(url, ca_file))
@@ -118,7 +122,7 @@ class Http:
             address = options.get("address")
             named = httpx.URL(url)
             there = named if address is None else named.copy_with(host=address)
-            client = clients.get(str(there), options.get("ca_file"))
+            client = clients.get(str(there), options.get("ca_file"), None if address is None else named.host)
             request = client.build_request(method, there, json=options.get("json"), headers=headers)
             if address is not None:
                 request.headers["Host"] = named.netloc.decode("ascii")

@@ -24,7 +24,7 @@ RESOLVERS = ("resolver-a", "resolver-b")
 SERVICES = ("postgres-original", "postgres-dr", "redis", "http", *RESOLVERS, "admin")
 """Offsets from the port base, in this order; nothing listens on `admin`, which is closed to everybody."""
 DEFAULT_PORT_BASE = 17450
-TTL_S = 2
+TTL_S = 1
 CACHE_TTL_S = 600
 _STATE = "regions.json"
 _ZONE = "zone.json"

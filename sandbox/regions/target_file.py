@@ -90,7 +90,7 @@ addresses = ["{ADDRESSES[DR]}"]
 
 [limits]
 service_latency = "< 2.5 s"
-replication_lag = "<= 2 s"
+replication_lag = "<= 1 s"
 
 [attestations.switchback]
 record = "{RECORD}"

@@ -202,7 +202,9 @@ def certificate_of() -> Iterator[Callable[[float], tuple[Path, Path]]]:
                 .not_valid_before(end - dt.timedelta(days=90))
                 .not_valid_after(end)
                 .add_extension(
-                    x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                    x509.SubjectAlternativeName(
+                        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("probe.example.com")]
+                    ),
                     critical=False,
                 )
                 .sign(key, hashes.SHA256())
