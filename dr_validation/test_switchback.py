@@ -150,7 +150,11 @@ def test_one_primary(check, regions):
     # No answer is no proof that it is down: it may serve others.
     standing_in = regions.dr.server()
     primaries = [name for name, server in (("original", original), ("dr", standing_in)) if not server.in_recovery]
-    check.expect("primaries", ", ".join(primaries) or "none", "original")
+    if not check.expect("primaries", ", ".join(primaries) or "none", "original"):
+        check.fail(
+            f"primaries: {' and '.join(primaries) or 'none'}, expected the original region alone; "
+            "stop the other one, or make it a standby, before anything more is written"
+        )
     check.expect("the original region takes writes", not original.read_only, expected=True)
 
 

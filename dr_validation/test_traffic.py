@@ -8,6 +8,7 @@ from opsverify.limits import duration
 from opsverify.regions import elapsed_s, resolvers
 
 AFTER_A_SWITCH = {"stages": ("post-dr", "switchback"), "needs": ("regions",), "severity": "sev1"}
+MEND = " (correct the record, or flush this resolver's cache)"
 
 
 @runbook(
@@ -24,7 +25,9 @@ def test_dns(check, regions, resolver):
     found = regions.resolve(resolver)
     check.measure("addresses", len(found.addresses), Limit(">=", 1, "count"), of=f"addresses of {regions.config.name}")
     wrong = [regions.owner_of(address) for address in found.addresses if address not in regions.expected.addresses]
-    check.measure("wrong addresses", len(wrong), NONE, of=listed("addresses of another region", wrong))
+    check.measure(
+        "wrong addresses", len(wrong), NONE, of=listed("addresses of another region" + (MEND if wrong else ""), wrong)
+    )
     if found.ttl_s is not None:
         check.measure("time to live", found.ttl_s, Limit("<=", regions.config.ttl_s, "s"))
 

@@ -66,6 +66,8 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
         yield _try("recovery", lambda: _recovery(target))
         if target.recovery.heartbeat:
             yield _try("recovery.heartbeat", lambda: _heartbeat(target))
+    if target.regions:
+        yield from _regions(target, secrets)
     yield from _stages(target_file, root)
 
 
@@ -194,6 +196,25 @@ def _heartbeat(target: Target) -> str:
     if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
         raise OpsVerifyError(f"silent for {brief(age_s)}; is `opsverify dr heartbeat` running?")
     return f"beat {beats[-1].number}, {brief(max(age_s, 0.0))} ago"
+
+
+def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
+    from opsverify.probes.dns import resolve  # noqa: PLC0415
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+    from opsverify.regions import described  # noqa: PLC0415
+
+    config = described(target)
+    for resolver in config.resolvers:
+        yield _try(
+            f"regions resolver {resolver}",
+            lambda where=resolver: f"{config.name}: {', '.join(resolve(config.name, where).addresses) or 'no address'}",  # type: ignore[misc]
+        )
+    for name, region in (("original", config.original), ("dr", config.dr)):
+        with Postgres(region.database, secrets.of(region.database.login.password)) as database:
+            yield _try(
+                f"regions.{name}.database",
+                lambda asked=database: "standby" if asked.server().in_recovery else "primary",  # type: ignore[misc]
+            )
 
 
 def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
