@@ -16,6 +16,7 @@ CLIENTS = {
     "prometheus_api_client": {"prometheus.py"},
     "requests": {"prometheus.py"},
     "mcp": {"mcp.py"},
+    "dns": {"dns.py"},
 }
 PROBES = Path(opsverify.__file__).parent / "probes"
 
