@@ -159,6 +159,12 @@ class TwoRegions:
 
         return compare_span(*self._sides(table), self.span)
 
+    def strays(self, table: CoreTable) -> Apart:
+        """Rows of `table` that the DR region wrote after the switch and the original one lacks."""
+        from opsverify.recovery import strays  # noqa: PLC0415
+
+        return strays(*self._sides(table), self.switched_at)
+
     def compare_sample(self, table: CoreTable, size: int) -> Apart:
         """Rows of before the outage, about `size` drawn in each region, that are not the same in both."""
         from opsverify.recovery import compare_sample  # noqa: PLC0415

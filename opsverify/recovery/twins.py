@@ -5,15 +5,17 @@ Rows that were written after the span are left out on whichever side: traffic go
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.side import CHUNKS, Span
 
 if TYPE_CHECKING:
-    import datetime as dt
+    from opsverify.recovery.side import Key, Side
 
-    from opsverify.recovery.side import Key, Side, Span
+FOREVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,19 @@ def compare_sample(first: Side, second: Side, size: int, seed: int, span: Span) 
     drawn = [side.sample(size, seed, span.since) for side in (first, second)]
     keys = drawn[0].keys() | drawn[1].keys()
     return _looked_up(first, second, keys, span.until, len(keys))
+
+
+def strays(first: Side, second: Side, since: dt.datetime) -> Apart:
+    """Rows that `second` has written from `since` on and that `first` lacks, or holds in an older version.
+
+    For a `second` that should have been fenced by then. Raises as `compare_span`.
+    """
+    _require_comparable(first, second)
+    theirs = second.rows_in(Span(since, FOREVER), range(CHUNKS))
+    found = first.find(theirs, since)
+    lacking = sorted(theirs.keys() - found.keys())
+    older = sorted(key for key, ours in found.items() if ours.hash != theirs[key] and not ours.later)
+    return Apart(len(theirs), tuple(lacking), (), tuple(older))
 
 
 def _looked_up(first: Side, second: Side, keys: set[Key], until: dt.datetime, rows: int) -> Apart:

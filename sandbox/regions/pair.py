@@ -145,11 +145,20 @@ class Regions:
         target_file.record(self.ground)
         self._progress(f"the original region serves again; the DR region: {choice}")
 
-    def keep_as_standby(self) -> None:
-        """Let a DR region that was left as it was (`reverse`) follow the original one after all."""
+    def write_unfenced(self) -> None:
+        """The mistake: the DR region, left as it was, is a primary for a moment and takes a write."""
         standing_in = self.server(DR)
         standing_in.stop()
-        standing_in.follow(self.server(ORIGINAL))
+        standing_in.lead()
+        standing_in.write_unsent()
+        standing_in.stop()
+        standing_in.follow(None)
+
+    def keep_as_standby(self) -> None:
+        """Let a DR region that was left as it was (`reverse`) follow the original one after all, rewound if need be."""
+        standing_in = self.server(DR)
+        standing_in.stop()
+        standing_in.rewind(self.server(ORIGINAL))
         replace(self.ground, choice="dr_as_standby").save()
         target_file.write(self.ground, ORIGINAL)
 

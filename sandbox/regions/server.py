@@ -88,6 +88,11 @@ class RegionServer:
         if primary is not None:
             self.await_streaming()
 
+    def lead(self) -> None:
+        """Start this stopped server as a primary, on the timeline it is on."""
+        (self.cluster.data / "standby.signal").unlink(missing_ok=True)
+        self.cluster.start()
+
     def await_streaming(self) -> None:
         """Wait until the standby receives WAL."""
         wait_until(

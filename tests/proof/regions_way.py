@@ -74,7 +74,7 @@ class RegionsOnTheirWay:
 
     @contextmanager
     def fault(self, name: str | None) -> Iterator[None]:
-        """Inside, `name` is wrong; afterwards it is not (but for `both_primaries`, which cannot be undone)."""
+        """Inside, `name` is wrong; afterwards it is not, where that can be undone."""
         if name is None:
             yield
             return
@@ -175,6 +175,12 @@ class RegionsOnTheirWay:
         path.unlink()
         yield
         path.write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def fenced_late(self) -> Iterator[None]:
+        """The DR region took writes after traffic had been given back; the next state rewinds it."""
+        self.regions.write_unfenced()
+        yield
 
     @contextmanager
     def replay_hangs(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import Side, Span, compare_sample, compare_span
+from opsverify.recovery import Side, Span, compare_sample, compare_span, strays
 from opsverify.recovery.server import Server
 from opsverify.recovery.tools import find_tools, for_account, unprivileged
 
@@ -147,6 +147,17 @@ def test_rows_written_after_the_span_are_left_out(twins: Pair) -> None:
     twins[0].execute("UPDATE \"Odd %% name\" SET note = 'new', at = %s WHERE number IN (10, 150)", (AFTER,))
     assert compare_span(*_sides(twins), SPAN).count == 0
     assert compare_sample(*_sides(twins), 1000, 7, SPAN).count == 0
+
+
+def test_what_was_written_too_late_on_one_side_is_found(twins: Pair) -> None:
+    """Rows of the second side that the first lacks, or holds as they were before; not those the first rewrote."""
+    twins[0].execute('DELETE FROM "Odd % name" WHERE number = 210')
+    twins[0].execute("UPDATE \"Odd %% name\" SET note = 'old', at = %s WHERE number = 211", (WITHIN,))
+    twins[0].execute("UPDATE \"Odd % name\" SET note = 'newer' WHERE number = 212")
+    first, second = _sides(twins)
+    found = strays(first, second, SPAN.until)
+    assert (found.rows, found.first_lacks, found.differ) == (100, (("L0", "210"),), (("L1", "211"),))
+    assert strays(second, first, SPAN.until).count == 0
 
 
 def test_an_unequal_chunk_is_all_that_is_fetched(twins: Pair) -> None:
