@@ -9,7 +9,9 @@ import datetime as dt
 import json
 import socket
 import tempfile
-from dataclasses import asdict, dataclass
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,7 +19,7 @@ from opsverify.errors import Inconclusive
 from opsverify.limits import quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from opsverify.recovery import Recorded, RestoredServer
     from opsverify.target import Recovery
@@ -28,16 +30,16 @@ SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 
 @dataclass(frozen=True)
 class Drill:
-    """Facts of one drill. Times are ISO 8601; `problems` are what pg_verifybackup says of the backup.
+    """Facts of one drill. Times are ISO 8601; `problems` are what the verifying tools say of the backup.
 
     `looked_at` is when the archive was read, before the restore took its time.
     """
 
     problems: tuple[str, ...]
     continuity: str | None
-    segments: int
+    segments: int | None
     last_commit_at: str | None
-    target_time: str
+    target_time: str | None
     looked_at: str
     recovered_to: str | None = None
     to_target_s: float | None = None
@@ -67,45 +69,126 @@ def run_drill(
 
     Raises Inconclusive where backup or archive cannot even be looked at.
     """
-    from opsverify.recovery import backup as backups  # noqa: PLC0415 - only stages that restore
-    from opsverify.recovery import continuity, find_tools, major_of, restore  # noqa: PLC0415
+    from opsverify.recovery import BackupDamaged, source_of  # noqa: PLC0415 - only stages that restore
 
-    base, archive = Path(recovery.base_backup), Path(recovery.wal_archive)
-    tools = find_tools(major_of(base))
-    found = backups.inspect(base, tools, archive)
-    say("rehearsal: verifying the backup (pg_verifybackup)")
-    integrity = backups.verify(found, tools)
-    wal = continuity(found, archive, tools, recovery.recovery_target)
-    looked_at = dt.datetime.now(dt.UTC)
-    target_time = recovery.recovery_target or wal.last_commit_at
-    if target_time is None:
-        raise Inconclusive(f"no commit after the backup in {archive}: there is no point in time to restore to")
-    facts: dict[str, Any] = {
-        "problems": integrity.problems,
-        "continuity": wal.problem,
-        "segments": wal.segments,
-        "last_commit_at": wal.last_commit_at.isoformat() if wal.last_commit_at else None,
-        "target_time": target_time.isoformat(),
-        "looked_at": looked_at.isoformat(),
-    }
-    try:
-        with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as scratch:
-            Path(scratch).chmod(0o755)  # the server's unprivileged account has to read its way in
-            with restore(
-                base,
-                archive,
-                Path(scratch) / "data",
+    source = source_of(recovery)
+    say(f"rehearsal: verifying the backup ({recovery.method})")
+    problems = source.verify().problems
+    facts: dict[str, Any] = {"problems": problems, "continuity": None, "segments": None, "last_commit_at": None}
+    facts["looked_at"] = dt.datetime.now(dt.UTC).isoformat()
+    facts["target_time"] = recovery.recovery_target.isoformat() if recovery.recovery_target else None
+    with scratch_folder(recovery) as scratch:
+        bring = _restored_dump if recovery.method == "pg_dump" else _restored
+        try:
+            with bring(source, scratch, facts, _progress(say), dbname) as server:
+                facts |= _ask(server, dbname, recorded, queries)
+        except BackupDamaged as error:
+            facts["failure"] = str(error)
+        except _CannotRestore as error:
+            facts["failure"] = str(error.__cause__)
+    json.dump(asdict(Drill(**facts)), keep, indent=1)
+
+
+class _CannotRestore(Exception):  # noqa: N818 - tells the restore's own failures from those before it
+    """The restore itself failed; the cause says why."""
+
+
+@contextmanager
+def scratch_folder(recovery: Recovery) -> Iterator[Path]:
+    """A folder for one drill where the target says (`scratch`), removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as name:
+        Path(name).chmod(0o755)  # the server's unprivileged account has to read its way in
+        yield Path(name)
+
+
+@contextmanager
+def _restored(
+    source: Any,  # noqa: ANN401 - a PhysicalSource, which only stages that restore import
+    scratch: Path,
+    facts: dict[str, Any],
+    progress: Callable[[str, int, int], None],
+    dbname: str,
+) -> Iterator[RestoredServer]:
+    from opsverify.recovery import continuity, find_tools, restore, verify  # noqa: PLC0415
+
+    began = time.monotonic()
+    with source.unpacked(scratch) as unpacked:
+        unpacked_s = time.monotonic() - began if unpacked.ours else 0.0
+        tools = find_tools(unpacked.backup.major)
+        again: tuple[str, ...] = ()
+        if unpacked.ours and (unpacked.backup.path / "backup_manifest").exists():
+            again = verify(unpacked.backup, tools).problems
+        facts["problems"] = (*facts["problems"], *unpacked.problems, *again)
+        wal = continuity(unpacked.backup, unpacked.archive, tools, source.until)
+        target_time = source.until or wal.last_commit_at
+        if target_time is None:
+            raise Inconclusive(
+                f"no commit after the backup in {unpacked.archive}: there is no point in time to restore to"
+            )
+        facts |= {
+            "continuity": wal.problem,
+            "segments": wal.segments,
+            "last_commit_at": wal.last_commit_at.isoformat() if wal.last_commit_at else None,
+            "target_time": target_time.isoformat(),
+        }
+        with (
+            _as_failure(),
+            restore(
+                unpacked.backup,
+                unpacked.archive,
+                scratch / "data",
                 target_time=target_time,
                 port=_free_port(),
-                socket_dir=Path(scratch) / "s",
-                progress=_progress(say),
+                socket_dir=scratch / "s",
+                progress=progress,
                 dbname=dbname,
                 settings=SMALL,
-            ) as server:
-                facts |= _ask(server, dbname, recorded, queries)
+                ours=unpacked.ours,
+            ) as server,
+        ):
+            yield replace(
+                server,
+                to_target_s=server.to_target_s + unpacked_s,
+                to_read_write_s=server.to_read_write_s + unpacked_s,
+                durations={"unpack": unpacked_s, **server.durations},
+            )
+
+
+@contextmanager
+def _restored_dump(
+    source: Any,  # noqa: ANN401 - a DumpSource
+    scratch: Path,
+    facts: dict[str, Any],
+    progress: Callable[[str, int, int], None],
+    dbname: str,
+) -> Iterator[RestoredServer]:
+    from opsverify.recovery.restore_dump import restore_dump  # noqa: PLC0415
+
+    archive, taken_at = source.newest()
+    facts |= {"target_time": taken_at.isoformat(), "last_commit_at": taken_at.isoformat()}
+    with (
+        _as_failure(),
+        restore_dump(
+            archive,
+            scratch / "data",
+            major=source.major,
+            taken_at=taken_at,
+            port=_free_port(),
+            socket_dir=scratch / "s",
+            progress=progress,
+            dbname=dbname,
+            settings=SMALL,
+        ) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def _as_failure() -> Iterator[None]:
+    try:
+        yield
     except Inconclusive as error:
-        facts["failure"] = str(error)
-    json.dump(asdict(Drill(**facts)), keep, indent=1)
+        raise _CannotRestore from error
 
 
 def _ask(server: RestoredServer, dbname: str, recorded: Recorded | None, queries: Mapping[str, str]) -> dict[str, Any]:

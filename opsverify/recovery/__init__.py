@@ -1,5 +1,6 @@
 """Backups, point-in-time restore and the ledger: no pytest, no Allure, no sandbox in here."""
 
+from opsverify.recovery.adapters import BackupDamaged, Stock, Unpacked, physical_source_of, source_of
 from opsverify.recovery.backup import BaseBackup, Integrity, inspect, major_of, verify
 from opsverify.recovery.compare import Difference, compare
 from opsverify.recovery.facts import TABLES, Facts, Table, Window, read_queries, table
@@ -13,6 +14,7 @@ from opsverify.recovery.wal import Continuity, Segment, archive_segments, contin
 __all__ = [
     "TABLES",
     "Account",
+    "BackupDamaged",
     "BaseBackup",
     "ChainState",
     "Continuity",
@@ -27,9 +29,11 @@ __all__ = [
     "Segment",
     "Server",
     "ServerDied",
+    "Stock",
     "Table",
     "ToolRun",
     "Tools",
+    "Unpacked",
     "Window",
     "archive_segments",
     "compare",
@@ -38,11 +42,13 @@ __all__ = [
     "for_account",
     "inspect",
     "major_of",
+    "physical_source_of",
     "read_queries",
     "restore",
     "rpo",
     "rto",
     "run_tool",
+    "source_of",
     "table",
     "unprivileged",
     "verify",

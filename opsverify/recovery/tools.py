@@ -76,6 +76,15 @@ class Tools:
         """Run `program` with `args`; see `run_tool`."""
         return run_tool((self.path(program), *map(str, args)), timeout_s=timeout_s, account=account)
 
+    def succeed(
+        self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None
+    ) -> ToolRun:
+        """Run `program` as `run` does. Raises Inconclusive when it fails."""
+        done = self.run(program, *args, timeout_s=timeout_s, account=account)
+        if done.exit_code != 0:
+            raise Inconclusive(f"{program}: {done.last_line} (exit {done.exit_code})")
+        return done
+
 
 def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
     """Run one tool to its end and keep what it says; any exit status is a result, for the caller to judge.
