@@ -28,6 +28,10 @@ SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 """A drill serves one session: it needs none of the primary's memory."""
 
 
+LEAST = dt.timedelta(microseconds=1)
+"""Recovery ends at the first commit *after* its target: the target lies this much before the last one archived."""
+
+
 @dataclass(frozen=True)
 class Drill:
     """Facts of one drill. Times are ISO 8601; `problems` are what the verifying tools say of the backup.
@@ -120,7 +124,7 @@ def _restored(
             again = verify(unpacked.backup, tools).problems
         facts["problems"] = (*facts["problems"], *unpacked.problems, *again)
         wal = continuity(unpacked.backup, unpacked.archive, tools, source.until)
-        target_time = source.until or wal.last_commit_at
+        target_time = source.until or (wal.last_commit_at and wal.last_commit_at - LEAST)
         if target_time is None:
             raise Inconclusive(
                 f"no commit after the backup in {unpacked.archive}: there is no point in time to restore to"

@@ -47,7 +47,7 @@ class BarmanSource:
     def stock(self) -> Stock:
         """See `BackupSource`; a segment counts as archived when barman's cron has filed it."""
         held = self._held()
-        paths = self._archived(held[-1].name) if held else []
+        paths = self._archived(held[-1:])
         segments = sorted(path for path in paths if path.suffix != ".history")
         if not segments:
             return Stock(held, None)
@@ -90,7 +90,8 @@ class BarmanSource:
         _take_back_changes(base, meant)
         made = self._catalogued(meant)
         backup = backups.inspect(base, find_tools(backups.major_of(base)), catalogued=made)
-        problems = tuple(line for path in self._archived(meant) if (line := self._fetch(path.name, wal)))
+        later = tuple(held for held in self._held() if held.name >= meant)
+        problems = tuple(line for path in self._archived(later) if (line := self._fetch(path.name, wal)))
         yield Unpacked(backup, hand_over(wal, unprivileged()), ours=True, problems=problems)
 
     def _fetch(self, name: str, folder: Path) -> str | None:
@@ -127,12 +128,15 @@ class BarmanSource:
         except (KeyError, TypeError, ValueError) as error:
             raise Inconclusive(f"barman show-backup {name}: output not understood ({error!r})") from error
 
-    def _archived(self, name: str) -> list[Path]:
-        said = self._run("list-files", "--target", "wal", self.config.server, name)
-        if said.exit_code != 0:
-            raise Inconclusive(f"barman list-files {self.config.server} {name}: {_error(said)}")
-        paths = map(Path, said.stdout.splitlines())
-        return [path for path in paths if _ARCHIVED.fullmatch(path.name)]
+    def _archived(self, backups_since: tuple[Held, ...]) -> list[Path]:
+        """Return the archived files behind each of the backups: barman lists them up to the next backup only."""
+        paths: dict[Path, None] = {}
+        for held in backups_since:
+            said = self._run("list-files", "--target", "wal", self.config.server, held.name)
+            if said.exit_code != 0:
+                raise Inconclusive(f"barman list-files {self.config.server} {held.name}: {_error(said)}")
+            paths |= dict.fromkeys(path for line in said.stdout.splitlines() if _archived_file(path := Path(line)))
+        return list(paths)
 
     def _run(self, *args: str, timeout_s: float = 60.0) -> ToolRun:
         config = ("-c", self.config.config) if self.config.config else ()
@@ -146,6 +150,10 @@ class BarmanSource:
         except KeyError as error:
             raise Inconclusive(f"no account {self.config.user} to run barman as; see [recovery.barman] user") from error
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _archived_file(path: Path) -> bool:
+    return _ARCHIVED.fullmatch(path.name) is not None
 
 
 def _held(entry: dict[str, Any]) -> Held:
