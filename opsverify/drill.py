@@ -77,17 +77,18 @@ def run_drill(
 
     source = source_of(recovery)
     say(f"rehearsal: verifying the backup ({recovery.method})")
-    problems = source.verify().problems
-    facts: dict[str, Any] = {"problems": problems, "continuity": None, "segments": None, "last_commit_at": None}
+    facts: dict[str, Any] = {"problems": (), "continuity": None, "segments": None, "last_commit_at": None}
     facts["looked_at"] = dt.datetime.now(dt.UTC).isoformat()
     facts["target_time"] = recovery.recovery_target.isoformat() if recovery.recovery_target else None
     with scratch_folder(recovery) as scratch:
         bring = _restored_dump if recovery.method == "pg_dump" else _restored
         try:
+            facts["problems"] = source.verify().problems
             with bring(source, scratch, facts, _progress(say), dbname) as server:
                 facts |= _ask(server, dbname, recorded, queries)
         except BackupDamaged as error:
             facts["failure"] = str(error)
+            facts["problems"] = facts["problems"] or (str(error),)
         except _CannotRestore as error:
             facts["failure"] = str(error.__cause__)
     json.dump(asdict(Drill(**facts)), keep, indent=1)
