@@ -97,8 +97,10 @@ def _copied_out(image: str, packed: Path) -> str:
                 raise NoContainer(f"image {image} is not understood: {said[-1] if said else 'no output'}")
             running.copy_from_container(_TAR, packed)
             return str(said[-1])
+    except docker.errors.APIError as error:
+        raise NoContainer(f"the Docker engine says {error.explanation or error}") from error
     except docker.errors.DockerException as error:
-        raise NoContainer(_first_line(error)) from error
+        raise NoContainer("no Docker engine answers") from error
     finally:
         testcontainers_config.ryuk_disabled = reaper
 
@@ -133,7 +135,3 @@ def _library_folders(tree: Path) -> Iterable[Path]:
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsverify"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

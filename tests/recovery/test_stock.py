@@ -73,7 +73,7 @@ def described(works: Works, scratch: Path) -> Callable[..., Recovery]:
             "pg_dump": {"pg_dump": {"archive": str(scratch / "dumps"), "major": MAJOR}},
         }
         ours = {"ledger": str(scratch / "ledger"), "scratch": str(scratch / "drill")}
-        return Recovery.model_validate({"method": method, **keys[method], **ours, **more})
+        return Recovery.model_validate({"method": method, **keys[method], **ours} | more)
 
     return section
 
@@ -110,9 +110,9 @@ def test_damage_below_an_incremental_backup_is_named(described: Callable[..., Re
     file = detach(scratch / "chain" / "1-full" / "base" / "1" / "1255")
     with file.open("r+b") as content:
         content.truncate(8192)
-    drill = rehearse(described("incremental"))
-    assert drill.problems
-    assert '1-full: "base/1/1255" has size 8192' in drill.problems[0]
+    integrity = source_of(described("incremental")).verify()
+    assert not integrity.ok
+    assert '1-full: "base/1/1255" has size 8192' in integrity.problems[0]
 
 
 def test_a_chain_without_its_root_is_damage(described: Callable[..., Recovery], scratch: Path) -> None:
@@ -142,6 +142,18 @@ def test_the_inventory_lists_and_counts(described: Callable[..., Recovery], work
     assert inventory.stock.newest_wal is not None
     assert inventory.stock.newest_wal.name == newest
     assert not inventory.empty
+
+
+def test_a_foreign_timelines_wal_is_not_ours(described: Callable[..., Recovery], works: Works, scratch: Path) -> None:
+    """A timeline that left before the backup was complete may archive for years: our newest WAL stays old."""
+    archive = scratch / "archive"
+    shutil.copytree(works.archive, archive, copy_function=os.link)
+    newest = max(path.name for path in archive.iterdir() if len(path.name) == 24)
+    (archive / "00000002.history").write_text("1\t0/1000028\tno recovery target specified\n")
+    (archive / "0000000200000000000000FF").write_bytes(bytes(1 << 20))
+    stock = source_of(described("incremental", wal_archive=str(archive))).stock()
+    assert stock.newest_wal is not None
+    assert stock.newest_wal.name == newest
 
 
 def test_only_backups_that_are_not_understood_is_inconclusive(

@@ -12,6 +12,7 @@ from opsverify.recovery import backup as backups
 from opsverify.recovery.adapters.source import UNCLEAR, ArchivedWal, BackupDamaged, Held, Stock, Unpacked
 from opsverify.recovery.backup import BaseBackup, Catalogued, Integrity
 from opsverify.recovery.lsn import format_lsn
+from opsverify.recovery.timelines import branches
 from opsverify.recovery.tools import find_tools
 from opsverify.recovery.wal import archive_segments
 
@@ -41,10 +42,9 @@ class PlainSource:
         found = self._found()
         tools = find_tools(backups.major_of(found[0]))
         held = [self._held(path, tools) for path in found]
-        whole = next((backup for _, backup in held if backup is not None), None)
-        newest = archive_segments(self.archive, whole.segment_size)[-1:] if whole else ()
-        wal = ArchivedWal(newest[0].name, newest[0].modified_at) if newest else None
-        return Stock(tuple(sorted((entry for entry, _ in held), key=lambda entry: entry.taken_at)), wal)
+        held.sort(key=lambda entry: entry[0].taken_at)
+        whole = [backup for _, backup in held if backup is not None]
+        return Stock(tuple(entry for entry, _ in held), self._newest_wal(whole[-1]) if whole else None)
 
     def verify(self) -> Integrity:
         """Hold the newest backup, and every one that it builds upon, against their manifests."""
@@ -74,6 +74,12 @@ class PlainSource:
         # The joined label is as new as the joining: the moments are the incremental backup's own.
         made = Catalogued(newest.started_at, newest.finished_at, newest.end_lsn)
         yield Unpacked(backups.inspect(joined, tools, catalogued=made), self.archive, ours=True)
+
+    def _newest_wal(self, backup: BaseBackup) -> ArchivedWal | None:
+        # A drill or an abandoned standby may leave younger segments of a timeline that leads elsewhere.
+        ours = {branch.timeline for branch in branches(self.archive, backup)}
+        segments = [found for found in archive_segments(self.archive, backup.segment_size) if found.timeline in ours]
+        return ArchivedWal(segments[-1].name, segments[-1].modified_at) if segments else None
 
     def _found(self) -> list[Path]:
         if (self.base / "PG_VERSION").exists() or not self.base.is_dir():
