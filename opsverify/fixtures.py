@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from opsverify.criteria import Criterion
     from opsverify.drill import Drill
     from opsverify.gate.watch import GateWatch
+    from opsverify.inventory import Inventory
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.cache import Redis
     from opsverify.probes.mcp import Mcp
@@ -176,6 +177,16 @@ def queries(request: pytest.FixtureRequest) -> dict[str, str]:
     from opsverify.recovery import read_queries  # noqa: PLC0415
 
     return read_queries(request.config.rootpath / "dr_validation" / "sql")
+
+
+@pytest.fixture(scope="session")
+def inventory(stage_run: StageRun) -> Inventory:
+    """Which backups there are, of when; looked up once for all checks."""
+    from opsverify.inventory import Inventory, take_inventory  # noqa: PLC0415
+    from opsverify.shared import once  # noqa: PLC0415
+
+    take = partial(take_inventory, given(stage_run.target.recovery))
+    return Inventory.read_from(once(stage_run.folder.path, "backups.json", take))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.drill import scratch_folder
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.target import find_target, load_target
 
@@ -47,16 +48,17 @@ def newest_target(target_name: str, root: Path) -> dt.datetime:
 
 def newest(recovery: Recovery) -> dt.datetime:
     """The newest recovery target that backup and archive allow; raises Inconclusive as `newest_target`."""
-    from opsverify.recovery import continuity, find_tools, inspect, major_of  # noqa: PLC0415
+    from opsverify.recovery import continuity, find_tools, physical_source_of  # noqa: PLC0415
 
-    base, archive = Path(recovery.base_backup), Path(recovery.wal_archive)
-    tools = find_tools(major_of(base))
-    backup = inspect(base, tools, archive)
-    wal = continuity(backup, archive, tools)
+    source = physical_source_of(recovery)
+    with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:
+        backup = unpacked.backup
+        wal = continuity(backup, unpacked.archive, find_tools(backup.major))
     earliest = backup.finished_at or backup.started_at
     if wal.newest_target is None or wal.newest_target <= earliest:
         raise Inconclusive(
-            f"{archive}: no commit archived that is later than the backup's end ({earliest.isoformat()}); "
+            f"{recovery.wal_archive or recovery.method}: no commit archived that is later than the backup's end "
+            f"({earliest.isoformat()}); "
             "wait for the next WAL segment"
         )
     return wal.newest_target

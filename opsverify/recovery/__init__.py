@@ -1,5 +1,6 @@
 """Backups, point-in-time restore and the ledger: no pytest, no Allure, no sandbox in here."""
 
+from opsverify.recovery.adapters import BackupDamaged, Stock, Unpacked, physical_source_of, source_of
 from opsverify.recovery.backup import BaseBackup, Integrity, inspect, major_of, verify
 from opsverify.recovery.commits import Commit, Tail
 from opsverify.recovery.compare import Difference, compare
@@ -23,6 +24,7 @@ __all__ = [
     "SLOW_MS",
     "TABLES",
     "Account",
+    "BackupDamaged",
     "BaseBackup",
     "Beat",
     "Branch",
@@ -49,10 +51,12 @@ __all__ = [
     "Server",
     "ServerDied",
     "Stage",
+    "Stock",
     "Table",
     "Tail",
     "ToolRun",
     "Tools",
+    "Unpacked",
     "Window",
     "Witness",
     "agree",
@@ -70,6 +74,7 @@ __all__ = [
     "inspect",
     "look_through",
     "major_of",
+    "physical_source_of",
     "preflight",
     "read_queries",
     "restore",
@@ -77,6 +82,7 @@ __all__ = [
     "rpo",
     "rto",
     "run_tool",
+    "source_of",
     "table",
     "tail",
     "unprivileged",

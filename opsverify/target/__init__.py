@@ -1,6 +1,7 @@
 """Targets: which environment is verified, by which limits, with which rights."""
 
 from opsverify.target.actions import Actions, Attestation, Step, Value
+from opsverify.target.backups import Barman, Method, PgBackRest, PgDump, Retention
 from opsverify.target.limits import Limits
 from opsverify.target.load import find_target, load_target
 from opsverify.target.model import (
@@ -28,17 +29,22 @@ __all__ = [
     "Actions",
     "Alertmanager",
     "Attestation",
+    "Barman",
     "Canary",
     "Heartbeat",
     "Inbox",
     "Limits",
     "Login",
     "McpServer",
+    "Method",
     "Part",
+    "PgBackRest",
+    "PgDump",
     "Postgres",
     "Prometheus",
     "Recovery",
     "Redis",
+    "Retention",
     "SecretRef",
     "Secrets",
     "Service",

@@ -16,7 +16,8 @@ import pytest
 from wreck import detach, heartbeat_writer
 
 from opsverify import testimony
-from opsverify.drill import Drill, _free_port, run_drill
+from opsverify.drill import Drill, run_drill
+from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive
 from opsverify.page.html import render
 from opsverify.page.publish import publish_rehearsal

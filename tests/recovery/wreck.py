@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,10 @@ class Disaster:
 
 def detach(path: Path) -> Path:
     """Make a linked file one of its own."""
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content)
+    own = path.with_name(f"{path.name}.own")
+    shutil.copy2(path, own)
+    shutil.chown(own, path.stat().st_uid, path.stat().st_gid)
+    own.replace(path)
     return path
 
 
