@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from opsverify.came_back import sampling_of
 from opsverify.drill_course import Course
+from opsverify.drill_examination import examine
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.limits import brief, quantity
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opsverify.recovery import BaseBackup, Preflight, Recorded, RestoredServer, Server, Tools
+    from opsverify.recovery.facts import Source
+    from opsverify.recovery.returned import History
     from opsverify.target import Recovery
 
 SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
@@ -67,6 +71,7 @@ class Drill:
     failure: str | None = None
     hindrance: str | None = None
     facts: Mapping[str, Any] | None = None
+    answers: Mapping[str, Any] | None = None
 
     @classmethod
     def read_from(cls, path: Path) -> Drill:
@@ -97,9 +102,12 @@ def run_drill(
     queries: Mapping[str, str],
     keep: TextIO,
     say: Callable[[str], None],
+    history: History | None = None,
+    live: Callable[[], Source] | None = None,
 ) -> None:
     """Verify the backup, follow its WAL, restore it, read and write, ask for the ledger's facts; write a `Drill`.
 
+    Of the restored server everything in `came_back` is asked as well, against `history`; `live` opens the original.
     Raises Inconclusive where backup or archive cannot even be looked at.
     """
     from opsverify.recovery import backup as backups  # noqa: PLC0415 - only stages that restore
@@ -128,7 +136,9 @@ def run_drill(
         "base_backup": str(base),
         "backup_at": found.started_at.isoformat(),
     }
-    work = _Work(recovery, dbname, recorded, queries, found, archive, tools, target_time, looked_at, course, facts)
+    work = _Work(
+        recovery, dbname, recorded, queries, found, archive, tools, target_time, looked_at, course, facts, history, live
+    )
     try:
         with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as scratch:
             Path(scratch).chmod(0o755)  # the server's unprivileged account has to read its way in
@@ -159,6 +169,8 @@ class _Work:
     looked_at: dt.datetime
     course: Course
     facts: dict[str, Any]
+    history: History | None
+    live: Callable[[], Source] | None
 
     def restore(self, ready: Preflight, scratch: Path) -> None:
         """Restore, ask, and take the restored server down again."""
@@ -198,6 +210,10 @@ class _Work:
             with course.stage("random table") as moving:
                 self._random_table(server, scratch)
                 moving.bytes = (self.facts.get("table") or {}).get("size")
+            with course.stage("examine"):  # last: it stops the server, to verify checksums
+                self.facts["answers"] = examine(
+                    server, self.dbname, scratch / "data", self.history, sampling_of(self.recovery), self.live
+                )
             with course.stage("teardown"):
                 stack.close()
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from opsverify.limits import parse_bytes, parse_duration
 from opsverify.target.actions import Actions, Attestation, Share
+from opsverify.target.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.target.limits import Limits, Seconds
 from opsverify.target.section import Bytes, Duration, Section, Url
 from opsverify.target.signals import Signals
@@ -176,13 +177,20 @@ class Heartbeat(Section):
 
 
 class Recovery(Section):
-    """Where backups, the WAL archive and the ledger of recorded data are."""
+    """Where backups, the WAL archive and the ledger of recorded data are.
+
+    `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
+    where it still answers: the very keys of rows that differ are read there.
+    """
 
     base_backup: str
     wal_archive: str
     ledger: str
     recovery_target: dt.datetime | None = None
     scratch: str | None = None
+    tables: dict[str, LedgerTable] = Field(default_factory=dict)
+    sampling: LedgerSampling | None = None
+    source: Postgres | None = None
     heartbeat: Heartbeat | None = None
     witness_tolerance: Duration = "5s"
     production_size: Bytes | None = None
