@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opsverify.attestation import read_attestation
+    from opsverify.came_back import catalog_kinds, recorded_tables
     from opsverify.canary import P95_SLOWER
     from opsverify.criteria import Criterion
     from opsverify.errors import CheckFailed, Inconclusive, Unreachable
@@ -32,12 +33,14 @@ __all__ = [
     "Inconclusive",
     "Limit",
     "Unreachable",
+    "catalog_kinds",
     "eventually",
     "journeys_of",
     "listed",
     "per",
     "read_attestation",
     "recorded_keys",
+    "recorded_tables",
     "runbook",
 ]
 
@@ -57,7 +60,9 @@ _HOMES = {
     "eventually": "probes.waiting",
     "read_attestation": "attestation",
     "per": "spec",
+    "catalog_kinds": "came_back",
     "recorded_keys": "recovered",
+    "recorded_tables": "came_back",
     "runbook": "spec",
 }
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from opsverify.recovery import Recorded
+    from opsverify.recovery.facts import Source
+    from opsverify.recovery.returned import History
     from opsverify.target import Recovery
 
 
@@ -59,6 +61,7 @@ class Drill:
     failure: str | None = None
     hindrance: str | None = None
     facts: Mapping[str, Any] | None = None
+    answers: Mapping[str, Any] | None = None
 
     @classmethod
     def read_from(cls, path: Path) -> Drill:
@@ -89,9 +92,12 @@ def run_drill(
     queries: Mapping[str, str],
     keep: TextIO,
     say: Callable[[str], None],
+    history: History | None = None,
+    live: Callable[[], Source] | None = None,
 ) -> None:
     """Verify the backup, follow its WAL, restore it, read and write, ask for the ledger's facts; write a `Drill`.
 
+    Of the restored server everything in `came_back` is asked as well, against `history`; `live` opens the original.
     Raises Inconclusive where backup or archive cannot even be looked at.
     """
     from opsverify.drill_course import Course  # noqa: PLC0415 - only stages that restore
@@ -104,7 +110,7 @@ def run_drill(
     facts["looked_at"] = dt.datetime.now(dt.UTC).isoformat()
     facts["target_time"] = recovery.recovery_target.isoformat() if recovery.recovery_target else None
     with scratch_folder(recovery) as scratch:
-        work = Work(recovery, dbname, recorded, queries, course, facts, scratch)
+        work = Work(recovery, dbname, recorded, queries, course, facts, scratch, history, live)
         try:
             with course.stage("integrity"):
                 facts["problems"] = source.verify().problems

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 from opsverify.errors import Inconclusive, NotRestorable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from opsverify.drill_course import Course
     from opsverify.recovery import Recorded, RestoredServer, Server, Unpacked
     from opsverify.recovery.adapters import BackupSource, DumpSource, PhysicalSource
+    from opsverify.recovery.facts import Source
+    from opsverify.recovery.returned import History
     from opsverify.target import Recovery
 
 SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
@@ -54,6 +56,8 @@ class Work:
     course: Course
     facts: dict[str, Any]
     scratch: Path
+    history: History | None = None
+    live: Callable[[], Source] | None = None
 
     def bring_back(self, source: BackupSource) -> None:
         """Restore what `source` holds, ask it, and take the restored server down again.
@@ -154,6 +158,8 @@ class Work:
 
     def _ask(self, server: RestoredServer, before: float, physical: Unpacked | None) -> None:
         """Note how far and how fast it came back, validate the data, restore one table alone."""
+        from opsverify.came_back import sampling_of  # noqa: PLC0415
+        from opsverify.drill_examination import examine  # noqa: PLC0415
         from opsverify.recovery import rto  # noqa: PLC0415
 
         course, facts = self.course, self.facts
@@ -168,6 +174,9 @@ class Work:
         with course.stage("random table") as moving:
             self._random_table(server)
             moving.bytes = (facts.get("table") or {}).get("size")
+        with course.stage("examine"):  # last: it stops the server, to verify checksums
+            data = self.scratch / "data"
+            facts["answers"] = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
 
     def _read(self, server: Server) -> None:
         """Read while the server pauses at its target, where nothing can be written yet."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from opsverify.limits import parse_bytes, parse_duration
 from opsverify.target.actions import Actions, Attestation, Share
 from opsverify.target.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
+from opsverify.target.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.target.limits import Limits, Seconds
 from opsverify.target.section import Bytes, Duration, Section, Url
 from opsverify.target.signals import Signals
@@ -177,7 +178,11 @@ class Heartbeat(Section):
 
 
 class Recovery(Section):
-    """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised."""
+    """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised.
+
+    `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
+    where it still answers: the very keys of rows that differ are read there.
+    """
 
     method: Method = "basebackup"
     base_backup: str | None = None
@@ -189,6 +194,9 @@ class Recovery(Section):
     ledger: str
     recovery_target: dt.datetime | None = None
     scratch: str | None = None
+    tables: dict[str, LedgerTable] = Field(default_factory=dict)
+    sampling: LedgerSampling | None = None
+    source: Postgres | None = None
     heartbeat: Heartbeat | None = None
     witness_tolerance: Duration = "5s"
     production_size: Bytes | None = None
