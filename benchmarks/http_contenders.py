@@ -7,20 +7,15 @@ expected version, an answer within one second.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from http_server import VERSION
 from interleave import Contender, Finished, require
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from peer_environment import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 TAVERN = ("tavern==3.7.1", "pytest==8.4.2")  # it does not load with pytest 9
@@ -171,7 +166,7 @@ def tavern(folder: Path, url: str, count: int) -> Contender:
     (folder / "test_health.tavern.yaml").write_text(test, encoding="utf-8")
     return Contender(
         "Tavern 3.7.1",
-        [str(_environment("tavern-3.7.1", TAVERN)), "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [str(environment("tavern-3.7.1", TAVERN)), "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         folder,
         confirm=lambda run: _passed(run, count),
     )
@@ -196,22 +191,3 @@ def _write(path: Path, template: str, url: str, count: int) -> None:
 
 def _passed(run: Finished, count: int) -> None:
     require(run.status == 0 and f"{count} passed" in run.output, f"expected {count} passed", run)
-
-
-def _environment(name: str, requirements: Sequence[str]) -> Path:
-    """Python of an environment with `requirements`, made once in the cache with the uv `./run` uses."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "opsverify")
-    folder = cache / "benchmarks" / name
-    python, ready = folder / "bin" / "python", folder / "ready"
-    if not ready.exists():
-        found = [shutil.which("uv"), *map(str, sorted(cache.glob("uv-*/bin/uv"), reverse=True))]
-        uv = next(filter(None, found), None)
-        if uv is None:
-            raise SystemExit(
-                "uv is not to be found: put it on PATH, or let ./run install it (./run plan --help)"
-            )
-        subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
-        subprocess.run([uv, "pip", "install", "-q", "--python", python, *requirements], check=True)
-        subprocess.run([python, "-m", "compileall", "-q", folder / "lib"], check=False)
-        ready.touch()
-    return python

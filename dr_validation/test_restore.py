@@ -17,7 +17,7 @@ REHEARSAL = {"stages": ("rehearsal",), "needs": ("recovery", "postgres"), "sever
     **REHEARSAL,
 )
 def test_integrity(check, drill):
-    """pg_verifybackup: a flipped, missing or additional file makes the restore worthless."""
+    """The tool that made it, and pg_verifybackup: a flipped, missing or additional file makes the restore worthless."""
     check.measure("problems", len(drill.problems), NONE, of=listed("problems found", drill.problems))
 
 
@@ -26,6 +26,7 @@ def test_integrity(check, drill):
     id="restore.wal",
     ko="백업부터 최신까지 WAL이 끊김 없이 이어지는가",
     en="The WAL archive carries the backup forward without a gap",
+    where=("WAL archive: pg_dump has none", lambda target: target.recovery.method != "pg_dump"),
     **REHEARSAL,
 )
 def test_wal(check, drill):
@@ -85,6 +86,7 @@ def test_rpo(check, drill):
     id="restore.rpo_witnesses",
     ko="손실 데이터: 하트비트·아카이브·서버가 일치하는가",
     en="What was lost: heartbeat, archive and server agree",
+    where=("WAL archive: pg_dump has none", lambda target: target.recovery.method != "pg_dump"),
     **{**REHEARSAL, "stages": ("post-dr", "rehearsal")},
 )
 def test_rpo_witnesses(check, testimony):

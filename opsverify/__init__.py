@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from opsverify.attestation import read_attestation
     from opsverify.cached import measure_cached_since
+    from opsverify.came_back import catalog_kinds, recorded_tables
     from opsverify.canary import P95_SLOWER
     from opsverify.criteria import Criterion
     from opsverify.errors import CheckFailed, Inconclusive, Unreachable
@@ -33,6 +34,7 @@ __all__ = [
     "Inconclusive",
     "Limit",
     "Unreachable",
+    "catalog_kinds",
     "eventually",
     "journeys_of",
     "listed",
@@ -40,6 +42,7 @@ __all__ = [
     "per",
     "read_attestation",
     "recorded_keys",
+    "recorded_tables",
     "runbook",
 ]
 
@@ -60,7 +63,9 @@ _HOMES = {
     "eventually": "probes.waiting",
     "read_attestation": "attestation",
     "per": "spec",
+    "catalog_kinds": "came_back",
     "recorded_keys": "recovered",
+    "recorded_tables": "came_back",
     "runbook": "spec",
 }
 

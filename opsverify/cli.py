@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     evidence.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
     evidence.set_defaults(run=_evidence)
 
-    ledger = commands.add_parser("ledger", help="capture: record the core tables, to prove a later recovery")
+    ledger = commands.add_parser("ledger", help="capture: record core tables and catalog, to prove a later recovery")
     ledger.add_argument("action", choices=("capture",))
     ledger.add_argument("--target", required=True, metavar="NAME_OR_FILE")
     ledger.set_defaults(run=_ledger)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
+    from opsverify.recovery.facts import Source
     from opsverify.run import StageRun
 
 P = TypeVar("P")
@@ -59,6 +60,21 @@ class Connections:
 
         config = getattr(given(self.run.target.regions), name).database
         return self._once(f"{name} region", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+
+    @property
+    def original(self) -> Callable[[], Source] | None:
+        """How to ask the original database, where the target says that it still answers."""
+        config = self.run.target.recovery.source if self.run.target.recovery else None
+        if config is None:
+            return None
+
+        def opened() -> Source:
+            from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+            probe = self._once("original", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+            return lambda sql, values: probe.rows(sql, **values)
+
+        return opened
 
     @property
     def redis(self) -> Redis:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsverify.errors import OpsVerifyError
+from opsverify.errors import Inconclusive, OpsVerifyError
 from opsverify.gate.observe import COUNTERS
 from opsverify.limits import brief
 from opsverify.spec import lines
@@ -176,11 +176,19 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
 
 
 def _recovery(target: Target) -> str:
+    from opsverify.recovery import source_of  # noqa: PLC0415
     from opsverify.recovery_commands import newest  # noqa: PLC0415
 
     if target.recovery is None:
         return "absent"
-    return f"backup and WAL reach {newest(target.recovery).isoformat()}"
+    if target.recovery.method in ("basebackup", "incremental"):
+        return f"backup and WAL reach {newest(target.recovery).isoformat()}"
+    # To know how far the others reach they would have to be restored.
+    stock = source_of(target.recovery).stock()
+    if not stock.usable:
+        raise Inconclusive(f"{target.recovery.method} has no usable backup")
+    wal = f", newest WAL {stock.newest_wal.name}" if stock.newest_wal else ""
+    return f"{len(stock.usable)} usable backups, the newest of {stock.usable[-1].taken_at.isoformat()}{wal}"
 
 
 def _heartbeat(target: Target) -> str:

@@ -16,14 +16,16 @@ from opsverify.errors import Inconclusive
 from opsverify.running import running_check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from opsverify.after_rollback import AfterRollback
+    from opsverify.came_back import CameBack
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
     from opsverify.criteria import Criterion
     from opsverify.drill import Drill
     from opsverify.gate.watch import GateWatch
+    from opsverify.inventory import Inventory
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.cache import Redis
     from opsverify.probes.mcp import Mcp
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
     from opsverify.recent import Recent
     from opsverify.recovered import Recovered
+    from opsverify.recovery.returned import History
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
     from opsverify.services import Services
+    from opsverify.target import Target
     from opsverify.testimony import Testimony
     from opsverify.traveller import Traveller
 
@@ -198,7 +202,17 @@ def queries(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def drill(stage_run: StageRun, queries: dict[str, str]) -> Drill:
+def inventory(stage_run: StageRun) -> Inventory:
+    """Which backups there are, of when; looked up once for all checks."""
+    from opsverify.inventory import Inventory, take_inventory  # noqa: PLC0415
+    from opsverify.shared import once  # noqa: PLC0415
+
+    take = partial(take_inventory, given(stage_run.target.recovery))
+    return Inventory.read_from(once(stage_run.folder.path, "backups.json", take))
+
+
+@pytest.fixture(scope="session")
+def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections) -> Drill:
     """The one restore drill that all checks of a rehearsal share."""
     from opsverify.drill import Drill, run_drill  # noqa: PLC0415
     from opsverify.recovered import recorded_before  # noqa: PLC0415
@@ -207,7 +221,14 @@ def drill(stage_run: StageRun, queries: dict[str, str]) -> Drill:
     target = stage_run.target
     recorded = recorded_before(target) if target.recovery and target.recovery.recovery_target else None
     work = partial(run_drill, given(target.recovery), given(target.postgres).dbname, recorded, queries)
-    return Drill.read_from(once(stage_run.folder.path, "drill.json", lambda keep: work(keep, stage_run.say)))
+    history, live = _history(target), connections.original
+    return Drill.read_from(
+        once(
+            stage_run.folder.path,
+            "drill.json",
+            lambda keep: work(keep, stage_run.say, history=history, live=live),
+        )
+    )
 
 
 @pytest.fixture
@@ -240,6 +261,46 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
     else:
         found = recorded.ask_again(lambda sql, values: connections.postgres.rows(sql, **values), queries)
     return Recovered(recorded, found, queries, recovery_target(stage_run.target))
+
+
+@pytest.fixture(scope="session")
+def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
+    """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
+    from opsverify.came_back import CameBack, Questions, history_before, sampling_of  # noqa: PLC0415
+    from opsverify.recovery.returned import Finding  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+
+    if stage_run.stage.name == "rehearsal":
+        drill = request.getfixturevalue("drill")
+        if drill.answers is None:
+            raise Inconclusive(f"nothing was restored that could be asked: {drill.failure or drill.hindrance}")
+        return CameBack(lambda name: Finding.of_json(_kept(drill.answers, name)))
+    target = stage_run.target
+    history, at = history_before(target)
+    questions = Questions(
+        history,
+        at,
+        lambda sql, values: connections.postgres.rows(sql, **values),
+        connections.original,
+        sampling_of(given(target.recovery)),
+    ).all()
+    return CameBack(lambda name: found(_kept(questions, name), errors=Inconclusive))
+
+
+def _kept(answers: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - an answer, or what gives one
+    if name not in answers:
+        raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
+    return answers[name]
+
+
+def _history(target: Target) -> History | None:
+    """What the ledger holds before the recovery target; None where nobody said it, or nothing was recorded."""
+    from opsverify.came_back import history_before  # noqa: PLC0415
+
+    try:
+        return history_before(target)[0]
+    except Inconclusive:
+        return None
 
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from opsverify.drill import scratch_folder
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.target import find_target, load_target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from opsverify.recovery import Ledger, Recorded
     from opsverify.target import Recovery
 
 
@@ -20,18 +24,45 @@ def capture(target_name: str, root: Path) -> str:
     """
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
     from opsverify.recovery import Ledger, read_queries  # noqa: PLC0415
+    from opsverify.recovery.returned import record_more  # noqa: PLC0415
+    from opsverify.recovery.returned.core import Chosen  # noqa: PLC0415
 
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
         raise TargetError(f"target {target.name}: capturing needs [postgres] and [recovery]")
     queries = read_queries(root / "dr_validation" / "sql")
     ledger = Ledger(Path(target.recovery.ledger))
+    chosen = {name: Chosen(**said.model_dump()) for name, said in target.recovery.tables.items()}
+    tag = target.synthetic.tag_column
     with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
-        recorded = ledger.capture(lambda sql, values: postgres.rows(sql, **values), dt.datetime.now(dt.UTC), queries)
+
+        def source(sql: str, values: Mapping[str, object]) -> tuple[Any, ...]:
+            return postgres.rows(sql, **values)
+
+        recorded = ledger.capture(
+            source,
+            dt.datetime.now(dt.UTC),
+            queries,
+            more=lambda at, before: record_more(source, at, before, chosen, tag),
+        )
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head
     when = recorded.captured_at.isoformat()
-    return f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
+    said = f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
+    return "\n".join([said, *_core(ledger, recorded)])
+
+
+def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
+    """One line for each core table: what the ledger now holds of it, and what it leaves out."""
+    from opsverify.recovery.returned import History  # noqa: PLC0415
+
+    history = History.of(ledger.bodies_until(recorded.captured_at))
+    for name, core in sorted(history.tables.items()):
+        new = len(recorded.new_buckets.get(name, ()))
+        reach = f", up to {core.until}" if core.until else ""
+        yield f"  {name}: {len(core.buckets):,} closed buckets ({new:,} new), {core.rows:,} rows{reach}"
+    for line in history.left_out:
+        yield f"  not covered: {line}"
 
 
 def newest_target(target_name: str, root: Path) -> dt.datetime:
@@ -47,16 +78,17 @@ def newest_target(target_name: str, root: Path) -> dt.datetime:
 
 def newest(recovery: Recovery) -> dt.datetime:
     """The newest recovery target that backup and archive allow; raises Inconclusive as `newest_target`."""
-    from opsverify.recovery import continuity, find_tools, inspect, major_of  # noqa: PLC0415
+    from opsverify.recovery import continuity, find_tools, physical_source_of  # noqa: PLC0415
 
-    base, archive = Path(recovery.base_backup), Path(recovery.wal_archive)
-    tools = find_tools(major_of(base))
-    backup = inspect(base, tools, archive)
-    wal = continuity(backup, archive, tools)
+    source = physical_source_of(recovery)
+    with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:
+        backup = unpacked.backup
+        wal = continuity(backup, unpacked.archive, find_tools(backup.major))
     earliest = backup.finished_at or backup.started_at
     if wal.newest_target is None or wal.newest_target <= earliest:
         raise Inconclusive(
-            f"{archive}: no commit archived that is later than the backup's end ({earliest.isoformat()}); "
+            f"{recovery.wal_archive or recovery.method}: no commit archived that is later than the backup's end "
+            f"({earliest.isoformat()}); "
             "wait for the next WAL segment"
         )
     return wal.newest_target

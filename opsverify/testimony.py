@@ -151,13 +151,11 @@ class Hearing:
 
 def of_target(target: Target, postgres: Postgres) -> Testimony:
     """Hear the witnesses of the recovery of the target's own database. Raises Inconclusive where that cannot be."""
+    from opsverify.drill import scratch_folder  # noqa: PLC0415
     from opsverify.recovered import recovery_target  # noqa: PLC0415
-    from opsverify.recovery import find_tools, inspect, major_of  # noqa: PLC0415
+    from opsverify.recovery import find_tools, physical_source_of  # noqa: PLC0415
 
     recovery, until = given(target.recovery), recovery_target(target)
-    base, archive = Path(recovery.base_backup), Path(recovery.wal_archive)
-    tools = find_tools(major_of(base))
-    hearing = Hearing(recovery, inspect(base, tools, archive), archive, tools)
     state = postgres.row(_STATE)
     if state.in_recovery:
         raise Inconclusive("the database is still in recovery: promote it, or ask the primary")
@@ -165,7 +163,9 @@ def of_target(target: Target, postgres: Postgres) -> Testimony:
     def numbers(table: str) -> Iterable[int]:
         return (row.number for row in postgres.rows(f"SELECT number FROM {quoted(table)}"))  # noqa: S608 - quoted
 
-    return hearing.of_recovered(state.replayed, int(state.timeline, 16), until, numbers)
+    with scratch_folder(recovery) as scratch, physical_source_of(recovery).unpacked(scratch) as unpacked:
+        hearing = Hearing(recovery, unpacked.backup, unpacked.archive, find_tools(unpacked.backup.major))
+        return hearing.of_recovered(state.replayed, int(state.timeline, 16), until, numbers)
 
 
 def quoted(table: str) -> str:

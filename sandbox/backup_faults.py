@@ -18,6 +18,7 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _BEHIND_BACKUP = 3
 """Segments that a base backup of a quiet database may span itself: the hole lies behind them."""
 _ARCHIVED_DEADLINE_S = 90
+_PAGE = 8192
 
 
 def corrupt(cluster: Cluster, *, on: bool) -> None:
@@ -34,6 +35,28 @@ def corrupt(cluster: Cluster, *, on: bool) -> None:
         if damaged.exists() and damaged.stat().st_ino == inode:
             _flip(damaged)
         note.unlink()
+
+
+def zero_page(cluster: Cluster, *, on: bool) -> None:
+    """Overwrite one page of `llm_calls` in the base backup with zeros, or bring it back.
+
+    A full page of old rows: nothing is written to it again, so no WAL mends it.
+    """
+    kept = cluster.backups / "zeroed.page"
+    note = cluster.backups / "zeroed.json"
+    if on and not note.exists():
+        damaged = _base(cluster) / cluster.value("SELECT pg_relation_filepath('llm_calls')")
+        note.write_text(json.dumps([str(damaged), damaged.stat().st_ino]), encoding="utf-8")
+        content = damaged.read_bytes()
+        kept.write_bytes(content[_PAGE : 2 * _PAGE])
+        _overwrite(damaged, _PAGE, bytes(_PAGE))
+    elif not on and note.exists():
+        name, inode = json.loads(note.read_text(encoding="utf-8"))
+        damaged = cluster.backups / name
+        if damaged.exists() and damaged.stat().st_ino == inode:
+            _overwrite(damaged, _PAGE, kept.read_bytes())
+        note.unlink()
+        kept.unlink()
 
 
 def hide_segment(cluster: Cluster, *, on: bool) -> None:
@@ -71,5 +94,10 @@ def _behind_backup(cluster: Cluster) -> list[Path]:
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
+    _overwrite(path, 0, bytes(content))
+
+
+def _overwrite(path: Path, offset: int, content: bytes) -> None:
     with path.open("r+b") as file:
+        file.seek(offset)
         file.write(content)

@@ -30,6 +30,14 @@ def stopped_component(name: str, scope: str) -> str:
     return STOPS[name] or scope
 
 
+_OF_BACKUPS = {
+    "backup_corrupted": backup_faults.corrupt,
+    "backup_page_zeroed": backup_faults.zero_page,
+    "wal_segment_missing": backup_faults.hide_segment,
+}
+"""Faults of the backup and of the WAL archive, by which function they are carried out."""
+
+
 def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
     """Switch a fault of kind `process`."""
     if name in STOPS:
@@ -51,10 +59,8 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
             redis.set(_AGELESS, "of an earlier version") if on else redis.delete(_AGELESS)
     elif name == "prometheus_rules_missing":
         parts.monitoring.set_rules(present=not on)
-    elif name == "backup_corrupted":
-        backup_faults.corrupt(parts.cluster, on=on)
-    elif name == "wal_segment_missing":
-        backup_faults.hide_segment(parts.cluster, on=on)
+    elif name in _OF_BACKUPS:
+        _OF_BACKUPS[name](parts.cluster, on=on)
 
 
 def _holder(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 
+from sandbox import restore_faults
 from sandbox.processes import wait_until
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def carry_out(parts: Parts, name: str, *, on: bool) -> None:
             _lose(cluster, *_LOST[name], kept)
         else:
             _bring_back(cluster, _LOST[name][0], kept)
-    elif name == "rows_added":
-        _add_rows(cluster, on=on)
+    elif name in _WITH_ROWS:
+        _WITH_ROWS[name](cluster, on=on)
     elif name == "postgres_readonly":
         cluster.alter_system("default_transaction_read_only", "on" if on else None)
     elif name == "postgres_slow":
@@ -137,3 +138,7 @@ def _break_archive(cluster: Cluster, *, on: bool) -> None:
         _ARCHIVER_DEADLINE_S,
         "the archiver to fail" if on else "the archiver to work again",
     )
+
+
+_WITH_ROWS = {"rows_added": _add_rows, "restore_incomplete": restore_faults.incomplete}
+"""Faults that a function of the cluster alone carries out."""

@@ -28,9 +28,11 @@ _STAGES: Final = {
     "write_probe": Text("쓰기 시험 (롤백)", "write probe, rolled back"),
     "validate": Text("데이터·로그 검증", "data and log validated"),
     "random table": Text("임의 테이블 복구", "random table"),
+    "unpack": Text("백업 풀기", "unpacking"),
+    "examine": Text("원장·인덱스·체크섬 검사", "ledger, indexes, checksums"),
     "teardown": Text("정리", "teardown"),
 }
-_OUTSIDE_RTO: Final = ("random table", "teardown")
+_OUTSIDE_RTO: Final = ("random table", "examine", "teardown")
 
 
 def page_of(folder: Path, language: str | None) -> Page:

@@ -227,7 +227,10 @@ def limit_time(cursor: psycopg.Cursor[Any], config: Config) -> None:
     cursor.execute(
         "SELECT set_config('statement_timeout', %s, true) AS statement,"
         " set_config('lock_timeout', %s, true) AS lock,"
-        " set_config('timezone', 'UTC', true) AS zone",
+        " set_config('timezone', 'UTC', true) AS zone,"
+        # What the text form of a value depends on is the same in every question, here and in a rehearsal.
+        " set_config('datestyle', 'ISO, YMD', true) AS dates, set_config('intervalstyle', 'postgres', true) AS spans,"
+        " set_config('extra_float_digits', '1', true) AS digits, set_config('bytea_output', 'hex', true) AS bytes",
         (limit, limit),
     )
 

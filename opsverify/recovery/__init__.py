@@ -1,5 +1,6 @@
 """Backups, point-in-time restore and the ledger: no pytest, no Allure, no sandbox in here."""
 
+from opsverify.recovery.adapters import BackupDamaged, Stock, Unpacked, physical_source_of, source_of
 from opsverify.recovery.backup import BaseBackup, Integrity, inspect, major_of, verify
 from opsverify.recovery.commits import Commit, Tail
 from opsverify.recovery.compare import Difference, compare
@@ -26,6 +27,7 @@ __all__ = [
     "TABLES",
     "Account",
     "Apart",
+    "BackupDamaged",
     "BaseBackup",
     "Beat",
     "Branch",
@@ -54,10 +56,12 @@ __all__ = [
     "Side",
     "Span",
     "Stage",
+    "Stock",
     "Table",
     "Tail",
     "ToolRun",
     "Tools",
+    "Unpacked",
     "Way",
     "Window",
     "Witness",
@@ -78,6 +82,7 @@ __all__ = [
     "inspect",
     "look_through",
     "major_of",
+    "physical_source_of",
     "preflight",
     "read_queries",
     "restore",
@@ -85,6 +90,7 @@ __all__ = [
     "rpo",
     "rto",
     "run_tool",
+    "source_of",
     "strays",
     "table",
     "tail",

@@ -27,7 +27,8 @@ _UNREADABLE: Final = ("Permission denied", "Too many open files", "out of memory
 class BaseBackup:
     """What a base backup says about itself; LSNs are byte offsets, times are aware.
 
-    `finished_at` is known only from the backup history file in the WAL archive.
+    `finished_at` is known only from the backup history file in the WAL archive, or from a catalogue. An
+    incremental backup builds upon the one that starts at `builds_on_lsn`.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class BaseBackup:
     segment_size: int
     started_at: dt.datetime
     finished_at: dt.datetime | None
+    builds_on_lsn: int | None = None
 
     @property
     def first_segment(self) -> str:
@@ -48,8 +50,17 @@ class BaseBackup:
 
 
 @dataclass(frozen=True)
+class Catalogued:
+    """What a catalogue says of a backup that has no manifest of PostgreSQL's (`finished_at` if it knows)."""
+
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    end_lsn: int
+
+
+@dataclass(frozen=True)
 class Integrity:
-    """Whether every file is as the manifest says; `problems` in pg_verifybackup's words, one a line."""
+    """Whether every file is as recorded; `problems` in the verifying tool's words, one a line."""
 
     ok: bool
     problems: tuple[str, ...]
@@ -67,40 +78,49 @@ def major_of(base_backup: Path) -> int:
     return int(text)
 
 
-def inspect(base_backup: Path, tools: Tools, archive: Path | None = None) -> BaseBackup:
+def inspect(
+    base_backup: Path,
+    tools: Tools,
+    archive: Path | None = None,
+    *,
+    incremental: bool = False,
+    catalogued: Catalogued | None = None,
+) -> BaseBackup:
     """Read backup_label, backup_manifest and pg_control of `base_backup`, and its history file in `archive`.
 
-    Raises Inconclusive when one of them is missing or not understood.
+    `catalogued` stands for the manifest. Raises Inconclusive when one of them is missing or not understood,
+    and for an incremental backup unless `incremental` says that one is expected.
     """
     major = major_of(base_backup)
     label = dict(re.findall(r"^([A-Z ]+): (.*)$", _read(base_backup / "backup_label"), re.MULTILINE))
-    if "INCREMENTAL FROM LSN" in label:
-        raise Inconclusive(f"{base_backup} is an incremental backup: join it with pg_combinebackup first")
+    builds_on = label.get("INCREMENTAL FROM LSN")
+    if builds_on and not incremental:
+        raise Inconclusive(
+            f'{base_backup} is an incremental backup: join it with pg_combinebackup, or say method = "incremental"'
+        )
     try:
-        manifest = json.loads(_read(base_backup / "backup_manifest"))
-        written = next(file["Last-Modified"] for file in manifest["Files"] if file["Path"] == "backup_label")
+        made = catalogued or _manifested(base_backup)
         start_text = label["START WAL LOCATION"].split()[0]
-        wal = manifest["WAL-Ranges"][-1]
         control = control_data(base_backup, tools)
-        # The label's zone is an ambiguous abbreviation (CST); the manifest has the same moment in GMT.
-        started_at = dt.datetime.strptime(written, "%Y-%m-%d %H:%M:%S GMT").replace(tzinfo=dt.UTC)
-        offset = _offset(label["START TIME"], started_at)
+        offset = _offset(label["START TIME"], made.started_at)
         segment_size = int(control["Bytes per WAL segment"])
         start_lsn = parse_lsn(start_text)
         timeline = int(label["START TIMELINE"])
         first = segment_name(timeline, start_lsn // segment_size, segment_size)
         history = archive / f"{first}.{start_lsn % segment_size:08X}.backup" if archive else None
+        stopped = _stop_time(history, offset) if history and history.exists() else None
         return BaseBackup(
             path=base_backup,
             major=major,
             label=label["LABEL"],
             start_lsn=start_lsn,
-            end_lsn=parse_lsn(wal["End-LSN"]),
+            end_lsn=made.end_lsn,
             timeline=timeline,
             system_identifier=int(control["Database system identifier"]),
             segment_size=segment_size,
-            started_at=started_at,
-            finished_at=_stop_time(history, offset) if history and history.exists() else None,
+            started_at=made.started_at,
+            finished_at=made.finished_at or stopped,
+            builds_on_lsn=parse_lsn(builds_on) if builds_on else None,
         )
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise Inconclusive(
@@ -134,7 +154,7 @@ def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -
     run = tools.run("pg_verifybackup", *options, backup.path, timeout_s=timeout_s)
     lines = run.stderr.splitlines()
     problems = tuple(line.removeprefix(_FINDING) for line in lines if line.startswith(_FINDING))
-    hindrance = next((line for line in problems if line.endswith(_UNREADABLE)), None)
+    hindrance = next(filter(is_hindrance, problems), None)
     if hindrance is not None:
         raise Inconclusive(f"pg_verifybackup could not read all of {backup.path}: {hindrance}")
     if run.exit_code == 0 and not problems and _VERIFIED in run.stdout:
@@ -144,6 +164,19 @@ def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -
     raise Inconclusive(
         f"pg_verifybackup {backup.path}: output not understood: {run.last_line!r} (exit {run.exit_code})"
     )
+
+
+def is_hindrance(problem: str) -> bool:
+    """Whether a problem of pg_verifybackup is about us, who could not read, and not about the backup."""
+    return problem.endswith(_UNREADABLE)
+
+
+def _manifested(base_backup: Path) -> Catalogued:
+    manifest = json.loads(_read(base_backup / "backup_manifest"))
+    written = next(file["Last-Modified"] for file in manifest["Files"] if file["Path"] == "backup_label")
+    # The label's zone is an ambiguous abbreviation (CST); the manifest has the same moment in GMT.
+    started_at = dt.datetime.strptime(written, "%Y-%m-%d %H:%M:%S GMT").replace(tzinfo=dt.UTC)
+    return Catalogued(started_at, None, parse_lsn(manifest["WAL-Ranges"][-1]["End-LSN"]))
 
 
 def _read(path: Path) -> str:

@@ -70,6 +70,21 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
         raise Inconclusive(f"copying {source} to {target}: {error.filename}: {error.strerror}") from error
 
 
+def move_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
+    """Move every file of `source`, which lies in the drill's own folder, as `copy_backup` would copy it."""
+    files, folders, total = listing(source)
+    try:
+        for entry in source.iterdir():
+            entry.rename(target / entry.name)
+        for folder in folders:
+            _own(target / folder, account, make=False, mode=0o700)
+        for name, _ in files:
+            _own(target / name, account, make=False)
+    except OSError as error:
+        raise Inconclusive(f"moving {source} to {target}: {error.filename}: {error.strerror}") from error
+    progress(total, total)
+
+
 def listing(source: Path) -> tuple[list[tuple[str, int]], list[str], int]:
     """Return files with their sizes and folders of a backup, relative to it, and its size in bytes.
 
@@ -92,10 +107,10 @@ def listing(source: Path) -> tuple[list[tuple[str, int]], list[str], int]:
     return files, folders, sum(size for _, size in files)
 
 
-def _own(path: Path, account: Account | None, *, make: bool) -> None:
+def _own(path: Path, account: Account | None, *, make: bool, mode: int = 0o600) -> None:
     if make:
         path.mkdir(mode=0o700)
     else:
-        path.chmod(0o600)
+        path.chmod(mode)
     if account is not None:
         os.chown(path, account.uid, account.gid)

@@ -13,14 +13,14 @@ import json
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.facts import TABLES, Facts, Window, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from opsverify.recovery.facts import Source
@@ -41,13 +41,17 @@ CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON records
 
 @dataclass(frozen=True)
 class Recorded:
-    """One capture: for each table its facts, its window and its query's fingerprint, as of `captured_at`."""
+    """One capture: for each table its facts, its window and its query's fingerprint, as of `captured_at`.
+
+    `new_buckets` names the closed buckets that it recorded first, by core table.
+    """
 
     seq: int
     captured_at: dt.datetime
     tables: Mapping[str, Facts]
     windows: Mapping[str, Window]
     queries: Mapping[str, str]
+    new_buckets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def ask_again(self, source: Source, sql: Mapping[str, str]) -> dict[str, Facts]:
         """Return what `source` (the restored database) holds of the same windows, by the same queries.
@@ -80,11 +84,19 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def capture(self, source: Source, at: dt.datetime, sql: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Recorded:
+    def capture(
+        self,
+        source: Source,
+        at: dt.datetime,
+        sql: Mapping[str, str],
+        zone: dt.tzinfo = dt.UTC,
+        more: Callable[[dt.datetime, Mapping[str, Any] | None], Mapping[str, Any]] | None = None,
+    ) -> Recorded:
         """Record the closed buckets of every table as of `at`, in one record, whole or not at all.
 
         `zone` is the plant's, which decides when a production date is over. When the database's clock is
-        behind `at`, its time counts. Raises EvidenceError when the file cannot be written or `at` lies
+        behind `at`, its time counts. `more` is asked, with that time and the newest record's content, for
+        what the record holds besides. Raises EvidenceError when the file cannot be written or `at` lies
         before the newest record.
         """
         ((now,),) = source("SELECT now()", {})
@@ -104,6 +116,7 @@ class Ledger:
                     }
                     for name, window in windows.items()
                 },
+                **(more(at, self._newest()) if more else {}),
             }
         )
         return _recorded(self._append(body, at), body)
@@ -127,6 +140,29 @@ class Ledger:
             f"{recovery_target.isoformat()}: "
             "nothing to compare with; capture at backup time and by schedule"
         )
+
+    def bodies_until(self, moment: dt.datetime) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield number and content of every record captured at or before `moment`, in order.
+
+        Raises EvidenceError at a record that does not match its hash, Inconclusive where there is no ledger.
+        """
+        with self._reading() as database:
+            for seq, previous, body, digest in database.execute(
+                "SELECT seq, previous, body, hash FROM records ORDER BY seq"
+            ):
+                if _hash(previous, body) != digest:
+                    raise EvidenceError(f"ledger {self.path}: record {seq} does not match its hash: it was changed")
+                content = json.loads(body)
+                if dt.datetime.fromisoformat(content["captured_at"]) > moment:
+                    return
+                yield seq, content
+
+    def _newest(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        with self._reading() as database:
+            row = database.execute("SELECT body FROM records ORDER BY seq DESC LIMIT 1").fetchone()
+        return dict(json.loads(row[0])) if row else None
 
     def verify_chain(self, head: str | None = None) -> ChainState:
         """Recompute every hash; `broken` names the first record that does not fit.
@@ -204,6 +240,7 @@ def _recorded(seq: int, body: str) -> Recorded:
             tables={name: entry["facts"] for name, entry in tables.items()},
             windows={name: Window(_moment(entry["since"]), _moment(entry["until"])) for name, entry in tables.items()},
             queries={name: entry["query"] for name, entry in tables.items()},
+            new_buckets={name: tuple(entry["buckets"]) for name, entry in raw.get("core", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(f"ledger record {seq} is not of schema {SCHEMA}: {error!r}") from error

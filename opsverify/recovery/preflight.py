@@ -34,14 +34,18 @@ class Preflight:
     primary: Mapping[str, str]
 
 
-def preflight(backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime) -> Preflight:
+def preflight(
+    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, ours: bool = False
+) -> Preflight:
     """Find out whether `backup` can be restored to `target` in `scratch`; `wal` was followed up to `target`.
+
+    One that is `ours` lies in `scratch` already, and is moved.
 
     Raises Inconclusive when this machine has no room or the target lies outside of the window, NotRestorable when
     it lies behind a break in the archive.
     """
     _, _, size = listing(backup.path)
-    needed = int(size * _SPARE)
+    needed = int(size * (_SPARE - 1 if ours else _SPARE))
     free = shutil.disk_usage(scratch).free
     if needed > free:
         raise Inconclusive(

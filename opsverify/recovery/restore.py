@@ -7,11 +7,11 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery import backup as backups
-from opsverify.recovery.copy import copy_backup, private_folder
+from opsverify.recovery.copy import copy_backup, move_backup, private_folder
 from opsverify.recovery.ended import at_fault, explained, too_early, too_small
 from opsverify.recovery.server import Server, ServerDied
 from opsverify.recovery.settings import FILES, FOREIGN, drill_settings, primarys_settings
@@ -44,14 +44,14 @@ class RestoredServer:
     """A database as it was at the recovery target, promoted and accepting writes.
 
     `recovered_to` is the time of the last commit that came back, None when there was none between backup and
-    target; `replayed` is the WAL read for it, in bytes; `durations` are seconds for each stage, `to_target_s` and
-    `to_read_write_s` seconds from the start.
+    target; `backup` is None where an archive of pg_dump was restored; `replayed` is the WAL read for it, in bytes;
+    `durations` are seconds for each stage, `to_target_s` and `to_read_write_s` seconds from the start.
     """
 
     dsn: str
     host: str
     port: int
-    backup: BaseBackup
+    backup: BaseBackup | None
     target_time: dt.datetime
     recovered_to: dt.datetime | None
     replayed: int
@@ -73,7 +73,7 @@ def _content(_server: Server) -> None:
 
 @contextmanager
 def restore(
-    base_backup: Path,
+    base_backup: Path | BaseBackup,
     wal_archive: Path,
     data_dir: Path,
     *,
@@ -88,21 +88,25 @@ def restore(
     within_s: float = 4 * 3600.0,
     log: Path | None = None,
     at_target: Callable[[Server], None] = _content,
+    ours: bool = False,
 ) -> Iterator[RestoredServer]:
     """Restore `base_backup` to `target_time` in `data_dir`; on leaving, stop the server and remove all of it.
 
     Stages: copy, recover to the target and pause there, verify the point reached, `at_target` (which may read),
     promote, probe a write (rolled back).
     `data_dir` must be absent or empty. `settings` overrule the backup's configuration (smaller memory, say).
-    `within_s` bounds recovery. The server's log goes to `log`, which stays, or else into `data_dir`.
+    `within_s` bounds recovery. A backup that is `ours` is moved, not copied. The server's log goes to `log`, which
+    stays, or else into `data_dir`.
     Raises NotRestorable when backup or WAL are at fault, Inconclusive when anything else is; one line says what.
     """
     if target_time.tzinfo is None:
         raise Inconclusive(f"recovery target {target_time.isoformat()} has no time zone: write it with one")
     began = time.monotonic()
-    base_backup, wal_archive, data_dir = base_backup.resolve(), wal_archive.resolve(), data_dir.absolute()
+    described = base_backup if isinstance(base_backup, backups.BaseBackup) else None
+    base_backup = (described.path if described else cast("Path", base_backup)).resolve()
+    wal_archive, data_dir = wal_archive.resolve(), data_dir.absolute()
     tools, account = _means(base_backup, wal_archive, data_dir.parent)
-    backup = backups.inspect(base_backup, tools, wal_archive)
+    backup = described or backups.inspect(base_backup, tools, wal_archive)
     complete_at = backup.finished_at or backup.started_at
     if target_time < complete_at:  # the server would silently stop at the backup's end, later than asked for
         raise Inconclusive(too_early(target_time, complete_at))
@@ -115,9 +119,12 @@ def restore(
         stack.enter_context(private_folder(socket_dir, account, apart_from=(base_backup, wal_archive)))
         stack.enter_context(private_folder(data_dir, account, apart_from=(base_backup, wal_archive)))
         prepared = time.monotonic()
-        copy_backup(base_backup, data_dir, account, lambda done, total: progress("copy", done, total))
+        bring = move_backup if ours else copy_backup
+        bring(base_backup, data_dir, account, lambda done, total: progress("copy", done, total))
         copied = time.monotonic()
-        _prepare(data_dir, account)
+        for name in FOREIGN:
+            (data_dir / name).unlink(missing_ok=True)
+        write_files(data_dir, FILES, account)
         chosen = drill_settings(
             archive=wal_archive,
             data_dir=data_dir,
@@ -128,7 +135,7 @@ def restore(
         )
         if not (data_dir / "postgresql.conf").exists():
             (data_dir / "postgresql.conf").write_text("", encoding="utf-8")
-            chosen |= primarys_settings(backups.control_data(base_backup, tools))
+            chosen |= primarys_settings(backups.control_data(data_dir, tools))
         log = log or data_dir / "opsverify.log"
         server = stack.enter_context(
             Server(
@@ -159,7 +166,8 @@ def restore(
         progress("read_only", 1, 1)
         _promote(server)
         promoted = time.monotonic()
-        reached = _probe_write(server)
+        probe_write(server)
+        reached = _reached(server)
         read_write = time.monotonic()
         progress("promote", 1, 1)
         yield RestoredServer(
@@ -196,10 +204,9 @@ def _means(base_backup: Path, archive: Path, scratch: Path) -> tuple[Tools, Acco
     return for_account(find_tools(backups.major_of(base_backup)), account, scratch), account
 
 
-def _prepare(data_dir: Path, account: Account | None) -> None:
-    for name in FOREIGN:
-        (data_dir / name).unlink(missing_ok=True)
-    for name, content in FILES.items():
+def write_files(data_dir: Path, files: Mapping[str, str], account: Account | None) -> None:
+    """Write `files` (name, content) into `data_dir`, private to `account`."""
+    for name, content in files.items():
         path = data_dir / name
         path.write_text(content, encoding="utf-8")
         path.chmod(0o600)
@@ -251,10 +258,14 @@ def _promote(server: Server) -> None:
         raise at_fault(died) from died
 
 
-def _probe_write(server: Server) -> int:
+def probe_write(server: Server) -> None:
+    """Write something and take it back. Raises NotRestorable when the restored server refuses."""
     probe = server.psql(_WRITE_PROBE)
     if probe.exit_code != 0:
         raise NotRestorable(f"the restored server does not accept writes: {probe.last_line}")
+
+
+def _reached(server: Server) -> int:
     archive_mode, wal_file = server.ask("SELECT current_setting('archive_mode'), pg_walfile_name(pg_current_wal_lsn())")
     if archive_mode != "off":
         raise Inconclusive(f"the promoted server says archive_mode={archive_mode}: it is not let go on")

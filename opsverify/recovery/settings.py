@@ -52,15 +52,7 @@ def drill_settings(
     """Recovery from `archive` to `target_time` on `timeline`, pausing there, cut off from everything else."""
     source = shlex.quote(str(archive).replace("%", "%%") + "/%f")
     return {
-        **_ALONE,
-        **_READABLE_LOG,
-        "data_directory": str(data_dir),
-        "hba_file": str(data_dir / HBA_NAME),
-        "ident_file": str(data_dir / IDENT_NAME),
-        "listen_addresses": "127.0.0.1",
-        "port": str(port),
-        "unix_socket_directories": str(socket_dir),
-        "unix_socket_permissions": "0700",
+        **private_settings(data_dir=data_dir, socket_dir=socket_dir, port=port),
         "hot_standby": "on",
         "restore_command": f'cp {source} "%p"',
         **dict.fromkeys(_NO_OTHER_TARGET, ""),
@@ -72,15 +64,32 @@ def drill_settings(
     }
 
 
+def private_settings(*, data_dir: Path, socket_dir: Path, port: int) -> dict[str, str]:
+    """A server on `data_dir` that only this drill can reach, with a log that can be read back."""
+    return {
+        **_ALONE,
+        **_READABLE_LOG,
+        "data_directory": str(data_dir),
+        "hba_file": str(data_dir / HBA_NAME),
+        "ident_file": str(data_dir / IDENT_NAME),
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": str(socket_dir),
+        "unix_socket_permissions": "0700",
+    }
+
+
 HBA_NAME: Final = "opsverify_hba.conf"
 IDENT_NAME: Final = "opsverify_ident.conf"
 
-FILES: Final = {
+ACCESS: Final = {
     # The socket folder is open to the server's account and root alone; over TCP everybody needs his password.
     HBA_NAME: "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
     IDENT_NAME: "",
-    "recovery.signal": "",
 }
+"""Who may reach a drill's server."""
+
+FILES: Final = {**ACCESS, "recovery.signal": ""}
 """What is written into the copy of the backup."""
 
 FOREIGN: Final = ("standby.signal", "postmaster.pid", "postmaster.opts")

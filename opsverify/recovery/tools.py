@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.container import NoContainer, tools_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,11 +70,12 @@ class Account:
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools of one major version in one folder, and who said so."""
+    """The tools of one major version in one folder, who said so, and the tree that they need around them."""
 
     folder: Path
     major: int
     origin: str
+    tree: Path | None = None
 
     def path(self, program: str) -> str:
         """Where `program` is."""
@@ -82,6 +84,15 @@ class Tools:
     def run(self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
         """Run `program` with `args`; see `run_tool`."""
         return run_tool((self.path(program), *map(str, args)), timeout_s=timeout_s, account=account)
+
+    def succeed(
+        self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None
+    ) -> ToolRun:
+        """Run `program` as `run` does. Raises Inconclusive when it fails."""
+        done = self.run(program, *args, timeout_s=timeout_s, account=account)
+        if done.exit_code != 0:
+            raise Inconclusive(f"{program}: {done.last_line} (exit {done.exit_code})")
+        return done
 
 
 def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
@@ -121,9 +132,10 @@ def tool_environment() -> dict[str, str]:
 
 @cache
 def find_tools(major: int) -> Tools:
-    """Return the tools of PostgreSQL `major`: as named, from the wheel, on PATH, or as Debian has them.
+    """Return the tools of PostgreSQL `major`: as named, from the wheel, on PATH, as Debian has them, or from an image.
 
-    Raises Inconclusive with one line that says where was looked and what to install.
+    The image is `postgres:major`, where a Docker engine answers and there is nothing else. Raises Inconclusive
+    with one line that says where was looked and what to install.
     """
     looked = []
     for folder, origin in _folders(major):
@@ -132,6 +144,12 @@ def find_tools(major: int) -> Tools:
         if found == major:
             return Tools(folder, major, origin)
         looked.append(f"{origin}: " + (f"no {missing[0]}" if missing else f"version {found}"))
+    try:
+        folder, tree = tools_of_image(major)
+    except NoContainer as error:
+        looked.append(f"image postgres:{major}: {error}")
+    else:
+        return Tools(folder, major, f"image postgres:{major}", tree)
     raise Inconclusive(
         f"no tools of PostgreSQL {major} ({'; '.join(looked)}): install postgresql-{major} "
         f"or name their folder in {NAMED_BY}"
@@ -191,19 +209,33 @@ def for_account(tools: Tools, account: Account | None, cache_folder: Path) -> To
     """
     if account is None or may_enter(account, tools.folder):
         return tools
-    install = tools.folder.parent
-    copy = cache_folder / f"postgresql-{tools.major}-{install.stat().st_mtime_ns}"
+    base, parts = _parts(tools)
+    copy = cache_folder / f"postgresql-{tools.major}-{parts[0].stat().st_mtime_ns}"
     if not copy.exists():
         partial = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(install, partial, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-        partial.chmod(0o755)
+        for part in parts:
+            place = partial / part.relative_to(base)
+            shutil.copytree(part, place, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+            for folder in place.relative_to(partial).parents:
+                (partial / folder).chmod(0o755)
         try:
             partial.rename(copy)
         except OSError:  # another process was first, with the same content
             shutil.rmtree(partial)
-    if not may_enter(account, copy / tools.folder.name):
+    folder = copy / tools.folder.relative_to(base)
+    if not may_enter(account, folder):
         raise Inconclusive(f"{cache_folder} is closed to {account.name}, who has to run PostgreSQL: chmod a+rx it")
-    return Tools(copy / tools.folder.name, tools.major, f"copy of {tools.origin}")
+    return Tools(folder, tools.major, f"copy of {tools.origin}")
+
+
+def _parts(tools: Tools) -> tuple[Path, tuple[Path, ...]]:
+    """Return the folders that the tools need, and the folder in which they must lie as they do to each other."""
+    install = tools.tree or tools.folder.parent
+    package = install.parent
+    libraries = package.with_name(f"{package.name}.libs")  # where a wheel keeps what its programs were linked with
+    if tools.tree is None and libraries.is_dir():
+        return package.parent, (install, libraries)
+    return package, (install,)
 
 
 def _entry(name: str) -> pwd.struct_passwd | None:

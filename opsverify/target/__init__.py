@@ -1,6 +1,7 @@
 """Targets: which environment is verified, by which limits, with which rights."""
 
 from opsverify.target.actions import Actions, Attestation, Step, Value
+from opsverify.target.backups import Barman, Method, PgBackRest, PgDump, Retention
 from opsverify.target.database import Login, Postgres, SecretRef
 from opsverify.target.limits import Limits
 from opsverify.target.load import find_target, load_target
@@ -27,6 +28,7 @@ __all__ = [
     "Actions",
     "Alertmanager",
     "Attestation",
+    "Barman",
     "Canary",
     "CoreTable",
     "Heartbeat",
@@ -34,13 +36,17 @@ __all__ = [
     "Limits",
     "Login",
     "McpServer",
+    "Method",
     "Part",
+    "PgBackRest",
+    "PgDump",
     "Postgres",
     "Prometheus",
     "Recovery",
     "Redis",
     "Region",
     "Regions",
+    "Retention",
     "SecretRef",
     "Secrets",
     "Service",

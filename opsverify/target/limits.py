@@ -90,6 +90,7 @@ class Limits(BaseModel):
 
     # Recovery objectives (runbook 5).
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
+    backup_age: Seconds = _limit("<= 7 d", "s", "5: time since the newest backup; rehearsed weekly, so made weekly")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
 
     @model_validator(mode="after")

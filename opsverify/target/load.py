@@ -12,11 +12,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from opsverify.errors import TargetError
 from opsverify.target.model import Part, Target
 from opsverify.target.secrets import Secrets, secret_problems
+from opsverify.target.section import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic_core import ErrorDetails
+
+PATHS = ("base_backup", "wal_archive", "ledger", "archive", "sha256", "config", "log")
+"""Keys of [recovery] and of its tables that are paths relative to the target file."""
 
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
 _MAY_BE_UNSAID: tuple[Part, ...] = ("regions",)
@@ -80,17 +84,19 @@ def _anchored(target: Target, folder: Path) -> Target:
         }
     }
     if target.recovery is not None:
-        names = ("base_backup", "wal_archive", "ledger")
-        paths = {name: absolute(getattr(target.recovery, name)) for name in names}
-        beating = target.recovery.heartbeat
-        heartbeat = beating and beating.model_copy(update={"log": absolute(beating.log)})
-        changes["recovery"] = target.recovery.model_copy(update={**paths, "heartbeat": heartbeat})
+        changes["recovery"] = _anchored_paths(target.recovery, absolute)
     if target.regions is not None and target.regions.wal_archive is not None:
         archive = {"wal_archive": absolute(target.regions.wal_archive)}
         changes["regions"] = target.regions.model_copy(update=archive)
     if target.actions.folder is not None:
         changes["actions"] = target.actions.model_copy(update={"folder": absolute(target.actions.folder)})
     return target.model_copy(update=changes)
+
+
+def _anchored_paths(section: Section, absolute: Callable[[str], str]) -> Section:
+    paths = {name: absolute(value) for name in PATHS if isinstance(value := getattr(section, name, None), str)}
+    tables = {name: _anchored_paths(value, absolute) for name, value in section if isinstance(value, Section)}
+    return section.model_copy(update={**paths, **tables})
 
 
 def _as_json(raw: dict[str, Any]) -> bytes:

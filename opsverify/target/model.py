@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt  # noqa: TC003 - pydantic reads it
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from opsverify.limits import parse_bytes, parse_duration
 from opsverify.target.actions import Actions, Attestation, Share
+from opsverify.target.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
 from opsverify.target.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
+from opsverify.target.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.target.limits import Limits, Seconds
 from opsverify.target.regions import Regions  # noqa: TC001 - as above
 from opsverify.target.section import Bytes, Duration, Section, Url
@@ -134,13 +136,25 @@ class Heartbeat(Section):
 
 
 class Recovery(Section):
-    """Where backups, the WAL archive and the ledger of recorded data are."""
+    """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised.
 
-    base_backup: str
-    wal_archive: str
+    `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
+    where it still answers: the very keys of rows that differ are read there.
+    """
+
+    method: Method = "basebackup"
+    base_backup: str | None = None
+    wal_archive: str | None = None
+    pg_dump: PgDump | None = None
+    pgbackrest: PgBackRest | None = None
+    barman: Barman | None = None
+    retention: Retention | None = None
     ledger: str
     recovery_target: dt.datetime | None = None
     scratch: str | None = None
+    tables: dict[str, LedgerTable] = Field(default_factory=dict)
+    sampling: LedgerSampling | None = None
+    source: Postgres | None = None
     heartbeat: Heartbeat | None = None
     witness_tolerance: Duration = "5s"
     production_size: Bytes | None = None
@@ -151,6 +165,15 @@ class Recovery(Section):
     def production_bytes(self) -> float | None:
         """The size of production's database in bytes; None where the target does not say."""
         return None if self.production_size is None else parse_bytes(self.production_size)
+
+    @model_validator(mode="after")
+    def _has_what_its_method_needs(self) -> Recovery:
+        wanted = NEEDS[self.method]
+        for name in sorted({name for names in NEEDS.values() for name in names}):
+            if (getattr(self, name) is not None) != (name in wanted):
+                verb = "needs" if name in wanted else "has no use for"
+                raise ValueError(f'method "{self.method}" {verb} {name}: expected {" and ".join(wanted)}')
+        return self
 
 
 class Waiver(Section):

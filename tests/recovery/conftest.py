@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 import threading
 from contextlib import ExitStack
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from wreck import Disaster, heartbeat_writer
+from clones import WHOLE, Clone
+from psycopg.rows import namedtuple_row
+from wreck import Disaster, free_port, heartbeat_writer
 
 from opsverify.recovery.backup import inspect
 from opsverify.recovery.server import Server
@@ -21,7 +22,7 @@ from opsverify.recovery.tools import Account, find_tools, for_account, unprivile
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 MAJOR = 18
@@ -69,13 +70,6 @@ def scratch(open_folder: Path) -> Iterator[Path]:
 def port() -> int:
     """Provide a port nobody listens on."""
     return free_port()
-
-
-def free_port() -> int:
-    """Ask the kernel for an unused port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -186,3 +180,56 @@ def _copy(source: Path, target: Path, account: Account | None) -> Path:
         if account:
             os.chown(path, account.uid, account.gid)
     return target
+
+
+@pytest.fixture(scope="session")
+def whole(open_folder: Path) -> Iterator[tuple[Server, Path]]:
+    """Run a server whose database `whole` nobody touches: `clone` copies it."""
+    account = unprivileged()
+    tools = for_account(find_tools(MAJOR), account, open_folder)
+    home = open_folder / "clones"
+    home.mkdir()
+    if account:
+        os.chown(home, account.uid, account.gid)
+    data = home / "data"
+    options = ("-D", data, "-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync")
+    made = tools.run("initdb", *options, account=account)
+    assert made.exit_code == 0, made.transcript
+    settings = {
+        "fsync": "off", "full_page_writes": "off", "listen_addresses": "", "unix_socket_directories": str(home),
+        "port": "5432", "autovacuum": "off",
+    }  # fmt: skip
+    log = open_folder / "clones.log"
+    with Server(
+        tools, data, settings, account=account, socket_dir=home, port=5432, superuser="postgres", log=log
+    ) as server:
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=30, what="start of the server")
+        with psycopg.connect(f"host={home} user=postgres dbname=postgres", autocommit=True) as database:
+            database.execute("CREATE DATABASE whole")
+        with psycopg.connect(f"host={home} user=postgres dbname=whole", autocommit=True) as database:
+            for statement in WHOLE.split(";\n"):
+                database.execute(statement.encode())
+        yield server, data
+
+
+@pytest.fixture
+def clone(whole: tuple[Server, Path], request: pytest.FixtureRequest) -> Iterator[Clone]:
+    """Provide a copy of the whole database to be damaged, none of its pages in a buffer."""
+    server, data = whole
+    name = f"clone_{abs(hash(request.node.nodeid)):x}"
+    where = f"host={server.socket_dir} user=postgres dbname="
+    with psycopg.connect(f"{where}postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE whole STRATEGY file_copy".encode())
+        with psycopg.connect(where + name, autocommit=True, row_factory=namedtuple_row) as session:
+            yield Clone(server, name, data, session)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def whole_source(
+    whole: tuple[Server, Path],
+) -> Iterator[Callable[[str, Mapping[str, object]], list[tuple[object, ...]]]]:
+    """Provide a way to ask the undamaged database."""
+    server, data = whole
+    with psycopg.connect(f"host={server.socket_dir} user=postgres dbname=whole", autocommit=True) as session:
+        yield Clone(server, "whole", data, session).source

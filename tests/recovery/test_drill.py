@@ -16,7 +16,8 @@ import pytest
 from wreck import detach, heartbeat_writer
 
 from opsverify import testimony
-from opsverify.drill import Drill, _free_port, run_drill
+from opsverify.drill import Drill, run_drill
+from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive
 from opsverify.page.html import render
 from opsverify.page.publish import publish_rehearsal
@@ -79,7 +80,7 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
     assert (drill.failure, drill.hindrance, drill.log_errors) == (None, None, ())
     assert [stage["name"] for stage in drill.stages] == [
         "integrity", "continuity", "preflight", "prepare", "copy", "recover", "read_only", "promote", "write_probe",
-        "validate", "random table", "teardown",
+        "validate", "random table", "examine", "teardown",
     ]  # fmt: skip
     assert 0 < drill.to_target_s < drill.to_read_write_s < drill.to_validated_s
     assert drill.extrapolated["low_s"] <= drill.extrapolated["high_s"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.drill import _free_port
+from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery import restore
 from opsverify.recovery.random_table import SCRATCH, Table, _differences, draw, restore_table

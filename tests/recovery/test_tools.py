@@ -10,6 +10,7 @@ import pytest
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import find_tools, for_account, rpo, rto, run_tool, unprivileged
+from opsverify.recovery import tools as tools_module
 from opsverify.recovery.tools import NAMED_BY, NEEDED, may_enter
 
 if TYPE_CHECKING:
@@ -98,6 +99,18 @@ def test_tools_in_a_closed_folder_are_copied(scratch: Path) -> None:
     assert may_enter(account, copied.folder)
     assert copied.run("psql", account=account).stdout == "psql (PostgreSQL) 18.1\n"
     assert for_account(tools, account, scratch) == copied
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")
+def test_a_copy_of_the_wheel_brings_its_libraries(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs of a wheel were linked with libraries that lie beside the package."""
+    account = unprivileged()
+    wheel = find_tools(18)
+    monkeypatch.setattr(tools_module, "may_enter", lambda _account, folder: folder.is_relative_to(scratch))
+    copied = for_account(wheel, account, scratch)
+    for program in NEEDED:
+        ran = copied.run(program, "--version", account=account)
+        assert ran.exit_code == 0, ran.transcript
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")

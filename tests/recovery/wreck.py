@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,11 +34,19 @@ class Disaster:
     heartbeat_log: Path
 
 
+def free_port() -> int:
+    """Ask the kernel for an unused port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def detach(path: Path) -> Path:
     """Make a linked file one of its own."""
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content)
+    own = path.with_name(f"{path.name}.own")
+    shutil.copy2(path, own)
+    shutil.chown(own, path.stat().st_uid, path.stat().st_gid)
+    own.replace(path)
     return path
 
 

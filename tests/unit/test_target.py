@@ -173,3 +173,36 @@ def test_heartbeat_log_is_relative_to_the_file(tmp_path: Path) -> None:
     assert recovery.production_bytes == 500e9
     with pytest.raises(TargetError, match=r"recovery\.production_size: .*such as \"500 GB\""):
         target_in(tmp_path, text.replace("500 GB", "500 GiB"))
+
+
+def test_paths_of_a_backup_tool_are_relative_to_the_file_too(tmp_path: Path) -> None:
+    """The dumps of the target and their recorded sums."""
+    more = "[recovery]\nmethod = 'pg_dump'\nledger = 'l'\npg_dump = { archive = 'd', major = 18, sha256 = 'd/SUMS' }\n"
+    recovery = target_in(tmp_path, SMALLEST.replace(', "recovery"', "") + more).recovery
+    assert recovery is not None
+    assert recovery.pg_dump is not None
+    assert recovery.pg_dump.archive == str(tmp_path / "d")
+    assert recovery.pg_dump.sha256 == str(tmp_path / "d" / "SUMS")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("method = 'barman'", 'recovery: method "barman" needs barman: expected barman'),
+        ("", 'recovery: method "basebackup" needs base_backup: expected base_backup and wal_archive'),
+        (
+            "method = 'pgbackrest'\npgbackrest = { stanza = 's' }\nbase_backup = 'b'",
+            'recovery: method "pgbackrest" has no use for base_backup: expected pgbackrest',
+        ),
+        ("method = 'tape'", "recovery.method: input should be 'basebackup', 'incremental', "),
+        ("method = 'pgbackrest'\npgbackrest = { stanzas = 's' }", "recovery.pgbackrest.stanza: missing"),
+        (
+            "base_backup = 'b'\nwal_archive = 'w'\nretention = {}",
+            'recovery.retention: expected { backups = 7 } or { window = "14 d" }, or both',
+        ),
+    ],
+)
+def test_a_method_has_what_it_needs_and_nothing_else(tmp_path: Path, more: str, said: str) -> None:
+    """A key of another method would be silently ignored, and the person would believe it in use."""
+    text = SMALLEST.replace(', "recovery"', "") + f"[recovery]\nledger = 'l'\n{more}\n"
+    assert problems(tmp_path, text)[0].startswith(f"{tmp_path / 't.toml'}: {said}")

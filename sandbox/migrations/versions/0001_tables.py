@@ -66,6 +66,7 @@ CREATE VIEW bi_daily_production AS
 GRANT USAGE ON SCHEMA public TO judgment_app, opsverify_ro, opsverify_smoke;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO judgment_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO opsverify_ro;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO opsverify_ro;
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM judgment_app;
 """
 

@@ -1,0 +1,266 @@
+"""Two databases compared: the limit, opsverify, and reladiff, in turns on the same rows.
+
+    python benchmarks/compare.py [--rows 1000000] [--rounds 5] [--without-jsonb]
+
+The limit is what any comparison by content has to do: hash every row once on both sides, at the same time, and
+nothing else. opsverify finds the same seven differing rows by their keys. reladiff (in its own environment,
+installed on first use) is timed without its start and its imports, with the settings that were best of those tried.
+Further lines: the ledger's own work, which needs one side only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from peer_environment import environment
+
+from opsverify.recovery import Server, find_tools, for_account, unprivileged
+from opsverify.recovery.returned import History, record_more
+from opsverify.recovery.returned.both import compare_databases
+from opsverify.recovery.returned.core import Chosen, discover
+from opsverify.recovery.returned.reread import buckets_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Columns = Mapping[str, tuple[str, str]]
+
+RELADIFF = ("reladiff==0.6.0", "psycopg2-binary==2.9.13")
+FACTOR, THRESHOLD, THREADS = 64, 16384, 2  # the best of seven settings tried on a million rows
+COLUMNS = {
+    "id": ("bigint PRIMARY KEY", "n"),
+    "created_at": ("timestamptz NOT NULL", "timestamptz '2026-01-01' + n * interval '1 second'"),
+    "line_code": ("text NOT NULL", "'L0' || 1 + n % 6"),
+    "input": ("jsonb NOT NULL", """jsonb_build_object('line_code', 'L0' || 1 + n % 6, 'temperature', 55 + n % 23,
+                                   'pressure', 1.5 + n % 13 / 10.0, 'vibration', 0.2 + n % 38 / 10.0)"""),
+    "result": ("text NOT NULL", "CASE WHEN n % 40 = 0 THEN 'ALARM' ELSE 'OK' END"),
+    "source": ("text NOT NULL", "CASE WHEN n % 4 = 0 THEN 'LLM' ELSE 'RULE' END"),
+    "confidence": ("numeric(4, 3) NOT NULL", "0.7 + n % 250 / 1000.0"),
+    "rule_version": ("text NOT NULL", "'r12'"),
+    "prompt_version": ("text NOT NULL", "'p7'"),
+    "app_version": ("text NOT NULL", "'1.4.0'"),
+    "track": ("text NOT NULL", "'stable'"),
+    "latency_ms": ("integer NOT NULL", "n % 100"),
+    "synthetic_tag": ("text", "CASE WHEN n % 50 = 0 THEN 'smoke-' || n END"),
+}  # fmt: skip
+"""The platform's judgments: each column's type, and what row number n holds."""
+FILL = "INSERT INTO judgments SELECT {values} FROM generate_series({first}, {last}) n"
+DAMAGE = (
+    "DELETE FROM judgments WHERE id IN ({0}, {1}, {2})",
+    "UPDATE judgments SET latency_ms = latency_ms + 1 WHERE id IN ({3}, {4})",
+    "INSERT INTO judgments SELECT {5} + n, {others} FROM judgments, generate_series(1, 2) n WHERE id = {6}",
+)
+DIFFERENT = 7
+PEER = """
+import sys, time
+from reladiff import connect_to_table, diff_tables
+threads = int(sys.argv[5])
+sides = [connect_to_table(f"postgresql://postgres@/{name}", "judgments", "id", thread_count=threads,
+                          extra_columns=tuple(sys.argv[2].split(","))) for name in ("original", "restored")]
+began = time.perf_counter()
+rows = {row[1][0] for row in diff_tables(*sides, algorithm="hashdiff", bisection_factor=int(sys.argv[3]),
+                                        bisection_threshold=int(sys.argv[4]), threaded=True,
+                                        max_threadpool_size=threads)}
+print(time.perf_counter() - began, len(rows))
+"""
+
+
+@dataclass
+class Side:
+    """One of the two databases."""
+
+    session: psycopg.Connection[Any]
+
+    def source(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Ask, as opsverify does."""
+        return self.session.execute(sql.encode(), dict(values) or None).fetchall()
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description="comparing two databases: limit, opsverify, reladiff")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without-jsonb", action="store_true", help="leave out the judgments' jsonb column")
+    options = parser.parse_args()
+    columns = {name: said for name, said in COLUMNS.items() if name != "input" or not options.without_jsonb}
+    peer = environment("reladiff-0.6.0", RELADIFF)
+    times: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="ov-") as name, served(Path(name)) as home:
+        original, restored = filled(home, options.rows, columns)
+        contenders = made(original, restored, home, peer, columns)
+        for turn in range(options.rounds + 1):
+            for label, work in contenders.items():
+                seconds = work()
+                if turn:  # the first is not counted: caches
+                    times[label].append(seconds)
+                sys.stderr.write(f"{turn}/{options.rounds}  {seconds:7.2f} s  {label}\n")
+        incremental = recaptured(original, options.rows, columns)
+    load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
+    print(f"{options.rows:,} rows of {len(columns)} columns, {options.rounds} rounds, load average {load}\n")
+    print(table(times))
+    print(f"\n{incremental}")
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Path]:
+    """Run a server with its defaults; the folder of its socket."""
+    folder.chmod(0o755)
+    account = unprivileged()
+    tools = for_account(find_tools(18), account, folder)
+    home = folder / "h"
+    home.mkdir()
+    if account:
+        os.chown(home, account.uid, account.gid)
+    how = ("-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync")
+    made_data = tools.run("initdb", "-D", home / "data", *how, account=account)
+    if made_data.exit_code:
+        raise SystemExit(made_data.transcript)
+    settings = {
+        "fsync": "off", "listen_addresses": "", "unix_socket_directories": str(home), "port": "5432",
+        "shared_buffers": "512MB", "max_wal_size": "8GB", "autovacuum": "off",
+    }  # fmt: skip
+    with Server(
+        tools, home / "data", settings, account=account, socket_dir=home, port=5432, superuser="postgres",
+        log=folder / "log",
+    ) as server:  # fmt: skip
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=30, what="start")
+        yield home
+
+
+def filled(home: Path, rows: int, columns: Columns) -> tuple[Side, Side]:
+    """Fill one database, copy it, damage the copy in seven rows."""
+
+    def connected(name: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(f"host={home} user=postgres dbname={name}", autocommit=True)
+
+    with connected("postgres") as admin:
+        admin.execute("CREATE DATABASE original")
+        with connected("original") as session:
+            made_of = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+            session.execute(f"CREATE TABLE judgments ({made_of})".encode())
+            session.execute(filling(columns, 1, rows))
+            session.execute("VACUUM (FREEZE, ANALYZE)")
+        admin.execute("CREATE DATABASE restored TEMPLATE original STRATEGY file_copy")
+    original, restored = connected("original"), connected("restored")
+    places = [round(rows * share) for share in (0.1, 0.1001, 0.77, 0.4, 0.9, 1, 0.6)]
+    for statement in DAMAGE:
+        restored.execute(statement.format(*places, others=", ".join(list(columns)[1:])).encode())
+    return Side(original), Side(restored)
+
+
+def filling(columns: Columns, first: int, last: int) -> bytes:
+    """Return the statement that inserts rows `first` to `last`."""
+    values = ", ".join(value for _, value in columns.values())
+    return FILL.format(values=values, first=first, last=last).encode()
+
+
+def made(
+    original: Side, restored: Side, home: Path, peer: Path, columns: Columns
+) -> dict[str, Callable[[], float]]:
+    """Every contender: what it is called, and a run of it that returns seconds and stops if the work was not done."""
+    ((core,), _) = discover(original.source, {"judgments": Chosen(bucket="id", width=1024)})
+    compared = ",".join(list(columns)[1:])
+    hashing = f"SELECT sum({core.hash}) FROM judgments t"  # noqa: S608 - our own names
+    at = dt.datetime.now(dt.UTC)
+    recorded = History.of(
+        [(1, record_more(original.source, at, None, {"judgments": Chosen(bucket="id")}, None) | {
+            "captured_at": at.isoformat()})]
+    )  # fmt: skip
+
+    def limit() -> float:
+        with ThreadPoolExecutor(2) as threads:
+            return timed(lambda: list(threads.map(lambda side: side.source(hashing, {}), (original, restored))))
+
+    def ours() -> float:
+        keys: list[Any] = []
+        took = timed(lambda: keys.append(compare_databases(core, original.source, restored.source)))
+        confirm(len(keys[0][1].all))
+        return took
+
+    def one_side() -> float:
+        return timed(lambda: restored.source(hashing, {}))
+
+    def ledger() -> float:
+        found: list[Any] = []
+        took = timed(lambda: found.append(buckets_again(recorded, "judgments", restored.source, at, limited=False)))
+        if not found[0].problems:
+            raise SystemExit("the ledger found no difference")
+        return took
+
+    def reladiff() -> float:
+        said = subprocess.run(
+            [peer, "-c", PEER, "-", compared, str(FACTOR), str(THRESHOLD), str(THREADS)],
+            check=True, capture_output=True, text=True, env={**os.environ, "PGHOST": str(home)},
+        ).stdout.split()  # fmt: skip
+        confirm(int(said[1]))
+        return float(said[0])
+
+    return {
+        "limit: every row hashed once, both sides at once": limit,
+        "opsverify, the very keys": ours,
+        f"reladiff 0.6.0 (factor {FACTOR}, {THREADS} threads)": reladiff,
+        "limit of one side": one_side,
+        "opsverify against the ledger (one side)": ledger,
+    }
+
+
+def recaptured(side: Side, rows: int, columns: Columns) -> str:
+    """Capture, add a twentieth of the rows, capture again: rows hashed and seconds of each."""
+    chosen = {"judgments": Chosen(bucket="id")}
+    at = dt.datetime.now(dt.UTC)
+    first: list[Any] = []
+    whole = timed(lambda: first.append(record_more(side.source, at, None, chosen, None)))
+    side.session.execute(filling(columns, rows + 1, rows + rows // 20))
+    before = json.loads(json.dumps(first[0]))
+    second: list[Any] = []
+    again = timed(lambda: second.append(record_more(side.source, at, before, chosen, None)))
+    hashed = [sum(count for count, _, _ in body["core"]["judgments"]["buckets"].values()) for body in (*first, *second)]
+    return (
+        f"First capture: {hashed[0]:,} rows hashed, {whole:.2f} s. After {rows // 20:,} new rows: "
+        f"{hashed[1]:,} rows hashed, {again:.2f} s (catalog and page counts are read anew each time)."
+    )
+
+
+def confirm(found: int) -> None:
+    """Stop the benchmark where a contender did not find what differs."""
+    if found != DIFFERENT:
+        raise SystemExit(f"{found} rows found, {DIFFERENT} differ")
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of wall time that `work` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def table(times: Mapping[str, list[float]]) -> str:
+    """Return a Markdown table; ratios are medians over the ratios within each turn."""
+    limit, one_side = (next(runs for name, runs in times.items() if name.startswith(which)) for which in
+                       ("limit:", "limit of"))  # fmt: skip
+    lines = ["| | min | median | to its limit |", "| --- | ---: | ---: | ---: |"]
+    for name, runs in times.items():
+        base = one_side if "one side" in name else limit
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(runs, base, strict=True))
+        lines.append(f"| {name} | {min(runs):.2f} s | {statistics.median(runs):.2f} s | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

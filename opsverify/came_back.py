@@ -1,0 +1,154 @@
+"""Everything that is asked of a restored database beside the runbook's own SQL, by name; each answer a `Finding`.
+
+`post-dr` asks the target's database, one question for each check; a rehearsal asks the server it restored, all of
+them, and keeps the answers in the drill's file. Questions about files and by superusers are the rehearsal's alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from secrets import randbits
+from typing import TYPE_CHECKING
+
+from opsverify.errors import Inconclusive
+from opsverify.limits import NONE, listed
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opsverify.check import Check
+    from opsverify.recovery import Server
+    from opsverify.recovery.facts import Source
+    from opsverify.recovery.returned import Finding, History
+    from opsverify.recovery.returned.reread import Sampling
+    from opsverify.target import Recovery, Target
+
+    Ask = Callable[[], Finding]
+
+BUCKETS, CATALOG = "buckets/", "catalog/"
+RELATIONS = ("sequences", "foreign_keys", "unique_keys", "validity", "unlogged", "pages")
+"""Questions that a role with the right to read can answer."""
+
+
+def recorded_tables(target: Target) -> Sequence[str]:
+    """Names of the core tables with closed buckets in the ledger, so that the plan knows them beforehand.
+
+    Raises Inconclusive when nothing was recorded before the recovery target.
+    """
+    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets)
+
+
+def catalog_kinds(_target: Target) -> Sequence[str]:
+    """Name the kinds of the catalog's fingerprint."""
+    from opsverify.recovery.returned import KINDS  # noqa: PLC0415 - only stages that recover
+
+    return KINDS
+
+
+def history_before(target: Target) -> tuple[History, dt.datetime]:
+    """All that was recorded before the recovery target, and that target.
+
+    Raises Inconclusive where target time or records are missing, EvidenceError where a record was changed.
+    """
+    from opsverify.recovered import recovery_target  # noqa: PLC0415
+    from opsverify.recovery import Ledger  # noqa: PLC0415
+    from opsverify.recovery.returned import History  # noqa: PLC0415
+
+    if target.recovery is None:
+        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
+    at = recovery_target(target)
+    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at)), at
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of the database behind `source`; `history` is None where nothing was recorded (then it holds).
+
+    `limited` says that statements are bound in time.
+    """
+
+    history: History | None
+    at: dt.datetime
+    source: Source
+    live: Callable[[], Source] | None = None
+    sampling: Sampling | None = None
+    limited: bool = True
+
+    def all(self) -> Mapping[str, Ask]:
+        """Every question by name, in the order in which they are best asked."""
+        from opsverify.recovery.returned import KINDS, consistency, reread  # noqa: PLC0415
+
+        asks: dict[str, Ask] = {
+            "sequences": partial(consistency.sequences, self.source),
+            "foreign_keys": partial(consistency.foreign_keys, self.source),
+            "unique_keys": partial(consistency.unique_keys, self.source),
+            "validity": partial(consistency.validity, self.source),
+            "unlogged": partial(consistency.unlogged, self.source, self.history.pages if self.history else None),
+        }
+        if self.history is None:
+            return asks
+        asks["pages"] = partial(reread.pages_again, self.history, self.source)
+        for kind in KINDS:
+            asks[CATALOG + kind] = partial(reread.catalog_again, self.history, kind, self.source)
+        for name in self.history.tables:
+            asks[BUCKETS + name] = partial(
+                reread.buckets_again,
+                self.history, name, self.source, self.at,
+                live=self.live, sampling=self.sampling, limited=self.limited,
+            )  # fmt: skip
+        return asks
+
+
+@dataclass(frozen=True)
+class CameBack:
+    """Answers by name, from wherever they are: asked now, or kept by a drill."""
+
+    answer: Callable[[str], Finding]
+
+    def hold(self, check: Check, name: str) -> None:
+        """Measure on `check` how many problems the question `name` found, naming the first of them.
+
+        Raises Inconclusive where it could not be answered.
+        """
+        finding = self.answer(name)
+        if finding.problems or finding.notes:
+            check.attach("found", "\n".join([*finding.problems, *finding.notes]))
+        if finding.unknown:
+            raise Inconclusive(finding.unknown)
+        check.measure(
+            "problems", len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
+        )
+
+
+def examined(
+    questions: Questions,
+    server: Server,
+    dbname: str,
+    data_dir: Path,
+    errors: type[Exception],
+    close: Callable[[], None],
+) -> dict[str, Finding]:
+    """Ask everything of a drill's restored server; `close` ends the session before the server is stopped at last."""
+    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+
+    caught = (errors, Inconclusive)
+    answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
+    recorded = answers.get("pages")
+    heaps = found(partial(physical.heaps, questions.source, data_dir, errors), errors=caught)
+    answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
+    answers["indexes"] = found(partial(physical.amcheck, server, dbname), errors=caught)
+    close()
+    answers["checksums"] = found(partial(physical.checksums, server, data_dir), errors=caught)
+    return answers
+
+
+def sampling_of(recovery: Recovery) -> Sampling | None:
+    """The target's wish for samples of large tables, if it has one; each run draws others, and says its seed."""
+    from opsverify.recovery.returned.reread import Sampling  # noqa: PLC0415
+
+    wish = recovery.sampling
+    return Sampling(wish.above_rows, wish.one_in, wish.confidence, randbits(32)) if wish else None

@@ -1,0 +1,137 @@
+"""PostgreSQL's tools out of the image `postgres:N`: taken once by testcontainers, run without a container.
+
+A container would see neither the backup nor the drill's folders, and takes signals its own way. So the programs
+are copied out with every library they were linked against and with the image's own loader, which needs nothing of
+this machine but its kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_COLLECT: Final = """
+set -e
+bin=$(dirname "$(readlink -f "$(command -v postgres || echo /usr/lib/postgresql/*/bin/postgres)")")
+lib=$("$bin/pg_config" --pkglibdir)
+share=$("$bin/pg_config" --sharedir)
+linked=$(ldd "$bin"/* "$lib"/*.so 2>/dev/null | sed -n 's,^[^/]*\\(/[^ ]*\\) (0x.*,\\1,p' | sort -u)
+whole=$(for file in $linked; do echo "$(readlink -f "$(dirname "$file")")/$(basename "$file")"; done | sort -u)
+tar -chf /tmp/opsverify.tar "$bin" "$lib" "$share" $whole 2>/tmp/opsverify.said ||
+    { tail -1 /tmp/opsverify.said; exit 1; }
+echo "$bin"
+"""
+_TAR: Final = "/tmp/opsverify.tar"  # noqa: S108 - inside a container of our own
+_LOADER: Final = "ld-linux*.so*"
+_ELF: Final = b"\x7fELF"
+_WRAPPER: Final = """#!/bin/sh
+bin=${{0%/*}}
+root=$bin/{up}
+exec "$root/{loader}" --library-path "{libraries}" --argv0 "$0" "$bin/.real/{program}" "$@"
+"""
+
+
+class NoContainer(Exception):  # noqa: N818 - one source of several said no
+    """The tools cannot be had this way; the message says why, in a few words."""
+
+
+def tools_of_image(major: int) -> tuple[Path, Path]:
+    """Return the folder of PostgreSQL `major`'s tools taken out of `postgres:major`, and the tree it belongs to.
+
+    Needs a Docker engine the first time only; the tree stays in the cache folder (some 100 MB). Raises
+    NoContainer when no engine answers, it has no such image, or the image is not understood.
+    """
+    tree = _cache() / f"postgres-{major}-image"
+    if not tree.exists():
+        from filelock import FileLock  # noqa: PLC0415 - only the first time
+
+        try:
+            _cache().mkdir(parents=True, exist_ok=True)
+            with FileLock(_cache() / f".{tree.name}.lock"):
+                if not tree.exists():
+                    _take(f"postgres:{major}", tree)
+        except OSError as error:
+            raise NoContainer(f"cannot write {_cache()} ({error.strerror}): set XDG_CACHE_HOME") from error
+    programs = next(tree.glob("**/bin/.real"), None)
+    if programs is None:
+        raise NoContainer(f"{tree} is incomplete: remove it")
+    return programs.parent, tree
+
+
+def _take(image: str, tree: Path) -> None:
+    partial = tree.with_name(f"{tree.name}.{os.getpid()}")
+    packed = partial.with_suffix(".tar")
+    try:
+        folder = _copied_out(image, packed)
+        with tarfile.open(packed) as archive:
+            archive.extractall(partial, filter="tar")
+        _wrap(partial / folder.lstrip("/"), partial)
+        partial.chmod(0o755)
+        partial.rename(tree)
+    finally:
+        packed.unlink(missing_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copied_out(image: str, packed: Path) -> str:
+    """Write the image's tools to the tar file `packed`; the folder they have in there."""
+    import docker.errors  # noqa: PLC0415 - half a second, and only where nothing else is at hand
+    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+    # The reaper is an image of its own, which an offline engine does not have; `with` cleans up.
+    reaper, testcontainers_config.ryuk_disabled = testcontainers_config.ryuk_disabled, True
+    try:
+        container = DockerContainer(image).with_kwargs(entrypoint=["sleep"], network_mode="none")
+        with container.with_command("900") as running:
+            done = running.exec(["sh", "-c", _COLLECT])
+            said = done.output.decode(errors="backslashreplace").strip().splitlines()
+            if done.exit_code != 0 or not said:
+                raise NoContainer(f"image {image} is not understood: {said[-1] if said else 'no output'}")
+            running.copy_from_container(_TAR, packed)
+            return str(said[-1])
+    except docker.errors.APIError as error:
+        raise NoContainer(f"the Docker engine says {error.explanation or error}") from error
+    except docker.errors.DockerException as error:
+        raise NoContainer("no Docker engine answers") from error
+    finally:
+        testcontainers_config.ryuk_disabled = reaper
+
+
+def _wrap(folder: Path, tree: Path) -> None:
+    """Put in place of every program a script that starts it with the tree's own loader and libraries.
+
+    The scripts keep the programs' names: PostgreSQL's programs start each other by their own folder.
+    """
+    loaders = sorted(tree.glob(f"**/{_LOADER}"))
+    if not loaders:
+        raise NoContainer("its loader was not found: expected an image of Debian's kind")
+    up = os.path.relpath(tree, folder)
+    libraries = ":".join(f"$root/{path.relative_to(tree)}" for path in _library_folders(tree))
+    real = folder / ".real"
+    real.mkdir()
+    for program in [path for path in folder.iterdir() if path.is_file() and path.read_bytes()[:4] == _ELF]:
+        program.rename(real / program.name)
+        script = _WRAPPER.format(
+            up=up,
+            loader=loaders[0].relative_to(tree),
+            libraries=libraries,
+            program=shlex.quote(program.name),
+        )
+        program.write_text(script, encoding="utf-8")
+        program.chmod(0o755)
+
+
+def _library_folders(tree: Path) -> Iterable[Path]:
+    return sorted({path.parent for path in tree.glob("**/*.so.*")})
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsverify"

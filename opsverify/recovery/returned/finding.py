@@ -1,0 +1,66 @@
+"""What one question after a restore came to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DAMAGED = "XX"
+"""SQLSTATE class of data that cannot be read back: XX001 data_corrupted, XX002 index_corrupted."""
+GONE = ("42P01", "42703", "3F000")
+"""A table, column or schema that was recorded does not exist any more."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How many things were `asked` after (`of` says what they are), and one line for each problem.
+
+    `unknown` says why it could not be measured; `notes` are for the evidence only.
+    """
+
+    asked: int
+    of: str
+    problems: tuple[str, ...] = ()
+    unknown: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As kept in a run's folder."""
+        return asdict(self)
+
+    def with_problems(self, more: tuple[str, ...]) -> Finding:
+        """Return the same with further problems; what is known to be wrong outweighs what is unknown."""
+        problems = tuple(dict.fromkeys((*self.problems, *more)))
+        return replace(self, problems=problems, unknown=None if problems else self.unknown)
+
+    @classmethod
+    def of_json(cls, raw: Mapping[str, Any]) -> Finding:
+        """Read what `as_json` wrote."""
+        return cls(raw["asked"], raw["of"], tuple(raw["problems"]), raw["unknown"], tuple(raw["notes"]))
+
+
+def found(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
+    """Carry `ask` out; damage on the way is a problem, any other of `errors` is a hole in knowledge.
+
+    Damage is told by the SQLSTATE of the error or of its cause.
+    """
+    try:
+        return ask()
+    except errors as error:
+        said = " ".join(str(error).split())
+        state = sqlstate(error)
+        if state.startswith(DAMAGED) or state in GONE:
+            return Finding(1, "questions met damage", (said,))
+        return Finding(0, "nothing was measured", unknown=said)
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """Return the SQLSTATE of a database error or of the one that caused it; '' where there is none."""
+    while error is not None:
+        if state := getattr(error, "sqlstate", None):
+            return str(state)
+        error = error.__cause__
+    return ""

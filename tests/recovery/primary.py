@@ -1,0 +1,69 @@
+"""A PostgreSQL server for tests that make their own backups."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opsverify.recovery import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from opsverify.recovery import Account, Tools
+
+PORT = 5433
+"""Only names the socket: nothing listens on TCP."""
+
+SCHEMA = """
+CREATE TABLE judgment_executions (id int PRIMARY KEY, note text);
+INSERT INTO judgment_executions SELECT n, repeat(md5(n::text), 8) FROM generate_series(1, 3000) n;
+"""
+
+
+@contextmanager
+def primary(tools: Tools, account: Account | None, home: Path, settings: Mapping[str, str]) -> Iterator[Server]:
+    """Run a new cluster with small segments and `SCHEMA` in `home`, a folder of the account's."""
+    data = home / "data"
+    options = ("-D", data, "-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync", "--wal-segsize=1", "-k")
+    tools.succeed("initdb", *options, account=account)
+    defaults = {
+        "fsync": "off",
+        "listen_addresses": "",
+        "unix_socket_directories": str(home),
+        "port": str(PORT),
+        "archive_mode": "on",
+        "log_timezone": "Asia/Seoul",
+        "timezone": "Asia/Seoul",
+    }
+    where = {"socket_dir": home, "port": PORT, "superuser": "postgres", "log": home / "log"}
+    with Server(tools, data, defaults | dict(settings), account=account, **where) as server:
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60, what="start of the primary")
+        succeed(server, SCHEMA)
+        yield server
+
+
+def succeed(server: Server, sql: str) -> None:
+    """Send `sql`, which must not fail."""
+    done = server.psql(sql)
+    assert done.exit_code == 0, done.transcript
+
+
+def commit_and_archive(server: Server, *ids: int) -> None:
+    """Commit one row for each of `ids` in a segment of its own, and wait until all of them are archived."""
+    for number in ids:
+        succeed(server, f"INSERT INTO judgment_executions VALUES ({number}, 'later')")  # noqa: S608 - a number
+        succeed(server, "SELECT pg_switch_wal()")
+    newest = server.ask("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")[0]
+    done = f"SELECT coalesce(last_archived_wal, '') >= '{newest}' FROM pg_stat_archiver"  # noqa: S608 - a segment name
+    server.wait_for(done, "t", within_s=60, what="archiving")
+
+
+def owned(folder: Path, account: Account | None) -> Path:
+    """Make `folder`, of the account."""
+    folder.mkdir(mode=0o755)
+    if account:
+        os.chown(folder, account.uid, account.gid)
+    return folder
