@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import socket
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,20 @@ def tools_of_image(major: int) -> tuple[Path, Path]:
     return programs.parent, tree
 
 
+def engine_answers() -> bool:
+    """Whether something listens where a Docker engine should; True where only Docker's own client can tell."""
+    host = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+    if host.scheme != "unix":
+        return True
+    # The client would leave its socket open, and takes half a second to import.
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(host.path)
+        except OSError:
+            return False
+    return True
+
+
 def _take(image: str, tree: Path) -> None:
     partial = tree.with_name(f"{tree.name}.{os.getpid()}")
     packed = partial.with_suffix(".tar")
@@ -82,6 +98,8 @@ def _take(image: str, tree: Path) -> None:
 
 def _copied_out(image: str, packed: Path) -> str:
     """Write the image's tools to the tar file `packed`; the folder they have in there."""
+    if not engine_answers():
+        raise NoContainer("no Docker engine answers")
     import docker.errors  # noqa: PLC0415 - half a second, and only where nothing else is at hand
     from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
