@@ -47,7 +47,7 @@ def _examined(server: RestoredServer, history: History | None, data: Path) -> di
 @pytest.fixture(scope="module")
 def healthy(disaster: Disaster, open_folder: Path) -> tuple[History, dict[str, str], dict[str, Finding]]:
     """Restore once: what the ledger would have held, where tables are, and every answer of the whole server."""
-    scratch = open_folder / "healthy"
+    scratch = open_folder / "whole-again"
     scratch.mkdir()
     with _restored(disaster, disaster.base, scratch) as server:
         with psycopg.connect(server.dsn, autocommit=True) as session:
