@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import randbits
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE, listed
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from opsverify.target import Recovery, Target
 
     Ask = Callable[[], Finding]
+
+T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
 RELATIONS = ("sequences", "foreign_keys", "unique_keys", "validity", "unlogged", "pages")
@@ -61,6 +63,21 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
     at = recovery_target(target)
     return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at)), at
+
+
+def history_if_any(target: Target) -> History | None:
+    """What the ledger holds before the recovery target; None where nobody said it, or nothing was recorded."""
+    try:
+        return history_before(target)[0]
+    except Inconclusive:
+        return None
+
+
+def kept(answers: Mapping[str, T], name: str) -> T:
+    """Return the answer called `name`. Raises Inconclusive where nothing was recorded that it could be about."""
+    if name not in answers:
+        raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
+    return answers[name]
 
 
 @dataclass(frozen=True)

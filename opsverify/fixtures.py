@@ -16,7 +16,7 @@ from opsverify.errors import Inconclusive
 from opsverify.running import running_check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from opsverify.after_rollback import AfterRollback
     from opsverify.came_back import CameBack
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
     from opsverify.recent import Recent
     from opsverify.recovered import Recovered
-    from opsverify.recovery.returned import History
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
     from opsverify.services import Services
-    from opsverify.target import Target
     from opsverify.testimony import Testimony
     from opsverify.traveller import Traveller
 
@@ -214,6 +212,7 @@ def inventory(stage_run: StageRun) -> Inventory:
 @pytest.fixture(scope="session")
 def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections) -> Drill:
     """The one restore drill that all checks of a rehearsal share."""
+    from opsverify.came_back import history_if_any  # noqa: PLC0415
     from opsverify.drill import Drill, run_drill  # noqa: PLC0415
     from opsverify.recovered import recorded_before  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
@@ -221,7 +220,7 @@ def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections
     target = stage_run.target
     recorded = recorded_before(target) if target.recovery and target.recovery.recovery_target else None
     work = partial(run_drill, given(target.recovery), given(target.postgres).dbname, recorded, queries)
-    history, live = _history(target), connections.original
+    history, live = history_if_any(target), connections.original
     return Drill.read_from(
         once(
             stage_run.folder.path,
@@ -266,7 +265,7 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
 @pytest.fixture(scope="session")
 def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
     """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
-    from opsverify.came_back import CameBack, Questions, history_before, sampling_of  # noqa: PLC0415
+    from opsverify.came_back import CameBack, Questions, history_before, kept, sampling_of  # noqa: PLC0415
     from opsverify.recovery.returned import Finding  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
@@ -274,7 +273,7 @@ def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
         drill = request.getfixturevalue("drill")
         if drill.answers is None:
             raise Inconclusive(f"nothing was restored that could be asked: {drill.failure or drill.hindrance}")
-        return CameBack(lambda name: Finding.of_json(_kept(drill.answers, name)))
+        return CameBack(lambda name: Finding.of_json(kept(drill.answers, name)))
     target = stage_run.target
     history, at = history_before(target)
     questions = Questions(
@@ -284,23 +283,7 @@ def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
         connections.original,
         sampling_of(given(target.recovery)),
     ).all()
-    return CameBack(lambda name: found(_kept(questions, name), errors=Inconclusive))
-
-
-def _kept(answers: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - an answer, or what gives one
-    if name not in answers:
-        raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
-    return answers[name]
-
-
-def _history(target: Target) -> History | None:
-    """What the ledger holds before the recovery target; None where nobody said it, or nothing was recorded."""
-    from opsverify.came_back import history_before  # noqa: PLC0415
-
-    try:
-        return history_before(target)[0]
-    except Inconclusive:
-        return None
+    return CameBack(lambda name: found(kept(questions, name), errors=Inconclusive))
 
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe
