@@ -162,6 +162,9 @@ def lab(open_folder: Path) -> Lab:
             commit_and_archive(server, *range(10_000 * number, 10_000 * number + 4))
             keeper.file(backups=True)
     shutil.rmtree(home / "data")
+    # What the server handed over when it stopped: barman would file it in the midst of a test.
+    for path in (home / "barman" / "lab" / "incoming").glob("*"):
+        path.unlink()
     return Lab(home, account, user)
 
 
@@ -197,7 +200,7 @@ def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str)
     drill = rehearse(lab.recovery(manager, stored))
     assert drill.problems == ()
     assert drill.continuity is None
-    assert drill.failure is None
+    assert (drill.failure, drill.hindrance, drill.table_failure) == (None, None, None)
     assert drill.segments >= 4
     assert drill.read == ROWS + 2 * 4  # recovery ends where a later commit begins: the ninth
     assert drill.durations["unpack"] > 0

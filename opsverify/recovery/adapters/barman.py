@@ -48,14 +48,14 @@ class BarmanSource:
         """See `BackupSource`; a segment counts as archived when barman's cron has filed it."""
         held = self._held()
         paths = self._archived(held[-1:])
-        segments = sorted(path for path in paths if path.suffix != ".history")
-        if not segments:
+        listed = sorted(path for path in paths if path.suffix != ".history")
+        there = [path for path in listed if path.is_file()]
+        if listed and not there:
+            raise Inconclusive(f"{listed[-1]} is listed by barman and not here: run on barman's machine")
+        if not there:
             return Stock(held, None)
-        try:
-            filed_at = dt.datetime.fromtimestamp(segments[-1].stat().st_mtime, dt.UTC)
-        except OSError as error:
-            raise Inconclusive(f"{segments[-1]}: {error.strerror}; barman lists it: run on barman's machine") from error
-        return Stock(held, ArchivedWal(segments[-1].name, filed_at))
+        filed_at = dt.datetime.fromtimestamp(there[-1].stat().st_mtime, dt.UTC)
+        return Stock(held, ArchivedWal(there[-1].name, filed_at))
 
     def verify(self) -> Integrity:
         """Run `barman verify-backup`, which has pg_verifybackup look at the backup where it lies."""
