@@ -12,16 +12,14 @@ if TYPE_CHECKING:
     from standin import Standin
     from xdist.scheduler import LoadScopeScheduling
 
-RATE = 40.0
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["
 ON_A_STANDIN = {
     f"{_PROOF}prod-canary": "canary",
-    f"{_PROOF}post-rollback": "rollbacks and contracts",
     _PROOF: "releases and recoveries",
     "tests/proof/test_switchback.py": "regions",
-    "tests/act/test_act_on_sandbox.py": "rollbacks and contracts",
-    "tests/e2e/": "rollbacks and contracts",
+    "tests/act/test_act_on_sandbox.py": "contracts",
+    "tests/e2e/": "contracts",
 }
 """What tests whose id begins like this run on, a worker each, the first match: a stand-in, or the two regions."""
 
@@ -55,14 +53,14 @@ def _platform(nodeid: str) -> str | None:
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
     """The stand-in platform, up, backed up and with its tables recorded; its tests share a worker."""
-    from standin import Standin  # noqa: PLC0415
+    from standin import CANARY_STAGE, RATES, Standin  # noqa: PLC0415
 
     from sandbox import Sandbox, network  # noqa: PLC0415 - most tests need none of this
     from sandbox.home import SERVICES  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("standin")
     base = network.free_port_base(len(SERVICES))
-    with Sandbox(folder / "home", base, rate=RATE, canary_share=CANARY_SHARE) as sandbox:
+    with Sandbox(folder / "home", base, rate=RATES[CANARY_STAGE], canary_share=CANARY_SHARE) as sandbox:
         running = Standin(sandbox, folder)
         running.prepare_recovery()
         yield running

@@ -31,6 +31,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LOOKBACK_S = 8
 WINDOW = "8s"
 RUN_DEADLINE_S = 90
+CANARY_STAGE = "prod-canary"
+RATES = {CANARY_STAGE: 40.0, "daily": 25.0}
+USUAL_RATE = 15.0
+"""Judgments a second: a canary's share of a few seconds has to be enough to judge by, the others save two cores."""
 QUIET_DEADLINE_S = 100
 SCRAPED = 5
 """Scrape targets of the stand-in's Prometheus."""
@@ -233,7 +237,10 @@ class Standin:
         self._await(lambda: [] if self._query(promql) else [f"{promql} has no sample"])
 
     def await_quiet(self, stage: str) -> None:
-        """Wait until nothing of an earlier fault is left in what the checks of `stage` read."""
+        """Send the traffic that `stage` needs, and wait until nothing of an earlier fault is left in what it reads."""
+        rate = RATES.get(stage, USUAL_RATE)
+        if Control(self.sandbox.home).read().rate != rate:
+            self.sandbox.traffic(rate=rate)
         self._await(lambda: self._troubles(stage))
 
     def await_that(self, condition: Callable[[], bool], what: str) -> None:
