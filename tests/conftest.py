@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["
 ON_A_STANDIN = {
-    f"{_PROOF}prod-canary": "canary",
-    _PROOF: "releases and recoveries",
+    f"{_PROOF}staging": "releases and days",
+    f"{_PROOF}daily": "releases and days",
+    f"{_PROOF}post-rollback": "releases and days",
+    _PROOF: "canaries and recoveries",
     "tests/proof/test_switchback.py": "regions",
     "tests/act/test_act_on_sandbox.py": "contracts",
     "tests/e2e/": "contracts",
