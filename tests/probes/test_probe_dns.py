@@ -41,9 +41,10 @@ def resolver(make: Callable[[dns.message.Message], bytes | None]) -> Iterator[st
             reply = records(dns.message.from_wire(wire), *(f"10.0.{n}.1" for n in range(90)))
             self.wfile.write(len(reply).to_bytes(2, "big") + reply)
 
-    with socketserver.UDPServer(("127.0.0.1", 0), Udp) as udp:
-        port = udp.server_address[1]
-        with socketserver.TCPServer(("127.0.0.1", port), Tcp) as tcp:
+    # TCP first: fewer hold a port of UDP, so that the same one is free.
+    with socketserver.TCPServer(("127.0.0.1", 0), Tcp) as tcp:
+        port = tcp.server_address[1]
+        with socketserver.UDPServer(("127.0.0.1", port), Udp) as udp:
             for server in (udp, tcp):
                 threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
             yield f"127.0.0.1:{port}"

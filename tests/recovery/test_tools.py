@@ -14,6 +14,7 @@ from opsverify.recovery import tools as tools_module
 from opsverify.recovery.tools import NAMED_BY, NEEDED, may_enter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 AT = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
@@ -27,7 +28,9 @@ def _fake_tools(folder: Path, version: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _look_again() -> None:
+def _look_again() -> Iterator[None]:
+    find_tools.cache_clear()
+    yield
     find_tools.cache_clear()
 
 
