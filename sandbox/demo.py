@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WINDOW = "20s"
 QUIET_WITHIN_S = 60
+INTERRUPTED = 130
+"""As shells say it of SIGINT."""
 PLAIN_WIDTH = 170
 ERRORS = 'judgment_requests_total{code=~"5.."}'
 RATE = 40.0
@@ -173,6 +175,14 @@ SCENES = (
 
 def main() -> int:
     """Play all scenes; 0 only if every verdict is as expected."""
+    try:
+        return _play_all()
+    except KeyboardInterrupt:
+        say("interrupted: no verdict on the whole; what was started is stopped")
+        return INTERRUPTED
+
+
+def _play_all() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home:
         Path(home).chmod(0o755)
