@@ -244,7 +244,6 @@ def _print_table(played: list[Played]) -> None:
         table.add_column(column)
     for entry in played:
         scene, verdict = entry.scene, entry.verdict
-        counted = f"{verdict.get('executed')} of {verdict.get('planned')} checks executed, none failed"
         table.add_row(
             scene.letter,
             scene.what,
@@ -252,12 +251,22 @@ def _print_table(played: list[Played]) -> None:
             f"{scene.decision} ({scene.exit_code})",
             f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
             "ok" if entry.as_expected else "NOT AS EXPECTED",
-            escape(textwrap.shorten((verdict.get("reasons") or [counted])[0], 110)),
+            escape(_why(verdict)),
         )
     console = Console()
     Console(width=console.width if console.is_terminal else PLAIN_WIDTH).print(table)
     for entry in played:
         sys.stdout.write(f"  ({entry.scene.letter}) {entry.report}\n")
+
+
+def _why(verdict: dict[str, Any]) -> str:
+    """What failed, each check in short; else the first reason; else what was executed."""
+    failed = {check["id"] for check in verdict.get("checks", ()) if check["outcome"] == "fail"}
+    reasons = verdict.get("reasons") or [
+        f"{verdict.get('executed')} of {verdict.get('planned')} checks executed, none failed"
+    ]
+    shown = [reason for reason in reasons if reason.partition(": ")[0] in failed] or reasons[:1]
+    return "\n".join(textwrap.shorten(reason, 110) for reason in shown)
 
 
 if __name__ == "__main__":
