@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import randbits
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE, listed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.check import Check
-    from opsverify.recovery import Server
+    from opsverify.recovery import RestoredServer
     from opsverify.recovery.facts import Source
     from opsverify.recovery.returned import Finding, History
     from opsverify.recovery.returned.reread import Sampling
@@ -140,27 +140,32 @@ class CameBack:
         )
 
 
-def examined(
-    questions: Questions,
-    server: Server,
+def examine(
+    server: RestoredServer,
     dbname: str,
     data_dir: Path,
-    errors: type[Exception],
-    close: Callable[[], None],
-) -> dict[str, Finding]:
-    """Ask everything of a drill's restored server; `close` ends the session before the server is stopped at last."""
+    history: History | None,
+    sampling: Sampling | None,
+    live: Callable[[], Source] | None,
+) -> dict[str, Any]:
+    """Ask everything of a drill's restored server, and return every answer as JSON, by name.
+
+    Stops the server at the end, for its checksums.
+    """
+    from opsverify.probes.restored import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
     from opsverify.recovery.returned import physical  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
-    caught = (errors, Inconclusive)
-    answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
-    recorded = answers.get("pages")
-    heaps = found(partial(physical.heaps, questions.source, data_dir, errors), errors=caught)
-    answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
-    answers["indexes"] = found(partial(physical.amcheck, server, dbname), errors=caught)
-    close()
-    answers["checksums"] = found(partial(physical.checksums, server, data_dir), errors=caught)
-    return answers
+    caught = (ERRORS, Inconclusive)
+    with Restored(server.dsn, dbname) as session:
+        questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
+        answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
+        recorded = answers.get("pages")
+        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS), errors=caught)
+        answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
+        answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
+    answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
+    return {name: finding.as_json() for name, finding in answers.items()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

@@ -158,8 +158,7 @@ class Work:
 
     def _ask(self, server: RestoredServer, before: float, physical: Unpacked | None) -> None:
         """Note how far and how fast it came back, validate the data, restore one table alone."""
-        from opsverify.came_back import sampling_of  # noqa: PLC0415
-        from opsverify.drill_examination import examine  # noqa: PLC0415
+        from opsverify.came_back import examine, sampling_of  # noqa: PLC0415
         from opsverify.recovery import rto  # noqa: PLC0415
 
         course, facts = self.course, self.facts
@@ -197,10 +196,11 @@ class Work:
         self.facts |= {"log_errors": look.errors, "log_slow": look.slow}
 
     def _hear(self, server: RestoredServer, physical: Unpacked) -> None:
-        from opsverify.testimony import Hearing, quoted  # noqa: PLC0415
+        from opsverify.recovery import qualified  # noqa: PLC0415
+        from opsverify.testimony import Hearing  # noqa: PLC0415
 
         def numbers(table: str) -> list[int]:
-            rows = server.server.rows(f"SELECT number FROM {quoted(table)}", dbname=self.dbname)  # noqa: S608 - quoted
+            rows = server.server.rows(f"SELECT number FROM {qualified(table)}", dbname=self.dbname)  # noqa: S608 - quoted
             return [int(number) for (number,) in rows]
 
         hearing = Hearing(self.recovery, physical.backup, physical.archive, server.server.tools)
@@ -247,14 +247,10 @@ class Work:
 
 
 def _asked(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Any]:
-    import psycopg  # noqa: PLC0415 - the drill's own server, not the target's: no probe of the target fits
+    from opsverify.probes.restored import Restored  # noqa: PLC0415 - probes are imported when used
 
-    with psycopg.connect(dsn, dbname=dbname, autocommit=True) as connection:
-
-        def source(sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-            return connection.execute(sql.encode(), dict(parameters)).fetchall()
-
-        return recorded.ask_again(source, queries)
+    with Restored(dsn, dbname) as session:
+        return recorded.ask_again(session.rows, queries)
 
 
 def _free_port() -> int:

@@ -153,7 +153,7 @@ def of_target(target: Target, postgres: Postgres) -> Testimony:
     """Hear the witnesses of the recovery of the target's own database. Raises Inconclusive where that cannot be."""
     from opsverify.drill import scratch_folder  # noqa: PLC0415
     from opsverify.recovered import recovery_target  # noqa: PLC0415
-    from opsverify.recovery import find_tools, physical_source_of  # noqa: PLC0415
+    from opsverify.recovery import find_tools, physical_source_of, qualified  # noqa: PLC0415
 
     recovery, until = given(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)
@@ -161,13 +161,8 @@ def of_target(target: Target, postgres: Postgres) -> Testimony:
         raise Inconclusive("the database is still in recovery: promote it, or ask the primary")
 
     def numbers(table: str) -> Iterable[int]:
-        return (row.number for row in postgres.rows(f"SELECT number FROM {quoted(table)}"))  # noqa: S608 - quoted
+        return (row.number for row in postgres.rows(f"SELECT number FROM {qualified(table)}"))  # noqa: S608 - quoted
 
     with scratch_folder(recovery) as scratch, physical_source_of(recovery).unpacked(scratch) as unpacked:
         hearing = Hearing(recovery, unpacked.backup, unpacked.archive, find_tools(unpacked.backup.major))
         return hearing.of_recovered(state.replayed, int(state.timeline, 16), until, numbers)
-
-
-def quoted(table: str) -> str:
-    """The name of a table, `schema.table` or `table`, as SQL."""
-    return ".".join(f'"{part}"' for part in table.replace('"', '""').split("."))

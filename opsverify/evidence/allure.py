@@ -101,10 +101,6 @@ class _RedactingLogger(AllureFileLogger):
         self._write(result)
 
     @allure_commons.hookimpl
-    def report_container(self, container: object) -> None:
-        """Write nothing of fixtures."""
-
-    @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write one attachment."""
         text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body

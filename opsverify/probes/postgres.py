@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = Any  # a namedtuple whose fields are the columns of its statement
 Connection: TypeAlias = psycopg.Connection[Any]
+
+TEXT_FORM: Final = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+"""Settings on which the text form of a value depends: the same in every question, here and in a rehearsal."""
 
 _REFUSED = (
     "authentication failed",
@@ -224,15 +233,9 @@ def connect(config: Config, user: str, password: str | None) -> Connection:
 def limit_time(cursor: psycopg.Cursor[Any], config: Config) -> None:
     """Limit the statements of the current transaction on the server."""
     limit = str(round(config.statement_timeout_s * 1000))
-    cursor.execute(
-        "SELECT set_config('statement_timeout', %s, true) AS statement,"
-        " set_config('lock_timeout', %s, true) AS lock,"
-        " set_config('timezone', 'UTC', true) AS zone,"
-        # What the text form of a value depends on is the same in every question, here and in a rehearsal.
-        " set_config('datestyle', 'ISO, YMD', true) AS dates, set_config('intervalstyle', 'postgres', true) AS spans,"
-        " set_config('extra_float_digits', '1', true) AS digits, set_config('bytea_output', 'hex', true) AS bytes",
-        (limit, limit),
-    )
+    settings = {"statement_timeout": limit, "lock_timeout": limit, **TEXT_FORM}
+    asked = ", ".join(f"set_config('{name}', %s, true) AS {name}" for name in settings)
+    cursor.execute(f"SELECT {asked}".encode(), list(settings.values()))
 
 
 @contextmanager

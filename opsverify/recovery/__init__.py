@@ -7,6 +7,7 @@ from opsverify.recovery.compare import Difference, compare
 from opsverify.recovery.facts import TABLES, Facts, Table, Window, read_queries, table
 from opsverify.recovery.heartbeat import Beat, Heard, HeartbeatLog, heard
 from opsverify.recovery.ledger import ChainState, Ledger, Recorded
+from opsverify.recovery.names import qualified
 from opsverify.recovery.objectives import Rpo, Rto, rpo, rto
 from opsverify.recovery.preflight import Preflight, preflight
 from opsverify.recovery.random_table import SCRATCH, Drawn, restore_table
@@ -84,6 +85,7 @@ __all__ = [
     "major_of",
     "physical_source_of",
     "preflight",
+    "qualified",
     "read_queries",
     "restore",
     "restore_table",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.names import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,8 +77,7 @@ class Table:
     @property
     def quoted(self) -> str:
         """The name as SQL and as a literal pattern of pg_dump."""
-        schema, name = (part.replace('"', '""') for part in (self.schema, self.name))
-        return f'"{schema}"."{name}"'
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"

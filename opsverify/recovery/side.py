@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.names import qualified, quoted
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -150,11 +151,11 @@ class Side:
 
     @property
     def _relation(self) -> str:
-        return ".".join(_quoted(part) for part in self.table.split("."))
+        return qualified(self.table)
 
     @property
     def _name(self) -> str:
-        return ".".join(_escaped(part) for part in self.table.split("."))
+        return self._relation.replace("%", "%%")
 
     @property
     def _changed(self) -> str:
@@ -181,10 +182,6 @@ def _by_key(rows: Iterable[Sequence[Any]]) -> dict[Key, int]:
     return {tuple(map(str, key)): int(found) for found, *key in rows}
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _escaped(name: str) -> str:
     """`name` for a statement with parameters, in which a percent is doubled."""
-    return _quoted(name).replace("%", "%%")
+    return quoted(name).replace("%", "%%")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import socketserver
 import threading
-import time
 from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,8 +154,7 @@ def main() -> None:
     ]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    while True:
-        time.sleep(3600)
+    signal.pause()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from wreck import detach, free_port
 
-from opsverify.drill_examination import examine
+from opsverify.came_back import examine
 from opsverify.recovery import restore
 from opsverify.recovery.returned import Finding, History, record_more
 from opsverify.recovery.returned.core import Chosen

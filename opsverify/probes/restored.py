@@ -1,0 +1,40 @@
+"""The server that a drill restored: ours to ask anything, as its superuser, through psycopg."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import psycopg
+
+from opsverify.probes.postgres import TEXT_FORM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ERRORS: Final = psycopg.Error
+"""What `rows` raises for a statement that fails."""
+
+
+class Restored:
+    """A session in which every value has the text form that it has in the target's own probe."""
+
+    def __init__(self, dsn: str, dbname: str) -> None:
+        options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in TEXT_FORM.items())
+        self._connection = psycopg.connect(
+            dsn, dbname=dbname, autocommit=True, options=f"{options} -c client_encoding=UTF8"
+        )
+
+    def rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Rows of one statement, none for a statement that gives none. Raises `ERRORS`."""
+        cursor = self._connection.execute(sql.encode(), dict(parameters) or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        """End the session: the server can be stopped then."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

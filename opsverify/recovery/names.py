@@ -1,0 +1,13 @@
+"""Names of tables as SQL writes them."""
+
+from __future__ import annotations
+
+
+def quoted(name: str) -> str:
+    """One identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(table: str) -> str:
+    """A table, given as `schema.table` or `table`."""
+    return ".".join(map(quoted, table.split(".")))
