@@ -10,15 +10,15 @@ from pathlib import Path
 import opsverify
 
 CLIENTS = {
-    "httpx": {"http.py"},
-    "psycopg": {"postgres.py", "cleanup.py", "heartbeat.py"},
-    "redis": {"cache.py"},
-    "prometheus_api_client": {"prometheus.py"},
-    "requests": {"prometheus.py"},
-    "mcp": {"mcp.py"},
-    "dns": {"dns.py"},
+    "httpx": {"probes/http.py"},
+    "psycopg": {"probes/postgres.py", "probes/cleanup.py", "probes/heartbeat.py", "probes/restored.py"},
+    "redis": {"probes/cache.py"},
+    "prometheus_api_client": {"probes/prometheus.py"},
+    "requests": {"probes/prometheus.py"},
+    "mcp": {"probes/mcp.py"},
+    "dns": {"probes/dns.py"},
 }
-PROBES = Path(opsverify.__file__).parent / "probes"
+PACKAGE = Path(opsverify.__file__).parent
 
 
 def test_the_package_imports_no_client() -> None:
@@ -29,13 +29,13 @@ def test_the_package_imports_no_client() -> None:
 
 
 def test_one_module_knows_each_client() -> None:
-    """Each client library is imported where its probe is, and nowhere else among the probes."""
+    """Each client library is imported where its probe is, and nowhere else in the package."""
     users: dict[str, set[str]] = {name: set() for name in CLIENTS}
-    for path in PROBES.glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             for name in names:
                 if name.partition(".")[0] in users:
-                    users[name.partition(".")[0]].add(path.name)
+                    users[name.partition(".")[0]].add(str(path.relative_to(PACKAGE)))
     assert users == CLIENTS
