@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from opsverify.attestation import read_attestation
     from opsverify.cached import measure_cached_since
-    from opsverify.came_back import catalog_kinds, recorded_tables
+    from opsverify.came_back import Consistency, catalog_kinds, recorded_tables
     from opsverify.canary import P95_SLOWER
     from opsverify.criteria import Criterion
     from opsverify.errors import CheckFailed, Inconclusive, Unreachable
@@ -30,6 +30,7 @@ __all__ = [
     "P95_SLOWER",
     "SERVING",
     "CheckFailed",
+    "Consistency",
     "Criterion",
     "Inconclusive",
     "Limit",
@@ -63,6 +64,7 @@ _HOMES = {
     "eventually": "probes.waiting",
     "read_attestation": "attestation",
     "per": "spec",
+    "Consistency": "came_back",
     "catalog_kinds": "came_back",
     "recorded_keys": "recovered",
     "recorded_tables": "came_back",

@@ -6,7 +6,7 @@ them, and keeps the answers in the drill's file. Questions about files and by su
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from secrets import randbits
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE, listed
+from opsverify.spec import CheckSpec, Row
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
-RELATIONS = ("sequences", "foreign_keys", "unique_keys", "validity", "unlogged", "pages")
-"""Questions that a role with the right to read can answer."""
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
@@ -117,6 +116,24 @@ class Questions:
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip
         return asks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency(Row):
+    """A row of the consistency table (runbook 5-5): the question `name`, and the stages that ask it."""
+
+    spec: CheckSpec = field(init=False)
+    name: str
+    stages: tuple[str, ...]
+    ko: str
+    en: str
+
+    def __post_init__(self) -> None:
+        spec = CheckSpec(
+            f"consistency.{self.name}", ("5-5/consistency",), self.stages, "sev1", self.ko, self.en,
+            needs=("postgres", "recovery"),
+        )  # fmt: skip
+        object.__setattr__(self, "spec", spec)
 
 
 @dataclass(frozen=True)

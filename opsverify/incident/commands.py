@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.adapting import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
+from opsverify.evidence.redact import Redactor
 from opsverify.incident.gates import evidence_for
 from opsverify.incident.steps import NOTE, STEPS, step_named
 from opsverify.incident.timeline import Event, Incident, begin, find
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from opsverify.target import Target
+    from opsverify.target import Secrets, Target
 
 REPORTS = "reports"
 _LEAST_REASON = 10
@@ -47,7 +48,8 @@ def declare(target_name: str, root: Path, said: Said) -> Incident:
 
     Raises Refused while another incident is open there, TargetError for a time that cannot be read.
     """
-    target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
+    target, secrets = _target(target_name, root)
+    said = _without_secrets(said, secrets)
     at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
     event = _event("declare", target.name, said, at)
     return begin(root / REPORTS, target.name, at).append(event)
@@ -58,7 +60,9 @@ def mark(target_name: str, root: Path, incident_name: str | None, step_name: str
 
     With `said.exception` it is recorded nevertheless, with that reason and with what would have been refused.
     """
-    target, public_key = _target(target_name, root)
+    target, secrets = _target(target_name, root)
+    public_key = _public_key(target, secrets)
+    said = _without_secrets(said, secrets)
     incident = find(root / REPORTS, target.name, incident_name)
     at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
     if at < incident.events[-1].moment:
@@ -150,24 +154,36 @@ def _event(
     )
 
 
-def _target(name: str, root: Path) -> tuple[Target, str | None]:
-    """The target, and the public half of its signing key where that is at hand: a disaster may have taken it."""
+def _target(name: str, root: Path) -> tuple[Target, Secrets]:
+    """The target, with its secrets where they are at hand: a disaster may have taken them."""
     path = find_target(name, root / "targets")
     try:
-        target, secrets = load_target(path)
+        return load_target(path)
     except TargetError as error:
-        sys.stderr.write(f"opsverify: evidence is accepted without its signature: {error.problems[0]}\n")
-        return load_target(path, with_secrets=False)[0], None
-    private = secrets.of(target.evidence.signing_key)
-    if private is None:
-        return target, None
+        sys.stderr.write(
+            f"opsverify: the secrets are not at hand, evidence is accepted without its signature: {error.problems[0]}\n"
+        )
+        return load_target(path, with_secrets=False)
+
+
+def _without_secrets(said: Said, secrets: Secrets) -> Said:
+    """What a person says is kept for years and printed: a password that slipped into it is not."""
+    clean = Redactor(secrets.values).data(vars(said))
+    return Said(**{**clean, "actions": tuple(clean["actions"])})
+
+
+def _public_key(target: Target, secrets: Secrets) -> str | None:
+    """The public half of the target's signing key, if that is at hand."""
+    key = target.evidence.signing_key
+    if key is None or not secrets.values:
+        return None
     from opsverify.evidence.signature import public_half  # noqa: PLC0415 - costs 0.3 s to import
 
     try:
-        return target, public_half(private)
+        return public_half(secrets[key])
     except OpsVerifyError as error:
         sys.stderr.write(f"opsverify: evidence is accepted without its signature: {error}\n")
-        return target, None
+        return None
 
 
 def _moment(option: str, text: str | None) -> dt.datetime | None:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from clones import WHOLE, Clone
 from psycopg.rows import namedtuple_row
+from target_file import SMALLEST
 from wreck import Disaster, free_port, heartbeat_writer
 
 from opsverify.recovery.backup import inspect
@@ -64,6 +65,14 @@ def scratch(open_folder: Path) -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Provide a project folder with one target, which has a service and nothing else, and no runs."""
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "t.toml").write_text(SMALLEST, encoding="utf-8")
+    return tmp_path
 
 
 @pytest.fixture

@@ -21,32 +21,15 @@ if TYPE_CHECKING:
 
     from opsverify.incident.timeline import Incident
 
-TARGET = """
-name = "t"
-environment = "staging"
-absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
-[owners]
-default = "me"
-[services.a]
-url = "http://127.0.0.1:9"
-"""
 POST_DR = ("5-3/restore", "5-4/service", "5-5/consistency", "5-sql/judgments", "5-sql/workflows", "5-sql/fact",
            "5-6/smoke")  # fmt: skip
 CLOSING = Said(impact="20:00-21:00", loss="none", actions=("more disk",))
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Provide a project folder with one target and no runs."""
-    (tmp_path / "targets").mkdir()
-    (tmp_path / "targets" / "t.toml").write_text(TARGET, encoding="utf-8")
-    return tmp_path
-
-
-def run(root: Path, stage: str, outcomes: dict[str, str], *, ago_s: float = -2.0, target: str = "t") -> Path:
+def run(project: Path, stage: str, outcomes: dict[str, str], *, ago_s: float = -2.0, target: str = "t") -> Path:
     """Leave the sealed evidence of a run that began `ago_s` ago; outcomes by runbook line."""
     began = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=ago_s)
-    folder = RunFolder.create(stage, began, root / "reports", None)
+    folder = RunFolder.create(stage, began, project / "reports", None)
     checks: list[dict[str, Any]] = [
         {
             "id": f"c.{index}", "title": {"ko": "점검", "en": "check"}, "lines": [line], "outcome": outcome,
@@ -67,38 +50,38 @@ def run(root: Path, stage: str, outcomes: dict[str, str], *, ago_s: float = -2.0
     return folder.path
 
 
-def rehearsed(root: Path, **more: Any) -> Path:  # noqa: ANN401 - what `run` takes
+def rehearsed(project: Path, **more: Any) -> Path:  # noqa: ANN401 - what `run` takes
     """An accepted rehearsal."""
-    return run(root, "rehearsal", {"5-2/integrity": "pass"}, **more)
+    return run(project, "rehearsal", {"5-2/integrity": "pass"}, **more)
 
 
-def recovered(root: Path, **outcomes: str) -> Path:
+def recovered(project: Path, **outcomes: str) -> Path:
     """A run of post-dr, all green but for `outcomes`."""
-    return run(root, "post-dr", dict.fromkeys(POST_DR, "pass") | outcomes)
+    return run(project, "post-dr", dict.fromkeys(POST_DR, "pass") | outcomes)
 
 
-def events(root: Path) -> Incident:
+def events(project: Path) -> Incident:
     """The one incident."""
-    (incident,) = incidents(root / "reports")
+    (incident,) = incidents(project / "reports")
     return incident
 
 
-def test_a_whole_recovery_is_recorded_step_by_step(root: Path) -> None:
+def test_a_whole_recovery_is_recorded_step_by_step(project: Path) -> None:
     """All seven steps, each opened by evidence, who and when; afterwards the next disaster may be declared."""
-    declare("t", root, Said(by="kim", disaster_at="2026-11-22T20:00:00+09:00"))
-    rehearsal = rehearsed(root)
-    mark("t", root, None, "backup", Said(by="kim"))
-    after = recovered(root)
+    declare("t", project, Said(by="kim", disaster_at="2026-11-22T20:00:00+09:00"))
+    rehearsal = rehearsed(project)
+    mark("t", project, None, "backup", Said(by="kim"))
+    after = recovered(project)
     for step in ("restore", "switch", "consistency", "smoke"):
-        mark("t", root, None, step, Said(by="lee"))
-    incident = mark("t", root, None, "close", CLOSING)
+        mark("t", project, None, step, Said(by="lee"))
+    incident = mark("t", project, None, "close", CLOSING)
     assert [event.step for event in incident.events] == [
         "declare", "backup", "restore", "switch", "consistency", "smoke", "close",
     ]  # fmt: skip
     assert [event.evidence for event in incident.events] == [None, rehearsal.name, *[after.name] * 5]
     assert incident.closed
     assert read(incident.folder) == incident
-    assert declare("t", root, Said()).id != incident.id
+    assert declare("t", project, Said()).id != incident.id
 
 
 @pytest.mark.parametrize(
@@ -109,125 +92,139 @@ def test_a_whole_recovery_is_recorded_step_by_step(root: Path) -> None:
         ("declare", "declare was marked before"),
     ],
 )
-def test_a_step_out_of_order_or_without_evidence_is_refused(root: Path, step: str, said: str) -> None:
+def test_a_step_out_of_order_or_without_evidence_is_refused(project: Path, step: str, said: str) -> None:
     """Nothing is recorded, and the message says what comes next or what is lacking."""
-    declare("t", root, Said())
+    declare("t", project, Said())
     with pytest.raises(Refused) as raised:
-        mark("t", root, None, step, Said())
+        mark("t", project, None, step, Said())
     assert said in str(raised.value)
-    assert len(events(root).events) == 1
+    assert len(events(project).events) == 1
 
 
-def test_evidence_has_to_be_of_this_recovery(root: Path) -> None:
+def test_evidence_has_to_be_of_this_recovery(project: Path) -> None:
     """A run from before the declaration, of another target, or one that rejects opens no gate."""
-    old = rehearsed(root, ago_s=60)
-    declare("t", root, Said())
+    old = rehearsed(project, ago_s=60)
+    declare("t", project, Said())
     with pytest.raises(Refused, match=r"was begun before declare"):
-        mark("t", root, None, "backup", Said(evidence=old.name))
-    foreign = rehearsed(root, target="other")
+        mark("t", project, None, "backup", Said(evidence=old.name))
+    foreign = rehearsed(project, target="other")
     with pytest.raises(Refused, match="is a run of rehearsal on other"):
-        mark("t", root, None, "backup", Said(evidence=str(foreign)))
-    rejected = run(root, "rehearsal", {"5-2/integrity": "fail"})
+        mark("t", project, None, "backup", Said(evidence=str(foreign)))
+    rejected = run(project, "rehearsal", {"5-2/integrity": "fail"})
     with pytest.raises(Refused, match="its decision is reject"):
-        mark("t", root, None, "backup", Said(evidence=rejected.name))
+        mark("t", project, None, "backup", Said(evidence=rejected.name))
 
 
-def test_a_gate_looks_at_its_own_lines(root: Path) -> None:
+def test_a_gate_looks_at_its_own_lines(project: Path) -> None:
     """Reads and writes are proven while alerts still fire; smoke is not."""
-    declare("t", root, Said())
-    rehearsed(root)
-    mark("t", root, None, "backup", Said())
-    recovered(root, **{"5-6/smoke": "fail"})
+    declare("t", project, Said())
+    rehearsed(project)
+    mark("t", project, None, "backup", Said())
+    recovered(project, **{"5-6/smoke": "fail"})
     for step in ("restore", "switch", "consistency"):
-        mark("t", root, None, step, Said())
+        mark("t", project, None, step, Said())
     with pytest.raises(Refused, match=r"c\.6 is fail: said so"):
-        mark("t", root, None, "smoke", Said())
+        mark("t", project, None, "smoke", Said())
 
 
-def test_evidence_that_was_changed_opens_nothing(root: Path) -> None:
+def test_evidence_that_was_changed_opens_nothing(project: Path) -> None:
     """A file added to a sealed run is enough."""
-    declare("t", root, Said())
-    write_atomic(rehearsed(root) / "more.txt", "late")
+    declare("t", project, Said())
+    write_atomic(rehearsed(project) / "more.txt", "late")
     with pytest.raises(Refused, match="not what was sealed"):
-        mark("t", root, None, "backup", Said())
+        mark("t", project, None, "backup", Said())
 
 
-def test_an_exception_is_recorded_with_its_reason(root: Path) -> None:
+def test_an_exception_is_recorded_with_its_reason(project: Path) -> None:
     """What would have been refused stands in the timeline beside the reason; two words are no reason."""
-    declare("t", root, Said())
+    declare("t", project, Said())
     with pytest.raises(Refused, match="is no reason"):
-        mark("t", root, None, "restore", Said(exception="hurry"))
-    incident = mark("t", root, None, "restore", Said(exception="backup host is unreachable"))
+        mark("t", project, None, "restore", Said(exception="hurry"))
+    incident = mark("t", project, None, "restore", Said(exception="backup host is unreachable"))
     exception = incident.events[-1].exception or ""
     assert exception.startswith("backup host is unreachable (restore is out of order: backup")
     assert incident.next_step is not None
     assert incident.next_step.name == "backup"
 
 
-def test_closing_needs_the_report(root: Path) -> None:
+def test_closing_needs_the_report(project: Path) -> None:
     """Runbook 5-7: impact, loss and actions are part of the end."""
-    declare("t", root, Said())
-    rehearsed(root)
-    mark("t", root, None, "backup", Said())
-    recovered(root)
+    declare("t", project, Said())
+    rehearsed(project)
+    mark("t", project, None, "backup", Said())
+    recovered(project)
     for step in ("restore", "switch", "consistency", "smoke"):
-        mark("t", root, None, step, Said())
+        mark("t", project, None, step, Said())
     with pytest.raises(Refused, match="lacks --impact, --loss, --action"):
-        mark("t", root, None, "close", Said())
+        mark("t", project, None, "close", Said())
 
 
-def test_two_disasters_at_once_are_one_incident(root: Path) -> None:
+def test_two_disasters_at_once_are_one_incident(project: Path) -> None:
     """A second declaration names the open one."""
-    first = declare("t", root, Said())
+    first = declare("t", project, Said())
     with pytest.raises(Refused, match=first.id):
-        declare("t", root, Said())
+        declare("t", project, Said())
 
 
-def test_times_are_checked(root: Path) -> None:
+def test_times_are_checked(project: Path) -> None:
     """No time without zone, none in the future, none before the newest entry."""
     with pytest.raises(TargetError, match="no time zone"):
-        declare("t", root, Said(at="2026-11-22T20:00:00"))
+        declare("t", project, Said(at="2026-11-22T20:00:00"))
     with pytest.raises(Refused, match="future"):
-        declare("t", root, Said(at="2999-11-22T20:00:00Z"))
-    declare("t", root, Said())
+        declare("t", project, Said(at="2999-11-22T20:00:00Z"))
+    declare("t", project, Said())
     with pytest.raises(Refused, match="before the newest entry"):
-        mark("t", root, None, "note", Said(at="2026-01-01T00:00:00Z", note="late"))
+        mark("t", project, None, "note", Said(at="2026-01-01T00:00:00Z", note="late"))
 
 
-def test_a_changed_timeline_shows(root: Path) -> None:
+def test_a_changed_timeline_shows(project: Path) -> None:
     """A line edited afterwards breaks the chain behind it; an unknown step name gets the nearest one."""
-    declare("t", root, Said(note="first"))
-    incident = mark("t", root, None, "note", Said(note="second"))
+    declare("t", project, Said(note="first"))
+    incident = mark("t", project, None, "note", Said(note="second"))
     with pytest.raises(TargetError, match="did you mean 'backup'"):
-        mark("t", root, None, "bakcup", Said())
+        mark("t", project, None, "bakcup", Said())
     path = incident.folder / NAME
     path.write_text(path.read_text(encoding="utf-8").replace("first", "changed"), encoding="utf-8")
     with pytest.raises(EvidenceError, match="line 2: does not follow"):
         read(incident.folder)
 
 
-def test_status_and_page_say_where_the_recovery_stands(root: Path) -> None:
+def test_status_and_page_say_where_the_recovery_stands(project: Path) -> None:
     """What is done, what comes next and what it needs; the page is complete in itself."""
-    declare("t", root, Said(by="kim", note="DB lost <b>"))
-    mark("t", root, None, "restore", Said(exception="backup host is unreachable"))
-    lines = list(status("t", root, None))
+    declare("t", project, Said(by="kim", note="DB lost <b>"))
+    mark("t", project, None, "restore", Said(exception="backup host is unreachable"))
+    lines = list(status("t", project, None))
     assert "open" in lines[0]
     assert "EXCEPTION backup host is unreachable" in lines[2]
     assert lines[-1].endswith("needs a run of rehearsal that accepts, begun after declare")
-    page = publish_incident("t", root, None).read_text(encoding="utf-8")
+    page = publish_incident("t", project, None).read_text(encoding="utf-8")
     assert "DB lost &lt;b&gt;" in page
     assert "진행 중" in page
     assert "http" not in page
 
 
-def test_nothing_declared_is_refused(root: Path) -> None:
+def test_nothing_declared_is_refused(project: Path) -> None:
     """A mark without a declaration has no clock to run against."""
     with pytest.raises(Refused, match="no incident was declared"):
-        mark("t", root, None, "backup", Said())
+        mark("t", project, None, "backup", Said())
 
 
-def test_lines_are_plain_json(root: Path) -> None:
+def test_lines_are_plain_json(project: Path) -> None:
     """Any tool reads the timeline."""
-    incident = declare("t", root, Said(by="김", note="선언"))
+    incident = declare("t", project, Said(by="김", note="선언"))
     line = json.loads((incident.folder / NAME).read_text(encoding="utf-8"))
     assert (line["step"], line["by"], line["note"], line["schema"]) == ("declare", "김", "선언", "opsverify.incident/1")
+
+
+def test_a_password_in_a_persons_words_is_not_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever of the target's secrets slipped into a note, a reason or an action is masked in the file."""
+    secret = "planted-secret-17"
+    monkeypatch.setenv("INCIDENT_TOKEN", secret)
+    target = project / "targets" / "t.toml"
+    target.write_text(target.read_text(encoding="utf-8") + 'bearer = { env = "INCIDENT_TOKEN" }\n', encoding="utf-8")
+    declare("t", project, Said(note=f"logged in with {secret}"))
+    reason = f"restored by hand with {secret}"
+    incident = mark("t", project, None, "restore", Said(exception=reason, actions=(f"rotate {secret}",)))
+    kept = (incident.folder / NAME).read_text(encoding="utf-8")
+    assert secret not in kept
+    assert kept.count("[redacted]") == 3

@@ -16,24 +16,12 @@ from opsverify.heartbeat_command import _until_told
 if TYPE_CHECKING:
     from pathlib import Path
 
-TARGET = """
-name = "t"
-environment = "staging"
-absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
-[owners]
-default = "me"
-[services.a]
-url = "http://127.0.0.1:9"
-"""
 
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Provide a project with one target."""
-    (tmp_path / "targets").mkdir()
-    (tmp_path / "targets" / "t.toml").write_text(TARGET, encoding="utf-8")
-    monkeypatch.setattr(cli_recovery, "project_root", lambda: tmp_path)
-    return tmp_path
+@pytest.fixture(name="project")
+def at_the_command_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the command line find the project."""
+    monkeypatch.setattr(cli_recovery, "project_root", lambda: project)
+    return project
 
 
 def test_an_incident_on_the_command_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
