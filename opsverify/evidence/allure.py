@@ -63,7 +63,7 @@ class AllureEvidence:
 
 
 class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no types
-    """allure-pytest's listener without its book on fixtures, which takes half of its time.
+    """allure-pytest's listener without its book on fixtures, which costs time in every check.
 
     What goes wrong in a fixture stands in the result of the check that asked for it.
     """
