@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import archive_segments, continuity
+from opsverify.recovery import continuity
 from opsverify.recovery.lsn import format_lsn, parse_lsn, parse_segment_name, segment_name
 from opsverify.recovery.timelines import branches
 
@@ -140,14 +140,6 @@ def test_a_foreign_segment_is_told_by_its_system(disaster: Disaster, archive_cop
     last.write_bytes(content)
     reach = continuity(disaster.backup, archive_copy, disaster.tools)
     assert "another database system" in reach.damaged[0]
-
-
-def test_compressed_segments_are_inconclusive(archive_copy: Path) -> None:
-    """They are WAL we cannot read: neither a hole nor a pass."""
-    last = _segments(archive_copy)[-1]
-    last.rename(last.with_suffix(".gz"))
-    with pytest.raises(Inconclusive, match="compressed"):
-        archive_segments(archive_copy, MIB)
 
 
 def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disaster, archive_copy: Path) -> None:
