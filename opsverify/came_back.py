@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
+_OF_ROLES = ("roles", "grants")
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
@@ -183,6 +184,17 @@ def examine(
         answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
     answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
+
+
+def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `answers`, those about roles and grants unknown: a dump of one database holds none of them."""
+    from opsverify.recovery.returned import Finding  # noqa: PLC0415
+
+    def absent(kind: str) -> Finding:
+        why = f"{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals"
+        return Finding(0, "nothing was measured", unknown=why)
+
+    return {**answers, **{name: absent(kind).as_json() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

@@ -128,6 +128,7 @@ class Work:
                     stack.close()
 
     def _dump(self, source: DumpSource) -> None:
+        from opsverify.came_back import without_roles  # noqa: PLC0415
         from opsverify.recovery import SLOW_MS  # noqa: PLC0415
         from opsverify.recovery.restore_dump import restore_dump  # noqa: PLC0415
 
@@ -147,12 +148,15 @@ class Work:
                     progress=self.course.restoring(1),
                     dbname=self.dbname,
                     settings={**SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"},
+                    roles=(roles := source.roles_at(taken_at)),
                 )
             )
             self.course.follow(before, server.durations, {})
             self.facts["durations"] = dict(server.durations)
             self._read(server.server)
             self._ask(server, before, None)
+            if roles is None:
+                self.facts["answers"] = without_roles(self.facts["answers"])
             with self.course.stage("teardown"):
                 stack.close()
 

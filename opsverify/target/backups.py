@@ -22,11 +22,15 @@ NEEDS: dict[Method, tuple[str, ...]] = {
 
 
 class PgDump(Section):
-    """Archives of pg_dump: one in custom or directory format, or a folder of such; `major` restores them."""
+    """Archives of pg_dump: one in custom or directory format, or a folder of such; `major` restores them.
+
+    `globals` is what `pg_dumpall --globals-only` wrote: a file, or a pattern of names.
+    """
 
     archive: str
     major: int = Field(ge=10)
     sha256: str | None = None
+    globals: str | None = None
 
 
 class PgBackRest(Section):

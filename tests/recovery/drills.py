@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from opsverify.target import Recovery
 
 
-def rehearse(recovery: Recovery, history: History | None = None) -> Drill:
-    """Run a drill of the database `postgres`, and read back what it kept."""
+def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "postgres") -> Drill:
+    """Run a drill of the database `dbname`, and read back what it kept."""
     kept = io.StringIO()
-    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None, history)
+    run_drill(recovery, dbname, None, {}, kept, lambda _text: None, history)
     raw = json.loads(kept.getvalue())
     return Drill(**{**raw, "problems": tuple(raw["problems"])})

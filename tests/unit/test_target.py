@@ -176,13 +176,15 @@ def test_heartbeat_log_is_relative_to_the_file(tmp_path: Path) -> None:
 
 
 def test_paths_of_a_backup_tool_are_relative_to_the_file_too(tmp_path: Path) -> None:
-    """The dumps of the target and their recorded sums."""
-    more = "[recovery]\nmethod = 'pg_dump'\nledger = 'l'\npg_dump = { archive = 'd', major = 18, sha256 = 'd/SUMS' }\n"
+    """The dumps of the target, their recorded sums and the roles beside them."""
+    dump = "{ archive = 'd', major = 18, sha256 = 'd/SUMS', globals = 'd/globals-*.sql' }"
+    more = f"[recovery]\nmethod = 'pg_dump'\nledger = 'l'\npg_dump = {dump}\n"
     recovery = target_in(tmp_path, SMALLEST.replace(', "recovery"', "") + more).recovery
     assert recovery is not None
     assert recovery.pg_dump is not None
     assert recovery.pg_dump.archive == str(tmp_path / "d")
     assert recovery.pg_dump.sha256 == str(tmp_path / "d" / "SUMS")
+    assert recovery.pg_dump.globals == str(tmp_path / "d" / "globals-*.sql")
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,9 @@ def source_of(recovery: Recovery) -> BackupSource:
     """
     until = recovery.recovery_target
     if recovery.pg_dump:
-        sums = recovery.pg_dump.sha256
-        return DumpSource(Path(recovery.pg_dump.archive), recovery.pg_dump.major, Path(sums) if sums else None, until)
+        config = recovery.pg_dump
+        sums, roles = (Path(path) if path else None for path in (config.sha256, config.globals))
+        return DumpSource(Path(config.archive), config.major, sums, until, roles)
     if recovery.pgbackrest:
         return PgBackRestSource(recovery.pgbackrest, until)
     if recovery.barman:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.adapters.source import Held, Stock
+from opsverify.recovery.adapters.cluster_dump import ClusterDump, choose, read_cluster_dump
+from opsverify.recovery.adapters.source import BackupDamaged, Held, Stock
 from opsverify.recovery.backup import Integrity
 from opsverify.recovery.tools import find_tools
 
@@ -30,13 +31,15 @@ _HINDRANCES: Final = ("Permission denied", "unsupported version", "out of memory
 class DumpSource:
     """`archive` is one dump, or a folder of dumps; the newest before `until` is the one meant.
 
-    `sums` holds recorded SHA-256 sums as `sha256sum` writes them, with paths relative to its own folder.
+    `sums` holds recorded SHA-256 sums as `sha256sum` writes them, with paths relative to its own folder; `roles`
+    is the file that pg_dumpall wrote, or a pattern of such.
     """
 
     archive: Path
     major: int
     sums: Path | None = None
     until: dt.datetime | None = None
+    roles: Path | None = None
 
     def stock(self) -> Stock:
         """See `BackupSource`; a file that pg_restore cannot list is a dump that was not finished."""
@@ -54,11 +57,11 @@ class DumpSource:
         return next(path for path in self._found() if path.name == chosen.name), chosen.taken_at
 
     def verify(self) -> Integrity:
-        """Read the whole archive with pg_restore, and hold its files against their recorded sums.
+        """Read the whole archive with pg_restore, and hold its files, and the roles beside it, against recorded sums.
 
         A list of contents proves nothing: a truncated archive still has one.
         """
-        path, _ = self.newest()
+        path, taken_at = self.newest()
         run = find_tools(self.major).run("pg_restore", "-f", "/dev/null", path, timeout_s=_HOURS_S)
         problems = tuple(line.removeprefix(_ERROR) for line in run.stderr.splitlines() if line.startswith(_ERROR))
         if any(hindrance in problem for problem in problems for hindrance in _HINDRANCES):
@@ -66,10 +69,20 @@ class DumpSource:
         if (run.exit_code == 0) != (not problems):
             raise Inconclusive(f"pg_restore {path}: output not understood: {run.last_line!r} (exit {run.exit_code})")
         found = Integrity(ok=not problems, problems=tuple(f"{path.name}: {problem}" for problem in problems), run=run)
-        if self.sums is None:
-            return found
-        changed = tuple(self._changed(path, self.sums))
-        return replace(found, ok=found.ok and not changed, problems=(*found.problems, *changed))
+        more = [] if self.sums is None else [*self._changed(path, self.sums)]
+        try:
+            if (roles := self.roles_at(taken_at)) is not None:
+                more += [] if self.sums is None else self._changed(roles.path, self.sums)
+        except BackupDamaged as damaged:
+            more.append(str(damaged))
+        return replace(found, ok=found.ok and not more, problems=(*found.problems, *more))
+
+    def roles_at(self, taken_at: dt.datetime) -> ClusterDump | None:
+        """Return the roles that belong to the dump of `taken_at`; None where the target names none.
+
+        Raises BackupDamaged when they are missing, empty or cut off.
+        """
+        return None if self.roles is None else read_cluster_dump(choose(self.roles, taken_at))
 
     def _found(self) -> list[Path]:
         try:
