@@ -137,6 +137,7 @@ class Work:
         self.facts |= {"target_time": taken, "last_commit_at": taken, "base_backup": str(archive), "backup_at": taken}
         before = self.course.elapsed()
         with _restoring(), ExitStack() as stack:
+            roles = source.roles_at(taken_at)
             server = stack.enter_context(
                 restore_dump(
                     archive,
@@ -148,7 +149,7 @@ class Work:
                     progress=self.course.restoring(1),
                     dbname=self.dbname,
                     settings={**SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"},
-                    roles=(roles := source.roles_at(taken_at)),
+                    roles=roles,
                 )
             )
             self.course.follow(before, server.durations, {})

@@ -6,7 +6,8 @@ import datetime as dt
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from drills import rehearse
@@ -18,9 +19,6 @@ from opsverify.recovery import find_tools, inspect, physical_source_of, restore,
 from opsverify.recovery.copy import listing as contents
 from opsverify.recovery.tablespaces import ROOM, keep_inside, tablespaces_of
 from opsverify.target import Recovery
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAJOR = 18
 ROWS = 3000
@@ -126,6 +124,24 @@ def test_a_tablespace_made_after_the_backup_is_refused(spread: Spread, scratch: 
     assert f"was made in {spread.home / 'late'} after the base backup" in drill.hindrance
     assert "take a new base backup, or choose an earlier target" in drill.hindrance
     assert listing(spread.home) == before
+
+
+def test_a_tablespace_made_on_another_timeline_is_refused(spread: Spread, scratch: Path) -> None:
+    """Segments of several timelines are read as one log: the way leads from the backup's to the newest."""
+    archive = Path(shutil.copytree(spread.archive, scratch / "archive", copy_function=os.link))
+    with restore(
+        spread.chain / "1-full", spread.archive, scratch / "data", target_time=spread.late, port=free_port(),
+        socket_dir=scratch / "s", settings={"shared_buffers": "16MB", "fsync": "off"},
+    ) as restored:  # fmt: skip
+        made = owned(scratch / "made", unprivileged())
+        succeed(restored.server, f"CREATE TABLESPACE elsewhere LOCATION '{made}'")
+        succeed(restored.server, "SELECT pg_switch_wal()")
+        for path in (scratch / "data" / "pg_wal").glob("00000002*"):
+            shutil.copy(path, archive)
+    if (account := unprivileged()) is not None:
+        run_tool(("/bin/chown", "-R", account.name, str(archive)))
+    drill = rehearse(described(spread, scratch, recovery_target=None, wal_archive=str(archive)))
+    assert f"was made in {made} after the base backup" in (drill.hindrance or "")
 
 
 def test_a_compressed_archive_hides_no_tablespace(spread: Spread, scratch: Path) -> None:

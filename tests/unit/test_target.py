@@ -149,13 +149,15 @@ def test_owners_by_family(tmp_path: Path) -> None:
 
 
 def test_recovery_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    """Backup, archive and ledger are found wherever the command is run from."""
+    """Backup, archive, ledger and scratch folder are found wherever the command is run from."""
     text = SMALLEST.replace(', "recovery"', "") + "[recovery]\nbase_backup = 'b'\nwal_archive = '../w'\nledger = '/l'\n"
+    text += "scratch = 's'\n"
     recovery = target_in(tmp_path, text).recovery
     assert recovery is not None
     assert recovery.base_backup == str(tmp_path / "b")
     assert recovery.wal_archive == str(tmp_path.parent / "w")
     assert recovery.ledger == "/l"
+    assert recovery.scratch == str(tmp_path / "s")
 
 
 def test_heartbeat_log_is_relative_to_the_file(tmp_path: Path) -> None:
