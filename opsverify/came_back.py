@@ -165,10 +165,7 @@ def examine(
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
 ) -> dict[str, Any]:
-    """Ask everything of a drill's restored server, and return every answer as JSON, by name.
-
-    Stops the server at the end, for its checksums.
-    """
+    """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
     from opsverify.probes.restored import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
     from opsverify.recovery.returned import physical  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
@@ -181,8 +178,16 @@ def examine(
         heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS), errors=caught)
         answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
         answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
-    answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
+
+
+def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
+    """Stop the server and verify its checksums; the answers as JSON, by name."""
+    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+
+    answer = found(partial(physical.checksums, server.server, data_dir), errors=Inconclusive)
+    return {"checksums": answer.as_json()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

@@ -28,6 +28,7 @@ class Row:
     omit: str | None = None
     until: str | None = None
     after: str | None = None
+    platform: bool = False
     backup_age_s: float = 0.0
     red: Mapping[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
@@ -35,9 +36,9 @@ class Row:
     @property
     def name(self) -> str:
         """The id of the row's test."""
-        return "-".join(part for part in (self.stage, self.after, self.variant, self.omit, self.fault) if part) + (
-            "" if self.fault or self.red else f"-{NO_FAULT}"
-        )
+        with_platform = "platform" if self.platform else None
+        parts = (self.stage, self.after, with_platform, self.variant, self.omit, self.fault)
+        return "-".join(filter(None, parts)) + ("" if self.fault or self.red else f"-{NO_FAULT}")
 
     @property
     def exit_code(self) -> int:

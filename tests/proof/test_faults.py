@@ -29,7 +29,7 @@ def around(standin: Standin, row: Row) -> Iterator[ExitStack]:
 @pytest.mark.parametrize("row", rows(), ids=attrgetter("name"))
 def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around: ExitStack) -> None:
     """Healthy, all pass; with the row's fault, the declared checks are red, and no others."""
-    target = standin.target
+    target = standin.target_with_platform if row.platform else standin.target
     if row.variant:
         change: dict[str, Any] = dict(variants()[row.variant])
         days = change.pop(CERTIFICATE, None)

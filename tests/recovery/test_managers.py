@@ -190,7 +190,7 @@ def stored(lab: Lab, scratch: Path) -> Path:
 def rehearse(recovery: Recovery) -> Drill:
     """Run the whole drill, as the stage does, and read back what it kept."""
     kept = io.StringIO()
-    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None)
+    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None, Path(recovery.scratch or ""))
     raw = json.loads(kept.getvalue())
     return Drill(**{**raw, "problems": tuple(raw["problems"])})
 

@@ -81,7 +81,7 @@ def described(works: Works, scratch: Path) -> Callable[..., Recovery]:
 def rehearse(recovery: Recovery) -> Drill:
     """Run the whole drill, as the stage does, and read back what it kept."""
     kept = io.StringIO()
-    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None)
+    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None, Path(recovery.scratch or ""))
     return Drill(**json.loads(kept.getvalue()))
 
 
