@@ -37,6 +37,7 @@ SMOKE: Final = "smoke"
 """The folder, in the rehearsal's, of the smoke's own run."""
 STAGE: Final = "staging"
 """The stage that smokes a platform (runbook 2-1): E2E judgment, alert, BI, LLM parsing, and every health check."""
+_KEPT: Final = ("run_id", "outcome", "reasons", "executed")
 _SMOKE_WITHIN_S: Final = 900.0
 _CLEAR_WITHIN_S: Final = 60.0
 _GRACE_S: Final = 30.0
@@ -61,13 +62,13 @@ class Business:
         return cls(drill.business, drill.business_hindrance)
 
     @property
-    def verdict(self) -> Mapping[str, Any]:
-        """The smoke's verdict. Raises Inconclusive where there is none, or where it could not decide."""
-        verdict: Mapping[str, Any] = self._kept("verdict")
-        if verdict["outcome"] == Outcome.INCONCLUSIVE:
-            undecided = listed("the smoke of the restored platform could not be decided", verdict["reasons"])
+    def smoke(self) -> Mapping[str, Any]:
+        """What the smoke's verdict says. Raises Inconclusive where there is none, or where it could not decide."""
+        smoke: Mapping[str, Any] = self._kept("smoke")
+        if smoke["outcome"] == Outcome.INCONCLUSIVE:
+            undecided = listed("the smoke of the restored platform could not be decided", smoke["reasons"])
             raise Inconclusive(f"{undecided}; its evidence is in {SMOKE}/")
-        return verdict
+        return smoke
 
     @property
     def cleared_at(self) -> dt.datetime:
@@ -105,9 +106,9 @@ class StandingPlatform:
         return began
 
     def smoke(self, evidence: Path) -> dict[str, Any]:
-        """Run the smoke stage on the platform, its evidence in `evidence`; the verdict that it wrote.
+        """Run the smoke stage on the platform, its evidence in `evidence`; what its verdict says, in brief.
 
-        Raises Inconclusive where it ended without one.
+        Raises Inconclusive where it ended without a verdict.
         """
         command = [
             sys.executable, "-m", "opsverify", "verify", STAGE, f"--target={self.target_file}",
@@ -115,11 +116,12 @@ class StandingPlatform:
         ]  # fmt: skip
         ran = run_command(command, _SMOKE_WITHIN_S, str(project_root()), _environment())
         try:
-            verdict: dict[str, Any] = json.loads((evidence / VERDICT).read_text(encoding="utf-8"))
+            verdict = json.loads((evidence / VERDICT).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             said = f"{ran.in_words}: {_last_line(ran.output)}"
             raise Inconclusive(f"the smoke of the restored platform ended without a verdict: {said}") from error
-        return verdict
+        passed = [check["id"] for check in verdict["checks"] if check["outcome"] == Outcome.PASS]
+        return {name: verdict[name] for name in _KEPT} | {"passed": passed}
 
     def cached(self) -> Cached:
         """What the platform's cache holds now. Raises Inconclusive where that is not known."""

@@ -229,7 +229,7 @@ class Work:
 
         course = self.course
         began = course.elapsed()
-        done: dict[str, Any] = {"run": SMOKE}
+        done: dict[str, Any] = {}
         try:
             with ExitStack() as stack:
                 with course.stage("platform"):
@@ -239,7 +239,7 @@ class Work:
                     with course.stage("cache"):
                         done["cleared_at"] = platform.clear_cache().isoformat()
                 with course.stage("smoke"):
-                    done["verdict"] = platform.smoke(self.evidence / SMOKE)
+                    done["smoke"] = platform.smoke(self.evidence / SMOKE)
                 if "cleared_at" in done:
                     done["cached"] = vars(platform.cached())
                 self.facts["to_serving_s"] = self.facts["to_validated_s"] + course.elapsed() - began
