@@ -83,6 +83,13 @@ def _figures(run: Run) -> Iterator[Figure]:
     )
 
 
+def _smoked(drill: Drill) -> str:
+    smoke = (drill.business or {}).get("smoke")
+    if smoke is None:
+        return drill.business_hindrance or UNKNOWN
+    return f"{smoke['executed']} checks on the restored database, {len(smoke['reasons'])} red: smoke/ ({smoke['run_id']})"
+
+
 def _reached(drill: Drill | None) -> Text:
     if drill is None or drill.to_serving_s is None:
         return Text("RTO (검증까지)", "RTO (to validated data)")
@@ -115,5 +122,7 @@ def _facts(drill: Drill) -> Iterator[Row]:
         )
     elif drill.table_failure or drill.table_hindrance:
         yield Row(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
+    if drill.business is not None:
+        yield Row(Text("업무 스모크", "business smoke"), (_smoked(drill),))
     if drill.extrapolated:
         yield Row(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))
