@@ -87,7 +87,8 @@ def _smoked(drill: Drill) -> str:
     smoke = (drill.business or {}).get("smoke")
     if smoke is None:
         return drill.business_hindrance or UNKNOWN
-    return f"{smoke['executed']} checks on the restored database, {len(smoke['reasons'])} red: smoke/ ({smoke['run_id']})"
+    red = len(smoke["reasons"])
+    return f"{smoke['executed']} checks on the restored database, {red} red: smoke/ ({smoke['run_id']})"
 
 
 def _reached(drill: Drill | None) -> Text:
