@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
+ANSWERS = "answer-*.json"
+"""What a run keeps of questions that it asked the target's own database."""
+
+
+def answer_file(name: str) -> str:
+    """The file in a run's folder for the answer called `name`."""
+    return ANSWERS.replace("*", name.replace("/", "-"))
 
 
 def recorded_tables(target: Target) -> Sequence[str]:

@@ -215,11 +215,11 @@ def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections
     """The one restore drill that all checks of a rehearsal share."""
     from opsverify.came_back import history_if_any  # noqa: PLC0415
     from opsverify.drill import Drill, run_drill  # noqa: PLC0415
-    from opsverify.recovered import recorded_before  # noqa: PLC0415
+    from opsverify.recovered import recorded_if_any  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
     target = stage_run.target
-    recorded = recorded_before(target) if target.recovery and target.recovery.recovery_target else None
+    recorded = recorded_if_any(target)
     work = partial(run_drill, given(target.recovery), given(target.postgres).dbname, recorded, queries)
     history, live = history_if_any(target), connections.original
     return Drill.read_from(
@@ -274,7 +274,7 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
 @pytest.fixture(scope="session")
 def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
     """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
-    from opsverify.came_back import CameBack, Questions, history_before, kept, sampling_of  # noqa: PLC0415
+    from opsverify.came_back import CameBack, Questions, answer_file, history_before, kept, sampling_of  # noqa: PLC0415
     from opsverify.recovery.returned import Finding  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
@@ -292,7 +292,13 @@ def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
         connections.original,
         sampling_of(given(target.recovery)),
     ).all()
-    return CameBack(lambda name: found(kept(questions, name), errors=Inconclusive))
+
+    def ask(name: str) -> Finding:
+        answer = found(kept(questions, name), errors=Inconclusive)
+        stage_run.folder.write_json(answer_file(name), answer.as_json(), stage_run.redactor)
+        return answer
+
+    return CameBack(ask)
 
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe

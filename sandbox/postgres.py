@@ -126,6 +126,7 @@ class Cluster:
                         sql.Identifier(name), sql.Literal(self._settings.secret(name))
                     )
                 )
+            connection.execute("CREATE ROLE judgment_auditor NOLOGIN")
             connection.execute("GRANT pg_monitor TO opsverify_ro")
             connection.execute("ALTER ROLE opsverify_ro SET default_transaction_read_only = on")
             connection.execute("ALTER ROLE opsverify_ro SET statement_timeout = '30s'")

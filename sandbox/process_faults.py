@@ -33,14 +33,6 @@ def stopped_component(name: str, scope: str) -> str:
     return STOPS[name] or scope
 
 
-_OF_BACKUPS = {
-    "backup_corrupted": backup_faults.corrupt,
-    "backup_page_zeroed": backup_faults.zero_page,
-    "wal_segment_missing": backup_faults.hide_segment,
-}
-"""Faults of the backup and of the WAL archive, by which function they are carried out."""
-
-
 def _switch_persistence(redis: Redis, *, on: bool) -> None:
     redis.config_set("appendonly", "no" if on else "yes")
 
@@ -78,8 +70,8 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
             _OF_REDIS[name](redis, on=on)
     elif name == "prometheus_rules_missing":
         parts.monitoring.set_rules(present=not on)
-    elif name in _OF_BACKUPS:
-        _OF_BACKUPS[name](parts.cluster, on=on)
+    elif name in backup_faults.DAMAGES:
+        backup_faults.carry_out(parts.cluster, name, on=on)
 
 
 def _holder(name: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import EvidenceError
 from opsverify.incident.steps import STEPS
 from opsverify.limits import brief
+from opsverify.page import lost
 from opsverify.page.model import Bar, Figure, Note, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         took_s=took,
         witnesses=witnesses_of(newest) if newest else (),
         facts=tuple(_facts(incident, runs)),
+        lost_tables=lost.tables_of(newest) if newest else (),
         lost=tuple(_lost(incident, newest)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
@@ -118,7 +120,7 @@ def _lost(incident: Incident, newest: Run | None) -> Iterator[Note]:
     if closing and closing.loss:
         yield Note(Text(f"손실 데이터: {closing.loss}", f"loss: {closing.loss}"))
     if newest is not None:
-        yield from lost_of(newest)
+        yield from lost.notes_of(newest)
 
 
 def _actions(incident: Incident) -> Iterator[Note]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import brief, quantity
+from opsverify.page import lost
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def page_of(folder: Path, language: str | None) -> Page:
         took_s=drill.took_s if drill else None,
         witnesses=witnesses_of(run),
         facts=tuple(_facts(drill)) if drill else (),
-        lost=lost_of(run),
+        lost_tables=lost.tables_of(run),
+        lost=lost.notes_of(run),
         checks=checks_of(run),
         reds=reds_of(run),
         trend=tuple(one.point for one in trend),
@@ -70,8 +72,8 @@ def _figures(run: Run) -> Iterator[Figure]:
     drill = run.drill
     took = drill.took_s if drill else None
     yield objective(_reached(drill), took, limit_of(run, "restore.rto"))
-    lost, rpo = run.loss_s, limit_of(run, "restore.rpo_witnesses") or limit_of(run, "restore.rpo")
-    yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), lost, rpo)
+    loss, rpo = run.loss_s, limit_of(run, "restore.rpo_witnesses") or limit_of(run, "restore.rpo")
+    yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), loss, rpo)
     speed = run.gb_per_s
     more = drill.extrapolated if drill else None
     limit = None

@@ -14,6 +14,7 @@ from opsverify.recovery.lsn import format_lsn, parse_segment_name, segment_name
 from opsverify.recovery.timelines import Branch, branches
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from opsverify.recovery.backup import BaseBackup
@@ -159,6 +160,7 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
     ]
     held = {(segment.timeline, segment.number): segment for segment in segments}
     newest = max((number for owner, number in held if _owns(path, owner, number, size)), default=-1)
+    newest = max(newest, _never_begun(path, held, size))
     start = backup.start_lsn // size
     run: list[Segment] = []
     holes: list[str] = []
@@ -173,6 +175,21 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
         elif not holes and not damaged:
             run.append(segment)
     return run, holes, damaged
+
+
+def _never_begun(path: tuple[Branch, ...], held: Collection[tuple[int, int]], size: int) -> int:
+    """The number of the last timeline's first segment where only its parent's WAL goes on behind it; else -1.
+
+    A history without WAL of its own is a promotion of a moment ago, or got into the archive from elsewhere (a
+    rehearsal that archives): recovery follows it, and would end without a word where it begins.
+    """
+    if len(path) == 1:
+        return -1
+    parent, last = path[-2:]
+    first = last.begins // size
+    begun = any(timeline == last.timeline and number >= first for timeline, number in held)
+    parent_goes_on = any(timeline == parent.timeline and number > first for timeline, number in held)
+    return first if parent_goes_on and not begun else -1
 
 
 def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:

@@ -13,7 +13,7 @@ from opsverify.recovery.returned.buckets import (
     recorded_slices,
 )
 from opsverify.recovery.returned.catalog import changes, read_catalog
-from opsverify.recovery.returned.finding import Finding
+from opsverify.recovery.returned.finding import Compared, Finding
 from opsverify.recovery.returned.keys import differing_keys
 from opsverify.recovery.returned.pages import read_sizes, shortened
 from opsverify.recovery.returned.record import WITNESS
@@ -88,7 +88,8 @@ def buckets_again(
     problems = [f"{name} {key}: {in_words(was, found_now)}" for key, was, found_now in wrong]
     rows = sum(bucket.rows for bucket in before.values())
     of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
-    return Finding(rows, of, tuple(problems), None, tuple(notes))
+    compared = Compared(name, len(before), rows, tuple((key, was.rows, now.rows) for key, was, now in wrong), named)
+    return Finding(rows, of, tuple(problems), None, tuple(notes), compared)
 
 
 def catalog_again(history: History, kind: str, restored: Source) -> Finding:
