@@ -113,7 +113,7 @@ class Questions:
         }
         if self.history is None:
             return asks
-        asks["pages"] = partial(reread.pages_again, self.history, self.source)
+        asks["pages"] = partial(reread.pages_again, self.history, self.source, by_rows=self.limited)
         for kind in KINDS:
             asks[CATALOG + kind] = partial(reread.catalog_again, self.history, kind, self.source)
         for name in self.history.tables:
@@ -182,7 +182,8 @@ def examine(
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
         answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
         recorded = answers.get("pages")
-        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS), errors=caught)
+        baseline = history.pages if history else {}
+        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS, baseline), errors=caught)
         answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
         answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
