@@ -170,7 +170,8 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     (problem,) = _heaps(clone).problems
     assert "public.events: events_" in problem
     assert "points behind the end of the table, which lost its tail" in problem
-    assert any("public.events lost its tail" in line for line in pages_again(recorded, clone.source, by_rows=True).problems)
+    lost = pages_again(recorded, clone.source, by_rows=True).problems
+    assert any("public.events lost its tail" in line for line in lost)
     assert again(recorded, "events", clone).problems
 
 
