@@ -142,14 +142,6 @@ def test_a_foreign_segment_is_told_by_its_system(disaster: Disaster, archive_cop
     assert "another database system" in reach.damaged[0]
 
 
-def test_compressed_segments_are_inconclusive(archive_copy: Path) -> None:
-    """They are WAL we cannot read: neither a hole nor a pass."""
-    last = _segments(archive_copy)[-1]
-    last.rename(last.with_suffix(".gz"))
-    with pytest.raises(Inconclusive, match="compressed"):
-        archive_segments(archive_copy, MIB)
-
-
 def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disaster, archive_copy: Path) -> None:
     """Only a timeline that branched off after the backup's end leads on from it."""
     early = format_lsn(disaster.backup.start_lsn - 1)
