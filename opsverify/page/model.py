@@ -72,7 +72,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident."""
+    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident; `way_back` counts anew."""
 
     title: Text
     target: str
@@ -91,3 +91,4 @@ class Page:
     reds: tuple[Note, ...]
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
+    way_back: tuple[Bar, ...] = ()
