@@ -43,9 +43,10 @@ def regions_of(target: Target, stage: str = "switchback") -> TwoRegions:
 
 def test_a_described_target(tmp_path: Path) -> None:
     """Name and port come from the URL that clients use; paths are relative to the file."""
-    config = described(target_in(tmp_path, SMALLEST + REGIONS))
+    trusted = REGIONS.replace("ttl =", 'ca_file = "tls/authority.pem"\nttl =')
+    config = described(target_in(tmp_path, f'{SMALLEST}ca_file = "ca.pem"\n{trusted}'))
     assert (config.name, config.port, config.ttl_s) == ("judgment.example.com", 443, 60)
-    assert config.wal_archive == str(tmp_path / "wal")
+    assert (config.wal_archive, config.ca_file) == (str(tmp_path / "wal"), str(tmp_path / "tls/authority.pem"))
 
 
 @pytest.mark.parametrize(
