@@ -39,7 +39,7 @@ def timeline(bars: Sequence[Bar], rto_s: float | None = None) -> str:
         parts.append(_text(0, y + 12, bar.label))
         parts.append(f'<rect class="back" x="{_LEFT}" y="{y + 2}" width="{room}" height="{_ROW - 4}"/>')
         parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 4}"/>')
-        parts.append(_text(WIDTH - _RIGHT + 8, y + 12, Text(bar.said, bar.said), "value"))
+        parts.append(_text(WIDTH - _RIGHT + 8, y + 12, bar.said, "value"))
     if limit_s is not None:
         x = _LEFT + room * limit_s / scale
         parts.append(f'<line class="limit" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height - 14}"/>')

@@ -60,7 +60,9 @@ def _sections(page: Page) -> Iterable[str]:
         heading = Text(f"타임라인 {took}", f"Timeline {took}")
         yield _section(heading, timeline(page.bars, page.rto_s))
     if page.way_back:
-        yield _section(Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back))
+        yield _section(
+            Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back) + _table(page.way_back_facts)
+        )
     if page.witnesses:
         heads = (
             Text("증인", "witness"),

@@ -35,7 +35,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
     recovered = next((run for run in reversed(runs) if run.verdict["stage"] != BACK_STAGE), None)
     rto = target.limits.rto
     took = _took_s(incident)
-    back = _way_back(incident)
+    forth, back = _forth_and_back(incident)
     trend = rehearsals(reports, target.name, incident.id[:16] + "~")
     return Page(
         title=Text("DR 복구 보고", "Disaster recovery report"),
@@ -45,17 +45,18 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         language=language or target.language,
         when=f"{incident.events[0].at[:19].replace('T', ' ')} UTC",
         figures=tuple(_figures(incident, target, runs)),
-        bars=tuple(_bars(incident.events[: len(incident.events) - len(back)])),
+        bars=tuple(_bars(forth)),
         rto_s=rto.bound,
         took_s=took,
         witnesses=witnesses_of(recovered) if recovered else (),
-        facts=tuple(_facts(incident, runs)),
+        facts=tuple(_facts(incident, forth, runs)),
         lost=tuple(_lost(incident, recovered)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
         trend=tuple(run.point for run in trend),
         actions=(*_actions(incident), *(actions_of(newest) if newest else ())),
         way_back=tuple(_bars(back)),
+        way_back_facts=tuple(map(_fact, back)),
     )
 
 
@@ -65,10 +66,11 @@ def _took_s(incident: Incident) -> float:
     return ((end.moment if end else dt.datetime.now(dt.UTC)) - began).total_seconds()
 
 
-def _way_back(incident: Incident) -> Sequence[Event]:
-    """The events from the first step of the way back on, notes included."""
-    first = next((index for index, event in enumerate(incident.events) if _step_of(event) in WAY_BACK), None)
-    return () if first is None else incident.events[first:]
+def _forth_and_back(incident: Incident) -> tuple[Sequence[Event], Sequence[Event]]:
+    """The events before the first step of the way back, and those from it on, notes included."""
+    events = incident.events
+    first = next((index for index, event in enumerate(events) if _step_of(event) in WAY_BACK), len(events))
+    return events[:first], events[first:]
 
 
 def _step_of(event: Event) -> Step | None:
@@ -120,23 +122,26 @@ def _bars(events: Sequence[Event]) -> Iterator[Bar]:
         step = _step_of(event)
         label = Text(f"{step.runbook} {step.name}", f"{step.runbook} {step.name}") if step else same(event.note[:24])
         took = (event.moment - before).total_seconds()
-        marks = f"{event.by}{' · 예외 exception' if event.exception else ''}"
-        said = f"{brief(took)} · {marks}" if event is not events[0] else f"{event.at[11:19]} · {marks}"
-        yield Bar(label, (before - began).total_seconds(), took, said, marked=event.exception is not None)
+        said = f"{brief(took) if event is not events[0] else event.at[11:19]} · {event.by}"
+        marked = event.exception is not None
+        text = Text(f"{said} · 예외", f"{said} · exception") if marked else same(said)
+        yield Bar(label, (before - began).total_seconds(), took, text, marked=marked)
         before = event.moment
 
 
-def _facts(incident: Incident, runs: list[Run]) -> Iterator[Row]:
+def _facts(incident: Incident, events: Sequence[Event], runs: list[Run]) -> Iterator[Row]:
     rehearsed = next((run.drill for run in runs if run.drill), None)
     if rehearsed:
         yield from sources(rehearsed)
     declared = incident.events[0]
     if declared.disaster_at:
         yield Row(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))
-    for event in incident.events:
-        step = _step_of(event)
-        heading = Text(step.ko, step.en) if step else Text("메모", "note")
-        yield Row(heading, (_said(event),))
+    yield from map(_fact, events)
+
+
+def _fact(event: Event) -> Row:
+    step = _step_of(event)
+    return Row(Text(step.ko, step.en) if step else Text("메모", "note"), (_said(event),))
 
 
 def _said(event: Event) -> str:

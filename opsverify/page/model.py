@@ -28,7 +28,7 @@ class Bar:
     label: Text
     begins_s: float
     seconds: float
-    said: str
+    said: Text
     marked: bool = False
 
 
@@ -92,3 +92,4 @@ class Page:
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
     way_back: tuple[Bar, ...] = ()
+    way_back_facts: tuple[Row, ...] = ()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opsverify.drill import Drill
     from opsverify.page.runs import Run
 
+_ABSENT: Final = "not_applicable"
 _WITNESSES: Final = {
     "heartbeat": Text("하트비트", "heartbeat"),
     "archive": Text("아카이브", "archive"),
@@ -69,14 +70,16 @@ def lost_of(run: Run, most: int = 5) -> tuple[Note, ...]:
     notes = []
     different = [check for check in run.reds if check["id"].startswith(DATA)]
     for check in run.verdict["checks"]:
-        if check["id"] == "restore.rpo_witnesses":
+        if check["id"] == "restore.rpo_witnesses" and check["outcome"] != _ABSENT:
             window = _window(check["message"])
             notes.append(Note(Text(f"구간: {window}", f"window: {window}"), _kind(check)))
     notes += [Note(same(f"{check['id']}: {shortened(check['message'])}"), _kind(check)) for check in different[:most]]
     if len(different) > most:
         more = len(different) - most
         notes.append(Note(Text(f"그 밖에 {more}건", f"and {more} more")))
-    compared = [check for check in run.verdict["checks"] if check["id"].startswith(DATA)]
+    compared = [
+        check for check in run.verdict["checks"] if check["id"].startswith(DATA) and check["outcome"] != _ABSENT
+    ]
     green = sum(check["outcome"] == "pass" for check in compared)
     if compared:
         notes.append(
