@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
     from opsverify.services import Services
+    from opsverify.switchback_report import SwitchbackReport
     from opsverify.testimony import Testimony
     from opsverify.traveller import Traveller
 
@@ -160,6 +161,16 @@ def regions(check: Check, connections: Connections, stage_run: StageRun) -> TwoR
         connections.http.recording(check.attach),
         check.attach,
     )
+
+
+@pytest.fixture
+def way_back_report(check: Check, regions: TwoRegions, request: pytest.FixtureRequest) -> SwitchbackReport:
+    """The report of the latest switch, which is to be the way back. Inconclusive where there is none."""
+    from opsverify.run import REPORTS  # noqa: PLC0415
+    from opsverify.switchback_report import switchback_report  # noqa: PLC0415
+
+    since = regions.switched_at.replace(microsecond=0)  # people write whole seconds
+    return switchback_report(check.target, request.config.rootpath / REPORTS, since)
 
 
 @pytest.fixture

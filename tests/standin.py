@@ -328,15 +328,15 @@ def verified(folder: Path, exit_code: int, printed: str) -> Verified:
     return Verified(exit_code, verdict, printed, folder)
 
 
-def run_opsverify(argv: list[str], log: str) -> None:
-    """In a fork: the command line with its output in `log`, and its exit code."""
+def run_opsverify(argv: list[str], log: str, project: Path = REPOSITORY) -> None:
+    """In a fork: the command line in `project`, with its output in `log`, and its exit code."""
     from opsverify.cli import main  # noqa: PLC0415 - the parent never needs it
 
     with Path(log).open("w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-        os.chdir(REPOSITORY)
+        os.chdir(project)
         code = main(argv)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -60,6 +60,10 @@ def _sections(page: Page) -> Iterable[str]:
         took = f"{brief(page.took_s)} / {duration(page.rto_s)}" if page.took_s is not None else ""
         heading = Text(f"타임라인 {took}", f"Timeline {took}")
         yield _section(heading, timeline(page.bars, page.rto_s))
+    if page.way_back:
+        yield _section(
+            Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back) + _table(page.way_back_facts)
+        )
     if page.witnesses:
         heads = (
             Text("증인", "witness"),

@@ -24,6 +24,7 @@ HEADS: Final = (
 )
 _BUCKETS: Final = "ledger.buckets["
 _WINDOW: Final = "restore.rpo_witnesses"
+_ABSENT: Final = "not_applicable"
 
 
 def tables_of(run: Run) -> tuple[Row, ...]:
@@ -50,7 +51,7 @@ def _row(one: Compared) -> Row:
 
 def _window(run: Run) -> Iterator[Note]:
     for check in run.verdict["checks"]:
-        if check["id"] == _WINDOW:
+        if check["id"] == _WINDOW and check["outcome"] != _ABSENT:
             message = check["message"]
             window = message.partition("; ")[0] if "transactions lost" in message else shortened(message)
             yield Note(Text(f"구간: {window}", f"window: {window}"), _kind(check))
@@ -76,7 +77,7 @@ def _differences(run: Run, most: int) -> Iterator[Note]:
 
 
 def _compared(run: Run) -> Iterator[Note]:
-    asked = [check for check in run.verdict["checks"] if check["id"].startswith(DATA)]
+    asked = [check for check in run.verdict["checks"] if check["id"].startswith(DATA) and check["outcome"] != _ABSENT]
     if not asked:
         return
     green = sum(check["outcome"] == "pass" for check in asked)

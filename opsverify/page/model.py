@@ -28,7 +28,7 @@ class Bar:
     label: Text
     begins_s: float
     seconds: float
-    said: str
+    said: Text
     marked: bool = False
 
 
@@ -72,7 +72,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident."""
+    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident; `way_back` counts anew."""
 
     title: Text
     target: str
@@ -92,3 +92,5 @@ class Page:
     reds: tuple[Note, ...]
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
+    way_back: tuple[Bar, ...] = ()
+    way_back_facts: tuple[Row, ...] = ()

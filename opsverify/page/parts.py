@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opsverify.drill import Drill
     from opsverify.page.runs import Run
 
+_ABSENT: Final = "not_applicable"
 _WITNESSES: Final = {
     "heartbeat": Text("하트비트", "heartbeat"),
     "archive": Text("아카이브", "archive"),

@@ -108,7 +108,7 @@ def _bars(drill: Drill) -> Iterator[Bar]:
         elif stage["bytes"] and stage["seconds"]:
             said += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
         label = _STAGES.get(name, same(name))
-        yield Bar(label, stage["began_s"], stage["seconds"], said, marked=name in _OUTSIDE_RTO)
+        yield Bar(label, stage["began_s"], stage["seconds"], same(said), marked=name in _OUTSIDE_RTO)
 
 
 def _facts(drill: Drill) -> Iterator[Row]:
