@@ -34,7 +34,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Reading:
-    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can."""
+    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can.
+
+    Of one that cannot, the commits before the fault.
+    """
 
     commits: tuple[Commit, ...]
     fault: str | None = None
@@ -65,7 +68,7 @@ def read_commits(segment: Segment, tools: Tools) -> Reading:
     if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
         if not answer.stderr.startswith(_ERROR):
             raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
-        return Reading((), answer.last_line.removeprefix(_ERROR))
+        return Reading(tuple(parse_commits(answer.stdout)), answer.last_line.removeprefix(_ERROR))
     return Reading(tuple(parse_commits(answer.stdout)))
 
 

@@ -111,18 +111,20 @@ def continuity(
     tools: Tools,
     until: int | dt.datetime | None = None,
     timeline: int | None = None,
+    *,
+    every_record: bool = False,
 ) -> Continuity:
     """Follow the archive from the backup's first segment to its newest, on the way to `timeline`.
 
     `until` is an LSN or an aware time; without `timeline` the newest one that descends from the backup's is
     taken. Sizes and page headers of every segment on the way are checked, for which compressed ones are read
-    through; pg_waldump reads the last ones for the time of the last commit. Raises Inconclusive when the archive
-    cannot be read or a tool's output is not understood.
+    through; pg_waldump reads the last ones for the time of the last commit, or with `every_record` all of them.
+    Raises Inconclusive when the archive cannot be read or a tool's output is not understood.
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
     run, holes, damaged = _follow(backup, archive, path)
-    readable, last_commit_at, unreadable = _last_commit(run, tools)
+    readable, last_commit_at, unreadable = (_read_all if every_record else _last_commit)(run, tools)
     if unreadable:
         damaged.insert(0, unreadable)
     return Continuity(
@@ -237,6 +239,17 @@ def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.da
         elif reading.commits:
             return run, max(commit.at for commit in reading.commits), unreadable
     return run, None, unreadable
+
+
+def _read_all(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
+    """Return the same as `_last_commit`, of every record from the first segment on."""
+    last_commit_at = None
+    for index, segment in enumerate(run):
+        reading = read_commits(segment, tools)
+        last_commit_at = max((commit.at for commit in reading.commits), default=last_commit_at)
+        if reading.fault:
+            return run[:index], last_commit_at, f"{segment.name} is unreadable: {reading.fault}"
+    return run, last_commit_at, None
 
 
 def _reaches(

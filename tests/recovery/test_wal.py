@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wreck import damage_record
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import archive_segments, continuity
@@ -169,3 +170,13 @@ def test_a_history_at_the_end_of_the_archive_is_a_promotion(disaster: Disaster, 
     newest = archive_segments(archive_copy, MIB)[-1]
     (archive_copy / "00000002.history").write_text(f"1\t{format_lsn(newest.number * MIB + 100)}\tpromoted\n")
     assert continuity(disaster.backup, archive_copy, disaster.tools).unbroken
+
+
+def test_a_record_damaged_in_the_middle_is_found_by_reading_all(disaster: Disaster, archive_copy: Path) -> None:
+    """Headers are right and the last commit is there: only who reads every record sees that recovery ends early."""
+    path = damage_record(_segments(archive_copy)[-2])
+    shallow = continuity(disaster.backup, archive_copy, disaster.tools)
+    assert shallow.unbroken
+    reach = continuity(disaster.backup, archive_copy, disaster.tools, shallow.last_commit_at, every_record=True)
+    assert reach.reaches is False
+    assert f"{path.name} is unreadable" in str(reach.problem)
