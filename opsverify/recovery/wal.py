@@ -12,7 +12,7 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.archived import listed, measure
 from opsverify.recovery.commits import Tail, read_commits, tail_of
 from opsverify.recovery.lsn import format_lsn, parse_segment_name, segment_name
-from opsverify.recovery.timelines import Branch, branches
+from opsverify.recovery.timelines import Branch, branches, rivals
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,7 +47,8 @@ class Continuity:
     `first` .. `last` is the unbroken run (`last` is None when already the first is missing); `holes` are
     missing segments before the newest archived one; `damaged` are segments that are there and unusable, each
     with its reason; `last_commit_at` is the last commit in the run, after which data is lost if the run ends
-    early. `reaches` says whether the run leads to the place asked for (None: none was asked for).
+    early. `reaches` says whether the run leads to the place asked for (None: none was asked for). `rival` says that
+    another server archives a history of its own into the same place.
     """
 
     timeline: int
@@ -58,6 +59,7 @@ class Continuity:
     damaged: tuple[str, ...]
     last_commit_at: dt.datetime | None
     reaches: bool | None
+    rival: str | None = None
 
     @property
     def unbroken(self) -> bool:
@@ -79,7 +81,7 @@ class Continuity:
         elif self.last is None:
             what = f"WAL segment {self.first} is missing, with which recovery begins"
         else:
-            return None
+            return self.rival
         more = len(self.damaged) + len(self.holes) - 1
         others = f" (and {more} more)" if more > 0 else ""
         since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
@@ -136,6 +138,7 @@ def continuity(
         damaged=tuple(damaged),
         last_commit_at=last_commit_at,
         reaches=_reaches(until, readable, last_commit_at, size),
+        rival=rivals(archive, path, archive_segments(archive, size)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -180,3 +181,17 @@ def test_a_record_damaged_in_the_middle_is_found_by_reading_all(disaster: Disast
     reach = continuity(disaster.backup, archive_copy, disaster.tools, shallow.last_commit_at, every_record=True)
     assert reach.reaches is False
     assert f"{path.name} is unreadable" in str(reach.problem)
+
+
+def test_two_servers_that_archive_into_one_place_are_told(disaster: Disaster, archive_copy: Path) -> None:
+    """A timeline that was left and is archived all the same: whose is the newer one? One that ended is no rival."""
+    history = archive_copy / "00000002.history"
+    history.write_text(f"1\t{format_lsn(disaster.backup.end_lsn + MIB)}\tno recovery target specified\n")
+    last = _segments(archive_copy)[-1]
+    for seconds, rival in ((-1, True), (1, False)):
+        moment = last.stat().st_mtime + seconds
+        os.utime(history, (moment, moment))
+        reach = continuity(disaster.backup, archive_copy, disaster.tools)
+        assert (reach.rival is not None) is rival
+        if rival:
+            assert f"{last.name} was archived after that: two servers archive here" in str(reach.rival)
