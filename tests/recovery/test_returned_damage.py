@@ -280,6 +280,23 @@ def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
     assert any("totals" in line and "invalid page" in line for line in problems), problems
 
 
+def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone: Clone) -> None:
+    """PostgreSQL has one SQLSTATE for both; what this machine lacks says nothing of the data."""
+    gone = clone.path("totals")
+    clone.run("CHECKPOINT", "SELECT pg_buffercache_evict_all()")
+    gone.unlink()
+    clone.session.execute("DISCARD ALL")
+    answer = found(partial(consistency.unique_keys, clone.source), errors=psycopg.Error)
+    assert any(gone.name in problem for problem in answer.problems), answer
+
+    def load() -> Finding:
+        clone.run("LOAD 'no_such_library'")
+        raise AssertionError
+
+    lacking = found(load, errors=psycopg.Error)
+    assert (lacking.problems, "no_such_library" in str(lacking.unknown)) == ((), True)
+
+
 def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
     """One that was empty when recorded has nothing to lose; one nobody recorded may have had."""
     clone.run("CREATE UNLOGGED TABLE draft (n int)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ DAMAGED = "XX"
 """SQLSTATE class of data that cannot be read back: XX001 data_corrupted, XX002 index_corrupted."""
 GONE = ("42P01", "42703", "3F000")
 """A table, column or schema that was recorded does not exist any more."""
+_FILE_GONE = "58P01"
+"""undefined_file: damage where it is a relation's, and not a library that this machine lacks."""
+_OF_A_RELATION = re.compile(r'"(?:base|global|pg_tblspc)/')
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,14 @@ def found(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Ex
         return ask()
     except errors as error:
         said = " ".join(str(error).split())
-        state = sqlstate(error)
-        if state.startswith(DAMAGED) or state in GONE:
+        if _is_damage(sqlstate(error), said):
             return Finding(1, "questions met damage", (said,))
         return Finding(0, "nothing was measured", unknown=said)
+
+
+def _is_damage(state: str, said: str) -> bool:
+    lost = state == _FILE_GONE and _OF_A_RELATION.search(said) is not None
+    return lost or state.startswith(DAMAGED) or state in GONE
 
 
 def sqlstate(error: BaseException | None) -> str:
