@@ -100,25 +100,27 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
     return ways[wanted]
 
 
-def rivals(archive: Path, path: tuple[Branch, ...], segments: Iterable[Segment]) -> str | None:
-    """Say which timeline of `path` was still archived after it had been left for the next one; None if none was.
+def rivals(archive: Path, path: tuple[Branch, ...], segments: Iterable[Segment], segment_size: int) -> str | None:
+    """Say which timeline of `path` is archived beyond the point where it was left for the next one; None if none is.
 
-    A server that is recovered or promoted leaves a timeline that nobody writes any more. Where somebody does, two
-    servers archive into one place, and the newest timeline need not be production's. The files' times tell.
+    A server that is recovered or promoted leaves a timeline that nobody writes any more. Where somebody still does
+    after that, two servers archive into one place, and the newest timeline need not be production's. Files of an
+    archive that was copied have other times: so both have to be the case, WAL beyond the point and a later arrival.
     """
-    by_timeline = sorted(segments, key=lambda segment: segment.modified_at)
-    newest = {segment.timeline: segment for segment in by_timeline}
+    arrived = sorted(segments, key=lambda segment: segment.modified_at)
     for left, entered in pairwise(path):
-        last = newest.get(left.timeline)
-        begun = archive / f"{entered.timeline:08X}.history"
-        if last is None or last.modified_at.timestamp() <= begun.stat().st_mtime:
+        beyond = entered.begins // segment_size
+        last = next((one for one in arrived[::-1] if one.timeline == left.timeline and one.number > beyond), None)
+        begun = find(archive, f"{entered.timeline:08X}.history")
+        if last is None or begun is None:
             continue
         since = dt.datetime.fromtimestamp(begun.stat().st_mtime, dt.UTC)
-        return (
-            f"timeline {entered.timeline} left timeline {left.timeline} at {format_lsn(entered.begins)} "
-            f"({begun.name}, {since.isoformat()}), and {last.name} was archived after that: two servers archive here; "
-            f"find out which is production's, and take the other one's files away"
-        )
+        if last.modified_at > since:
+            return (
+                f"timeline {entered.timeline} left timeline {left.timeline} at {format_lsn(entered.begins)} "
+                f"({begun.name}, {since.isoformat()}), and {last.name} was archived after that: two servers archive "
+                "here; find out which is production's, and take the other one's files away"
+            )
     return None
 
 

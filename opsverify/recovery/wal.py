@@ -138,7 +138,7 @@ def continuity(
         damaged=tuple(damaged),
         last_commit_at=last_commit_at,
         reaches=_reaches(until, readable, last_commit_at, size),
-        rival=rivals(archive, path, archive_segments(archive, size)),
+        rival=rivals(archive, path, archive_segments(archive, size), size),
     )
 
 
