@@ -125,12 +125,18 @@ def in_plain(name: str, path: Path) -> Iterator[Path]:
         yield path.parent
         return
     with tempfile.TemporaryDirectory(prefix="opsverify-wal-") as folder:
-        write_plain(path, Path(folder) / name)
+        lay_out(path, Path(folder) / name)
         yield Path(folder)
 
 
-def write_plain(path: Path, target: Path) -> None:
-    """Write the content of `path` to `target`. Raises OSError, Spoiled and Inconclusive as `unpacked`."""
+def lay_out(path: Path, target: Path) -> None:
+    """Make `target` the content of `path` in plain form: a link, or a file where it is compressed.
+
+    Raises OSError, Spoiled and Inconclusive as `unpacked`.
+    """
+    if path.suffix not in PROGRAMS:
+        target.symlink_to(path)
+        return
     with target.open("xb") as file:
         for piece in unpacked(path):
             file.write(piece)

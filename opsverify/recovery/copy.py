@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.tablespaces import LINKS, ROOM, Tablespace, tablespaces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,14 +46,31 @@ def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, 
         shutil.rmtree(path, ignore_errors=True)  # what cannot be removed must not hide why the restore ended
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a backup consists of: paths relative to it, files with their sizes; `size` is all of them, in bytes.
+
+    Those of a tablespace lead through its link in `pg_tblspc`.
+    """
+
+    files: tuple[tuple[str, int], ...]
+    folders: tuple[str, ...]
+    tablespaces: tuple[Tablespace, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes to copy."""
+        return sum(size for _, size in self.files)
+
+
 def copy_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
     """Copy every file of `source` into the empty `target`, as private files of `account`; progress in bytes.
 
-    Raises Inconclusive for a backup with links (tablespaces, a WAL folder elsewhere): followed, they would
-    lead the restored server into folders of the original; and when reading, writing or the disk's space
-    fails.
+    Its tablespaces go into folders of `ROOM` beside `target`, which must be there and empty, and are linked from it.
+    Raises Inconclusive as `listing`, and when reading, writing or the disk's space fails.
     """
-    files, folders, total = listing(source)
+    found = listing(source)
+    total = found.size
     free = shutil.disk_usage(target).free
     if total > free:
         raise Inconclusive(
@@ -59,9 +78,11 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
         )
     done = 0
     try:
-        for folder in folders:
+        for folder in found.folders:
             _own((target / folder), account, make=True)
-        for name, size in files:
+            if folder == LINKS:
+                _make_room(target, found.tablespaces, account)
+        for name, size in found.files:
             shutil.copyfile(source / name, target / name)
             _own(target / name, account, make=False)
             done += size
@@ -71,40 +92,57 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
 
 
 def move_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
-    """Move every file of `source`, which lies in the drill's own folder, as `copy_backup` would copy it."""
-    files, folders, total = listing(source)
+    """Move every file of `source`, which lies in the drill's own folder, as `copy_backup` would copy it.
+
+    Its tablespaces stay where they are: in `ROOM` beside `target`.
+    """
+    found = listing(source)
     try:
         for entry in source.iterdir():
             entry.rename(target / entry.name)
-        for folder in folders:
+        for folder in found.folders:
             _own(target / folder, account, make=False, mode=0o700)
-        for name, _ in files:
+        for name, _ in found.files:
             _own(target / name, account, make=False)
     except OSError as error:
         raise Inconclusive(f"moving {source} to {target}: {error.filename}: {error.strerror}") from error
-    progress(total, total)
+    progress(found.size, found.size)
 
 
-def listing(source: Path) -> tuple[list[tuple[str, int]], list[str], int]:
-    """Return files with their sizes and folders of a backup, relative to it, and its size in bytes.
+def listing(source: Path) -> Listing:
+    """Return what the backup `source` consists of, with the files of its tablespaces.
 
-    Raises Inconclusive for a backup with links.
+    Raises Inconclusive for any other link in it (a WAL folder elsewhere): followed, it would lead the restored
+    server into folders of the original.
     """
     files: list[tuple[str, int]] = []
     folders: list[str] = []
-    for parent, names, leaves in os.walk(source):
-        for name in (*names, *leaves):
-            path = os.path.join(parent, name)  # noqa: PTH118 - tens of thousands of files: plain strings are faster
-            if os.path.islink(path):  # noqa: PTH114
-                raise Inconclusive(
-                    f"{path} is a link: backups with tablespaces or a WAL folder elsewhere are not supported"
-                )
-            relative = os.path.relpath(path, source)
-            if name in names:
-                folders.append(relative)
-            else:
-                files.append((relative, os.path.getsize(path)))  # noqa: PTH202
-    return files, folders, sum(size for _, size in files)
+    tablespaces = tablespaces_of(source)
+    linked = [f"{LINKS}/{tablespace.oid}" for tablespace in tablespaces]
+    for root in (source, *(source / link for link in linked)):
+        for parent, names, leaves in os.walk(root):
+            for name in (*names, *leaves):
+                path = os.path.join(parent, name)  # noqa: PTH118 - tens of thousands of files: plain strings are faster
+                relative = os.path.relpath(path, source)
+                if relative in linked:
+                    continue
+                if os.path.islink(path):  # noqa: PTH114
+                    raise Inconclusive(f"{path} is a link: backups with a WAL folder elsewhere are not supported")
+                if name in names:
+                    folders.append(relative)
+                else:
+                    files.append((relative, os.path.getsize(path)))  # noqa: PTH202
+    return Listing(tuple(files), tuple(folders), tablespaces)
+
+
+def _make_room(target: Path, tablespaces: tuple[Tablespace, ...], account: Account | None) -> None:
+    for tablespace in tablespaces:
+        folder = target.with_name(ROOM) / tablespace.oid
+        _own(folder, account, make=True)
+        link = target / LINKS / tablespace.oid
+        link.symlink_to(folder)
+        if account is not None:
+            os.chown(link, account.uid, account.gid, follow_symlinks=False)
 
 
 def _own(path: Path, account: Account | None, *, make: bool, mode: int = 0o600) -> None:

@@ -44,7 +44,7 @@ def preflight(
     Raises Inconclusive when this machine has no room or the target lies outside of the window, NotRestorable when
     it lies behind a break in the archive.
     """
-    _, _, size = listing(backup.path)
+    size = listing(backup.path).size
     needed = int(size * (_SPARE - 1 if ours else _SPARE))
     free = shutil.disk_usage(scratch).free
     if needed > free:

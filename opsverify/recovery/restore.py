@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery import backup as backups
+from opsverify.recovery import tablespaces
 from opsverify.recovery.copy import copy_backup, move_backup, private_folder
 from opsverify.recovery.ended import at_fault, explained, too_early, too_small
 from opsverify.recovery.server import Server, ServerDied
 from opsverify.recovery.settings import FILES, FOREIGN, drill_settings, primarys_settings
 from opsverify.recovery.timelines import branches
 from opsverify.recovery.tools import find_tools, for_account, may_enter, unprivileged
+from opsverify.recovery.wal import unbroken_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -94,9 +96,9 @@ def restore(
 
     Stages: copy, recover to the target and pause there, verify the point reached, `at_target` (which may read),
     promote, probe a write (rolled back).
-    `data_dir` must be absent or empty. `settings` overrule the backup's configuration (smaller memory, say).
-    `within_s` bounds recovery. A backup that is `ours` is moved, not copied. The server's log goes to `log`, which
-    stays, or else into `data_dir`.
+    `data_dir` must be absent or empty; tablespaces go into the folder `tablespaces` beside it. `settings` overrule the
+    backup's configuration (smaller memory, say). `within_s` bounds recovery. A backup that is `ours` is moved, not
+    copied. The server's log goes to `log`, which stays, or else into `data_dir`.
     Raises NotRestorable when backup or WAL are at fault, Inconclusive when anything else is; one line says what.
     """
     if target_time.tzinfo is None:
@@ -111,19 +113,25 @@ def restore(
     if target_time < complete_at:  # the server would silently stop at the backup's end, later than asked for
         raise Inconclusive(too_early(target_time, complete_at))
     way = branches(wal_archive, backup, timeline)
+    tablespaces.refuse_new(backup, unbroken_run(backup, wal_archive, way), tools, target_time)
+    spaces = tablespaces.tablespaces_of(base_backup)
     if len(str(socket_dir)) > _LONGEST_SOCKET:
         raise Inconclusive(
             f"socket folder {socket_dir} is longer than {_LONGEST_SOCKET} characters: name a shorter one"
         )
     with ExitStack() as stack:
-        stack.enter_context(private_folder(socket_dir, account, apart_from=(base_backup, wal_archive)))
-        stack.enter_context(private_folder(data_dir, account, apart_from=(base_backup, wal_archive)))
+        others = (base_backup, wal_archive, *(space.location for space in spaces if not ours))
+        stack.enter_context(private_folder(socket_dir, account, apart_from=others))
+        stack.enter_context(private_folder(data_dir, account, apart_from=others))
+        if spaces and not ours:
+            stack.enter_context(private_folder(data_dir.with_name(tablespaces.ROOM), account, apart_from=others))
         prepared = time.monotonic()
         bring = move_backup if ours else copy_backup
         bring(base_backup, data_dir, account, lambda done, total: progress("copy", done, total))
         copied = time.monotonic()
         for name in FOREIGN:
             (data_dir / name).unlink(missing_ok=True)
+        tablespaces.keep_inside(data_dir)
         write_files(data_dir, FILES, account)
         chosen = drill_settings(
             archive=wal_archive,
@@ -159,6 +167,7 @@ def restore(
             within_s=within_s,
             replaying=lambda done: progress("recover", done, 0),
         )
+        tablespaces.keep_inside(data_dir)
         reached_target = time.monotonic()
         progress("recover", replayed, replayed)
         at_target(server)

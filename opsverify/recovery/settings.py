@@ -95,7 +95,7 @@ ACCESS: Final = {
 FILES: Final = {**ACCESS, "recovery.signal": ""}
 """What is written into the copy of the backup."""
 
-FOREIGN: Final = ("standby.signal", "postmaster.pid", "postmaster.opts")
+FOREIGN: Final = ("standby.signal", "postmaster.pid", "postmaster.opts", "tablespace_map")
 """What a backup may bring along and a drill must not have."""
 
 

@@ -147,8 +147,12 @@ def tail(backup: BaseBackup, archive: Path, tools: Tools, until: dt.datetime, ti
 
     Without `timeline` the newest one. Only the unbroken run counts. Raises Inconclusive as `continuity` does.
     """
-    run, _holes, _damaged = _follow(backup, archive, branches(archive, backup, timeline))
-    return tail_of(run, tools, until)
+    return tail_of(unbroken_run(backup, archive, branches(archive, backup, timeline)), tools, until)
+
+
+def unbroken_run(backup: BaseBackup, archive: Path, way: tuple[Branch, ...]) -> list[Segment]:
+    """Return the segments with which recovery of `backup` goes `way`, up to the first missing or damaged one."""
+    return _follow(backup, archive, way)[0]
 
 
 def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tuple[list[Segment], list[str], list[str]]:

@@ -61,6 +61,18 @@ def commit_and_archive(server: Server, *ids: int) -> None:
     server.wait_for(done, "t", within_s=60, what="archiving")
 
 
+def spread_out(server: Server, folder: Path) -> None:
+    """Move the table of `SCHEMA` into a tablespace in `folder`, whose name wants quoting."""
+    succeed(server, f"CREATE TABLESPACE \"slow disk\" LOCATION '{folder}'")
+    succeed(server, 'ALTER TABLE judgment_executions SET TABLESPACE "slow disk"')
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of everything below `folder`: what a drill must leave alone."""
+    state = {path.relative_to(folder): path.lstat() for path in folder.rglob("*")}
+    return {str(path): (entry.st_size, entry.st_mtime_ns) for path, entry in state.items()}
+
+
 def owned(folder: Path, account: Account | None) -> Path:
     """Make `folder`, of the account."""
     folder.mkdir(mode=0o755)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from drills import rehearse
+from primary import listing
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import branches, continuity, find_tools, source_of, tail, way_back
@@ -56,11 +57,6 @@ def described(disaster: Disaster, archive: Path, scratch: Path, until: dt.dateti
     """A target's section on a base backup and `archive`."""
     where = {"base_backup": str(disaster.base), "wal_archive": str(archive)}
     return Recovery(**where, ledger="unused", scratch=str(scratch), recovery_target=until)
-
-
-def listing(archive: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file."""
-    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in archive.iterdir()}
 
 
 def test_a_compressed_archive_is_rehearsed(disaster: Disaster, archive_copy: Path, scratch: Path, form: str) -> None:

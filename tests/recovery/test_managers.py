@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from drills import rehearse
-from primary import PORT, commit_and_archive, owned, primary
+from primary import PORT, commit_and_archive, listing, owned, primary, spread_out
 from wreck import detach
 
 from opsverify.errors import Inconclusive
@@ -153,6 +153,7 @@ def lab(open_folder: Path) -> Lab:
     keeper = Keeper(home, account, present)
     with primary(tools, account, home, {"archive_command": keeper.archive_command}) as server:
         keeper.prepare()
+        spread_out(server, owned(home / "slow", account))
         commit_and_archive(server, 10_001)
         keeper.file(backups=False)
         for number, kind in enumerate(("full", "incr"), start=2):
@@ -186,8 +187,13 @@ def stored(lab: Lab, scratch: Path) -> Path:
 
 
 def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str) -> None:
-    """The newest backup is verified, restored by its manager, carried to the last commit, read and written."""
+    """The newest backup is verified, restored by its manager, carried to the last commit, read and written.
+
+    Its table lies in a tablespace, of which production's folder is still there and is left alone.
+    """
+    before = listing(lab.home / "slow")
     drill = rehearse(lab.recovery(manager, stored))
+    assert listing(lab.home / "slow") == before
     assert drill.problems == ()
     assert drill.continuity is None
     assert (drill.failure, drill.hindrance, drill.table_failure) == (None, None, None)

@@ -21,6 +21,7 @@ from opsverify.recovery import backup as backups
 from opsverify.recovery.adapters.source import ArchivedWal, Held, Stock, Unpacked, hand_over, read_json, run_manager
 from opsverify.recovery.backup import Catalogued, Integrity
 from opsverify.recovery.lsn import parse_lsn
+from opsverify.recovery.tablespaces import ROOM
 from opsverify.recovery.tools import Account, find_tools, unprivileged
 
 if TYPE_CHECKING:
@@ -78,16 +79,19 @@ class BarmanSource:
         """Recovered by `barman recover --get-wal`, its WAL fetched by `get-wal`, all into `scratch`."""
         meant = self._meant().name
         account = self._account()
-        home, wal = scratch / "barman", scratch / "wal"
-        for folder in (home, wal):
+        home, wal, room = scratch / "barman", scratch / "wal", scratch / ROOM
+        for folder in (home, wal, room):
             folder.mkdir(mode=0o700)
             if account is not None:
                 os.chown(folder, account.uid, account.gid)
         base = home / "base"
-        done = self._run("recover", "--get-wal", self.config.server, meant, str(base), timeout_s=_HOURS_S)
+        # Without a place of its own barman brings a tablespace to where production has it.
+        moved = [part for name, oid in self._tablespaces(meant) for part in ("--tablespace", f"{name}:{room / oid}")]
+        done = self._run("recover", "--get-wal", *moved, self.config.server, meant, str(base), timeout_s=_HOURS_S)
         if done.exit_code != 0:
             raise Inconclusive(f"barman recover {self.config.server} {meant}: {_error(done)} (exit {done.exit_code})")
         _take_back_changes(base, meant)
+        hand_over(room, unprivileged())
         made = self._catalogued(meant)
         backup = backups.inspect(base, find_tools(backups.major_of(base)), catalogued=made)
         later = tuple(held for held in self._held() if held.name >= meant)
@@ -119,10 +123,28 @@ class BarmanSource:
         early = [held for held in usable if self.until is None or held.taken_at < self.until]
         return (early or usable[:1])[-1]
 
-    def _catalogued(self, name: str) -> Catalogued:
+    def _tablespaces(self, name: str) -> list[tuple[str, str]]:
+        """Return name and OID of the tablespaces of the backup `name`."""
+        shown = self._shown(name)
+        try:
+            found = [(entry["name"], str(entry["oid"])) for entry in shown.get("tablespaces") or ()]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Inconclusive(f"barman show-backup {name}: output not understood ({error!r})") from error
+        if unnamed := next((entry for entry, _ in found if ":" in entry), None):
+            raise Inconclusive(f"barman recover cannot be told where to bring tablespace {unnamed!r}: rename it")
+        return found
+
+    def _shown(self, name: str) -> Any:  # noqa: ANN401 - JSON
         said = read_json(self._run("-f", "json", "show-backup", self.config.server, name))
         try:
-            base = said[self.config.server]["base_backup_information"]
+            return said[self.config.server]
+        except (KeyError, TypeError) as error:
+            raise Inconclusive(f"barman show-backup {name}: output not understood ({error!r})") from error
+
+    def _catalogued(self, name: str) -> Catalogued:
+        shown = self._shown(name)
+        try:
+            base = shown["base_backup_information"]
             begun, ended = (dt.datetime.fromisoformat(base[key]) for key in ("begin_time", "end_time"))
             return Catalogued(begun, ended, parse_lsn(base["end_lsn"]))
         except (KeyError, TypeError, ValueError) as error:

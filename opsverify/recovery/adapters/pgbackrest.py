@@ -27,6 +27,7 @@ from opsverify.recovery.adapters.source import (
 )
 from opsverify.recovery.backup import Catalogued, Integrity
 from opsverify.recovery.lsn import parse_lsn
+from opsverify.recovery.tablespaces import ROOM
 from opsverify.recovery.tools import find_tools, unprivileged
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _BACKUP: Final = re.compile(rf"backup: (?P<id>\S+), status: (?P<status>[^,\n]+)(
 _UNFINISHED: Final = "in-progress"
 _DAMAGE: Final = frozenset({26, 28, 29, 55})
 """Exit codes of `restore` that speak of the repository's files: checksum, invalid, format, missing file."""
+_NOWHERE_ELSE: Final = ("--reset-tablespace-map", "--reset-link-map", "--no-link-all")
+"""What a configuration may say of folders outside of the one that `restore` is given, taken back."""
 _ABSENT: Final = 1
 """Exit code of `archive-get` for a file that the archive does not have."""
 
@@ -88,14 +91,16 @@ class PgBackRestSource:
         """Restored by `pgbackrest restore`, its WAL fetched by `archive-get`, all into `scratch`."""
         info = self._info()
         meant = self._meant(info)
-        base = scratch / "base"
-        base.mkdir(mode=0o700)
+        base, room = scratch / "base", scratch / ROOM
+        for folder in (base, room):
+            folder.mkdir(mode=0o700)
         options = (f"--set={meant['label']}", f"--pg1-path={base}", "--type=none", f"--lock-path={scratch / 'lock'}")
-        done = self._run("restore", *options, timeout_s=_HOURS_S)
+        done = self._run("restore", *options, f"--tablespace-map-all={room}", *_NOWHERE_ELSE, timeout_s=_HOURS_S)
         if done.exit_code in _DAMAGE:
             raise BackupDamaged(f"pgbackrest restore of {meant['label']}: {_first_error(done)}")
         if done.exit_code != 0:
             raise Inconclusive(f"pgbackrest restore: {_first_error(done)} (exit {done.exit_code})")
+        hand_over(room, unprivileged())
         tools = find_tools(backups.major_of(base))
         try:
             # Whole seconds, cut off: what was complete in that second is surely complete in the next.

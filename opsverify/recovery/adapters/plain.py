@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import backup as backups
-from opsverify.recovery.adapters.source import UNCLEAR, ArchivedWal, BackupDamaged, Held, Stock, Unpacked
+from opsverify.recovery.adapters.source import UNCLEAR, ArchivedWal, BackupDamaged, Held, Stock, Unpacked, hand_over
 from opsverify.recovery.backup import BaseBackup, Catalogued, Integrity
 from opsverify.recovery.lsn import format_lsn
+from opsverify.recovery.tablespaces import ROOM, tablespaces_of
 from opsverify.recovery.timelines import branches
-from opsverify.recovery.tools import find_tools
+from opsverify.recovery.tools import find_tools, unprivileged
 from opsverify.recovery.wal import archive_segments
 
 if TYPE_CHECKING:
@@ -65,12 +66,15 @@ class PlainSource:
         if len(chain) == 1:
             yield Unpacked(newest, self.archive, ours=False)
             return
-        joined = scratch / "base"
-        run = tools.run(
-            "pg_combinebackup", *(backup.path for backup in chain), "-o", joined, "--no-sync", timeout_s=_HOURS_S
-        )
+        spaces = tablespaces_of(newest.path)
+        joined, room = scratch / "base", scratch / ROOM
+        room.mkdir(mode=0o700)
+        moved = [f"--tablespace-mapping={_escaped(space.location)}={_escaped(room / space.oid)}" for space in spaces]
+        paths = [backup.path for backup in chain]
+        run = tools.run("pg_combinebackup", *moved, *paths, "-o", joined, "--no-sync", timeout_s=_HOURS_S)
         if run.exit_code != 0:
             raise BackupDamaged(f"pg_combinebackup cannot join {newest.path} with its predecessors: {run.last_line}")
+        hand_over(room, unprivileged(reading=self.archive))
         # The joined label is as new as the joining: the moments are the incremental backup's own.
         made = Catalogued(newest.started_at, newest.finished_at, newest.end_lsn)
         yield Unpacked(backups.inspect(joined, tools, catalogued=made), self.archive, ours=True)
@@ -120,3 +124,7 @@ class PlainSource:
                 )
             chain.insert(0, below[-1])
         return chain, tools
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("=", "\\=")
