@@ -61,7 +61,7 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
     if target.recovery is None:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
     at = recovery_target(target)
-    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at)), at
+    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
 
 
 def history_if_any(target: Target) -> History | None:
@@ -95,7 +95,7 @@ class Questions:
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best asked."""
-        from opsverify.recovery.returned import KINDS, consistency, reread  # noqa: PLC0415
+        from opsverify.recovery.returned import KINDS, consistency, lost_pages, reread  # noqa: PLC0415
 
         asks: dict[str, Ask] = {
             "sequences": partial(consistency.sequences, self.source),
@@ -106,7 +106,7 @@ class Questions:
         }
         if self.history is None:
             return asks
-        asks["pages"] = partial(reread.pages_again, self.history, self.source)
+        asks["pages"] = partial(lost_pages.pages_again, self.history, self.source)
         for kind in KINDS:
             asks[CATALOG + kind] = partial(reread.catalog_again, self.history, kind, self.source)
         for name in self.history.tables:
@@ -170,17 +170,17 @@ def examine(
     Stops the server at the end, for its checksums.
     """
     from opsverify.probes.restored import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
-    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned import heap_files, physical  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
     caught = (ERRORS, Inconclusive)
     with Restored(server.dsn, dbname) as session:
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
-        answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
-        recorded = answers.get("pages")
-        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS), errors=caught)
-        answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
-        answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
+        asks = dict(questions.all())
+        asks.pop("pages", None)  # the files know more; and extensions are installed after the catalog was read
+        asks["pages"] = partial(heap_files.heaps, session.rows, data_dir, ERRORS, history)
+        asks["indexes"] = partial(physical.amcheck, server.server, dbname)
+        answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
     answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from opsverify.recovery.returned.loss import Keys, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +20,8 @@ GONE = ("42P01", "42703", "3F000")
 class Finding:
     """How many things were `asked` after (`of` says what they are), and one line for each problem.
 
-    `unknown` says why it could not be measured; `notes` are for the evidence only.
+    `unknown` says why it could not be measured; `notes` are for the evidence only. `losses` are the places where
+    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared.
     """
 
     asked: int
@@ -26,20 +29,28 @@ class Finding:
     problems: tuple[str, ...] = ()
     unknown: str | None = None
     notes: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    keys: Keys | None = None
+    buckets: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """As kept in a run's folder."""
         return asdict(self)
 
-    def with_problems(self, more: tuple[str, ...]) -> Finding:
-        """Return the same with further problems; what is known to be wrong outweighs what is unknown."""
-        problems = tuple(dict.fromkeys((*self.problems, *more)))
-        return replace(self, problems=problems, unknown=None if problems else self.unknown)
-
     @classmethod
     def of_json(cls, raw: Mapping[str, Any]) -> Finding:
-        """Read what `as_json` wrote."""
-        return cls(raw["asked"], raw["of"], tuple(raw["problems"]), raw["unknown"], tuple(raw["notes"]))
+        """Read what `as_json` wrote; earlier versions wrote no losses."""
+        keys = raw.get("keys")
+        return cls(
+            raw["asked"],
+            raw["of"],
+            tuple(raw["problems"]),
+            raw["unknown"],
+            tuple(raw["notes"]),
+            tuple(Loss(**loss) for loss in raw.get("losses", ())),
+            Keys(**{kind: tuple(names) for kind, names in keys.items()}) if keys else None,
+            raw.get("buckets", 0),
+        )
 
 
 def found(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
