@@ -6,11 +6,13 @@ them, and keeps the answers in the drill's file. Questions about files and by su
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE, listed
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.check import Check
+    from opsverify.evidence.redact import Redactor
+    from opsverify.evidence.run import RunFolder
     from opsverify.recovery import RestoredServer
     from opsverify.recovery.facts import Source
     from opsverify.recovery.returned import Finding, History
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
+ANSWERS = "answers"
+"""Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
@@ -148,13 +154,28 @@ class CameBack:
         Raises Inconclusive where it could not be answered.
         """
         finding = self.answer(name)
-        if finding.problems or finding.notes:
-            check.attach("found", "\n".join([*finding.problems, *finding.notes]))
+        keys = finding.keys.all if finding.keys else ()
+        if told := [*finding.problems, *finding.notes, *keys]:
+            check.attach("found", "\n".join(told))
         if finding.unknown:
             raise Inconclusive(finding.unknown)
         check.measure(
             "problems", len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
         )
+
+
+def keep_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
+    """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
+    (folder.path / ANSWERS).mkdir(exist_ok=True)
+    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
+    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.as_json()}, redactor)
+    return finding
+
+
+def read_answers(folder: Path) -> dict[str, Any]:
+    """Read what `keep_answer` kept in a run's folder, by name."""
+    kept_ones = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / ANSWERS).glob("*.json")))
+    return {one["name"]: one["finding"] for one in kept_ones}
 
 
 def examine(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import EvidenceError
 from opsverify.incident.steps import STEPS
 from opsverify.limits import brief
+from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import Bar, Figure, Note, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
     """The page of `incident` as it stands."""
     runs = [run for event in incident.events if event.evidence and (run := _run(reports / event.evidence))]
     newest = runs[-1] if runs else None
+    recovered = next((run for run in reversed(runs) if run.verdict["stage"] == "post-dr"), newest)
     rto = target.limits.rto
     took = _took_s(incident)
     trend = rehearsals(reports, target.name, incident.id[:16] + "~")
@@ -45,7 +47,8 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         took_s=took,
         witnesses=witnesses_of(newest) if newest else (),
         facts=tuple(_facts(incident, runs)),
-        lost=tuple(_lost(incident, newest)),
+        losses=losses_of(recovered) if recovered else (),
+        lost=tuple(_lost(incident, recovered)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
         trend=tuple(run.point for run in trend),
@@ -111,14 +114,14 @@ def _said(event: Event) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _lost(incident: Incident, newest: Run | None) -> Iterator[Note]:
+def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
     closing = incident.of("close")
     if closing and closing.impact:
         yield Note(Text(f"영향 구간: {closing.impact}", f"impact: {closing.impact}"))
     if closing and closing.loss:
         yield Note(Text(f"손실 데이터: {closing.loss}", f"loss: {closing.loss}"))
-    if newest is not None:
-        yield from lost_of(newest)
+    if recovered is not None:
+        yield from lost_of(recovered)
 
 
 def _actions(incident: Incident) -> Iterator[Note]:

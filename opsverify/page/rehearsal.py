@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import brief, quantity
+from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def page_of(folder: Path, language: str | None) -> Page:
         took_s=drill.to_validated_s if drill else None,
         witnesses=witnesses_of(run),
         facts=tuple(_facts(drill)) if drill else (),
+        losses=losses_of(run),
         lost=lost_of(run),
         checks=checks_of(run),
         reds=reds_of(run),

@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.came_back import read_answers
 from opsverify.drill import Drill
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run import VERDICT
@@ -16,6 +17,8 @@ from opsverify.testimony import NAME as TESTIMONY
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from opsverify.recovery.returned import Finding
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
@@ -61,6 +64,14 @@ class Run:
             return self.drill.testimony
         path = self.folder / TESTIMONY
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    @property
+    def answers(self) -> Mapping[str, Finding]:
+        """What was asked of the recovered database, by question; empty where nothing was."""
+        from opsverify.recovery.returned import Finding  # noqa: PLC0415 - only runs that recovered something
+
+        kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
+        return {name: Finding.of_json(raw) for name, raw in kept.items()}
 
     @property
     def loss_s(self) -> float | None:

@@ -12,7 +12,7 @@ import pytest
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery import TABLES, Ledger
-from opsverify.recovery.returned import History, Span, heap_files, record_more
+from opsverify.recovery.returned import Finding, History, Span, heap_files, record_more
 from opsverify.recovery.returned.both import compare_databases
 from opsverify.recovery.returned.buckets import SLICE_ROWS
 from opsverify.recovery.returned.core import Chosen, discover
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from clones import Clone
 
     from opsverify.recovery.facts import Source
-    from opsverify.recovery.returned import Finding
 
 CHOSEN: Mapping[str, Chosen] = {
     "events": Chosen(bucket="created_at", width="1h", mutable=("note",)),
@@ -255,7 +254,9 @@ def test_a_live_source_names_the_very_keys(clone: Clone, whole_source: Any) -> N
     answer = again(recorded, "events", clone, live=lambda: live)
     assert len(answer.problems) == 2
     assert answer.of.endswith("differ; keys missing 66, 67; added 2401; changed 71")
-    assert answer.notes == ("missing 66", "missing 67", "added 2401", "changed 71")
+    assert answer.keys == Keys(missing=("66", "67"), added=("2401",), changed=("71",))
+    assert answer.keys.all == ("missing 66", "missing 67", "added 2401", "changed 71")
+    assert Finding.of_json(json.loads(json.dumps(answer.as_json()))) == answer
     asked_for = {values[f"until{nth}"] - values[f"since{nth}"] for values in asked for nth in range(2)}  # type: ignore[operator]
     assert asked_for == {dt.timedelta(hours=1)}
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 NAMED: Final = 5
@@ -16,10 +16,10 @@ NAMED: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """One bucket, or some pages, of a table that are not as recorded.
+    """One bucket, or some pages, of a table that are not as recorded; `where` is its name, or their numbers.
 
-    `recorded` and `found` are rows; None: not known. `since` and `until` are the bucket's edges in ISO 8601, where it
-    is one of time.
+    `recorded` and `found` are rows (of pages: on them and their neighbours); None: not known. `since` and `until` are
+    the bucket's edges in ISO 8601, where it is one of time.
     """
 
     table: str
@@ -53,15 +53,19 @@ class Keys:
         return tuple(chain.from_iterable((f"{word} {key}" for key in keys) for word, keys in kinds))
 
 
-def page_list(pages: Iterable[int], most: int = 5) -> str:
-    """Name pages as stretches: `page 3`, `pages 3, 7-9 and 4 more`."""
-    stretches: list[list[int]] = []
+def stretches(pages: Iterable[int], most: int = 5) -> str:
+    """Name pages without their gaps: `3, 7-9 and 4 more`."""
+    found: list[list[int]] = []
     for page in sorted(pages):
-        if stretches and page == stretches[-1][1] + 1:
-            stretches[-1][1] = page
+        if found and page == found[-1][1] + 1:
+            found[-1][1] = page
         else:
-            stretches.append([page, page])
-    shown = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in stretches[:most])
-    left = sum(last - first + 1 for first, last in stretches[most:])
-    word = "page" if stretches == [[stretches[0][0]] * 2] else "pages"
-    return f"{word} {shown} and {left:,} more" if left else f"{word} {shown}"
+            found.append([page, page])
+    shown = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found[:most])
+    left = sum(last - first + 1 for first, last in found[most:])
+    return f"{shown} and {left:,} more" if left else shown
+
+
+def page_list(pages: Sequence[int]) -> str:
+    """Name pages with the word: `page 3`, `pages 3, 7-9`."""
+    return f"page{'s' if len(pages) > 1 else ''} {stretches(pages)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opsverify.recovery.returned.finding import Finding
-from opsverify.recovery.returned.loss import Loss, page_list
+from opsverify.recovery.returned.loss import Loss, page_list, stretches
 from opsverify.recovery.returned.pages import SYSTEM, read_runs, read_states
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Verdict:
         gone = gone_from(source, before, now.quoted, pages) if before else None
         recorded, found = gone or (None, None)
         self.problems.append(f"{said}; at least {gone[0] - gone[1]:,} rows are gone" if gone else said)
-        self.losses.append(Loss(table=now.name, kind="pages", where=page_list(pages), recorded=recorded, found=found))
+        self.losses.append(Loss(table=now.name, kind="pages", where=stretches(pages), recorded=recorded, found=found))
 
     def add(self, part: Finding) -> None:
         """Take in what one table's answer says."""

@@ -97,7 +97,7 @@ def buckets_again(
         of,
         tuple(problems),
         None,
-        (*([note] if note else ()), *(keys.all if keys else ())),
+        (note,) if note else (),
         tuple(_loss(recorded.table, *each) for each in wrong),
         keys,
         len(before),
