@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.returned.loss import Keys, Loss
 
 _BUCKETS: Final = 6
-"""Lines of one table, at most; the rest of it is summed up in one more."""
+"""Buckets of one table, at most; the others are summed up in one line."""
 _NOTES: Final = 5
 _PAGES: Final = "pages"
 
@@ -58,12 +58,13 @@ def _check_of(answer: str) -> str:
 
 
 def _table(table: str, losses: Sequence[Loss], keys: Keys | None) -> Iterator[Row]:
-    for loss in losses[:_BUCKETS]:
+    shown = losses if len(losses) == _BUCKETS + 1 else losses[:_BUCKETS]
+    for loss in shown:
         where: str | Text = loss.where
         if loss.kind == "pages":
             where = Text(f"페이지 {loss.where}", f"pages {loss.where}")
         yield Row(same(table), (where, *_rows(loss), _when([loss])))
-    if rest := losses[_BUCKETS:]:
+    if rest := losses[len(shown) :]:
         said = Text(f"그 밖에 {len(rest):,}개", f"and {len(rest):,} more")
         yield Row(same(table), (said, _sum(rest), NOT_KNOWN, NOT_KNOWN, _when(rest)))
     if keys:
@@ -75,18 +76,26 @@ def _rows(loss: Loss) -> tuple[str | Text, str | Text, str | Text]:
     """Return what is missing, changed and added of a loss, as far as two counts and unequal hashes tell."""
     before, after = loss.recorded, loss.found
     if loss.kind == "pages":
-        least = None if before is None or after is None else before - after
-        missing = NOT_KNOWN if least is None else Text(f"{least:,} 이상", f"at least {least:,}")
-        return missing, UNKNOWN, UNKNOWN
+        return _missing_on_pages(before, after), UNKNOWN, UNKNOWN
     if before is None or after is None:
         return NOT_KNOWN, NOT_KNOWN, NOT_KNOWN
     if 0 in (before, after):  # either all of it, or none was there before: then no row is there twice
         return f"{before:,}", "0", f"{after:,}"
     if before == after:
         return NOT_KNOWN, Text(f"{before:,} 중 일부", f"some of {before:,}"), NOT_KNOWN
+    # The difference of two counts: as many rows may have gone besides as were added.
+    least = abs(after - before)
     if after < before:
-        return Text(f"{before:,} 중 {before - after:,}", f"{before - after:,} of {before:,}"), NOT_KNOWN, NOT_KNOWN
-    return NOT_KNOWN, NOT_KNOWN, Text(f"{before:,}에 {after - before:,}", f"{after - before:,} to {before:,}")
+        return Text(f"{before:,} 중 {least:,} 이상", f"at least {least:,} of {before:,}"), NOT_KNOWN, NOT_KNOWN
+    return NOT_KNOWN, NOT_KNOWN, Text(f"{before:,}에 {least:,} 이상", f"at least {least:,} to {before:,}")
+
+
+def _missing_on_pages(before: int | None, after: int | None) -> Text:
+    if before is None or after is None:
+        return NOT_KNOWN
+    if after == 0:
+        return Text(f"기록된 {before:,}", f"{before:,} recorded")
+    return Text(f"{before - after:,} 이상", f"at least {before - after:,}")
 
 
 def _sum(losses: Iterable[Loss]) -> Text:
@@ -103,9 +112,9 @@ def _when(losses: Iterable[Loss]) -> str | Text:
 
 
 def _span(answers: Mapping[str, Finding]) -> Iterator[Note]:
-    losses = [loss for finding in answers.values() for loss in finding.losses]
-    if losses:
-        when = _when(losses)
+    buckets = [loss for finding in answers.values() for loss in finding.losses if loss.kind == "bucket"]
+    if buckets:
+        when = _when(buckets)
         ko, en = when if isinstance(when, Text) else (when, when)
         yield Note(Text(f"차이가 있는 기간: {ko}", f"buckets that differ: {en}"), "fail")
 

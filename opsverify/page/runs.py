@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.came_back import read_answers
@@ -15,7 +16,7 @@ from opsverify.page.model import Note, Point, Row, Text, same
 from opsverify.testimony import NAME as TESTIMONY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from opsverify.recovery.returned import Finding
@@ -107,17 +108,20 @@ def read_run(folder: Path) -> Run:
 
 def rehearsals(reports: Path, target: str, until: str) -> list[Run]:
     """The last rehearsals on `target` in the reports folder, oldest first, up to the one with run id `until`."""
-    found: list[Run] = []
-    for folder in sorted(reports.glob(f"*Z-{STAGE}-*"), reverse=True):
-        if folder.name > until or len(found) == _TREND:
+    return list(islice(finished(reports, target, STAGE, until), _TREND))[::-1]
+
+
+def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Run]:
+    """Finished runs of `stage` on `target` in the reports folder, newest first, from the one with run id `until` on."""
+    for folder in sorted(reports.glob(f"*Z-{stage}-*"), reverse=True):
+        if folder.name > until:
             continue
         try:
             run = read_run(folder)
         except EvidenceError:  # one that was interrupted, or is still under way
             continue
         if run.verdict.get("target") == target:
-            found.append(run)
-    return found[::-1]
+            yield run
 
 
 def checks_of(run: Run) -> tuple[Row, ...]:

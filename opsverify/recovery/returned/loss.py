@@ -18,8 +18,8 @@ NAMED: Final = 5
 class Loss:
     """One bucket, or some pages, of a table that are not as recorded; `where` is its name, or their numbers.
 
-    `recorded` and `found` are rows (of pages: on them and their neighbours); None: not known. `since` and `until` are
-    the bucket's edges in ISO 8601, where it is one of time.
+    `recorded` and `found` are rows; None: not known. Of pages `found` is 0 where they were recorded one by one; else
+    both count their neighbours' too. `since` and `until` are a bucket's edges in ISO 8601, where it is one of time.
     """
 
     table: str

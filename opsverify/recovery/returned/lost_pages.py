@@ -36,7 +36,8 @@ class Verdict:
         """Add `pages`, in order, as lost, with the rows that are fewer, where they can be counted."""
         gone = gone_from(source, before, now.quoted, pages) if before else None
         recorded, found = gone or (None, None)
-        self.problems.append(f"{said}; at least {gone[0] - gone[1]:,} rows are gone" if gone else said)
+        rows = _in_words(*gone) if gone else ""
+        self.problems.append(f"{said}; {rows}" if rows else said)
         self.losses.append(Loss(table=now.name, kind="pages", where=stretches(pages), recorded=recorded, found=found))
 
     def add(self, part: Finding) -> None:
@@ -67,7 +68,7 @@ def pages_again(history: History, restored: Source) -> Finding:
             continue
         if now.size < before.pages:
             shorter(restored, before, now, same_file=name in known, verdict=verdict)
-        elif name in known and before.only_grows and now.readable and not _in_buckets(history, now):
+        elif name in known and before.only_grows and now.only_grows and now.readable and not _in_buckets(history, now):
             _emptied(restored, before, now, verdict)
     return verdict.finding(len(history.pages), f"of {len(history.pages)} tables lost pages that held rows")
 
@@ -109,16 +110,24 @@ def runs_of(before: Pages, pages: Sequence[int]) -> list[Run]:
 
 
 def gone_from(source: Source, before: Pages, quoted: str, pages: Sequence[int]) -> tuple[int, int] | None:
-    """Return how many rows the runs of `pages` held when recorded, and how many are there now.
+    """Return how many rows `pages` held when recorded, and 0; or, counted with their neighbours, how many are left.
 
-    None where that says nothing on `pages` alone: rows of the table come and go.
+    None where neither says anything: the pages were not recorded one by one, and rows of the table come and go.
     """
     runs = runs_of(before, pages)
-    if not before.only_grows or not runs:
+    counts = [run.rows_on(bisect_left(pages, run.last + 1) - bisect_left(pages, run.first)) for run in runs]
+    exact = [count for count in counts if count is not None]
+    if runs and len(exact) == len(counts):
+        return sum(exact), 0
+    if not before.only_grows:
         return None
     recorded = sum(run.rows for run in runs)
     found = sum(now.rows for run in runs for now in read_runs(source, quoted, run.first, run.last + 1))
     return (recorded, found) if found < recorded else None
+
+
+def _in_words(recorded: int, found: int) -> str:
+    return f"at least {recorded - found:,} rows are gone" if found else f"{recorded:,} rows recorded there"
 
 
 def _in_buckets(history: History, now: State) -> bool:
@@ -131,7 +140,7 @@ def _emptied(source: Source, before: Pages, now: State, verdict: Verdict) -> Non
     if not empty:
         return
     gone = gone_from(source, before, now.quoted, empty)
-    rows = f" ({gone[0] - gone[1]:,} rows fewer)" if gone else ""
+    rows = f" ({_in_words(*gone)})" if gone else ""
     verdict.doubts.append(
         f"{now.name}: {page_list(empty)} held rows when recorded, empty now{rows}: deleted since, or zeroed; "
         "the database cannot tell: rehearse the backup, whose files can"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 64
 """Pages by which a table is extended at once, at most (MAX_BUFFERS_TO_EXTEND_BY in PostgreSQL's hio.c)."""
+EXACT: Final = 8192
+"""Pages that are read at once, at most, for the rows of each one to be recorded; of more only those of a run."""
 RUN: Final = 1024
 """Pages whose rows are counted together, at most: the ledger's size follows the table's by 1 in several 100,000."""
 SLICE: Final = 65_536
@@ -49,10 +51,11 @@ SELECT n.nspname || '.' || c.relname AS name,
 _RUNS: Final = f"""
 WITH held AS (SELECT (ctid::text::point)[0]::int8 AS page, count(*) AS rows FROM ONLY {{quoted}}
                WHERE ctid >= %(since)s::text::tid AND ctid < %(until)s::text::tid GROUP BY 1)
-SELECT min(page) AS first, max(page) AS last, sum(rows)::int8 AS rows
-  FROM (SELECT page, rows, page - row_number() OVER (ORDER BY page) AS stretch, page / {RUN} AS part,
-               page = max(page) OVER () AS newest FROM held) counted
- GROUP BY stretch, part, newest ORDER BY 1
+SELECT min(page) AS first, max(page) AS last, sum(rows)::int8 AS rows, min(rows) = max(rows) AS even
+  FROM (SELECT page, rows, kind, page - row_number() OVER (PARTITION BY kind ORDER BY page) AS stretch,
+               page / {RUN} AS part, page = max(page) OVER () AS newest
+          FROM held, LATERAL (SELECT CASE WHEN %(exact)s THEN rows END AS kind) each_or_any) counted
+ GROUP BY kind, stretch, part, newest ORDER BY 1
 """
 
 SYSTEM: Final = "SELECT system_identifier::text FROM pg_control_system()"
@@ -65,7 +68,7 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_curre
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Pages `first` to `last`, of which each held a row, and the rows on all of them.
+    """Pages `first` to `last`, of which each held a row, and the rows on all of them; `even` where as many on each.
 
     `position` is the WAL's before they were read: a page with an older LSN has not been touched since.
     """
@@ -73,7 +76,13 @@ class Run:
     first: int
     last: int
     rows: int
+    even: bool
     position: int = 0
+
+    def rows_on(self, pages: int) -> int | None:
+        """Return the rows on that many of its pages, None where they are not known."""
+        size = self.last - self.first + 1
+        return self.rows * pages // size if self.even or pages == size else None
 
 
 @dataclass(frozen=True)
@@ -112,12 +121,12 @@ class Pages:
 
     def as_json(self) -> dict[str, Any]:
         """As recorded in the ledger."""
-        return asdict(self) | {"runs": [[run.first, run.last, run.rows] for run in self.runs]}
+        return asdict(self) | {"runs": [[run.first, run.last, run.rows, run.even] for run in self.runs]}
 
     @classmethod
     def of_json(cls, raw: Mapping[str, Any], position: int = 0) -> Pages:
         """Read what `as_json` gave, of a record made at `position`. Raises TypeError or ValueError."""
-        runs = tuple(Run(first, last, rows, position) for first, last, rows in raw.get("runs", ()))
+        runs = tuple(Run(first, last, rows, even, position) for first, last, rows, even in raw.get("runs", ()))
         return cls(**{**raw, "runs": runs})
 
     def following(self, before: Pages | None) -> Pages:
@@ -143,8 +152,9 @@ def read_runs(source: Source, quoted: str, since: int, until: int) -> Iterator[R
     """Yield the runs of pages with rows from page `since` up to, not including, `until`."""
     for begin in range(since, until, SLICE):
         end = min(until, begin + SLICE)
-        values = {"since": f"({begin},0)", "until": f"({end},0)"}
-        yield from (Run(*map(int, row)) for row in source(_RUNS.format(quoted=quoted), values))
+        values = {"since": f"({begin},0)", "until": f"({end},0)", "exact": until - since <= EXACT}
+        for first, last, rows, even in source(_RUNS.format(quoted=quoted), values):
+            yield Run(int(first), int(last), int(rows), even)
 
 
 def _pages(source: Source, state: State, raw: Mapping[str, Any] | None) -> Pages:
