@@ -186,10 +186,7 @@ def examine(
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
 ) -> dict[str, Any]:
-    """Ask everything of a drill's restored server, and return every answer as JSON, by name.
-
-    Stops the server at the end, for its checksums.
-    """
+    """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
     from opsverify.probes.restored import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
     from opsverify.recovery.returned import heap_files, physical  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
@@ -204,6 +201,15 @@ def examine(
         answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
     answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
+
+
+def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
+    """Stop the server and verify its checksums; the answers as JSON, by name."""
+    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+
+    answer = found(partial(physical.checksums, server.server, data_dir), errors=Inconclusive)
+    return {"checksums": answer.as_json()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

@@ -20,6 +20,7 @@ _BUCKETS: Final = 6
 """Buckets of one table, at most; the others are summed up in one line."""
 _NOTES: Final = 5
 _PAGES: Final = "pages"
+_LEDGER: Final = "ledger.buckets["
 
 
 def losses_of(run: Run) -> tuple[Row, ...]:
@@ -37,24 +38,13 @@ def lost_of(run: Run) -> tuple[Note, ...]:
     The extent is what was compared, so that a page on which nothing is lost says how far that goes.
     """
     answers = _answers(run)
-    told = {_check_of(name) for name, finding in answers.items() if finding.losses}
-    notes = [*_window(run), *_span(answers), *_keys(answers)]
-    other = [check for check in run.reds if check["id"].startswith(DATA) and check["id"] not in told]
-    notes += [Note(same(f"{check['id']}: {shortened(check['message'])}"), check["outcome"]) for check in other[:_NOTES]]
-    if len(other) > _NOTES:
-        more = len(other) - _NOTES
-        notes.append(Note(Text(f"그 밖에 {more}건", f"and {more} more")))
+    notes = [*_window(run), *_span(answers), *_keys(answers), *_differences(run, answers)]
     return (*notes, *_compared(run, answers))
 
 
 def _answers(run: Run) -> Mapping[str, Finding]:
     """Return the answers on buckets and pages."""
     return {name: found for name, found in run.answers.items() if name.startswith(BUCKETS) or name == _PAGES}
-
-
-def _check_of(answer: str) -> str:
-    """Return the id of the check that stands on the answer."""
-    return f"ledger.buckets[{answer.removeprefix(BUCKETS)}]" if answer.startswith(BUCKETS) else f"consistency.{answer}"
 
 
 def _table(table: str, losses: Sequence[Loss], keys: Keys | None) -> Iterator[Row]:
@@ -124,6 +114,24 @@ def _keys(answers: Mapping[str, Finding]) -> Iterator[Note]:
         if finding.keys:
             said = f"{name.removeprefix(BUCKETS)}: {finding.keys}"
             yield Note(Text(f"키 {said}", f"keys of {said}"), "fail")
+
+
+def _differences(run: Run, answers: Mapping[str, Finding]) -> Iterator[Note]:
+    """Say what red checks of the data say, except of buckets in the table; a table's many dates are one line."""
+    told = {f"{_LEDGER}{name.removeprefix(BUCKETS)}]" for name, finding in answers.items() if finding.losses}
+    families: dict[str, list[Mapping[str, str]]] = {}
+    for check in run.reds:
+        if check["id"].startswith(DATA) and check["id"] not in told:
+            families.setdefault(check["id"].partition("[")[0], []).append(check)
+    # What pages, keys and references say comes first: it says why the counts are wrong.
+    ordered = sorted(families.values(), key=lambda checks: checks[0]["id"].startswith("sql."))
+    for checks in ordered[:_NOTES]:
+        said = f"{checks[0]['id']}: {shortened(checks[0]['message'])}"
+        more = len(checks) - 1
+        ko, en = (f" (외 {more}건)", f" (and {more} more)") if more else ("", "")
+        yield Note(Text(said + ko, said + en), checks[0]["outcome"])
+    if (left := len(ordered) - _NOTES) > 0:
+        yield Note(Text(f"그 밖에 {left}건", f"and {left} more"))
 
 
 def _window(run: Run) -> Iterator[Note]:

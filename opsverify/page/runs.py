@@ -90,7 +90,7 @@ class Run:
     @property
     def point(self) -> Point:
         """The run as one rehearsal of a trend."""
-        took = self.drill.to_validated_s if self.drill else None
+        took = self.drill.took_s if self.drill else None
         return Point(self.folder.name, took, self.loss_s, self.gb_per_s, self.verdict["decision"] == "accept")
 
 

@@ -155,7 +155,7 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     recorded = history(record(clone))
     clone.cut("events", 2)
     assert physical.amcheck(clone.server, clone.name).problems == ()
-    by_map, by_index = heaps(clone).problems
+    by_index, by_map = heaps(clone).problems
     assert "public.events lost its tail" in by_map
     assert "public.events: events_" in by_index
     assert "points behind the end of the table, which lost its tail" in by_index

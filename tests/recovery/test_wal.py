@@ -142,14 +142,6 @@ def test_a_foreign_segment_is_told_by_its_system(disaster: Disaster, archive_cop
     assert "another database system" in reach.damaged[0]
 
 
-def test_compressed_segments_are_inconclusive(archive_copy: Path) -> None:
-    """They are WAL we cannot read: neither a hole nor a pass."""
-    last = _segments(archive_copy)[-1]
-    last.rename(last.with_suffix(".gz"))
-    with pytest.raises(Inconclusive, match="compressed"):
-        archive_segments(archive_copy, MIB)
-
-
 def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disaster, archive_copy: Path) -> None:
     """Only a timeline that branched off after the backup's end leads on from it."""
     early = format_lsn(disaster.backup.start_lsn - 1)
@@ -161,3 +153,19 @@ def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disast
         branches(archive_copy, disaster.backup, 3)
     reach = continuity(disaster.backup, archive_copy, disaster.tools, timeline=1)
     assert reach.unbroken
+
+
+def test_a_history_that_no_wal_followed_is_a_break(disaster: Disaster, archive_copy: Path) -> None:
+    """Recovery would follow the foreign timeline and end where it begins: its first segment is said to be missing."""
+    begins = disaster.backup.end_lsn + MIB
+    (archive_copy / "00000002.history").write_text(f"1\t{format_lsn(begins)}\tbefore a time\n")
+    reach = continuity(disaster.backup, archive_copy, disaster.tools)
+    assert reach.holes == (segment_name(2, begins // MIB, MIB),)
+    assert "is missing: commits after" in (reach.problem or "")
+
+
+def test_a_history_at_the_end_of_the_archive_is_a_promotion(disaster: Disaster, archive_copy: Path) -> None:
+    """A moment ago: its first segment is not full yet, and nothing of the old timeline goes on behind it."""
+    newest = archive_segments(archive_copy, MIB)[-1]
+    (archive_copy / "00000002.history").write_text(f"1\t{format_lsn(newest.number * MIB + 100)}\tpromoted\n")
+    assert continuity(disaster.backup, archive_copy, disaster.tools).unbroken

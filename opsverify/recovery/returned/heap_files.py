@@ -96,9 +96,10 @@ def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None
     verdict = Verdict()
     zeroed = list(table.heap.zero_pages())
     _zeroed(source, table, _led_into(source, table, zeroed, verdict), verdict)
-    _tail(source, table, recorded, verdict)
     if table.index is not None:
-        verdict.problems += _by_index(source, table.quoted, table.index, table.first, errors)
+        ask = partial(_by_index, source, table.quoted, table.index, table.first, errors)
+        verdict.add(found(ask, errors=errors))
+    _tail(source, table, recorded, verdict)
     return verdict.finding(1, "tables")
 
 
@@ -162,7 +163,7 @@ def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: Verdic
         shorter(source, recorded, table.now, same_file=table.before is not None, verdict=verdict)
 
 
-def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Errors) -> list[str]:
+def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Errors) -> Finding:
     """Count the table's rows in table order and by an index; a lost tail ends the second with an error."""
     ((in_table,),) = source(f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} OFFSET 0) t", {})
     counting = f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} ORDER BY {first} OFFSET 0) t"
@@ -171,16 +172,16 @@ def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Erro
     try:
         plan = source(f"EXPLAIN {counting}", {})
         if not any("Index Scan" in line for (line,) in plan):
-            return []
+            return Finding(1, "tables")
         ((by_index,),) = source(counting, {})
     except errors as error:
         if not sqlstate(error).startswith(DAMAGED):
             raise
         said = " ".join(str(error).split())
-        return [f"{quoted}: {index} points behind the end of the table, which lost its tail ({said})"]
+        problem = f"{quoted}: {index} points behind the end of the table, which lost its tail ({said})"
+        return Finding(1, "tables", (problem,))
     finally:
         for name in _OTHER_WAYS:
             source(f"RESET {name}", {})
-    if by_index != in_table:
-        return [f"{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}"]
-    return []
+    apart = f"{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}"
+    return Finding(1, "tables", (apart,) if by_index != in_table else ())

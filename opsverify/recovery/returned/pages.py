@@ -7,7 +7,7 @@ shorter, or was rewritten (another file), is read anew.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -125,9 +125,10 @@ class Pages:
 
     @classmethod
     def of_json(cls, raw: Mapping[str, Any], position: int = 0) -> Pages:
-        """Read what `as_json` gave, of a record made at `position`. Raises TypeError or ValueError."""
+        """Read what this or another version's `as_json` gave, in a record made at `position`."""
         runs = tuple(Run(first, last, rows, even, position) for first, last, rows, even in raw.get("runs", ()))
-        return cls(**{**raw, "runs": runs})
+        known = {field.name for field in fields(cls)} & raw.keys()
+        return cls(**{**{name: raw[name] for name in known}, "runs": runs})
 
     def following(self, before: Pages | None) -> Pages:
         """Return the same with the runs that the record `before` it holds, as far as they were not read again."""

@@ -74,7 +74,7 @@ def rehearsed(
     def rehearse(base: Path, checks: list[dict[str, Any]]) -> Path:
         kept = io.StringIO()
         where = recovery(disaster, scratch, disaster.between, base_backup=str(base))
-        run_drill(where, "postgres", None, {}, kept, lambda _line: None, history=known[0])
+        run_drill(where, "postgres", None, {}, kept, lambda _line: None, scratch, known[0])
         folder = scratch / "20261124T025840Z-rehearsal-f6e6"
         folder.mkdir()
         (folder / "drill.json").write_text(kept.getvalue(), encoding="utf-8")
@@ -105,7 +105,7 @@ def test_a_damaged_backup_says_what_it_lost(
     assert re.search(r"buckets that differ: \S+ ~ \S+\n", said)
     assert re.search(r"compared: 2 tables, \d+ buckets, [\d,]+ rows; \d+ buckets differ", said)
     assert "sql.fact_daily_production[x]: 4 rows are lost" in said
-    assert "lost pages" not in said
+    assert "ledger.buckets" not in said
     assert re.search(r"judgment_executions \| 페이지 1 \| 기록된 \d+", _section(page, "ko"))
 
 
@@ -123,7 +123,7 @@ def test_without_a_record_the_loss_is_not_known(disaster: Disaster, scratch: Pat
     folder = scratch / "20261124T025840Z-rehearsal-f6e6"
     folder.mkdir()
     kept = io.StringIO()
-    run_drill(recovery(disaster, scratch, disaster.between), "postgres", None, {}, kept, lambda _line: None)
+    run_drill(recovery(disaster, scratch, disaster.between), "postgres", None, {}, kept, lambda _line: None, scratch)
     drill = json.loads(kept.getvalue())
     for answer in drill["answers"].values():
         for name in ("losses", "keys", "buckets"):
