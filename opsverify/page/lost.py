@@ -52,7 +52,7 @@ def _table(table: str, losses: Sequence[Loss], keys: Keys | None) -> Iterator[Ro
     for loss in shown:
         where: str | Text = loss.where
         if loss.kind == "pages":
-            where = Text(f"페이지 {loss.where}", f"pages {loss.where}")
+            where = Text(f"페이지 {loss.where}", f"page{'' if loss.where.isdigit() else 's'} {loss.where}")
         yield Row(same(table), (where, *_rows(loss), _when([loss])))
     if rest := losses[len(shown) :]:
         said = Text(f"그 밖에 {len(rest):,}개", f"and {len(rest):,} more")

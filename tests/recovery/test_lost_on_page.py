@@ -101,7 +101,7 @@ def test_a_damaged_backup_says_what_it_lost(
     assert re.search(r"fact_daily_production \| \d{4}-\d\d-\d\d \| 12 \| 0 \| 0 \| \d{4}-\d\d-\d\d ~ \d{4}-", said)
     assert re.search(r"judgment_executions \| \S+Z \| (at least \d+ of )?\d+ \|", said)
     assert re.search(r"judgment_executions \| and \d+ more \| at least \d+ \| not known", said)
-    assert re.search(r"public\.judgment_executions \| pages 1 \| \d+ recorded \| - \| - \| not known", said)
+    assert re.search(r"public\.judgment_executions \| page 1 \| \d+ recorded \| - \| - \| not known", said)
     assert re.search(r"buckets that differ: \S+ ~ \S+\n", said)
     assert re.search(r"compared: 2 tables, \d+ buckets, [\d,]+ rows; \d+ buckets differ", said)
     assert "sql.fact_daily_production[x]: 4 rows are lost" in said
