@@ -207,4 +207,3 @@ def _environment() -> dict[str, str]:
 
 def _last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
-

@@ -285,7 +285,7 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
 @pytest.fixture(scope="session")
 def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
     """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
-    from opsverify.came_back import CameBack, Questions, answer_file, history_before, kept, sampling_of  # noqa: PLC0415
+    from opsverify.came_back import CameBack, Questions, history_before, keep_answer, kept, sampling_of  # noqa: PLC0415
     from opsverify.recovery.returned import Finding  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
@@ -303,13 +303,8 @@ def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
         connections.original,
         sampling_of(given(target.recovery)),
     ).all()
-
-    def ask(name: str) -> Finding:
-        answer = found(kept(questions, name), errors=Inconclusive)
-        stage_run.folder.write_json(answer_file(name), answer.as_json(), stage_run.redactor)
-        return answer
-
-    return CameBack(ask)
+    keep = partial(keep_answer, stage_run.folder, stage_run.redactor)
+    return CameBack(lambda name: keep(name, found(kept(questions, name), errors=Inconclusive)))
 
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe

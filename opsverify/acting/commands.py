@@ -45,9 +45,7 @@ class Ran:
         return self.trouble or f"exit code {self.exit_code}"
 
 
-def run_command(
-    argv: Sequence[str], timeout_s: float, folder: str | None, env: Mapping[str, str] | None = None
-) -> Ran:
+def run_command(argv: Sequence[str], timeout_s: float, folder: str | None, env: Mapping[str, str] | None = None) -> Ran:
     """Run `argv` in `folder` (None: where we are) and `env` (None: ours); never raises for what the command does.
 
     On the deadline, or when we are interrupted, its whole process group is ended.

@@ -9,11 +9,10 @@ from opsverify.errors import EvidenceError
 from opsverify.incident.downtime import downtime
 from opsverify.incident.steps import STEPS, WAY_BACK
 from opsverify.limits import brief
-from opsverify.page import lost
+from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import UNKNOWN, Bar, Figure, Note, Page, Row, Text, same
 from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
-from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
-from opsverify.regions import WAY_BACK as BACK_STAGE
+from opsverify.page.runs import actions_of, checks_of, finished, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 VALIDATED: Final = "smoke"
 """The step with which the service is validated: what the RTO is held against (runbook 5-6)."""
+_POST_DR: Final = "post-dr"
 _WITNESSES: Final = "restore.rpo_witnesses"
 
 
@@ -33,7 +33,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
     """The page of `incident` as it stands."""
     runs = [run for event in incident.events if event.evidence and (run := _run(reports / event.evidence))]
     newest = runs[-1] if runs else None
-    recovered = next((run for run in reversed(runs) if run.verdict["stage"] != BACK_STAGE), None)
+    recovered = _recovered(incident, target.name, reports)
     rto = target.limits.rto
     took = _took_s(incident)
     forth, back = _forth_and_back(incident)
@@ -51,7 +51,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         took_s=took,
         witnesses=witnesses_of(recovered) if recovered else (),
         facts=tuple(_facts(incident, forth, runs)),
-        lost_tables=lost.tables_of(recovered) if recovered else (),
+        losses=losses_of(recovered) if recovered else (),
         lost=tuple(_lost(incident, recovered)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
@@ -84,7 +84,7 @@ def _figures(incident: Incident, target: Target, runs: list[Run]) -> Iterator[Fi
         Text("RTO (선언부터 검증까지)", "RTO (declared to validated)"), _took_s(incident), target.limits.rto
     )
     witnessed = next(
-        (run for run in reversed(runs) if run.verdict["stage"] == "post-dr" and run.loss_s is not None), None
+        (run for run in reversed(runs) if run.verdict["stage"] == _POST_DR and run.loss_s is not None), None
     )
     rpo = limit_of(witnessed, _WITNESSES) if witnessed else target.limits.rpo
     yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), witnessed.loss_s if witnessed else None, rpo)
@@ -151,6 +151,14 @@ def _said(event: Event) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def _recovered(incident: Incident, target: str, reports: Path) -> Run | None:
+    """The newest run of post-dr since the declaration: what it found stands, also where it opened no gate."""
+    closing = incident.of("close")
+    until = f"{closing.moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}~" if closing else "~"
+    newest = next(finished(reports, target, _POST_DR, until), None)
+    return newest if newest and newest.folder.name >= incident.id[:16] else None
+
+
 def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
     for step in (step for step in (*STEPS, *WAY_BACK) if step.reports):
         report = incident.of(step.name)
@@ -159,8 +167,13 @@ def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
             yield Note(Text(f"{ko}영향 구간: {report.impact}", f"{en}impact: {report.impact}"))
         if report and report.loss:
             yield Note(Text(f"{ko}손실 데이터: {report.loss}", f"{en}loss: {report.loss}"))
-    if recovered is not None:
-        yield from lost.notes_of(recovered)
+    if recovered is None:
+        yield Note(
+            Text("행 손실은 알 수 없음: post-dr 실행 없음", "rows lost not known: no run of post-dr"), "inconclusive"
+        )
+        return
+    yield from lost_of(recovered)
+    yield Note(Text(f"근거: {recovered.folder.name}", f"found by {recovered.folder.name}"))
 
 
 def _actions(incident: Incident) -> Iterator[Note]:

@@ -1,4 +1,4 @@
-"""Parts that the pages of a rehearsal and of an incident share: figures, witnesses, what was lost."""
+"""Parts that the pages of a rehearsal and of an incident share: figures, witnesses, sources."""
 
 from __future__ import annotations
 

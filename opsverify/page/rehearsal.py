@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import brief, quantity
-from opsverify.page import lost
+from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
 from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
@@ -59,8 +59,8 @@ def page_of(folder: Path, language: str | None) -> Page:
         took_s=drill.took_s if drill else None,
         witnesses=witnesses_of(run),
         facts=tuple(_facts(drill)) if drill else (),
-        lost_tables=lost.tables_of(run),
-        lost=lost.notes_of(run),
+        losses=losses_of(run),
+        lost=lost_of(run),
         checks=checks_of(run),
         reds=reds_of(run),
         trend=tuple(one.point for one in trend),

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.came_back import ANSWERS
+from opsverify.came_back import read_answers
 from opsverify.drill import Drill
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run import VERDICT
 from opsverify.page.model import Note, Point, Row, Text, same
-from opsverify.recovery.returned.finding import Compared
 from opsverify.testimony import NAME as TESTIMONY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from opsverify.recovery.returned import Finding
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
@@ -65,15 +66,13 @@ class Run:
         path = self.folder / TESTIMONY
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    @cached_property
-    def compared(self) -> tuple[Compared, ...]:
-        """What every core table's closed buckets came to, by table, from the answers that the run kept."""
-        if self.drill:
-            answers = list((self.drill.answers or {}).values())
-        else:
-            answers = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob(ANSWERS)]
-        known = (Compared.of_json(answer["compared"]) for answer in answers if answer.get("compared"))
-        return tuple(sorted(known, key=lambda one: one.table))
+    @property
+    def answers(self) -> Mapping[str, Finding]:
+        """What was asked of the recovered database, by question; empty where nothing was."""
+        from opsverify.recovery.returned import Finding  # noqa: PLC0415 - only runs that recovered something
+
+        kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
+        return {name: Finding.of_json(raw) for name, raw in kept.items()}
 
     @property
     def loss_s(self) -> float | None:
@@ -109,17 +108,20 @@ def read_run(folder: Path) -> Run:
 
 def rehearsals(reports: Path, target: str, until: str) -> list[Run]:
     """The last rehearsals on `target` in the reports folder, oldest first, up to the one with run id `until`."""
-    found: list[Run] = []
-    for folder in sorted(reports.glob(f"*Z-{STAGE}-*"), reverse=True):
-        if folder.name > until or len(found) == _TREND:
+    return list(islice(finished(reports, target, STAGE, until), _TREND))[::-1]
+
+
+def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Run]:
+    """Finished runs of `stage` on `target` in the reports folder, newest first, from the one with run id `until` on."""
+    for folder in sorted(reports.glob(f"*Z-{stage}-*"), reverse=True):
+        if folder.name > until:
             continue
         try:
             run = read_run(folder)
         except EvidenceError:  # one that was interrupted, or is still under way
             continue
         if run.verdict.get("target") == target:
-            found.append(run)
-    return found[::-1]
+            yield run
 
 
 def checks_of(run: Run) -> tuple[Row, ...]:

@@ -49,16 +49,24 @@ def healthy(disaster: Disaster, open_folder: Path) -> tuple[History, dict[str, s
     """Restore once: what the ledger would have held, where tables are, and every answer of the whole server."""
     scratch = open_folder / "whole-again"
     scratch.mkdir()
+    history, paths = recorded(disaster, scratch)
     with _restored(disaster, disaster.base, scratch) as server:
-        with psycopg.connect(server.dsn, autocommit=True) as session:
-
-            def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-                return session.execute(sql.encode(), dict(values) or None).fetchall()
-
-            body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
-            paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
-        history = History.of([(1, body | {"captured_at": disaster.between.isoformat()})])
         return history, paths, _examined(server, history, scratch / "data")
+
+
+def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]]:
+    """Restore the whole backup in `scratch`: what the ledger would have held of it, and where its tables are."""
+    with (
+        _restored(disaster, disaster.base, scratch) as server,
+        psycopg.connect(server.dsn, autocommit=True) as session,
+    ):
+
+        def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+            return session.execute(sql.encode(), dict(values) or None).fetchall()
+
+        body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
+        paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
+    return History.of([(1, body | {"captured_at": disaster.between.isoformat()})]), paths
 
 
 def test_a_whole_backup_comes_back_clean(healthy: tuple[History, dict[str, str], dict[str, Finding]]) -> None:

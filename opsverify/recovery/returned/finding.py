@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from opsverify.recovery.returned.loss import Keys, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,46 +21,11 @@ _OF_A_RELATION = re.compile(r'"(?:base|global|pg_tblspc)/')
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The closed buckets of `table`: how many were compared, of how many rows, and which differ.
-
-    `differ` holds (name, rows recorded, rows found), in order of names; `keys` says which rows these are, where the
-    original database could tell.
-    """
-
-    table: str
-    buckets: int
-    rows: int
-    differ: tuple[tuple[str, int, int], ...] = ()
-    keys: str = ""
-
-    @classmethod
-    def of_json(cls, raw: Mapping[str, Any]) -> Compared:
-        """Read what JSON made of one."""
-        return cls(**{**raw, "differ": tuple((name, was, now) for name, was, now in raw["differ"])})
-
-    @property
-    def missing(self) -> int:
-        """Rows fewer than were recorded, over all buckets."""
-        return sum(max(0, was - now) for _, was, now in self.differ)
-
-    @property
-    def added(self) -> int:
-        """Rows more than were recorded, over all buckets."""
-        return sum(max(0, now - was) for _, was, now in self.differ)
-
-    @property
-    def changed(self) -> int:
-        """Buckets with as many rows as were recorded, and other content."""
-        return sum(was == now for _, was, now in self.differ)
-
-
-@dataclass(frozen=True)
 class Finding:
     """How many things were `asked` after (`of` says what they are), and one line for each problem.
 
-    `unknown` says why it could not be measured; `notes` are for the evidence only; `compared` is what a question
-    about buckets compared.
+    `unknown` says why it could not be measured; `notes` are for the evidence only. `losses` are the places where
+    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared.
     """
 
     asked: int
@@ -66,22 +33,28 @@ class Finding:
     problems: tuple[str, ...] = ()
     unknown: str | None = None
     notes: tuple[str, ...] = ()
-    compared: Compared | None = None
+    losses: tuple[Loss, ...] = ()
+    keys: Keys | None = None
+    buckets: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """As kept in a run's folder."""
         return asdict(self)
 
-    def with_problems(self, more: tuple[str, ...]) -> Finding:
-        """Return the same with further problems; what is known to be wrong outweighs what is unknown."""
-        problems = tuple(dict.fromkeys((*self.problems, *more)))
-        return replace(self, problems=problems, unknown=None if problems else self.unknown)
-
     @classmethod
     def of_json(cls, raw: Mapping[str, Any]) -> Finding:
-        """Read what `as_json` wrote."""
-        compared = Compared.of_json(raw["compared"]) if raw.get("compared") else None
-        return cls(raw["asked"], raw["of"], tuple(raw["problems"]), raw["unknown"], tuple(raw["notes"]), compared)
+        """Read what `as_json` wrote; earlier versions wrote no losses."""
+        keys = raw.get("keys")
+        return cls(
+            raw["asked"],
+            raw["of"],
+            tuple(raw["problems"]),
+            raw["unknown"],
+            tuple(raw["notes"]),
+            tuple(Loss(**loss) for loss in raw.get("losses", ())),
+            Keys(**{kind: tuple(names) for kind, names in keys.items()}) if keys else None,
+            raw.get("buckets", 0),
+        )
 
 
 def found(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
