@@ -204,7 +204,7 @@ def test_consistency(check, regions, table):
 )
 def test_cache(check, regions, redis):
     """What was cached before the outage is as old as the outage."""
-    ages = measure_cached_since(check, redis, regions.switched_at)
+    ages = measure_cached_since(check, redis, regions.switched_at).ages_s
     # Younger ones may be those of this stage's own smoke.
     since_s = elapsed_s(regions.run_started)
     check.measure("cached", sum(age > since_s for age in ages), AT_ALL, of="judgments cached between switch and stage")

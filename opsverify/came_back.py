@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
+ANSWERS = "answer-*.json"
+"""What a run keeps of questions that it asked the target's own database."""
+
+
+def answer_file(name: str) -> str:
+    """The file in a run's folder for the answer called `name`."""
+    return ANSWERS.replace("*", name.replace("/", "-"))
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
@@ -106,7 +113,7 @@ class Questions:
         }
         if self.history is None:
             return asks
-        asks["pages"] = partial(reread.pages_again, self.history, self.source)
+        asks["pages"] = partial(reread.pages_again, self.history, self.source, by_rows=self.limited)
         for kind in KINDS:
             asks[CATALOG + kind] = partial(reread.catalog_again, self.history, kind, self.source)
         for name in self.history.tables:
@@ -165,10 +172,7 @@ def examine(
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
 ) -> dict[str, Any]:
-    """Ask everything of a drill's restored server, and return every answer as JSON, by name.
-
-    Stops the server at the end, for its checksums.
-    """
+    """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
     from opsverify.probes.restored import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
     from opsverify.recovery.returned import physical  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
@@ -178,11 +182,20 @@ def examine(
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
         answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
         recorded = answers.get("pages")
-        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS), errors=caught)
+        baseline = history.pages if history else {}
+        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS, baseline), errors=caught)
         answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
         answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
-    answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
+
+
+def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
+    """Stop the server and verify its checksums; the answers as JSON, by name."""
+    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+
+    answer = found(partial(physical.checksums, server.server, data_dir), errors=Inconclusive)
+    return {"checksums": answer.as_json()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

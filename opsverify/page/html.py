@@ -7,6 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import brief, duration, quantity
+from opsverify.page import lost
 from opsverify.page.draw import columns, share_bar, timeline
 from opsverify.page.model import UNKNOWN, Text
 
@@ -72,7 +73,8 @@ def _sections(page: Page) -> Iterable[str]:
         yield _section(
             Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back) + _table(page.way_back_facts)
         )
-    yield _section(Text("손실", "What was lost"), _list(page.lost))
+    tables = _table(page.lost_tables, lost.HEADS) if page.lost_tables else ""
+    yield _section(Text("손실", "What was lost"), tables + _list(page.lost))
     yield _section(Text("점검", "Checks"), _counts(page.checks) + (_list(page.reds) if page.reds else ""))
     if page.trend:
         yield _section(

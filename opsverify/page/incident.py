@@ -9,8 +9,9 @@ from opsverify.errors import EvidenceError
 from opsverify.incident.downtime import downtime
 from opsverify.incident.steps import STEPS, WAY_BACK
 from opsverify.limits import brief
+from opsverify.page import lost
 from opsverify.page.model import UNKNOWN, Bar, Figure, Note, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 from opsverify.regions import WAY_BACK as BACK_STAGE
 
@@ -50,6 +51,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         took_s=took,
         witnesses=witnesses_of(recovered) if recovered else (),
         facts=tuple(_facts(incident, forth, runs)),
+        lost_tables=lost.tables_of(recovered) if recovered else (),
         lost=tuple(_lost(incident, recovered)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
@@ -158,7 +160,7 @@ def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
         if report and report.loss:
             yield Note(Text(f"{ko}손실 데이터: {report.loss}", f"{en}loss: {report.loss}"))
     if recovered is not None:
-        yield from lost_of(recovered)
+        yield from lost.notes_of(recovered)
 
 
 def _actions(incident: Incident) -> Iterator[Note]:

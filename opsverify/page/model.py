@@ -86,6 +86,7 @@ class Page:
     took_s: float | None
     witnesses: tuple[Row, ...]
     facts: tuple[Row, ...]
+    lost_tables: tuple[Row, ...]
     lost: tuple[Note, ...]
     checks: tuple[Row, ...]
     reds: tuple[Note, ...]

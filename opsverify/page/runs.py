@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.came_back import ANSWERS
 from opsverify.drill import Drill
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run import VERDICT
 from opsverify.page.model import Note, Point, Row, Text, same
+from opsverify.recovery.returned.finding import Compared
 from opsverify.testimony import NAME as TESTIMONY
 
 if TYPE_CHECKING:
@@ -62,6 +65,16 @@ class Run:
         path = self.folder / TESTIMONY
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
+    @cached_property
+    def compared(self) -> tuple[Compared, ...]:
+        """What every core table's closed buckets came to, by table, from the answers that the run kept."""
+        if self.drill:
+            answers = list((self.drill.answers or {}).values())
+        else:
+            answers = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob(ANSWERS)]
+        known = (Compared.of_json(answer["compared"]) for answer in answers if answer.get("compared"))
+        return tuple(sorted(known, key=lambda one: one.table))
+
     @property
     def loss_s(self) -> float | None:
         """Seconds of data lost, as the witnesses agree."""
@@ -78,7 +91,7 @@ class Run:
     @property
     def point(self) -> Point:
         """The run as one rehearsal of a trend."""
-        took = self.drill.to_validated_s if self.drill else None
+        took = self.drill.took_s if self.drill else None
         return Point(self.folder.name, took, self.loss_s, self.gb_per_s, self.verdict["decision"] == "accept")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.archived import find, read_text
 from opsverify.recovery.lsn import parse_lsn, segment_name
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def inspect(
         start_lsn = parse_lsn(start_text)
         timeline = int(label["START TIMELINE"])
         first = segment_name(timeline, start_lsn // segment_size, segment_size)
-        history = archive / f"{first}.{start_lsn % segment_size:08X}.backup" if archive else None
-        stopped = _stop_time(history, offset) if history and history.exists() else None
+        history = find(archive, f"{first}.{start_lsn % segment_size:08X}.backup") if archive else None
+        stopped = _stop_time(history, offset) if history else None
         return BaseBackup(
             path=base_backup,
             major=major,
@@ -181,7 +182,7 @@ def _manifested(base_backup: Path) -> Catalogued:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except OSError as error:
         raise Inconclusive(
             f"{path} cannot be read: {error.strerror}; a plain base backup made by pg_basebackup was expected"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.archived import Spoiled, in_plain
 from opsverify.recovery.lsn import parse_lsn
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Reading:
-    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can."""
+    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can.
+
+    Of one that cannot, the commits before the fault.
+    """
 
     commits: tuple[Commit, ...]
     fault: str | None = None
@@ -54,11 +58,17 @@ class Tail:
 
 def read_commits(segment: Segment, tools: Tools) -> Reading:
     """Read the commits of `segment`. Raises Inconclusive when pg_waldump's output is not understood."""
-    answer = tools.run("pg_waldump", "-p", segment.folder, "-r", "Transaction", segment.name, segment.name)
+    try:
+        with in_plain(segment.name, segment.path) as folder:
+            answer = tools.run("pg_waldump", "-p", folder, "-r", "Transaction", segment.name, segment.name)
+    except Spoiled as spoiled:
+        return Reading((), f"{segment.path.name}: {spoiled}")
+    except OSError as error:
+        raise Inconclusive(f"{segment.path} cannot be unpacked: {error.strerror}") from error
     if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
         if not answer.stderr.startswith(_ERROR):
             raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
-        return Reading((), answer.last_line.removeprefix(_ERROR))
+        return Reading(tuple(parse_commits(answer.stdout)), answer.last_line.removeprefix(_ERROR))
     return Reading(tuple(parse_commits(answer.stdout)))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Final
+
+from opsverify.recovery.archived import restore_command
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,12 +50,14 @@ _PRIMARYS: Final = {
 def drill_settings(
     *, archive: Path, data_dir: Path, socket_dir: Path, port: int, target_time: dt.datetime, timeline: int
 ) -> dict[str, str]:
-    """Recovery from `archive` to `target_time` on `timeline`, pausing there, cut off from everything else."""
-    source = shlex.quote(str(archive).replace("%", "%%") + "/%f")
+    """Recovery from `archive` to `target_time` on `timeline`, pausing there, cut off from everything else.
+
+    Raises Inconclusive as `restore_command`.
+    """
     return {
         **private_settings(data_dir=data_dir, socket_dir=socket_dir, port=port),
         "hot_standby": "on",
-        "restore_command": f'cp {source} "%p"',
+        "restore_command": restore_command(archive),
         **dict.fromkeys(_NO_OTHER_TARGET, ""),
         "recovery_target_time": target_time.isoformat(sep=" ", timespec="microseconds"),
         "recovery_target_inclusive": "on",

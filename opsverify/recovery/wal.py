@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.archived import listed, measure
 from opsverify.recovery.commits import Tail, read_commits, tail_of
 from opsverify.recovery.lsn import format_lsn, parse_segment_name, segment_name
-from opsverify.recovery.timelines import Branch, branches
+from opsverify.recovery.timelines import Branch, branches, rivals
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from opsverify.recovery.backup import BaseBackup
     from opsverify.recovery.tools import Tools
 
-_SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
-_COMPRESSED: Final = re.compile(r"[0-9A-F]{24}\.(gz|lz4|zst|bz2|xz)")
+_NAME: Final = 24  # digits of a segment's name
 _LONG_HEADER: Final = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData, in the byte order of this machine
 _LONG: Final = 0x0002  # XLP_LONG_HEADER
 
@@ -30,14 +31,12 @@ MARGIN: Final = dt.timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment file in `folder`; `size` in bytes, `modified_at` when it was archived."""
+    """One segment, in the file `path` (which may be compressed); `modified_at` is when it was archived."""
 
-    folder: Path
-
+    path: Path
     timeline: int
     number: int
     name: str
-    size: int
     modified_at: dt.datetime
 
 
@@ -48,7 +47,8 @@ class Continuity:
     `first` .. `last` is the unbroken run (`last` is None when already the first is missing); `holes` are
     missing segments before the newest archived one; `damaged` are segments that are there and unusable, each
     with its reason; `last_commit_at` is the last commit in the run, after which data is lost if the run ends
-    early. `reaches` says whether the run leads to the place asked for (None: none was asked for).
+    early. `reaches` says whether the run leads to the place asked for (None: none was asked for). `rival` says that
+    another server archives a history of its own into the same place.
     """
 
     timeline: int
@@ -59,6 +59,7 @@ class Continuity:
     damaged: tuple[str, ...]
     last_commit_at: dt.datetime | None
     reaches: bool | None
+    rival: str | None = None
 
     @property
     def unbroken(self) -> bool:
@@ -80,7 +81,7 @@ class Continuity:
         elif self.last is None:
             what = f"WAL segment {self.first} is missing, with which recovery begins"
         else:
-            return None
+            return self.rival
         more = len(self.damaged) + len(self.holes) - 1
         others = f" (and {more} more)" if more > 0 else ""
         since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
@@ -90,18 +91,15 @@ class Continuity:
 def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
     """Return the WAL segments in `folder` in order; other files (history, .backup, .partial) are left out.
 
-    Raises Inconclusive when the folder cannot be read or holds compressed segments.
+    Raises Inconclusive when the folder cannot be read.
     """
     found = []
     try:
-        for path in folder.iterdir():
-            if _COMPRESSED.fullmatch(path.name):
-                raise Inconclusive(f"{path}: compressed WAL cannot be read; give a folder with the segments unpacked")
-            if _SEGMENT.fullmatch(path.name):
-                state = path.stat()
-                timeline, number = parse_segment_name(path.name, segment_size)
-                modified_at = dt.datetime.fromtimestamp(state.st_mtime, dt.UTC)
-                found.append(Segment(folder, timeline, number, path.name, state.st_size, modified_at))
+        for name, path in listed(folder).items():
+            if len(name) == _NAME:
+                timeline, number = parse_segment_name(name, segment_size)
+                modified_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+                found.append(Segment(path, timeline, number, name, modified_at))
     except OSError as error:
         raise Inconclusive(f"WAL archive {folder} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -115,17 +113,20 @@ def continuity(
     tools: Tools,
     until: int | dt.datetime | None = None,
     timeline: int | None = None,
+    *,
+    every_record: bool = False,
 ) -> Continuity:
     """Follow the archive from the backup's first segment to its newest, on the way to `timeline`.
 
     `until` is an LSN or an aware time; without `timeline` the newest one that descends from the backup's is
-    taken. Sizes and page headers of every segment are checked; pg_waldump reads the last ones for the time of
-    the last commit. Raises Inconclusive when the archive cannot be read or a tool's output is not understood.
+    taken. Sizes and page headers of every segment on the way are checked, for which compressed ones are read
+    through; pg_waldump reads the last ones for the time of the last commit, or with `every_record` all of them.
+    Raises Inconclusive when the archive cannot be read or a tool's output is not understood.
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
     run, holes, damaged = _follow(backup, archive, path)
-    readable, last_commit_at, unreadable = _last_commit(run, tools)
+    readable, last_commit_at, unreadable = (_read_all if every_record else _last_commit)(run, tools)
     if unreadable:
         damaged.insert(0, unreadable)
     return Continuity(
@@ -137,6 +138,7 @@ def continuity(
         damaged=tuple(damaged),
         last_commit_at=last_commit_at,
         reaches=_reaches(until, readable, last_commit_at, size),
+        rival=rivals(archive, path, archive_segments(archive, size), size),
     )
 
 
@@ -159,20 +161,39 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
     ]
     held = {(segment.timeline, segment.number): segment for segment in segments}
     newest = max((number for owner, number in held if _owns(path, owner, number, size)), default=-1)
-    start = backup.start_lsn // size
+    newest = max(newest, _never_begun(path, held, size))
+    way = [(_owner(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
     run: list[Segment] = []
     holes: list[str] = []
     damaged: list[str] = []
-    for number in range(start, newest + 1):
-        owner = _owner(path, number, size)
+    with ThreadPoolExecutor() as pool:  # compressed segments keep every processor busy
+        faults = dict(
+            zip(way, pool.map(lambda key: _fault(held[key], backup) if key in held else None, way), strict=True)
+        )
+    for owner, number in way:
         segment = held.get((owner, number))
         if segment is None:
             holes.append(segment_name(owner, number, size))
-        elif fault := _fault(segment, backup):
+        elif fault := faults[owner, number]:
             damaged.append(f"{segment.name} {fault}")
         elif not holes and not damaged:
             run.append(segment)
     return run, holes, damaged
+
+
+def _never_begun(path: tuple[Branch, ...], held: Collection[tuple[int, int]], size: int) -> int:
+    """The number of the last timeline's first segment where only its parent's WAL goes on behind it; else -1.
+
+    A history without WAL of its own is a promotion of a moment ago, or got into the archive from elsewhere (a
+    rehearsal that archives): recovery follows it, and would end without a word where it begins.
+    """
+    if len(path) == 1:
+        return -1
+    parent, last = path[-2:]
+    first = last.begins // size
+    begun = any(timeline == last.timeline and number >= first for timeline, number in held)
+    parent_goes_on = any(timeline == parent.timeline and number > first for timeline, number in held)
+    return first if parent_goes_on and not begun else -1
 
 
 def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:
@@ -186,13 +207,18 @@ def _owns(path: tuple[Branch, ...], timeline: int, number: int, size: int) -> bo
 
 
 def _fault(segment: Segment, backup: BaseBackup) -> str | None:
-    if segment.size != backup.segment_size:
-        return f"is truncated: {segment.size:,} of {backup.segment_size:,} bytes"
     try:
-        with (segment.folder / segment.name).open("rb") as file:
-            header = file.read(_LONG_HEADER.size)
+        found = measure(segment.path, _LONG_HEADER.size)
     except OSError as error:
-        raise Inconclusive(f"{segment.folder / segment.name} cannot be read: {error.strerror}") from error
+        raise Inconclusive(f"{segment.path} cannot be read: {error.strerror}") from error
+    if found.fault:
+        return f"cannot be unpacked from {segment.path.name}: {found.fault}"
+    if found.size != backup.segment_size:
+        return f"is truncated: {found.size:,} of {backup.segment_size:,} bytes"
+    return _wrong_header(found.head, segment, backup)
+
+
+def _wrong_header(header: bytes, segment: Segment, backup: BaseBackup) -> str | None:
     if not any(header):
         return "is zeroed: its first page header is empty"
     _magic, info, _timeline, address, _rest, system, size, _block = _LONG_HEADER.unpack(header)
@@ -216,6 +242,17 @@ def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.da
         elif reading.commits:
             return run, max(commit.at for commit in reading.commits), unreadable
     return run, None, unreadable
+
+
+def _read_all(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
+    """Return the same as `_last_commit`, of every record from the first segment on."""
+    last_commit_at = None
+    for index, segment in enumerate(run):
+        reading = read_commits(segment, tools)
+        last_commit_at = max((commit.at for commit in reading.commits), default=last_commit_at)
+        if reading.fault:
+            return run[:index], last_commit_at, f"{segment.name} is unreadable: {reading.fault}"
+    return run, last_commit_at, None
 
 
 def _reaches(

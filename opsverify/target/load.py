@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-PATHS = ("base_backup", "wal_archive", "ledger", "archive", "sha256", "config", "log", "ca_file")
+PATHS = ("base_backup", "wal_archive", "ledger", "archive", "sha256", "config", "log", "folder", "ca_file")
 """Keys of [recovery] and of its tables that are paths relative to the target file."""
 
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}

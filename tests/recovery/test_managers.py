@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-import io
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -16,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from drills import rehearse
 from primary import PORT, commit_and_archive, owned, primary
 from wreck import detach
 
-from opsverify.drill import Drill, run_drill
 from opsverify.errors import Inconclusive
 from opsverify.recovery import Account, continuity, find_tools, physical_source_of, run_tool, unprivileged, verify
 from opsverify.target import Recovery
@@ -185,14 +183,6 @@ def stored(lab: Lab, scratch: Path) -> Path:
     assert copied.exit_code == 0, copied.transcript
     _configure(scratch, find_tools(MAJOR).folder, lab.user, lab.account)
     return scratch
-
-
-def rehearse(recovery: Recovery) -> Drill:
-    """Run the whole drill, as the stage does, and read back what it kept."""
-    kept = io.StringIO()
-    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None)
-    raw = json.loads(kept.getvalue())
-    return Drill(**{**raw, "problems": tuple(raw["problems"])})
 
 
 def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str) -> None:

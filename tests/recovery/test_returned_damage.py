@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -11,12 +12,15 @@ from test_returned_buckets import again, history, record
 
 from opsverify.recovery.returned import KINDS, consistency, physical
 from opsverify.recovery.returned.finding import found
+from opsverify.recovery.returned.pages import Held, Pages, read_pages
 from opsverify.recovery.returned.reread import catalog_again, pages_again
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clones import Clone
 
-    from opsverify.recovery.returned import Finding
+    from opsverify.recovery.returned import Finding, History
 
 RELATIONS = {
     "sequences": consistency.sequences,
@@ -37,8 +41,9 @@ def behind_the_back(index: str, statement: str) -> tuple[str, ...]:
     return tuple(part.format(index, statement) for part in WITHOUT_INDEX)
 
 
-def _heaps(clone: Clone) -> Finding:
-    return found(partial(physical.heaps, clone.source, clone.data, psycopg.Error), errors=psycopg.Error)
+def _heaps(clone: Clone, recorded: History | None = None) -> Finding:
+    baseline = recorded.pages if recorded else {}
+    return found(partial(physical.heaps, clone.source, clone.data, psycopg.Error, baseline), errors=psycopg.Error)
 
 
 def test_a_whole_copy_is_consistent(clone: Clone) -> None:
@@ -165,19 +170,85 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     (problem,) = _heaps(clone).problems
     assert "public.events: events_" in problem
     assert "points behind the end of the table, which lost its tail" in problem
-    assert any("public.events lost its tail" in line for line in pages_again(recorded, clone.source).problems)
+    lost = pages_again(recorded, clone.source, by_rows=True).problems
+    assert any("public.events lost its tail" in line for line in lost)
     assert again(recorded, "events", clone).problems
 
 
-def test_a_table_without_an_index_has_only_its_page_count(clone: Clone) -> None:
-    """Its lost tail shows by the recorded number; a zeroed page in it is unknown, and never a pass."""
+def test_a_zeroed_page_without_an_index_is_known_from_the_baseline(clone: Clone) -> None:
+    """By the restored file, and by whoever may only read; pg_amcheck with all options says nothing."""
     recorded = history(record(clone))
     clone.zero("plain", 1)
-    heaps = _heaps(clone)
-    assert heaps.problems == ()
-    assert "public.plain (1)" in str(heaps.unknown)
-    clone.cut("plain", 1)
-    assert "public.plain lost its tail" in pages_again(recorded, clone.source).problems[0]
+    assert physical.amcheck(clone.server, clone.name).problems == ()
+    said = "public.plain: pages 1 held rows when they were recorded"
+    assert _heaps(clone, recorded).problems == (f"{said}, and are all zero now",)
+    assert pages_again(recorded, clone.source, by_rows=True).problems == (f"{said}, and hold none now",)
+
+
+def test_a_lost_tail_without_an_index_is_known_from_the_baseline(clone: Clone) -> None:
+    """Both by the number of pages and by which of them held rows."""
+    recorded = history(record(clone))
+    clone.cut("plain", 2)
+    fewer, gone = pages_again(recorded, clone.source, by_rows=True).problems
+    assert "public.plain lost its tail" in fewer
+    assert gone == "public.plain: pages 7, 8 held rows when they were recorded, and hold none now"
+
+
+def test_a_zeroed_page_of_which_nobody_knows_is_unknown(clone: Clone) -> None:
+    """Without a capture, or in pages that came after it: never a pass."""
+    recorded = history(record(clone))
+    clone.run("INSERT INTO plain SELECT repeat('z', 200) FROM generate_series(1, 300)")
+    clone.zero("plain", 10)
+    for known in (None, recorded):
+        heaps = _heaps(clone, known)
+        assert heaps.problems == ()
+        assert "public.plain (10)" in str(heaps.unknown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM plain WHERE ctid < '(3,0)'; VACUUM plain",
+        "DELETE FROM plain WHERE ctid >= '(5,0)'; VACUUM plain",
+        "UPDATE plain SET note = 'n'; VACUUM plain",
+        "DELETE FROM plain WHERE ctid < '(3,0)'; VACUUM FULL plain",
+        "TRUNCATE plain",
+    ],
+)
+def test_rows_that_were_removed_in_good_order_are_no_lost_pages(clone: Clone, change: str) -> None:
+    """Pages emptied by VACUUM, cut off or rewritten: quiet, also where the statistics have not yet heard of it."""
+    recorded = history(record(clone))
+    clone.run(*change.split("; "), "SELECT pg_stat_force_next_flush()")
+    heaps = _heaps(clone, recorded)
+    assert (heaps.problems, heaps.unknown) == ((), None)
+
+
+def test_a_later_capture_reads_only_new_pages_of_a_table_without_an_index(clone: Clone) -> None:
+    """The baseline goes on where it ended, and is what one capture of everything would have been."""
+    asked: list[str] = []
+
+    def listening(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        asked.append(sql)
+        return clone.source(sql, values)
+
+    before = read_pages(clone.source, {})
+    held = before["public.plain"].held
+    assert held is not None
+    assert (held.reached, held.ranges) == (9, ((0, 8),))
+    assert before["public.events"].held is None
+    clone.run("INSERT INTO plain SELECT repeat('z', 200) FROM generate_series(1, 300)")
+    after = read_pages(listening, before)
+    assert [sql for sql in asked if "ctid >=" in sql and "'(9,0)'" not in sql] == []
+    assert sum("'(9,0)'" in sql for sql in asked) == 1
+    assert after["public.plain"].held == read_pages(clone.source, {})["public.plain"].held
+
+
+def test_a_record_of_before_the_baseline_is_still_read() -> None:
+    """Ledgers are append-only: what an earlier version wrote stays readable, and knows of no pages held."""
+    early = {"pages": 3, "only_grows": True, "unlogged": False}
+    assert Pages.of_json(early) == Pages(3, only_grows=True, unlogged=False)
+    held = Pages(3, only_grows=True, unlogged=False, held=Held(7, 3, ((0, 1), (3, 3))))
+    assert Pages.of_json(json.loads(json.dumps(held.as_json()))) == held
 
 
 def test_pages_that_never_held_a_row_are_no_loss(clone: Clone) -> None:
@@ -190,7 +261,7 @@ def test_pages_that_never_held_a_row_are_no_loss(clone: Clone) -> None:
     assert (heaps.problems, heaps.unknown) == ((), None)
     for name in ("events", "plain", "readings"):
         clone.cut(name, 20)
-    assert pages_again(recorded, clone.source).problems == ()
+    assert pages_again(recorded, clone.source, by_rows=True).problems == ()
 
 
 def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
@@ -207,6 +278,23 @@ def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
     assert "invalid page in block 0" in again(recorded, "totals", clone).problems[0]
     problems = physical.amcheck(clone.server, clone.name).problems
     assert any("totals" in line and "invalid page" in line for line in problems), problems
+
+
+def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone: Clone) -> None:
+    """PostgreSQL has one SQLSTATE for both; what this machine lacks says nothing of the data."""
+    gone = clone.path("totals")
+    clone.run("CHECKPOINT", "SELECT pg_buffercache_evict_all()")
+    gone.unlink()
+    clone.session.execute("DISCARD ALL")
+    answer = found(partial(consistency.unique_keys, clone.source), errors=psycopg.Error)
+    assert any(gone.name in problem for problem in answer.problems), answer
+
+    def load() -> Finding:
+        clone.run("LOAD 'no_such_library'")
+        raise AssertionError
+
+    lacking = found(load, errors=psycopg.Error)
+    assert (lacking.problems, "no_such_library" in str(lacking.unknown)) == ((), True)
 
 
 def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from wreck import detach, free_port
 
-from opsverify.came_back import examine
+from opsverify.came_back import examine, examine_stopped
 from opsverify.recovery import restore
 from opsverify.recovery.returned import Finding, History, record_more
 from opsverify.recovery.returned.core import Chosen
@@ -40,7 +40,7 @@ def _restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[Restore
 
 
 def _examined(server: RestoredServer, history: History | None, data: Path) -> dict[str, Finding]:
-    answers = examine(server, "postgres", data, history, None, None)
+    answers = examine(server, "postgres", data, history, None, None) | examine_stopped(server, data)
     return {name: Finding.of_json(raw) for name, raw in json.loads(json.dumps(answers)).items()}
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -12,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from drills import rehearse
 from primary import PORT, commit_and_archive, owned, primary
 from wreck import detach
 
-from opsverify.drill import Drill, run_drill
 from opsverify.errors import Inconclusive
 from opsverify.inventory import Inventory, take_inventory
 from opsverify.recovery import BackupDamaged, find_tools, physical_source_of, source_of, unprivileged
@@ -78,18 +76,11 @@ def described(works: Works, scratch: Path) -> Callable[..., Recovery]:
     return section
 
 
-def rehearse(recovery: Recovery) -> Drill:
-    """Run the whole drill, as the stage does, and read back what it kept."""
-    kept = io.StringIO()
-    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None)
-    return Drill(**json.loads(kept.getvalue()))
-
-
 def test_a_chain_is_joined_and_rehearsed(described: Callable[..., Recovery]) -> None:
     """Three backups verified, joined in the scratch folder, carried on by WAL, read and written, removed."""
     recovery = described("incremental")
     drill = rehearse(recovery)
-    assert (drill.problems, drill.continuity, drill.failure) == ([], None, None)
+    assert (drill.problems, drill.continuity, drill.failure) == ((), None, None)
     assert drill.read == ROWS + 3 * 2 - 1  # recovery ends where a later commit begins: the last one
     assert drill.durations is not None
     assert drill.durations["unpack"] > 0
@@ -174,7 +165,7 @@ def test_a_dump_is_rehearsed(described: Callable[..., Recovery], scratch: Path, 
     """Read through, restored into a new cluster, read and written, removed."""
     recovery = described("pg_dump", pg_dump={"archive": str(scratch / "dumps" / name), "major": MAJOR})
     drill = rehearse(recovery)
-    assert (drill.problems, drill.failure) == ([], None)
+    assert (drill.problems, drill.failure) == ((), None)
     assert drill.read == ROWS + 3 * 2
     assert drill.last_commit_at == drill.target_time == source_of(recovery).stock().usable[0].taken_at.isoformat()
     assert not list(Path(str(recovery.scratch)).iterdir())

@@ -7,7 +7,7 @@ pytest nor psycopg. Statements hold no percent sign, because sources differ in w
 from opsverify.recovery.returned.buckets import Bucket, Span, read_buckets
 from opsverify.recovery.returned.catalog import KINDS, Catalog, read_catalog
 from opsverify.recovery.returned.core import CoreTable, discover
-from opsverify.recovery.returned.finding import Finding
+from opsverify.recovery.returned.finding import Compared, Finding
 from opsverify.recovery.returned.history import History, TableHistory
 from opsverify.recovery.returned.record import record_more
 from opsverify.recovery.returned.sampling import bound, draw, draws_needed
@@ -16,6 +16,7 @@ __all__ = [
     "KINDS",
     "Bucket",
     "Catalog",
+    "Compared",
     "CoreTable",
     "Finding",
     "History",

@@ -93,7 +93,7 @@ def _joined(history: History | None, seq: int, body: Mapping[str, Any]) -> Histo
         witness=body["witness"],
         tables=tables,
         catalog=catalog,
-        pages={name: Pages(**raw) for name, raw in body["pages"].items()},
+        pages={name: Pages.of_json(raw) for name, raw in body["pages"].items()},
         left_out=tuple(body["left_out"]),
     )
 

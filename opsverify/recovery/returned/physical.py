@@ -2,20 +2,25 @@
 
 pg_checksums, pg_amcheck with all options and pg_dump each pass a heap page that was zeroed and a table that lost
 its tail: to them an all-zero page is a new one, and a table ends where its file ends. The indexes remember what
-was there: an entry that points behind the end, or into a zeroed page, is a row that is gone.
+was there: an entry that points behind the end, or into a zeroed page, is a row that is gone. Of a table without
+one, the ledger's baseline remembers.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.returned.finding import DAMAGED, Finding, found, sqlstate
+from opsverify.recovery.returned.pages import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from opsverify.recovery.facts import Source
+    from opsverify.recovery.returned.pages import Held, Pages
     from opsverify.recovery.server import Server
 
     _Errors = type[Exception] | tuple[type[Exception], ...]
@@ -29,8 +34,10 @@ _OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT st
 
 # The smallest whole index of each table, by which its rows can be counted a second time.
 _HEAPS: Final = f"""
-SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+SELECT n.nspname || '.' || c.relname AS name,
+       quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
        pg_relation_filepath(c.oid) AS path,
+       c.relfilenode::int8 AS file,
        b.index, b.first
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN LATERAL
@@ -108,41 +115,72 @@ def checksums(server: Server, data_dir: Path) -> Finding:
     return Finding(1, "pages fail their checksum", (), notes=(done.transcript,))
 
 
-def heaps(source: Source, data_dir: Path, errors: _Errors) -> Finding:
-    """Find rows that an index still knows and the table has lost: behind its end, or in zeroed pages.
+def heaps(source: Source, data_dir: Path, errors: _Errors, recorded: Mapping[str, Pages]) -> Finding:
+    """Find rows that an index or the ledger still knows and the table has lost: behind its end, or in zeroed pages.
 
-    `source` is a superuser's session outside of a transaction, `errors` what it raises. A zeroed page before
-    others, in a table without an index, is unknown: nothing tells whether it ever held rows.
+    `source` is a superuser's session outside of a transaction, `errors` what it raises; `recorded` is the ledger's
+    baseline by `schema.table`. A zeroed page before others, which neither an index nor the baseline can speak of,
+    is unknown: nothing tells whether it ever held rows.
     """
     source("CREATE EXTENSION IF NOT EXISTS pageinspect", {})
     source("CHECKPOINT", {})
     rows = list(source(_HEAPS, {}))
-    parts = [
-        found(lambda row=row: _heap(source, data_dir, errors, *row), errors=errors)  # type: ignore[misc]
-        for row in rows
-    ]
+    tables = (
+        _Heap(source, data_dir / path, quoted, _baseline(recorded, name, int(file)), index, first)
+        for name, quoted, path, file, index, first in rows
+    )
+    parts = [found(partial(table.look, errors), errors=errors) for table in tables]
     problems = tuple(problem for part in parts for problem in part.problems)
     doubts = [part.unknown for part in parts if part.unknown]
     unknown = "; ".join(doubts) if doubts and not problems else None
     return Finding(len(rows), f"of {len(rows)} tables lost pages", problems, unknown)
 
 
-def _heap(source: Source, data_dir: Path, errors: _Errors, quoted: str, path: str, index: str, first: str) -> Finding:
-    zeroed = list(zero_pages(data_dir / path))
-    if index is None:
-        if zeroed and zeroed[0] < _last_used(data_dir / path, zeroed):
-            said = "zeroed pages in a table without an index, and nothing tells whether they held rows"
-            return Finding(1, "tables", unknown=f"{quoted} ({_numbers(zeroed)}): {said}")
+def _baseline(recorded: Mapping[str, Pages], name: str, file: int) -> Held | None:
+    """What the ledger knows of the pages of this very file; a table rewritten since has another one."""
+    held = recorded[name].held if name in recorded else None
+    return held if held and held.file == file else None
+
+
+@dataclass(frozen=True)
+class _Heap:
+    """One table on disk, with the index (and its first column) and the baseline that remember what it held."""
+
+    source: Source
+    path: Path
+    quoted: str
+    held: Held | None
+    index: str | None
+    first: str
+
+    def look(self, errors: _Errors) -> Finding:
+        """Find rows that are gone; `errors` is what the source raises."""
+        zeroed = list(zero_pages(self.path))
+        if self.index is None:
+            return self._by_baseline(zeroed)
+        problems = []
+        if zeroed:
+            ((entries,),) = self.source(_ENTRIES, {"index": self.index, "blocks": zeroed})
+            if entries:
+                problems.append(
+                    f"{self.quoted}: {entries:,} entries of {self.index} point into zeroed pages "
+                    f"({numbers(zeroed)}): these rows are lost"
+                )
+        return Finding(1, "tables", (*problems, *_by_index(self.source, self.quoted, self.index, self.first, errors)))
+
+    def _by_baseline(self, zeroed: list[int]) -> Finding:
+        # Zeroed pages at the end may be new ones, where VACUUM had cut the table and it grew again.
+        inner = [page for page in zeroed if page < _last_used(self.path, zeroed)]
+        lost = [page for page in inner if self.held and page in self.held]
+        if lost:
+            said = f"{self.quoted}: pages {numbers(lost)} held rows when they were recorded, and are all zero now"
+            return Finding(1, "tables", (said,))
+        reached = self.held.reached if self.held else 0
+        unheard = [page for page in inner if page >= reached]
+        if unheard:
+            said = "zeroed pages in a table without an index, of no capture: nothing tells whether they held rows"
+            return Finding(1, "tables", unknown=f"{self.quoted} ({numbers(unheard)}): {said}")
         return Finding(1, "tables")
-    problems = []
-    if zeroed:
-        ((entries,),) = source(_ENTRIES, {"index": index, "blocks": zeroed})
-        if entries:
-            problems.append(
-                f"{quoted}: {entries:,} entries of {index} point into zeroed pages "
-                f"({_numbers(zeroed)}): these rows are lost"
-            )
-    return Finding(1, "tables", (*problems, *_by_index(source, quoted, index, first, errors)))
 
 
 def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Errors) -> list[str]:
@@ -197,8 +235,3 @@ def _last_used(first: Path, zeroed: list[int]) -> int:
     pages = sum(-(-part.stat().st_size // PAGE) for part in _files(first))
     empty = set(zeroed)
     return next((number for number in range(pages - 1, -1, -1) if number not in empty), -1)
-
-
-def _numbers(pages: list[int], most: int = 5) -> str:
-    shown = ", ".join(map(str, pages[:most]))
-    return f"{shown} and {len(pages) - most:,} more" if len(pages) > most else shown

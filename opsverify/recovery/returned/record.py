@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.recovery.returned.buckets import closed, edge, key, read_buckets, sliced
 from opsverify.recovery.returned.catalog import read_catalog
 from opsverify.recovery.returned.core import discover
-from opsverify.recovery.returned.pages import read_pages
+from opsverify.recovery.returned.pages import Pages, read_pages
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,6 +45,7 @@ def record_more(
     before = previous or {}
     same = before.get("timeline") == timeline and before.get("witness") == str(witness)
     known = before.get("core", {}) if same else {}
+    pages_before = {name: Pages.of_json(raw) for name, raw in before.get("pages", {}).items()} if same else {}
     tables, left_out = discover(source, chosen, tag_column)
     core = {table.name: _table(source, table, known.get(table.name), at) for table in tables}
     catalog = read_catalog(source)
@@ -57,7 +58,7 @@ def record_more(
         "left_out": list(left_out),
         "catalog": None if unchanged else catalog,
         "catalog_sha256": digest,
-        "pages": {name: pages.as_json() for name, pages in read_pages(source).items()},
+        "pages": {name: pages.as_json() for name, pages in read_pages(source, pages_before).items()},
     }
 
 

@@ -13,9 +13,9 @@ from opsverify.recovery.returned.buckets import (
     recorded_slices,
 )
 from opsverify.recovery.returned.catalog import changes, read_catalog
-from opsverify.recovery.returned.finding import Finding
+from opsverify.recovery.returned.finding import Compared, Finding
 from opsverify.recovery.returned.keys import differing_keys
-from opsverify.recovery.returned.pages import read_sizes, shortened
+from opsverify.recovery.returned.pages import emptied, read_sizes, shortened
 from opsverify.recovery.returned.record import WITNESS
 from opsverify.recovery.returned.sampling import bound, draw, draws_needed
 
@@ -88,7 +88,8 @@ def buckets_again(
     problems = [f"{name} {key}: {in_words(was, found_now)}" for key, was, found_now in wrong]
     rows = sum(bucket.rows for bucket in before.values())
     of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
-    return Finding(rows, of, tuple(problems), None, tuple(notes))
+    compared = Compared(name, len(before), rows, tuple((key, was.rows, now.rows) for key, was, now in wrong), named)
+    return Finding(rows, of, tuple(problems), None, tuple(notes), compared)
 
 
 def catalog_again(history: History, kind: str, restored: Source) -> Finding:
@@ -100,11 +101,15 @@ def catalog_again(history: History, kind: str, restored: Source) -> Finding:
     return Finding(len(recorded), of, lines)
 
 
-def pages_again(history: History, restored: Source) -> Finding:
-    """Compare the page counts of tables that only grow."""
+def pages_again(history: History, restored: Source, *, by_rows: bool) -> Finding:
+    """Compare the page counts of tables that only grow; `by_rows` also which pages of those without an index hold rows.
+
+    Who has the files at hand looks into them instead (`physical.heaps`).
+    """
     recorded = {name: pages for name, pages in history.pages.items() if pages.only_grows}
-    of = f"of {len(recorded)} tables that only grow are shorter"
-    return Finding(len(recorded), of, shortened(recorded, read_sizes(restored)))
+    of = f"of {len(recorded)} tables that only grow lost pages"
+    gone = emptied(recorded, restored) if by_rows else ()
+    return Finding(len(recorded), of, (*shortened(recorded, read_sizes(restored)), *gone))
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:

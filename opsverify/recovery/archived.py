@@ -1,0 +1,199 @@
+"""Files of a WAL archive, plain or as an `archive_command` compresses them: found, read, and unpacked elsewhere.
+
+Nothing is ever written into the archive. gzip, bzip2 and xz are read by Python's own modules, Zstandard and LZ4 by
+their programs. Where a file lies there twice, the plain one counts, else the first of `PROGRAMS`: a compressed
+one beside it may still be being written.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from opsverify.errors import Inconclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO
+
+PROGRAMS: Final = {".gz": "gzip", ".zst": "zstd", ".lz4": "lz4", ".xz": "xz", ".bz2": "bzip2"}
+"""What unpacks a file, by its suffix; each takes `-dcq` and reads its standard input."""
+
+_OPENERS: Final[dict[str, Callable[[IO[bytes]], IO[bytes]]]] = {
+    ".gz": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
+    ".xz": lambda file: lzma.LZMAFile(file),  # noqa: PLW0108, SIM115 - of several signatures this one
+    ".bz2": lambda file: bz2.BZ2File(file),  # noqa: PLW0108 - the same
+}
+_FORMS: Final = ("", *PROGRAMS)
+_ARCHIVED: Final = re.compile(r"([0-9A-F]{24}|[0-9A-F]{8}\.history)(\.gz|\.zst|\.lz4|\.xz|\.bz2)?")
+_CHUNK: Final = 1 << 20
+_KEPT: Final = 1 << 16
+_DEBIAN: Final = {"xz": "xz-utils"}
+
+
+class Spoiled(Exception):  # noqa: N818 - what is wrong is the file
+    """A compressed file is truncated or corrupt; the message says how, in the words of what unpacked it."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An archived file unpacked: its `size` in bytes and its first bytes; or the `fault` that stopped the reading."""
+
+    size: int
+    head: bytes
+    fault: str | None = None
+
+
+def find(archive: Path, name: str) -> Path | None:
+    """Return the file that holds `name` in `archive`; None where there is none."""
+    return next((path for form in _FORMS if (path := archive / f"{name}{form}").is_file()), None)
+
+
+def listed(archive: Path) -> dict[str, Path]:
+    """Return segments and timeline histories in `archive` by name, in order. Raises OSError if it cannot be read."""
+    found: dict[str, Path] = {}
+    for path in archive.iterdir():
+        if match := _ARCHIVED.fullmatch(path.name):
+            before = found.get(match[1])
+            if before is None or _rank(path) < _rank(before):
+                found[match[1]] = path
+    return dict(sorted(found.items()))
+
+
+def unpacked(path: Path) -> Iterator[bytes]:
+    """Return the content of `path` piece by piece, decompressed if need be.
+
+    Raises Spoiled for a file that is truncated or corrupt, OSError for one that cannot be read, and Inconclusive
+    where the program for it is not installed.
+    """
+    form = path.suffix if path.suffix in PROGRAMS else ""
+    if form and form not in _OPENERS:
+        yield from _by_program(path, PROGRAMS[form])
+        return
+    with path.open("rb") as stored:
+        content = _OPENERS[form](stored) if form else stored
+        try:
+            while piece := content.read(_CHUNK):
+                yield piece
+        except (EOFError, zlib.error, lzma.LZMAError) as error:
+            raise Spoiled(str(error)) from error
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise Spoiled(str(error)) from error
+
+
+def read_text(path: Path) -> str:
+    """Return a small text file of the archive. Raises OSError, or Inconclusive for one that cannot be unpacked."""
+    try:
+        return b"".join(unpacked(path)).decode()
+    except (Spoiled, UnicodeDecodeError) as error:
+        raise Inconclusive(f"{path} cannot be read: {error}") from error
+
+
+def measure(path: Path, head: int) -> Measured:
+    """Return the size of `path` and its first `head` bytes; a compressed file is read to its end, once.
+
+    Raises OSError and Inconclusive as `unpacked`.
+    """
+    state = path.stat()
+    if path.suffix in PROGRAMS:
+        return _measured(path, head, state.st_size, state.st_mtime_ns)
+    with path.open("rb") as file:
+        return Measured(state.st_size, file.read(head))
+
+
+@contextmanager
+def in_plain(name: str, path: Path) -> Iterator[Path]:
+    """Give a folder in which `path` lies plain, as `name`: the archive itself, or one that is removed again.
+
+    Raises OSError, Spoiled and Inconclusive as `unpacked`.
+    """
+    if path.suffix not in PROGRAMS:
+        yield path.parent
+        return
+    with tempfile.TemporaryDirectory(prefix="opsverify-wal-") as folder:
+        write_plain(path, Path(folder) / name)
+        yield Path(folder)
+
+
+def write_plain(path: Path, target: Path) -> None:
+    """Write the content of `path` to `target`. Raises OSError, Spoiled and Inconclusive as `unpacked`."""
+    with target.open("xb") as file:
+        for piece in unpacked(path):
+            file.write(piece)
+
+
+def restore_command(archive: Path) -> str:
+    """Return the `restore_command` that fetches plain and compressed files alike from `archive`.
+
+    The server's account may not be able to run Python: the programs unpack. Raises Inconclusive when one is not
+    installed, or the archive cannot be read.
+    """
+    try:
+        forms = {path.suffix for path in listed(archive).values()} & PROGRAMS.keys()
+    except OSError as error:
+        raise Inconclusive(f"WAL archive {archive} cannot be read: {error.strerror}") from error
+    stored = shlex.quote(str(archive).replace("%", "%%") + "/%f")
+    copy = f'cp {stored} "%p"'
+    if not forms:
+        return copy
+    ways = [f"if test -e {stored}; then {copy}"]
+    for form in (form for form in PROGRAMS if form in forms):
+        program = shlex.quote(_program(PROGRAMS[form]))
+        ways.append(f'elif test -e {stored}{form}; then {program} -dcq < {stored}{form} > "%p"')
+    return "; ".join((*ways, "else exit 1", "fi"))
+
+
+def _rank(path: Path) -> int:
+    return _FORMS.index(path.suffix if path.suffix in PROGRAMS else "")
+
+
+# By content, not by path alone: an archive changes while it is looked at.
+@lru_cache(_KEPT)
+def _measured(path: Path, head: int, _stored: int, _modified_ns: int) -> Measured:
+    size, first = 0, b""
+    try:
+        for piece in unpacked(path):
+            first += piece[: head - len(first)]
+            size += len(piece)
+    except Spoiled as spoiled:
+        return Measured(size, first, str(spoiled))
+    return Measured(size, first)
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise Inconclusive(
+            f"{name} is not on this machine, and WAL is compressed with it: install {_DEBIAN.get(name, name)}"
+        )
+    return path
+
+
+def _by_program(path: Path, name: str) -> Iterator[bytes]:
+    with path.open("rb") as file, tempfile.TemporaryFile() as said:
+        argv = (_program(name), "-dcq")
+        with subprocess.Popen(argv, stdin=file, stdout=subprocess.PIPE, stderr=said, cwd="/") as process:
+            assert process.stdout  # noqa: S101 - a pipe was asked for
+            try:
+                while piece := process.stdout.read(_CHUNK):
+                    yield piece
+            finally:
+                process.stdout.close()
+        if process.returncode != 0:
+            said.seek(0)
+            lines = said.read().decode(errors="backslashreplace").strip().splitlines()
+            raise Spoiled(lines[-1].strip() if lines else f"{name} ended with {process.returncode}")

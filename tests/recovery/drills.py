@@ -1,0 +1,22 @@
+"""Whole drills, as the stage `rehearsal` runs them, for tests that look at what they kept."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsverify.drill import Drill, run_drill
+
+if TYPE_CHECKING:
+    from opsverify.recovery.returned import History
+    from opsverify.target import Recovery
+
+
+def rehearse(recovery: Recovery, history: History | None = None) -> Drill:
+    """Run a drill of the database `postgres`, and read back what it kept."""
+    kept = io.StringIO()
+    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None, Path(recovery.scratch or ""), history)
+    raw = json.loads(kept.getvalue())
+    return Drill(**{**raw, "problems": tuple(raw["problems"])})
