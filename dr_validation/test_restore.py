@@ -78,7 +78,7 @@ def test_rto(check, drill):
     **REHEARSAL,
 )
 def test_rpo(check, drill):
-    """Age of the last commit in the archive, when the drill began: what is younger than that is lost."""
+    """Age of the last commit in the archive, when that was read: what is younger than that is lost."""
     exposed = age_s(drill.last_commit_at, drill.looked_at) if drill.last_commit_at else None
     check.measure("exposure", exposed, check.limits.rpo, of="since the last archived commit")
 

@@ -93,6 +93,8 @@ class Work:
             if target_time is None:
                 raise Inconclusive(f"no commit after the backup in {archive}: there is no point in time to restore to")
             facts |= {
+                # Not when the drill began: whatever was archived while the backup was verified is no loss.
+                "looked_at": dt.datetime.now(dt.UTC).isoformat(),
                 "continuity": wal.problem,
                 "segments": wal.segments,
                 "last_commit_at": wal.last_commit_at.isoformat() if wal.last_commit_at else None,

@@ -84,7 +84,7 @@ WAY_BACK: Final = (
         "origin",
         "7-1",
         "원 리전/DB 복구, 네트워크/보안 확인",
-        "Original region, its database, network and security well again",
+        "Original region and its network well again",
         Gate("switchback", "close", ("7-1/origin",)),
     ),
     # No run proves it while clients wait: what DR writes from here on turns `switchback.increment` red in the next one.

@@ -67,10 +67,6 @@ def _sections(page: Page) -> Iterable[str]:
         took = f"{brief(page.took_s)} / {duration(page.rto_s)}" if page.took_s is not None else ""
         heading = Text(f"타임라인 {took}", f"Timeline {took}")
         yield _section(heading, timeline(page.bars, page.rto_s))
-    if page.way_back:
-        yield _section(
-            Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back) + _table(page.way_back_facts)
-        )
     if page.witnesses:
         heads = (
             Text("증인", "witness"),
@@ -80,6 +76,10 @@ def _sections(page: Page) -> Iterable[str]:
         )
         yield _section(Text("RPO 증인", "RPO witnesses"), _table(page.witnesses, heads))
     yield _section(Text("무엇을 어디에서 복구했나", "What was restored, from what"), _table(page.facts))
+    if page.way_back:
+        yield _section(
+            Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back) + _table(page.way_back_facts)
+        )
     yield _section(
         Text("손실", "What was lost"), (_table(page.losses, _LOST) if page.losses else "") + _list(page.lost)
     )

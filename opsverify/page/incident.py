@@ -107,7 +107,7 @@ def _downtime(incident: Incident) -> Figure:
     found = downtime(incident)
     outage, back = (UNKNOWN if part.seconds is None else brief(part.seconds) for part in (found.outage, found.way_back))
     return Figure(
-        Text("다운타임 (중단 + 복귀)", "downtime (outage + way back)"),
+        Text("다운타임", "downtime"),
         UNKNOWN if found.seconds is None else brief(found.seconds),
         Text(f"장애 {outage}, 스위치백 {back}", f"outage {outage}, way back {back}"),
         None,

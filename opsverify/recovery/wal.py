@@ -142,12 +142,20 @@ def continuity(
     )
 
 
-def tail(backup: BaseBackup, archive: Path, tools: Tools, until: dt.datetime, timeline: int | None = None) -> Tail:
+def tail(
+    backup: BaseBackup,
+    archive: Path,
+    tools: Tools,
+    until: dt.datetime,
+    timeline: int | None = None,
+    disaster_at: dt.datetime | None = None,
+) -> Tail:
     """Count the commits of `archive` past a recovery of `backup` to `until` on the way to `timeline`.
 
-    Without `timeline` the newest one. Only the unbroken run counts. Raises Inconclusive as `continuity` does.
+    Without `timeline` the newest one. Only the unbroken run counts, and of it what was committed by `disaster_at`.
+    Raises Inconclusive as `continuity` does.
     """
-    return tail_of(unbroken_run(backup, archive, branches(archive, backup, timeline)), tools, until)
+    return tail_of(unbroken_run(backup, archive, branches(archive, backup, timeline)), tools, until, disaster_at)
 
 
 def unbroken_run(backup: BaseBackup, archive: Path, way: tuple[Branch, ...]) -> list[Segment]:
