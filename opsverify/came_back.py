@@ -199,7 +199,6 @@ def examine(
         asks["pages"] = partial(heap_files.heaps, session.rows, data_dir, ERRORS, history)
         asks["indexes"] = partial(physical.amcheck, server.server, dbname)
         answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
-    answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
     return {name: finding.as_json() for name, finding in answers.items()}
 
 
