@@ -66,6 +66,8 @@ def test_rto(check, drill):
     """Time from the first look at the backup to a database that takes writes, and to one whose data was asked."""
     check.measure("restore", drill.to_read_write_s, check.limits.rto, of="to read and write")
     check.measure("validated", drill.to_validated_s, check.limits.rto, of=f"to validated data; {drill.pace}")
+    if check.target.recovery.platform:
+        check.measure("serving", drill.to_serving_s, check.limits.rto, of="to a platform whose smoke has ended")
 
 
 @runbook(
@@ -76,7 +78,7 @@ def test_rto(check, drill):
     **REHEARSAL,
 )
 def test_rpo(check, drill):
-    """Age of the last commit in the archive, when the drill began: what is younger than that is lost."""
+    """Age of the last commit in the archive, when that was read: what is younger than that is lost."""
     exposed = age_s(drill.last_commit_at, drill.looked_at) if drill.last_commit_at else None
     check.measure("exposure", exposed, check.limits.rpo, of="since the last archived commit")
 
@@ -107,7 +109,7 @@ def test_random_table(check, drill):
     if drill.table_failure:
         check.fail(drill.table_failure)
     if drill.table is None:
-        raise Inconclusive(drill.table_hindrance or f"nothing was restored: {drill.failure or drill.hindrance}")
+        raise Inconclusive(drill.table_hindrance or drill.why_not)
     found = drill.table
     drawn = f"{found['table']}, {found['rows']:,} rows, drawn of {found['candidates']} by seed {found['seed']}"
     check.measure(

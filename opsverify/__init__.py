@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opsverify.attestation import read_attestation
-    from opsverify.cached import measure_cached_since
+    from opsverify.cached import Cached, measure_cached_since, measure_rebuilt
     from opsverify.came_back import Consistency, catalog_kinds, recorded_tables
     from opsverify.canary import P95_SLOWER
     from opsverify.criteria import Criterion
@@ -29,6 +29,7 @@ __all__ = [
     "NONE",
     "P95_SLOWER",
     "SERVING",
+    "Cached",
     "CheckFailed",
     "Consistency",
     "Criterion",
@@ -40,6 +41,7 @@ __all__ = [
     "journeys_of",
     "listed",
     "measure_cached_since",
+    "measure_rebuilt",
     "per",
     "read_attestation",
     "recorded_keys",
@@ -59,7 +61,9 @@ _HOMES = {
     "NONE": "limits",
     "journeys_of": "journeys",
     "listed": "limits",
+    "Cached": "cached",
     "measure_cached_since": "cached",
+    "measure_rebuilt": "cached",
     "P95_SLOWER": "canary",
     "eventually": "probes.waiting",
     "read_attestation": "attestation",

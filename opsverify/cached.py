@@ -4,41 +4,80 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import Limit
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
     from opsverify.check import Check
     from opsverify.probes.cache import Redis
+    from opsverify.target import Redis as Config
 
 
-def measure_cached_since(check: Check, redis: Redis, since: dt.datetime) -> tuple[float, ...]:
-    """Measure on `check` that no cached judgment is older than `since`; the ages (seconds) of all that were looked at.
+@dataclass(frozen=True)
+class Cached:
+    """Cached judgments at one moment: seconds each has left to live (None: for ever) of the `ttl_s` it began with.
 
-    The age is the time to live that the target promises, less what is left of it. Raises Inconclusive where
-    the target does not promise one, or where judgments never expire.
+    `at` is the moment in Unix seconds.
     """
-    config = check.target.redis
-    if config is None or config.cache_ttl_s is None:
-        raise Inconclusive("the age of a cached judgment is not known: set redis.cache_ttl in the target")
-    with check.must_answer("Redis"):
-        remaining = redis.remaining(config.cache_keys)
-    elapsed = time.time() - since.timestamp()
-    ages = tuple(config.cache_ttl_s - left for left in remaining if math.isfinite(left))
-    fresh = check.measure(
-        "oldest",
-        max(ages, default=0.0),
-        Limit("<=", elapsed, "s"),
-        samples=len(ages),
-        of=f"is the oldest of {len(ages)} judgments",
-    )
-    if fresh and len(ages) < len(remaining):
-        raise Inconclusive(
-            f"{len(remaining) - len(ages)} of {len(remaining)} cached judgments never expire: their age is not known; "
-            f"delete {config.cache_keys} keys without a time to live"
+
+    at: float
+    ttl_s: float
+    left_s: tuple[float | None, ...]
+
+    @classmethod
+    def look(cls, redis: Redis, config: Config | None) -> Self:
+        """What the cache holds now. Raises Inconclusive where the target does not promise a time to live."""
+        if config is None or config.cache_ttl_s is None:
+            raise Inconclusive("the age of a cached judgment is not known: set redis.cache_ttl in the target")
+        left = redis.remaining(config.cache_keys)
+        return cls(time.time(), config.cache_ttl_s, tuple(s if math.isfinite(s) else None for s in left))
+
+    @classmethod
+    def from_wire(cls, raw: Mapping[str, Any]) -> Self:
+        """What `vars()` of one made, after JSON."""
+        return cls(raw["at"], raw["ttl_s"], tuple(raw["left_s"]))
+
+    @property
+    def ages_s(self) -> tuple[float, ...]:
+        """Seconds since each was cached, of those that expire."""
+        return tuple(self.ttl_s - left for left in self.left_s if left is not None)
+
+    def measure(self, check: Check, since: dt.datetime) -> None:
+        """Measure on `check` that none is older than `since`. Raises Inconclusive where some never expire."""
+        ages = self.ages_s
+        fresh = check.measure(
+            "oldest",
+            max(ages, default=0.0),
+            Limit("<=", self.at - since.timestamp(), "s"),
+            samples=len(ages),
+            of=f"is the oldest of {len(ages)} judgments",
         )
-    return ages
+        endless = len(self.left_s) - len(ages)
+        if fresh and endless:
+            raise Inconclusive(
+                f"{endless} of {len(self.left_s)} cached judgments never expire: their age is not known; "
+                "delete those keys"
+            )
+
+
+def measure_cached_since(check: Check, redis: Redis, since: dt.datetime) -> Cached:
+    """Measure on `check` that no cached judgment is older than `since`; what the cache held.
+
+    Raises Inconclusive where the target does not promise a time to live, or where judgments never expire.
+    """
+    with check.must_answer("Redis"):
+        cached = Cached.look(redis, check.target.redis)
+    cached.measure(check, since)
+    return cached
+
+
+def measure_rebuilt(check: Check, cached: Cached, since: dt.datetime) -> None:
+    """Measure on `check` that the cache was cleared at `since` or later, and fills again."""
+    cached.measure(check, since)
+    check.measure("cached", len(cached.ages_s), Limit(">=", 1, "count"), of="judgments cached since")

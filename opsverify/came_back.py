@@ -6,11 +6,13 @@ them, and keeps the answers in the drill's file. Questions about files and by su
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE, listed
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.check import Check
+    from opsverify.evidence.redact import Redactor
+    from opsverify.evidence.run import RunFolder
     from opsverify.recovery import RestoredServer
     from opsverify.recovery.facts import Source
     from opsverify.recovery.returned import Finding, History
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
+ANSWERS = "answers"
+"""Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
 _OF_ROLES = ("roles", "grants")
 
 
@@ -62,7 +68,7 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
     if target.recovery is None:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
     at = recovery_target(target)
-    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at)), at
+    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
 
 
 def history_if_any(target: Target) -> History | None:
@@ -96,7 +102,7 @@ class Questions:
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best asked."""
-        from opsverify.recovery.returned import KINDS, consistency, reread  # noqa: PLC0415
+        from opsverify.recovery.returned import KINDS, consistency, lost_pages, reread  # noqa: PLC0415
 
         asks: dict[str, Ask] = {
             "sequences": partial(consistency.sequences, self.source),
@@ -107,7 +113,7 @@ class Questions:
         }
         if self.history is None:
             return asks
-        asks["pages"] = partial(reread.pages_again, self.history, self.source)
+        asks["pages"] = partial(lost_pages.pages_again, self.history, self.source)
         for kind in KINDS:
             asks[CATALOG + kind] = partial(reread.catalog_again, self.history, kind, self.source)
         for name in self.history.tables:
@@ -149,13 +155,28 @@ class CameBack:
         Raises Inconclusive where it could not be answered.
         """
         finding = self.answer(name)
-        if finding.problems or finding.notes:
-            check.attach("found", "\n".join([*finding.problems, *finding.notes]))
+        keys = finding.keys.all if finding.keys else ()
+        if told := [*finding.problems, *finding.notes, *keys]:
+            check.attach("found", "\n".join(told))
         if finding.unknown:
             raise Inconclusive(finding.unknown)
         check.measure(
             "problems", len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
         )
+
+
+def keep_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
+    """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
+    (folder.path / ANSWERS).mkdir(exist_ok=True)
+    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
+    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.as_json()}, redactor)
+    return finding
+
+
+def read_answers(folder: Path) -> dict[str, Any]:
+    """Read what `keep_answer` kept in a run's folder, by name."""
+    kept_ones = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / ANSWERS).glob("*.json")))
+    return {one["name"]: one["finding"] for one in kept_ones}
 
 
 def examine(
@@ -166,23 +187,19 @@ def examine(
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
 ) -> dict[str, Any]:
-    """Ask everything of a drill's restored server, and return every answer as JSON, by name.
-
-    Stops the server at the end, for its checksums.
-    """
+    """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
     from opsverify.probes.restored import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
-    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned import heap_files, physical  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
     caught = (ERRORS, Inconclusive)
     with Restored(server.dsn, dbname) as session:
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
-        answers = {name: found(ask, errors=caught) for name, ask in questions.all().items()}
-        recorded = answers.get("pages")
-        heaps = found(partial(physical.heaps, session.rows, data_dir, ERRORS), errors=caught)
-        answers["pages"] = heaps if recorded is None else heaps.with_problems(recorded.problems)
-        answers["indexes"] = found(partial(physical.amcheck, server.server, dbname), errors=caught)
-    answers["checksums"] = found(partial(physical.checksums, server.server, data_dir), errors=caught)
+        asks = dict(questions.all())
+        asks.pop("pages", None)  # the files know more; and extensions are installed after the catalog was read
+        asks["pages"] = partial(heap_files.heaps, session.rows, data_dir, ERRORS, history)
+        asks["indexes"] = partial(physical.amcheck, server.server, dbname)
+        answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
     return {name: finding.as_json() for name, finding in answers.items()}
 
 
@@ -195,6 +212,15 @@ def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
         return Finding(0, "nothing was measured", unknown=why)
 
     return {**answers, **{name: absent(kind).as_json() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
+
+
+def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
+    """Stop the server and verify its checksums; the answers as JSON, by name."""
+    from opsverify.recovery.returned import physical  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+
+    answer = found(partial(physical.checksums, server.server, data_dir), errors=Inconclusive)
+    return {"checksums": answer.as_json()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from opsverify.incident.steps import NOTE, STEPS
+from opsverify.incident.steps import NOTE, STEPS, WAY_BACK
 from opsverify.project import project_root, target_argument
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def add_recovery(commands: Any) -> None:  # noqa: ANN401 - argparse keeps the ty
     declare.set_defaults(run=_declare)
 
     mark = _verb(verbs, "mark", "record that a step of the checklist is done, with its evidence")
-    mark.add_argument("step", metavar="STEP", help=", ".join((*(step.name for step in STEPS[1:]), NOTE)))
+    mark.add_argument("step", metavar="STEP", help=", ".join((*(step.name for step in (*STEPS[1:], *WAY_BACK)), NOTE)))
     _said(mark)
     _incident(mark)
     mark.add_argument("--evidence", metavar="RUN", help="the run that proves it (default: the newest that does)")
     mark.add_argument("--exception", metavar="REASON", help="record it out of order or without evidence, and why")
-    mark.add_argument("--impact", help="close: the stretch of time and the services that were affected")
-    mark.add_argument("--loss", help="close: what was lost, or none")
-    mark.add_argument("--action", action="append", default=[], help="close: what keeps it from happening again")
+    mark.add_argument("--impact", help="close, report: the stretch of time and the services that were affected")
+    mark.add_argument("--loss", help="close, report: what was lost, or none")
+    mark.add_argument("--action", action="append", default=[], help="close, report: what keeps it from happening again")
     mark.set_defaults(run=_mark)
 
     status = _verb(verbs, "status", "what is done, since when, and what the next step needs")

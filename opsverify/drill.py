@@ -30,8 +30,10 @@ class Drill:
     """Facts of one drill. Times are ISO 8601; `problems` are what the verifying tools say of the backup.
 
     `looked_at` is when the archive was read, before the restore took its time. `to_target_s`, `to_read_write_s` and
-    `to_validated_s` count from the drill's beginning, integrity and continuity included. `failure` is why the backup
-    cannot be restored, `hindrance` why this drill could not find that out. Everything else: docs/dr.md.
+    `to_validated_s` count from the drill's beginning, integrity and continuity included; `to_serving_s` goes on to a
+    platform whose smoke has ended, without the examinations in between. `failure` is why the backup cannot be
+    restored, `hindrance` why this drill could not find that out, `business_hindrance` why no platform was smoked.
+    Everything else: docs/dr.md.
     """
 
     problems: tuple[str, ...]
@@ -46,6 +48,7 @@ class Drill:
     to_target_s: float | None = None
     to_read_write_s: float | None = None
     to_validated_s: float | None = None
+    to_serving_s: float | None = None
     timeline: int | None = None
     read: int | None = None
     durations: Mapping[str, float] | None = None
@@ -62,6 +65,8 @@ class Drill:
     hindrance: str | None = None
     facts: Mapping[str, Any] | None = None
     answers: Mapping[str, Any] | None = None
+    business: Mapping[str, Any] | None = None
+    business_hindrance: str | None = None
 
     @classmethod
     def read_from(cls, path: Path) -> Drill:
@@ -69,6 +74,16 @@ class Drill:
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lists: dict[str, Any] = {name: tuple(value) for name, value in raw.items() if isinstance(value, list)}
         return cls(**{**raw, **lists})
+
+    @property
+    def took_s(self) -> float | None:
+        """Seconds to the last point that was reached of a recovery: serving, or validated data."""
+        return self.to_validated_s if self.to_serving_s is None else self.to_serving_s
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no answer to a question about the restored server."""
+        return f"nothing was restored: {self.failure or self.hindrance}"
 
     @property
     def pace(self) -> str:
@@ -92,12 +107,14 @@ def run_drill(
     queries: Mapping[str, str],
     keep: TextIO,
     say: Callable[[str], None],
+    evidence: Path,
     history: History | None = None,
     live: Callable[[], Source] | None = None,
 ) -> None:
     """Verify the backup, follow its WAL, restore it, read and write, ask for the ledger's facts; write a `Drill`.
 
     Of the restored server everything in `came_back` is asked as well, against `history`; `live` opens the original.
+    Where the target says how, a platform is started on it and smoked, that run's evidence in the folder `evidence`.
     Raises Inconclusive where backup or archive cannot even be looked at.
     """
     from opsverify.drill_course import Course  # noqa: PLC0415 - only stages that restore
@@ -110,7 +127,7 @@ def run_drill(
     facts["looked_at"] = dt.datetime.now(dt.UTC).isoformat()
     facts["target_time"] = recovery.recovery_target.isoformat() if recovery.recovery_target else None
     with scratch_folder(recovery) as scratch:
-        work = Work(recovery, dbname, recorded, queries, course, facts, scratch, history, live)
+        work = Work(recovery, dbname, recorded, queries, course, facts, scratch, evidence, history, live)
         try:
             with course.stage("integrity"):
                 facts["problems"] = source.verify().problems

@@ -56,6 +56,7 @@ class Work:
     course: Course
     facts: dict[str, Any]
     scratch: Path
+    evidence: Path
     history: History | None = None
     live: Callable[[], Source] | None = None
 
@@ -92,6 +93,8 @@ class Work:
             if target_time is None:
                 raise Inconclusive(f"no commit after the backup in {archive}: there is no point in time to restore to")
             facts |= {
+                # Not when the drill began: whatever was archived while the backup was verified is no loss.
+                "looked_at": dt.datetime.now(dt.UTC).isoformat(),
                 "continuity": wal.problem,
                 "segments": wal.segments,
                 "last_commit_at": wal.last_commit_at.isoformat() if wal.last_commit_at else None,
@@ -162,8 +165,8 @@ class Work:
                 stack.close()
 
     def _ask(self, server: RestoredServer, before: float, physical: Unpacked | None) -> None:
-        """Note how far and how fast it came back, validate the data, restore one table alone."""
-        from opsverify.came_back import examine, sampling_of  # noqa: PLC0415
+        """Note how far and how fast it came back, validate the data, restore one table alone, do business on it."""
+        from opsverify.came_back import examine, examine_stopped, sampling_of  # noqa: PLC0415
         from opsverify.recovery import rto  # noqa: PLC0415
 
         course, facts = self.course, self.facts
@@ -178,9 +181,12 @@ class Work:
         with course.stage("random table") as moving:
             self._random_table(server)
             moving.bytes = (facts.get("table") or {}).get("size")
-        with course.stage("examine"):  # last: it stops the server, to verify checksums
-            data = self.scratch / "data"
-            facts["answers"] = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
+        data = self.scratch / "data"
+        with course.stage("examine"):
+            answers = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
+        self._do_business(server)  # not earlier: a platform writes
+        with course.stage("checksums"):  # last: it stops the server
+            facts["answers"] = answers | examine_stopped(server, data)
 
     def _read(self, server: Server) -> None:
         """Read while the server pauses at its target, where nothing can be written yet."""
@@ -221,6 +227,32 @@ class Work:
         fixed_s = self.facts["to_validated_s"] - copying
         found = extrapolate(int(size), copied, self.course.meter.rates, fixed_s) if size else None
         self.facts["extrapolated"] = asdict(found) if found else None
+
+    def _do_business(self, server: RestoredServer) -> None:
+        """Start a platform on the restored database, clear its cache, smoke it, and look at the cache again."""
+        if self.recovery.platform is None:
+            return
+        from opsverify.business import SMOKE, standing  # noqa: PLC0415
+
+        course = self.course
+        began = course.elapsed()
+        done: dict[str, Any] = {}
+        try:
+            with ExitStack() as stack:
+                with course.stage("platform"):
+                    home = self.scratch / "platform"
+                    platform = stack.enter_context(standing(self.recovery.platform, server.server, self.dbname, home))
+                if self.recovery.platform.clear_cache:
+                    with course.stage("cache"):
+                        done["cleared_at"] = platform.clear_cache().isoformat()
+                with course.stage("smoke"):
+                    done["smoke"] = platform.smoke(self.evidence / SMOKE)
+                if "cleared_at" in done:
+                    done["cached"] = vars(platform.cached())
+                self.facts["to_serving_s"] = self.facts["to_validated_s"] + course.elapsed() - began
+        except Inconclusive as error:
+            self.facts["business_hindrance"] = str(error)
+        self.facts["business"] = done
 
     def _random_table(self, server: RestoredServer) -> None:
         from opsverify.recovery import restore_table  # noqa: PLC0415

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from opsverify.after_rollback import AfterRollback
+    from opsverify.business import Business
     from opsverify.came_back import CameBack
     from opsverify.canary import CanaryWindow
     from opsverify.check import Check
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
     from opsverify.services import Services
+    from opsverify.switchback_report import SwitchbackReport
     from opsverify.testimony import Testimony
     from opsverify.traveller import Traveller
 
@@ -162,6 +164,16 @@ def regions(check: Check, connections: Connections, stage_run: StageRun) -> TwoR
 
 
 @pytest.fixture
+def way_back_report(check: Check, regions: TwoRegions, request: pytest.FixtureRequest) -> SwitchbackReport:
+    """The report of the latest switch, which is to be the way back. Inconclusive where there is none."""
+    from opsverify.run import REPORTS  # noqa: PLC0415
+    from opsverify.switchback_report import switchback_report  # noqa: PLC0415
+
+    since = regions.switched_at.replace(microsecond=0)  # people write whole seconds
+    return switchback_report(check.target, request.config.rootpath / REPORTS, since)
+
+
+@pytest.fixture
 def traveller(
     check: Check, services: Services, connections: Connections, request: pytest.FixtureRequest
 ) -> Iterator[Traveller]:
@@ -214,20 +226,28 @@ def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections
     """The one restore drill that all checks of a rehearsal share."""
     from opsverify.came_back import history_if_any  # noqa: PLC0415
     from opsverify.drill import Drill, run_drill  # noqa: PLC0415
-    from opsverify.recovered import recorded_before  # noqa: PLC0415
+    from opsverify.recovered import recorded_if_any  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
     target = stage_run.target
-    recorded = recorded_before(target) if target.recovery and target.recovery.recovery_target else None
+    recorded = recorded_if_any(target)
     work = partial(run_drill, given(target.recovery), given(target.postgres).dbname, recorded, queries)
     history, live = history_if_any(target), connections.original
     return Drill.read_from(
         once(
             stage_run.folder.path,
             "drill.json",
-            lambda keep: work(keep, stage_run.say, history=history, live=live),
+            lambda keep: work(keep, stage_run.say, stage_run.folder.path, history=history, live=live),
         )
     )
+
+
+@pytest.fixture
+def business(drill: Drill) -> Business:
+    """The platform that was started on the restored database: its cache, and its smoke."""
+    from opsverify.business import Business  # noqa: PLC0415
+
+    return Business.of(drill)
 
 
 @pytest.fixture
@@ -241,7 +261,7 @@ def testimony(request: pytest.FixtureRequest, stage_run: StageRun) -> Testimony:
         return said
     drill = request.getfixturevalue("drill")
     if drill.testimony is None:
-        raise Inconclusive(f"nothing was restored that could be witnessed: {drill.failure or drill.hindrance}")
+        raise Inconclusive(drill.why_not)
     return Testimony.from_wire(drill.testimony)
 
 
@@ -255,7 +275,7 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
     if stage_run.stage.name == "rehearsal":
         drill = request.getfixturevalue("drill")
         if drill.facts is None:
-            raise Inconclusive(f"nothing was restored that could be compared: {drill.failure or drill.hindrance}")
+            raise Inconclusive(drill.why_not)
         found = drill.facts
     else:
         found = recorded.ask_again(lambda sql, values: connections.postgres.rows(sql, **values), queries)
@@ -265,14 +285,14 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
 @pytest.fixture(scope="session")
 def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
     """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
-    from opsverify.came_back import CameBack, Questions, history_before, kept, sampling_of  # noqa: PLC0415
+    from opsverify.came_back import CameBack, Questions, history_before, keep_answer, kept, sampling_of  # noqa: PLC0415
     from opsverify.recovery.returned import Finding  # noqa: PLC0415
     from opsverify.recovery.returned.finding import found  # noqa: PLC0415
 
     if stage_run.stage.name == "rehearsal":
         drill = request.getfixturevalue("drill")
         if drill.answers is None:
-            raise Inconclusive(f"nothing was restored that could be asked: {drill.failure or drill.hindrance}")
+            raise Inconclusive(drill.why_not)
         return CameBack(lambda name: Finding.of_json(kept(drill.answers, name)))
     target = stage_run.target
     history, at = history_before(target)
@@ -283,7 +303,8 @@ def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
         connections.original,
         sampling_of(given(target.recovery)),
     ).all()
-    return CameBack(lambda name: found(kept(questions, name), errors=Inconclusive))
+    keep = partial(keep_answer, stage_run.folder, stage_run.redactor)
+    return CameBack(lambda name: keep(name, found(kept(questions, name), errors=Inconclusive)))
 
 
 def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa: ANN401 - any probe

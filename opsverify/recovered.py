@@ -43,6 +43,14 @@ def recorded_before(target: Target) -> Recorded:
     return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
 
 
+def recorded_if_any(target: Target) -> Recorded | None:
+    """The newest capture before the recovery target; None without one: a drill goes on, what compares with it holds."""
+    try:
+        return recorded_before(target)
+    except Inconclusive:
+        return None
+
+
 def recovery_target(target: Target) -> dt.datetime:
     """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
     moment = target.recovery.recovery_target if target.recovery else None

@@ -128,7 +128,7 @@ class Hearing:
         problem = None
         try:
             heard.append(self._heartbeat(way, until, numbers, disaster_at))
-            archived = tail(self.backup, self.archive, self.tools, until, way[-1].timeline)
+            archived = tail(self.backup, self.archive, self.tools, until, way[-1].timeline, disaster_at)
             heard.append(from_archive(archived, left_behind=left_behind))
             heard.append(from_server(replayed, until, why_null))
         except Inconclusive as error:

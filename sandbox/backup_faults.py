@@ -1,16 +1,23 @@
-"""Faults of the base backup and of the WAL archive: found by nobody until somebody restores."""
+"""Faults of the base backup and of the WAL archive: found by nobody until somebody restores.
+
+Each one spoils a single file; a copy of it is kept beside the backups, and switching off puts that back.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError
 from sandbox.processes import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from sandbox.postgres import Cluster
 
@@ -21,60 +28,60 @@ _ARCHIVED_DEADLINE_S = 90
 _PAGE = 8192
 
 
-def corrupt(cluster: Cluster, *, on: bool) -> None:
-    """Flip one byte in a file of the base backup, or flip it back."""
-    note = cluster.backups / "corrupted.json"
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Which file a fault spoils, and how; the file need not be there."""
+
+    victim: Callable[[Cluster], Path]
+    spoil: Callable[[Path], object]
+
+
+def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
+    """Spoil the file of the fault `name`, or put it back; what is so already stays so."""
+    note = cluster.backups / f"{name}.json"
     if on and not note.exists():
-        damaged = _base(cluster) / cluster.value("SELECT pg_relation_filepath('intent_logs')")
-        note.write_text(json.dumps([str(damaged), damaged.stat().st_ino]), encoding="utf-8")
-        _flip(damaged)
+        damage = DAMAGES[name]
+        victim = damage.victim(cluster)
+        kept = cluster.backups / f"{name}.kept"
+        if victim.exists():
+            shutil.copy2(victim, kept)
+        note.write_text(json.dumps({"victim": str(victim), "folder": _mark(victim.parent)}), encoding="utf-8")
+        damage.spoil(victim)
     elif not on and note.exists():
-        name, inode = json.loads(note.read_text(encoding="utf-8"))
-        damaged = cluster.backups / name
-        # A newer backup took its place meanwhile: that one is whole.
-        if damaged.exists() and damaged.stat().st_ino == inode:
-            _flip(damaged)
+        said = json.loads(note.read_text(encoding="utf-8"))
+        _put_back(Path(said["victim"]), said["folder"], cluster.backups / f"{name}.kept")
         note.unlink()
 
 
-def zero_page(cluster: Cluster, *, on: bool) -> None:
-    """Overwrite one page of `llm_calls` in the base backup with zeros, or bring it back.
-
-    A full page of old rows: nothing is written to it again, so no WAL mends it.
-    """
-    kept = cluster.backups / "zeroed.page"
-    note = cluster.backups / "zeroed.json"
-    if on and not note.exists():
-        damaged = _base(cluster) / cluster.value("SELECT pg_relation_filepath('llm_calls')")
-        note.write_text(json.dumps([str(damaged), damaged.stat().st_ino]), encoding="utf-8")
-        content = damaged.read_bytes()
-        kept.write_bytes(content[_PAGE : 2 * _PAGE])
-        _overwrite(damaged, _PAGE, bytes(_PAGE))
-    elif not on and note.exists():
-        name, inode = json.loads(note.read_text(encoding="utf-8"))
-        damaged = cluster.backups / name
-        if damaged.exists() and damaged.stat().st_ino == inode:
-            _overwrite(damaged, _PAGE, kept.read_bytes())
-        note.unlink()
-        kept.unlink()
+def _put_back(victim: Path, folder: int, kept: Path) -> None:
+    # A newer backup may have taken the folder's place meanwhile: that one is whole.
+    if victim.parent.exists() and _mark(victim.parent) == folder:
+        if kept.exists():
+            victim.write_bytes(kept.read_bytes())  # in place: its owner stays
+            owner = victim.parent.stat()
+            os.chown(victim, owner.st_uid, owner.st_gid)
+        else:
+            victim.unlink(missing_ok=True)
+    kept.unlink(missing_ok=True)
 
 
-def hide_segment(cluster: Cluster, *, on: bool) -> None:
-    """Take one segment behind the base backup out of the WAL archive, or bring it back."""
-    hidden = cluster.backups / "hidden"
-    if on and not hidden.exists():
-        wait_until(
-            lambda: len(_behind_backup(cluster)) > _BEHIND_BACKUP + 1,
-            _ARCHIVED_DEADLINE_S,
-            "WAL segments behind the base backup to be archived",
-        )
-        hidden.mkdir()
-        segment = _behind_backup(cluster)[_BEHIND_BACKUP]
-        segment.rename(hidden / segment.name)
-    elif not on and hidden.exists():
-        for segment in hidden.iterdir():
-            segment.rename(cluster.archive / segment.name)
-        hidden.rmdir()
+def _mark(folder: Path) -> int:
+    return folder.stat().st_ino
+
+
+def _file_of(table: str) -> Callable[[Cluster], Path]:
+    """The file of `table` in the base backup."""
+
+    def found(cluster: Cluster) -> Path:
+        with cluster.superuser() as connection:
+            row = connection.execute("SELECT pg_relation_filepath(%s::regclass)", [table]).fetchone()
+        return _base(cluster) / str(row[0] if row else "")
+
+    return found
+
+
+def _in_backup(name: str) -> Callable[[Cluster], Path]:
+    return lambda cluster: _base(cluster) / name
 
 
 def _base(cluster: Cluster) -> Path:
@@ -84,6 +91,16 @@ def _base(cluster: Cluster) -> Path:
     return base
 
 
+def _segment(cluster: Cluster) -> Path:
+    """A segment of the archive that follows the base backup, with others behind it."""
+    wait_until(
+        lambda: len(_behind_backup(cluster)) > _BEHIND_BACKUP + 1,
+        _ARCHIVED_DEADLINE_S,
+        "WAL segments behind the base backup to be archived",
+    )
+    return _behind_backup(cluster)[_BEHIND_BACKUP]
+
+
 def _behind_backup(cluster: Cluster) -> list[Path]:
     label = (_base(cluster) / "backup_label").read_text(encoding="utf-8")
     found = re.search(r"\(file ([0-9A-F]{24})\)", label)
@@ -91,13 +108,76 @@ def _behind_backup(cluster: Cluster) -> list[Path]:
     return sorted(path for path in cluster.archive.iterdir() if _SEGMENT.fullmatch(path.name) and path.name > first)
 
 
+def _foreign_history(cluster: Cluster) -> Path:
+    _segment(cluster)  # there has to be WAL behind the point at which the foreign timeline begins
+    return cluster.archive / "00000002.history"
+
+
+def _branch_off(history: Path) -> None:
+    """As a rehearsal leaves it that archives into the archive it restores from: a timeline that nobody serves."""
+    first = sorted(path.name for path in history.parent.iterdir() if _SEGMENT.fullmatch(path.name))[-2]
+    start = int(first[16:], 16) << 20  # segments of 1 MB, all in the first log
+    history.write_text(f"1\t{int(first[8:16], 16):X}/{start:X}\tbefore 2026-11-20 10:15:00+00\n", encoding="utf-8")
+    owner = history.parent.stat()
+    os.chown(history, owner.st_uid, owner.st_gid)
+
+
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
-    _overwrite(path, 0, bytes(content))
+    path.write_bytes(content)
+
+
+def _zero_page(path: Path) -> None:
+    """A full page of old rows: nothing is written to it again, so no WAL mends it."""
+    _overwrite(path, _PAGE, bytes(_PAGE))
+
+
+def _zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _halve(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _cut_to_a_page(path: Path) -> None:
+    """To a page's boundary, of a table that nobody writes to: the file is well-formed and the rows are gone."""
+    os.truncate(path, _PAGE)
+
+
+def _edit_manifest(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r'"Size": (\d)', r'"Size": 1\1', text, count=1), encoding="utf-8")
+
+
+def _misconfigure(path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\nthis is = no setting\n")
+
+
+def _add(path: Path) -> None:
+    path.write_text("nobody backed this up\n", encoding="utf-8")
 
 
 def _overwrite(path: Path, offset: int, content: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(content)
+
+
+DAMAGES = {
+    "backup_corrupted": Damage(_file_of("intent_logs"), _flip),
+    "backup_page_zeroed": Damage(_file_of("llm_calls"), _zero_page),
+    "backup_tail_lost": Damage(_file_of("fact_daily_production"), _cut_to_a_page),
+    "backup_file_truncated": Damage(_file_of("llm_calls_created_at"), _halve),
+    "backup_file_missing": Damage(_file_of("llm_calls_created_at"), Path.unlink),
+    "backup_file_extra": Damage(_in_backup("stranger"), _add),
+    "backup_manifest_edited": Damage(_in_backup("backup_manifest"), _edit_manifest),
+    "backup_unstartable": Damage(_in_backup("postgresql.conf"), _misconfigure),
+    "wal_segment_missing": Damage(_segment, Path.unlink),
+    "wal_segment_truncated": Damage(_segment, _halve),
+    "wal_segment_zeroed": Damage(_segment, _zero),
+    "wal_timeline_foreign": Damage(_foreign_history, _branch_off),
+}
+"""Every fault of backup and archive."""

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from sandbox.core import Sandbox
@@ -123,6 +124,13 @@ def _regions(_: Sandbox, arguments: argparse.Namespace) -> int:
     return regions.run(arguments, _progress())
 
 
+def _stand(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    from sandbox.standing import stand  # noqa: PLC0415 - only for this verb
+
+    stand(sandbox.home, Path(arguments.folder).resolve(), arguments.database_port, _progress())
+    return 0
+
+
 def _restore(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     _say(json.dumps(asdict(sandbox.restore(arguments.target_time)), default=str, indent=2))
     return 0
@@ -143,6 +151,7 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "destroy-db": _destroy_db,
     "restore": _restore,
     "regions": _regions,
+    "stand": _stand,
 }
 
 
@@ -180,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     regions.add_argument("step", choices=("up", "promote", "rewind", "switchback", "status", "down"))
     regions.add_argument("--choice", choices=("reverse", "dr_as_standby"), default="dr_as_standby")
     regions.add_argument("--port-base", type=int, help="first of the ports (up only)")
+    stand = verbs.add_parser("stand", parents=[common], help="the same release on another database, until SIGTERM")
+    stand.add_argument("--folder", required=True, help="where it lives and writes target.toml")
+    stand.add_argument("--database-port", type=int, required=True, help="port of the database on this machine")
     restore = verbs.add_parser("restore", parents=[common], help="bring the database back from backup and WAL archive")
     restore.add_argument("--target-time", help="ISO 8601 with time zone (default: all that was archived)")
     return parser

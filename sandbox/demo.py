@@ -119,6 +119,7 @@ class Stagehand:
             f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
             f"timeline {restored.timeline}"
         )
+        say(f"cache cleared: {self.sandbox.clear_cache()} judgments of before the disaster removed")
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
 

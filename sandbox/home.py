@@ -58,8 +58,12 @@ def write_atomic(path: Path, text: str, mode: int = 0o600) -> None:
 
 @contextmanager
 def locked(home: Path, name: str) -> Iterator[None]:
-    """Hold the lock file `name` of `home`, waiting for whoever holds it."""
-    with (home / f".{name}.lock").open("w", encoding="ascii") as file:
+    """Hold the lock file `name` of `home`, waiting for whoever holds it; a home that is not there is a SandboxError."""
+    try:
+        opened = (home / f".{name}.lock").open("w", encoding="ascii")
+    except FileNotFoundError as error:
+        raise SandboxError(f"no sandbox in {home}: run 'sandbox up' first") from error
+    with opened as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

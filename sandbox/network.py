@@ -6,8 +6,11 @@ import json
 import os
 import socket
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException
-from typing import Any
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
 
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 2.0
@@ -45,9 +48,9 @@ def listens(port: int) -> bool:
     return True
 
 
-def get(port: int, path: str) -> tuple[int, bytes]:
-    """Status and body of an HTTP request; status 0 if nothing answers within two seconds."""
-    with closing(HTTPConnection(_HOST, port, timeout=_TIMEOUT_S)) as connection:
+def get(port: int, path: str, tls: ssl.SSLContext | None = None) -> tuple[int, bytes]:
+    """Status and body of an HTTP request, over TLS with a context; status 0 if nothing answers within two seconds."""
+    with closing(_connection(_HOST, port, tls)) as connection:
         try:
             connection.request("GET", path)
             reply = connection.getresponse()
@@ -56,9 +59,9 @@ def get(port: int, path: str) -> tuple[int, bytes]:
             return 0, b""
 
 
-def post(host: str, port: int, path: str, content: object) -> int:
+def post(host: str, port: int, path: str, content: object, tls: ssl.SSLContext | None = None) -> int:
     """Status of a POST of `content` as JSON; 0 if nothing answers within two seconds."""
-    with closing(HTTPConnection(host, port, timeout=_TIMEOUT_S)) as connection:
+    with closing(_connection(host, port, tls)) as connection:
         try:
             connection.request("POST", path, json.dumps(content), {"Content-Type": "application/json"})
             return connection.getresponse().status
@@ -66,12 +69,18 @@ def post(host: str, port: int, path: str, content: object) -> int:
             return 0
 
 
-def is_ok(port: int, path: str) -> bool:
+def is_ok(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
     """Whether `path` answers with status 200."""
-    return get(port, path)[0] == OK
+    return get(port, path, tls)[0] == OK
 
 
 def get_json(port: int, path: str) -> Any:  # noqa: ANN401 - whatever the service says
     """Return the JSON body of a 200 answer; None for any other answer, or none."""
     status, body = get(port, path)
     return json.loads(body) if status == OK else None
+
+
+def _connection(host: str, port: int, tls: ssl.SSLContext | None) -> HTTPConnection:
+    if tls is None:
+        return HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    return HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=tls)

@@ -59,6 +59,8 @@ class Parts:
             return
         if name == "postgres":
             self.cluster.start()
+            # A checkpointer that fell asleep during recovery misses archive_timeout for half a minute: wake it.
+            self.cluster.checkpoint()
         else:
             self.wait(name, self.start(name))
 

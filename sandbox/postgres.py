@@ -99,6 +99,11 @@ class Cluster:
         )
         wait_until(self.answers, _START_DEADLINE_S, "PostgreSQL to take connections", self.why_ended)
 
+    def checkpoint(self) -> None:
+        """Let the server write a checkpoint now."""
+        with self.superuser() as connection:
+            connection.execute("CHECKPOINT")
+
     def why_ended(self) -> str:
         """Return the last fatal line of the log of a server that does not run; '' while it runs."""
         if self._table.alive("postgres"):
@@ -121,6 +126,7 @@ class Cluster:
                         sql.Identifier(name), sql.Literal(self._settings.secret(name))
                     )
                 )
+            connection.execute("CREATE ROLE judgment_auditor NOLOGIN")
             connection.execute("GRANT pg_monitor TO opsverify_ro")
             connection.execute("ALTER ROLE opsverify_ro SET default_transaction_read_only = on")
             connection.execute("ALTER ROLE opsverify_ro SET statement_timeout = '30s'")

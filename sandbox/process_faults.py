@@ -11,6 +11,8 @@ from sandbox.processes import died, wait_until
 from sandbox.redis import client
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from sandbox.parts import Parts
 
 STOPS = {
@@ -20,6 +22,7 @@ STOPS = {
     "alertmanager_down": "alertmanager",
     "target_down": "",  # the track that is the scope
 }
+_RESTARTS = {"cache_not_cleared": "postgres"}
 _HOLDERS = ("postgres_connections", "redis_memory", "redis_evictions")
 _AGELESS = "judgment:ageless"
 _HOLDER_DEADLINE_S = 60
@@ -30,12 +33,19 @@ def stopped_component(name: str, scope: str) -> str:
     return STOPS[name] or scope
 
 
-_OF_BACKUPS = {
-    "backup_corrupted": backup_faults.corrupt,
-    "backup_page_zeroed": backup_faults.zero_page,
-    "wal_segment_missing": backup_faults.hide_segment,
-}
-"""Faults of the backup and of the WAL archive, by which function they are carried out."""
+def _switch_persistence(redis: Redis, *, on: bool) -> None:
+    redis.config_set("appendonly", "no" if on else "yes")
+
+
+def _keep_for_ever(redis: Redis, *, on: bool) -> None:
+    if on:
+        redis.set(_AGELESS, "of an earlier version")
+    else:
+        redis.delete(_AGELESS)
+
+
+_OF_REDIS = {"redis_persistence_broken": _switch_persistence, "cache_ageless": _keep_for_ever}
+"""Faults inside Redis, by which function they are carried out."""
 
 
 def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
@@ -46,21 +56,22 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
             parts.take_down(component)
         else:
             parts.bring_up(component)
+    elif name in _RESTARTS:
+        if on:
+            parts.take_down(_RESTARTS[name])
+            parts.bring_up(_RESTARTS[name])
     elif name in _HOLDERS:
         if on:
             _start_holder(parts, name)
         else:
             parts.table.stop([_holder(name)], deadline_s=5.0)
-    elif name == "redis_persistence_broken":
+    elif name in _OF_REDIS:
         with client(parts.settings) as redis:
-            redis.config_set("appendonly", "no" if on else "yes")
-    elif name == "cache_ageless":
-        with client(parts.settings) as redis:
-            redis.set(_AGELESS, "of an earlier version") if on else redis.delete(_AGELESS)
+            _OF_REDIS[name](redis, on=on)
     elif name == "prometheus_rules_missing":
         parts.monitoring.set_rules(present=not on)
-    elif name in _OF_BACKUPS:
-        _OF_BACKUPS[name](parts.cluster, on=on)
+    elif name in backup_faults.DAMAGES:
+        backup_faults.carry_out(parts.cluster, name, on=on)
 
 
 def _holder(name: str) -> str:

@@ -22,9 +22,18 @@ _START_DEADLINE_S = 60
 
 def client(settings: Settings) -> Redis:
     """Return a client with the sandbox's password; close it after use."""
+    return _client(settings, decode_responses=True)
+
+
+def raw_client(settings: Settings) -> Redis:
+    """Return a client whose answers are bytes, as DUMP needs it; close it after use."""
+    return _client(settings, decode_responses=False)
+
+
+def _client(settings: Settings, *, decode_responses: bool) -> Redis:
     return Redis(
         host="127.0.0.1", port=settings.ports["redis"], password=settings.secret("redis"), socket_timeout=5,
-        decode_responses=True,
+        decode_responses=decode_responses,
     )  # fmt: skip
 
 

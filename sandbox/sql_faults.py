@@ -54,21 +54,10 @@ def carry_out(parts: Parts, name: str, *, on: bool) -> None:
             _lose(cluster, *_LOST[name], kept)
         else:
             _bring_back(cluster, _LOST[name][0], kept)
-    elif name in _WITH_ROWS:
-        _WITH_ROWS[name](cluster, on=on)
-    elif name == "postgres_readonly":
-        cluster.alter_system("default_transaction_read_only", "on" if on else None)
-    elif name == "postgres_slow":
-        _slow(cluster, on=on)
-    elif name == "archive_broken":
-        _break_archive(cluster, on=on)
-    elif name == "pg_stat_statements_missing":
-        with cluster.superuser() as connection:
-            connection.execute(
-                "DROP EXTENSION IF EXISTS pg_stat_statements"
-                if on
-                else "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
-            )
+    elif name in _OF_CLUSTER:
+        _OF_CLUSTER[name](cluster, on=on)
+    elif name == "restore_incomplete" or name in restore_faults.CHANGES:
+        restore_faults.change(cluster, name, on=on)
     elif name == "stale_migration":
         if on:
             parts.platform.migrate("downgrade")
@@ -116,6 +105,17 @@ def _add_rows(cluster: Cluster, *, on: bool) -> None:
             )
 
 
+def _refuse_writes(cluster: Cluster, *, on: bool) -> None:
+    cluster.alter_system("default_transaction_read_only", "on" if on else None)
+
+
+def _drop_extension(cluster: Cluster, *, on: bool) -> None:
+    with cluster.superuser() as connection:
+        connection.execute(
+            "DROP EXTENSION IF EXISTS pg_stat_statements" if on else "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
+        )
+
+
 def _slow(cluster: Cluster, *, on: bool) -> None:
     cluster.alter_system("post_auth_delay", "1" if on else None)
     with cluster.superuser() as connection, connection.transaction():
@@ -140,5 +140,11 @@ def _break_archive(cluster: Cluster, *, on: bool) -> None:
     )
 
 
-_WITH_ROWS = {"rows_added": _add_rows, "restore_incomplete": restore_faults.incomplete}
+_OF_CLUSTER = {
+    "rows_added": _add_rows,
+    "postgres_readonly": _refuse_writes,
+    "postgres_slow": _slow,
+    "archive_broken": _break_archive,
+    "pg_stat_statements_missing": _drop_extension,
+}
 """Faults that a function of the cluster alone carries out."""

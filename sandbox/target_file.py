@@ -40,4 +40,9 @@ def filled(template: str, settings: Settings) -> str:
         json.dumps(str(path), ensure_ascii=False) for path in (settings.home, sys.executable, REPOSITORY)
     )
     text = text.replace(_TEMPLATE_FOLDER, f"folder = {folder}").replace(_TEMPLATE_HOME, f"{home[:-1]}/")
-    return _TEMPLATE_COMMAND.sub(lambda match: f'{python}, "-m", "sandbox", {match[1]}, "--home", {home}]', text)
+
+    def command(match: re.Match[str]) -> str:
+        own_home = '"--home"' in match[1]
+        return f'{python}, "-m", "sandbox", {match[1]}' + ("]" if own_home else f', "--home", {home}]')
+
+    return _TEMPLATE_COMMAND.sub(command, text)

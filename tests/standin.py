@@ -122,6 +122,11 @@ class Verified:
         return {name: said for name, said in self.outcomes.items() if said in ("fail", "inconclusive")}
 
     @property
+    def page(self) -> str:
+        """The page of a rehearsal."""
+        return (self.folder / "recovery.html").read_text(encoding="utf-8")
+
+    @property
     def story(self) -> str:
         """What a person needs to understand an unexpected outcome."""
         return f"exit {self.exit_code}, {self.folder}\n" + "\n".join(
@@ -144,11 +149,18 @@ class Standin:
         self._warm.set_forkserver_preload(list(_PRELOAD))
         self.target = self.write_target("proof")
 
-    def write_target(self, name: str, more: Mapping[str, Any] | None = None) -> Path:
+    @cached_property
+    def target_with_platform(self) -> Path:
+        """A target file whose rehearsals start a platform on the database they restored, which takes ten seconds."""
+        return self.write_target("platform", platform=True)
+
+    def write_target(self, name: str, more: Mapping[str, Any] | None = None, *, platform: bool = False) -> Path:
         """Write the target file `name`: the sandbox's own, changed by `PROOF` and `more`."""
         content = tomllib.loads(self.sandbox.target.read_text(encoding="utf-8"))
         for change in (PROOF, more or {}):
             _merge(content, change)
+        if not platform:
+            del content["recovery"]["platform"]
         path = self.folder / f"{name}.toml"
         path.write_text(_toml(content), encoding="utf-8")
         return path
@@ -178,8 +190,12 @@ class Standin:
         """Seconds since the base backup was made and the tables were recorded."""
         return (dt.datetime.now(dt.UTC) - self._captured).total_seconds()
 
-    def arguments(self, stage: str) -> list[str]:
-        """What a stage has to be told beside its target."""
+    def arguments(self, stage: str, target: str | None = None) -> list[str]:
+        """What a stage has to be told beside its target; `target` names a recovery target that nobody can reach."""
+        if target == "before-backup":
+            return [f"--recovery-target={(self._captured - dt.timedelta(hours=1)).isoformat()}"]
+        if target == "beyond-archive":
+            return [f"--recovery-target={(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()}"]
         if stage == "prod-canary":
             return [f"--window={WINDOW}"]
         if stage == "post-dr":
@@ -188,6 +204,10 @@ class Standin:
             # A disaster now would lose what came after it: an old target would lose too much.
             return [f"--recovery-target={self._newest_since(self._rehearsing_since)}"]
         return []
+
+    def arguments_behind_now(self) -> list[str]:
+        """A recovery target behind everything that was done until now."""
+        return [f"--recovery-target={self._newest_since(dt.datetime.now(dt.UTC))}"]
 
     @cached_property
     def recovery_target(self) -> str:
@@ -308,15 +328,15 @@ def verified(folder: Path, exit_code: int, printed: str) -> Verified:
     return Verified(exit_code, verdict, printed, folder)
 
 
-def run_opsverify(argv: list[str], log: str) -> None:
-    """In a fork: the command line with its output in `log`, and its exit code."""
+def run_opsverify(argv: list[str], log: str, project: Path = REPOSITORY) -> None:
+    """In a fork: the command line in `project`, with its output in `log`, and its exit code."""
     from opsverify.cli import main  # noqa: PLC0415 - the parent never needs it
 
     with Path(log).open("w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-        os.chdir(REPOSITORY)
+        os.chdir(project)
         code = main(argv)
         sys.stdout.flush()
         sys.stderr.flush()

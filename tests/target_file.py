@@ -22,6 +22,27 @@ families = { sql = "data" }
 url = "http://127.0.0.1:9"
 """
 
+_DATABASE = "{ host = 'db', dbname = 'judgment', login = { user = 'reader' } }"
+REGIONS = f"""
+[regions]
+url = "https://judgment.example.com/health"
+resolvers = ["10.0.0.53", "10.1.0.53:5300"]
+ttl = "60s"
+switchback = "reverse"
+wal_archive = "wal"
+tables = [{{ name = "orders", key = ["id"], changed = "changed_at" }}]
+[regions.original]
+marker = "icn"
+addresses = ["10.0.0.1"]
+closed = ["10.0.0.1:22", "[fd00::1]:22"]
+database = {_DATABASE}
+[regions.dr]
+marker = "pus"
+addresses = ["10.1.0.1"]
+database = {_DATABASE}
+"""
+"""Two regions, to be added to it."""
+
 
 def target_in(folder: Path, text: str = SMALLEST) -> Target:
     """Load a target without secrets from text."""

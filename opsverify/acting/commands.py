@@ -45,15 +45,15 @@ class Ran:
         return self.trouble or f"exit code {self.exit_code}"
 
 
-def run_command(argv: Sequence[str], timeout_s: float, folder: str | None) -> Ran:
-    """Run `argv` in `folder` (None: where we are); never raises for what the command does.
+def run_command(argv: Sequence[str], timeout_s: float, folder: str | None, env: Mapping[str, str] | None = None) -> Ran:
+    """Run `argv` in `folder` (None: where we are) and `env` (None: ours); never raises for what the command does.
 
     On the deadline, or when we are interrupted, its whole process group is ended.
     """
     began = time.monotonic()
     # A file, not a pipe: a process it leaves behind may hold the output open for ever.
     with tempfile.TemporaryFile() as output:
-        exit_code, trouble = _run(argv, timeout_s, folder, output)
+        exit_code, trouble = _run(argv, timeout_s, folder, output, env)
         output.seek(max(0, output.seek(0, os.SEEK_END) - MOST_OUTPUT))
         text = output.read().decode("utf-8", "replace")
     return Ran(exit_code, time.monotonic() - began, text, trouble)
@@ -89,10 +89,13 @@ def _ask(name: str, value: Value, folder: str | None) -> str:
     return lines[0].strip()
 
 
-def _run(argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[bytes]) -> tuple[int | None, str | None]:
+def _run(
+    argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[bytes], env: Mapping[str, str] | None
+) -> tuple[int | None, str | None]:
     try:
         process = subprocess.Popen(
-            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         return None, f"could not be started ({getattr(error, 'strerror', None) or error})"
@@ -104,13 +107,14 @@ def _run(argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[b
         return None, "interrupted"
     finally:
         if process.returncode is None:
-            _end(process)
+            end_group(process, _GRACE_S)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """End the process group that `process` leads: in good order within `grace_s` seconds, else by force."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_S)
+            process.wait(grace_s)
             return

@@ -1,1 +1,1 @@
-"""An incident as a recorded timeline: the runbook's seven steps, who and when, and what was proven between them."""
+"""An incident as a recorded timeline: recovery and way back step by step, who and when, and what was proven between."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from opsverify.adapting import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.evidence.redact import Redactor
+from opsverify.incident.downtime import downtime
 from opsverify.incident.gates import evidence_for
-from opsverify.incident.steps import NOTE, STEPS, step_named
+from opsverify.incident.steps import NOTE, STEPS, WAY_BACK, Step, step_named
 from opsverify.incident.timeline import Event, Incident, begin, find
 from opsverify.limits import brief
 from opsverify.target import find_target, load_target
@@ -46,11 +47,15 @@ class Said:
 def declare(target_name: str, root: Path, said: Said) -> Incident:
     """Declare a disaster on the target: the RTO runs from here.
 
-    Raises Refused while another incident is open there, TargetError for a time that cannot be read.
+    Raises Refused while another incident is open there or for a disaster that comes after its declaration,
+    TargetError for a time that cannot be read.
     """
     target, secrets = _target(target_name, root)
     said = _without_secrets(said, secrets)
     at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
+    disaster = _moment("--disaster-at", said.disaster_at)
+    if disaster is not None and disaster > at:
+        raise Refused(f"the disaster at {disaster.isoformat()} lies after its declaration ({at.isoformat()})")
     event = _event("declare", target.name, said, at)
     return begin(root / REPORTS, target.name, at).append(event)
 
@@ -95,10 +100,13 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
         excused = f"  EXCEPTION {event.exception}" if event.exception else ""
         note = f"  {event.note}" if event.note else ""
         yield f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}{proof}{excused}"
+    if incident.on_way_back:
+        yield f"  {downtime(incident)}"
     step = incident.next_step
     if step is not None and not incident.closed:
-        need = f" needs {step.gate}" if step.gate else ""
-        yield f"  next: {step.name} ({step.runbook}, {step.en}){need}"
+        yield f"  next: {_what(step)}"
+    elif target.regions is not None and not incident.on_way_back:
+        yield f"  the way back begins with {_what(WAY_BACK[0])}"
 
 
 def _refusal(
@@ -107,10 +115,10 @@ def _refusal(
     """Why the step must not be marked (None: it may), and the run that opens its gate."""
     step = step_named(step_name)
     reasons = []
-    if incident.closed:
-        reasons.append(f"incident {incident.id} is closed")
     expected = incident.next_step
-    if expected is not None and expected != step:
+    if incident.ended(WAY_BACK if step in WAY_BACK else STEPS):
+        reasons.append(f"incident {incident.id} is {'back' if step in WAY_BACK else 'closed'}")
+    elif expected is not None and expected != step:
         again = f"{step.name} was marked before" if incident.of(step.name) else f"{step.name} is out of order"
         reasons.append(f"{again}: {expected.name} ({expected.runbook}) comes next")
     evidence = None
@@ -118,12 +126,24 @@ def _refusal(
         evidence, fault = evidence_for(step.gate, incident, reports, said.evidence, public_key)
         if fault is not None:
             reasons.append(f"{step.name} needs {step.gate}; {fault}")
-    if step == STEPS[-1]:
-        missing = [name for name in ("impact", "loss") if not getattr(said, name)]
-        missing += [] if said.actions else ["action"]
-        if missing:
-            reasons.append(f"the closing report lacks {', '.join(f'--{name}' for name in missing)}")
+    if step.reports:
+        reasons += _lacking(incident, step, said)
     return "; ".join(reasons) or None, evidence
+
+
+def _lacking(incident: Incident, step: Step, said: Said) -> Iterator[str]:
+    """What a report lacks."""
+    missing = [name for name in ("impact", "loss") if not getattr(said, name)]
+    missing += [] if said.actions else ["action"]
+    if missing:
+        yield f"the report of {step.name} lacks {', '.join(f'--{name}' for name in missing)}"
+    if step in WAY_BACK:
+        yield from downtime(incident).problems
+
+
+def _what(step: Step) -> str:
+    need = f" needs {step.gate}" if step.gate else ""
+    return f"{step.name} ({step.runbook}, {step.en}){need}"
 
 
 def _event(

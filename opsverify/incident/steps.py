@@ -1,4 +1,4 @@
-"""The seven steps of runbook section 5, and the evidence that opens the way to the next one."""
+"""The steps of runbook sections 5 and 7, and the evidence that opens the way to the next one."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ class Gate:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the checklist; `runbook` is its section."""
+    """One step of the checklist; `runbook` is its section, `reports` whether impact, loss and actions belong to it."""
 
     name: str
     runbook: str
     ko: str
     en: str
     gate: Gate | None = None
+    reports: bool = False
 
 
 STEPS: Final = (
@@ -74,9 +75,52 @@ STEPS: Final = (
         "Business validated, alerts and logs normal",
         Gate("post-dr", "restore", ("5-6/smoke",)),
     ),
-    Step("close", "5-7", "종료 보고", "Closed and reported", Gate("post-dr", "restore")),
+    Step("close", "5-7", "종료 보고", "Closed and reported", Gate("post-dr", "restore"), reports=True),
 )
-"""The checklist in its order."""
+"""The checklist of a recovery in its order."""
+
+WAY_BACK: Final = (
+    Step(
+        "origin",
+        "7-1",
+        "원 리전/DB 복구, 네트워크/보안 확인",
+        "Original region and its network well again",
+        Gate("switchback", "close", ("7-1/origin",)),
+    ),
+    # No run proves it while clients wait: what DR writes from here on turns `switchback.increment` red in the next one.
+    Step("fence", "7-2", "DR 리전 쓰기 차단: 서비스 중단 시작", "DR region takes no writes: traffic stands still"),
+    Step(
+        "sync",
+        "7-2",
+        "증분 동기화 확인",
+        "Increment in step in both regions",
+        Gate("switchback", "fence", ("7-2/sync",)),
+    ),
+    Step(
+        "return",
+        "7-3",
+        "트래픽을 본 리전으로 전환",
+        "Traffic moved back to the original region",
+        Gate("switchback", "fence", ("7-3/traffic",)),
+    ),
+    Step(
+        "verify",
+        "7-4",
+        "스모크, 알람/로그, 정합성 샘플링",
+        "Business smoke, alerts and logs, consistency sampled",
+        Gate("switchback", "return", ("7-4/verify",)),
+    ),
+    # Before the last run, not after it: that run's own check `switchback.report` reads it.
+    Step("report", "7-5", "보고서 작성 (다운타임/영향/조치)", "Reported: downtime, impact, actions", reports=True),
+    Step(
+        "stand-down",
+        "7-5",
+        "DR 리전 대기 전환 또는 축소",
+        "DR region stands by, or is reduced",
+        Gate("switchback", "report"),
+    ),
+)
+"""The checklist of the way back, which may follow a recovery, in its order."""
 
 NOTE: Final = "note"
 """No step: something that happened, and is worth a line."""
@@ -84,10 +128,11 @@ NOTE: Final = "note"
 
 def step_named(name: str) -> Step:
     """The step called `name`. Raises TargetError with the nearest name and the whole list."""
-    for step in STEPS:
+    known = (*STEPS, *WAY_BACK)
+    for step in known:
         if step.name == name:
             return step
-    names = [step.name for step in STEPS]
+    names = [step.name for step in known]
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise TargetError(f"step {name!r}: no such step{hint}; steps: {', '.join(names)}, and {NOTE}")

@@ -1,6 +1,7 @@
 """The timeline of one incident: an append-only file of JSON lines, each on the disk before the next one.
 
-Every line carries the SHA-256 over the line before it, so that one changed or taken out later shows.
+Every line carries the SHA-256 over the line before it and one over itself, so that one changed or taken out later
+shows, the newest included.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Refused
-from opsverify.incident.steps import STEPS, Step
+from opsverify.incident.steps import STEPS, WAY_BACK, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 NAME: Final = "timeline.jsonl"
 SCHEMA: Final = "opsverify.incident/1"
 INCIDENTS: Final = "incidents"
 _GENESIS: Final = "0" * 64
+_OWN: Final = "sha256"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Event:
 
     `at` is when it happened, `recorded_at` when it was written down (ISO 8601). `evidence` names the run that opened
     the step's gate, `exception` why the step was recorded without it or out of order. `impact`, `loss` and
-    `actions` are the closing report's.
+    `actions` are those of a report: of the recovery, or of the way back.
     """
 
     step: str
@@ -79,13 +81,22 @@ class Incident:
 
     @property
     def next_step(self) -> Step | None:
-        """The first step of the checklist that was not marked; None when all were."""
-        return next((step for step in STEPS if self.of(step.name) is None), None)
+        """The first step of recovery and way back that was not marked; None when all were."""
+        return next((step for step in (*STEPS, *WAY_BACK) if self.of(step.name) is None), None)
+
+    @property
+    def on_way_back(self) -> bool:
+        """Whether the way back was begun."""
+        return any(self.of(step.name) for step in WAY_BACK)
 
     @property
     def closed(self) -> bool:
-        """Whether the closing report was recorded."""
-        return self.of("close") is not None
+        """Whether all that was begun has ended: the recovery, and the way back if there is one."""
+        return self.ended(STEPS) and (not self.on_way_back or self.ended(WAY_BACK))
+
+    def ended(self, checklist: tuple[Step, ...]) -> bool:
+        """Whether the last step of a checklist was marked."""
+        return self.of(checklist[-1].name) is not None
 
     def append(self, event: Event) -> Incident:
         """Write `event` behind the others; the incident with it. Raises EvidenceError."""
@@ -99,7 +110,7 @@ class Incident:
                     raise Refused(f"{path}: somebody else has written to it meanwhile; look at the status, and repeat")
                 previous = hashlib.sha256(before[-1]).hexdigest() if before else _GENESIS
                 content = {"schema": SCHEMA, **vars(event), "previous": previous}
-                file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+                file.write(_line({**content, _OWN: hashlib.sha256(_line(content)).hexdigest()}) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -121,6 +132,9 @@ def read(folder: Path) -> Incident:
     for number, line in enumerate(lines, 1):
         try:
             raw: dict[str, Any] = json.loads(line)
+            own = raw.pop(_OWN, None)  # lines of before this sum was kept have none
+            if own is not None and own != hashlib.sha256(_line(raw)).hexdigest():
+                raise EvidenceError(f"{path}, line {number}: is not what was written: it was changed")
             if raw.pop("previous") != previous:
                 raise EvidenceError(f"{path}, line {number}: does not follow from the line before: one was changed")
             values = {name: value for name, value in raw.items() if name in known}
@@ -135,7 +149,9 @@ def read(folder: Path) -> Incident:
 
 def incidents(reports: Path, target: str | None = None) -> Iterator[Incident]:
     """Every incident (of `target`) in the reports folder, oldest first. Raises EvidenceError for a damaged one."""
-    for path in sorted((reports / INCIDENTS).glob(f"*/{NAME}")):
+    # Another target's damaged timeline is no reason to stop here: target names hold no capital letter.
+    folders = "*" if target is None else f"*Z-{target}-????"
+    for path in sorted((reports / INCIDENTS).glob(f"{folders}/{NAME}")):
         incident = read(path.parent)
         if target is None or incident.target == target:
             yield incident
@@ -149,6 +165,11 @@ def find(reports: Path, target: str, name: str | None) -> Incident:
     known = list(incidents(reports, target))
     if not known:
         raise Refused(f"no incident was declared on {target}: opsverify dr declare --target {target}")
+    return current(known)
+
+
+def current(known: Sequence[Incident]) -> Incident:
+    """The open one of some incidents, oldest first, else the newest."""
     return next((incident for incident in known if not incident.closed), known[-1])
 
 
@@ -161,6 +182,10 @@ def begin(reports: Path, target: str, at: dt.datetime) -> Incident:
     with _writable(folder):
         folder.mkdir(parents=True)
     return Incident(folder, ())
+
+
+def _line(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
 
 
 @contextmanager

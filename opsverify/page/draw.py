@@ -23,13 +23,13 @@ _MARKED_FROM: Final = 0.05
 """The RTO's line is drawn among the bars once they use so much of it; below, they would all be a hair's breadth."""
 
 
-def timeline(bars: Sequence[Bar], rto_s: float) -> str:
+def timeline(bars: Sequence[Bar], rto_s: float | None = None) -> str:
     """Bars from left to right in their order, on a common scale; the RTO as a line where it is within reach."""
     end = max((bar.begins_s + bar.seconds for bar in bars), default=0.0)
-    with_rto = end >= rto_s * _MARKED_FROM
-    scale = max(end, rto_s if with_rto else 0.0) or 1.0
+    limit_s = rto_s if rto_s is not None and end >= rto_s * _MARKED_FROM else None
+    scale = max(end, limit_s or 0.0) or 1.0
     room = WIDTH - _LEFT - _RIGHT
-    height = _ROW * len(bars) + (18 if with_rto else 4)
+    height = _ROW * len(bars) + (4 if limit_s is None else 18)
     parts = []
     for index, bar in enumerate(bars):
         y = index * _ROW
@@ -39,11 +39,11 @@ def timeline(bars: Sequence[Bar], rto_s: float) -> str:
         parts.append(_text(0, y + 12, bar.label))
         parts.append(f'<rect class="back" x="{_LEFT}" y="{y + 2}" width="{room}" height="{_ROW - 4}"/>')
         parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 4}"/>')
-        parts.append(_text(WIDTH - _RIGHT + 8, y + 12, Text(bar.said, bar.said), "value"))
-    if with_rto:
-        x = _LEFT + room * rto_s / scale
+        parts.append(_text(WIDTH - _RIGHT + 8, y + 12, bar.said, "value"))
+    if limit_s is not None:
+        x = _LEFT + room * limit_s / scale
         parts.append(f'<line class="limit" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height - 14}"/>')
-        said = f"RTO {duration(rto_s)}"
+        said = f"RTO {duration(limit_s)}"
         parts.append(f'<text class="limit" x="{x:.1f}" y="{height - 3}" text-anchor="end">{said}</text>')
     return _svg(WIDTH, height, parts)
 

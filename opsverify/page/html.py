@@ -23,6 +23,14 @@ _WORDS: Final = {
     "closed": Text("종료", "CLOSED"),
 }
 _NOTHING: Final = Text("없음", "none")
+_LOST: Final = (
+    Text("테이블", "table"),
+    Text("구간", "bucket"),
+    Text("없어진 행", "rows missing"),
+    Text("바뀐 행", "changed"),
+    Text("늘어난 행", "added"),
+    Text("기간", "window"),
+)
 
 
 def render(page: Page) -> str:
@@ -68,7 +76,13 @@ def _sections(page: Page) -> Iterable[str]:
         )
         yield _section(Text("RPO 증인", "RPO witnesses"), _table(page.witnesses, heads))
     yield _section(Text("무엇을 어디에서 복구했나", "What was restored, from what"), _table(page.facts))
-    yield _section(Text("손실", "What was lost"), _list(page.lost))
+    if page.way_back:
+        yield _section(
+            Text("스위치백 (정상 복귀)", "The way back"), timeline(page.way_back) + _table(page.way_back_facts)
+        )
+    yield _section(
+        Text("손실", "What was lost"), (_table(page.losses, _LOST) if page.losses else "") + _list(page.lost)
+    )
     yield _section(Text("점검", "Checks"), _counts(page.checks) + (_list(page.reds) if page.reds else ""))
     if page.trend:
         yield _section(
@@ -85,13 +99,13 @@ def _trend(page: Page) -> str:
         (Text("복사 GB/s", "copy GB/s"), [point.gb_per_s for point in page.trend], ""),
     )
     drawn = (
-        columns(label, values, passed, [UNKNOWN if value is None else _said(value, unit) for value in values])
+        columns(label, values, passed, [UNKNOWN if value is None else _shown(value, unit) for value in values])
         for label, values, unit in charts
     )
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 
-def _said(value: float, unit: str) -> str:
+def _shown(value: float, unit: str) -> str:
     return brief(value) if unit == "s" else quantity(value, "count")
 
 
@@ -119,12 +133,16 @@ def _table(rows: Sequence[Row], heads: Sequence[Text] = ()) -> str:
 
 
 def _counts(rows: Sequence[Row]) -> str:
-    said = "".join(f"<span>{_both(row.heading)} <b>{escape(row.cells[0])}</b></span>" for row in rows)
+    said = "".join(f"<span>{_both(row.heading)} <b>{_said(row.cells[0])}</b></span>" for row in rows)
     return f'<p class="counts">{said}</p>'
 
 
 def _cell(row: Row, index: int) -> str:
-    return f"<td>{escape(row.cells[index])}</td>"
+    return f"<td>{_said(row.cells[index])}</td>"
+
+
+def _said(cell: str | Text) -> str:
+    return _both(cell) if isinstance(cell, Text) else escape(cell)
 
 
 def _list(notes: Sequence[Note]) -> str:

@@ -1,4 +1,4 @@
-"""The page of a real recovery, from its timeline and the runs that stand as evidence in it."""
+"""The page of a real recovery and its way back, from the timeline and the runs that stand as evidence in it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
-from opsverify.incident.steps import STEPS
+from opsverify.incident.downtime import downtime
+from opsverify.incident.steps import STEPS, WAY_BACK
 from opsverify.limits import brief
-from opsverify.page.model import Bar, Figure, Note, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
-from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
+from opsverify.page.lost import losses_of, lost_of
+from opsverify.page.model import UNKNOWN, Bar, Figure, Note, Page, Row, Text, same
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
+from opsverify.page.runs import actions_of, checks_of, finished, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from opsverify.incident.steps import Step
     from opsverify.incident.timeline import Event, Incident
     from opsverify.page.runs import Run
     from opsverify.target import Target
 
 VALIDATED: Final = "smoke"
 """The step with which the service is validated: what the RTO is held against (runbook 5-6)."""
+_POST_DR: Final = "post-dr"
 _WITNESSES: Final = "restore.rpo_witnesses"
 
 
@@ -29,8 +33,10 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
     """The page of `incident` as it stands."""
     runs = [run for event in incident.events if event.evidence and (run := _run(reports / event.evidence))]
     newest = runs[-1] if runs else None
+    recovered = _recovered(incident, target.name, reports)
     rto = target.limits.rto
     took = _took_s(incident)
+    forth, back = _forth_and_back(incident)
     trend = rehearsals(reports, target.name, incident.id[:16] + "~")
     return Page(
         title=Text("DR 복구 보고", "Disaster recovery report"),
@@ -40,24 +46,37 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         language=language or target.language,
         when=f"{incident.events[0].at[:19].replace('T', ' ')} UTC",
         figures=tuple(_figures(incident, target, runs)),
-        bars=tuple(_bars(incident)),
+        bars=tuple(_bars(forth)),
         rto_s=rto.bound,
         took_s=took,
-        witnesses=witnesses_of(newest) if newest else (),
-        facts=tuple(_facts(incident, runs)),
-        lost=tuple(_lost(incident, newest)),
+        witnesses=witnesses_of(recovered) if recovered else (),
+        facts=tuple(_facts(incident, forth, runs)),
+        losses=losses_of(recovered) if recovered else (),
+        lost=tuple(_lost(incident, recovered)),
         checks=checks_of(newest) if newest else (),
         reds=reds_of(newest) if newest else (),
         trend=tuple(run.point for run in trend),
         actions=(*_actions(incident), *(actions_of(newest) if newest else ())),
+        way_back=tuple(_bars(back)),
+        way_back_facts=tuple(map(_fact, back)),
     )
 
 
 def _took_s(incident: Incident) -> float:
     began = incident.events[0].moment
-    end = incident.of(VALIDATED)
-    until = end.moment if end else incident.events[-1].moment if incident.closed else dt.datetime.now(dt.UTC)
-    return (until - began).total_seconds()
+    end = incident.of(VALIDATED) or incident.of(STEPS[-1].name)
+    return ((end.moment if end else dt.datetime.now(dt.UTC)) - began).total_seconds()
+
+
+def _forth_and_back(incident: Incident) -> tuple[Sequence[Event], Sequence[Event]]:
+    """The events before the first step of the way back, and those from it on, notes included."""
+    events = incident.events
+    first = next((index for index, event in enumerate(events) if _step_of(event) in WAY_BACK), len(events))
+    return events[:first], events[first:]
+
+
+def _step_of(event: Event) -> Step | None:
+    return next((step for step in (*STEPS, *WAY_BACK) if step.name == event.step), None)
 
 
 def _figures(incident: Incident, target: Target, runs: list[Run]) -> Iterator[Figure]:
@@ -65,45 +84,66 @@ def _figures(incident: Incident, target: Target, runs: list[Run]) -> Iterator[Fi
         Text("RTO (선언부터 검증까지)", "RTO (declared to validated)"), _took_s(incident), target.limits.rto
     )
     witnessed = next(
-        (run for run in reversed(runs) if run.verdict["stage"] == "post-dr" and run.loss_s is not None), None
+        (run for run in reversed(runs) if run.verdict["stage"] == _POST_DR and run.loss_s is not None), None
     )
     rpo = limit_of(witnessed, _WITNESSES) if witnessed else target.limits.rpo
     yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), witnessed.loss_s if witnessed else None, rpo)
+    steps = (*STEPS, *WAY_BACK) if incident.on_way_back else STEPS
+    if incident.on_way_back:
+        yield _downtime(incident)
     excused = sum(event.exception is not None for event in incident.events)
-    done = sum(incident.of(step.name) is not None for step in STEPS)
+    done = sum(incident.of(step.name) is not None for step in steps)
     yield Figure(
         Text("단계", "steps"),
-        f"{done} / {len(STEPS)}",
+        f"{done} / {len(steps)}",
         Text(f"예외 {excused}건", f"{excused} exceptions"),
         None,
         excused == 0 if incident.closed else None,
     )
 
 
-def _bars(incident: Incident) -> Iterator[Bar]:
+def _downtime(incident: Incident) -> Figure:
+    """How long clients were not served, of both interruptions together."""
+    found = downtime(incident)
+    outage, back = (UNKNOWN if part.seconds is None else brief(part.seconds) for part in (found.outage, found.way_back))
+    return Figure(
+        Text("다운타임", "downtime"),
+        UNKNOWN if found.seconds is None else brief(found.seconds),
+        Text(f"장애 {outage}, 스위치백 {back}", f"outage {outage}, way back {back}"),
+        None,
+        None,
+    )
+
+
+def _bars(events: Sequence[Event]) -> Iterator[Bar]:
     """Each step from the mark before it to its own: what people and machines needed for it."""
-    began = before = incident.events[0].moment
-    for event in incident.events:
-        step = next((step for step in STEPS if step.name == event.step), None)
+    if not events:
+        return
+    began = before = events[0].moment
+    for event in events:
+        step = _step_of(event)
         label = Text(f"{step.runbook} {step.name}", f"{step.runbook} {step.name}") if step else same(event.note[:24])
         took = (event.moment - before).total_seconds()
-        marks = f"{event.by}{' · 예외 exception' if event.exception else ''}"
-        said = f"{brief(took)} · {marks}" if event is not incident.events[0] else f"{event.at[11:19]} · {marks}"
-        yield Bar(label, (before - began).total_seconds(), took, said, marked=event.exception is not None)
+        said = f"{brief(took) if event is not events[0] else event.at[11:19]} · {event.by}"
+        marked = event.exception is not None
+        text = Text(f"{said} · 예외", f"{said} · exception") if marked else same(said)
+        yield Bar(label, (before - began).total_seconds(), took, text, marked=marked)
         before = event.moment
 
 
-def _facts(incident: Incident, runs: list[Run]) -> Iterator[Row]:
+def _facts(incident: Incident, events: Sequence[Event], runs: list[Run]) -> Iterator[Row]:
     rehearsed = next((run.drill for run in runs if run.drill), None)
     if rehearsed:
         yield from sources(rehearsed)
     declared = incident.events[0]
     if declared.disaster_at:
         yield Row(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))
-    for event in incident.events:
-        step = next((step for step in STEPS if step.name == event.step), None)
-        heading = Text(step.ko, step.en) if step else Text("메모", "note")
-        yield Row(heading, (_said(event),))
+    yield from map(_fact, events)
+
+
+def _fact(event: Event) -> Row:
+    step = _step_of(event)
+    return Row(Text(step.ko, step.en) if step else Text("메모", "note"), (_said(event),))
 
 
 def _said(event: Event) -> str:
@@ -111,14 +151,29 @@ def _said(event: Event) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _lost(incident: Incident, newest: Run | None) -> Iterator[Note]:
+def _recovered(incident: Incident, target: str, reports: Path) -> Run | None:
+    """The newest run of post-dr since the declaration: what it found stands, also where it opened no gate."""
     closing = incident.of("close")
-    if closing and closing.impact:
-        yield Note(Text(f"영향 구간: {closing.impact}", f"impact: {closing.impact}"))
-    if closing and closing.loss:
-        yield Note(Text(f"손실 데이터: {closing.loss}", f"loss: {closing.loss}"))
-    if newest is not None:
-        yield from lost_of(newest)
+    until = f"{closing.moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}~" if closing else "~"
+    newest = next(finished(reports, target, _POST_DR, until), None)
+    return newest if newest and newest.folder.name >= incident.id[:16] else None
+
+
+def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
+    for step in (step for step in (*STEPS, *WAY_BACK) if step.reports):
+        report = incident.of(step.name)
+        ko, en = ("스위치백 ", "way back: ") if step in WAY_BACK else ("", "")
+        if report and report.impact:
+            yield Note(Text(f"{ko}영향 구간: {report.impact}", f"{en}impact: {report.impact}"))
+        if report and report.loss:
+            yield Note(Text(f"{ko}손실 데이터: {report.loss}", f"{en}loss: {report.loss}"))
+    if recovered is None:
+        yield Note(
+            Text("행 손실은 알 수 없음: post-dr 실행 없음", "rows lost not known: no run of post-dr"), "inconclusive"
+        )
+        return
+    yield from lost_of(recovered)
+    yield Note(Text(f"근거: {recovered.folder.name}", f"found by {recovered.folder.name}"))
 
 
 def _actions(incident: Incident) -> Iterator[Note]:
@@ -130,7 +185,7 @@ def _actions(incident: Incident) -> Iterator[Note]:
                 Text(f"예외 {event.step}: {event.exception}", f"exception {event.step}: {event.exception}"), "fail"
             )
     step = incident.next_step
-    if step is not None:
+    if step is not None and (step in STEPS or incident.on_way_back):
         yield Note(Text(f"{step.runbook} {step.ko}", f"{step.runbook} {step.en}"), "inconclusive")
 
 

@@ -16,6 +16,10 @@ class Text(NamedTuple):
     en: str
 
 
+NOT_KNOWN: Final = Text("알 수 없음", "not known")
+"""Stands for a value that was looked for, and that nothing tells."""
+
+
 def same(text: str) -> Text:
     """A text that reads alike in both: an id, a figure, a message in English."""
     return Text(text, text)
@@ -28,7 +32,7 @@ class Bar:
     label: Text
     begins_s: float
     seconds: float
-    said: str
+    said: Text
     marked: bool = False
 
 
@@ -56,10 +60,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: its heading, and its cells."""
+    """One row of a table: its heading, and its cells, in both languages where they are words."""
 
     heading: Text
-    cells: tuple[str, ...]
+    cells: tuple[str | Text, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident."""
+    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident; `way_back` counts anew."""
 
     title: Text
     target: str
@@ -86,8 +90,11 @@ class Page:
     took_s: float | None
     witnesses: tuple[Row, ...]
     facts: tuple[Row, ...]
+    losses: tuple[Row, ...]
     lost: tuple[Note, ...]
     checks: tuple[Row, ...]
     reds: tuple[Note, ...]
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
+    way_back: tuple[Bar, ...] = ()
+    way_back_facts: tuple[Row, ...] = ()

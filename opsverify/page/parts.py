@@ -1,4 +1,4 @@
-"""Parts that the pages of a rehearsal and of an incident share: figures, witnesses, what was lost."""
+"""Parts that the pages of a rehearsal and of an incident share: figures, witnesses, sources."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import Limit, brief, quantity
-from opsverify.page.model import UNKNOWN, Figure, Note, Row, Text, same
-from opsverify.page.runs import DATA, shortened
+from opsverify.page.model import UNKNOWN, Figure, Row, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from opsverify.drill import Drill
     from opsverify.page.runs import Run
 
+_ABSENT: Final = "not_applicable"
 _WITNESSES: Final = {
     "heartbeat": Text("하트비트", "heartbeat"),
     "archive": Text("아카이브", "archive"),
@@ -64,42 +64,8 @@ def sources(drill: Drill) -> Iterator[Row]:
     yield Row(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
 
 
-def lost_of(run: Run, most: int = 5) -> tuple[Note, ...]:
-    """What was lost: the window, as the witnesses say, and every table or bucket that differs."""
-    notes = []
-    different = [check for check in run.reds if check["id"].startswith(DATA)]
-    for check in run.verdict["checks"]:
-        if check["id"] == "restore.rpo_witnesses":
-            window = _window(check["message"])
-            notes.append(Note(Text(f"구간: {window}", f"window: {window}"), _kind(check)))
-    notes += [Note(same(f"{check['id']}: {shortened(check['message'])}"), _kind(check)) for check in different[:most]]
-    if len(different) > most:
-        more = len(different) - most
-        notes.append(Note(Text(f"그 밖에 {more}건", f"and {more} more")))
-    compared = [check for check in run.verdict["checks"] if check["id"].startswith(DATA)]
-    green = sum(check["outcome"] == "pass" for check in compared)
-    if compared:
-        notes.append(
-            Note(
-                Text(
-                    f"테이블·버킷 비교 {len(compared)}건 중 {green}건 일치",
-                    f"{green} of {len(compared)} comparisons of tables and buckets agree",
-                )
-            )
-        )
-    return tuple(notes)
-
-
 def clock(moment: str | None) -> str:
     """A time of the evidence as a table shows it: UTC, to the millisecond."""
     if not moment:
         return UNKNOWN
     return dt.datetime.fromisoformat(moment).astimezone(dt.UTC).strftime("%m-%d %H:%M:%S.%f")[:-3]
-
-
-def _window(message: str) -> str:
-    return message.partition("; ")[0] if "transactions lost" in message else shortened(message)
-
-
-def _kind(check: dict[str, str]) -> str:
-    return check["outcome"] if check["outcome"] in ("fail", "inconclusive") else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import brief, quantity
+from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
-from opsverify.page.parts import clock, limit_of, lost_of, objective, sources, witnesses_of
+from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ _STAGES: Final = {
     "validate": Text("데이터·로그 검증", "data and log validated"),
     "random table": Text("임의 테이블 복구", "random table"),
     "unpack": Text("백업 풀기", "unpacking"),
-    "examine": Text("원장·인덱스·체크섬 검사", "ledger, indexes, checksums"),
+    "examine": Text("원장·인덱스 검사", "ledger, indexes"),
+    "platform": Text("플랫폼 기동", "platform started"),
+    "cache": Text("캐시 클리어", "cache cleared"),
+    "smoke": Text("업무 스모크", "business smoke"),
+    "checksums": Text("체크섬 검사", "checksums"),
     "teardown": Text("정리", "teardown"),
 }
-_OUTSIDE_RTO: Final = ("random table", "examine", "teardown")
+_OUTSIDE_RTO: Final = ("random table", "examine", "checksums", "teardown")
 
 
 def page_of(folder: Path, language: str | None) -> Page:
@@ -51,9 +56,10 @@ def page_of(folder: Path, language: str | None) -> Page:
         figures=tuple(_figures(run)),
         bars=tuple(_bars(drill)) if drill else (),
         rto_s=rto.bound if rto else 0.0,
-        took_s=drill.to_validated_s if drill else None,
+        took_s=drill.took_s if drill else None,
         witnesses=witnesses_of(run),
         facts=tuple(_facts(drill)) if drill else (),
+        losses=losses_of(run),
         lost=lost_of(run),
         checks=checks_of(run),
         reds=reds_of(run),
@@ -64,10 +70,10 @@ def page_of(folder: Path, language: str | None) -> Page:
 
 def _figures(run: Run) -> Iterator[Figure]:
     drill = run.drill
-    took = drill.to_validated_s if drill else None
-    yield objective(Text("RTO (검증까지)", "RTO (to validated data)"), took, limit_of(run, "restore.rto"))
-    lost, rpo = run.loss_s, limit_of(run, "restore.rpo_witnesses") or limit_of(run, "restore.rpo")
-    yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), lost, rpo)
+    took = drill.took_s if drill else None
+    yield objective(_reached(drill), took, limit_of(run, "restore.rto"))
+    loss, rpo = run.loss_s, limit_of(run, "restore.rpo_witnesses") or limit_of(run, "restore.rpo")
+    yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), loss, rpo)
     speed = run.gb_per_s
     more = drill.extrapolated if drill else None
     limit = None
@@ -79,6 +85,20 @@ def _figures(run: Run) -> Iterator[Figure]:
     )
 
 
+def _smoked(drill: Drill) -> str:
+    smoke = (drill.business or {}).get("smoke")
+    if smoke is None:
+        return drill.business_hindrance or UNKNOWN
+    red = len(smoke["reasons"])
+    return f"{smoke['executed']} checks on the restored database, {red} red: smoke/ ({smoke['run_id']})"
+
+
+def _reached(drill: Drill | None) -> Text:
+    if drill is None or drill.to_serving_s is None:
+        return Text("RTO (검증까지)", "RTO (to validated data)")
+    return Text("RTO (업무 스모크까지)", "RTO (to smoked business)")
+
+
 def _bars(drill: Drill) -> Iterator[Bar]:
     for stage in drill.stages:
         name = stage["name"]
@@ -88,7 +108,7 @@ def _bars(drill: Drill) -> Iterator[Bar]:
         elif stage["bytes"] and stage["seconds"]:
             said += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
         label = _STAGES.get(name, same(name))
-        yield Bar(label, stage["began_s"], stage["seconds"], said, marked=name in _OUTSIDE_RTO)
+        yield Bar(label, stage["began_s"], stage["seconds"], same(said), marked=name in _OUTSIDE_RTO)
 
 
 def _facts(drill: Drill) -> Iterator[Row]:
@@ -105,5 +125,7 @@ def _facts(drill: Drill) -> Iterator[Row]:
         )
     elif drill.table_failure or drill.table_hindrance:
         yield Row(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
+    if drill.business is not None:
+        yield Row(Text("업무 스모크", "business smoke"), (_smoked(drill),))
     if drill.extrapolated:
         yield Row(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))

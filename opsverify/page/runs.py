@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.came_back import read_answers
 from opsverify.drill import Drill
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run import VERDICT
@@ -14,8 +16,10 @@ from opsverify.page.model import Note, Point, Row, Text, same
 from opsverify.testimony import NAME as TESTIMONY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from opsverify.recovery.returned import Finding
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
@@ -63,6 +67,14 @@ class Run:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     @property
+    def answers(self) -> Mapping[str, Finding]:
+        """What was asked of the recovered database, by question; empty where nothing was."""
+        from opsverify.recovery.returned import Finding  # noqa: PLC0415 - only runs that recovered something
+
+        kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
+        return {name: Finding.of_json(raw) for name, raw in kept.items()}
+
+    @property
     def loss_s(self) -> float | None:
         """Seconds of data lost, as the witnesses agree."""
         return self.measured("restore.rpo_witnesses")
@@ -78,7 +90,7 @@ class Run:
     @property
     def point(self) -> Point:
         """The run as one rehearsal of a trend."""
-        took = self.drill.to_validated_s if self.drill else None
+        took = self.drill.took_s if self.drill else None
         return Point(self.folder.name, took, self.loss_s, self.gb_per_s, self.verdict["decision"] == "accept")
 
 
@@ -96,17 +108,20 @@ def read_run(folder: Path) -> Run:
 
 def rehearsals(reports: Path, target: str, until: str) -> list[Run]:
     """The last rehearsals on `target` in the reports folder, oldest first, up to the one with run id `until`."""
-    found: list[Run] = []
-    for folder in sorted(reports.glob(f"*Z-{STAGE}-*"), reverse=True):
-        if folder.name > until or len(found) == _TREND:
+    return list(islice(finished(reports, target, STAGE, until), _TREND))[::-1]
+
+
+def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Run]:
+    """Finished runs of `stage` on `target` in the reports folder, newest first, from the one with run id `until` on."""
+    for folder in sorted(reports.glob(f"*Z-{stage}-*"), reverse=True):
+        if folder.name > until:
             continue
         try:
             run = read_run(folder)
         except EvidenceError:  # one that was interrupted, or is still under way
             continue
         if run.verdict.get("target") == target:
-            found.append(run)
-    return found[::-1]
+            yield run
 
 
 def checks_of(run: Run) -> tuple[Row, ...]:

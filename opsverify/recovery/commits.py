@@ -34,7 +34,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Reading:
-    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can."""
+    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can.
+
+    Of one that cannot, the commits before the fault.
+    """
 
     commits: tuple[Commit, ...]
     fault: str | None = None
@@ -65,7 +68,7 @@ def read_commits(segment: Segment, tools: Tools) -> Reading:
     if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
         if not answer.stderr.startswith(_ERROR):
             raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
-        return Reading((), answer.last_line.removeprefix(_ERROR))
+        return Reading(tuple(parse_commits(answer.stdout)), answer.last_line.removeprefix(_ERROR))
     return Reading(tuple(parse_commits(answer.stdout)))
 
 
@@ -75,12 +78,15 @@ def parse_commits(output: str) -> Iterable[Commit]:
         yield Commit(parse_lsn(match[1]), dt.datetime.fromisoformat(match[2]).replace(tzinfo=dt.UTC))
 
 
-def tail_of(segments: Sequence[Segment], tools: Tools, until: dt.datetime) -> Tail:
+def tail_of(
+    segments: Sequence[Segment], tools: Tools, until: dt.datetime, disaster_at: dt.datetime | None = None
+) -> Tail:
     """Split the commits of `segments` (an unbroken run, oldest first) where recovery to `until` stops.
 
     That is before the first commit, in the order of the log, whose time is later than `until`
     (recovery_target_inclusive = on; PostgreSQL manual, 19.5.6). Read from the end, and no further back than to
-    the first segment with a commit that comes back. Raises Inconclusive for a segment that cannot be read.
+    the first segment with a commit that comes back. What was committed after `disaster_at` was not there to be lost.
+    Raises Inconclusive for a segment that cannot be read.
     """
     later: list[Commit] = []
     for segment in reversed(segments):
@@ -90,11 +96,12 @@ def tail_of(segments: Sequence[Segment], tools: Tools, until: dt.datetime) -> Ta
         later[:0] = reading.commits
         if any(commit.at <= until for commit in reading.commits):
             break
-    return split(later, until)
+    return split(later, until, disaster_at)
 
 
-def split(commits: Sequence[Commit], until: dt.datetime) -> Tail:
+def split(commits: Sequence[Commit], until: dt.datetime, disaster_at: dt.datetime | None = None) -> Tail:
     """Split `commits`, in the order of the log, as `tail_of` does."""
+    commits = [commit for commit in commits if disaster_at is None or commit.at <= disaster_at]
     kept = next((index for index, commit in enumerate(commits) if commit.at > until), len(commits))
     return Tail(
         recovered_to=commits[kept - 1].at if kept else None,

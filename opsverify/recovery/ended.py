@@ -40,7 +40,8 @@ def explained(
         return Inconclusive(too_early(target, backup.finished_at or backup.started_at))
     if _EARLY_END not in died.reason:
         return at_fault(died)
-    reach = continuity(backup, archive, tools, target, timeline)
+    # Headers of segments were right, or nothing would have been started: now every record is read.
+    reach = continuity(backup, archive, tools, target, timeline, every_record=True)
     if reach.problem:
         return NotRestorable(f"recovery ended before its target {target.isoformat()}: {reach.problem}")
     last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"

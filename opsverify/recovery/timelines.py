@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
@@ -11,9 +13,11 @@ from opsverify.recovery.archived import find, listed, read_text
 from opsverify.recovery.lsn import format_lsn, parse_lsn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from opsverify.recovery.backup import BaseBackup
+    from opsverify.recovery.wal import Segment
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,30 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
             f"known in {archive} are {', '.join(map(str, ways))}"
         )
     return ways[wanted]
+
+
+def rivals(archive: Path, path: tuple[Branch, ...], segments: Iterable[Segment], segment_size: int) -> str | None:
+    """Say which timeline of `path` is archived beyond the point where it was left for the next one; None if none is.
+
+    A server that is recovered or promoted leaves a timeline that nobody writes any more. Where somebody still does
+    after that, two servers archive into one place, and the newest timeline need not be production's. Files of an
+    archive that was copied have other times: so both have to be the case, WAL beyond the point and a later arrival.
+    """
+    arrived = sorted(segments, key=lambda segment: segment.modified_at)
+    for left, entered in pairwise(path):
+        beyond = entered.begins // segment_size
+        last = next((one for one in arrived[::-1] if one.timeline == left.timeline and one.number > beyond), None)
+        begun = find(archive, f"{entered.timeline:08X}.history")
+        if last is None or begun is None:
+            continue
+        since = dt.datetime.fromtimestamp(begun.stat().st_mtime, dt.UTC)
+        if last.modified_at > since:
+            return (
+                f"timeline {entered.timeline} left timeline {left.timeline} at {format_lsn(entered.begins)} "
+                f"({begun.name}, {since.isoformat()}), and {last.name} was archived after that: two servers archive "
+                "here; find out which is production's, and take the other one's files away"
+            )
+    return None
 
 
 def history(path: Path) -> tuple[tuple[int, int], ...]:

@@ -12,9 +12,10 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.archived import listed, measure
 from opsverify.recovery.commits import Tail, read_commits, tail_of
 from opsverify.recovery.lsn import format_lsn, parse_segment_name, segment_name
-from opsverify.recovery.timelines import Branch, branches
+from opsverify.recovery.timelines import Branch, branches, rivals
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from opsverify.recovery.backup import BaseBackup
@@ -46,7 +47,8 @@ class Continuity:
     `first` .. `last` is the unbroken run (`last` is None when already the first is missing); `holes` are
     missing segments before the newest archived one; `damaged` are segments that are there and unusable, each
     with its reason; `last_commit_at` is the last commit in the run, after which data is lost if the run ends
-    early. `reaches` says whether the run leads to the place asked for (None: none was asked for).
+    early. `reaches` says whether the run leads to the place asked for (None: none was asked for). `rival` says that
+    another server archives a history of its own into the same place.
     """
 
     timeline: int
@@ -57,6 +59,7 @@ class Continuity:
     damaged: tuple[str, ...]
     last_commit_at: dt.datetime | None
     reaches: bool | None
+    rival: str | None = None
 
     @property
     def unbroken(self) -> bool:
@@ -78,7 +81,7 @@ class Continuity:
         elif self.last is None:
             what = f"WAL segment {self.first} is missing, with which recovery begins"
         else:
-            return None
+            return self.rival
         more = len(self.damaged) + len(self.holes) - 1
         others = f" (and {more} more)" if more > 0 else ""
         since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
@@ -110,18 +113,20 @@ def continuity(
     tools: Tools,
     until: int | dt.datetime | None = None,
     timeline: int | None = None,
+    *,
+    every_record: bool = False,
 ) -> Continuity:
     """Follow the archive from the backup's first segment to its newest, on the way to `timeline`.
 
     `until` is an LSN or an aware time; without `timeline` the newest one that descends from the backup's is
     taken. Sizes and page headers of every segment on the way are checked, for which compressed ones are read
-    through; pg_waldump reads the last ones for the time of the last commit. Raises Inconclusive when the archive
-    cannot be read or a tool's output is not understood.
+    through; pg_waldump reads the last ones for the time of the last commit, or with `every_record` all of them.
+    Raises Inconclusive when the archive cannot be read or a tool's output is not understood.
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
     run, holes, damaged = _follow(backup, archive, path)
-    readable, last_commit_at, unreadable = _last_commit(run, tools)
+    readable, last_commit_at, unreadable = (_read_all if every_record else _last_commit)(run, tools)
     if unreadable:
         damaged.insert(0, unreadable)
     return Continuity(
@@ -133,15 +138,24 @@ def continuity(
         damaged=tuple(damaged),
         last_commit_at=last_commit_at,
         reaches=_reaches(until, readable, last_commit_at, size),
+        rival=rivals(archive, path, archive_segments(archive, size), size),
     )
 
 
-def tail(backup: BaseBackup, archive: Path, tools: Tools, until: dt.datetime, timeline: int | None = None) -> Tail:
+def tail(
+    backup: BaseBackup,
+    archive: Path,
+    tools: Tools,
+    until: dt.datetime,
+    timeline: int | None = None,
+    disaster_at: dt.datetime | None = None,
+) -> Tail:
     """Count the commits of `archive` past a recovery of `backup` to `until` on the way to `timeline`.
 
-    Without `timeline` the newest one. Only the unbroken run counts. Raises Inconclusive as `continuity` does.
+    Without `timeline` the newest one. Only the unbroken run counts, and of it what was committed by `disaster_at`.
+    Raises Inconclusive as `continuity` does.
     """
-    return tail_of(unbroken_run(backup, archive, branches(archive, backup, timeline)), tools, until)
+    return tail_of(unbroken_run(backup, archive, branches(archive, backup, timeline)), tools, until, disaster_at)
 
 
 def unbroken_run(backup: BaseBackup, archive: Path, way: tuple[Branch, ...]) -> list[Segment]:
@@ -159,6 +173,7 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
     ]
     held = {(segment.timeline, segment.number): segment for segment in segments}
     newest = max((number for owner, number in held if _owns(path, owner, number, size)), default=-1)
+    newest = max(newest, _never_begun(path, held, size))
     way = [(_owner(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
     run: list[Segment] = []
     holes: list[str] = []
@@ -176,6 +191,21 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
         elif not holes and not damaged:
             run.append(segment)
     return run, holes, damaged
+
+
+def _never_begun(path: tuple[Branch, ...], held: Collection[tuple[int, int]], size: int) -> int:
+    """The number of the last timeline's first segment where only its parent's WAL goes on behind it; else -1.
+
+    A history without WAL of its own is a promotion of a moment ago, or got into the archive from elsewhere (a
+    rehearsal that archives): recovery follows it, and would end without a word where it begins.
+    """
+    if len(path) == 1:
+        return -1
+    parent, last = path[-2:]
+    first = last.begins // size
+    begun = any(timeline == last.timeline and number >= first for timeline, number in held)
+    parent_goes_on = any(timeline == parent.timeline and number > first for timeline, number in held)
+    return first if parent_goes_on and not begun else -1
 
 
 def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:
@@ -224,6 +254,17 @@ def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.da
         elif reading.commits:
             return run, max(commit.at for commit in reading.commits), unreadable
     return run, None, unreadable
+
+
+def _read_all(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
+    """Return the same as `_last_commit`, of every record from the first segment on."""
+    last_commit_at = None
+    for index, segment in enumerate(run):
+        reading = read_commits(segment, tools)
+        last_commit_at = max((commit.at for commit in reading.commits), default=last_commit_at)
+        if reading.fault:
+            return run[:index], last_commit_at, f"{segment.name} is unreadable: {reading.fault}"
+    return run, last_commit_at, None
 
 
 def _reaches(

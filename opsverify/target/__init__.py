@@ -20,6 +20,7 @@ from opsverify.target.model import (
     Target,
     Waiver,
 )
+from opsverify.target.platform import RehearsalPlatform
 from opsverify.target.regions import CoreTable, Region, Regions
 from opsverify.target.secrets import Secrets
 from opsverify.target.signals import Signal, Signals
@@ -46,6 +47,7 @@ __all__ = [
     "Redis",
     "Region",
     "Regions",
+    "RehearsalPlatform",
     "Retention",
     "SecretRef",
     "Secrets",

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-PATHS = ("base_backup", "wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log")
+PATHS = (
+    "base_backup", "wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
+    "ca_file",
+)  # fmt: skip
 """Keys of [recovery] and of its tables that are paths relative to the target file."""
 
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
@@ -81,13 +84,13 @@ def _anchored(target: Target, folder: Path) -> Target:
         "attestations": {
             name: entry.model_copy(update={"record": absolute(entry.record)})
             for name, entry in target.attestations.items()
-        }
+        },
+        "services": {name: _anchored_paths(service, absolute) for name, service in target.services.items()},
     }
     if target.recovery is not None:
         changes["recovery"] = _anchored_paths(target.recovery, absolute)
-    if target.regions is not None and target.regions.wal_archive is not None:
-        archive = {"wal_archive": absolute(target.regions.wal_archive)}
-        changes["regions"] = target.regions.model_copy(update=archive)
+    if target.regions is not None:
+        changes["regions"] = _anchored_paths(target.regions, absolute)
     if target.actions.folder is not None:
         changes["actions"] = target.actions.model_copy(update={"folder": absolute(target.actions.folder)})
     return target.model_copy(update=changes)

@@ -13,6 +13,7 @@ from opsverify.target.backups import NEEDS, Barman, Method, PgBackRest, PgDump, 
 from opsverify.target.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.target.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.target.limits import Limits, Seconds
+from opsverify.target.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.target.regions import Regions  # noqa: TC001 - as above
 from opsverify.target.section import Bytes, Duration, Section, Url
 from opsverify.target.signals import Signals
@@ -139,7 +140,8 @@ class Recovery(Section):
     """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised.
 
     `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
-    where it still answers: the very keys of rows that differ are read there.
+    where it still answers: the very keys of rows that differ are read there; `platform` is started on the
+    database that a rehearsal restored.
     """
 
     method: Method = "basebackup"
@@ -160,6 +162,7 @@ class Recovery(Section):
     production_size: Bytes | None = None
     random_tables: tuple[str, ...] = ()
     random_seed: int | None = Field(default=None, ge=0)
+    platform: RehearsalPlatform | None = None
 
     @property
     def production_bytes(self) -> float | None:

@@ -107,7 +107,7 @@ class Judge:
             return cached | {"source": "CACHE"}
         outcome = await self._decide(rules, reading, tag)
         # A fallback is the best for now only: the LLM shall be asked again next time.
-        if outcome["source"] != "RULE_ONLY":
+        if outcome["source"] != "RULE_ONLY" and not self.faults.on("cache_not_filled"):
             await self.cache.put(key, outcome)
         return outcome
 

@@ -1,7 +1,7 @@
-"""What clients meet: two resolvers, and at each region's address its ingress with a small judgment service.
+"""What clients meet: two resolvers, and at each region's address its ingress (TLS) with a small judgment service.
 
 Run as `python -m sandbox.regions.front --home HOME`. What is answered where stands in the zone file, which is
-read at every question: moving traffic is replacing that file.
+read at every question, as certificates are at every connection: moving traffic is replacing that file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import signal
 import socketserver
+import ssl
 import threading
 from contextlib import suppress
 from functools import partial
@@ -30,6 +31,7 @@ from sandbox.redis import client
 from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, NAME, RESOLVERS, TTL_S, Ground, load, read_zone
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 _TAG = "X-Synthetic-Tag"
@@ -56,6 +58,25 @@ class Resolver(socketserver.BaseRequestHandler):
                 address = ADDRESSES[read_zone(self._home).resolvers[self._name]]
                 reply.answer.append(dns.rrset.from_text(question.name, TTL_S, "IN", "A", address))
             answers_by.sendto(reply.to_wire(), self.client_address)
+
+
+class SecureFront(ThreadingHTTPServer):
+    """Ends TLS with whatever certificate lies in a file when a client connects."""
+
+    def __init__(self, at: tuple[str, int], handler: Any, certificate: Path) -> None:  # noqa: ANN401 - socketserver's own
+        self._certificate = certificate
+        super().__init__(at, handler)
+
+    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:  # noqa: ANN401 - as above
+        """Shake hands in the connection's own thread, and answer."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._certificate)
+        try:
+            secured = context.wrap_socket(cast("socket.socket", request), server_side=True)
+        except OSError:  # a client that refuses the certificate, or only looked whether the port is open
+            return
+        with secured:
+            super().finish_request(secured, client_address)
 
 
 class Ingress(BaseHTTPRequestHandler):
@@ -149,7 +170,9 @@ def main() -> None:
         for name in RESOLVERS
     ]
     servers += [
-        ThreadingHTTPServer((address, ground.ports["http"]), partial(Ingress, ground=ground, region=region))
+        SecureFront(
+            (address, ground.ports["http"]), partial(Ingress, ground=ground, region=region), ground.certificate(region)
+        )
         for region, address in ADDRESSES.items()
     ]
     for server in servers:

@@ -47,6 +47,15 @@ class Ground:
         ports = {"postgres": self.ports[f"postgres-{name}"], "redis": self.ports["redis"]}
         return Settings(home, min(self.ports.values()), self.data_dir / name, ports)
 
+    @property
+    def tls(self) -> Path:
+        """The folder of the authority, and of the certificate of each region's address."""
+        return self.home / "tls"
+
+    def certificate(self, region: str) -> Path:
+        """Key and certificate that the ingress at a region's address shows, read at every connection."""
+        return self.tls / f"{region}.pem"
+
     def save(self) -> None:
         """Write the state file."""
         content = asdict(self) | {"home": str(self.home), "data_dir": str(self.data_dir)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sandbox import network, unprivileged
+from sandbox.certificates import Authority
 from sandbox.errors import SandboxError
 from sandbox.home import REPOSITORY, create_secrets, default_home, locked
 from sandbox.postgres import STOP_AT_ONCE
@@ -20,6 +22,7 @@ from sandbox.regions.ground import (
     ADDRESSES,
     DEFAULT_PORT_BASE,
     DR,
+    NAME,
     ORIGINAL,
     REGIONS,
     RESOLVERS,
@@ -166,7 +169,9 @@ class Regions:
         """Ask for judgments as users do, at the address that the first resolver gives: the cache fills."""
         region = read_zone(self.home).resolvers[RESOLVERS[0]]
         for _ in range(times):
-            status = network.post(ADDRESSES[region], self.ground.ports["http"], "/v1/judgments", {"line_code": "L02"})
+            status = network.post(
+                ADDRESSES[region], self.ground.ports["http"], "/v1/judgments", {"line_code": "L02"}, self._trust()
+            )
             if status != network.OK:
                 raise SandboxError(f"a judgment at {ADDRESSES[region]} answered with status {status}")
 
@@ -197,11 +202,22 @@ class Regions:
         ground.save()
         Zone().write(self.home)
         create_secrets(self.home / "secrets")
+        self._certify(ground)
         for name in REGIONS:
             settings = ground.region(name)
             settings.logs_dir.mkdir(parents=True, exist_ok=True)
             settings.secrets_dir.symlink_to(self.home / "secrets")
             settings.data_dir.mkdir(mode=0o711)
+
+    def _certify(self, ground: Ground) -> None:
+        ground.tls.mkdir(mode=0o700)
+        authority = Authority.create("authority of the two regions")
+        authority.save(ground.tls)
+        for region, address in ADDRESSES.items():
+            ground.certificate(region).write_text(authority.issue(NAME, address), encoding="ascii")
+
+    def _trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ground.tls / "authority.pem")
 
     def _start_cache(self) -> None:
         settings = self.ground.region(ORIGINAL)
@@ -213,8 +229,9 @@ class Regions:
         running = self._table.start(
             _FRONT, [sys.executable, "-m", "sandbox.regions.front", "--home", str(self.home)], log=log, cwd=REPOSITORY
         )
+        port, tls = self.ground.ports["http"], self._trust()
         wait_until(
-            lambda: network.is_ok(self.ground.ports["http"], "/health"), _DEADLINE_S, "the ingress to answer",
+            lambda: network.is_ok(port, "/health", tls), _DEADLINE_S, "the ingress to answer",
             lambda: died(_FRONT, running, log),
         )  # fmt: skip
 

@@ -32,7 +32,8 @@ absent = ["prometheus", "alertmanager", "mcp", "canary", "inbox", "recovery"]
 default = "platform-oncall"
 
 [services.judgment]
-url = "http://{ADDRESSES[serving]}:{ports["http"]}"
+url = "https://{ADDRESSES[serving]}:{ports["http"]}"
+ca_file = "tls/authority.pem"
 version = "1.4.0"
 
 [postgres]
@@ -51,7 +52,8 @@ cleanup = {{ user = "opsverify_smoke", password = {{ file = "secrets/opsverify_s
 journeys = ["{REPOSITORY / "sandbox" / "regions" / "journeys.toml"}"]
 
 [regions]
-url = "http://{DNS_NAME}:{ports["http"]}/health"
+url = "https://{DNS_NAME}:{ports["http"]}/health"
+ca_file = "tls/authority.pem"
 resolvers = [{resolvers}]
 ttl = "{TTL_S}s"
 switchback = "{ground.choice}"

@@ -15,6 +15,11 @@ TABLE = Path(__file__).with_name("faults.toml")
 SWITCHBACK = Path(__file__).with_name("switchback.toml")
 """Rows that run on two regions of their own, by `test_switchback.py`."""
 NO_FAULT = "healthy"
+NOTHING_RESTORED = dict.fromkeys(
+    ("restore.rto", "restore.rpo_witnesses", "restore.random_table", "sql.*", "ledger.*", "consistency.*"),
+    "inconclusive",
+)
+"""What a rehearsal cannot say where no server came up; `nothing_restored` adds it to a row's `red`."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class Row:
     omit: str | None = None
     until: str | None = None
     after: str | None = None
+    platform: bool = False
+    restored: bool = False
+    target: str | None = None
+    says: str = ""
     backup_age_s: float = 0.0
     red: Mapping[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
@@ -35,9 +44,9 @@ class Row:
     @property
     def name(self) -> str:
         """The id of the row's test."""
-        return "-".join(part for part in (self.stage, self.after, self.variant, self.omit, self.fault) if part) + (
-            "" if self.fault or self.red else f"-{NO_FAULT}"
-        )
+        with_platform = "platform" if self.platform else None
+        parts = (self.stage, self.after, with_platform, self.variant, self.target, self.omit, self.fault)
+        return "-".join(filter(None, parts)) + ("" if self.fault or self.red else f"-{NO_FAULT}")
 
     @property
     def exit_code(self) -> int:
@@ -69,7 +78,12 @@ def matches(pattern: str, check: str) -> bool:
 
 def rows(table: Path = TABLE) -> list[Row]:
     """All rows of one table, in the order in which they are run."""
-    return [Row(**{**row, "also": tuple(row.get("also", ()))}) for row in _table(table)["row"]]
+    return [_row(**row) for row in _table(table)["row"]]
+
+
+def _row(*, nothing_restored: bool = False, also: Iterable[str] = (), **said: Any) -> Row:  # noqa: ANN401 - TOML
+    red = {**(NOTHING_RESTORED if nothing_restored else {}), **said.pop("red", {})}
+    return Row(red=red, also=tuple(also), **said)
 
 
 def variants() -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import json
 import ssl
 import threading
@@ -11,10 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from sandbox.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +33,9 @@ class _Healthy(BaseHTTPRequestHandler):
 def secure_server(folder: Path, days: int) -> Iterator[dict[str, str]]:
     """Serve HTTPS with a certificate that ends in `days` days; the service as a target describes it."""
     folder.mkdir()
-    _certify(folder, dt.timedelta(days=days))
+    authority = Authority.create("proof authority")
+    authority.save(folder)
+    (folder / "server.pem").write_text(authority.issue("127.0.0.1", lifetime=dt.timedelta(days=days)), encoding="ascii")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem")
     with ThreadingHTTPServer(("127.0.0.1", 0), _Healthy) as server:
@@ -53,38 +51,3 @@ def secure_server(folder: Path, days: int) -> Iterator[dict[str, str]]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def _certify(folder: Path, lifetime: dt.timedelta) -> None:
-    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "proof authority")])
-    now = dt.datetime.now(dt.UTC)
-
-    def begin(name: x509.Name, key: ec.EllipticCurvePrivateKey, ends: dt.timedelta) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(authority_name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + ends)
-        )
-
-    authority = (
-        begin(authority_name, authority_key, dt.timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    server = (
-        begin(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), server_key, lifetime)
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    key = server_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "authority.pem").write_bytes(authority.public_bytes(pem))
-    (folder / "server.pem").write_bytes(key + server.public_bytes(pem))

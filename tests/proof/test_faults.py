@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
+from html import unescape
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ def around(standin: Standin, row: Row) -> Iterator[ExitStack]:
 @pytest.mark.parametrize("row", rows(), ids=attrgetter("name"))
 def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around: ExitStack) -> None:
     """Healthy, all pass; with the row's fault, the declared checks are red, and no others."""
-    target = standin.target
+    target = standin.target_with_platform if row.platform else standin.target
     if row.variant:
         change: dict[str, Any] = dict(variants()[row.variant])
         days = change.pop(CERTIFICATE, None)
@@ -38,15 +40,20 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
             change["services"] = {"secure": served}
         target = standin.write_target(row.variant, change)
     standin.await_that(lambda: standin.backup_age_s >= row.backup_age_s, "the backup to grow old")
-    arguments = standin.arguments(row.stage)
+    arguments = [] if row.restored else standin.arguments(row.stage, row.target)
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
     if row.fault:
         around.callback(standin.sandbox.fault, row.fault, off=True)
         standin.sandbox.fault(row.fault, row.scope)
+    if row.restored:
+        arguments = standin.arguments_behind_now()
     if row.until:
         standin.await_effect(row.until)
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
     assert run.exit_code == row.exit_code, run.story
+    if row.says:
+        assert any(re.search(row.says, reason) for reason in run.verdict["reasons"]), run.story
+        assert row.stage != "rehearsal" or re.search(row.says, unescape(run.page)), f"{row.says}: not on the page"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from clones import WHOLE, Clone
+from primary import owned, primary
 from psycopg.rows import namedtuple_row
 from target_file import SMALLEST
 from wreck import Disaster, free_port, heartbeat_writer
@@ -219,6 +220,16 @@ def whole(open_folder: Path) -> Iterator[tuple[Server, Path]]:
             for statement in WHOLE.split(";\n"):
                 database.execute(statement.encode())
         yield server, data
+
+
+@pytest.fixture
+def second_server(open_folder: Path) -> Iterator[Server]:
+    """Run another server, which is not the one that was restored."""
+    account = unprivileged()
+    home = owned(open_folder / "second", account)
+    tools = for_account(find_tools(MAJOR), account, open_folder)
+    with primary(tools, account, home, {"archive_mode": "off"}) as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.drill import Drill, run_drill
@@ -16,6 +17,6 @@ if TYPE_CHECKING:
 def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "postgres") -> Drill:
     """Run a drill of the database `dbname`, and read back what it kept."""
     kept = io.StringIO()
-    run_drill(recovery, dbname, None, {}, kept, lambda _text: None, history)
+    run_drill(recovery, dbname, None, {}, kept, lambda _text: None, Path(recovery.scratch or ""), history)
     raw = json.loads(kept.getvalue())
     return Drill(**{**raw, "problems": tuple(raw["problems"])})

@@ -52,7 +52,7 @@ def drilling(disaster: Disaster, scratch: Path, until: dt.datetime | None = None
     said: list[str] = []
     kept = io.StringIO()
     where = recovery(disaster, scratch, until or disaster.between, **changes)
-    run_drill(where, "postgres", None, {}, kept, said.append)
+    run_drill(where, "postgres", None, {}, kept, said.append, scratch)
     assert all(line.startswith("rehearsal: ") for line in said)
     path = scratch / "drill.json"
     path.write_text(kept.getvalue(), encoding="utf-8")
@@ -80,7 +80,7 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
     assert (drill.failure, drill.hindrance, drill.log_errors) == (None, None, ())
     assert [stage["name"] for stage in drill.stages] == [
         "integrity", "continuity", "preflight", "prepare", "copy", "recover", "read_only", "promote", "write_probe",
-        "validate", "random table", "examine", "teardown",
+        "validate", "random table", "examine", "checksums", "teardown",
     ]  # fmt: skip
     assert 0 < drill.to_target_s < drill.to_read_write_s < drill.to_validated_s
     assert drill.extrapolated["low_s"] <= drill.extrapolated["high_s"]

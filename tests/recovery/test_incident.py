@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from sealed_runs import CLOSING, recovered, rehearsed, run
 
 from opsverify.errors import EvidenceError, Refused, TargetError
 from opsverify.evidence.files import write_atomic
-from opsverify.evidence.run import RunFolder
-from opsverify.evidence.seal import seal
 from opsverify.incident.commands import Said, declare, mark, status
 from opsverify.incident.timeline import NAME, incidents, read
 from opsverify.page.publish import publish_incident
@@ -20,44 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.incident.timeline import Incident
-
-POST_DR = ("5-3/restore", "5-4/service", "5-5/consistency", "5-sql/judgments", "5-sql/workflows", "5-sql/fact",
-           "5-6/smoke")  # fmt: skip
-CLOSING = Said(impact="20:00-21:00", loss="none", actions=("more disk",))
-
-
-def run(project: Path, stage: str, outcomes: dict[str, str], *, ago_s: float = -2.0, target: str = "t") -> Path:
-    """Leave the sealed evidence of a run that began `ago_s` ago; outcomes by runbook line."""
-    began = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=ago_s)
-    folder = RunFolder.create(stage, began, project / "reports", None)
-    checks: list[dict[str, Any]] = [
-        {
-            "id": f"c.{index}", "title": {"ko": "점검", "en": "check"}, "lines": [line], "outcome": outcome,
-            "message": "said so", "owner": "me", "measured": None, "limit": None,
-        }
-        for index, (line, outcome) in enumerate(outcomes.items())
-    ]  # fmt: skip
-    accepted = set(outcomes.values()) == {"pass"}
-    seal(
-        folder,
-        {
-            "run_id": folder.run_id, "stage": stage, "target": target, "language": "ko",
-            "outcome": "pass" if accepted else "fail", "decision": "accept" if accepted else "reject",
-            "reasons": [], "started_at": began.isoformat(), "checks": checks,
-        },
-        None,
-    )  # fmt: skip
-    return folder.path
-
-
-def rehearsed(project: Path, **more: Any) -> Path:  # noqa: ANN401 - what `run` takes
-    """An accepted rehearsal."""
-    return run(project, "rehearsal", {"5-2/integrity": "pass"}, **more)
-
-
-def recovered(project: Path, **outcomes: str) -> Path:
-    """A run of post-dr, all green but for `outcomes`."""
-    return run(project, "post-dr", dict.fromkeys(POST_DR, "pass") | outcomes)
 
 
 def events(project: Path) -> Incident:
@@ -155,7 +116,7 @@ def test_closing_needs_the_report(project: Path) -> None:
     recovered(project)
     for step in ("restore", "switch", "consistency", "smoke"):
         mark("t", project, None, step, Said())
-    with pytest.raises(Refused, match="lacks --impact, --loss, --action"):
+    with pytest.raises(Refused, match="report of close lacks --impact, --loss, --action"):
         mark("t", project, None, "close", Said())
 
 
@@ -170,6 +131,8 @@ def test_times_are_checked(project: Path) -> None:
     """No time without zone, none in the future, none before the newest entry."""
     with pytest.raises(TargetError, match="no time zone"):
         declare("t", project, Said(at="2026-11-22T20:00:00"))
+    with pytest.raises(Refused, match="lies after its declaration"):
+        declare("t", project, Said(disaster_at="2999-11-22T20:00:00Z"))
     with pytest.raises(Refused, match="future"):
         declare("t", project, Said(at="2999-11-22T20:00:00Z"))
     declare("t", project, Said())
@@ -178,13 +141,36 @@ def test_times_are_checked(project: Path) -> None:
 
 
 def test_a_changed_timeline_shows(project: Path) -> None:
-    """A line edited afterwards breaks the chain behind it; an unknown step name gets the nearest one."""
+    """A line edited, or taken out, afterwards breaks the chain; an unknown step name gets the nearest one."""
     declare("t", project, Said(note="first"))
     incident = mark("t", project, None, "note", Said(note="second"))
     with pytest.raises(TargetError, match="did you mean 'backup'"):
         mark("t", project, None, "bakcup", Said())
     path = incident.folder / NAME
-    path.write_text(path.read_text(encoding="utf-8").replace("first", "changed"), encoding="utf-8")
+    first, second = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    for text, said in (
+        (first.replace("first", "changed") + second, "line 1: is not what was written"),
+        (first + second.replace("second", "changed"), "line 2: is not what was written"),
+        (second, "line 1: does not follow"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(EvidenceError, match=said):
+            read(incident.folder)
+
+
+def test_a_timeline_of_before_lines_kept_their_own_sum_is_read(project: Path) -> None:
+    """What was recorded by an earlier version stays readable, and is still bound by its chain."""
+    incident = mark("t", project, declare("t", project, Said(note="first")).id, "note", Said(note="second"))
+    path = incident.folder / NAME
+    older, previous = [], "0" * 64
+    for line in path.read_text(encoding="utf-8").splitlines():
+        content = json.loads(line)
+        del content["sha256"]
+        older.append(json.dumps(content | {"previous": previous}))
+        previous = hashlib.sha256(older[-1].encode()).hexdigest()
+    path.write_text("\n".join(older), encoding="utf-8")
+    assert read(incident.folder) == incident
+    path.write_text("\n".join(older).replace("first", "changed"), encoding="utf-8")
     with pytest.raises(EvidenceError, match="line 2: does not follow"):
         read(incident.folder)
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from wreck import damage_record
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery import restore, unprivileged
 from opsverify.recovery.tools import may_enter
 
@@ -89,6 +90,18 @@ def test_missing_wal_is_named(disaster: Disaster, archive_copy: Path, scratch: P
     gone.unlink()
     with (
         pytest.raises(Inconclusive, match=rf"{gone.name} is missing: commits after .* cannot be recovered"),
+        _restore(disaster, scratch, port, wal_archive=archive_copy, target_time=disaster.end),
+    ):
+        pass
+
+
+def test_wal_that_ends_in_a_damaged_record_is_named(
+    disaster: Disaster, archive_copy: Path, scratch: Path, port: int
+) -> None:
+    """The server starts, replays and dies where the record is: not the target is wrong, the segment is."""
+    damaged = damage_record(sorted(path for path in archive_copy.iterdir() if len(path.name) == 24)[-2])
+    with (
+        pytest.raises(NotRestorable, match=rf"ended before its target .*{damaged.name} is unreadable"),
         _restore(disaster, scratch, port, wal_archive=archive_copy, target_time=disaster.end),
     ):
         pass

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from test_returned_buckets import again, history, record
+from test_returned_buckets import again, heaps, history, record
 
 from opsverify.recovery.returned import KINDS, consistency, physical
-from opsverify.recovery.returned.finding import found
-from opsverify.recovery.returned.reread import catalog_again, pages_again
+from opsverify.recovery.returned.finding import Finding, found
+from opsverify.recovery.returned.lost_pages import pages_again
+from opsverify.recovery.returned.reread import catalog_again
 
 if TYPE_CHECKING:
     from clones import Clone
 
-    from opsverify.recovery.returned import Finding
 
 RELATIONS = {
     "sequences": consistency.sequences,
@@ -37,10 +37,6 @@ def behind_the_back(index: str, statement: str) -> tuple[str, ...]:
     return tuple(part.format(index, statement) for part in WITHOUT_INDEX)
 
 
-def _heaps(clone: Clone) -> Finding:
-    return found(partial(physical.heaps, clone.source, clone.data, psycopg.Error), errors=psycopg.Error)
-
-
 def test_a_whole_copy_is_consistent(clone: Clone) -> None:
     """Nothing is found, and everything was asked after."""
     for ask in RELATIONS.values():
@@ -48,8 +44,8 @@ def test_a_whole_copy_is_consistent(clone: Clone) -> None:
         assert (answer.problems, answer.unknown) == ((), None)
         assert answer.asked > 0
     assert consistency.unlogged(clone.source, {}).problems == ()
-    heaps = _heaps(clone)
-    assert (heaps.problems, heaps.unknown) == ((), None)
+    answer = heaps(clone)
+    assert (answer.problems, answer.unknown) == ((), None)
     assert physical.amcheck(clone.server, clone.name).problems == ()
 
 
@@ -152,8 +148,8 @@ def test_a_zeroed_page_is_found_where_every_tool_passes_it(clone: Clone) -> None
     recorded = history(record(clone))
     clone.zero("events", 3)
     assert physical.amcheck(clone.server, clone.name).problems == ()
-    (problem,) = _heaps(clone).problems
-    assert "point into zeroed pages (3): these rows are lost" in problem
+    (problem,) = heaps(clone).problems
+    assert "point into zeroed page 3: these rows are lost" in problem
     assert again(recorded, "events", clone).problems
 
 
@@ -162,42 +158,19 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     recorded = history(record(clone))
     clone.cut("events", 2)
     assert physical.amcheck(clone.server, clone.name).problems == ()
-    (problem,) = _heaps(clone).problems
-    assert "public.events: events_" in problem
-    assert "points behind the end of the table, which lost its tail" in problem
+    by_index, by_map = heaps(clone).problems
+    assert "public.events lost its tail" in by_map
+    assert "public.events: events_" in by_index
+    assert "points behind the end of the table, which lost its tail" in by_index
     assert any("public.events lost its tail" in line for line in pages_again(recorded, clone.source).problems)
     assert again(recorded, "events", clone).problems
-
-
-def test_a_table_without_an_index_has_only_its_page_count(clone: Clone) -> None:
-    """Its lost tail shows by the recorded number; a zeroed page in it is unknown, and never a pass."""
-    recorded = history(record(clone))
-    clone.zero("plain", 1)
-    heaps = _heaps(clone)
-    assert heaps.problems == ()
-    assert "public.plain (1)" in str(heaps.unknown)
-    clone.cut("plain", 1)
-    assert "public.plain lost its tail" in pages_again(recorded, clone.source).problems[0]
-
-
-def test_pages_that_never_held_a_row_are_no_loss(clone: Clone) -> None:
-    """PostgreSQL extends a table ahead of need: all-zero pages at its end may come, and not come back."""
-    for name in ("events", "plain", "readings"):
-        with clone.path(name).open("ab") as file:
-            file.write(bytes(20 * 8192))
-    recorded = history(record(clone))
-    heaps = _heaps(clone)
-    assert (heaps.problems, heaps.unknown) == ((), None)
-    for name in ("events", "plain", "readings"):
-        clone.cut(name, 20)
-    assert pages_again(recorded, clone.source).problems == ()
 
 
 def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     """By pg_amcheck's comparison with the heap, and by counting the rows both ways."""
     clone.run(*behind_the_back("totals_pkey", "INSERT INTO totals VALUES (current_date, 'L07', 1)"))
     assert any("lacks matching index tuple" in line for line in physical.amcheck(clone.server, clone.name).problems)
-    assert "public.totals: 55 rows in the table, 54 by totals_pkey" in _heaps(clone).problems
+    assert "public.totals: 55 rows in the table, 54 by totals_pkey" in heaps(clone).problems
 
 
 def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
@@ -207,6 +180,23 @@ def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
     assert "invalid page in block 0" in again(recorded, "totals", clone).problems[0]
     problems = physical.amcheck(clone.server, clone.name).problems
     assert any("totals" in line and "invalid page" in line for line in problems), problems
+
+
+def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone: Clone) -> None:
+    """PostgreSQL has one SQLSTATE for both; what this machine lacks says nothing of the data."""
+    gone = clone.path("totals")
+    clone.run("CHECKPOINT", "SELECT pg_buffercache_evict_all()")
+    gone.unlink()
+    clone.session.execute("DISCARD ALL")
+    answer = found(partial(consistency.unique_keys, clone.source), errors=psycopg.Error)
+    assert any(gone.name in problem for problem in answer.problems), answer
+
+    def load() -> Finding:
+        clone.run("LOAD 'no_such_library'")
+        raise AssertionError
+
+    lacking = found(load, errors=psycopg.Error)
+    assert (lacking.problems, "no_such_library" in str(lacking.unknown)) == ((), True)
 
 
 def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:

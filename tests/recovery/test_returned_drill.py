@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from wreck import detach, free_port
 
-from opsverify.came_back import examine
+from opsverify.came_back import examine, examine_stopped
 from opsverify.recovery import restore
 from opsverify.recovery.returned import Finding, History, record_more
 from opsverify.recovery.returned.core import Chosen
@@ -40,7 +40,7 @@ def _restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[Restore
 
 
 def _examined(server: RestoredServer, history: History | None, data: Path) -> dict[str, Finding]:
-    answers = examine(server, "postgres", data, history, None, None)
+    answers = examine(server, "postgres", data, history, None, None) | examine_stopped(server, data)
     return {name: Finding.of_json(raw) for name, raw in json.loads(json.dumps(answers)).items()}
 
 
@@ -49,16 +49,24 @@ def healthy(disaster: Disaster, open_folder: Path) -> tuple[History, dict[str, s
     """Restore once: what the ledger would have held, where tables are, and every answer of the whole server."""
     scratch = open_folder / "whole-again"
     scratch.mkdir()
+    history, paths = recorded(disaster, scratch)
     with _restored(disaster, disaster.base, scratch) as server:
-        with psycopg.connect(server.dsn, autocommit=True) as session:
-
-            def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-                return session.execute(sql.encode(), dict(values) or None).fetchall()
-
-            body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
-            paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
-        history = History.of([(1, body | {"captured_at": disaster.between.isoformat()})])
         return history, paths, _examined(server, history, scratch / "data")
+
+
+def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]]:
+    """Restore the whole backup in `scratch`: what the ledger would have held of it, and where its tables are."""
+    with (
+        _restored(disaster, disaster.base, scratch) as server,
+        psycopg.connect(server.dsn, autocommit=True) as session,
+    ):
+
+        def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+            return session.execute(sql.encode(), dict(values) or None).fetchall()
+
+        body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
+        paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
+    return History.of([(1, body | {"captured_at": disaster.between.isoformat()})]), paths
 
 
 def test_a_whole_backup_comes_back_clean(healthy: tuple[History, dict[str, str], dict[str, Finding]]) -> None:

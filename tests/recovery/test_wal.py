@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wreck import damage_record
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import continuity
+from opsverify.recovery import archive_segments, continuity
 from opsverify.recovery.lsn import format_lsn, parse_lsn, parse_segment_name, segment_name
 from opsverify.recovery.timelines import branches
 
@@ -153,3 +155,43 @@ def test_timelines_that_left_before_the_backup_are_not_followed(disaster: Disast
         branches(archive_copy, disaster.backup, 3)
     reach = continuity(disaster.backup, archive_copy, disaster.tools, timeline=1)
     assert reach.unbroken
+
+
+def test_a_history_that_no_wal_followed_is_a_break(disaster: Disaster, archive_copy: Path) -> None:
+    """Recovery would follow the foreign timeline and end where it begins: its first segment is said to be missing."""
+    begins = disaster.backup.end_lsn + MIB
+    (archive_copy / "00000002.history").write_text(f"1\t{format_lsn(begins)}\tbefore a time\n")
+    reach = continuity(disaster.backup, archive_copy, disaster.tools)
+    assert reach.holes == (segment_name(2, begins // MIB, MIB),)
+    assert "is missing: commits after" in (reach.problem or "")
+
+
+def test_a_history_at_the_end_of_the_archive_is_a_promotion(disaster: Disaster, archive_copy: Path) -> None:
+    """A moment ago: its first segment is not full yet, and nothing of the old timeline goes on behind it."""
+    newest = archive_segments(archive_copy, MIB)[-1]
+    (archive_copy / "00000002.history").write_text(f"1\t{format_lsn(newest.number * MIB + 100)}\tpromoted\n")
+    assert continuity(disaster.backup, archive_copy, disaster.tools).unbroken
+
+
+def test_a_record_damaged_in_the_middle_is_found_by_reading_all(disaster: Disaster, archive_copy: Path) -> None:
+    """Headers are right and the last commit is there: only who reads every record sees that recovery ends early."""
+    path = damage_record(_segments(archive_copy)[-2])
+    shallow = continuity(disaster.backup, archive_copy, disaster.tools)
+    assert shallow.unbroken
+    reach = continuity(disaster.backup, archive_copy, disaster.tools, shallow.last_commit_at, every_record=True)
+    assert reach.reaches is False
+    assert f"{path.name} is unreadable" in str(reach.problem)
+
+
+def test_two_servers_that_archive_into_one_place_are_told(disaster: Disaster, archive_copy: Path) -> None:
+    """A timeline that was left and is archived all the same: whose is the newer one? One that ended is no rival."""
+    history = archive_copy / "00000002.history"
+    history.write_text(f"1\t{format_lsn(disaster.backup.end_lsn + MIB)}\tno recovery target specified\n")
+    last = _segments(archive_copy)[-1]
+    for seconds, rival in ((-1, True), (1, False)):
+        moment = last.stat().st_mtime + seconds
+        os.utime(history, (moment, moment))
+        reach = continuity(disaster.backup, archive_copy, disaster.tools)
+        assert (reach.rival is not None) is rival
+        if rival:
+            assert f"{last.name} was archived after that: two servers archive here" in str(reach.rival)

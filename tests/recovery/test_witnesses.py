@@ -48,6 +48,13 @@ def test_commits_are_split_where_recovery_stops(times: list[int], until: int) ->
     assert tail.recovered_to == (kept[-1].at if kept else None)
 
 
+def test_what_was_committed_after_the_disaster_was_not_lost_in_it() -> None:
+    """WAL goes on being archived while a drill restores: the witnesses speak of the same moment."""
+    commits = [Commit(second, at(second)) for second in range(10)]
+    tail = split(commits, at(3), disaster_at=at(5))
+    assert (tail.recovered_to, tail.newest, tail.lost) == (at(3), at(5), 2)
+
+
 def test_commits_are_read_from_pg_waldump() -> None:
     """A plain and a prepared commit count, an abort does not."""
     said = (

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from opsverify.recovery import Account, BaseBackup, Tools
 
 
+_CHECKSUM = 40 + 20
+"""Behind the long page header, xl_crc of XLogRecord (access/xlogrecord.h)."""
+
+
 @dataclass(frozen=True)
 class Disaster:
     """A destroyed cluster's legacy: `base` and `archive`, and the moments between its commits.
@@ -48,6 +52,14 @@ def detach(path: Path) -> Path:
     shutil.chown(own, path.stat().st_uid, path.stat().st_gid)
     own.replace(path)
     return path
+
+
+def damage_record(segment: Path) -> Path:
+    """Spoil the checksum of the first record in a segment whose header stays right."""
+    content = bytearray(segment.read_bytes())
+    content[_CHECKSUM] ^= 0xFF
+    segment.write_bytes(content)
+    return segment
 
 
 def heartbeat_writer(host: Path, log: Path, port: int = 5432) -> Writer:

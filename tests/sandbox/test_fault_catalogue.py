@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import SandboxError, faults, process_faults, sql_faults
+from sandbox import SandboxError, backup_faults, faults, process_faults, restore_faults, sql_faults
 from sandbox.core import Sandbox
 from sandbox.home import Control, ControlState, Settings
 
@@ -41,8 +41,9 @@ def test_fault_is_described_in_both_languages(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if faults.catalogue()[name].kind != "app"])
 def test_every_fault_of_the_sandbox_is_carried_out(name: str) -> None:
     """Each fault of kind process or sql is named in the code of its kind."""
-    module = process_faults if faults.catalogue()[name].kind == "process" else sql_faults
-    assert f'"{name}"' in inspect.getsource(module)
+    process = faults.catalogue()[name].kind == "process"
+    modules = (process_faults, backup_faults) if process else (sql_faults, restore_faults)
+    assert any(f'"{name}"' in inspect.getsource(module) for module in modules)
 
 
 def test_switching_on_and_off_is_written_for_the_platform(parts: Any) -> None:  # noqa: ANN401

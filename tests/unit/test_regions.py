@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from target_file import SMALLEST, target_in
+from target_file import REGIONS, SMALLEST, target_in
 
 from opsverify.adapting import adapted
 from opsverify.attestation import read_attestation
@@ -21,25 +21,6 @@ if TYPE_CHECKING:
     from opsverify.target import Target
 
 ABSENT = SMALLEST.replace('"recovery"]', '"recovery", "regions"]')
-DATABASE = "{ host = 'db', dbname = 'judgment', login = { user = 'reader' } }"
-REGIONS = f"""
-[regions]
-url = "https://judgment.example.com/health"
-resolvers = ["10.0.0.53", "10.1.0.53:5300"]
-ttl = "60s"
-switchback = "reverse"
-wal_archive = "wal"
-tables = [{{ name = "orders", key = ["id"], changed = "changed_at" }}]
-[regions.original]
-marker = "icn"
-addresses = ["10.0.0.1"]
-closed = ["10.0.0.1:22", "[fd00::1]:22"]
-database = {DATABASE}
-[regions.dr]
-marker = "pus"
-addresses = ["10.1.0.1"]
-database = {DATABASE}
-"""
 
 
 @dataclass
@@ -62,9 +43,10 @@ def regions_of(target: Target, stage: str = "switchback") -> TwoRegions:
 
 def test_a_described_target(tmp_path: Path) -> None:
     """Name and port come from the URL that clients use; paths are relative to the file."""
-    config = described(target_in(tmp_path, SMALLEST + REGIONS))
+    trusted = REGIONS.replace("ttl =", 'ca_file = "tls/authority.pem"\nttl =')
+    config = described(target_in(tmp_path, f'{SMALLEST}ca_file = "ca.pem"\n{trusted}'))
     assert (config.name, config.port, config.ttl_s) == ("judgment.example.com", 443, 60)
-    assert config.wal_archive == str(tmp_path / "wal")
+    assert (config.wal_archive, config.ca_file) == (str(tmp_path / "wal"), str(tmp_path / "tls/authority.pem"))
 
 
 @pytest.mark.parametrize(

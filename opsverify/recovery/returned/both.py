@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from opsverify.recovery.returned.buckets import Bucket, Span, differences, read_buckets, sliced
-from opsverify.recovery.returned.keys import Keys, differing_keys
+from opsverify.recovery.returned.keys import differing_keys
+from opsverify.recovery.returned.loss import Keys
 
 if TYPE_CHECKING:
     from opsverify.recovery.facts import Source

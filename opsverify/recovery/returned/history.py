@@ -50,7 +50,10 @@ class TableHistory:
 
 @dataclass
 class History:
-    """The ledger up to `captured_at`, the newest record at or before the recovery target."""
+    """The ledger up to `captured_at`, the newest record at or before the recovery target.
+
+    `pages` are those of the newest record that was read to its end by then, of the cluster `system`.
+    """
 
     captured_at: dt.datetime
     seq: int
@@ -59,10 +62,11 @@ class History:
     catalog: Catalog
     pages: dict[str, Pages]
     left_out: tuple[str, ...]
+    system: str | None = None
 
     @classmethod
-    def of(cls, bodies: Iterable[tuple[int, Mapping[str, Any]]]) -> History:
-        """Put the records together, given in order with their numbers.
+    def of(cls, bodies: Iterable[tuple[int, Mapping[str, Any]]], until: dt.datetime | None = None) -> History:
+        """Put the records together, given in order with their numbers; `until` is the recovery target.
 
         Raises Inconclusive where none of them holds core tables, EvidenceError where one is not of the schema.
         """
@@ -71,7 +75,7 @@ class History:
             if "core" not in body:
                 continue
             try:
-                history = _joined(history, seq, body)
+                history = _joined(history, seq, body, until)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise EvidenceError(f"ledger record {seq} is not as this version writes it: {error!r}") from error
         if history is None:
@@ -82,20 +86,36 @@ class History:
         return history
 
 
-def _joined(history: History | None, seq: int, body: Mapping[str, Any]) -> History:
+def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: dt.datetime | None) -> History:
     tables = {
         name: _grown(history.tables.get(name) if history else None, entry) for name, entry in body["core"].items()
     }
     catalog = body["catalog"] if body["catalog"] is not None else history.catalog if history else {}
+    system, pages = _pages(history, body, until)
     return History(
         captured_at=dt.datetime.fromisoformat(body["captured_at"]),
         seq=seq,
         witness=body["witness"],
         tables=tables,
         catalog=catalog,
-        pages={name: Pages(**raw) for name, raw in body["pages"].items()},
+        pages=pages,
         left_out=tuple(body["left_out"]),
+        system=system,
     )
+
+
+def _pages(
+    history: History | None, body: Mapping[str, Any], until: dt.datetime | None
+) -> tuple[str | None, dict[str, Pages]]:
+    read = body.get("pages_read")
+    if read is None:  # recorded by a version that only counted them
+        return None, {name: Pages.of_json(raw) for name, raw in body["pages"].items()}
+    before = history.pages if history else {}
+    if until is not None and dt.datetime.fromisoformat(read["until"]) > until:
+        # Rows that were committed behind the recovery target, while the capture was under way, may be in it.
+        return history.system if history else None, before
+    read_now = {name: Pages.of_json(raw, read["position"]) for name, raw in body["pages"].items()}
+    return read["system"], {name: pages.following(before.get(name)) for name, pages in read_now.items()}
 
 
 def _grown(before: TableHistory | None, entry: Mapping[str, Any]) -> TableHistory:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.returned.buckets import Bucket, Span, bucket_span, edges, hashed
+from opsverify.recovery.returned.loss import Keys
 from opsverify.recovery.returned.rowhash import row_hash
 
 if TYPE_CHECKING:
@@ -21,30 +21,6 @@ SLOTS: Final = 1024
 """Parts, by the hash of the key, into which bad buckets are divided before rows are fetched; a power of two."""
 TOGETHER: Final = 32
 """Runs of bad buckets that one statement asks for."""
-NAMED: Final = 5
-"""How many keys of a kind a message names; the evidence has all of them."""
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Primary keys, as text, of rows that are `missing` here, `added` here, or `changed`."""
-
-    missing: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return "; ".join(
-            f"{word} {', '.join(keys[:NAMED])}{f' and {len(keys) - NAMED} more' if len(keys) > NAMED else ''}"
-            for word, keys in (("missing", self.missing), ("added", self.added), ("changed", self.changed))
-            if keys
-        )
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """One line for each key."""
-        kinds = (("missing", self.missing), ("added", self.added), ("changed", self.changed))
-        return tuple(chain.from_iterable((f"{word} {key}" for key in keys) for word, keys in kinds))
 
 
 def differing_keys(table: CoreTable, source: Source, restored: Source, names: Iterable[str]) -> Keys:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.recovery.returned.buckets import closed, edge, key, read_buckets, sliced
 from opsverify.recovery.returned.catalog import read_catalog
 from opsverify.recovery.returned.core import discover
-from opsverify.recovery.returned.pages import read_pages
+from opsverify.recovery.returned.pages import POSITION, SYSTEM, read_pages
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,6 +44,9 @@ def record_more(
     ((witness,),) = source(WITNESS, {})
     before = previous or {}
     same = before.get("timeline") == timeline and before.get("witness") == str(witness)
+    ((system,),), ((position,),) = source(SYSTEM, {}), source(POSITION, {})
+    pages = read_pages(source, before["pages"] if same and _read_of(before).get("system") == system else {})
+    ((read_until,),) = source("SELECT clock_timestamp()", {})
     known = before.get("core", {}) if same else {}
     tables, left_out = discover(source, chosen, tag_column)
     core = {table.name: _table(source, table, known.get(table.name), at) for table in tables}
@@ -57,8 +60,13 @@ def record_more(
         "left_out": list(left_out),
         "catalog": None if unchanged else catalog,
         "catalog_sha256": digest,
-        "pages": {name: pages.as_json() for name, pages in read_pages(source).items()},
+        "pages": {name: one.as_json() for name, one in pages.items()},
+        "pages_read": {"system": system, "position": int(position), "until": read_until.isoformat()},
     }
+
+
+def _read_of(before: Mapping[str, Any]) -> Mapping[str, Any]:
+    return before.get("pages_read") or {}
 
 
 def _table(source: Source, table: CoreTable, known: Mapping[str, Any] | None, at: dt.datetime) -> dict[str, Any]:

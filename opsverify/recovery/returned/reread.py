@@ -1,4 +1,4 @@
-"""The ledger's questions asked again after a restore: buckets of each table, kinds of the catalog, pages."""
+"""The ledger's questions asked again after a restore: buckets of each table, kinds of the catalog."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from opsverify.recovery.returned.buckets import (
     bucket_span,
     differences,
     in_words,
+    key,
     read_buckets,
     recorded_slices,
 )
 from opsverify.recovery.returned.catalog import changes, read_catalog
 from opsverify.recovery.returned.finding import Finding
 from opsverify.recovery.returned.keys import differing_keys
-from opsverify.recovery.returned.pages import read_sizes, shortened
+from opsverify.recovery.returned.loss import Loss
 from opsverify.recovery.returned.record import WITNESS
 from opsverify.recovery.returned.sampling import bound, draw, draws_needed
 
@@ -81,14 +82,26 @@ def buckets_again(
         if looked is None
         else _each(restored, recorded.table, looked)
     )
-    before = buckets if looked is None else {key: buckets[key] for key in looked}
+    before = buckets if looked is None else {bucket: buckets[bucket] for bucket in looked}
     wrong = list(differences(before, found))
-    notes = [note] if note else []
-    named = _named(recorded.table, [key for key, _, _ in wrong], restored, live, notes)
-    problems = [f"{name} {key}: {in_words(was, found_now)}" for key, was, found_now in wrong]
+    keys = None
+    if wrong and live is not None and recorded.table.key:
+        keys = differing_keys(recorded.table, live(), restored, [bucket for bucket, _, _ in wrong])
+    unnamed = "no primary key by which to name rows" if wrong and live is not None and not recorded.table.key else ""
+    problems = [f"{name} {bucket}: {in_words(was, found_now)}" for bucket, was, found_now in wrong]
     rows = sum(bucket.rows for bucket in before.values())
+    named = f"keys {keys}" if keys else unnamed
     of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
-    return Finding(rows, of, tuple(problems), None, tuple(notes))
+    return Finding(
+        rows,
+        of,
+        tuple(problems),
+        None,
+        (note,) if note else (),
+        tuple(_loss(recorded.table, *each) for each in wrong),
+        keys,
+        len(before),
+    )
 
 
 def catalog_again(history: History, kind: str, restored: Source) -> Finding:
@@ -100,19 +113,12 @@ def catalog_again(history: History, kind: str, restored: Source) -> Finding:
     return Finding(len(recorded), of, lines)
 
 
-def pages_again(history: History, restored: Source) -> Finding:
-    """Compare the page counts of tables that only grow."""
-    recorded = {name: pages for name, pages in history.pages.items() if pages.only_grows}
-    of = f"of {len(recorded)} tables that only grow are shorter"
-    return Finding(len(recorded), of, shortened(recorded, read_sizes(restored)))
-
-
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:
     rows = sum(bucket.rows for bucket in buckets.values())
     if sampling is None or rows <= sampling.above_rows:
         return None, ""
     draws = draws_needed(sampling.one_in, sampling.confidence)
-    chosen = draw({key: bucket.rows for key, bucket in buckets.items()}, draws, sampling.seed)
+    chosen = draw({name: bucket.rows for name, bucket in buckets.items()}, draws, sampling.seed)
     share = round(1 / bound(draws, sampling.confidence))
     return chosen, (
         f"sample of {len(chosen):,} of {len(buckets):,} buckets, {draws:,} draws with seed {sampling.seed}: "
@@ -127,16 +133,10 @@ def _each(restored: Source, table: CoreTable, names: frozenset[str]) -> dict[str
     return found
 
 
-def _named(
-    table: CoreTable, bad: list[str], restored: Source, live: Callable[[], Source] | None, notes: list[str]
-) -> str:
-    if not bad or live is None:
-        return ""
-    if not table.key:
-        return "no primary key by which to name rows"
-    keys = differing_keys(table, live(), restored, bad)
-    notes += keys.all
-    return f"keys {keys}"
+def _loss(table: CoreTable, name: str, before: Bucket, after: Bucket) -> Loss:
+    span = bucket_span(table, name)
+    window = {"since": key(span.since), "until": key(span.until)} if table.kind != "integer" else {}
+    return Loss(table=table.name, kind="bucket", where=name, recorded=before.rows, found=after.rows, **window)
 
 
 def _nothing(recorded: TableHistory) -> str:

@@ -19,6 +19,11 @@ CREATE UNIQUE INDEX rule_versions_one_active ON rule_versions (active) WHERE act
 CREATE UNIQUE INDEX prompt_versions_one_active ON prompt_versions (active) WHERE active;
 CREATE UNIQUE INDEX dsl_versions_one_active ON dsl_versions (active) WHERE active;
 
+CREATE FUNCTION versions_are_kept() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'DSL versions are history: % is kept', OLD.version; END $$;
+CREATE TRIGGER dsl_versions_are_kept BEFORE DELETE ON dsl_versions
+    FOR EACH ROW EXECUTE FUNCTION versions_are_kept();
+
 CREATE TABLE judgment_executions (
     id uuid PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), line_code text NOT NULL,
     input jsonb NOT NULL, result text NOT NULL CHECK (result IN ('OK', 'WARN', 'ALARM')),
@@ -82,5 +87,6 @@ def downgrade() -> None:
         DROP VIEW bi_daily_production;
         DROP TABLE llm_calls, intent_logs, fact_daily_production, workflow_dead_letters, workflow_instances,
                    judgment_executions, dsl_versions, prompt_versions, rule_versions;
+        DROP FUNCTION versions_are_kept();
         REVOKE ALL ON SCHEMA public FROM judgment_app, opsverify_ro, opsverify_smoke;
     """)

@@ -1,0 +1,74 @@
+"""A healthy rehearsal is green every time: N rehearsals in a row on one sandbox, each of which must accept.
+
+    python benchmarks/rehearsals.py [--times 10]
+
+One line for each: decision, checks, RTO to smoked business, RPO, seconds of the whole run. Ends with 1 at the first
+that does not accept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery_commands import capture, newest_target
+from sandbox import network
+from sandbox.core import Sandbox
+from sandbox.home import SERVICES
+from sandbox.processes import wait_until
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Rehearse and print."""
+    parser = argparse.ArgumentParser(description="rehearsals in a row, each of which must accept")
+    parser.add_argument("--times", type=int, default=10)
+    times = parser.parse_args().times
+    print("| run | decision | checks | RTO | RPO | whole run |\n| ---: | --- | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory(prefix="ov-") as folder:
+        home = Path(folder) / "sandbox"
+        with Sandbox(home, network.free_port_base(len(SERVICES))) as sandbox:
+            target = str(sandbox.target)
+            sandbox.backup()
+            capture(target, REPOSITORY)
+            recorded = dt.datetime.now(dt.UTC)
+            wait_until(lambda: reaches(target, recorded), 60, "the WAL archive to reach the record")
+            for turn in range(times):
+                rehearse(turn + 1, target, Path(folder) / f"run-{turn}")
+
+
+def reaches(target: str, moment: dt.datetime) -> bool:
+    """Whether backup and archive can bring `moment` back."""
+    try:
+        return newest_target(target, REPOSITORY) > moment
+    except Inconclusive:  # nothing behind the backup is archived yet
+        return False
+
+
+def rehearse(turn: int, target: str, folder: Path) -> None:
+    """Run one, print its line; end the program where it does not accept."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "opsverify", "rehearse", "--target", target, "--report-dir", str(folder)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    took = time.perf_counter() - began
+    verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    drill = json.loads((folder / "drill.json").read_text(encoding="utf-8"))
+    lost = next(check["measured"] for check in verdict["checks"] if check["id"] == "restore.rpo_witnesses")
+    checks = f"{verdict['executed']} / {verdict['planned']}"
+    rto = drill["to_serving_s"]
+    figures = " | ".join("-" if value is None else f"{value:.1f} s" for value in (rto, lost, took))
+    print(f"| {turn} | {verdict['decision']} | {checks} | {figures} |", flush=True)
+    if done.returncode != 0:
+        raise SystemExit("\n".join([f"exit {done.returncode}", *verdict["reasons"]]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The report of a way back: out of the incident's timeline, or, where nobody declared one, a signed record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsverify.attestation import read_attestation
+from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.incident.downtime import downtime
+from opsverify.incident.steps import WAY_BACK
+from opsverify.incident.timeline import NAME, current, incidents
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from pathlib import Path
+
+    from opsverify.incident.timeline import Incident
+    from opsverify.target import Target
+
+_LAST = WAY_BACK[-1].name
+
+
+@dataclass(frozen=True)
+class SwitchbackReport:
+    """How many seconds after the switch it was written, what it says of itself in a few words, and the whole of it."""
+
+    after_s: float
+    said: str
+    text: str
+
+
+def switchback_report(target: Target, reports: Path, since: dt.datetime) -> SwitchbackReport:
+    """The report of the switch at `since`, from the incidents in `reports` or the target's attestation `switchback`.
+
+    An incident with entries after the outage counts; where the target does not say when that was, any does. Raises
+    Inconclusive where the report is missing, lacks something, is of before the switch, or was changed afterwards.
+    """
+    outage_at = target.regions.outage_at if target.regions else None
+    try:
+        known = [
+            incident
+            for incident in incidents(reports, target.name)
+            if outage_at is None or incident.events[-1].moment >= outage_at.replace(microsecond=0)
+        ]
+    except EvidenceError as error:
+        raise Inconclusive(f"the incident cannot vouch for anything: {error}") from error
+    if known:
+        return _of_incident(current(known), since)
+    record = read_attestation(target, "switchback", since, ("downtime", "impact", "actions"))
+    said = f"by {record.by}, signed off by {record.signed_off_by}"
+    return SwitchbackReport((record.at - since).total_seconds(), said, record.text)
+
+
+def _of_incident(incident: Incident, since: dt.datetime) -> SwitchbackReport:
+    step = incident.next_step
+    if step is not None and step.name != _LAST:
+        raise Inconclusive(
+            f"incident {incident.id} does not record {step.name} ({step.runbook}, {step.en}): "
+            f"opsverify dr mark {step.name} --target {incident.target}"
+        )
+    moved, report = (event for name in ("return", "report") if (event := incident.of(name)))
+    problems = [f"no {name}" for name in ("impact", "loss", "actions") if not getattr(report, name)]
+    if problems or (problems := list(downtime(incident).problems)):
+        raise Inconclusive(f"the report of incident {incident.id} is not whole: {'; '.join(problems)}")
+    for event in (moved, report):
+        if event.moment < since:
+            raise Inconclusive(
+                f"incident {incident.id}: {event.step} is of {event.at}, before traffic was switched "
+                f"({since.isoformat(timespec='seconds')}): it is about an earlier switch, or one of the times is wrong"
+            )
+    said = f"by {report.by} in incident {incident.id}, {downtime(incident)}"
+    return SwitchbackReport(
+        (report.moment - since).total_seconds(), said, (incident.folder / NAME).read_text(encoding="utf-8")
+    )

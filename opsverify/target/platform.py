@@ -1,0 +1,38 @@
+"""How a rehearsal starts a platform on the database it restored, for the cache and the business smoke."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from opsverify.limits import parse_duration
+from opsverify.target.actions import placeholders
+from opsverify.target.section import Duration, Section
+
+FACTS = ("port", "dbname", "home")
+"""Placeholders that the drill fills in: the restored database's port (on 127.0.0.1) and name, the platform's folder."""
+
+
+class RehearsalPlatform(Section):
+    """A program that serves the platform on the restored database until SIGTERM, and how its cache is cleared.
+
+    `run` stays in the foreground and writes `{home}/target.toml`, a target file of its own, once it serves.
+    Both commands are argv lists, run in `folder`.
+    """
+
+    run: tuple[str, ...] = Field(min_length=1)
+    clear_cache: tuple[str, ...] = ()
+    folder: str | None = None
+    within: Duration = "5m"
+
+    @property
+    def within_s(self) -> float:
+        """Seconds in which the platform has to serve."""
+        return parse_duration(self.within)
+
+    @model_validator(mode="after")
+    def _placeholders_are_known(self) -> RehearsalPlatform:
+        for name in placeholders((*self.run, *self.clear_cache)):
+            if name not in FACTS:
+                known = ", ".join(f"{{{fact}}}" for fact in FACTS)
+                raise ValueError(f"no value for {{{name}}}: expected {known}")
+        return self

@@ -1,0 +1,121 @@
+"""A second platform of the sandbox's release on a database that somebody else runs: a rehearsal's restored one.
+
+It has everything but PostgreSQL of its own: services, cache, outside world, Prometheus and Alertmanager. Its
+cache starts as the one that outlived the disaster, so that clearing it has something to clear.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redis import RedisError
+
+from sandbox import network, redis, target_file
+from sandbox.home import REPOSITORY, SERVICES, Control, ControlState, Settings, load_settings, write_atomic
+from sandbox.parts import Parts
+from sandbox.platform_processes import Platform
+from sandbox.postgres import Cluster
+from sandbox.processes import Table, signals_deferred
+from sandbox.prometheus import Monitoring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COMPONENTS = ("redis", "externals", "stable", "canary", "edge", "alertmanager", "prometheus")
+_RATE = 5.0
+_LEFT_OUT = re.compile(r"^\[+(?:recovery|actions|attestations)\b")
+_STOP_DEADLINE_S = 2.0
+_LOOK_EVERY_S = 0.5
+
+
+@contextmanager
+def standing(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> Iterator[Path]:
+    """The platform of `origin`, faults of its release included, on the database at `database_port`; its target file.
+
+    All of it lives in the folder `home`; on leaving, everything is stopped. Raises SandboxError where it does
+    not come up.
+    """
+    theirs = load_settings(origin)
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(theirs.secrets_dir, home / "secrets", dirs_exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="opsv-", ignore_cleanup_errors=True) as data:
+        settings = _settings(home, Path(data), database_port)
+        settings.save()
+        settings.logs_dir.mkdir(exist_ok=True)
+        Control(home).write(ControlState(rate=_RATE, faults=Control(origin).read().faults))
+        table = Table(home)
+        parts = Parts(
+            settings=settings,
+            table=table,
+            cluster=Cluster(settings, table),
+            redis=redis.RedisServer(settings, table),
+            monitoring=Monitoring(settings, table),
+            platform=Platform(settings, table),
+            control=Control(home),
+            progress=progress,
+        )
+        try:
+            started = {name: parts.start(name) for name in COMPONENTS}
+            for name, running in started.items():
+                parts.wait(name, running)
+            _bring_cache_along(theirs, settings, progress)
+            parts.monitoring.wait_scraped()
+            yield _describe(settings)
+        finally:
+            with signals_deferred():
+                table.stop(table.all().keys(), deadline_s=_STOP_DEADLINE_S)
+
+
+def stand(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> None:
+    """Run the platform in the foreground until SIGTERM, SIGINT or the caller's end; its target file says it serves."""
+    caller = os.getppid()
+    with standing(origin, home, database_port, progress) as target:
+        progress(f"the platform serves on the database at port {database_port}; target file: {target}")
+        while os.getppid() == caller:  # a rehearsal that was killed must not leave a platform behind
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _settings(home: Path, data: Path, database_port: int) -> Settings:
+    settings = Settings.build(home, network.free_port_base(len(SERVICES)), data)
+    return replace(settings, ports={**settings.ports, "postgres": database_port})
+
+
+def _bring_cache_along(theirs: Settings, ours: Settings, progress: Callable[[str], None]) -> None:
+    """Copy what the original's cache holds, each entry with the time it has left."""
+    try:
+        with redis.raw_client(theirs) as source, redis.raw_client(ours) as copy:
+            for key in source.scan_iter(b"*", count=500):
+                left, value = source.pttl(key), source.dump(key)
+                if value is not None and left > 0:
+                    copy.restore(key, left, value, replace=True)
+    except RedisError as error:
+        progress(f"the original's cache did not outlive the disaster ({type(error).__name__}): this one starts empty")
+
+
+def _describe(settings: Settings) -> Path:
+    """Write the target file: the sandbox's own, without what a platform in a rehearsal does not have."""
+    template = (REPOSITORY / "targets" / "sandbox.toml").read_text(encoding="utf-8")
+    text = "".join(_kept(template)).replace('name = "sandbox"', 'name = "sandbox-restored"')
+    text = text.replace('absent = ["regions"]', 'absent = ["regions", "recovery"]')
+    text = text.replace("[postgres]\n", "[postgres]\narchives_wal = false\n")
+    path = settings.home / target_file.NAME
+    write_atomic(path, target_file.filled(text, settings), mode=0o644)
+    return path
+
+
+def _kept(template: str) -> Iterator[str]:
+    """The lines of every table but those in `_LEFT_OUT`."""
+    keep = True
+    for line in template.splitlines(keepends=True):
+        if line.startswith("["):
+            keep = _LEFT_OUT.match(line) is None
+        if keep:
+            yield line

@@ -1,0 +1,279 @@
+"""What can go wrong on the way through an incident of two regions, each made for a while and then taken back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, LiteralString
+
+from tls_database import tls_database
+
+from opsverify.incident.commands import Said, declare, mark
+from opsverify.incident.steps import STEPS, WAY_BACK
+from opsverify.incident.timeline import INCIDENTS, NAME
+from sandbox.certificates import LASTING, Authority
+from sandbox.postgres import SUPERUSER
+from sandbox.redis import client
+from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, DR, ORIGINAL, RESOLVERS, TTL_S, Zone
+from sandbox.regions.ground import NAME as DNS_NAME
+from sandbox.regions.target_file import RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sandbox.regions.pair import Regions
+
+
+@dataclass(frozen=True)
+class RegionFaults:
+    """Faults of `regions` by name, while the region `serving` serves; incidents are kept in `project`."""
+
+    regions: Regions
+    project: Path
+    serving: str
+
+    @contextmanager
+    def dns_old(self) -> Iterator[None]:
+        """One of the resolvers still has the answer of before the switch."""
+        before = DR if self.serving == ORIGINAL else ORIGINAL
+        with self._zone(Zone(resolvers={RESOLVERS[0]: self.serving, RESOLVERS[1]: before})):
+            yield
+
+    @contextmanager
+    def ingress_forwards(self) -> Iterator[None]:
+        """The original region's ingress leads to the DR region."""
+        with self._zone(Zone(fronts={ORIGINAL: DR, DR: DR})):
+            yield
+
+    @contextmanager
+    def _zone(self, zone: Zone) -> Iterator[None]:
+        zone.write(self.regions.home)
+        yield
+        Zone(resolvers=dict.fromkeys(RESOLVERS, self.serving)).write(self.regions.home)
+
+    @contextmanager
+    def increment_lost(self) -> Iterator[None]:
+        """Three rows that the DR region wrote are missing in the original one."""
+        ground = self.regions.ground
+        with self._lost(
+            "judgment_executions", "created_at >= %s AND created_at < %s", ground.outage_at, ground.switched_at
+        ):
+            yield
+
+    @contextmanager
+    def older_rows_lost(self) -> Iterator[None]:
+        """Three rows of before the outage are missing in the original region."""
+        with self._lost("fact_daily_production", "changed_at < %s", self.regions.ground.outage_at):
+            yield
+
+    @contextmanager
+    def _lost(self, table: LiteralString, where: LiteralString, *values: object) -> Iterator[None]:
+        with self.regions.server(ORIGINAL).cluster.superuser() as database:
+            chosen = f"SELECT ctid AS at, * FROM {table} WHERE {where} LIMIT 3"  # noqa: S608 - written in this file
+            database.execute(f"CREATE TEMP TABLE kept AS {chosen}", values)
+            database.execute(f"DELETE FROM {table} WHERE ctid IN (SELECT at FROM kept)")  # noqa: S608 - as above
+            database.execute("ALTER TABLE kept DROP COLUMN at")
+            yield
+            database.execute(f"INSERT INTO {table} SELECT * FROM kept")  # noqa: S608
+
+    @contextmanager
+    def never_rewound(self) -> Iterator[None]:
+        """A row that only the lost primary had committed is still in the original region."""
+        sql = "INSERT INTO judgment_executions (line_code, result, created_at) VALUES ('L01', 'unsent', %s)"
+        with self.regions.server(ORIGINAL).cluster.superuser() as database:
+            database.execute(sql, (self.regions.ground.outage_at,))
+            yield
+            database.execute("DELETE FROM judgment_executions WHERE result = 'unsent'")
+
+    @contextmanager
+    def cache_not_cleared(self) -> Iterator[None]:
+        """A judgment of five minutes before the switch is still cached."""
+        with self._cache() as cache:
+            cache.set("judgment:of-before", "OK", ex=CACHE_TTL_S - 300)
+            yield
+            cache.delete("judgment:of-before")
+
+    @contextmanager
+    def cache_not_rebuilt(self) -> Iterator[None]:
+        """Nothing was cached since the switch."""
+        with self._cache() as cache:
+            cache.flushdb()
+        yield
+        self.regions.visit()
+
+    @contextmanager
+    def port_open(self) -> Iterator[None]:
+        """The administration port takes connections."""
+        with socket.create_server(("127.0.0.1", self.regions.ground.ports["admin"])):
+            yield
+
+    @contextmanager
+    def certificate_expired(self) -> Iterator[None]:
+        """The original region shows the certificate that it had when it was lost, which has ended since."""
+        with self._certificate(Authority.load(self.regions.ground.tls), lifetime=-dt.timedelta(minutes=1)):
+            yield
+
+    @contextmanager
+    def certificate_expiring(self) -> Iterator[None]:
+        """It shows one that ends within the limit."""
+        with self._certificate(Authority.load(self.regions.ground.tls), lifetime=dt.timedelta(days=3)):
+            yield
+
+    @contextmanager
+    def certificate_of_another(self) -> Iterator[None]:
+        """It shows one that is not for the clients' name."""
+        names = ("judgment.other.test", ADDRESSES[ORIGINAL])
+        with self._certificate(Authority.load(self.regions.ground.tls), *names):
+            yield
+
+    @contextmanager
+    def certificate_untrusted(self) -> Iterator[None]:
+        """It shows one that somebody made in a hurry, of an authority that no client knows."""
+        with self._certificate(Authority.create("rebuilt in a hurry")):
+            yield
+
+    @contextmanager
+    def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LASTING) -> Iterator[None]:
+        path = self.regions.ground.certificate(ORIGINAL)
+        with _replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
+            yield
+
+    @contextmanager
+    def database_by_tls(self) -> Iterator[None]:
+        """The original region's database is to be reached by TLS only, and its standby sits on the same host."""
+        port = self.regions.ground.ports[f"postgres-{ORIGINAL}"]
+        text = self.regions.target.read_text(encoding="utf-8")
+        head, section, rest = text.partition("[regions.original.database]")
+        with tls_database(self.regions.ground.certificate(ORIGINAL), port) as secured:
+            changed = rest.replace(f"port = {port}", f"port = {secured}", 1).replace('"disable"', '"require"', 1)
+            with _replaced(self.regions.target, head + section + changed):
+                yield
+
+    @contextmanager
+    def replication_plain(self) -> Iterator[None]:
+        """And the standby receives over the network without."""
+        standby, primary = (self.regions.server(name).cluster for name in (DR, ORIGINAL))
+        rules = primary.data / "pg_hba.conf"
+        before = rules.read_text(encoding="utf-8")
+        said = standby.value("SHOW primary_conninfo")
+        primary.write(rules, f"{before}host replication {SUPERUSER} 127.0.0.1/32 trust\n")
+        primary.value("SELECT pg_reload_conf()")
+        with self.database_by_tls():
+            self._follow(f"host=127.0.0.1 port={primary.port} user={SUPERUSER} application_name={DR} sslmode=disable")
+            yield
+        self._follow(said)
+        primary.write(rules, before)
+        primary.value("SELECT pg_reload_conf()")
+
+    def _follow(self, conninfo: str) -> None:
+        standby = self.regions.server(DR)
+        standby.cut_off()
+        standby.cluster.alter_system("primary_conninfo", conninfo)
+        standby.await_streaming()
+
+    @contextmanager
+    def ttl_running(self) -> Iterator[None]:
+        """Resolvers may keep the old address for an hour."""
+        with self._target(f'ttl = "{TTL_S}s"', 'ttl = "1h"'):
+            yield
+
+    @contextmanager
+    def report_missing(self) -> Iterator[None]:
+        """Nobody wrote the report."""
+        path = self.regions.home / RECORD
+        text = path.read_text(encoding="utf-8")
+        path.unlink()
+        yield
+        path.write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """The way back stands in the incident's timeline, and nowhere else."""
+        with self.report_missing(), self._incident(Said(impact="all judgments", loss="none", actions=("none",))):
+            yield
+
+    @contextmanager
+    def report_without_impact(self) -> Iterator[None]:
+        """It stands there without what it meant for anybody; the signed record does not mend that."""
+        with self._incident(Said(loss="none", actions=("none",), exception="impact is still being counted")):
+            yield
+
+    @contextmanager
+    def report_changed(self) -> Iterator[None]:
+        """Somebody has put the report right afterwards."""
+        with self._incident(Said(impact="all judgments", loss="none", actions=("none",))):
+            (timeline,) = (self.project / "reports" / INCIDENTS).glob(f"*/{NAME}")
+            timeline.write_text(timeline.read_text(encoding="utf-8").replace("all judgments", "none"), encoding="utf-8")
+            yield
+
+    @contextmanager
+    def _incident(self, report: Said) -> Iterator[None]:
+        """Declared at the outage and recorded to its report, whose stage is yet to accept."""
+        target, ground = str(self.regions.target), self.regions.ground
+        assert ground.outage_at is not None
+        assert ground.switched_at is not None
+        # The stages between are not run here: their gates have tests of their own (tests/recovery/test_way_back.py).
+        step_said = Said(
+            at=ground.switched_at.isoformat(), exception="recorded afterwards, for the proof",
+            impact="all", loss="three commits", actions=("none",),
+        )  # fmt: skip
+        declare(target, self.project, Said(at=ground.outage_at.isoformat()))
+        for step in (*STEPS[1:], *WAY_BACK[:-2]):
+            mark(target, self.project, None, step.name, step_said)
+        mark(target, self.project, None, "report", report)
+        yield
+        shutil.rmtree(self.project / "reports" / INCIDENTS)
+
+    @contextmanager
+    def fenced_late(self) -> Iterator[None]:
+        """The DR region took writes after traffic had been given back; the next state rewinds it."""
+        self.regions.write_unfenced()
+        yield
+
+    @contextmanager
+    def replay_hangs(self) -> Iterator[None]:
+        """The DR standby receives, and shows nothing of it."""
+        cluster = self.regions.server(DR).cluster
+        cluster.value("SELECT pg_wal_replay_pause()")
+        yield
+        cluster.value("SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def follows_nobody(self) -> Iterator[None]:
+        """The DR standby has lost its primary."""
+        standby = self.regions.server(DR)
+        said = standby.cluster.value("SHOW primary_conninfo")
+        standby.cut_off()
+        yield
+        standby.cluster.alter_system("primary_conninfo", said)
+        standby.await_streaming()
+
+    @contextmanager
+    def both_primaries(self) -> Iterator[None]:
+        """The DR standby was promoted."""
+        self.regions.server(DR).promote()
+        yield
+
+    @contextmanager
+    def _cache(self) -> Iterator[object]:
+        with client(self.regions.ground.region(ORIGINAL)) as cache:
+            yield cache
+
+    @contextmanager
+    def _target(self, before: str, after: str) -> Iterator[None]:
+        text = self.regions.target.read_text(encoding="utf-8")
+        assert before in text
+        with _replaced(self.regions.target, text.replace(before, after)):
+            yield
+
+
+@contextmanager
+def _replaced(path: Path, text: str) -> Iterator[None]:
+    before = path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+    yield
+    path.write_text(before, encoding="utf-8")

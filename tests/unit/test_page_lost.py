@@ -1,0 +1,90 @@
+"""What was lost, as the page of a recovery shows it: from what the run kept, never from its messages."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from opsverify.came_back import keep_answer
+from opsverify.evidence.redact import Redactor
+from opsverify.evidence.run import RunFolder
+from opsverify.page.lost import losses_of, lost_of
+from opsverify.page.model import NOT_KNOWN, Text
+from opsverify.page.runs import Run, read_run
+from opsverify.recovery.returned import Finding
+from opsverify.recovery.returned.loss import Keys, Loss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _bucket(hour: int, recorded: int, found: int) -> Loss:
+    since, until = f"2026-11-23T{hour:02}:00Z", f"2026-11-23T{hour + 1:02}:00Z"
+    return Loss(table="llm_calls", kind="bucket", where=since, recorded=recorded, found=found, since=since, until=until)
+
+
+def _finished(folder: Path, answers: dict[str, Finding], checks: dict[str, str]) -> Run:
+    """Make a finished run of post-dr with `checks` (outcome by id) that kept `answers`."""
+    for name, answer in answers.items():
+        assert keep_answer(RunFolder("r", folder), Redactor(()), name, answer) is answer
+    listed: list[dict[str, Any]] = [
+        {"id": name, "outcome": outcome, "message": f"{name} said", "measured": None}
+        for name, outcome in checks.items()
+    ]
+    (folder / "verdict.json").write_text(json.dumps({"stage": "post-dr", "checks": listed}), encoding="utf-8")
+    return read_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "missing", "changed", "added"),
+    [
+        (21, 0, "21", "0", "0"),
+        (0, 5, "0", "0", "5"),
+        (15, 3, "at least 12 of 15", "not known", "not known"),
+        (4, 6, "not known", "not known", "at least 2 to 4"),
+        (8, 8, "not known", "some of 8", "not known"),
+    ],
+)
+def test_two_counts_say_no_more_than_they_know(
+    tmp_path: Path, recorded: int, found: int, missing: str, changed: str, added: str
+) -> None:
+    """As many rows may have gone besides as were added; what nothing tells is not known, and never 0."""
+    answer = Finding(21, "differ", ("p",), losses=(_bucket(14, recorded, found),), buckets=1)
+    (row,) = losses_of(_finished(tmp_path, {"buckets/llm_calls": answer}, {}))
+    said = [cell.en if isinstance(cell, Text) else cell for cell in row.cells]
+    assert said == ["2026-11-23T14:00Z", missing, changed, added, "2026-11-23T14:00Z ~ 2026-11-23T15:00Z"]
+
+
+def test_many_buckets_are_summed_up_and_keys_counted(tmp_path: Path) -> None:
+    """The page stays one that can be read: six buckets of a table, the others in one line, the keys in another."""
+    losses = tuple(_bucket(hour, 10, 4) for hour in range(10))
+    keys = Keys(missing=tuple(map(str, range(60))), changed=("77",))
+    answer = Finding(700, "differ", ("p",), losses=losses, keys=keys, buckets=48)
+    run = _finished(tmp_path, {"buckets/llm_calls": answer}, {"ledger.buckets[llm_calls]": "fail"})
+    *buckets, rest, by_key = losses_of(run)
+    assert len(buckets) == 6
+    assert rest.cells[:3] == (Text("그 밖에 4개", "and 4 more"), Text("24 이상", "at least 24"), NOT_KNOWN)
+    assert by_key.cells[1:4] == ("60", "1", "0")
+    assert [note.text.en for note in lost_of(run)] == [
+        "buckets that differ: 2026-11-23T00:00Z ~ 2026-11-23T10:00Z",
+        "keys of llm_calls: missing 0, 1, 2, 3, 4 and 55 more; changed 77",
+        "compared: 1 tables, 48 buckets, 700 rows; 10 buckets differ",
+        "0 of 1 checks of the data agree",
+    ]
+
+
+def test_what_explains_a_loss_comes_before_what_counts_it(tmp_path: Path) -> None:
+    """A lost page stands above eighteen dates and lines that count less, which are one line."""
+    counts = {f"sql.fact_daily_production[L{line}]": "fail" for line in range(18)}
+    pages, lines, *_ = lost_of(_finished(tmp_path, {}, {**counts, "consistency.pages": "fail"}))
+    assert pages.text.en == "consistency.pages: consistency.pages said"
+    assert lines.text.en.endswith("(and 17 more)")
+
+
+def test_a_table_may_be_called_anything(tmp_path: Path) -> None:
+    """The file that keeps its answer stays in the run's folder, and the name comes back."""
+    run = _finished(tmp_path, {"buckets/../../odd name": Finding(1, "of")}, {})
+    assert list(run.answers) == ["buckets/../../odd name"]
+    assert len(list((tmp_path / "answers").iterdir())) == 1
