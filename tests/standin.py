@@ -190,8 +190,11 @@ class Standin:
         """Seconds since the base backup was made and the tables were recorded."""
         return (dt.datetime.now(dt.UTC) - self._captured).total_seconds()
 
-    def arguments(self, stage: str, target: str | None = None) -> list[str]:
-        """What a stage has to be told beside its target; `target` names a recovery target that nobody can reach."""
+    def arguments(self, stage: str, target: str | None = None, behind_backup_s: float = 0.0) -> list[str]:
+        """What a stage has to be told beside its target; `target` names a recovery target that nobody can reach.
+
+        The recovery target of a rehearsal lies at least `behind_backup_s` behind the backup.
+        """
         if target == "before-backup":
             return [f"--recovery-target={(self._captured - dt.timedelta(hours=1)).isoformat()}"]
         if target == "beyond-archive":
@@ -202,7 +205,8 @@ class Standin:
             return [f"--recovery-target={self.recovery_target}"]
         if stage == "rehearsal":
             # A disaster now would lose what came after it: an old target would lose too much.
-            return [f"--recovery-target={self._newest_since(self._rehearsing_since)}"]
+            behind = self._captured + dt.timedelta(seconds=behind_backup_s)
+            return [f"--recovery-target={self._newest_since(max(self._rehearsing_since, behind))}"]
         return []
 
     def arguments_behind_now(self) -> list[str]:
