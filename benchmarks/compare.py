@@ -3,7 +3,8 @@
     python benchmarks/compare.py [--rows 1000000] [--rounds 5] [--without-jsonb]
 
 The limit is what any comparison by content has to do: hash every row once on both sides, at the same time, and
-nothing else. opsverify finds the same seven differing rows by their keys. reladiff (in its own environment,
+nothing else. opsverify finds the same seven differing rows by their keys: place by place, as physical copies can be
+compared, and by bucket, as it does where rows are laid out otherwise. reladiff (in its own environment,
 installed on first use) is timed without its start and its imports, with the settings that were best of those tried.
 Further lines: the ledger's own work, which needs one side only.
 """
@@ -23,6 +24,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +40,12 @@ from opsverify.recovery.returned.reread import buckets_again
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from opsverify.recovery.facts import Source
+
     Columns = Mapping[str, tuple[str, str]]
 
 RELADIFF = ("reladiff==0.6.0", "psycopg2-binary==2.9.13")
+WORKERS = 2  # max_parallel_workers_per_gather as it comes: what the limit has beside its leader
 FACTOR, THRESHOLD, THREADS = 64, 16384, 2  # the best of seven settings tried on a million rows
 COLUMNS = {
     "id": ("bigint PRIMARY KEY", "n"),
@@ -72,19 +77,56 @@ from reladiff import connect_to_table, diff_tables
 threads = int(sys.argv[5])
 sides = [connect_to_table(f"postgresql://postgres@/{name}", "judgments", "id", thread_count=threads,
                           extra_columns=tuple(sys.argv[2].split(","))) for name in ("original", "restored")]
-began = time.perf_counter()
+began, used = time.perf_counter(), time.process_time()
 rows = {row[1][0] for row in diff_tables(*sides, algorithm="hashdiff", bisection_factor=int(sys.argv[3]),
                                         bisection_threshold=int(sys.argv[4]), threaded=True,
                                         max_threadpool_size=threads)}
-print(time.perf_counter() - began, len(rows))
+print(time.perf_counter() - began, time.process_time() - used, len(rows))
 """
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one run: on the wall, and of processor time of the client and all of the server's processes."""
+
+    wall_s: float
+    processor_s: float
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Times a piece of work; `postmaster` is the server's first process."""
+
+    postmaster: int
+
+    def timed(self, work: Callable[[], object]) -> Cost:
+        """Return what `work` costs."""
+        began, used = time.perf_counter(), self._used()
+        work()
+        return Cost(time.perf_counter() - began, self._used() - used)
+
+    def _used(self) -> float:
+        """Processor seconds so far: of this process, the server's running ones, and those that have ended."""
+        ended = sum(map(int, Path(f"/proc/{self.postmaster}/stat").read_text().rsplit(")", 1)[1].split()[13:15]))
+        running = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children").read_text().split()
+        return (
+            time.process_time()
+            + ended / os.sysconf("SC_CLK_TCK")
+            + sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in running) / 1e9
+        )
 
 
 @dataclass
 class Side:
-    """One of the two databases."""
+    """One of the two databases: a `session`, and as many as work on a parallel query by default (`sessions`)."""
 
     session: psycopg.Connection[Any]
+    more: tuple[psycopg.Connection[Any], ...] = ()
+
+    @property
+    def sessions(self) -> list[Source]:
+        """Each session's way to be asked."""
+        return [Side(session).source for session in (self.session, *self.more)]
 
     def source(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Ask, as opsverify does."""
@@ -100,17 +142,18 @@ def main() -> None:
     options = parser.parse_args()
     columns = {name: said for name, said in COLUMNS.items() if name != "input" or not options.without_jsonb}
     peer = environment("reladiff-0.6.0", RELADIFF)
-    times: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[Cost]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="ov-") as name, served(Path(name)) as home:
         original, restored = filled(home, options.rows, columns)
-        contenders = made(original, restored, home, peer, columns)
+        meter = Meter(int((home / "data" / "postmaster.pid").read_text().split()[0]))
+        contenders = made(original, restored, meter, home, peer, columns)
         for turn in range(options.rounds + 1):
             for label, work in contenders.items():
-                seconds = work()
+                cost = work()
                 if turn:  # the first is not counted: caches
-                    times[label].append(seconds)
-                sys.stderr.write(f"{turn}/{options.rounds}  {seconds:7.2f} s  {label}\n")
-        incremental = recaptured(original, options.rows, columns)
+                    times[label].append(cost)
+                sys.stderr.write(f"{turn}/{options.rounds}  {cost.wall_s:7.2f} s  {label}\n")
+        incremental = recaptured(original, meter, options.rows, columns)
     load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
     print(f"{options.rows:,} rows of {len(columns)} columns, {options.rounds} rounds, load average {load}\n")
     print(table(times))
@@ -161,7 +204,10 @@ def filled(home: Path, rows: int, columns: Columns) -> tuple[Side, Side]:
     places = [round(rows * share) for share in (0.1, 0.1001, 0.77, 0.4, 0.9, 1, 0.6)]
     for statement in DAMAGE:
         restored.execute(statement.format(*places, others=", ".join(list(columns)[1:])).encode())
-    return Side(original), Side(restored)
+    sides = [
+        Side(session, tuple(connected(session.info.dbname) for _ in range(WORKERS))) for session in (original, restored)
+    ]
+    return sides[0], sides[1]
 
 
 def filling(columns: Columns, first: int, last: int) -> bytes:
@@ -171,9 +217,9 @@ def filling(columns: Columns, first: int, last: int) -> bytes:
 
 
 def made(
-    original: Side, restored: Side, home: Path, peer: Path, columns: Columns
-) -> dict[str, Callable[[], float]]:
-    """Every contender: what it is called, and a run of it that returns seconds and stops if the work was not done."""
+    original: Side, restored: Side, meter: Meter, home: Path, peer: Path, columns: Columns
+) -> dict[str, Callable[[], Cost]]:
+    """Every contender: what it is called, and a run of it that returns its cost and stops if the work was not done."""
     ((core,), _) = discover(original.source, {"judgments": Chosen(bucket="id", width=1024)})
     compared = ",".join(list(columns)[1:])
     hashing = f"SELECT sum({core.hash}) FROM judgments t"  # noqa: S608 - our own names
@@ -183,57 +229,63 @@ def made(
             "captured_at": at.isoformat()})]
     )  # fmt: skip
 
-    def limit() -> float:
+    def limit() -> Cost:
         with ThreadPoolExecutor(2) as threads:
-            return timed(lambda: list(threads.map(lambda side: side.source(hashing, {}), (original, restored))))
+            return meter.timed(lambda: list(threads.map(lambda side: side.source(hashing, {}), (original, restored))))
 
-    def ours() -> float:
+    def ours(*, by_place: bool) -> Cost:
         keys: list[Any] = []
-        took = timed(lambda: keys.append(compare_databases(core, original.source, restored.source)))
+        took = meter.timed(
+            lambda: keys.append(compare_databases(core, original.sessions, restored.sessions, by_place=by_place))
+        )
         confirm(len(keys[0][1].all))
         return took
 
-    def one_side() -> float:
-        return timed(lambda: restored.source(hashing, {}))
+    def one_side() -> Cost:
+        return meter.timed(lambda: restored.source(hashing, {}))
 
-    def ledger() -> float:
+    def ledger() -> Cost:
         found: list[Any] = []
-        took = timed(lambda: found.append(buckets_again(recorded, "judgments", restored.source, at, limited=False)))
+        took = meter.timed(
+            lambda: found.append(buckets_again(recorded, "judgments", restored.source, at, limited=False))
+        )
         if not found[0].problems:
             raise SystemExit("the ledger found no difference")
         return took
 
-    def reladiff() -> float:
-        said = subprocess.run(
+    def reladiff() -> Cost:
+        said: list[str] = []
+        whole = meter.timed(lambda: said.extend(subprocess.run(
             [peer, "-c", PEER, "-", compared, str(FACTOR), str(THRESHOLD), str(THREADS)],
             check=True, capture_output=True, text=True, env={**os.environ, "PGHOST": str(home)},
-        ).stdout.split()  # fmt: skip
-        confirm(int(said[1]))
-        return float(said[0])
+        ).stdout.split()))  # fmt: skip
+        confirm(int(said[2]))
+        return Cost(float(said[0]), whole.processor_s + float(said[1]))  # what its own start takes is in neither
 
     return {
         "limit: every row hashed once, both sides at once": limit,
-        "opsverify, the very keys": ours,
+        "opsverify, the very keys": partial(ours, by_place=True),
+        "opsverify, the same by bucket": partial(ours, by_place=False),
         f"reladiff 0.6.0 (factor {FACTOR}, {THREADS} threads)": reladiff,
         "limit of one side": one_side,
         "opsverify against the ledger (one side)": ledger,
     }
 
 
-def recaptured(side: Side, rows: int, columns: Columns) -> str:
+def recaptured(side: Side, meter: Meter, rows: int, columns: Columns) -> str:
     """Capture, add a twentieth of the rows, capture again: rows hashed and seconds of each."""
     chosen = {"judgments": Chosen(bucket="id")}
     at = dt.datetime.now(dt.UTC)
     first: list[Any] = []
-    whole = timed(lambda: first.append(record_more(side.source, at, None, chosen, None)))
+    whole = meter.timed(lambda: first.append(record_more(side.source, at, None, chosen, None)))
     side.session.execute(filling(columns, rows + 1, rows + rows // 20))
     before = json.loads(json.dumps(first[0]))
     second: list[Any] = []
-    again = timed(lambda: second.append(record_more(side.source, at, before, chosen, None)))
+    again = meter.timed(lambda: second.append(record_more(side.source, at, before, chosen, None)))
     hashed = [sum(count for count, _, _ in body["core"]["judgments"]["buckets"].values()) for body in (*first, *second)]
     return (
-        f"First capture: {hashed[0]:,} rows hashed, {whole:.2f} s. After {rows // 20:,} new rows: "
-        f"{hashed[1]:,} rows hashed, {again:.2f} s (catalog and page counts are read anew each time)."
+        f"First capture: {hashed[0]:,} rows hashed, {whole.wall_s:.2f} s. After {rows // 20:,} new rows: "
+        f"{hashed[1]:,} rows hashed, {again.wall_s:.2f} s (catalog and page counts are read anew each time)."
     )
 
 
@@ -243,22 +295,22 @@ def confirm(found: int) -> None:
         raise SystemExit(f"{found} rows found, {DIFFERENT} differ")
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of wall time that `work` takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def table(times: Mapping[str, list[float]]) -> str:
+def table(times: Mapping[str, list[Cost]]) -> str:
     """Return a Markdown table; ratios are medians over the ratios within each turn."""
     limit, one_side = (next(runs for name, runs in times.items() if name.startswith(which)) for which in
                        ("limit:", "limit of"))  # fmt: skip
-    lines = ["| | min | median | to its limit |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "| | wall min | wall median | processor median | wall, to its limit | processor, to its limit |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for name, runs in times.items():
-        base = one_side if "one side" in name else limit
-        ratio = statistics.median(mine / theirs for mine, theirs in zip(runs, base, strict=True))
-        lines.append(f"| {name} | {min(runs):.2f} s | {statistics.median(runs):.2f} s | {ratio:.2f} |")
+        turns = list(zip(runs, one_side if "one side" in name else limit, strict=True))
+        walls, processor = [run.wall_s for run in runs], [run.processor_s for run in runs]
+        lines.append(
+            f"| {name} | {min(walls):.2f} s | {statistics.median(walls):.2f} s | {statistics.median(processor):.2f} s "
+            f"| {statistics.median(mine.wall_s / base.wall_s for mine, base in turns):.2f} "
+            f"| {statistics.median(mine.processor_s / base.processor_s for mine, base in turns):.2f} |"
+        )
     return "\n".join(lines)
 
 

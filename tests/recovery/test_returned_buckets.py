@@ -306,9 +306,9 @@ def test_records_are_kept_in_the_chain(clone: Clone, tmp_path: Path) -> None:
 def test_two_databases_at_hand_are_compared_by_key(clone: Clone, whole_source: Any) -> None:  # noqa: ANN401 - a source
     """All rows of both, bounded or not: the buckets that differ, and the very keys."""
     ((core,), _) = discover(clone.source, {"readings": Chosen()})
-    assert compare_databases(core, whole_source, clone.source) == ([], Keys())
+    assert compare_databases(core, [whole_source], [clone.source]) == ([], Keys())
     clone.run("DELETE FROM readings WHERE id IN (44990, 7)", "UPDATE readings SET value = 0 WHERE id = 20000")
     for span, rows in ((Span(None, None), 0), (Span(0, 49152), 3 * SLICE_ROWS)):
-        wrong, keys = compare_databases(core, whole_source, clone.source, span, rows)
+        wrong, keys = compare_databases(core, [whole_source], [clone.source], span, rows)
         assert [name for name, _, _ in wrong] == ["0", "16384", "40960"]
         assert keys == Keys(missing=("7", "44990"), changed=("20000",))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from opsverify.recovery.facts import SETTLE
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 Edge: TypeAlias = Any  # a time, a date or a whole number: one kind for each table, which can be counted on
 
+Name = TypeVar("Name", str, int)
+
+TOGETHER: Final = 32
+"""Runs of named buckets that one statement asks for."""
 SLICE_ROWS: Final = 2_000_000
 """Rows that one statement hashes at most, where an index allows to read in slices: one or two seconds each."""
 
@@ -50,6 +55,10 @@ class Span:
     def empty(self) -> bool:
         """Whether there is no bucket in it."""
         return bool(self.since >= self.until)
+
+
+EVERYTHING: Final = Span(None, None)
+"""All rows of a table."""
 
 
 def closed(source: Source, table: CoreTable, since: Edge | None, now: dt.datetime) -> Span | None:
@@ -95,17 +104,31 @@ def read_buckets(
     """
     read: dict[str, Bucket] = {}
     for part in slices if slices is not None else (span,):
-        sql = f"""
-            SELECT start, count(*) AS rows, sum(hash) AS total, bit_xor(hash) AS xored
-              FROM ({hashed(table, f"{table.start} AS start", [part])}) hashed
-             GROUP BY start"""
-        for start, rows, total, xored in source(sql, edges([part])):
-            read[key(_began(table, start))] = Bucket(int(rows), int(total), int(xored))
+        read |= _read(source, table, [part])
     return read
 
 
+def read_named(source: Source, table: CoreTable, names: Iterable[str]) -> dict[str, Bucket]:
+    """Return those of the buckets called `names` that hold rows; the index of the bucket column reaches them."""
+    read: dict[str, Bucket] = {}
+    for spans in runs(table, names):
+        read |= _read(source, table, spans)
+    return read
+
+
+def _read(source: Source, table: CoreTable, spans: Sequence[Span]) -> dict[str, Bucket]:
+    sql = f"""
+        SELECT start, count(*) AS rows, sum(hash) AS total, bit_xor(hash) AS xored
+          FROM ({hashed(table, f"{table.start} AS start", spans)}) hashed
+         GROUP BY start"""
+    return {
+        bucket_name(table, start): Bucket(int(rows), int(total), int(xored))
+        for start, rows, total, xored in source(sql, edges(spans))
+    }
+
+
 def hashed(table: CoreTable, more: str, spans: Sequence[Span]) -> str:
-    """Return the SQL of the rows in `spans` (with their `edges`): their `hash`, and `more` columns.
+    """Return the SQL of the rows in `spans` (with their `edges`): their `hash`, and `more` columns, if any.
 
     A subquery with a WITH of its own is not merged into what is around it: each hash is worked out once, however
     often it is used. (OFFSET 0 would do that too, and keep parallel workers out.)
@@ -121,7 +144,7 @@ def hashed(table: CoreTable, more: str, spans: Sequence[Span]) -> str:
     where = f" AND {table.where}" if table.where else ""
     return f"""
         WITH apart AS (SELECT)
-        SELECT {table.hash} AS hash, {more}
+        SELECT {table.hash} AS hash{more and f", {more}"}
           FROM {table.quoted} t
          WHERE ({" OR ".join(within)}){where}"""
 
@@ -167,6 +190,32 @@ def bucket_span(table: CoreTable, name: str) -> Span:
     return Span(since, _later(table, since, 1))
 
 
+def runs(table: CoreTable, names: Iterable[str]) -> Iterator[list[Span]]:
+    """Gather the spans of the buckets called `names` for one statement each; those that adjoin become one."""
+    rest = _adjoining(table, names)
+    while several := list(islice(rest, TOGETHER)):
+        yield several
+
+
+def _adjoining(table: CoreTable, names: Iterable[str]) -> Iterator[Span]:
+    spans = sorted((bucket_span(table, name) for name in names), key=lambda span: span.since)
+    if not spans:
+        return
+    run = spans[0]
+    for span in spans[1:]:
+        if span.since == run.until:
+            run = Span(run.since, span.until)
+        else:
+            yield run
+            run = span
+    yield run
+
+
+def bucket_name(table: CoreTable, start: Edge) -> str:
+    """Name the bucket whose `start` the SQL of `table` gave."""
+    return key(_began(table, start))
+
+
 def _began(table: CoreTable, start: Edge) -> Edge:
     """Turn the SQL's start of a bucket into its edge: of whole numbers SQL gives the bucket's number."""
     return start * table.width if table.kind == "integer" else start
@@ -189,10 +238,13 @@ def edge(table: CoreTable, text: str) -> Edge:
 
 def differences(recorded: Mapping[str, Bucket], found: Mapping[str, Bucket]) -> Iterator[tuple[str, Bucket, Bucket]]:
     """Yield name, recorded and found of every bucket that is not as it was recorded, in order of their names."""
-    for name in sorted({*recorded, *found}):
-        before, after = recorded.get(name, EMPTY), found.get(name, EMPTY)
-        if before != after:
-            yield name, before, after
+    for name in unequal(recorded, found):
+        yield name, recorded.get(name, EMPTY), found.get(name, EMPTY)
+
+
+def unequal(before: Mapping[Name, Bucket], after: Mapping[Name, Bucket]) -> list[Name]:
+    """Return, in order, the names (or numbers) whose rows are not the same; one left out has none."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name, EMPTY) != after.get(name, EMPTY))
 
 
 def in_words(before: Bucket, after: Bucket) -> str:

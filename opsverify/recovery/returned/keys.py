@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from opsverify.recovery.returned.buckets import Bucket, Span, bucket_span, edges, hashed
+from opsverify.recovery.returned.buckets import Bucket, edges, hashed, runs, unequal
 from opsverify.recovery.returned.loss import Keys
 from opsverify.recovery.returned.rowhash import row_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from opsverify.recovery.facts import Source
+    from opsverify.recovery.returned.buckets import Span
     from opsverify.recovery.returned.core import CoreTable
 
 SLOTS: Final = 1024
 """Parts, by the hash of the key, into which bad buckets are divided before rows are fetched; a power of two."""
-TOGETHER: Final = 32
-"""Runs of bad buckets that one statement asks for."""
 
 
 def differing_keys(table: CoreTable, source: Source, restored: Source, names: Iterable[str]) -> Keys:
@@ -34,8 +32,8 @@ def differing_keys(table: CoreTable, source: Source, restored: Source, names: It
     added: list[str] = []
     changed: list[str] = []
     with ThreadPoolExecutor(max_workers=2) as threads:
-        for spans in _several(_adjoining(table, names)):
-            bad = _bad_slots(*threads.map(partial(_slots, table, spans), (source, restored)))
+        for spans in runs(table, names):
+            bad = unequal(*threads.map(partial(_slots, table, spans), (source, restored)))
             before, after = threads.map(partial(_hashes, table, spans, bad), (source, restored))
             for key in sorted({*before, *after}, key=_in_order):
                 there, here = before.get(key, ()), after.get(key, ())
@@ -58,10 +56,6 @@ def _slots(table: CoreTable, spans: Sequence[Span], source: Source) -> dict[int,
     return {int(slot): Bucket(int(count), int(total), int(xored)) for slot, count, total, xored in rows}
 
 
-def _bad_slots(before: Mapping[int, Bucket], after: Mapping[int, Bucket]) -> list[int]:
-    return sorted(slot for slot in before.keys() | after.keys() if before.get(slot) != after.get(slot))
-
-
 def _hashes(
     table: CoreTable, spans: Sequence[Span], slots: Sequence[int], source: Source
 ) -> dict[str, tuple[int, ...]]:
@@ -79,28 +73,6 @@ def _in_order(key: str) -> tuple[int, str]:
 
 def _slot(table: CoreTable) -> str:
     return f"({row_hash(f't.{part}' for part in table.key)} & {SLOTS - 1})"
-
-
-def _several(spans: Iterable[Span]) -> Iterator[list[Span]]:
-    """Gather spans for one statement each."""
-    rest = iter(spans)
-    while several := list(islice(rest, TOGETHER)):
-        yield several
-
-
-def _adjoining(table: CoreTable, names: Iterable[str]) -> Iterator[Span]:
-    """Join buckets that follow one another: one statement for a run of them."""
-    spans = sorted((bucket_span(table, name) for name in names), key=lambda span: span.since)
-    if not spans:
-        return
-    run = spans[0]
-    for span in spans[1:]:
-        if span.since == run.until:
-            run = Span(run.since, span.until)
-        else:
-            yield run
-            run = span
-    yield run
 
 
 def _listed(key: Sequence[str]) -> str:
