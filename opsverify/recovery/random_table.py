@@ -45,7 +45,7 @@ SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || 
  WHERE a.attrelid = {name}::regclass AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL SELECT 'index ' || pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' INVALID' END
   FROM pg_index WHERE indrelid = {name}::regclass
-UNION ALL SELECT 'constraint ' || conname || ' ' || pg_get_constraintdef(oid)
+UNION ALL SELECT 'constraint ' || CASE WHEN contype <> 'n' THEN conname || ' ' ELSE '' END || pg_get_constraintdef(oid)
   FROM pg_constraint WHERE conrelid = {name}::regclass AND contype <> 'f'
 UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) || ' ' || tgenabled::text
   FROM pg_trigger WHERE tgrelid = {name}::regclass AND NOT tgisinternal
