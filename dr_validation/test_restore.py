@@ -67,6 +67,8 @@ def test_rto(check, drill):
     check.measure("restore", drill.to_read_write_s, check.limits.rto, of="to read and write")
     check.measure("validated", drill.to_validated_s, check.limits.rto, of=f"to validated data; {drill.pace}")
     if check.target.recovery.platform:
+        if drill.business_hindrance:
+            raise Inconclusive(f"the time to a smoked platform is not known: {drill.business_hindrance}")
         check.measure("serving", drill.to_serving_s, check.limits.rto, of="to a platform whose smoke has ended")
 
 
