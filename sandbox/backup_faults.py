@@ -138,7 +138,8 @@ def _zero(path: Path) -> None:
 
 
 def _halve(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
+    """To a page's boundary: only its size tells."""
+    os.truncate(path, path.stat().st_size // 2 // _PAGE * _PAGE)
 
 
 def _cut_to_a_page(path: Path) -> None:
@@ -170,7 +171,8 @@ DAMAGES = {
     "backup_corrupted": Damage(_file_of("intent_logs"), _flip),
     "backup_page_zeroed": Damage(_file_of("llm_calls"), _zero_page),
     "backup_tail_lost": Damage(_file_of("fact_daily_production"), _cut_to_a_page),
-    "backup_file_truncated": Damage(_file_of("llm_calls_created_at"), _halve),
+    # Comments: written by initdb alone, so that no WAL brings their pages back, and read by no check.
+    "backup_file_truncated": Damage(_file_of("pg_description"), _halve),
     "backup_file_missing": Damage(_file_of("llm_calls_created_at"), Path.unlink),
     "backup_file_extra": Damage(_in_backup("stranger"), _add),
     "backup_manifest_edited": Damage(_in_backup("backup_manifest"), _edit_manifest),
