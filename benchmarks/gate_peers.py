@@ -80,9 +80,7 @@ def kayenta(canary: NDArray[np.float64], baseline: NDArray[np.float64], looks: t
 
 def _first(alarm: NDArray[np.bool_], minutes: NDArray[np.float64]) -> Verdicts:
     rolled = alarm.any(axis=1)
-    return Verdicts(
-        np.where(rolled, ROLLBACK, PROMOTE), np.where(rolled, minutes[alarm.argmax(axis=1)], minutes[-1])
-    )
+    return Verdicts(np.where(rolled, ROLLBACK, PROMOTE), np.where(rolled, minutes[alarm.argmax(axis=1)], minutes[-1]))
 
 
 def _high(canary: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -74,9 +74,7 @@ def judge(cell: Cell, traces: Traces, step_s: float) -> tuple[list[Row], NDArray
     base_bad, base_trials = by_minute(traces.base_bad, step_s), by_minute(traces.base_trials, step_s)
     failed = failed_minutes(bad, trials, limits, strict)
     failed_flagger = failed_minutes(bad, trials, limits, np.zeros_like(strict))
-    rate, base_rate = (
-        100.0 * part / np.maximum(whole, 1) for part, whole in ((bad, trials), (base_bad, base_trials))
-    )
+    rate, base_rate = (100.0 * part / np.maximum(whole, 1) for part, whole in ((bad, trials), (base_bad, base_trials)))
     verdicts = {name: opsverify(traces, cell.rules, policy) for name, policy in policies(step_s).items()}
     verdicts |= {
         "Argo Rollouts, failureLimit 0": argo(failed, 0),
@@ -108,16 +106,12 @@ def matched(rows: list[Row], failures: dict[Cell, NDArray[np.bool_]]) -> list[Ro
     found = []
     for traffic in sorted({cell.traffic for cell in failures}):
         here = {cell: failed for cell, failed in failures.items() if cell.traffic == traffic}
-        ours = max(
-            r.rollback for r in rows if r.gate == PROOF and r.cell.allowed and r.cell.traffic == traffic
-        )
+        ours = max(r.rollback for r in rows if r.gate == PROOF and r.cell.allowed and r.cell.traffic == traffic)
         target = max(ours, TOLERATED)
         limit = next(
             limit
             for limit in range(PATIENCE + 1)
-            if all(
-                (argo(f, limit).outcome == ROLLBACK).mean() <= target for c, f in here.items() if c.allowed
-            )
+            if all((argo(f, limit).outcome == ROLLBACK).mean() <= target for c, f in here.items() if c.allowed)
         )
         found += [row(cell, f"{MATCHED} (failureLimit {limit})", argo(f, limit)) for cell, f in here.items()]
     return found
@@ -180,10 +174,7 @@ def aims(rows: list[Row], traces: int) -> list[str]:
         "| --- | ---: | ---: | ---: |",
     ]
     gates = [gate for gate in dict.fromkeys(r.gate for r in rows) if not gate.startswith(MATCHED)]
-    lines += [
-        f"| {gate} | " + " | ".join(f"{worst[gate, t]:.2%}" for t in (1.0, 10.0, 100.0)) + " |"
-        for gate in gates
-    ]
+    lines += [f"| {gate} | " + " | ".join(f"{worst[gate, t]:.2%}" for t in (1.0, 10.0, 100.0)) + " |" for gate in gates]
     for title, rates in (
         ("over all allowed cells", worst),
         ("over the allowed cells whose baseline is no better than the canary", alike),
@@ -249,18 +240,12 @@ def plot(rows: list[Row], folder: Path) -> None:
 
 def main() -> None:
     """Run all cells and write the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="60 windows a cell: seconds, to see that it works"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="60 windows a cell: seconds, to see that it works")
     parser.add_argument("--traces", type=int, default=4000, help="windows simulated for each cell")
     parser.add_argument("--step", type=float, default=15.0, help="seconds between two looks; must divide 60")
     parser.add_argument("--seed", type=int, default=20261122)
-    parser.add_argument(
-        "--check", type=int, default=1, help="windows a cell decided by the library itself as well"
-    )
+    parser.add_argument("--check", type=int, default=1, help="windows a cell decided by the library itself as well")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plots", type=Path, help="folder for pictures")
     chosen = parser.parse_args()

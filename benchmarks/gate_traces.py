@@ -101,9 +101,7 @@ def simulate(cell: Cell, traces: int, step_s: float, seed: int) -> Traces:
     shape = (traces, len(cell.rules), steps)
     per_step = np.array([rule.part for rule in cell.rules])[None, :, None] * cell.traffic * step_s
     shares = np.broadcast_to(np.array(cell.shares)[None, :, None], shape).copy()
-    calm = np.array(
-        [min(share, 0.3 * rule.limit) for share, rule in zip(cell.shares, cell.rules, strict=True)]
-    )
+    calm = np.array([min(share, 0.3 * rule.limit) for share, rule in zip(cell.shares, cell.rules, strict=True)])
     alike = cell.allowed and not cell.baseline_good
     base = shares if alike else np.broadcast_to(calm[None, :, None], shape)
     if cell.regression:

@@ -40,9 +40,7 @@ def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdic
         share = canary.share(0, step)
         within = np.where(strict, share < limits, share <= limits) & (canary.trials(0, step) >= MIN_SAMPLES)
         spread = np.maximum(canary.dispersion(step), baseline.dispersion(step))
-        below = _log_e_below(canary.bad(0, step), canary.trials(0, step), limits, spread) >= -math.log(
-            policy.beta
-        )
+        below = _log_e_below(canary.bad(0, step), canary.trials(0, step), limits, spread) >= -math.log(policy.beta)
         recent = canary.share(step + 1 - policy.recent_steps, step)
         calm = np.isnan(recent) | np.where(strict, recent < limits, recent <= limits)
         clear = (within & (below | only) & calm).all(axis=1)
@@ -132,14 +130,8 @@ class _Sums:
         bad, trials = self.bad(0, last), self.trials(0, last)
         with np.errstate(invalid="ignore", divide="ignore"):
             share = bad / trials
-            spread = (
-                (self._squares[:, :, last] - bad * share)
-                / (share * (1 - share))
-                / (self._counted[:, :, last] - 1)
-            )
-        return np.where(
-            (bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0
-        )
+            spread = (self._squares[:, :, last] - bad * share) / (share * (1 - share)) / (self._counted[:, :, last] - 1)
+        return np.where((bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0)
 
 
 def _stretch(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float64]:

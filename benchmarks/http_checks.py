@@ -35,9 +35,7 @@ CONTENDERS: dict[str, Callable[[Path, str, int], Contender]] = {
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description="HTTP health checks: opsverify against plain pytest and peers"
-    )
+    parser = argparse.ArgumentParser(description="HTTP health checks: opsverify against plain pytest and peers")
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=tuple(CONTENDERS), default=tuple(CONTENDERS))

@@ -88,9 +88,7 @@ def table(contenders: Sequence[Contender], reference: Contender) -> str:
 def require(condition: object, what: str, finished: Finished) -> None:
     """Stop the benchmark, with the end of the contender's output, when it did not do the work."""
     if not condition:
-        raise SystemExit(
-            f"{what} (exit {finished.status}); the end of its output:\n{finished.output[-2000:]}"
-        )
+        raise SystemExit(f"{what} (exit {finished.status}); the end of its output:\n{finished.output[-2000:]}")
 
 
 def _median(contender: Contender) -> float:

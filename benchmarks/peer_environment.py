@@ -22,9 +22,7 @@ def environment(name: str, requirements: Sequence[str]) -> Path:
         found = [shutil.which("uv"), *map(str, sorted(cache.glob("uv-*/bin/uv"), reverse=True))]
         uv = next(filter(None, found), None)
         if uv is None:
-            raise SystemExit(
-                "uv is not to be found: put it on PATH, or let ./run install it (./run plan --help)"
-            )
+            raise SystemExit("uv is not to be found: put it on PATH, or let ./run install it (./run plan --help)")
         subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
         subprocess.run([uv, "pip", "install", "-q", "--python", python, *requirements], check=True)
         subprocess.run([python, "-m", "compileall", "-q", folder / "lib"], check=False)

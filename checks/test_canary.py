@@ -58,9 +58,7 @@ def test_criterion(check, canary, criterion):
 def test_traffic_share(check, canary):
     """Too little traffic proves nothing; too much puts more customers at risk than was agreed."""
     share = canary.traffic_share()
-    check.measure_estimate(
-        "share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.in_words
-    )
+    check.measure_estimate("share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.in_words)
 
 
 @runbook(

@@ -82,12 +82,12 @@ class Stagehand:
 
     def canary_answers_stop_parsing(self) -> list[str]:
         """Break the canary's LLM answers."""
-        self.sandbox.fault("llm_unparseable", "canary")
+        self.sandbox.fault("llm_unparsable", "canary")
         return []
 
     def prometheus_stops(self) -> list[str]:
         """Release a healed canary, and take the measuring away."""
-        self.sandbox.fault("llm_unparseable", off=True)
+        self.sandbox.fault("llm_unparsable", off=True)
         self.sandbox.migrate("up")
         self.sandbox.traffic(canary_share=CANARY_SHARE)
         self.sandbox.fault("prometheus_down")

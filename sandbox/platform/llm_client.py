@@ -85,7 +85,7 @@ class LLM:
             answer = await self._complete(reading)
             row |= self._pay(answer["usage"])
             opinion = parse_answer(answer["choices"][0]["message"]["content"])
-            row["outcome"] = "ok" if opinion else "unparseable"
+            row["outcome"] = "ok" if opinion else "unparsable"
             self._metrics.llm_called("ok")
             # The fault lets the metric claim a failure of which the log knows nothing.
             self._metrics.llm_parsed(ok=opinion is not None and not self._faults.on("parse_log_disagrees"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VERSION = "2026.11"
 _ALARMING = ("smoke", "fire", "leak", "연기", "화재", "누유")
 _CALMING = ("sensor replaced", "calibrated", "교체", "보정")
-_UNPARSEABLE = "I am sorry, the line looks mostly fine to me, but please ask an engineer."
+_UNPARSABLE = "I am sorry, the line looks mostly fine to me, but please ask an engineer."
 _HANGING_SECONDS = 10.0
 _BASE_SECONDS = 0.045
 _JITTER_SECONDS = 0.03
@@ -81,7 +81,7 @@ def llm_app(faults: Faults) -> Starlette:
         hanging = faults.on("llm_timeout", track)
         await asyncio.sleep(_HANGING_SECONDS if hanging else seconds_to_think(question))
         answer = judge(question)
-        content = _UNPARSEABLE if faults.on("llm_unparseable", track) else json.dumps(answer, ensure_ascii=False)
+        content = _UNPARSABLE if faults.on("llm_unparsable", track) else json.dumps(answer, ensure_ascii=False)
         prompt = len(json.dumps(body)) // _CHARACTERS_PER_TOKEN
         completion = max(1, len(content) // _CHARACTERS_PER_TOKEN)
         return JSONResponse(

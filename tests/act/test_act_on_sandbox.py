@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.18
 ACT_DEADLINE_S = 180
-FAULT = "llm_unparseable"
+FAULT = "llm_unparsable"
 
 
 @pytest.fixture

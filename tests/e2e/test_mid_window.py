@@ -23,7 +23,7 @@ OUTAGE_WINDOW_S = 90
 """A restarted Prometheus needs some six seconds to its first scrape: less than a tenth of this."""
 WINDOW_S = 30
 DEADLINE_S = 150
-FAULTS = ("llm_unparseable", "target_down", "prometheus_down")
+FAULTS = ("llm_unparsable", "target_down", "prometheus_down")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_regression_is_found_before_the_window_is_over(standin: Standin) -> No
     target = standin.write_target("deciding-early", {"canary": {"alpha": 0.05}})
     with window(standin, "regression", WINDOW_S, target) as running:
         running.await_looks(8)
-        standin.sandbox.fault("llm_unparseable", "canary")
+        standin.sandbox.fault("llm_unparsable", "canary")
     assert running.ended.exit_code == 1, running.ended.story
     assert "breach proven" in running.ended.verdict["reasons"][0]
     assert steps(running.folder)[-1]["at"] - steps(running.folder)[0]["at"] < WINDOW_S - 1

@@ -44,7 +44,7 @@ def test_a_good_answer_is_read() -> None:
     ],
 )
 def test_a_bad_answer_is_none(text: str) -> None:
-    """Anything but the object asked for counts as unparseable."""
+    """Anything but the object asked for counts as unparsable."""
     assert parse_answer(text) is None
 
 
@@ -82,9 +82,9 @@ def test_the_double_speaks_the_protocol(tmp_path: Path) -> None:
     assert client.get("/health").json()["status"] == "ok"
 
 
-def test_unparseable_answers_reach_the_canary_only(tmp_path: Path) -> None:
+def test_unparsable_answers_reach_the_canary_only(tmp_path: Path) -> None:
     """The fault's scope is told by the caller's track header."""
-    Control(tmp_path).write(ControlState(faults={"llm_unparseable": "canary"}))
+    Control(tmp_path).write(ControlState(faults={"llm_unparsable": "canary"}))
     client = TestClient(llm_double.llm_app(Faults(tmp_path)))
     parsed = {}
     for track in ("stable", "canary"):

@@ -62,9 +62,7 @@ def test_a_platform_serves_on_the_restored_database_and_ends_with_the_drill(serv
         os.kill(pid, 0)
 
 
-def test_a_platform_on_another_database_is_never_smoked(
-    server: Server, second_server: Server, tmp_path: Path
-) -> None:
+def test_a_platform_on_another_database_is_never_smoked(server: Server, second_server: Server, tmp_path: Path) -> None:
     """A start command that forgets {port} leads to production: it is found out before anything is sent."""
     elsewhere = serving(on(second_server.socket_dir, second_server.port))
     with (

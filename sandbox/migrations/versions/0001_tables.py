@@ -60,7 +60,7 @@ CREATE TABLE llm_calls (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(),
     model text NOT NULL, prompt_tokens integer NOT NULL, completion_tokens integer NOT NULL,
     cost_usd numeric(12, 8) NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('ok', 'timeout', 'error', 'unparseable')),
+    outcome text NOT NULL CHECK (outcome IN ('ok', 'timeout', 'error', 'unparsable')),
     latency_ms integer NOT NULL);
 
 CREATE VIEW bi_daily_production AS
