@@ -31,11 +31,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from peer_environment import environment
 
-from opsverify.recovery import Server, find_tools, for_account, unprivileged
-from opsverify.recovery.returned import History, record_more
 from opsverify.recovery.returned.both import compare_databases
 from opsverify.recovery.returned.core import Chosen, discover
+from opsverify.recovery.returned.history import History
+from opsverify.recovery.returned.record import record_more
 from opsverify.recovery.returned.reread import buckets_again
+from opsverify.recovery.server import Server
+from opsverify.recovery.tools import find_tools, for_account, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

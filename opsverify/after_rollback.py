@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.errors import Inconclusive
 from opsverify.gate.increments import Growth, Instances, increments, seen_instances
-from opsverify.limits import duration, parse_duration
 from opsverify.probes.waiting import eventually
+from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from opsverify.config.model import Target
     from opsverify.probes.prometheus import Prometheus
-    from opsverify.target import Target
 
 EVERYTHING = "everything"
 BASELINE = "baseline"

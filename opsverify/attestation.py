@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import Inconclusive
 
 if TYPE_CHECKING:
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 FIELDS = ("release", "what", "by", "signed_off_by")
 CLOCK_SLACK = dt.timedelta(minutes=1)

@@ -15,23 +15,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from opsverify.acting.commands import end_group, filled, run_command
+from opsverify.acting.placeholders import filled
 from opsverify.cached import Cached
+from opsverify.commands import end_group, run_command
+from opsverify.config.load import load_target
+from opsverify.config.project import project_root
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run import VERDICT
-from opsverify.limits import duration, listed
 from opsverify.probes.waiting import eventually
-from opsverify.project import project_root
 from opsverify.stages import Outcome
-from opsverify.target import load_target
+from opsverify.units import duration, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from opsverify.config.model import Target
+    from opsverify.config.platform import RehearsalPlatform
+    from opsverify.config.secrets import Secrets
     from opsverify.drill import Drill
-    from opsverify.recovery import Server
-    from opsverify.target import RehearsalPlatform, Secrets, Target
+    from opsverify.recovery.server import Server
 
 SMOKE: Final = "smoke"
 """The folder, in the rehearsal's, of the smoke's own run."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opsverify.check import Check
+    from opsverify.config.model import Redis as Config
     from opsverify.probes.cache import Redis
-    from opsverify.target import Redis as Config
 
 
 @dataclass(frozen=True)

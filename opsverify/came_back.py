@@ -15,21 +15,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from opsverify.errors import Inconclusive
-from opsverify.limits import NONE, listed
+from opsverify.limits import NONE
 from opsverify.spec import CheckSpec, Row
+from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.check import Check
+    from opsverify.config.model import Recovery, Target
     from opsverify.evidence.redact import Redactor
     from opsverify.evidence.run import RunFolder
-    from opsverify.recovery import RestoredServer
     from opsverify.recovery.facts import Source
-    from opsverify.recovery.returned import Finding, History
+    from opsverify.recovery.restore import RestoredServer
+    from opsverify.recovery.returned.finding import Finding
+    from opsverify.recovery.returned.history import History
     from opsverify.recovery.returned.reread import Sampling
-    from opsverify.target import Recovery, Target
 
     Ask = Callable[[], Finding]
 
@@ -51,7 +53,7 @@ def recorded_tables(target: Target) -> Sequence[str]:
 
 def catalog_kinds(_target: Target) -> Sequence[str]:
     """Name the kinds of the catalog's fingerprint."""
-    from opsverify.recovery.returned import KINDS  # noqa: PLC0415 - only stages that recover
+    from opsverify.recovery.returned.catalog import KINDS  # noqa: PLC0415 - only stages that recover
 
     return KINDS
 
@@ -62,8 +64,8 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
     Raises Inconclusive where target time or records are missing, EvidenceError where a record was changed.
     """
     from opsverify.recovered import recovery_target  # noqa: PLC0415
-    from opsverify.recovery import Ledger  # noqa: PLC0415
-    from opsverify.recovery.returned import History  # noqa: PLC0415
+    from opsverify.recovery.ledger import Ledger  # noqa: PLC0415
+    from opsverify.recovery.returned.history import History  # noqa: PLC0415
 
     if target.recovery is None:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
@@ -102,7 +104,8 @@ class Questions:
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best asked."""
-        from opsverify.recovery.returned import KINDS, consistency, lost_pages, reread  # noqa: PLC0415
+        from opsverify.recovery.returned import consistency, lost_pages, reread  # noqa: PLC0415
+        from opsverify.recovery.returned.catalog import KINDS  # noqa: PLC0415
 
         asks: dict[str, Ask] = {
             "sequences": partial(consistency.sequences, self.source),
@@ -205,7 +208,7 @@ def examine(
 
 def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
     """Return `answers`, those about roles and grants unknown: a dump of one database holds none of them."""
-    from opsverify.recovery.returned import Finding  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import Finding  # noqa: PLC0415
 
     def absent(kind: str) -> Finding:
         why = f"{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals"

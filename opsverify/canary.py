@@ -13,17 +13,19 @@ from opsverify.gate.ratio import growth, ratio
 from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.gate.standing import Criterion as GateCriterion
 from opsverify.gate.standing import Kind, Policy, State
-from opsverify.limits import Limit, duration, parse_duration, quantity
+from opsverify.limits import Limit
 from opsverify.results import Measurement
+from opsverify.units import duration, parse_duration, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from opsverify.config.limits import Limits
+    from opsverify.config.model import Canary, Target
     from opsverify.criteria import Criterion
     from opsverify.gate.ratio import Interval
     from opsverify.gate.standing import Standing
     from opsverify.gate.watch import GateWatch
-    from opsverify.target import Canary, Limits, Target
 
 SLOW = "slow_judgments"
 P95_SLOWER = Limit("<", 0.05, "ratio")

@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
-from opsverify.limits import NONE, listed, quantity
+from opsverify.limits import NONE
 from opsverify.results import Measurement
+from opsverify.units import listed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from opsverify.config.limits import Limits
+    from opsverify.config.model import Target
     from opsverify.gate.ratio import Interval
     from opsverify.limits import Limit
     from opsverify.plan import Planned
     from opsverify.probes.record import Kind
-    from opsverify.target import Limits, Target
 
 
 class Evidence(Protocol):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli_recovery import add_recovery
+from opsverify.config.project import project_root, target_argument
 from opsverify.errors import OpsVerifyError, TargetError
-from opsverify.project import project_root, target_argument
 from opsverify.stages import STAGES
 
 if TYPE_CHECKING:

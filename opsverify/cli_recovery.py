@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from opsverify.config.project import project_root, target_argument
 from opsverify.incident.steps import NOTE, STEPS, WAY_BACK
-from opsverify.project import project_root, target_argument
 
 if TYPE_CHECKING:
     import argparse

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.config.load import find_target, load_target
 from opsverify.errors import Inconclusive, OpsVerifyError
 from opsverify.gate.observe import COUNTERS
-from opsverify.limits import brief
 from opsverify.spec import lines
 from opsverify.stages import STAGES
-from opsverify.target import find_target, load_target
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from opsverify.target import Secrets, Target
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
 
 HOLD = 10
 STALE_BEATS = 30
@@ -176,7 +177,7 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
 
 
 def _recovery(target: Target) -> str:
-    from opsverify.recovery import source_of  # noqa: PLC0415
+    from opsverify.recovery.adapters import source_of  # noqa: PLC0415
     from opsverify.recovery_commands import newest  # noqa: PLC0415
 
     if target.recovery is None:
@@ -192,7 +193,7 @@ def _recovery(target: Target) -> str:
 
 
 def _heartbeat(target: Target) -> str:
-    from opsverify.recovery import HeartbeatLog  # noqa: PLC0415
+    from opsverify.recovery.heartbeat import HeartbeatLog  # noqa: PLC0415
 
     heartbeat = target.recovery and target.recovery.heartbeat
     if not heartbeat:
@@ -202,8 +203,8 @@ def _heartbeat(target: Target) -> str:
         raise OpsVerifyError(f"{heartbeat.log} holds no beat; run `opsverify dr heartbeat` all the time")
     age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
     if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
-        raise OpsVerifyError(f"silent for {brief(age_s)}; is `opsverify dr heartbeat` running?")
-    return f"beat {beats[-1].number}, {brief(max(age_s, 0.0))} ago"
+        raise OpsVerifyError(f"silent for {elapsed(age_s)}; is `opsverify dr heartbeat` running?")
+    return f"beat {beats[-1].number}, {elapsed(max(age_s, 0.0))} ago"
 
 
 def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:

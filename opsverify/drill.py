@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.errors import NotRestorable
-from opsverify.limits import brief, quantity
+from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opsverify.recovery import Recorded
+    from opsverify.config.model import Recovery
     from opsverify.recovery.facts import Source
-    from opsverify.recovery.returned import History
-    from opsverify.target import Recovery
+    from opsverify.recovery.ledger import Recorded
+    from opsverify.recovery.returned.history import History
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Drill:
         if (recover := speed.get("recover")) and recover["segments"] and recover["seconds"]:
             said.append(f"{recover['segments'] / recover['seconds']:.3g} WAL segments/s")
         if (more := self.extrapolated) is not None:
-            low, high = (brief(more[end]) for end in ("low_s", "high_s"))
+            low, high = (elapsed(more[end]) for end in ("low_s", "high_s"))
             said.append(f"production's {quantity(more['size'], 'bytes')} would take {low} to {high}")
         return ", ".join(said) or "nothing was copied"
 
@@ -119,7 +119,8 @@ def run_drill(
     """
     from opsverify.drill_course import Course  # noqa: PLC0415 - only stages that restore
     from opsverify.drill_work import Hindered, Work  # noqa: PLC0415
-    from opsverify.recovery import BackupDamaged, source_of  # noqa: PLC0415
+    from opsverify.recovery.adapters import source_of  # noqa: PLC0415
+    from opsverify.recovery.adapters.source import BackupDamaged  # noqa: PLC0415
 
     source = source_of(recovery)
     course = Course(say)

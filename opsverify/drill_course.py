@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opsverify.limits import duration, quantity
+from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opsverify.recovery import Meter, Stage
+    from opsverify.recovery.rates import Meter, Stage
 
 _SAY_EVERY_S = 0.5
 
@@ -26,7 +26,7 @@ class Moved:
 
 
 def _meter() -> Meter:
-    from opsverify.recovery import Meter  # noqa: PLC0415 - only stages that restore
+    from opsverify.recovery.rates import Meter  # noqa: PLC0415 - only stages that restore
 
     return Meter()
 
@@ -87,7 +87,7 @@ class Course:
             self.say(f"rehearsal: {text}")
 
     def _add(self, name: str, began: float, seconds: float, moved: Moved) -> None:
-        from opsverify.recovery import Stage  # noqa: PLC0415
+        from opsverify.recovery.rates import Stage  # noqa: PLC0415
 
         stage = Stage(name, began, seconds, moved.bytes, moved.segments)
         self.stages.append(stage)

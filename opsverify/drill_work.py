@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from opsverify.config.model import Recovery
     from opsverify.drill_course import Course
-    from opsverify.recovery import Recorded, RestoredServer, Server, Unpacked
-    from opsverify.recovery.adapters import BackupSource, DumpSource, PhysicalSource
+    from opsverify.recovery.adapters.dump import DumpSource
+    from opsverify.recovery.adapters.source import BackupSource, PhysicalSource, Unpacked
     from opsverify.recovery.facts import Source
-    from opsverify.recovery.returned import History
-    from opsverify.target import Recovery
+    from opsverify.recovery.ledger import Recorded
+    from opsverify.recovery.restore import RestoredServer
+    from opsverify.recovery.returned.history import History
+    from opsverify.recovery.server import Server
 
 SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 """A drill serves one session: it needs none of the primary's memory."""
@@ -71,7 +74,12 @@ class Work:
             self._physical(cast("PhysicalSource", source))
 
     def _physical(self, source: PhysicalSource) -> None:
-        from opsverify.recovery import SLOW_MS, continuity, find_tools, preflight, restore, verify  # noqa: PLC0415
+        from opsverify.recovery.backup import verify  # noqa: PLC0415
+        from opsverify.recovery.preflight import preflight  # noqa: PLC0415
+        from opsverify.recovery.restore import restore  # noqa: PLC0415
+        from opsverify.recovery.server_log import SLOW_MS  # noqa: PLC0415
+        from opsverify.recovery.tools import find_tools  # noqa: PLC0415
+        from opsverify.recovery.wal import continuity  # noqa: PLC0415
 
         course, facts = self.course, self.facts
         began = time.monotonic()
@@ -132,8 +140,8 @@ class Work:
 
     def _dump(self, source: DumpSource) -> None:
         from opsverify.came_back import without_roles  # noqa: PLC0415
-        from opsverify.recovery import SLOW_MS  # noqa: PLC0415
         from opsverify.recovery.restore_dump import restore_dump  # noqa: PLC0415
+        from opsverify.recovery.server_log import SLOW_MS  # noqa: PLC0415
 
         archive, taken_at = source.newest()
         taken = taken_at.isoformat()
@@ -167,7 +175,7 @@ class Work:
     def _ask(self, server: RestoredServer, before: float, physical: Unpacked | None) -> None:
         """Note how far and how fast it came back, validate the data, restore one table alone, do business on it."""
         from opsverify.came_back import examine, examine_stopped, sampling_of  # noqa: PLC0415
-        from opsverify.recovery import rto  # noqa: PLC0415
+        from opsverify.recovery.objectives import rto  # noqa: PLC0415
 
         course, facts = self.course, self.facts
         reached = (before + server.to_target_s, before + server.to_read_write_s)
@@ -197,7 +205,7 @@ class Work:
 
     def _validate(self, server: RestoredServer, physical: Unpacked | None) -> None:
         """Ask for what the ledger recorded, hear the witnesses, and look through the server's log."""
-        from opsverify.recovery import look_through  # noqa: PLC0415
+        from opsverify.recovery.server_log import look_through  # noqa: PLC0415
 
         if self.recorded:
             self.facts["facts"] = _asked(server.dsn, self.dbname, self.recorded, self.queries)
@@ -207,7 +215,7 @@ class Work:
         self.facts |= {"log_errors": look.errors, "log_slow": look.slow}
 
     def _hear(self, server: RestoredServer, physical: Unpacked) -> None:
-        from opsverify.recovery import qualified  # noqa: PLC0415
+        from opsverify.recovery.names import qualified  # noqa: PLC0415
         from opsverify.testimony import Hearing  # noqa: PLC0415
 
         def numbers(table: str) -> list[int]:
@@ -220,7 +228,7 @@ class Work:
         self.facts["testimony"] = said.to_wire()
 
     def _extrapolate(self, copied: int) -> None:
-        from opsverify.recovery import extrapolate  # noqa: PLC0415
+        from opsverify.recovery.rates import extrapolate  # noqa: PLC0415
 
         size = self.recovery.production_bytes
         copying = sum(stage.seconds for stage in self.course.stages if stage.name == "copy")
@@ -255,7 +263,7 @@ class Work:
         self.facts["business"] = done
 
     def _random_table(self, server: RestoredServer) -> None:
-        from opsverify.recovery import restore_table  # noqa: PLC0415
+        from opsverify.recovery.random_table import restore_table  # noqa: PLC0415
 
         seed = self.recovery.random_seed
         seed = secrets.randbits(_SEED_BITS) if seed is None else seed
@@ -272,7 +280,8 @@ class Work:
 
     def _compare_with_ledger(self, server: RestoredServer, drawn: str) -> dict[str, Any]:
         """Hold the table that was restored alone against the ledger, if that recorded it."""
-        from opsverify.recovery import SCRATCH, compare  # noqa: PLC0415
+        from opsverify.recovery.compare import compare  # noqa: PLC0415
+        from opsverify.recovery.random_table import SCRATCH  # noqa: PLC0415
 
         name = drawn.removeprefix("public.")
         if self.recorded is None or name not in self.recorded.tables:

@@ -206,7 +206,7 @@ def traveller(
 @pytest.fixture(scope="session")
 def queries(request: pytest.FixtureRequest) -> dict[str, str]:
     """The runbook's validation SQL, by table."""
-    from opsverify.recovery import read_queries  # noqa: PLC0415
+    from opsverify.recovery.facts import read_queries  # noqa: PLC0415
 
     return read_queries(request.config.rootpath / "dr_validation" / "sql")
 
@@ -286,8 +286,7 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
 def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
     """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
     from opsverify.came_back import CameBack, Questions, history_before, keep_answer, kept, sampling_of  # noqa: PLC0415
-    from opsverify.recovery.returned import Finding  # noqa: PLC0415
-    from opsverify.recovery.returned.finding import found  # noqa: PLC0415
+    from opsverify.recovery.returned.finding import Finding, found  # noqa: PLC0415
 
     if stage_run.stage.name == "rehearsal":
         drill = request.getfixturevalue("drill")

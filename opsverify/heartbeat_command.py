@@ -7,9 +7,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from opsverify.config.load import find_target, load_target
 from opsverify.errors import TargetError
-from opsverify.limits import parse_duration
-from opsverify.target import find_target, load_target
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

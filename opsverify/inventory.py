@@ -15,8 +15,8 @@ from opsverify.errors import Inconclusive
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.recovery.adapters import Held, Stock
-    from opsverify.target import Recovery
+    from opsverify.config.model import Recovery
+    from opsverify.recovery.adapters.source import Held, Stock
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Inventory:
     @property
     def empty(self) -> bool:
         """Whether there surely is no usable backup. Raises Inconclusive when one of the others is not understood."""
-        from opsverify.recovery.adapters import UNCLEAR  # noqa: PLC0415 - only stages that restore
+        from opsverify.recovery.adapters.source import UNCLEAR  # noqa: PLC0415 - only stages that restore
 
         unclear = next((held for held in self.stock.backups if held.kind == UNCLEAR), None)
         if not self.stock.usable and unclear is not None:
@@ -59,7 +59,7 @@ class Inventory:
     @classmethod
     def read_from(cls, path: Path) -> Inventory:
         """The inventory kept in `path`."""
-        from opsverify.recovery.adapters import ArchivedWal, Held, Stock  # noqa: PLC0415 - only stages that restore
+        from opsverify.recovery.adapters.source import ArchivedWal, Held, Stock  # noqa: PLC0415 - only stages that restore
 
         raw = json.loads(path.read_text(encoding="utf-8"))
         wal = raw["stock"]["newest_wal"]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from opsverify.errors import TargetError
-from opsverify.limits import parse_duration
 from opsverify.spec import CheckSpec, Row
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 SMOKE_STAGES = ("staging", "post-dr", "switchback")
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
+    from opsverify.config.model import Target, Waiver
     from opsverify.stages import Stage
-    from opsverify.target import Target, Waiver
 
 
 @dataclass(frozen=True)

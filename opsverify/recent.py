@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.gate.increments import Instances, increments, seen_instances
-from opsverify.limits import duration, parse_duration
+from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opsverify.config.model import Prometheus as PrometheusConfig
     from opsverify.probes.prometheus import Prometheus
-    from opsverify.target import Prometheus as PrometheusConfig
 
 DAY_S = 86400.0
 

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
-from opsverify.limits import NONE, listed
+from opsverify.limits import NONE
+from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.check import Check
-    from opsverify.recovery import Facts, Recorded
-    from opsverify.target import Target
+    from opsverify.config.model import Target
+    from opsverify.recovery.facts import Facts
+    from opsverify.recovery.ledger import Recorded
 
 
 def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
@@ -26,7 +28,7 @@ def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
     """
 
     def keys(target: Target) -> Sequence[str]:
-        from opsverify.recovery import table as table_named  # noqa: PLC0415 - only stages that recover
+        from opsverify.recovery.facts import table as table_named  # noqa: PLC0415 - only stages that recover
 
         group = table_named(table).group
         return sorted({group(key) for key in recorded_before(target).tables[table]})
@@ -36,7 +38,7 @@ def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
 
 def recorded_before(target: Target) -> Recorded:
     """The newest capture before the recovery target. Raises Inconclusive when target time or capture are missing."""
-    from opsverify.recovery import Ledger  # noqa: PLC0415
+    from opsverify.recovery.ledger import Ledger  # noqa: PLC0415
 
     if target.recovery is None:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
@@ -70,8 +72,8 @@ class Recovered:
 
     def compare(self, check: Check, table: str, group: str = "") -> None:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
-        from opsverify.recovery import compare  # noqa: PLC0415
-        from opsverify.recovery import table as table_named  # noqa: PLC0415
+        from opsverify.recovery.compare import compare  # noqa: PLC0415
+        from opsverify.recovery.facts import table as table_named  # noqa: PLC0415
 
         in_group = table_named(table).group
         before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}

@@ -14,13 +14,16 @@ from opsverify.errors import Inconclusive
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from opsverify.config.model import Target
+    from opsverify.config.regions import CoreTable, Region, Regions
     from opsverify.probes.dns import Resolved
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
     from opsverify.probes.tls import Certificate
-    from opsverify.recovery import Apart, Side, Span, Way
-    from opsverify.target import CoreTable, Region, Regions, Target
+    from opsverify.recovery.side import Side, Span
+    from opsverify.recovery.timelines import Way
+    from opsverify.recovery.twins import Apart
 
 WAY_BACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
@@ -77,7 +80,7 @@ class TwoRegions:
     @property
     def span(self) -> Span:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
-        from opsverify.recovery import Span  # noqa: PLC0415 - only stages that compare
+        from opsverify.recovery.side import Span  # noqa: PLC0415 - only stages that compare
 
         if self.config.outage_at is None:
             raise Inconclusive("when was the original region lost? Set regions.outage_at in the target")
@@ -123,7 +126,7 @@ class TwoRegions:
 
     def way(self, timeline: int) -> Way:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
-        from opsverify.recovery import way_back  # noqa: PLC0415 - only stages that compare
+        from opsverify.recovery.timelines import way_back  # noqa: PLC0415 - only stages that compare
 
         if self.config.wal_archive is None:
             raise Inconclusive("where are timeline histories? Set regions.wal_archive (a WAL archive keeps them)")
@@ -155,24 +158,24 @@ class TwoRegions:
 
     def compare(self, table: CoreTable) -> Apart:
         """Rows of `table` written while the DR region stood in that are not the same in both regions."""
-        from opsverify.recovery import compare_span  # noqa: PLC0415
+        from opsverify.recovery.twins import compare_span  # noqa: PLC0415
 
         return compare_span(*self._sides(table), self.span)
 
     def strays(self, table: CoreTable) -> Apart:
         """Rows of `table` that the DR region wrote after the switch and the original one lacks."""
-        from opsverify.recovery import strays  # noqa: PLC0415
+        from opsverify.recovery.twins import strays  # noqa: PLC0415
 
         return strays(*self._sides(table), self.switched_at)
 
     def compare_sample(self, table: CoreTable, size: int) -> Apart:
         """Rows of before the outage, about `size` drawn in each region, that are not the same in both."""
-        from opsverify.recovery import compare_sample  # noqa: PLC0415
+        from opsverify.recovery.twins import compare_sample  # noqa: PLC0415
 
         return compare_sample(*self._sides(table), size, self.seed, self.span)
 
     def _sides(self, table: CoreTable) -> tuple[Side, Side]:
-        from opsverify.recovery import Side  # noqa: PLC0415
+        from opsverify.recovery.side import Side  # noqa: PLC0415
 
         original, dr = (
             Side(_source(database), table.name, table.key, table.changed) for database in (self.original, self.dr)

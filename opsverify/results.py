@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opsverify.limits import Limit, quantity
 from opsverify.stages import Outcome
+from opsverify.units import quantity
 
 if TYPE_CHECKING:
+    from opsverify.limits import Limit
     from opsverify.plan import Planned
 
 

@@ -8,23 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsverify.adapting import adapted
+from opsverify.config.load import find_target, load_target
+from opsverify.config.overrides import adapted
 from opsverify.errors import TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import PLAN, RESULTS, RunFolder, timestamp
-from opsverify.limits import duration, parse_duration
 from opsverify.plan import Plan, Planned, planned, uncovered
 from opsverify.shared import clear_locks
 from opsverify.stages import CANARY, Stage, stage_named
-from opsverify.target import Secrets, Target, find_target, load_target
+from opsverify.units import duration, parse_duration
 from opsverify.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
     from opsverify.results import CheckResult
     from opsverify.spec import CheckSpec
-    from opsverify.target import Step
 
 TARGETS = Path("targets")
 REPORTS = Path("reports")
@@ -186,7 +188,7 @@ class StageRun:
 
     def command(self, verdict: Verdict, step: Step) -> str:
         """A step as a person types it, as far as the verdict fills its placeholders."""
-        from opsverify.acting.commands import filled  # noqa: PLC0415 - only decided runs have steps
+        from opsverify.acting.placeholders import filled  # noqa: PLC0415 - only decided runs have steps
 
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))

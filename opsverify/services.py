@@ -10,10 +10,11 @@ from opsverify.errors import Inconclusive
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opsverify.config.model import Service, Target
+    from opsverify.config.secrets import Secrets
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.record import Record
     from opsverify.probes.tls import Certificate
-    from opsverify.target import Secrets, Service, Target
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from opsverify.stages import STAGES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from opsverify.target import Part, Severity, Target
+    from opsverify.config.model import Part, Severity, Target
 
 Test = TypeVar("Test", bound="Callable[..., None]")
 

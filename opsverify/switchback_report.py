@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    from opsverify.config.model import Target
     from opsverify.incident.timeline import Incident
-    from opsverify.target import Target
 
 _LAST = WAY_BACK[-1].name
 

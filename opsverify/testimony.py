@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from opsverify.connections import given
 from opsverify.errors import Inconclusive
-from opsverify.limits import parse_duration
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from opsverify.config.model import Heartbeat, Recovery, Target
     from opsverify.probes.postgres import Postgres
-    from opsverify.recovery import BaseBackup, Beat, Branch, Loss, Tools, Witness
-    from opsverify.target import Heartbeat, Recovery, Target
+    from opsverify.recovery.backup import BaseBackup
+    from opsverify.recovery.heartbeat import Beat
+    from opsverify.recovery.timelines import Branch
+    from opsverify.recovery.tools import Tools
+    from opsverify.recovery.witnesses import Loss, Witness
 
     Numbers = Callable[[str], Iterable[int]]
     """Gives the numbers in the heartbeat's table, whose name it is told."""
@@ -41,7 +45,7 @@ class Testimony:
 
     def loss(self) -> Loss:
         """What was lost, as they agree. Raises Inconclusive where they do not, or a `problem` stands."""
-        from opsverify.recovery import agree  # noqa: PLC0415 - only stages that recover
+        from opsverify.recovery.witnesses import agree  # noqa: PLC0415 - only stages that recover
 
         if self.problem:
             raise Inconclusive(self.problem)
@@ -58,7 +62,7 @@ class Testimony:
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         """The other end of `to_wire`."""
-        from opsverify.recovery import Witness  # noqa: PLC0415
+        from opsverify.recovery.witnesses import Witness  # noqa: PLC0415
 
         def moments(row: dict[str, Any]) -> dict[str, Any]:
             times = {name: dt.datetime.fromisoformat(row[name]) for name in _TIMES if row[name]}
@@ -78,7 +82,7 @@ class Hearing:
 
     def acknowledged(self) -> tuple[Beat, ...] | None:
         """The heartbeat's log, to be read before the database is; None without one. Raises Inconclusive."""
-        from opsverify.recovery import HeartbeatLog  # noqa: PLC0415
+        from opsverify.recovery.heartbeat import HeartbeatLog  # noqa: PLC0415
 
         heartbeat = self.recovery.heartbeat
         return HeartbeatLog(Path(heartbeat.log)).read() if heartbeat else None
@@ -90,7 +94,7 @@ class Hearing:
 
         `replayed` is what the restored server says, `numbers` asks it.
         """
-        from opsverify.recovery import branches  # noqa: PLC0415
+        from opsverify.recovery.timelines import branches  # noqa: PLC0415
 
         way = branches(self.archive, self.backup)
         why = "pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target"
@@ -103,7 +107,7 @@ class Hearing:
 
         On the backup's own timeline no recovery took place: then nothing may have been left behind.
         """
-        from opsverify.recovery import branches  # noqa: PLC0415
+        from opsverify.recovery.timelines import branches  # noqa: PLC0415
 
         way = branches(self.archive, self.backup, timeline)
         if len(way) > 1:
@@ -122,7 +126,8 @@ class Hearing:
         *,
         left_behind: bool = True,
     ) -> Testimony:
-        from opsverify.recovery import from_archive, from_server, tail  # noqa: PLC0415
+        from opsverify.recovery.wal import tail  # noqa: PLC0415
+        from opsverify.recovery.witnesses import from_archive, from_server  # noqa: PLC0415
 
         heard: list[Witness] = []
         problem = None
@@ -139,7 +144,8 @@ class Hearing:
     def _heartbeat(
         self, way: Sequence[Branch], until: dt.datetime, numbers: Numbers, disaster_at: dt.datetime | None
     ) -> Witness:
-        from opsverify.recovery import Witness, from_heartbeat, heard  # noqa: PLC0415
+        from opsverify.recovery.heartbeat import heard  # noqa: PLC0415
+        from opsverify.recovery.witnesses import Witness, from_heartbeat  # noqa: PLC0415
 
         heartbeat: Heartbeat | None = self.recovery.heartbeat
         acknowledged = self.acknowledged()
@@ -153,7 +159,9 @@ def of_target(target: Target, postgres: Postgres) -> Testimony:
     """Hear the witnesses of the recovery of the target's own database. Raises Inconclusive where that cannot be."""
     from opsverify.drill import scratch_folder  # noqa: PLC0415
     from opsverify.recovered import recovery_target  # noqa: PLC0415
-    from opsverify.recovery import find_tools, physical_source_of, qualified  # noqa: PLC0415
+    from opsverify.recovery.adapters import physical_source_of  # noqa: PLC0415
+    from opsverify.recovery.names import qualified  # noqa: PLC0415
+    from opsverify.recovery.tools import find_tools  # noqa: PLC0415
 
     recovery, until = given(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
-from opsverify.limits import Limit, parse_duration
+from opsverify.limits import Limit
 from opsverify.probes.record import discard
 from opsverify.probes.waiting import eventually
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opsverify.check import Check
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
     from opsverify.journeys import Agreement, HttpRequest, Journey, JourneyStep, ToolCall
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.inbox import Inbox
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
     from opsverify.recent import Recent
     from opsverify.services import Services
-    from opsverify.target import Secrets, Target
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 LATE_ROWS_S = 0.5

@@ -16,8 +16,9 @@ from opsverify.stages import Decision, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
     from opsverify.plan import Plan, Planned
-    from opsverify.target import Step, Target
 
 EXIT: Final = {
     Decision.PROMOTE: 0,

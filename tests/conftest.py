@@ -9,8 +9,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from standin import Standin
     from xdist.scheduler import LoadScopeScheduling
+
+    from tests.standin import Standin
 
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["
@@ -55,10 +56,9 @@ def _platform(nodeid: str) -> str | None:
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
     """The stand-in platform, up, backed up and with its tables recorded; its tests share a worker."""
-    from standin import CANARY_STAGE, RATES, Standin  # noqa: PLC0415
-
     from sandbox import Sandbox, network  # noqa: PLC0415 - most tests need none of this
     from sandbox.home import SERVICES  # noqa: PLC0415
+    from tests.standin import CANARY_STAGE, RATES, Standin  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("standin")
     base = network.free_port_base(len(SERVICES))

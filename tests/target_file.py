@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.target import load_target
+from opsverify.config.load import load_target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 SMALLEST = """
 name = "t"

@@ -9,20 +9,20 @@ import sys
 from typing import TYPE_CHECKING
 
 from opsverify.acting.carrying import DONE, HELD, Platform, Work, carry_out
-from opsverify.acting.commands import filled
 from opsverify.acting.order import Order, read_order
+from opsverify.acting.placeholders import filled
+from opsverify.config.actions import placeholders
+from opsverify.config.load import find_target, load_target
 from opsverify.errors import Refused
 from opsverify.evidence.publish import run_folder
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import VERDICT
 from opsverify.stages import Decision
-from opsverify.target import find_target, load_target
-from opsverify.target.actions import placeholders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.target import Secrets
+    from opsverify.config.secrets import Secrets
 
 
 def act(run: str, target_name: str | None, root: Path, *, yes: bool, dry_run: bool) -> int:

@@ -9,18 +9,20 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.acting.commands import filled, resolve, run_command
 from opsverify.acting.journal import Journal
+from opsverify.acting.placeholders import filled, resolve
+from opsverify.commands import run_command
 from opsverify.evidence.run import VERDICT
-from opsverify.limits import duration
 from opsverify.stages import Decision
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
     from opsverify.evidence.redact import Redactor
-    from opsverify.target import Step, Target
 
 DONE, FAILED, HELD = 0, 1, 10
 INTERRUPTED = 2

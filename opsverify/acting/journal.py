@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from opsverify.acting.commands import Ran
+    from opsverify.commands import Ran
+    from opsverify.config.actions import Step
     from opsverify.evidence.redact import Redactor
-    from opsverify.target import Step
 
 ACTIONS = "actions.json"
 LOCK = "begun.json"

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import Refused
 from opsverify.evidence.run import VERDICT
 from opsverify.evidence.signature import public_half, verify_run
-from opsverify.limits import duration, parse_duration
 from opsverify.stages import STAGES, Decision
+from opsverify.units import duration, parse_duration
 from opsverify.verdict import EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
     from opsverify.evidence.redact import Redactor
-    from opsverify.target import Step, Target
 
 SCHEMA = "opsverify.verdict/1"
 MINUTE = dt.timedelta(minutes=1)

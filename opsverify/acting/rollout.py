@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.acting.act import open_platform, work_of
 from opsverify.acting.carrying import DONE, FAILED, HELD, Platform, Work, carry_out, verify
-from opsverify.acting.commands import filled, resolve, run_command
 from opsverify.acting.order import Order, read_order
+from opsverify.acting.placeholders import filled, resolve
+from opsverify.commands import run_command
+from opsverify.config.actions import share_of
 from opsverify.errors import Refused, TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run import timestamp
 from opsverify.stages import Decision
-from opsverify.target.actions import share_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from opsverify.target import Step
+    from opsverify.config.actions import Step
 
 STAGE = "prod-canary"
 RECORD = "rollout.json"

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from opsverify.config.model import Target
     from opsverify.evidence.redact import Redactor
     from opsverify.plan import Planned
     from opsverify.probes.record import Kind
     from opsverify.results import CheckResult
-    from opsverify.target import Target
 
 _SEVERITY: Final = {"sev1": "blocker", "sev2": "critical", "sev3": "minor"}
 _STATUS: Final = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
-from opsverify.target.secrets import SHORTEST
+from opsverify.config.secrets import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

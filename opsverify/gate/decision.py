@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from opsverify.gate.standing import Kind, Policy, Progress, Standing, State, stand
-from opsverify.limits import quantity
+from opsverify.units import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

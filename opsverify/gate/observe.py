@@ -9,15 +9,16 @@ from opsverify.errors import Inconclusive
 from opsverify.gate.observation import Step
 from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
 from opsverify.gate.watch import SCOPES, GateWatch
-from opsverify.limits import duration
 from opsverify.probes.prometheus import SourceFault
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opsverify.config.model import Canary
+    from opsverify.config.signals import Signals
     from opsverify.gate.observation import Points
     from opsverify.probes.prometheus import Prometheus
-    from opsverify.target import Canary, Signals
 
 COUNTERS = (
     REQUESTS,

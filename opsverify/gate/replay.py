@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.gate.decision import Outcome
 from opsverify.gate.observation import NAME, read_observation
 from opsverify.gate.watch import GateWatch
-from opsverify.limits import duration
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from opsverify.gate.betting import EProcess, Evidence, Starts, trials_to_prove
-from opsverify.limits import quantity
+from opsverify.units import quantity
 
 START_GROUPS: Final = 20
 """Moments at which a regression may be taken to begin: every minute of a 20 minute window."""

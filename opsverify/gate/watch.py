@@ -15,7 +15,7 @@ from opsverify.gate.exports import Exports
 from opsverify.gate.increments import Tally, coverage
 from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, MOST_SKEW_S, REQUESTS
 from opsverify.gate.standing import NOTHING, Progress
-from opsverify.limits import quantity
+from opsverify.units import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,21 +8,22 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.adapting import moment_in
+from opsverify.config.load import find_target, load_target
+from opsverify.config.overrides import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.incident.downtime import downtime
 from opsverify.incident.gates import evidence_for
 from opsverify.incident.steps import NOTE, STEPS, WAY_BACK, Step, step_named
 from opsverify.incident.timeline import Event, Incident, begin, find
-from opsverify.limits import brief
-from opsverify.target import find_target, load_target
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from opsverify.target import Secrets, Target
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
 
 REPORTS = "reports"
 _LEAST_REASON = 10
@@ -92,10 +93,10 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
     began = incident.events[0].moment
     until = incident.events[-1].moment if incident.closed else dt.datetime.now(dt.UTC)
     state = "closed" if incident.closed else "open"
-    spent = brief(round((until - began).total_seconds()))
+    spent = elapsed(round((until - began).total_seconds()))
     yield f"incident {incident.id}: {state}, {spent} since the declaration; RTO {target.limits.rto.for_people}"
     for event in incident.events:
-        passed = brief(round((event.moment - began).total_seconds()))
+        passed = elapsed(round((event.moment - began).total_seconds()))
         proof = f"  evidence {event.evidence}" if event.evidence else ""
         excused = f"  EXCEPTION {event.exception}" if event.exception else ""
         note = f"  {event.note}" if event.note else ""

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.limits import brief
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Interruption:
         return None if self.seconds is not None else f"{self.name}: {self.until} lies before {self.since}"
 
     def __str__(self) -> str:
-        return self.problem or f"{self.name} {brief(self.seconds or 0.0)} ({self.since} to {self.until})"
+        return self.problem or f"{self.name} {elapsed(self.seconds or 0.0)} ({self.since} to {self.until})"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Downtime:
         return (why for part in (self.outage, self.way_back) if (why := part.problem))
 
     def __str__(self) -> str:
-        total = "unknown" if self.seconds is None else brief(self.seconds)
+        total = "unknown" if self.seconds is None else elapsed(self.seconds)
         return f"downtime {total}: {self.outage}, {self.way_back}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import duration
 from opsverify.page.model import UNKNOWN, Text
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

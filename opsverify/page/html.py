@@ -6,9 +6,9 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import brief, duration, quantity
 from opsverify.page.draw import columns, share_bar, timeline
 from opsverify.page.model import UNKNOWN, Text
+from opsverify.units import duration, elapsed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +64,7 @@ def render(page: Page) -> str:
 def _sections(page: Page) -> Iterable[str]:
     yield f'<div class="figures">{"".join(map(_figure, page.figures))}</div>\n'
     if page.bars:
-        took = f"{brief(page.took_s)} / {duration(page.rto_s)}" if page.took_s is not None else ""
+        took = f"{elapsed(page.took_s)} / {duration(page.rto_s)}" if page.took_s is not None else ""
         heading = Text(f"타임라인 {took}", f"Timeline {took}")
         yield _section(heading, timeline(page.bars, page.rto_s))
     if page.witnesses:
@@ -106,7 +106,7 @@ def _trend(page: Page) -> str:
 
 
 def _shown(value: float, unit: str) -> str:
-    return brief(value) if unit == "s" else quantity(value, "count")
+    return elapsed(value) if unit == "s" else quantity(value, "count")
 
 
 def _figure(figure: Figure) -> str:

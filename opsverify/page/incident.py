@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import EvidenceError
 from opsverify.incident.downtime import downtime
 from opsverify.incident.steps import STEPS, WAY_BACK
-from opsverify.limits import brief
 from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import UNKNOWN, Bar, Figure, Note, Page, Row, Text, same
 from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, finished, read_run, reds_of, rehearsals
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from opsverify.config.model import Target
     from opsverify.incident.steps import Step
     from opsverify.incident.timeline import Event, Incident
     from opsverify.page.runs import Run
-    from opsverify.target import Target
 
 VALIDATED: Final = "smoke"
 """The step with which the service is validated: what the RTO is held against (runbook 5-6)."""
@@ -105,10 +105,12 @@ def _figures(incident: Incident, target: Target, runs: list[Run]) -> Iterator[Fi
 def _downtime(incident: Incident) -> Figure:
     """How long clients were not served, of both interruptions together."""
     found = downtime(incident)
-    outage, back = (UNKNOWN if part.seconds is None else brief(part.seconds) for part in (found.outage, found.way_back))
+    outage, back = (
+        UNKNOWN if part.seconds is None else elapsed(part.seconds) for part in (found.outage, found.way_back)
+    )
     return Figure(
         Text("다운타임", "downtime"),
-        UNKNOWN if found.seconds is None else brief(found.seconds),
+        UNKNOWN if found.seconds is None else elapsed(found.seconds),
         Text(f"장애 {outage}, 스위치백 {back}", f"outage {outage}, way back {back}"),
         None,
         None,
@@ -124,7 +126,7 @@ def _bars(events: Sequence[Event]) -> Iterator[Bar]:
         step = _step_of(event)
         label = Text(f"{step.runbook} {step.name}", f"{step.runbook} {step.name}") if step else same(event.note[:24])
         took = (event.moment - before).total_seconds()
-        said = f"{brief(took) if event is not events[0] else event.at[11:19]} · {event.by}"
+        said = f"{elapsed(took) if event is not events[0] else event.at[11:19]} · {event.by}"
         marked = event.exception is not None
         text = Text(f"{said} · 예외", f"{said} · exception") if marked else same(said)
         yield Bar(label, (before - began).total_seconds(), took, text, marked=marked)

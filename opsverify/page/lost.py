@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from opsverify.page.runs import Run
-    from opsverify.recovery.returned import Finding
+    from opsverify.recovery.returned.finding import Finding
     from opsverify.recovery.returned.loss import Keys, Loss
 
 _BUCKETS: Final = 6

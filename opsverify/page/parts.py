@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import Limit, brief, quantity
+from opsverify.limits import Limit
 from opsverify.page.model import UNKNOWN, Figure, Row, Text
+from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +26,9 @@ _WITNESSES: Final = {
 def objective(label: Text, seconds: float | None, limit: Limit | None) -> Figure:
     """A duration held against its objective."""
     if limit is None or seconds is None:
-        return Figure(label, UNKNOWN if seconds is None else brief(seconds), None, None, None)
+        return Figure(label, UNKNOWN if seconds is None else elapsed(seconds), None, None, None)
     said = Text(f"목표 {limit.for_people}", f"objective {limit.for_people}")
-    return Figure(label, brief(seconds), said, seconds / limit.bound if limit.bound else None, limit.holds(seconds))
+    return Figure(label, elapsed(seconds), said, seconds / limit.bound if limit.bound else None, limit.holds(seconds))
 
 
 def limit_of(run: Run, check_id: str) -> Limit | None:

@@ -31,9 +31,9 @@ def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) 
 
 def publish_incident(target_name: str, root: Path, incident: str | None, language: str | None = None) -> Path:
     """Write the page of an incident into its folder; its path. Raises Refused, TargetError, EvidenceError."""
+    from opsverify.config.load import find_target, load_target  # noqa: PLC0415
     from opsverify.incident.timeline import find  # noqa: PLC0415 - as above
     from opsverify.page.incident import page_of  # noqa: PLC0415
-    from opsverify.target import find_target, load_target  # noqa: PLC0415
 
     target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
     reports = root / REPORTS

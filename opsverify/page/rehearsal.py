@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.limits import brief, quantity
 from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
 from opsverify.page.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.page.runs import actions_of, checks_of, read_run, reds_of, rehearsals
+from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def _figures(run: Run) -> Iterator[Figure]:
     more = drill.extrapolated if drill else None
     limit = None
     if more is not None:
-        size, low, high = quantity(more["size"], "bytes"), brief(more["low_s"]), brief(more["high_s"])
+        size, low, high = quantity(more["size"], "bytes"), elapsed(more["low_s"]), elapsed(more["high_s"])
         limit = Text(f"{size}이면 {low} ~ {high}", f"{size} would take {low} to {high}")
     yield Figure(
         Text("복사 속도", "copy"), UNKNOWN if speed is None else f"{quantity(speed, 'count')} GB/s", limit, None, None
@@ -102,7 +102,7 @@ def _reached(drill: Drill | None) -> Text:
 def _bars(drill: Drill) -> Iterator[Bar]:
     for stage in drill.stages:
         name = stage["name"]
-        said = brief(stage["seconds"])
+        said = elapsed(stage["seconds"])
         if stage["segments"] and stage["seconds"] and name == "recover":
             said += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} segments/s"
         elif stage["bytes"] and stage["seconds"]:

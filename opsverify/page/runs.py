@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from opsverify.recovery.returned import Finding
+    from opsverify.recovery.returned.finding import Finding
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
@@ -69,7 +69,7 @@ class Run:
     @property
     def answers(self) -> Mapping[str, Finding]:
         """What was asked of the recovered database, by question; empty where nothing was."""
-        from opsverify.recovery.returned import Finding  # noqa: PLC0415 - only runs that recovered something
+        from opsverify.recovery.returned.finding import Finding  # noqa: PLC0415 - only runs that recovered something
 
         kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
         return {name: Finding.of_json(raw) for name, raw in kept.items()}

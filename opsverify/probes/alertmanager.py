@@ -14,9 +14,9 @@ from opsverify.probes.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from opsverify.config.model import Alertmanager as Config
     from opsverify.probes.http import Http
     from opsverify.probes.record import Record
-    from opsverify.target import Alertmanager as Config
 
 T = TypeVar("T")
 _OK = 200

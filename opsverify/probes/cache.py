@@ -18,7 +18,7 @@ from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    from opsverify.target import Redis as Config
+    from opsverify.config.model import Redis as Config
 
 Persistence: TypeAlias = Literal["aof", "rdb", "none"]
 _MOST_SCANS = 200

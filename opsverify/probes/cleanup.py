@@ -17,7 +17,7 @@ from opsverify.probes.text import table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from opsverify.target import Postgres as Config
+    from opsverify.config.database import Postgres as Config
 
 
 class RowsLeft(Inconclusive):

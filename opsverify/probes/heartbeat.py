@@ -14,16 +14,17 @@ import psycopg
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
-from opsverify.limits import parse_duration
 from opsverify.probes.postgres import bounded, connect, explain, limit_time
 from opsverify.recovery.heartbeat import Beat, HeartbeatLog
 from opsverify.recovery.lsn import parse_lsn
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from opsverify.target import Heartbeat, Postgres
+    from opsverify.config.database import Postgres
+    from opsverify.config.model import Heartbeat
 
 _TIDY_EVERY = 600
 """Beats from one removal of old rows to the next."""

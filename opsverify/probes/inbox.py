@@ -11,9 +11,9 @@ from opsverify.errors import Inconclusive
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
+    from opsverify.config.model import Inbox as Config
     from opsverify.probes.http import Http
     from opsverify.probes.record import Record
-    from opsverify.target import Inbox as Config
 
 _OK = 200
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mcp import Client
 
-    from opsverify.target import McpServer as Config
+    from opsverify.config.model import McpServer as Config
 
 T = TypeVar("T")
 _MOST_PAGES = 100

@@ -23,7 +23,7 @@ from opsverify.probes.text import one_line, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.target import Postgres as Config
+    from opsverify.config.database import Postgres as Config
 
 Row: TypeAlias = Any  # a namedtuple whose fields are the columns of its statement
 Connection: TypeAlias = psycopg.Connection[Any]

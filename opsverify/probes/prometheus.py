@@ -37,8 +37,8 @@ from opsverify.probes.text import is_loopback, one_line, root_cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opsverify.config.model import Prometheus as Config
     from opsverify.probes.alerts import Alert
-    from opsverify.target import Prometheus as Config
 
 __all__ = [
     "FaultReason",

@@ -1,6 +1,7 @@
 """Backups, point-in-time restore and the ledger: no pytest, no Allure, no sandbox in here."""
 
-from opsverify.recovery.adapters import BackupDamaged, Stock, Unpacked, physical_source_of, source_of
+from opsverify.recovery.adapters import physical_source_of, source_of
+from opsverify.recovery.adapters.source import BackupDamaged, Stock, Unpacked
 from opsverify.recovery.backup import BaseBackup, Integrity, inspect, major_of, verify
 from opsverify.recovery.commits import Commit, Tail
 from opsverify.recovery.compare import Difference, compare

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from ordered import platform_in
+
+from tests.act.ordered import platform_in
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from opsverify.acting.carrying import Platform
+from opsverify.config.load import load_target
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import RunFolder
 from opsverify.evidence.seal import seal
-from opsverify.target import load_target
 
 if TYPE_CHECKING:
     from pathlib import Path

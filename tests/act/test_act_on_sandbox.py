@@ -8,13 +8,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from standin import REPOSITORY
+
+from tests.standin import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from standin import Standin, Verified
+    from tests.standin import Standin, Verified
 
 SHARE = 0.18
 ACT_DEADLINE_S = 180

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ordered import SECRET, done, fail, finish, note, platform_in, steps
 
 from opsverify import cli
 from opsverify.acting import act as acting
 from opsverify.acting import carrying
 from opsverify.evidence.manifest import verify_manifest
+from tests.act.ordered import SECRET, done, fail, finish, note, platform_in, steps
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from ordered import note, platform_in, steps
 
-from opsverify.acting.commands import filled, resolve, run_command
+from opsverify.acting.placeholders import filled, resolve
+from opsverify.commands import run_command
+from opsverify.config.actions import Value
 from opsverify.errors import Refused, TargetError
-from opsverify.target import Value
+from tests.act.ordered import note, platform_in, steps
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,11 +6,11 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ordered import BOTH, KEY, finish, note, platform_in, steps
 
 from opsverify.acting.order import read_order
 from opsverify.errors import Refused
 from opsverify.stages import Decision
+from tests.act.ordered import BOTH, KEY, finish, note, platform_in, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ordered import BOTH, SHARE, done, fail, finish, note, platform_in, steps
 
 from opsverify import cli
 from opsverify.acting import carrying
 from opsverify.acting import rollout as rolling
 from opsverify.evidence.manifest import verify_manifest
+from tests.act.ordered import BOTH, SHARE, done, fail, finish, note, platform_in, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable

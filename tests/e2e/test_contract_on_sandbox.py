@@ -13,13 +13,14 @@ import httpx
 import jsonschema
 import psycopg
 import pytest
-from standin import REPOSITORY, WINDOW, verified
+
+from tests.standin import REPOSITORY, WINDOW, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from standin import Standin, Verified
+    from tests.standin import Standin, Verified
 
 TABLES = ("judgment_executions", "workflow_instances", "workflow_dead_letters", "intent_logs", "llm_calls")
 DEADLINE_S = 120

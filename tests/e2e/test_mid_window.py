@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from standin import REPOSITORY, Verified, verified
+
+from tests.standin import REPOSITORY, Verified, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from standin import Standin
+    from tests.standin import Standin
 
 OUTAGE_WINDOW_S = 90
 """A restarted Prometheus needs some six seconds to its first scrape: less than a tenth of this."""

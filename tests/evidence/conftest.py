@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from finished_run import finish
+
+from tests.evidence.finished_run import finish
 
 if TYPE_CHECKING:
     from pathlib import Path

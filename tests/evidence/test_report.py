@@ -10,7 +10,6 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from finished_run import finish
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence import node
@@ -18,6 +17,7 @@ from opsverify.evidence.files import link_latest
 from opsverify.evidence.offline import external_loads, make_offline
 from opsverify.evidence.report import build_report
 from opsverify.evidence.summary import add_summary
+from tests.evidence.finished_run import finish
 
 if TYPE_CHECKING:
     from pathlib import Path

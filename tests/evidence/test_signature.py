@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from finished_run import finish
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.signature import sign_run, verify_run
+from tests.evidence.finished_run import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from metrics_double import SETUP, START, Series, World, reply, serving
 
+from opsverify.config.model import Prometheus as PrometheusConfig
 from opsverify.gate.decision import Outcome
 from opsverify.gate.observation import read_observation
 from opsverify.gate.observe import WITHIN_LIMIT, Observer
@@ -19,7 +19,7 @@ from opsverify.gate.replay import replay
 from opsverify.gate.setup import PROCESS_START
 from opsverify.gate.watch import GateWatch
 from opsverify.probes.prometheus import Prometheus
-from opsverify.target import Prometheus as PrometheusConfig
+from tests.gate.metrics_double import SETUP, START, Series, World, reply, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_steps import ERRORS, START, watched
 
 from opsverify.canary import CanaryWindow
+from opsverify.config.limits import Limits
 from opsverify.criteria import Criterion as Row
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.gate.decision import SHARED_BREACH, Outcome
@@ -17,7 +17,7 @@ from opsverify.gate.observation import Step
 from opsverify.gate.setup import Setup
 from opsverify.gate.standing import Policy
 from opsverify.gate.watch import GateWatch
-from opsverify.target import Limits
+from tests.gate.made_steps import ERRORS, START, watched
 
 POLICY = Policy()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suite import Case
+from tests.plugin.suite import Case
 
 ALONE = ("cli",)
 ALL = ("cli", "cli-n2", "pytest", "pytest-n2")

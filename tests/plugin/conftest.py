@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from suite import Suite
+
+from tests.plugin.suite import Suite
 
 if TYPE_CHECKING:
     from pathlib import Path

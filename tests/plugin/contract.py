@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from suite import REPOSITORY
+
+from tests.plugin.suite import REPOSITORY
 
 
 @functools.cache

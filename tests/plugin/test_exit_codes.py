@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import CASES
-from contract import assert_keeps_contract
-from suite import HEADER, TARGET
+
+from tests.plugin.cases import CASES
+from tests.plugin.contract import assert_keeps_contract
+from tests.plugin.suite import HEADER, TARGET
 
 if TYPE_CHECKING:
-    from suite import Case, Suite
+    from tests.plugin.suite import Case, Suite
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from suite import Suite
+    from tests.plugin.suite import Suite
 
 WAITS = """
 import threading

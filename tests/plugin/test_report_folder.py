@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from suite import verdict_in
+
+from tests.plugin.suite import verdict_in
 
 if TYPE_CHECKING:
-    from suite import Suite
+    from tests.plugin.suite import Suite
 
 
 @pytest.mark.parametrize("way", ["cli", "pytest"])

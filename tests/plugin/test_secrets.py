@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
-from suite import SECRET
+
+from tests.plugin.suite import SECRET
 
 if TYPE_CHECKING:
-    from suite import Suite
+    from tests.plugin.suite import Suite
 
 LEAKS = f"""
 import base64, json, warnings

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from suite import SECRET, Suite
+
+from tests.plugin.suite import SECRET, Suite
 
 CANARY_TARGET = """
 [prometheus]

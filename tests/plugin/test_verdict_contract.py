@@ -7,13 +7,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from contract import assert_keeps_contract, schema
 from jsonschema import Draft202012Validator
 
 from opsverify.stages import STAGES, Decision, Outcome
+from tests.plugin.contract import assert_keeps_contract, schema
 
 if TYPE_CHECKING:
-    from suite import Suite
+    from tests.plugin.suite import Suite
 
 MANY = """
 @described("t.per")

@@ -1,5 +1,5 @@
 """The fixtures of these tests; their servers have a module of their own, for `conftest` names many files."""
 
-from probe_servers import certificate_of, cluster, fake, recorder, stopped_cluster
+from tests.probes.probe_servers import certificate_of, cluster, fake, recorder, stopped_cluster
 
 __all__ = ["certificate_of", "cluster", "fake", "recorder", "stopped_cluster"]

@@ -30,8 +30,8 @@ from cryptography.x509.oid import NameOID
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the sandbox is a folder of the checkout, not a wheel
 
-from opsverify.target import Login
-from opsverify.target import Postgres as PostgresConfig
+from opsverify.config.database import Login
+from opsverify.config.database import Postgres as PostgresConfig
 from sandbox import binaries, unprivileged
 
 if TYPE_CHECKING:

@@ -6,20 +6,20 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from probe_servers import free_port, running
 
+from opsverify.config.model import Alertmanager as AlertmanagerConfig
+from opsverify.config.model import Inbox as InboxConfig
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.http import Http
 from opsverify.probes.inbox import Inbox
-from opsverify.target import Alertmanager as AlertmanagerConfig
-from opsverify.target import Inbox as InboxConfig
 from sandbox import binaries, debian, network
+from tests.probes.probe_servers import free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from probe_servers import FakeServer, Recorder
+    from tests.probes.probe_servers import FakeServer, Recorder
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis as client
-from probe_servers import PASSWORD, free_port, listens, running
 
+from opsverify.config.model import Redis as RedisConfig
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.cache import Redis
-from opsverify.target import Redis as RedisConfig
 from sandbox import binaries
+from tests.probes.probe_servers import PASSWORD, free_port, listens, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from probe_servers import Recorder
+    from tests.probes.probe_servers import Recorder
 
 
 @pytest.fixture(scope="module")

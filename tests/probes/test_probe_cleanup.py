@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from probe_servers import PASSWORD, free_port
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.cleanup import remove_synthetic
+from tests.probes.probe_servers import PASSWORD, free_port
 
 if TYPE_CHECKING:
-    from probe_servers import Cluster, Recorder
+    from tests.probes.probe_servers import Cluster, Recorder
 
 TABLES = ("children", "numbers")
 

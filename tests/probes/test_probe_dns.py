@@ -12,10 +12,10 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from probe_servers import Recorder, free_port
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.dns import resolve
+from tests.probes.probe_servers import Recorder, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

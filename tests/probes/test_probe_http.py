@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from probe_servers import FakeServer, Recorder, free_port, tls_server
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.http import Http
+from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 
 def test_reply(fake: FakeServer, recorder: Recorder) -> None:

@@ -6,23 +6,24 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from probe_servers import free_port, listens
 
+from opsverify.config.model import McpServer
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.mcp import Mcp
-from opsverify.target import McpServer
+from tests.probes.probe_servers import free_port, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from probe_servers import FakeServer, Recorder
+    from tests.probes.probe_servers import FakeServer, Recorder
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Run a real server, in a thread: the SDK's long import is paid once."""
     import uvicorn  # noqa: PLC0415 - 2 s with the SDK, only when these tests run
-    from probe_mcp_server import server  # noqa: PLC0415 - as above
+
+    from tests.probes.probe_mcp_server import server  # noqa: PLC0415 - as above
 
     port = free_port()
     config = uvicorn.Config(server.streamable_http_app(), host="127.0.0.1", port=port, log_level="warning")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 
 import pytest
-from probe_servers import FakeServer, Recorder, free_port, tls_server
 
 from opsverify.errors import Unreachable
 from opsverify.probes.http import Http
 from opsverify.probes.ports import is_open
 from opsverify.probes.tls import certificate
+from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 
 def test_open_and_closed(recorder: Recorder) -> None:

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from probe_servers import PASSWORD, free_port
 
+from opsverify.config.database import Login
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.postgres import Postgres
-from opsverify.target import Login
+from tests.probes.probe_servers import PASSWORD, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from probe_servers import Cluster, Recorder
+    from tests.probes.probe_servers import Cluster, Recorder
 
 
 @pytest.fixture

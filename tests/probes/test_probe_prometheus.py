@@ -8,17 +8,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from probe_servers import free_port, running
 
+from opsverify.config.model import Prometheus as PrometheusConfig
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.prometheus import FaultReason, Prometheus, SourceFault, Unanswered
-from opsverify.target import Prometheus as PrometheusConfig
 from sandbox import binaries, network
+from tests.probes.probe_servers import free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from probe_servers import FakeServer, Recorder
+    from tests.probes.probe_servers import FakeServer, Recorder
 
 CONFIG = """
 global: {scrape_interval: 200ms, evaluation_interval: 200ms}

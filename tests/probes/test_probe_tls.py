@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from probe_servers import FakeServer, Recorder, free_port, tls_server
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.tls import certificate
+from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 
 def test_certificate(certificate_of, recorder: Recorder) -> None:  # noqa: ANN001

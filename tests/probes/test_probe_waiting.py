@@ -11,7 +11,7 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.waiting import eventually, set_waiting
 
 if TYPE_CHECKING:
-    from probe_servers import Recorder
+    from tests.probes.probe_servers import Recorder
 
 
 def _after(attempts: int, error: Exception | None = None):  # noqa: ANN202

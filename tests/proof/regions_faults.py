@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
-from tls_database import tls_database
-
 from opsverify.incident.commands import Said, declare, mark
 from opsverify.incident.steps import STEPS, WAY_BACK
 from opsverify.incident.timeline import INCIDENTS, NAME
@@ -20,6 +18,7 @@ from sandbox.redis import client
 from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, DR, ORIGINAL, RESOLVERS, TTL_S, Zone
 from sandbox.regions.ground import NAME as DNS_NAME
 from sandbox.regions.target_file import RECORD
+from tests.proof.tls_database import tls_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from regions_faults import RegionFaults
-from standin import REPOSITORY, RUN_DEADLINE_S, Verified, run_opsverify, verified
-
 from sandbox.regions.ground import DR, ORIGINAL, TTL_S
+from tests.proof.regions_faults import RegionFaults
+from tests.standin import REPOSITORY, RUN_DEADLINE_S, Verified, run_opsverify, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

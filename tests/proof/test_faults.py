@@ -9,13 +9,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fault_table import Row, rows, variants
-from secure_server import secure_server
+
+from tests.proof.fault_table import Row, rows, variants
+from tests.proof.secure_server import secure_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from standin import Standin
+    from tests.standin import Standin
 
 CERTIFICATE = "certificate_days"
 

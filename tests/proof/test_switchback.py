@@ -6,12 +6,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_table import SWITCHBACK, Row, rows
-from regions_way import RegionsOnTheirWay
 
 from sandbox import network
 from sandbox.regions.ground import SERVICES
 from sandbox.regions.pair import Regions
+from tests.proof.fault_table import SWITCHBACK, Row, rows
+from tests.proof.regions_way import RegionsOnTheirWay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

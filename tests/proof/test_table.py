@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from fault_table import SWITCHBACK, Row, base_of, declared, matches, rows, unused, variants
 
 from opsverify.stages import STAGES
 from sandbox import faults
+from tests.proof.fault_table import SWITCHBACK, Row, base_of, declared, matches, rows, unused, variants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from clones import WHOLE, Clone
-from primary import owned, primary
 from psycopg.rows import namedtuple_row
-from target_file import SMALLEST
-from wreck import Disaster, free_port, heartbeat_writer
 
 from opsverify.recovery.backup import inspect
 from opsverify.recovery.server import Server
 from opsverify.recovery.tools import Account, find_tools, for_account, unprivileged
+from tests.recovery.clones import WHOLE, Clone
+from tests.recovery.primary import owned, primary
+from tests.recovery.wreck import Disaster, free_port, heartbeat_writer
+from tests.target_file import SMALLEST
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from opsverify.drill import Drill, run_drill
 
 if TYPE_CHECKING:
-    from opsverify.recovery.returned import History
-    from opsverify.target import Recovery
+    from opsverify.config.model import Recovery
+    from opsverify.recovery.returned.history import History
 
 
 def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "postgres") -> Drill:

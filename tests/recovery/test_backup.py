@@ -6,15 +6,16 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from wreck import detach
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import Tools, inspect, verify
+from opsverify.recovery.backup import inspect, verify
+from opsverify.recovery.tools import Tools
+from tests.recovery.wreck import detach
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 
 def test_a_backup_is_described(disaster: Disaster) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

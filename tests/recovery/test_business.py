@@ -7,16 +7,17 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from target_file import SMALLEST
 
 from opsverify.business import standing
+from opsverify.config.load import load_target
+from opsverify.config.platform import RehearsalPlatform
 from opsverify.errors import Inconclusive, TargetError
-from opsverify.target import RehearsalPlatform, load_target
+from tests.target_file import SMALLEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.recovery import Server
+    from opsverify.recovery.server import Server
 
 WITH_POSTGRES = SMALLEST.replace('"postgres", ', "")
 SERVES = """

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from drills import rehearse
-from primary import PORT, SCHEMA, listing, owned, primary, succeed
 
+from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery import BackupDamaged, find_tools, source_of, unprivileged
+from opsverify.recovery.adapters import source_of
 from opsverify.recovery.adapters.cluster_dump import choose, read_cluster_dump
-from opsverify.recovery.returned import History
+from opsverify.recovery.adapters.source import BackupDamaged
+from opsverify.recovery.returned.history import History
 from opsverify.recovery.returned.record import record_more
-from opsverify.target import Recovery
+from opsverify.recovery.tools import find_tools, unprivileged
+from tests.recovery.drills import rehearse
+from tests.recovery.primary import PORT, SCHEMA, listing, owned, primary, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

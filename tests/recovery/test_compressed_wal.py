@@ -8,20 +8,22 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from drills import rehearse
-from primary import listing
 
+from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery import branches, continuity, find_tools, source_of, tail, way_back
+from opsverify.recovery.adapters import source_of
 from opsverify.recovery.archived import PROGRAMS, find, restore_command
-from opsverify.recovery.tools import run_tool
-from opsverify.target import Recovery
+from opsverify.recovery.timelines import branches, way_back
+from opsverify.recovery.tools import find_tools, run_tool
+from opsverify.recovery.wal import continuity, tail
+from tests.recovery.drills import rehearse
+from tests.recovery.primary import listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 FORMS = tuple(PROGRAMS)
 MIB = 1 << 20

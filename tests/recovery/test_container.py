@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import find_tools, for_account, inspect, restore, unprivileged, verify
 from opsverify.recovery import tools as tools_module
+from opsverify.recovery.backup import inspect, verify
 from opsverify.recovery.container import engine_answers
+from opsverify.recovery.restore import restore
+from opsverify.recovery.tools import find_tools, for_account, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 MAJOR = 18
 

@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from wreck import detach, heartbeat_writer
 
 from opsverify import testimony
+from opsverify.config.database import Login
+from opsverify.config.model import Heartbeat, Recovery
 from opsverify.drill import Drill, run_drill
 from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive
 from opsverify.page.html import render
 from opsverify.page.publish import publish_rehearsal
 from opsverify.page.rehearsal import page_of
-from opsverify.recovery import HeartbeatLog, restore
-from opsverify.target import Heartbeat, Login, Recovery
+from opsverify.recovery.heartbeat import HeartbeatLog
+from opsverify.recovery.restore import restore
+from tests.recovery.wreck import detach, heartbeat_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 
 @pytest.fixture(scope="module")

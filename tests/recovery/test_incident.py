@@ -7,13 +7,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from sealed_runs import CLOSING, recovered, rehearsed, run
 
 from opsverify.errors import EvidenceError, Refused, TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.incident.commands import Said, declare, mark, status
 from opsverify.incident.timeline import NAME, incidents, read
 from opsverify.page.publish import publish_incident
+from tests.recovery.sealed_runs import CLOSING, recovered, rehearsed, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,13 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.recovery import Ledger, Recorded, compare, read_queries, restore
-from opsverify.recovery.facts import TABLES, Facts, fingerprint, table
+from opsverify.recovery.compare import compare
+from opsverify.recovery.facts import TABLES, Facts, fingerprint, read_queries, table
+from opsverify.recovery.ledger import Ledger, Recorded
+from opsverify.recovery.restore import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 SQL = read_queries(Path(__file__).parents[2] / "dr_validation" / "sql")
 AT = dt.datetime(2026, 11, 22, 20, 13, tzinfo=dt.UTC)

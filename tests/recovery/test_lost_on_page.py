@@ -10,10 +10,6 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_drill import recovery
-from test_returned_buckets import again, history, record
-from test_returned_drill import recorded
-from wreck import detach
 
 from opsverify.came_back import keep_answer
 from opsverify.drill import run_drill
@@ -21,15 +17,18 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import RunFolder
 from opsverify.incident.commands import Said, declare
 from opsverify.page.publish import publish_incident, publish_rehearsal
+from tests.recovery.test_drill import recovery
+from tests.recovery.test_returned_buckets import again, history, record
+from tests.recovery.test_returned_drill import recorded
+from tests.recovery.wreck import detach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from clones import Clone
-    from wreck import Disaster
-
-    from opsverify.recovery.returned import History
+    from opsverify.recovery.returned.history import History
+    from tests.recovery.clones import Clone
+    from tests.recovery.wreck import Disaster
 
 
 def _section(page: Path, language: str = "en") -> str:

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drills import rehearse
-from primary import PORT, commit_and_archive, listing, owned, primary, spread_out
-from wreck import detach
 
+from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery import Account, continuity, find_tools, physical_source_of, run_tool, unprivileged, verify
-from opsverify.target import Recovery
+from opsverify.recovery.adapters import physical_source_of
+from opsverify.recovery.backup import verify
+from opsverify.recovery.tools import Account, find_tools, run_tool, unprivileged
+from opsverify.recovery.wal import continuity
+from tests.recovery.drills import rehearse
+from tests.recovery.primary import PORT, commit_and_archive, listing, owned, primary, spread_out
+from tests.recovery.wreck import detach
 
 if TYPE_CHECKING:
     from collections.abc import Callable

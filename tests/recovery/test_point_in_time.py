@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from wreck import damage_record
 
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery import restore, unprivileged
-from opsverify.recovery.tools import may_enter
+from opsverify.recovery.restore import restore
+from opsverify.recovery.tools import may_enter, unprivileged
+from tests.recovery.wreck import damage_record
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from wreck import Disaster
-
     from opsverify.recovery.restore import RestoredServer
+    from tests.recovery.wreck import Disaster
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 

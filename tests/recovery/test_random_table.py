@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 
 from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery import restore
 from opsverify.recovery.random_table import SCRATCH, Table, _differences, draw, restore_table
+from opsverify.recovery.restore import restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wreck import Disaster
-
-    from opsverify.recovery import RestoredServer
+    from opsverify.recovery.restore import RestoredServer
+    from tests.recovery.wreck import Disaster
 
 RICH = """
 CREATE ROLE reader;

@@ -11,22 +11,24 @@ import psycopg
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import TABLES, Ledger
-from opsverify.recovery.returned import Finding, History, Span, heap_files, record_more
+from opsverify.recovery.facts import TABLES
+from opsverify.recovery.ledger import Ledger
+from opsverify.recovery.returned import heap_files
 from opsverify.recovery.returned.both import compare_databases
-from opsverify.recovery.returned.buckets import SLICE_ROWS
+from opsverify.recovery.returned.buckets import SLICE_ROWS, Span
 from opsverify.recovery.returned.core import Chosen, discover
-from opsverify.recovery.returned.finding import found
+from opsverify.recovery.returned.finding import Finding, found
+from opsverify.recovery.returned.history import History
 from opsverify.recovery.returned.loss import Keys
+from opsverify.recovery.returned.record import record_more
 from opsverify.recovery.returned.reread import Sampling, buckets_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from clones import Clone
-
     from opsverify.recovery.facts import Source
+    from tests.recovery.clones import Clone
 
 CHOSEN: Mapping[str, Chosen] = {
     "events": Chosen(bucket="created_at", width="1h", mutable=("note",)),

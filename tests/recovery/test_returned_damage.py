@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from test_returned_buckets import again, heaps, history, record
 
-from opsverify.recovery.returned import KINDS, consistency, physical
+from opsverify.recovery.returned import consistency, physical
+from opsverify.recovery.returned.catalog import KINDS
 from opsverify.recovery.returned.finding import Finding, found
 from opsverify.recovery.returned.lost_pages import pages_again
 from opsverify.recovery.returned.reread import catalog_again
+from tests.recovery.test_returned_buckets import again, heaps, history, record
 
 if TYPE_CHECKING:
-    from clones import Clone
+    from tests.recovery.clones import Clone
 
 
 RELATIONS = {

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from wreck import detach, free_port
 
 from opsverify.came_back import examine, examine_stopped
-from opsverify.recovery import restore
-from opsverify.recovery.returned import Finding, History, record_more
+from opsverify.recovery.restore import restore
 from opsverify.recovery.returned.core import Chosen
+from opsverify.recovery.returned.finding import Finding
+from opsverify.recovery.returned.history import History
+from opsverify.recovery.returned.record import record_more
+from tests.recovery.wreck import detach, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from wreck import Disaster
-
-    from opsverify.recovery import RestoredServer
+    from opsverify.recovery.restore import RestoredServer
+    from tests.recovery.wreck import Disaster
 
 CHOSEN = {
     "judgment_executions": Chosen(bucket="created_at"),

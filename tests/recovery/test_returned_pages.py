@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from test_returned_buckets import heaps, history, record
 
 from opsverify.recovery.returned.lost_pages import pages_again
 from opsverify.recovery.returned.pages import Run
+from tests.recovery.test_returned_buckets import heaps, history, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from clones import Clone
-
-    from opsverify.recovery.returned import Finding
+    from opsverify.recovery.returned.finding import Finding
+    from tests.recovery.clones import Clone
 
 LOOSE = (
     "CREATE TABLE loose (note text)",

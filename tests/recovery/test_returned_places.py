@@ -18,9 +18,8 @@ from opsverify.recovery.returned.places import suspects
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from clones import Clone
-
     from opsverify.recovery.facts import Source
+    from tests.recovery.clones import Clone
 
 ROWS = 45_000
 SOME = st.sets(st.integers(1, ROWS + 3000), max_size=8)

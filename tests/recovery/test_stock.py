@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drills import rehearse
-from primary import PORT, commit_and_archive, owned, primary
-from wreck import detach
 
+from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.inventory import Inventory, take_inventory
-from opsverify.recovery import BackupDamaged, find_tools, physical_source_of, source_of, unprivileged
-from opsverify.target import Recovery
+from opsverify.recovery.adapters import physical_source_of, source_of
+from opsverify.recovery.adapters.source import BackupDamaged
+from opsverify.recovery.tools import find_tools, unprivileged
+from tests.recovery.drills import rehearse
+from tests.recovery.primary import PORT, commit_and_archive, owned, primary
+from tests.recovery.wreck import detach
 
 if TYPE_CHECKING:
     from collections.abc import Callable

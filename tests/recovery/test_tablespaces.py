@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drills import rehearse
-from primary import PORT, commit_and_archive, listing, owned, primary, spread_out, succeed
-from wreck import detach, free_port
 
+from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery import find_tools, inspect, physical_source_of, restore, run_tool, unprivileged, verify
+from opsverify.recovery.adapters import physical_source_of
+from opsverify.recovery.backup import inspect, verify
 from opsverify.recovery.copy import listing as contents
+from opsverify.recovery.restore import restore
 from opsverify.recovery.tablespaces import ROOM, keep_inside, tablespaces_of
-from opsverify.target import Recovery
+from opsverify.recovery.tools import find_tools, run_tool, unprivileged
+from tests.recovery.drills import rehearse
+from tests.recovery.primary import PORT, commit_and_archive, listing, owned, primary, spread_out, succeed
+from tests.recovery.wreck import detach, free_port
 
 MAJOR = 18
 ROWS = 3000

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import find_tools, for_account, rpo, rto, run_tool, unprivileged
 from opsverify.recovery import tools as tools_module
-from opsverify.recovery.tools import NAMED_BY, NEEDED, may_enter
+from opsverify.recovery.objectives import rpo, rto
+from opsverify.recovery.tools import NAMED_BY, NEEDED, find_tools, for_account, may_enter, run_tool, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

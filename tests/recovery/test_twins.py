@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import Side, Span, compare_sample, compare_span, strays
 from opsverify.recovery.server import Server
+from opsverify.recovery.side import Side, Span
 from opsverify.recovery.tools import find_tools, for_account, unprivileged
+from opsverify.recovery.twins import compare_sample, compare_span, strays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

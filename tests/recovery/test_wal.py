@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wreck import damage_record
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import archive_segments, continuity
 from opsverify.recovery.lsn import format_lsn, parse_lsn, parse_segment_name, segment_name
 from opsverify.recovery.timelines import branches
+from opsverify.recovery.wal import archive_segments, continuity
+from tests.recovery.wreck import damage_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wreck import Disaster
+    from tests.recovery.wreck import Disaster
 
 MIB = 1 << 20
 

@@ -6,8 +6,6 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from sealed_runs import CLOSING, closed, run
-from target_file import REGIONS, SMALLEST, target_in
 
 from opsverify.errors import Inconclusive, Refused
 from opsverify.incident.commands import Said, declare, mark, status
@@ -15,6 +13,8 @@ from opsverify.incident.downtime import Interruption, downtime
 from opsverify.incident.timeline import NAME
 from opsverify.page.publish import publish_incident
 from opsverify.switchback_report import switchback_report
+from tests.recovery.sealed_runs import CLOSING, closed, run
+from tests.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:
     from pathlib import Path

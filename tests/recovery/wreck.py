@@ -7,14 +7,16 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.config.database import Login, Postgres
+from opsverify.config.model import Heartbeat
 from opsverify.probes.heartbeat import Writer
-from opsverify.target import Heartbeat, Login, Postgres
 
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-    from opsverify.recovery import Account, BaseBackup, Tools
+    from opsverify.recovery.backup import BaseBackup
+    from opsverify.recovery.tools import Account, Tools
 
 
 _CHECKSUM = 40 + 20

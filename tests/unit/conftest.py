@@ -6,16 +6,16 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from target_file import target_in
 
 from opsverify.check import Check
 from opsverify.plan import Planned
+from tests.target_file import target_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 
 class Kept:

@@ -8,11 +8,11 @@ import pytest
 
 from opsverify import Criterion, Inconclusive
 from opsverify.canary import CanaryWindow, policy_of, setup_of
+from opsverify.config.limits import Limits
+from opsverify.config.model import Canary, Owners, Prometheus, Service, Target
 from opsverify.gate.observation import Step
 from opsverify.gate.observe import WITHIN_LIMIT
 from opsverify.gate.watch import GateWatch
-from opsverify.target import Canary, Limits, Prometheus, Service, Target
-from opsverify.target.model import Owners
 
 MOMENTS = [float(at) for at in range(0, 61, 10)]
 WINDOW_S = 60.0

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.limits import NONE, UNITS, Limit, brief, duration, listed, parse_bytes, parse_duration, quantity
+from opsverify.limits import NONE, Limit
+from opsverify.units import UNITS, duration, elapsed, listed, parse_bytes, parse_duration, quantity
 
 NUMBERS = st.integers(-10_000, 10_000).map(lambda n: n / 100)
 OPERATORS = st.sampled_from(["<", "<=", ">", ">=", "=="])
@@ -175,7 +176,7 @@ def test_an_interval_reaches_a_limit_that_one_of_its_values_is_in(
 )
 def test_measured_times_read_at_a_glance(seconds: float, said: str) -> None:
     """Whatever the size, two units at most."""
-    assert brief(seconds) == said
+    assert elapsed(seconds) == said
 
 
 def test_sizes() -> None:

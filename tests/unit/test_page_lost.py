@@ -13,7 +13,7 @@ from opsverify.evidence.run import RunFolder
 from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import NOT_KNOWN, Text
 from opsverify.page.runs import Run, read_run
-from opsverify.recovery.returned import Finding
+from opsverify.recovery.returned.finding import Finding
 from opsverify.recovery.returned.loss import Keys, Loss
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from target_file import SMALLEST, target_in
 
 from opsverify.plan import Plan, planned, uncovered
 from opsverify.spec import Absent, CheckSpec, Row, Unknown, lines
 from opsverify.stages import STAGES
+from tests.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 TODAY = dt.date(2026, 11, 22)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from opsverify import Inconclusive
+from opsverify.config.model import Prometheus
 from opsverify.recent import Recent
-from opsverify.target import Prometheus
 
 
 @dataclass

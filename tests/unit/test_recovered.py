@@ -10,11 +10,11 @@ import pytest
 
 from opsverify import CheckFailed, Inconclusive, recorded_keys
 from opsverify.recovered import Recovered, recorded_before, recovery_target
-from opsverify.recovery import Recorded
+from opsverify.recovery.ledger import Recorded
 
 if TYPE_CHECKING:
     from opsverify.check import Check
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 AT = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
 KEYS = ("2026-11-20-L03", "2026-11-21-L03")

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from target_file import REGIONS, SMALLEST, target_in
 
-from opsverify.adapting import adapted
 from opsverify.attestation import read_attestation
+from opsverify.config.overrides import adapted
 from opsverify.errors import Inconclusive, TargetError
-from opsverify.recovery import way_back
+from opsverify.recovery.timelines import way_back
 from opsverify.regions import TwoRegions, core_tables, described, resolvers, stands_by
+from tests.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 ABSENT = SMALLEST.replace('"recovery"]', '"recovery", "regions"]')
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from target_file import SMALLEST, target_in
 
+from opsverify.config.database import SecretRef
+from opsverify.config.load import find_target, load_target
+from opsverify.config.secrets import Secrets
 from opsverify.errors import TargetError
-from opsverify.target import SecretRef, Secrets, find_target, load_target
+from tests.target_file import SMALLEST, target_in
 
 TARGETS = Path(__file__).resolve().parent.parent.parent / "targets"
 

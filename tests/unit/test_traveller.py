@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from target_file import SMALLEST, target_in
 
 from opsverify.errors import Inconclusive
 from opsverify.journeys import Journey, JourneyStep
 from opsverify.probes.waiting import set_waiting
 from opsverify.spec import CheckSpec
 from opsverify.traveller import Traveller, require_permission
+from tests.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ from opsverify.recovery.adapters.source import (
 )
 
 if TYPE_CHECKING:
-    from opsverify.target import Recovery
+    from opsverify.config.model import Recovery
 
 __all__ = [
     "UNCLEAR",

@@ -27,8 +27,8 @@ from opsverify.recovery.tools import Account, find_tools, unprivileged
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from opsverify.config.backups import Barman
     from opsverify.recovery.tools import ToolRun
-    from opsverify.target import Barman
 
 _HOURS_S: Final = 4 * 3600.0
 _ARCHIVED: Final = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from opsverify.config.backups import PgBackRest
     from opsverify.recovery.tools import ToolRun
-    from opsverify.target import PgBackRest
 
 _HOURS_S: Final = 4 * 3600.0
 _KINDS: Final = {"full": "full", "diff": "differential", "incr": "incremental"}

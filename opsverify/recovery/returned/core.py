@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.errors import Inconclusive
-from opsverify.limits import parse_duration
 from opsverify.recovery.returned.rowhash import Column, columns, row_hash
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from opsverify.limits import Limit, parse_duration
-from opsverify.target.section import Duration, Section
+from opsverify.config.section import Duration, Section
+from opsverify.limits import Limit
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from opsverify.config.model import Part, Target
+from opsverify.config.secrets import Secrets, secret_problems
+from opsverify.config.section import Section
 from opsverify.errors import TargetError
-from opsverify.target.model import Part, Target
-from opsverify.target.secrets import Secrets, secret_problems
-from opsverify.target.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

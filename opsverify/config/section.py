@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from opsverify.limits import parse_bytes, parse_duration
+from opsverify.units import parse_bytes, parse_duration
 
 
 def _duration(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from opsverify.target.section import Section
+from opsverify.config.section import Section
 
 
 class SecretRef(Section):

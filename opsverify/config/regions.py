@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from opsverify.limits import parse_duration
-from opsverify.target.database import Postgres  # noqa: TC001 - pydantic reads it
-from opsverify.target.section import Duration, Section, Url
+from opsverify.config.database import Postgres  # noqa: TC001 - pydantic reads it
+from opsverify.config.section import Duration, Section, Url
+from opsverify.units import parse_duration
 
 HIGHEST_PORT = 65535
 

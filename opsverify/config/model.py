@@ -7,16 +7,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from opsverify.limits import parse_bytes, parse_duration
-from opsverify.target.actions import Actions, Attestation, Share
-from opsverify.target.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
-from opsverify.target.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
-from opsverify.target.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
-from opsverify.target.limits import Limits, Seconds
-from opsverify.target.platform import RehearsalPlatform  # noqa: TC001 - as above
-from opsverify.target.regions import Regions  # noqa: TC001 - as above
-from opsverify.target.section import Bytes, Duration, Section, Url
-from opsverify.target.signals import Signals
+from opsverify.config.actions import Actions, Attestation, Share
+from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
+from opsverify.config.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
+from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
+from opsverify.config.limits import Limits, Seconds
+from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
+from opsverify.config.regions import Regions  # noqa: TC001 - as above
+from opsverify.config.section import Bytes, Duration, Section, Url
+from opsverify.config.signals import Signals
+from opsverify.units import parse_bytes, parse_duration
 
 Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions"]
 Severity = Literal["sev1", "sev2", "sev3"]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from opsverify.config.database import SecretRef
 from opsverify.errors import TargetError
-from opsverify.target.database import SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.target.model import Target
+    from opsverify.config.model import Target
 
 _FORM = frozenset({"env", "file"})
 SHORTEST = 6

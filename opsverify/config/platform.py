@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from opsverify.limits import parse_duration
-from opsverify.target.actions import placeholders
-from opsverify.target.section import Duration, Section
+from opsverify.config.actions import placeholders
+from opsverify.config.section import Duration, Section
+from opsverify.units import parse_duration
 
 FACTS = ("port", "dbname", "home")
 """Placeholders that the drill fills in: the restored database's port (on 127.0.0.1) and name, the platform's folder."""

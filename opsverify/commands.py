@@ -11,14 +11,11 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from opsverify.errors import Refused
-from opsverify.limits import duration, parse_duration
-from opsverify.target.actions import PLACEHOLDER, placeholders
+from opsverify.units import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from opsverify.target import Value
 
 MOST_OUTPUT = 1_000_000
 """Bytes of a command's output that are kept: its end, where errors stand."""
@@ -57,36 +54,6 @@ def run_command(argv: Sequence[str], timeout_s: float, folder: str | None, env: 
         output.seek(max(0, output.seek(0, os.SEEK_END) - MOST_OUTPUT))
         text = output.read().decode("utf-8", "replace")
     return Ran(exit_code, time.monotonic() - began, text, trouble)
-
-
-def resolve(
-    argvs: Iterable[Sequence[str]],
-    values: Mapping[str, Value],
-    facts: Mapping[str, str],
-    folder: str | None,
-) -> dict[str, str]:
-    """The text for every placeholder in `argvs`: facts, texts, and what the values' commands print.
-
-    Raises Refused when a command fails or prints anything but one line.
-    """
-    names = dict.fromkeys(name for argv in argvs for name in placeholders(argv))
-    return {name: facts[name] if name in facts else _ask(name, values[name], folder) for name in names}
-
-
-def filled(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """`argv` with its placeholders replaced; a name without a value stays as it is."""
-    return [PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word) for word in argv]
-
-
-def _ask(name: str, value: Value, folder: str | None) -> str:
-    if value.text is not None:
-        return value.text
-    ran = run_command(value.run, parse_duration(value.timeout), folder)
-    lines = ran.output.strip().splitlines()
-    if not ran.ok or len(lines) != 1:
-        said = ran.in_words if not ran.ok else f"it printed {len(lines)} lines, expected 1"
-        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done")
-    return lines[0].strip()
 
 
 def _run(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Protocol
 
+from opsverify.config.actions import share_of
+from opsverify.config.model import Waiver
 from opsverify.errors import TargetError
-from opsverify.limits import Limit, quantity
-from opsverify.target import Waiver
-from opsverify.target.actions import share_of
+from opsverify.limits import Limit
+from opsverify.units import quantity
 
 if TYPE_CHECKING:
-    from opsverify.target import Target
+    from opsverify.config.model import Target
 
 SHARE_TOLERANCE = 0.2
 """Of the share asked for: load balancers split by connection or by pod, never exactly."""

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from opsverify.limits import parse_duration
-from opsverify.target.section import Duration, Section
+from opsverify.config.section import Duration, Section
+from opsverify.units import parse_duration
 
 Method = Literal["basebackup", "incremental", "pg_dump", "pgbackrest", "barman"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from opsverify.target.section import Duration, Section
+from opsverify.config.section import Duration, Section
 
 
 class LedgerTable(Section):

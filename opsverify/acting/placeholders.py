@@ -1,0 +1,45 @@
+"""Placeholders of a target's steps, such as `{revision}`: what they stand for, and the steps with them replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsverify.commands import run_command
+from opsverify.config.actions import PLACEHOLDER, placeholders
+from opsverify.errors import Refused
+from opsverify.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from opsverify.config.actions import Value
+
+
+def resolve(
+    argvs: Iterable[Sequence[str]],
+    values: Mapping[str, Value],
+    facts: Mapping[str, str],
+    folder: str | None,
+) -> dict[str, str]:
+    """The text for every placeholder in `argvs`: facts, texts, and what the values' commands print.
+
+    Raises Refused when a command fails or prints anything but one line.
+    """
+    names = dict.fromkeys(name for argv in argvs for name in placeholders(argv))
+    return {name: facts[name] if name in facts else _ask(name, values[name], folder) for name in names}
+
+
+def filled(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """`argv` with its placeholders replaced; a name without a value stays as it is."""
+    return [PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word) for word in argv]
+
+
+def _ask(name: str, value: Value, folder: str | None) -> str:
+    if value.text is not None:
+        return value.text
+    ran = run_command(value.run, parse_duration(value.timeout), folder)
+    lines = ran.output.strip().splitlines()
+    if not ran.ok or len(lines) != 1:
+        said = ran.in_words if not ran.ok else f"it printed {len(lines)} lines, expected 1"
+        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done")
+    return lines[0].strip()

@@ -1,0 +1,1 @@
+"""Configuration: a TOML file becomes a `Target`; every fault of the file is named at once."""
