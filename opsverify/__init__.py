@@ -1,17 +1,17 @@
 """Public names: what a check file needs."""
 
-from opsverify.attestation import read_attestation
 from opsverify.cached import Cached, measure_cached_since, measure_rebuilt
 from opsverify.came_back import Consistency, catalog_kinds, recorded_tables
 from opsverify.canary import P95_SLOWER
+from opsverify.core.attestation import read_attestation
+from opsverify.core.spec import per, runbook
+from opsverify.core.stages import CANARY, INCIDENTS, SERVING
 from opsverify.criteria import Criterion
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.journeys import journeys_of
 from opsverify.limits import NONE, Limit
 from opsverify.probes.waiting import eventually
 from opsverify.recovered import recorded_keys
-from opsverify.spec import per, runbook
-from opsverify.stages import CANARY, INCIDENTS, SERVING
 from opsverify.units import listed
 
 __all__ = [

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.gate.increments import Growth, Instances, increments, seen_instances
 from opsverify.probes.waiting import eventually
@@ -25,15 +26,6 @@ BASELINE = "baseline"
 COUNTERS = ("requests", "request_errors", "durations", "cache_lookups", "cache_misses")
 WITHIN_LIMIT = "durations_within_limit"
 TELL_EVERY_S = 1.0
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of trials."""
-
-    share: float
-    trials: int
-    in_words: str
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from opsverify.cached import Cached
 from opsverify.commands import end_group, run_command
 from opsverify.config.load import load_target
 from opsverify.config.project import project_root
+from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run import VERDICT
 from opsverify.probes.waiting import eventually
-from opsverify.stages import Outcome
 from opsverify.units import duration, listed
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from opsverify.check import Check
     from opsverify.config.model import Redis as Config
+    from opsverify.core.check import Check
     from opsverify.probes.cache import Redis
 
 

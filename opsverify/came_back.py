@@ -14,17 +14,17 @@ from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
-from opsverify.spec import CheckSpec, Row
 from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from opsverify.check import Check
     from opsverify.config.model import Recovery, Target
+    from opsverify.core.check import Check
     from opsverify.evidence.redact import Redactor
     from opsverify.evidence.run import RunFolder
     from opsverify.recovery.facts import Source

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.core.results import Measurement
 from opsverify.errors import Inconclusive
 from opsverify.gate.decision import SHARED_BREACH, Outcome, clear, proof, unproven
 from opsverify.gate.observe import WITHIN_LIMIT, selectors
@@ -14,7 +15,6 @@ from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, 
 from opsverify.gate.standing import Criterion as GateCriterion
 from opsverify.gate.standing import Kind, Policy, State
 from opsverify.limits import Limit
-from opsverify.results import Measurement
 from opsverify.units import duration, parse_duration, quantity
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from opsverify.config.limits import Limits
     from opsverify.config.model import Canary, Target
+    from opsverify.core.interval import Interval
     from opsverify.criteria import Criterion
-    from opsverify.gate.ratio import Interval
     from opsverify.gate.standing import Standing
     from opsverify.gate.watch import GateWatch
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from opsverify.cli_recovery import add_recovery
 from opsverify.config.project import project_root, target_argument
+from opsverify.core.stages import STAGES
 from opsverify.errors import OpsVerifyError, TargetError
-from opsverify.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

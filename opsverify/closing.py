@@ -8,20 +8,20 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
+from opsverify.core.stages import Decision, Outcome
+from opsverify.core.verdict import EXIT
 from opsverify.evidence.run import VERDICT
-from opsverify.stages import Decision, Outcome
-from opsverify.verdict import EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pytest
 
+    from opsverify.core.plan import Planned
+    from opsverify.core.results import CheckResult
+    from opsverify.core.verdict import Verdict
     from opsverify.evidence.redact import Redactor
-    from opsverify.plan import Planned
-    from opsverify.results import CheckResult
     from opsverify.run import StageRun
-    from opsverify.verdict import Verdict
 
 _WORD = {
     Outcome.PASS: "pass",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from opsverify.check import Check
+    from opsverify.core.check import Check
     from opsverify.gate.setup import Setup
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.cache import Redis

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from opsverify.spec import CheckSpec, Row
-from opsverify.stages import CANARY
+from opsverify.core.spec import CheckSpec, Row
+from opsverify.core.stages import CANARY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opsverify.business import Business
     from opsverify.came_back import CameBack
     from opsverify.canary import CanaryWindow
-    from opsverify.check import Check
+    from opsverify.core.check import Check
     from opsverify.criteria import Criterion
     from opsverify.drill import Drill
     from opsverify.gate.watch import GateWatch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
-from opsverify.spec import CheckSpec, Row
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:

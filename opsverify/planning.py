@@ -7,8 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
-from opsverify.plan import Plan
 from opsverify.run import with_uncovered
 
 if TYPE_CHECKING:

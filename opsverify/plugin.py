@@ -27,16 +27,16 @@ from opsverify.closing import (
     result_line,
     summary,
 )
+from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.invocation import declare, refuse_narrowing, request_of, use_suites
 from opsverify.progress import Display, say
-from opsverify.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from opsverify.plan import Planned
-    from opsverify.results import CheckResult
+    from opsverify.core.plan import Planned
+    from opsverify.core.results import CheckResult
     from opsverify.run import StageRun
 
 RUN_FOLDER = "opsverify_run"

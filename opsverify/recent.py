@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.gate.increments import Instances, increments, seen_instances
 from opsverify.units import duration, parse_duration
@@ -35,29 +36,20 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class RecentShare:
-    """Bad ones out of trials."""
-
-    share: float
-    trials: int
-    in_words: str
-
-
-@dataclass(frozen=True)
 class Recent:
     """The last `lookback` of a target's counters."""
 
     prometheus: Prometheus
     config: PrometheusConfig
 
-    def rate(self, bad: str, trials: str) -> RecentShare:
+    def rate(self, bad: str, trials: str) -> Share:
         """The share of `bad` in `trials` (signal names). Raises Inconclusive where either was never seen."""
         series = {name: self._series(name) for name in (trials, bad)}
         # A label's first bad one counts in full: that its instance was there before, the trials tell.
         instances = Instances(seen_instances(series.values()))
         total, counted = (_grown(name, series[name], instances).value for name in (trials, bad))
         words = f"of {total:,.0f} in the last {duration(parse_duration(self.config.lookback))}"
-        return RecentShare(counted / total if total else math.nan, round(total), words)
+        return Share(counted / total if total else math.nan, round(total), words)
 
     def per_day(self, signal: str) -> float:
         """Growth of `signal`, scaled to 24 hours."""

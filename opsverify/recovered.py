@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
-    from opsverify.check import Check
     from opsverify.config.model import Target
+    from opsverify.core.check import Check
     from opsverify.recovery.facts import Facts
     from opsverify.recovery.ledger import Recorded
 

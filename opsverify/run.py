@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.config.overrides import adapted
+from opsverify.core.plan import Plan, Planned, planned, uncovered
+from opsverify.core.stages import CANARY, Stage, stage_named
+from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import PLAN, RESULTS, RunFolder, timestamp
-from opsverify.plan import Plan, Planned, planned, uncovered
 from opsverify.shared import clear_locks
-from opsverify.stages import CANARY, Stage, stage_named
 from opsverify.units import duration, parse_duration
-from opsverify.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from opsverify.config.actions import Step
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
-    from opsverify.results import CheckResult
-    from opsverify.spec import CheckSpec
+    from opsverify.core.results import CheckResult
+    from opsverify.core.spec import CheckSpec
 
 TARGETS = Path("targets")
 REPORTS = Path("reports")

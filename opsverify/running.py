@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.check import Check
+from opsverify.core.check import Check
+from opsverify.core.results import CheckResult
+from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive
 from opsverify.evidence.allure import AllureEvidence, describe_running
 from opsverify.evidence.run import timestamp
-from opsverify.results import CheckResult
-from opsverify.stages import Outcome
 
 if TYPE_CHECKING:
+    from opsverify.core.plan import Planned
     from opsverify.evidence.redact import Redactor
-    from opsverify.plan import Planned
     from opsverify.run import StageRun
 
 _CHECK = pytest.StashKey[Check]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.attestation import read_attestation
+from opsverify.core.attestation import read_attestation
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.incident.downtime import downtime
 from opsverify.incident.steps import WAY_BACK

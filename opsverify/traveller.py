@@ -18,9 +18,9 @@ from opsverify.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opsverify.check import Check
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
+    from opsverify.core.check import Check
     from opsverify.journeys import Agreement, HttpRequest, Journey, JourneyStep, ToolCall
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.inbox import Inbox

@@ -13,11 +13,11 @@ from opsverify.acting.order import Order, read_order
 from opsverify.acting.placeholders import filled
 from opsverify.config.actions import placeholders
 from opsverify.config.load import find_target, load_target
+from opsverify.core.stages import Decision
 from opsverify.errors import Refused
 from opsverify.evidence.publish import run_folder
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import VERDICT
-from opsverify.stages import Decision
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from opsverify.acting.journal import Journal
 from opsverify.acting.placeholders import filled, resolve
 from opsverify.commands import run_command
+from opsverify.core.stages import Decision
 from opsverify.evidence.run import VERDICT
-from opsverify.stages import Decision
 from opsverify.units import duration
 
 if TYPE_CHECKING:

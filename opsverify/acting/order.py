@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opsverify.core.stages import STAGES, Decision
+from opsverify.core.verdict import EXIT
 from opsverify.errors import Refused
 from opsverify.evidence.run import VERDICT
 from opsverify.evidence.signature import public_half, verify_run
-from opsverify.stages import STAGES, Decision
 from opsverify.units import duration, parse_duration
-from opsverify.verdict import EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,11 +14,11 @@ from opsverify.acting.order import Order, read_order
 from opsverify.acting.placeholders import filled, resolve
 from opsverify.commands import run_command
 from opsverify.config.actions import share_of
+from opsverify.core.stages import Decision
 from opsverify.errors import Refused, TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run import timestamp
-from opsverify.stages import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -41,7 +41,7 @@ def share_of(text: str) -> float:
         raise ValueError(f'"{text}" is no share of the traffic: expected such as "10 %"') from error
 
 
-Share = Annotated[str, AfterValidator(_share)]
+ShareText = Annotated[str, AfterValidator(_share)]
 
 
 class Step(Section):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from opsverify.config.actions import Actions, Attestation, Share
+from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
 from opsverify.config.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
@@ -78,7 +78,7 @@ class Canary(Section):
     end_rule: Literal["literal", "proof"] = "literal"
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
     allow_short_window: bool = False
-    steps: tuple[Share, ...] = ()
+    steps: tuple[ShareText, ...] = ()
 
 
 class Redis(Section):

@@ -15,8 +15,8 @@ from allure_commons.types import AttachmentType, LabelType
 from allure_commons.utils import md5, now
 from allure_pytest.listener import AllureListener
 
-from opsverify.spec import lines
-from opsverify.stages import Outcome
+from opsverify.core.runbook import lines
+from opsverify.core.stages import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import pytest
 
     from opsverify.config.model import Target
+    from opsverify.core.plan import Planned
+    from opsverify.core.results import CheckResult
     from opsverify.evidence.redact import Redactor
-    from opsverify.plan import Planned
     from opsverify.probes.record import Kind
-    from opsverify.results import CheckResult
 
 _SEVERITY: Final = {"sev1": "blocker", "sev2": "critical", "sev3": "minor"}
 _STATUS: Final = {

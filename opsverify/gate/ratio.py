@@ -9,23 +9,15 @@ bursts inside a step widen it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from opsverify.core.interval import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIGMAS: Final = 3.0
 """Half the width of an interval in standard errors: one-sided 99.9 % with many steps, 99 % with eight (Student's t)."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A ratio, and between which values chance alone may have moved it; (0, inf) where nothing is known of that."""
-
-    value: float
-    low: float
-    high: float
 
 
 def ratio(parts: Sequence[float], wholes: Sequence[float]) -> Interval:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opsverify.acting.order import read_order
+from opsverify.core.stages import Decision
 from opsverify.errors import Refused
-from opsverify.stages import Decision
 from tests.act.ordered import BOTH, KEY, finish, note, platform_in, steps
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 
-from opsverify.stages import STAGES, Decision, Outcome
+from opsverify.core.stages import STAGES, Decision, Outcome
 from tests.plugin.contract import assert_keeps_contract, schema
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.stages import STAGES
+from opsverify.core.stages import STAGES
 from sandbox import faults
 from tests.proof.fault_table import SWITCHBACK, Row, base_of, declared, matches, rows, unused, variants
 

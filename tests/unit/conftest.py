@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.check import Check
-from opsverify.plan import Planned
+from opsverify.core.check import Check
+from opsverify.core.plan import Planned
 from tests.target_file import target_in
 
 if TYPE_CHECKING:

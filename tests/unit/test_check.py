@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify import CheckFailed, Inconclusive, Limit, Unreachable
-from opsverify.gate.ratio import Interval
+from opsverify.core.interval import Interval
 
 if TYPE_CHECKING:
-    from opsverify.check import Check
+    from opsverify.core.check import Check
 
 RATE = Limit.parse("< 1 %", "ratio")
 

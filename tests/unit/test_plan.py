@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.plan import Plan, planned, uncovered
-from opsverify.spec import Absent, CheckSpec, Row, Unknown, lines
-from opsverify.stages import STAGES
+from opsverify.core.plan import Plan, planned, uncovered
+from opsverify.core.runbook import lines
+from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.core.stages import STAGES
 from tests.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from opsverify.recovered import Recovered, recorded_before, recovery_target
 from opsverify.recovery.ledger import Recorded
 
 if TYPE_CHECKING:
-    from opsverify.check import Check
     from opsverify.config.model import Target
+    from opsverify.core.check import Check
 
 AT = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
 KEYS = ("2026-11-20-L03", "2026-11-21-L03")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.attestation import read_attestation
 from opsverify.config.overrides import adapted
+from opsverify.core.attestation import read_attestation
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.recovery.timelines import way_back
 from opsverify.regions import TwoRegions, core_tables, described, resolvers, stands_by

@@ -7,10 +7,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsverify.core.plan import Planned
+from opsverify.core.results import CheckResult, Measurement
+from opsverify.core.stages import Outcome
 from opsverify.limits import Limit
-from opsverify.plan import Planned
-from opsverify.results import CheckResult, Measurement
-from opsverify.stages import Outcome
 
 RATE = Limit.parse("< 1 %", "ratio")
 PLANNED = Planned("t.case", "점검", "A check", ("8/errors", "2-2/cost"), "sev1", "me")

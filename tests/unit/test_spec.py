@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from opsverify import per, runbook
+from opsverify.core.runbook import lines
+from opsverify.core.spec import CheckSpec
+from opsverify.core.stages import STAGES, stage_named
 from opsverify.errors import TargetError
-from opsverify.spec import CheckSpec, lines
-from opsverify.stages import STAGES, stage_named
 
 
 def test_every_line_names_real_stages() -> None:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from opsverify.core.spec import CheckSpec
 from opsverify.errors import Inconclusive
 from opsverify.journeys import Journey, JourneyStep
 from opsverify.probes.waiting import set_waiting
-from opsverify.spec import CheckSpec
 from opsverify.traveller import Traveller, require_permission
 from tests.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.check import Check
+    from opsverify.core.check import Check
 
 SPEC = CheckSpec("smoke.j", ("2-1/judgment",), ("staging",), "sev1", "여정", "A journey")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.plan import Plan, Planned
-from opsverify.results import CheckResult
-from opsverify.stages import STAGES, Decision, Outcome
-from opsverify.verdict import EXIT, Verdict, judge
+from opsverify.core.plan import Plan, Planned
+from opsverify.core.results import CheckResult
+from opsverify.core.stages import STAGES, Decision, Outcome
+from opsverify.core.verdict import EXIT, Verdict, judge
 
 OUTCOMES = st.sampled_from([*Outcome, None])
 ROWS = st.lists(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opsverify.stages import Outcome
+from opsverify.core.stages import Outcome
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
+    from opsverify.core.plan import Planned
     from opsverify.limits import Limit
-    from opsverify.plan import Planned
 
 
 @dataclass(frozen=True)

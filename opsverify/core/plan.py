@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opsverify.spec import Absent, CheckSpec, Row, Unknown, lines
+from opsverify.core.runbook import lines
+from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from opsverify.config.model import Target, Waiver
-    from opsverify.stages import Stage
+    from opsverify.core.stages import Stage
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.results import CheckResult
-from opsverify.stages import Decision, Outcome
+from opsverify.core.results import CheckResult
+from opsverify.core.stages import Decision, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opsverify.config.actions import Step
     from opsverify.config.model import Target
-    from opsverify.plan import Plan, Planned
+    from opsverify.core.plan import Plan, Planned
 
 EXIT: Final = {
     Decision.PROMOTE: 0,

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from opsverify.core.results import Measurement
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.limits import NONE
-from opsverify.results import Measurement
 from opsverify.units import listed, quantity
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from opsverify.config.limits import Limits
     from opsverify.config.model import Target
-    from opsverify.gate.ratio import Interval
+    from opsverify.core.interval import Interval
+    from opsverify.core.plan import Planned
     from opsverify.limits import Limit
-    from opsverify.plan import Planned
     from opsverify.probes.record import Kind
 
 

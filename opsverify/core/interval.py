@@ -1,0 +1,23 @@
+"""Interval and share: the two forms in which a measured ratio reaches a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A ratio, and between which values chance alone may have moved it; (0, inf) where nothing is known of that."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share (0..1; NaN without trials) of `trials`, which `in_words` names: `of 4,120 requests in 12m`."""
+
+    share: float
+    trials: int
+    in_words: str
