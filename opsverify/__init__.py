@@ -10,7 +10,7 @@ from opsverify.criteria import Criterion
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.journeys import journeys_of
 from opsverify.limits import NONE, Limit
-from opsverify.probes.waiting import eventually
+from opsverify.probes.eventually import eventually
 from opsverify.recovered import recorded_keys
 from opsverify.units import listed
 

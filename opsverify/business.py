@@ -23,7 +23,7 @@ from opsverify.config.project import project_root
 from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run import VERDICT
-from opsverify.probes.waiting import eventually
+from opsverify.probes.eventually import eventually
 from opsverify.units import duration, listed
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class StandingPlatform:
 
     def cached(self) -> Cached:
         """What the platform's cache holds now. Raises Inconclusive where that is not known."""
-        from opsverify.probes.cache import Redis  # noqa: PLC0415 - probes are imported when used
+        from opsverify.probes.redis import Redis  # noqa: PLC0415 - probes are imported when used
 
         config = self.target.redis
         if config is None:

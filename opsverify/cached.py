@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Redis as Config
     from opsverify.core.check import Check
-    from opsverify.probes.cache import Redis
+    from opsverify.probes.redis import Redis
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from opsverify.core.check import Check
     from opsverify.gate.setup import Setup
     from opsverify.probes.alertmanager import Alertmanager
-    from opsverify.probes.cache import Redis
     from opsverify.probes.http import Http
     from opsverify.probes.inbox import Inbox
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
+    from opsverify.probes.redis import Redis
     from opsverify.recovery.facts import Source
     from opsverify.run import StageRun
 
@@ -79,7 +79,7 @@ class Connections:
     @property
     def redis(self) -> Redis:
         """One client."""
-        from opsverify.probes.cache import Redis  # noqa: PLC0415
+        from opsverify.probes.redis import Redis  # noqa: PLC0415
 
         config = given(self.run.target.redis)
         return self._once("redis", lambda: Redis(config, self.run.secrets.of(config.password)))

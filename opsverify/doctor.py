@@ -75,7 +75,7 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
 def _services(target: Target, secrets: Secrets) -> Iterator[Finding]:
     from opsverify.probes.http import Http  # noqa: PLC0415 - probes are imported when used
     from opsverify.probes.record import discard  # noqa: PLC0415
-    from opsverify.services import Services  # noqa: PLC0415
+    from opsverify.probes.services import Services  # noqa: PLC0415
 
     with Http() as http:
         services = Services(target, secrets, http, discard)
@@ -138,7 +138,7 @@ def _database(target: Target, secrets: Secrets) -> Iterator[Finding]:
 
 
 def _redis(target: Target, secrets: Secrets) -> str:
-    from opsverify.probes.cache import Redis  # noqa: PLC0415
+    from opsverify.probes.redis import Redis  # noqa: PLC0415
 
     config = target.redis
     if config is None:

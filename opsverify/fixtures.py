@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from opsverify.gate.watch import GateWatch
     from opsverify.inventory import Inventory
     from opsverify.probes.alertmanager import Alertmanager
-    from opsverify.probes.cache import Redis
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
+    from opsverify.probes.redis import Redis
+    from opsverify.probes.services import Services
     from opsverify.recent import Recent
     from opsverify.recovered import Recovered
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
-    from opsverify.services import Services
     from opsverify.switchback_report import SwitchbackReport
     from opsverify.testimony import Testimony
     from opsverify.traveller import Traveller
@@ -69,7 +69,7 @@ def check(request: pytest.FixtureRequest) -> Check:
 @pytest.fixture
 def services(check: Check, connections: Connections) -> Services:
     """The target's HTTP services, by name."""
-    from opsverify.services import Services  # noqa: PLC0415 - probes are imported when used
+    from opsverify.probes.services import Services  # noqa: PLC0415 - probes are imported when used
 
     return Services(check.target, connections.run.secrets, connections.http, check.attach)
 

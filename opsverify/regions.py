@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
-    from opsverify.probes.tls import Certificate
+    from opsverify.probes.tcp import Certificate
     from opsverify.recovery.side import Side, Span
     from opsverify.recovery.timelines import Way
     from opsverify.recovery.twins import Apart
@@ -110,13 +110,13 @@ class TwoRegions:
 
     def is_open(self, host: str, port: int | str) -> bool:
         """Whether a TCP port takes connections."""
-        from opsverify.probes.ports import is_open  # noqa: PLC0415 - probes are imported when used
+        from opsverify.probes.tcp import is_open  # noqa: PLC0415 - probes are imported when used
 
         return is_open(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
 
     def certificate_at(self, address: str) -> Certificate | None:
         """The certificate shown at `address` for the clients' name; None for plain http."""
-        from opsverify.probes.tls import certificate  # noqa: PLC0415
+        from opsverify.probes.tcp import certificate  # noqa: PLC0415
 
         return certificate(self.config.url, self.config.ca_file, record=self.record, address=address)
 
@@ -137,8 +137,8 @@ class TwoRegions:
 
         PostgreSQL's own replay_lag is NULL or old on a quiet primary and while replay is paused; this is not.
         """
+        from opsverify.probes.eventually import eventually  # noqa: PLC0415
         from opsverify.probes.record import discard  # noqa: PLC0415
-        from opsverify.probes.waiting import eventually  # noqa: PLC0415
 
         written = str(self.original.value("SELECT pg_current_wal_lsn()::text"))
         dr = self.dr.recording(discard)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import Limit
+from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
-from opsverify.probes.waiting import eventually
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
+    from opsverify.probes.services import Services
     from opsverify.recent import Recent
-    from opsverify.services import Services
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 LATE_ROWS_S = 0.5

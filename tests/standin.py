@@ -79,14 +79,14 @@ _PRELOAD = (
     "opsverify.traveller",
     "opsverify.gate.observe",
     "opsverify.probes.alertmanager",
-    "opsverify.probes.cache",
+    "opsverify.probes.redis",
     "opsverify.probes.cleanup",
     "opsverify.probes.http",
     "opsverify.probes.inbox",
     "opsverify.probes.mcp",
     "opsverify.probes.postgres",
     "opsverify.probes.prometheus",
-    "opsverify.probes.tls",
+    "opsverify.probes.tcp",
 )
 
 _LLM_FAILURES = 'llm_calls_total{outcome!="ok"}'

@@ -11,7 +11,7 @@ import redis as client
 
 from opsverify.config.model import Redis as RedisConfig
 from opsverify.errors import Inconclusive, Unreachable
-from opsverify.probes.cache import Redis
+from opsverify.probes.redis import Redis
 from sandbox import binaries
 from tests.probes.probe_servers import PASSWORD, free_port, listens, running
 

@@ -23,7 +23,7 @@ PACKAGE = Path(opsverify.__file__).parent
 
 def test_the_package_imports_no_client() -> None:
     """Planning must not pay for clients it does not use; the MCP SDK waits for its first question."""
-    code = "import sys, opsverify.probes, opsverify.probes.mcp, opsverify.probes.waiting; print(*sys.modules)"
+    code = "import sys, opsverify.probes, opsverify.probes.mcp, opsverify.probes.eventually; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not CLIENTS.keys() & set(done.stdout.split())
 

@@ -8,8 +8,7 @@ import pytest
 
 from opsverify.errors import Unreachable
 from opsverify.probes.http import Http
-from opsverify.probes.ports import is_open
-from opsverify.probes.tls import certificate
+from opsverify.probes.tcp import certificate, is_open
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opsverify.errors import Inconclusive, Unreachable
-from opsverify.probes.tls import certificate
+from opsverify.probes.tcp import certificate
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 

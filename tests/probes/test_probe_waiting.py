@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive, Unreachable
-from opsverify.probes.waiting import eventually, set_waiting
+from opsverify.probes.eventually import eventually, set_waiting
 
 if TYPE_CHECKING:
     from tests.probes.probe_servers import Recorder

@@ -23,8 +23,8 @@ _SUITES = ("checks", "smoke", "dr_validation", "conftest.py", "pyproject.toml")
 _PRELOAD = (
     "pytest", "allure_pytest.plugin", "opsverify.cli", "opsverify.fixtures", "opsverify.regions",
     "opsverify.recovery", "opsverify.evidence.seal", "opsverify.evidence.signature", "opsverify.traveller",
-    "opsverify.probes.cache", "opsverify.probes.cleanup", "opsverify.probes.dns", "opsverify.probes.http",
-    "opsverify.probes.postgres", "opsverify.probes.tls",
+    "opsverify.probes.redis", "opsverify.probes.cleanup", "opsverify.probes.dns", "opsverify.probes.http",
+    "opsverify.probes.postgres", "opsverify.probes.tcp",
 )  # fmt: skip
 
 

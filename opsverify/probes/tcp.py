@@ -1,4 +1,4 @@
-"""TLS certificates, through the standard library."""
+"""TCP and TLS of a host: whether a port takes connections, and which certificate it shows; standard library only."""
 
 from __future__ import annotations
 
@@ -69,3 +69,18 @@ def certificate(
 
 def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
     return ", ".join(f"{key}={value}" for part in parts for key, value in part)
+
+
+def is_open(host: str, port: int, timeout_s: float = 2.0, record: Record = discard) -> bool:
+    """Whether a connection to `host`:`port` comes about within `timeout_s` seconds; nothing is sent.
+
+    False says only that none came about: ask a port that should be open as well, or a network that is down
+    looks like a closed port.
+    """
+    try:
+        socket.create_connection((host, port), timeout=timeout_s).close()
+    except OSError as error:
+        record(f"TCP {host}:{port}", f"closed: {one_line(error)}")
+        return False
+    record(f"TCP {host}:{port}", "open")
+    return True

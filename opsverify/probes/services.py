@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opsverify.config.secrets import Secrets
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.record import Record
-    from opsverify.probes.tls import Certificate
+    from opsverify.probes.tcp import Certificate
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Services:
 
     def certificate(self, name: str) -> Certificate | None:
         """The service's TLS certificate; None for plain http."""
-        from opsverify.probes.tls import certificate  # noqa: PLC0415 - probes are imported when used
+        from opsverify.probes.tcp import certificate  # noqa: PLC0415 - probes are imported when used
 
         service = self._named(name)
         return certificate(service.url, service.ca_file, record=self.record)
