@@ -1,6 +1,5 @@
 """Public names: what a check file needs."""
 
-from opsverify.cached import Cached, measure_cached_since, measure_rebuilt
 from opsverify.came_back import Consistency, catalog_kinds, recorded_tables
 from opsverify.canary import P95_SLOWER
 from opsverify.core.attestation import read_attestation
@@ -10,6 +9,7 @@ from opsverify.criteria import Criterion
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.journeys import journeys_of
 from opsverify.limits import NONE, Limit
+from opsverify.metrics.cache_age import Cached, measure_cached_since, measure_rebuilt
 from opsverify.probes.eventually import eventually
 from opsverify.recovered import recorded_keys
 from opsverify.units import listed

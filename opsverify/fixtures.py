@@ -18,7 +18,6 @@ from opsverify.running import running_check
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from opsverify.after_rollback import AfterRollback
     from opsverify.business import Business
     from opsverify.came_back import CameBack
     from opsverify.canary import CanaryWindow
@@ -27,13 +26,14 @@ if TYPE_CHECKING:
     from opsverify.drill import Drill
     from opsverify.gate.watch import GateWatch
     from opsverify.inventory import Inventory
+    from opsverify.metrics.after_rollback import AfterRollback
+    from opsverify.metrics.lookback import Recent
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.redis import Redis
     from opsverify.probes.services import Services
-    from opsverify.recent import Recent
     from opsverify.recovered import Recovered
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
@@ -95,7 +95,7 @@ def prometheus(check: Check, connections: Connections) -> Prometheus:
 @pytest.fixture
 def recent(prometheus: Prometheus, stage_run: StageRun) -> Recent:
     """Counters over the target's look-back."""
-    from opsverify.recent import Recent  # noqa: PLC0415
+    from opsverify.metrics.lookback import Recent  # noqa: PLC0415
 
     return Recent(prometheus, given(stage_run.target.prometheus))
 
@@ -138,7 +138,7 @@ def canary(check: Check, gate_watch: GateWatch) -> CanaryWindow:
 @pytest.fixture
 def after_rollback(check: Check, stage_run: StageRun, prometheus: Prometheus) -> AfterRollback:
     """The one look at the remaining service that all checks of a rollback share."""
-    from opsverify.after_rollback import AfterRollback, look  # noqa: PLC0415
+    from opsverify.metrics.after_rollback import AfterRollback, look  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
     kept = once(stage_run.folder.path, "after_rollback.json", partial(look, prometheus, check.target, stage_run.say))
@@ -178,7 +178,7 @@ def traveller(
     check: Check, services: Services, connections: Connections, request: pytest.FixtureRequest
 ) -> Iterator[Traveller]:
     """Takes a journey's steps; afterwards whatever they wrote is removed, also when they failed."""
-    from opsverify.recent import Recent  # noqa: PLC0415
+    from opsverify.metrics.lookback import Recent  # noqa: PLC0415
     from opsverify.traveller import Traveller, remove_traces, require_permission  # noqa: PLC0415
 
     journey = request.node.callspec.params["journey"]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from opsverify.config.secrets import Secrets
     from opsverify.core.check import Check
     from opsverify.journeys import Agreement, HttpRequest, Journey, JourneyStep, ToolCall
+    from opsverify.metrics.lookback import Recent
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.inbox import Inbox
     from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.services import Services
-    from opsverify.recent import Recent
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 LATE_ROWS_S = 0.5

@@ -75,7 +75,7 @@ _PRELOAD = (
     "opsverify.evidence.seal",
     "opsverify.evidence.signature",
     "opsverify.canary",
-    "opsverify.recent",
+    "opsverify.metrics.lookback",
     "opsverify.traveller",
     "opsverify.gate.observe",
     "opsverify.probes.alertmanager",

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.gate.increments import Tally, instance_of, reason_against, scraped_twice
 from opsverify.gate.standing import Counts
+from opsverify.metrics.counters import Tally, instance_of, reason_against, scraped_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opsverify.gate.increments import Instances, Reason, instance_of, reason_against
 from opsverify.gate.setup import PROCESS_START, REQUESTS
+from opsverify.metrics.counters import Instances, Reason, instance_of, reason_against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

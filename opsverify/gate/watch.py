@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from opsverify.gate.counting import Counter, Fault, unfit
 from opsverify.gate.decision import Decision, Moment, Outcome, decide
 from opsverify.gate.exports import Exports
-from opsverify.gate.increments import Tally, coverage
 from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, MOST_SKEW_S, REQUESTS
 from opsverify.gate.standing import NOTHING, Progress
+from opsverify.metrics.counters import Tally, coverage
 from opsverify.units import quantity
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.gate.increments import (
+from opsverify.metrics.counters import (
     Instances,
     Reason,
     Rejected,

@@ -9,7 +9,7 @@ import pytest
 
 from opsverify import Inconclusive
 from opsverify.config.model import Prometheus
-from opsverify.recent import Recent
+from opsverify.metrics.lookback import Recent
 
 
 @dataclass

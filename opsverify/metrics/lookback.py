@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
-from opsverify.gate.increments import Instances, increments, seen_instances
+from opsverify.metrics.counters import Instances, increments, seen_instances
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
-from opsverify.gate.increments import Growth, Instances, increments, seen_instances
+from opsverify.metrics.counters import Growth, Instances, increments, seen_instances
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 

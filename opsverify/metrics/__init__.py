@@ -1,0 +1,1 @@
+"""Metrics: numbers out of raw samples of counters."""
