@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gate_peers import HOLD, PROMOTE, ROLLBACK, Verdicts
 
-from opsverify.gate.betting import BETS
-from opsverify.gate.decision import Moment, Outcome, decide
-from opsverify.gate.standing import Counts as StepCounts
-from opsverify.gate.standing import Criterion, Kind, Policy, Progress
+from opsverify.canary.assessment import Counts as StepCounts
+from opsverify.canary.assessment import Criterion, Kind, Policy, Progress
+from opsverify.canary.decision import Moment, Outcome, decide
+from opsverify.canary.e_process import BETS
 
 if TYPE_CHECKING:
     from gate_traces import Counts, Rule, Traces

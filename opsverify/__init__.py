@@ -1,11 +1,11 @@
 """Public names: what a check file needs."""
 
 from opsverify.came_back import Consistency, catalog_kinds, recorded_tables
-from opsverify.canary import P95_SLOWER
+from opsverify.canary.criterion import Criterion
+from opsverify.canary.window import P95_SLOWER
 from opsverify.core.attestation import read_attestation
 from opsverify.core.spec import per, runbook
 from opsverify.core.stages import CANARY, INCIDENTS, SERVING
-from opsverify.criteria import Criterion
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.journeys import journeys_of
 from opsverify.limits import NONE, Limit

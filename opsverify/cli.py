@@ -240,7 +240,7 @@ def _ledger(options: argparse.Namespace, _pytest_args: list[str]) -> int:
 
 
 def _gate(options: argparse.Namespace, _pytest_args: list[str]) -> int:
-    from opsverify.gate.replay import replay  # noqa: PLC0415 - only for this command
+    from opsverify.canary.replay import replay  # noqa: PLC0415 - only for this command
 
     return replay(Path(options.file), sys.stdout.write)
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from opsverify.canary.window_setup import Setup
     from opsverify.core.check import Check
-    from opsverify.gate.setup import Setup
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.http import Http
     from opsverify.probes.inbox import Inbox
@@ -115,7 +115,7 @@ class Connections:
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every look is written to `keep` as it comes."""
-        from opsverify.gate.observe import Clock, Observer  # noqa: PLC0415
+        from opsverify.canary.observer import Clock, Observer  # noqa: PLC0415
 
         def write(line: str) -> None:
             keep.write(self.run.redactor.text(line) + "\n")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.canary.observer import COUNTERS
 from opsverify.config.load import find_target, load_target
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 from opsverify.errors import Inconclusive, OpsVerifyError
-from opsverify.gate.observe import COUNTERS
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from opsverify.business import Business
     from opsverify.came_back import CameBack
-    from opsverify.canary import CanaryWindow
+    from opsverify.canary.criterion import Criterion
+    from opsverify.canary.watch import GateWatch
+    from opsverify.canary.window import CanaryWindow
     from opsverify.core.check import Check
-    from opsverify.criteria import Criterion
     from opsverify.drill import Drill
-    from opsverify.gate.watch import GateWatch
     from opsverify.inventory import Inventory
     from opsverify.metrics.after_rollback import AfterRollback
     from opsverify.metrics.lookback import Recent
@@ -115,9 +115,9 @@ def mcp(check: Check, connections: Connections) -> Callable[[str], Mcp]:
 @pytest.fixture(scope="session")
 def gate_watch(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> GateWatch:
     """The one observation of the window that all canary checks share, whatever the number of workers."""
-    from opsverify.canary import setup_of  # noqa: PLC0415 - probes are imported when used
-    from opsverify.gate.observation import NAME, read_observation  # noqa: PLC0415
-    from opsverify.gate.watch import GateWatch  # noqa: PLC0415
+    from opsverify.canary.observation import NAME, read_observation  # noqa: PLC0415
+    from opsverify.canary.watch import GateWatch  # noqa: PLC0415
+    from opsverify.canary.window import setup_of  # noqa: PLC0415 - probes are imported when used
     from opsverify.shared import once  # noqa: PLC0415
 
     setup = setup_of(stage_run.target, given(stage_run.window_s), _criteria(request.session.items))
@@ -128,8 +128,8 @@ def gate_watch(request: pytest.FixtureRequest, stage_run: StageRun, connections:
 @pytest.fixture
 def canary(check: Check, gate_watch: GateWatch) -> CanaryWindow:
     """The watched window, for one check."""
-    from opsverify.canary import CanaryWindow  # noqa: PLC0415
-    from opsverify.gate.observation import NAME  # noqa: PLC0415
+    from opsverify.canary.observation import NAME  # noqa: PLC0415
+    from opsverify.canary.window import CanaryWindow  # noqa: PLC0415
 
     check.attach("observation", f"{NAME} in the run's folder: {gate_watch.steps} looks; {gate_watch.in_words}")
     return CanaryWindow(gate_watch, check.limits)
@@ -312,7 +312,7 @@ def _recorded(connections: Connections, name: str, check: Check) -> Any:  # noqa
 
 def _criteria(items: Iterable[pytest.Item]) -> tuple[Criterion, ...]:
     """Every criterion that the collected checks ask for, each once."""
-    from opsverify.criteria import Criterion  # noqa: PLC0415
+    from opsverify.canary.criterion import Criterion  # noqa: PLC0415
 
     values = (value for item in items for value in getattr(item, "callspec", _NO_ROWS).params.values())
     return tuple({value.name: value for value in values if isinstance(value, Criterion)}.values())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.gate.observation import Step
-from opsverify.gate.setup import Counted, Setup
-from opsverify.gate.standing import Criterion, Kind, Policy
-from opsverify.gate.watch import GateWatch
+from opsverify.canary.assessment import Criterion, Kind, Policy
+from opsverify.canary.observation import Step
+from opsverify.canary.watch import GateWatch
+from opsverify.canary.window_setup import Counted, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

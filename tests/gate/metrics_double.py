@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from opsverify.gate.observe import WITHIN_LIMIT, Clock
-from opsverify.gate.setup import PROCESS_START, Counted, Setup
-from opsverify.gate.standing import Criterion, Policy
+from opsverify.canary.assessment import Criterion, Policy
+from opsverify.canary.observer import WITHIN_LIMIT, Clock
+from opsverify.canary.window_setup import PROCESS_START, Counted, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.gate.betting import (
+from opsverify.canary.e_process import (
     BETS,
     EProcess,
     Evidence,

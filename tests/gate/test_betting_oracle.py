@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from opsverify.gate.betting import BETS, EProcess, Starts, log_e_below, upper_bound
+from opsverify.canary.e_process import BETS, EProcess, Starts, log_e_below, upper_bound
 
 ville = pytest.importorskip("ville", reason="the oracle is not installed")
 

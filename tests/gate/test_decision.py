@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.gate.decision import SHARED_BREACH, Decision, Moment, Outcome, decide
-from opsverify.gate.standing import Counts, Criterion, Kind, Policy, Progress, State, stand
+from opsverify.canary.assessment import Counts, Criterion, Kind, Policy, Progress, State, stand
+from opsverify.canary.decision import SHARED_BREACH, Decision, Moment, Outcome, decide
 
 POLICY = Policy()
 ERRORS = Criterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.canary.decision import Outcome
+from opsverify.canary.observation import read_observation
+from opsverify.canary.observer import WITHIN_LIMIT, Observer
+from opsverify.canary.replay import replay
+from opsverify.canary.watch import GateWatch
+from opsverify.canary.window_setup import PROCESS_START
 from opsverify.config.model import Prometheus as PrometheusConfig
-from opsverify.gate.decision import Outcome
-from opsverify.gate.observation import read_observation
-from opsverify.gate.observe import WITHIN_LIMIT, Observer
-from opsverify.gate.replay import replay
-from opsverify.gate.setup import PROCESS_START
-from opsverify.gate.watch import GateWatch
 from opsverify.probes.prometheus import Prometheus
 from tests.gate.metrics_double import SETUP, START, Series, World, reply, serving
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.gate.ratio import growth, ratio
+from opsverify.canary.ratio_estimate import growth, ratio
 
 TOTALS = st.lists(st.floats(min_value=0.01, max_value=1e9), min_size=2, max_size=80)
 

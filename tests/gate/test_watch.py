@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsverify.canary import CanaryWindow
+from opsverify.canary.assessment import Policy
+from opsverify.canary.criterion import Criterion as Row
+from opsverify.canary.decision import SHARED_BREACH, Outcome
+from opsverify.canary.observation import Step
+from opsverify.canary.watch import GateWatch
+from opsverify.canary.window import CanaryWindow
+from opsverify.canary.window_setup import Setup
 from opsverify.config.limits import Limits
-from opsverify.criteria import Criterion as Row
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.gate.decision import SHARED_BREACH, Outcome
-from opsverify.gate.observation import Step
-from opsverify.gate.setup import Setup
-from opsverify.gate.standing import Policy
-from opsverify.gate.watch import GateWatch
 from tests.gate.made_steps import ERRORS, START, watched
 
 POLICY = Policy()

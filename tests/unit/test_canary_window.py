@@ -7,12 +7,12 @@ import math
 import pytest
 
 from opsverify import Criterion, Inconclusive
-from opsverify.canary import CanaryWindow, policy_of, setup_of
+from opsverify.canary.observation import Step
+from opsverify.canary.observer import WITHIN_LIMIT
+from opsverify.canary.watch import GateWatch
+from opsverify.canary.window import CanaryWindow, policy_of, setup_of
 from opsverify.config.limits import Limits
 from opsverify.config.model import Canary, Owners, Prometheus, Service, Target
-from opsverify.gate.observation import Step
-from opsverify.gate.observe import WITHIN_LIMIT
-from opsverify.gate.watch import GateWatch
 
 MOMENTS = [float(at) for at in range(0, 61, 10)]
 WINDOW_S = 60.0

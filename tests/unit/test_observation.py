@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsverify.canary.assessment import Criterion, Policy
+from opsverify.canary.observation import Step, read_observation
+from opsverify.canary.window_setup import Counted, Setup
 from opsverify.errors import EvidenceError
-from opsverify.gate.observation import Step, read_observation
-from opsverify.gate.setup import Counted, Setup
-from opsverify.gate.standing import Criterion, Policy
 
 if TYPE_CHECKING:
     from pathlib import Path

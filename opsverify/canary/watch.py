@@ -9,20 +9,20 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from opsverify.gate.counting import Counter, Fault, unfit
-from opsverify.gate.decision import Decision, Moment, Outcome, decide
-from opsverify.gate.exports import Exports
-from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, MOST_SKEW_S, REQUESTS
-from opsverify.gate.standing import NOTHING, Progress
+from opsverify.canary.assessment import NOTHING, Progress
+from opsverify.canary.decision import Decision, Moment, Outcome, decide
+from opsverify.canary.scrape_state import Exports
+from opsverify.canary.tally import Counter, Fault, unfit
+from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, MOST_SKEW_S, REQUESTS
 from opsverify.metrics.counters import Tally, coverage
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from opsverify.gate.observation import Step
-    from opsverify.gate.setup import Setup
-    from opsverify.gate.standing import Counts, Standing
+    from opsverify.canary.assessment import Counts, Standing
+    from opsverify.canary.observation import Step
+    from opsverify.canary.window_setup import Setup
 
 SCOPES: Final = (CANARY, BASELINE)
 _TOTALS: Final = (REQUESTS, LLM_COST)

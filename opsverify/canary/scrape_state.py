@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opsverify.gate.setup import PROCESS_START, REQUESTS
+from opsverify.canary.window_setup import PROCESS_START, REQUESTS
 from opsverify.metrics.counters import Instances, Reason, instance_of, reason_against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from opsverify.gate.observation import Points
+    from opsverify.canary.observation import Points
 
 _SAME_START_S = 1.0
 

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from opsverify.canary.window_setup import Setup
 from opsverify.errors import EvidenceError
-from opsverify.gate.setup import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

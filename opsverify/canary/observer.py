@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from opsverify.canary.observation import Step
+from opsverify.canary.watch import SCOPES, GateWatch
+from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
 from opsverify.errors import Inconclusive
-from opsverify.gate.observation import Step
-from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
-from opsverify.gate.watch import SCOPES, GateWatch
 from opsverify.probes.prometheus import SourceFault
 from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opsverify.canary.observation import Points
     from opsverify.config.model import Canary
     from opsverify.config.signals import Signals
-    from opsverify.gate.observation import Points
     from opsverify.probes.prometheus import Prometheus
 
 COUNTERS = (

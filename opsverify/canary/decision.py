@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from opsverify.gate.standing import Kind, Policy, Progress, Standing, State, stand
+from opsverify.canary.assessment import Kind, Policy, Progress, Standing, State, stand
 from opsverify.units import quantity
 
 if TYPE_CHECKING:

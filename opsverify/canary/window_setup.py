@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from opsverify.canary.assessment import Criterion, Kind, Policy
 from opsverify.errors import EvidenceError
-from opsverify.gate.standing import Criterion, Kind, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,15 +10,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.gate.standing import Counts
+from opsverify.canary.assessment import Counts
 from opsverify.metrics.counters import Tally, instance_of, reason_against, scraped_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from opsverify.gate.exports import Exports, Newest
-    from opsverify.gate.observation import Points
-    from opsverify.gate.setup import Counted
+    from opsverify.canary.observation import Points
+    from opsverify.canary.scrape_state import Exports, Newest
+    from opsverify.canary.window_setup import Counted
 
 _MOST_OWED = 0.01
 """Bad ones without a trial, as a share of the trials, that reading two counters one after the other can explain."""

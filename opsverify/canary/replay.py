@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.gate.decision import Outcome
-from opsverify.gate.observation import NAME, read_observation
-from opsverify.gate.watch import GateWatch
+from opsverify.canary.decision import Outcome
+from opsverify.canary.observation import NAME, read_observation
+from opsverify.canary.watch import GateWatch
 from opsverify.units import duration
 
 if TYPE_CHECKING:

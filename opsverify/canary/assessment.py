@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from opsverify.gate.betting import EProcess, Evidence, Starts, trials_to_prove
+from opsverify.canary.e_process import EProcess, Evidence, Starts, trials_to_prove
 from opsverify.units import quantity
 
 START_GROUPS: Final = 20

@@ -6,26 +6,26 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.canary.assessment import Criterion as GateCriterion
+from opsverify.canary.assessment import Kind, Policy, State
+from opsverify.canary.decision import SHARED_BREACH, Outcome, clear, proof, unproven
+from opsverify.canary.observer import WITHIN_LIMIT, selectors
+from opsverify.canary.ratio_estimate import growth, ratio
+from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.core.results import Measurement
 from opsverify.errors import Inconclusive
-from opsverify.gate.decision import SHARED_BREACH, Outcome, clear, proof, unproven
-from opsverify.gate.observe import WITHIN_LIMIT, selectors
-from opsverify.gate.ratio import growth, ratio
-from opsverify.gate.setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
-from opsverify.gate.standing import Criterion as GateCriterion
-from opsverify.gate.standing import Kind, Policy, State
 from opsverify.limits import Limit
 from opsverify.units import duration, parse_duration, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from opsverify.canary.assessment import Standing
+    from opsverify.canary.criterion import Criterion
+    from opsverify.canary.watch import GateWatch
     from opsverify.config.limits import Limits
     from opsverify.config.model import Canary, Target
     from opsverify.core.interval import Interval
-    from opsverify.criteria import Criterion
-    from opsverify.gate.standing import Standing
-    from opsverify.gate.watch import GateWatch
 
 SLOW = "slow_judgments"
 P95_SLOWER = Limit("<", 0.05, "ratio")

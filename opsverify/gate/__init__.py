@@ -1,1 +1,0 @@
-"""The canary gate: statistics of a watched window; knows nothing of pytest."""
