@@ -7,11 +7,11 @@ from opsverify.core.attestation import read_attestation
 from opsverify.core.spec import per, runbook
 from opsverify.core.stages import CANARY, INCIDENTS, SERVING
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
-from opsverify.journeys import journeys_of
 from opsverify.limits import NONE, Limit
 from opsverify.metrics.cache_age import Cached, measure_cached_since, measure_rebuilt
 from opsverify.probes.eventually import eventually
 from opsverify.recovered import recorded_keys
+from opsverify.smoke.journeys import journeys_of
 from opsverify.units import listed
 
 __all__ = [

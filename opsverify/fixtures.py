@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from opsverify.recovered import Recovered
     from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
+    from opsverify.smoke.runner import Traveller
     from opsverify.switchback_report import SwitchbackReport
     from opsverify.testimony import Testimony
-    from opsverify.traveller import Traveller
 
 _NO_ROWS = SimpleNamespace(params={})
 """What a test without parameters has for a callspec."""
@@ -179,7 +179,7 @@ def traveller(
 ) -> Iterator[Traveller]:
     """Takes a journey's steps; afterwards whatever they wrote is removed, also when they failed."""
     from opsverify.metrics.lookback import Recent  # noqa: PLC0415
-    from opsverify.traveller import Traveller, remove_traces, require_permission  # noqa: PLC0415
+    from opsverify.smoke.runner import Traveller, remove_traces, require_permission  # noqa: PLC0415
 
     journey = request.node.callspec.params["journey"]
     require_permission(check.target, journey)

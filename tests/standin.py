@@ -76,7 +76,7 @@ _PRELOAD = (
     "opsverify.evidence.signature",
     "opsverify.canary.window",
     "opsverify.metrics.lookback",
-    "opsverify.traveller",
+    "opsverify.smoke.runner",
     "opsverify.canary.observer",
     "opsverify.probes.alertmanager",
     "opsverify.probes.redis",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SUITES = ("checks", "smoke", "dr_validation", "conftest.py", "pyproject.toml")
 _PRELOAD = (
     "pytest", "allure_pytest.plugin", "opsverify.cli", "opsverify.fixtures", "opsverify.regions",
-    "opsverify.recovery", "opsverify.evidence.seal", "opsverify.evidence.signature", "opsverify.traveller",
+    "opsverify.recovery", "opsverify.evidence.seal", "opsverify.evidence.signature", "opsverify.smoke.runner",
     "opsverify.probes.redis", "opsverify.probes.cleanup", "opsverify.probes.dns", "opsverify.probes.http",
     "opsverify.probes.postgres", "opsverify.probes.tcp",
 )  # fmt: skip

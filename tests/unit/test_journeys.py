@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsverify.errors import TargetError
-from opsverify.journeys import SMOKE_STAGES, load_journeys
+from opsverify.smoke.journeys import SMOKE_STAGES, load_journeys
 
 SHIPPED = Path(__file__).resolve().parent.parent.parent / "smoke" / "journeys.toml"
 HEAD = """

@@ -8,9 +8,9 @@ import pytest
 
 from opsverify.core.spec import CheckSpec
 from opsverify.errors import Inconclusive
-from opsverify.journeys import Journey, JourneyStep
 from opsverify.probes.eventually import set_waiting
-from opsverify.traveller import Traveller, require_permission
+from opsverify.smoke.journeys import Journey, JourneyStep
+from opsverify.smoke.runner import Traveller, require_permission
 from tests.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.core.check import Check
-    from opsverify.journeys import Agreement, HttpRequest, Journey, JourneyStep, ToolCall
     from opsverify.metrics.lookback import Recent
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.inbox import Inbox
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.services import Services
+    from opsverify.smoke.journeys import Agreement, HttpRequest, Journey, JourneyStep, ToolCall
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 LATE_ROWS_S = 0.5
