@@ -1,7 +1,7 @@
 """Runbook 7: the original region serves again, holds what was written meanwhile, and stands alone as primary."""
 
 from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook
-from opsverify.regions import core_tables, elapsed_s, stands_by
+from opsverify.switchback.regions import core_tables, elapsed_s, stands_by
 from opsverify.units import quantity
 
 BACK = {"stages": ("switchback",), "needs": ("regions",)}

@@ -4,7 +4,7 @@ In `switchback` that is the original region, in `post-dr` the one that stands in
 """
 
 from opsverify import NONE, Inconclusive, Limit, listed, per, runbook
-from opsverify.regions import elapsed_s, resolvers
+from opsverify.switchback.regions import elapsed_s, resolvers
 from opsverify.units import duration
 
 AFTER_A_SWITCH = {"stages": ("post-dr", "switchback"), "needs": ("regions",), "severity": "sev1"}

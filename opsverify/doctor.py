@@ -210,7 +210,7 @@ def _heartbeat(target: Target) -> str:
 def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
     from opsverify.probes.dns import resolve  # noqa: PLC0415
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415
-    from opsverify.regions import described  # noqa: PLC0415
+    from opsverify.switchback.regions import described  # noqa: PLC0415
 
     config = described(target)
     for resolver in config.resolvers:

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from opsverify.probes.redis import Redis
     from opsverify.probes.services import Services
     from opsverify.recovered import Recovered
-    from opsverify.regions import TwoRegions
     from opsverify.run import StageRun
     from opsverify.smoke.runner import Traveller
-    from opsverify.switchback_report import SwitchbackReport
+    from opsverify.switchback.regions import TwoRegions
+    from opsverify.switchback.report import SwitchbackReport
     from opsverify.testimony import Testimony
 
 _NO_ROWS = SimpleNamespace(params={})
@@ -148,7 +148,7 @@ def after_rollback(check: Check, stage_run: StageRun, prometheus: Prometheus) ->
 @pytest.fixture
 def regions(check: Check, connections: Connections, stage_run: StageRun) -> TwoRegions:
     """The original region and the one that stands in for it. Inconclusive where the target is silent on them."""
-    from opsverify.regions import TwoRegions, described  # noqa: PLC0415
+    from opsverify.switchback.regions import TwoRegions, described  # noqa: PLC0415
 
     config = described(check.target)
     return TwoRegions(
@@ -167,7 +167,7 @@ def regions(check: Check, connections: Connections, stage_run: StageRun) -> TwoR
 def way_back_report(check: Check, regions: TwoRegions, request: pytest.FixtureRequest) -> SwitchbackReport:
     """The report of the latest switch, which is to be the way back. Inconclusive where there is none."""
     from opsverify.run import REPORTS  # noqa: PLC0415
-    from opsverify.switchback_report import switchback_report  # noqa: PLC0415
+    from opsverify.switchback.report import switchback_report  # noqa: PLC0415
 
     since = regions.switched_at.replace(microsecond=0)  # people write whole seconds
     return switchback_report(check.target, request.config.rootpath / REPORTS, since)

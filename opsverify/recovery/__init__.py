@@ -16,12 +16,12 @@ from opsverify.recovery.rates import Extrapolated, Meter, Stage, extrapolate
 from opsverify.recovery.restore import RestoredServer, restore
 from opsverify.recovery.server import Server, ServerDied
 from opsverify.recovery.server_log import SLOW_MS, LogLook, look_through
-from opsverify.recovery.side import Side, Span
 from opsverify.recovery.timelines import Branch, Way, branches, way_back
 from opsverify.recovery.tools import Account, ToolRun, Tools, find_tools, for_account, run_tool, unprivileged
-from opsverify.recovery.twins import Apart, compare_sample, compare_span, strays
 from opsverify.recovery.wal import Continuity, Segment, archive_segments, continuity, tail
 from opsverify.recovery.witnesses import Loss, Witness, agree, from_archive, from_heartbeat, from_server
+from opsverify.switchback.compare import Apart, compare_sample, compare_span, strays
+from opsverify.switchback.table import Side, Span
 
 __all__ = [
     "SCRATCH",

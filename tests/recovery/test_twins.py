@@ -14,9 +14,9 @@ from psycopg import sql
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.server import Server
-from opsverify.recovery.side import Side, Span
 from opsverify.recovery.tools import find_tools, for_account, unprivileged
-from opsverify.recovery.twins import compare_sample, compare_span, strays
+from opsverify.switchback.compare import compare_sample, compare_span, strays
+from opsverify.switchback.table import Side, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from opsverify.incident.commands import Said, declare, mark, status
 from opsverify.incident.downtime import Interruption, downtime
 from opsverify.incident.timeline import NAME
 from opsverify.page.publish import publish_incident
-from opsverify.switchback_report import switchback_report
+from opsverify.switchback.report import switchback_report
 from tests.recovery.sealed_runs import CLOSING, closed, run
 from tests.target_file import REGIONS, SMALLEST, target_in
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.incident.timeline import Incident
-    from opsverify.switchback_report import SwitchbackReport
+    from opsverify.switchback.report import SwitchbackReport
 
 LINES = ("7-1/origin", "7-2/sync", "7-3/traffic", "7-4/verify", "7-5/close")
 STEPS = ("origin", "fence", "sync", "return", "verify", "report", "stand-down")

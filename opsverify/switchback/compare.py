@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.side import CHUNKS, Span
+from opsverify.switchback.table import CHUNKS, Span
 
 if TYPE_CHECKING:
-    from opsverify.recovery.side import Key, Side
+    from opsverify.switchback.table import Key, Side
 
 FOREVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 

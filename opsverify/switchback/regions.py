@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
     from opsverify.probes.tcp import Certificate
-    from opsverify.recovery.side import Side, Span
     from opsverify.recovery.timelines import Way
-    from opsverify.recovery.twins import Apart
+    from opsverify.switchback.compare import Apart
+    from opsverify.switchback.table import Side, Span
 
 WAY_BACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
@@ -80,7 +80,7 @@ class TwoRegions:
     @property
     def span(self) -> Span:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
-        from opsverify.recovery.side import Span  # noqa: PLC0415 - only stages that compare
+        from opsverify.switchback.table import Span  # noqa: PLC0415 - only stages that compare
 
         if self.config.outage_at is None:
             raise Inconclusive("when was the original region lost? Set regions.outage_at in the target")
@@ -158,24 +158,24 @@ class TwoRegions:
 
     def compare(self, table: CoreTable) -> Apart:
         """Rows of `table` written while the DR region stood in that are not the same in both regions."""
-        from opsverify.recovery.twins import compare_span  # noqa: PLC0415
+        from opsverify.switchback.compare import compare_span  # noqa: PLC0415
 
         return compare_span(*self._sides(table), self.span)
 
     def strays(self, table: CoreTable) -> Apart:
         """Rows of `table` that the DR region wrote after the switch and the original one lacks."""
-        from opsverify.recovery.twins import strays  # noqa: PLC0415
+        from opsverify.switchback.compare import strays  # noqa: PLC0415
 
         return strays(*self._sides(table), self.switched_at)
 
     def compare_sample(self, table: CoreTable, size: int) -> Apart:
         """Rows of before the outage, about `size` drawn in each region, that are not the same in both."""
-        from opsverify.recovery.twins import compare_sample  # noqa: PLC0415
+        from opsverify.switchback.compare import compare_sample  # noqa: PLC0415
 
         return compare_sample(*self._sides(table), size, self.seed, self.span)
 
     def _sides(self, table: CoreTable) -> tuple[Side, Side]:
-        from opsverify.recovery.side import Side  # noqa: PLC0415
+        from opsverify.switchback.table import Side  # noqa: PLC0415
 
         original, dr = (
             Side(_source(database), table.name, table.key, table.changed) for database in (self.original, self.dr)

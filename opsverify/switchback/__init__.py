@@ -1,0 +1,1 @@
+"""Switchback: two regions compared, before and after traffic goes back to the original one."""
