@@ -31,18 +31,18 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from peer_environment import environment
 
-from opsverify.recovery.returned.both import compare_databases
-from opsverify.recovery.returned.core import Chosen, discover
-from opsverify.recovery.returned.history import History
-from opsverify.recovery.returned.record import record_more
-from opsverify.recovery.returned.reread import buckets_again
-from opsverify.recovery.server import Server
-from opsverify.recovery.tools import find_tools, for_account, unprivileged
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.tables import Chosen, discover
+from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
+from opsverify.recovery.verify.database_diff import compare_databases
+from opsverify.recovery.verify.ledger_checks import buckets_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opsverify.recovery.facts import Source
+    from opsverify.recovery.ledger.queries import Source
 
     Columns = Mapping[str, tuple[str, str]]
 

@@ -4,7 +4,7 @@ One drill for all checks: it restores beside production, under its own port and 
 """
 
 from opsverify import NONE, Inconclusive, Limit, listed, runbook
-from opsverify.drill import age_s
+from opsverify.recovery.drill.run import age_s
 
 REHEARSAL = {"stages": ("rehearsal",), "needs": ("recovery", "postgres"), "severity": "sev1"}
 

@@ -1,6 +1,5 @@
 """Public names: what a check file needs."""
 
-from opsverify.came_back import Consistency, catalog_kinds, recorded_tables
 from opsverify.canary.criterion import Criterion
 from opsverify.canary.window import P95_SLOWER
 from opsverify.core.attestation import read_attestation
@@ -10,7 +9,8 @@ from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.limits import NONE, Limit
 from opsverify.metrics.cache_age import Cached, measure_cached_since, measure_rebuilt
 from opsverify.probes.eventually import eventually
-from opsverify.recovered import recorded_keys
+from opsverify.recovery.verify.questions import Consistency, catalog_kinds, recorded_tables
+from opsverify.recovery.verify.recorded import recorded_keys
 from opsverify.smoke.journeys import journeys_of
 from opsverify.units import listed
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.redis import Redis
-    from opsverify.recovery.facts import Source
+    from opsverify.recovery.ledger.queries import Source
     from opsverify.run import StageRun
 
 P = TypeVar("P")

@@ -177,7 +177,7 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
 
 
 def _recovery(target: Target) -> str:
-    from opsverify.recovery.adapters import source_of  # noqa: PLC0415
+    from opsverify.recovery.backup.adapters import source_of  # noqa: PLC0415
     from opsverify.recovery_commands import newest  # noqa: PLC0415
 
     if target.recovery is None:
@@ -193,7 +193,7 @@ def _recovery(target: Target) -> str:
 
 
 def _heartbeat(target: Target) -> str:
-    from opsverify.recovery.heartbeat import HeartbeatLog  # noqa: PLC0415
+    from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog  # noqa: PLC0415
 
     heartbeat = target.recovery and target.recovery.heartbeat
     if not heartbeat:

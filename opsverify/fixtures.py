@@ -18,14 +18,10 @@ from opsverify.running import running_check
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from opsverify.business import Business
-    from opsverify.came_back import CameBack
     from opsverify.canary.criterion import Criterion
     from opsverify.canary.watch import GateWatch
     from opsverify.canary.window import CanaryWindow
     from opsverify.core.check import Check
-    from opsverify.drill import Drill
-    from opsverify.inventory import Inventory
     from opsverify.metrics.after_rollback import AfterRollback
     from opsverify.metrics.lookback import Recent
     from opsverify.probes.alertmanager import Alertmanager
@@ -34,12 +30,16 @@ if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.redis import Redis
     from opsverify.probes.services import Services
-    from opsverify.recovered import Recovered
+    from opsverify.recovery.backup.inventory import Inventory
+    from opsverify.recovery.drill.platform import Business
+    from opsverify.recovery.drill.run import Drill
+    from opsverify.recovery.rpo.measure import Testimony
+    from opsverify.recovery.verify.questions import CameBack
+    from opsverify.recovery.verify.recorded import Recovered
     from opsverify.run import StageRun
     from opsverify.smoke.runner import Traveller
     from opsverify.switchback.regions import TwoRegions
     from opsverify.switchback.report import SwitchbackReport
-    from opsverify.testimony import Testimony
 
 _NO_ROWS = SimpleNamespace(params={})
 """What a test without parameters has for a callspec."""
@@ -206,7 +206,7 @@ def traveller(
 @pytest.fixture(scope="session")
 def queries(request: pytest.FixtureRequest) -> dict[str, str]:
     """The runbook's validation SQL, by table."""
-    from opsverify.recovery.facts import read_queries  # noqa: PLC0415
+    from opsverify.recovery.ledger.queries import read_queries  # noqa: PLC0415
 
     return read_queries(request.config.rootpath / "dr_validation" / "sql")
 
@@ -214,7 +214,7 @@ def queries(request: pytest.FixtureRequest) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def inventory(stage_run: StageRun) -> Inventory:
     """Which backups there are, of when; looked up once for all checks."""
-    from opsverify.inventory import Inventory, take_inventory  # noqa: PLC0415
+    from opsverify.recovery.backup.inventory import Inventory, take_inventory  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
     take = partial(take_inventory, given(stage_run.target.recovery))
@@ -224,9 +224,9 @@ def inventory(stage_run: StageRun) -> Inventory:
 @pytest.fixture(scope="session")
 def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections) -> Drill:
     """The one restore drill that all checks of a rehearsal share."""
-    from opsverify.came_back import history_if_any  # noqa: PLC0415
-    from opsverify.drill import Drill, run_drill  # noqa: PLC0415
-    from opsverify.recovered import recorded_if_any  # noqa: PLC0415
+    from opsverify.recovery.drill.run import Drill, run_drill  # noqa: PLC0415
+    from opsverify.recovery.verify.questions import history_if_any  # noqa: PLC0415
+    from opsverify.recovery.verify.recorded import recorded_if_any  # noqa: PLC0415
     from opsverify.shared import once  # noqa: PLC0415
 
     target = stage_run.target
@@ -245,7 +245,7 @@ def drill(stage_run: StageRun, queries: dict[str, str], connections: Connections
 @pytest.fixture
 def business(drill: Drill) -> Business:
     """The platform that was started on the restored database: its cache, and its smoke."""
-    from opsverify.business import Business  # noqa: PLC0415
+    from opsverify.recovery.drill.platform import Business  # noqa: PLC0415
 
     return Business.of(drill)
 
@@ -253,7 +253,7 @@ def business(drill: Drill) -> Business:
 @pytest.fixture
 def testimony(request: pytest.FixtureRequest, stage_run: StageRun) -> Testimony:
     """What the witnesses say of a recovery: of the rehearsal's, or of the target's own."""
-    from opsverify.testimony import NAME, Testimony, of_target  # noqa: PLC0415
+    from opsverify.recovery.rpo.measure import NAME, Testimony, of_target  # noqa: PLC0415
 
     if stage_run.stage.name != "rehearsal":
         said = of_target(stage_run.target, request.getfixturevalue("postgres"))
@@ -268,7 +268,7 @@ def testimony(request: pytest.FixtureRequest, stage_run: StageRun) -> Testimony:
 @pytest.fixture(scope="session")
 def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> Recovered:
     """What came back (in the target's database, or in the rehearsal's) beside what the ledger recorded before."""
-    from opsverify.recovered import Recovered, recorded_before, recovery_target  # noqa: PLC0415
+    from opsverify.recovery.verify.recorded import Recovered, recorded_before, recovery_target  # noqa: PLC0415
 
     recorded = recorded_before(stage_run.target)
     queries = request.getfixturevalue("queries")
@@ -285,8 +285,8 @@ def recovered(request: pytest.FixtureRequest, stage_run: StageRun, connections: 
 @pytest.fixture(scope="session")
 def came_back(request: pytest.FixtureRequest, stage_run: StageRun, connections: Connections) -> CameBack:
     """Answers to whether data, catalog and storage came back: asked of the target, or kept by the rehearsal's drill."""
-    from opsverify.came_back import CameBack, Questions, history_before, keep_answer, kept, sampling_of  # noqa: PLC0415
-    from opsverify.recovery.returned.finding import Finding, found  # noqa: PLC0415
+    from opsverify.recovery.verify.finding import Finding, found  # noqa: PLC0415
+    from opsverify.recovery.verify.questions import CameBack, Questions, history_before, keep_answer, kept, sampling_of  # noqa: PLC0415
 
     if stage_run.stage.name == "rehearsal":
         drill = request.getfixturevalue("drill")

@@ -25,7 +25,7 @@ def beat(target_name: str, root: Path, every: str | None = None, beats: int | No
 
     Raises TargetError without `[postgres]` and `[recovery.heartbeat]`, EvidenceError when its log cannot be written.
     """
-    from opsverify.probes.heartbeat import Writer  # noqa: PLC0415 - imports psycopg
+    from opsverify.recovery.rpo.heartbeat_writer import Writer  # noqa: PLC0415 - imports psycopg
 
     target, secrets = load_target(find_target(target_name, root / "targets"))
     heartbeat = target.recovery.heartbeat if target.recovery else None

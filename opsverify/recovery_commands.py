@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
-from opsverify.drill import scratch_folder
 from opsverify.errors import Inconclusive, TargetError
+from opsverify.recovery.postgres.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from opsverify.config.model import Recovery
-    from opsverify.recovery.ledger import Ledger, Recorded
+    from opsverify.recovery.ledger.ledger import Ledger, Recorded
 
 
 def capture(target_name: str, root: Path) -> str:
@@ -23,10 +23,10 @@ def capture(target_name: str, root: Path) -> str:
     Raises TargetError, Inconclusive (the database does not answer) or EvidenceError (the ledger cannot be written).
     """
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
-    from opsverify.recovery.facts import read_queries  # noqa: PLC0415
-    from opsverify.recovery.ledger import Ledger  # noqa: PLC0415
-    from opsverify.recovery.returned.core import Chosen  # noqa: PLC0415
-    from opsverify.recovery.returned.record import record_more  # noqa: PLC0415
+    from opsverify.recovery.ledger.capture import record_more  # noqa: PLC0415
+    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
+    from opsverify.recovery.ledger.queries import read_queries  # noqa: PLC0415
+    from opsverify.recovery.ledger.tables import Chosen  # noqa: PLC0415
 
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
@@ -55,7 +55,7 @@ def capture(target_name: str, root: Path) -> str:
 
 def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
     """One line for each core table: what the ledger now holds of it, and what it leaves out."""
-    from opsverify.recovery.returned.history import History  # noqa: PLC0415
+    from opsverify.recovery.ledger.history import History  # noqa: PLC0415
 
     history = History.of(ledger.bodies_until(recorded.captured_at))
     for name, core in sorted(history.tables.items()):
@@ -79,9 +79,9 @@ def newest_target(target_name: str, root: Path) -> dt.datetime:
 
 def newest(recovery: Recovery) -> dt.datetime:
     """The newest recovery target that backup and archive allow; raises Inconclusive as `newest_target`."""
-    from opsverify.recovery.adapters import physical_source_of  # noqa: PLC0415
-    from opsverify.recovery.tools import find_tools  # noqa: PLC0415
-    from opsverify.recovery.wal import continuity  # noqa: PLC0415
+    from opsverify.recovery.backup.adapters import physical_source_of  # noqa: PLC0415
+    from opsverify.recovery.postgres.tools import find_tools  # noqa: PLC0415
+    from opsverify.recovery.wal.continuity import continuity  # noqa: PLC0415
 
     source = physical_source_of(recovery)
     with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from opsverify.came_back import BUCKETS
 from opsverify.page.model import NOT_KNOWN, UNKNOWN, Note, Row, Text, same
 from opsverify.page.runs import DATA, shortened
+from opsverify.recovery.verify.questions import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from opsverify.page.runs import Run
-    from opsverify.recovery.returned.finding import Finding
-    from opsverify.recovery.returned.loss import Keys, Loss
+    from opsverify.recovery.verify.finding import Finding
+    from opsverify.recovery.verify.loss import Keys, Loss
 
 _BUCKETS: Final = 6
 """Buckets of one table, at most; the others are summed up in one line."""

@@ -12,8 +12,8 @@ from opsverify.units import elapsed, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.drill import Drill
     from opsverify.page.runs import Run
+    from opsverify.recovery.drill.run import Drill
 
 _ABSENT: Final = "not_applicable"
 _WITNESSES: Final = {

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from opsverify.drill import Drill
     from opsverify.page.runs import Run
+    from opsverify.recovery.drill.run import Drill
 
 _STAGES: Final = {
     "integrity": Text("무결성 확인", "integrity"),

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.came_back import read_answers
-from opsverify.drill import Drill
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run import VERDICT
 from opsverify.page.model import Note, Point, Row, Text, same
-from opsverify.testimony import NAME as TESTIMONY
+from opsverify.recovery.drill.run import Drill
+from opsverify.recovery.rpo.measure import NAME as TESTIMONY
+from opsverify.recovery.verify.questions import read_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from opsverify.recovery.returned.finding import Finding
+    from opsverify.recovery.verify.finding import Finding
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
@@ -69,7 +69,7 @@ class Run:
     @property
     def answers(self) -> Mapping[str, Finding]:
         """What was asked of the recovered database, by question; empty where nothing was."""
-        from opsverify.recovery.returned.finding import Finding  # noqa: PLC0415 - only runs that recovered something
+        from opsverify.recovery.verify.finding import Finding  # noqa: PLC0415 - only runs that recovered something
 
         kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
         return {name: Finding.of_json(raw) for name, raw in kept.items()}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
     from opsverify.probes.tcp import Certificate
-    from opsverify.recovery.timelines import Way
+    from opsverify.recovery.wal.timelines import Way
     from opsverify.switchback.compare import Apart
     from opsverify.switchback.table import Side, Span
 
@@ -126,7 +126,7 @@ class TwoRegions:
 
     def way(self, timeline: int) -> Way:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
-        from opsverify.recovery.timelines import way_back  # noqa: PLC0415 - only stages that compare
+        from opsverify.recovery.wal.timelines import way_back  # noqa: PLC0415 - only stages that compare
 
         if self.config.wal_archive is None:
             raise Inconclusive("where are timeline histories? Set regions.wal_archive (a WAL archive keeps them)")

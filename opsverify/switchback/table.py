@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.names import qualified, quoted
+from opsverify.recovery.postgres.identifiers import qualified, quoted
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from opsverify.recovery.facts import Source
+    from opsverify.recovery.ledger.queries import Source
 
 Key = tuple[str, ...]
 """A row's key columns, as text."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from opsverify.recovery.server import Server
+    from opsverify.recovery.postgres.server import Server
 
 PAGE = 8192
 

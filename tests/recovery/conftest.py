@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from opsverify.recovery.backup import inspect
-from opsverify.recovery.server import Server
-from opsverify.recovery.tools import Account, find_tools, for_account, unprivileged
+from opsverify.recovery.backup.base_backup import inspect
+from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.postgres.tools import Account, find_tools, for_account, unprivileged
 from tests.recovery.clones import WHOLE, Clone
 from tests.recovery.primary import owned, primary
 from tests.recovery.wreck import Disaster, free_port, heartbeat_writer

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsverify.drill import Drill, run_drill
+from opsverify.recovery.drill.run import Drill, run_drill
 
 if TYPE_CHECKING:
     from opsverify.config.model import Recovery
-    from opsverify.recovery.returned.history import History
+    from opsverify.recovery.ledger.history import History
 
 
 def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "postgres") -> Drill:

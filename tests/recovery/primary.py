@@ -6,13 +6,13 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from opsverify.recovery.server import Server
+from opsverify.recovery.postgres.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from opsverify.recovery.tools import Account, Tools
+    from opsverify.recovery.postgres.tools import Account, Tools
 
 PORT = 5433
 """Only names the socket: nothing listens on TCP."""

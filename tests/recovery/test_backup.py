@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.backup import inspect, verify
-from opsverify.recovery.tools import Tools
+from opsverify.recovery.backup.base_backup import inspect, verify
+from opsverify.recovery.postgres.tools import Tools
 from tests.recovery.wreck import detach
 
 if TYPE_CHECKING:

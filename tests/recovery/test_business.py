@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.business import standing
 from opsverify.config.load import load_target
 from opsverify.config.platform import RehearsalPlatform
 from opsverify.errors import Inconclusive, TargetError
+from opsverify.recovery.drill.platform import standing
 from tests.target_file import SMALLEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.recovery.server import Server
+    from opsverify.recovery.postgres.server import Server
 
 WITH_POSTGRES = SMALLEST.replace('"postgres", ', "")
 SERVES = """

@@ -15,12 +15,12 @@ import pytest
 
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery.adapters import source_of
-from opsverify.recovery.adapters.cluster_dump import choose, read_cluster_dump
-from opsverify.recovery.adapters.source import BackupDamaged
-from opsverify.recovery.returned.history import History
-from opsverify.recovery.returned.record import record_more
-from opsverify.recovery.tools import find_tools, unprivileged
+from opsverify.recovery.backup.adapters import source_of
+from opsverify.recovery.backup.roles_dump import choose, read_cluster_dump
+from opsverify.recovery.backup.source import BackupDamaged
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from tests.recovery.drills import rehearse
 from tests.recovery.primary import PORT, SCHEMA, listing, owned, primary, succeed
 

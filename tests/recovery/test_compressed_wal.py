@@ -11,11 +11,11 @@ import pytest
 
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery.adapters import source_of
-from opsverify.recovery.archived import PROGRAMS, find, restore_command
-from opsverify.recovery.timelines import branches, way_back
-from opsverify.recovery.tools import find_tools, run_tool
-from opsverify.recovery.wal import continuity, tail
+from opsverify.recovery.backup.adapters import source_of
+from opsverify.recovery.postgres.tools import find_tools, run_tool
+from opsverify.recovery.wal.archive import PROGRAMS, find, restore_command
+from opsverify.recovery.wal.continuity import continuity, tail
+from opsverify.recovery.wal.timelines import branches, way_back
 from tests.recovery.drills import rehearse
 from tests.recovery.primary import listing
 

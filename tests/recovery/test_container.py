@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import tools as tools_module
-from opsverify.recovery.backup import inspect, verify
-from opsverify.recovery.container import engine_answers
-from opsverify.recovery.restore import restore
-from opsverify.recovery.tools import find_tools, for_account, unprivileged
+from opsverify.recovery.backup.base_backup import inspect, verify
+from opsverify.recovery.postgres import tools as tools_module
+from opsverify.recovery.postgres.docker_tools import engine_answers
+from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
+from opsverify.recovery.restore.pitr import restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

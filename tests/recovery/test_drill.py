@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from opsverify import testimony
 from opsverify.config.database import Login
 from opsverify.config.model import Heartbeat, Recovery
-from opsverify.drill import Drill, run_drill
-from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive
 from opsverify.page.html import render
 from opsverify.page.publish import publish_rehearsal
 from opsverify.page.rehearsal import page_of
-from opsverify.recovery.heartbeat import HeartbeatLog
-from opsverify.recovery.restore import restore
+from opsverify.recovery.drill.run import Drill, run_drill
+from opsverify.recovery.drill.steps import _free_port
+from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.rpo import measure
+from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
 from tests.recovery.wreck import detach, heartbeat_writer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
     assert 0 < drill.to_target_s < drill.to_read_write_s < drill.to_validated_s
     assert drill.extrapolated["low_s"] <= drill.extrapolated["high_s"]
     assert drill.table["differences"] == []
-    loss = testimony.Testimony.from_wire(dict(drill.testimony)).loss()
+    loss = measure.Testimony.from_wire(dict(drill.testimony)).loss()
     heartbeat, archive, server = loss.witnesses
     assert heartbeat.lost == 2
     assert archive.lost == 5
@@ -115,10 +115,10 @@ def test_rows_missing_before_the_target_are_no_small_loss(disaster: Disaster, sc
 
 def hear(
     disaster: Disaster, scratch: Path, heartbeat: Heartbeat, present: Sequence[int] = (1, 2, 3)
-) -> testimony.Testimony:
+) -> measure.Testimony:
     """Hear the witnesses of a restore up to `between`, in which the beats `present` came back."""
     where = recovery(disaster, scratch, disaster.between, heartbeat=heartbeat)
-    hearing = testimony.Hearing(where, disaster.backup, disaster.archive, disaster.tools)
+    hearing = measure.Hearing(where, disaster.backup, disaster.archive, disaster.tools)
     return hearing.of_drill(disaster.between, disaster.between, disaster.end, lambda _table: present)
 
 
@@ -217,7 +217,7 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
     archive = shutil.copytree(disaster.archive, scratch / "wal")
     shutil.move(scratch / "00000002.history", archive)
     changes = {"wal_archive": str(archive), "heartbeat": Heartbeat(log=str(log), login=Login(user="postgres"))}
-    hearing = testimony.Hearing(
+    hearing = measure.Hearing(
         recovery(disaster, scratch, disaster.between, **changes), disaster.backup, archive, disaster.tools
     )
     loss = hearing.of_recovered(server.recovered_to, 2, disaster.between, lambda _table: [1, 2, 3, 6, 7]).loss()
@@ -226,7 +226,7 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
 
 def test_a_database_that_was_never_recovered_lost_nothing(disaster: Disaster, scratch: Path) -> None:
     """On the backup's own timeline no history was left behind; the server's NULL is said, not counted."""
-    hearing = testimony.Hearing(
+    hearing = measure.Hearing(
         recovery(disaster, scratch, disaster.between), disaster.backup, disaster.archive, disaster.tools
     )
     loss = hearing.of_recovered(None, 1, disaster.between, lambda _table: range(1, 6)).loss()

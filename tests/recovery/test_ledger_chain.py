@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.recovery.compare import compare
-from opsverify.recovery.facts import TABLES, Facts, fingerprint, read_queries, table
-from opsverify.recovery.ledger import Ledger, Recorded
-from opsverify.recovery.restore import restore
+from opsverify.recovery.ledger.ledger import Ledger, Recorded
+from opsverify.recovery.ledger.queries import TABLES, Facts, fingerprint, read_queries, table
+from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.verify.key_counts import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.came_back import keep_answer
-from opsverify.drill import run_drill
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import RunFolder
 from opsverify.incident.commands import Said, declare
 from opsverify.page.publish import publish_incident, publish_rehearsal
+from opsverify.recovery.drill.run import run_drill
+from opsverify.recovery.verify.questions import keep_answer
 from tests.recovery.test_drill import recovery
 from tests.recovery.test_returned_buckets import again, history, record
 from tests.recovery.test_returned_drill import recorded
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from opsverify.recovery.returned.history import History
+    from opsverify.recovery.ledger.history import History
     from tests.recovery.clones import Clone
     from tests.recovery.wreck import Disaster
 

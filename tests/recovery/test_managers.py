@@ -17,10 +17,10 @@ import pytest
 
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery.adapters import physical_source_of
-from opsverify.recovery.backup import verify
-from opsverify.recovery.tools import Account, find_tools, run_tool, unprivileged
-from opsverify.recovery.wal import continuity
+from opsverify.recovery.backup.adapters import physical_source_of
+from opsverify.recovery.backup.base_backup import verify
+from opsverify.recovery.postgres.tools import Account, find_tools, run_tool, unprivileged
+from opsverify.recovery.wal.continuity import continuity
 from tests.recovery.drills import rehearse
 from tests.recovery.primary import PORT, commit_and_archive, listing, owned, primary, spread_out
 from tests.recovery.wreck import detach

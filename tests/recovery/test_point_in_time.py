@@ -13,14 +13,14 @@ import psycopg
 import pytest
 
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery.restore import restore
-from opsverify.recovery.tools import may_enter, unprivileged
+from opsverify.recovery.postgres.tools import may_enter, unprivileged
+from opsverify.recovery.restore.pitr import restore
 from tests.recovery.wreck import damage_record
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from opsverify.recovery.restore import RestoredServer
+    from opsverify.recovery.restore.pitr import RestoredServer
     from tests.recovery.wreck import Disaster
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}

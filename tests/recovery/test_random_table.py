@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.drill_work import _free_port
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery.random_table import SCRATCH, Table, _differences, draw, restore_table
-from opsverify.recovery.restore import restore
+from opsverify.recovery.drill.steps import _free_port
+from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.verify.single_table import SCRATCH, Table, _differences, draw, restore_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.recovery.restore import RestoredServer
+    from opsverify.recovery.restore.pitr import RestoredServer
     from tests.recovery.wreck import Disaster
 
 RICH = """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.recovery.rates import Meter, Stage, extrapolate
+from opsverify.recovery.restore.throughput import Meter, Stage, extrapolate
 
 
 def test_a_meter_measures_slices() -> None:

@@ -11,23 +11,23 @@ import psycopg
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.facts import TABLES
-from opsverify.recovery.ledger import Ledger
-from opsverify.recovery.returned import heap_files
-from opsverify.recovery.returned.both import compare_databases
-from opsverify.recovery.returned.buckets import SLICE_ROWS, Span
-from opsverify.recovery.returned.core import Chosen, discover
-from opsverify.recovery.returned.finding import Finding, found
-from opsverify.recovery.returned.history import History
-from opsverify.recovery.returned.loss import Keys
-from opsverify.recovery.returned.record import record_more
-from opsverify.recovery.returned.reread import Sampling, buckets_again
+from opsverify.recovery.ledger.buckets import SLICE_ROWS, Span
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.ledger import Ledger
+from opsverify.recovery.ledger.queries import TABLES
+from opsverify.recovery.ledger.tables import Chosen, discover
+from opsverify.recovery.verify import heap_files
+from opsverify.recovery.verify.database_diff import compare_databases
+from opsverify.recovery.verify.finding import Finding, found
+from opsverify.recovery.verify.ledger_checks import Sampling, buckets_again
+from opsverify.recovery.verify.loss import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from opsverify.recovery.facts import Source
+    from opsverify.recovery.ledger.queries import Source
     from tests.recovery.clones import Clone
 
 CHOSEN: Mapping[str, Chosen] = {

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from opsverify.recovery.returned import consistency, physical
-from opsverify.recovery.returned.catalog import KINDS
-from opsverify.recovery.returned.finding import Finding, found
-from opsverify.recovery.returned.lost_pages import pages_again
-from opsverify.recovery.returned.reread import catalog_again
+from opsverify.recovery.ledger.catalog import KINDS
+from opsverify.recovery.verify import amcheck, consistency
+from opsverify.recovery.verify.finding import Finding, found
+from opsverify.recovery.verify.ledger_checks import catalog_again
+from opsverify.recovery.verify.lost_pages import pages_again
 from tests.recovery.test_returned_buckets import again, heaps, history, record
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_a_whole_copy_is_consistent(clone: Clone) -> None:
     assert consistency.unlogged(clone.source, {}).problems == ()
     answer = heaps(clone)
     assert (answer.problems, answer.unknown) == ((), None)
-    assert physical.amcheck(clone.server, clone.name).problems == ()
+    assert amcheck.amcheck(clone.server, clone.name).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_zeroed_page_is_found_where_every_tool_passes_it(clone: Clone) -> None
     """pg_amcheck with all options says nothing; the table's index and the ledger do."""
     recorded = history(record(clone))
     clone.zero("events", 3)
-    assert physical.amcheck(clone.server, clone.name).problems == ()
+    assert amcheck.amcheck(clone.server, clone.name).problems == ()
     (problem,) = heaps(clone).problems
     assert "point into zeroed page 3: these rows are lost" in problem
     assert again(recorded, "events", clone).problems
@@ -158,7 +158,7 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     """pg_amcheck with all options says nothing; index, page count and ledger do."""
     recorded = history(record(clone))
     clone.cut("events", 2)
-    assert physical.amcheck(clone.server, clone.name).problems == ()
+    assert amcheck.amcheck(clone.server, clone.name).problems == ()
     by_index, by_map = heaps(clone).problems
     assert "public.events lost its tail" in by_map
     assert "public.events: events_" in by_index
@@ -170,7 +170,7 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
 def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     """By pg_amcheck's comparison with the heap, and by counting the rows both ways."""
     clone.run(*behind_the_back("totals_pkey", "INSERT INTO totals VALUES (current_date, 'L07', 1)"))
-    assert any("lacks matching index tuple" in line for line in physical.amcheck(clone.server, clone.name).problems)
+    assert any("lacks matching index tuple" in line for line in amcheck.amcheck(clone.server, clone.name).problems)
     assert "public.totals: 55 rows in the table, 54 by totals_pkey" in heaps(clone).problems
 
 
@@ -179,7 +179,7 @@ def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
     recorded = history(record(clone))
     clone.flip("totals", 0)
     assert "invalid page in block 0" in again(recorded, "totals", clone).problems[0]
-    problems = physical.amcheck(clone.server, clone.name).problems
+    problems = amcheck.amcheck(clone.server, clone.name).problems
     assert any("totals" in line and "invalid page" in line for line in problems), problems
 
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from opsverify.came_back import examine, examine_stopped
-from opsverify.recovery.restore import restore
-from opsverify.recovery.returned.core import Chosen
-from opsverify.recovery.returned.finding import Finding
-from opsverify.recovery.returned.history import History
-from opsverify.recovery.returned.record import record_more
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.verify.questions import examine, examine_stopped
 from tests.recovery.wreck import detach, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from opsverify.recovery.restore import RestoredServer
+    from opsverify.recovery.restore.pitr import RestoredServer
     from tests.recovery.wreck import Disaster
 
 CHOSEN = {

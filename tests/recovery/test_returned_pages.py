@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from opsverify.recovery.returned.lost_pages import pages_again
-from opsverify.recovery.returned.pages import Run
+from opsverify.recovery.ledger.heap_pages import Run
+from opsverify.recovery.verify.lost_pages import pages_again
 from tests.recovery.test_returned_buckets import heaps, history, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from opsverify.recovery.returned.finding import Finding
+    from opsverify.recovery.verify.finding import Finding
     from tests.recovery.clones import Clone
 
 LOOSE = (

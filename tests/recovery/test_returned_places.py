@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsverify.recovery.returned.both import compare_databases
-from opsverify.recovery.returned.core import Chosen, CoreTable, discover
-from opsverify.recovery.returned.keys import Keys
-from opsverify.recovery.returned.places import suspects
+from opsverify.recovery.ledger.tables import Chosen, CoreTable, discover
+from opsverify.recovery.verify.database_diff import compare_databases
+from opsverify.recovery.verify.page_diff import suspects
+from opsverify.recovery.verify.row_diff import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from opsverify.recovery.facts import Source
+    from opsverify.recovery.ledger.queries import Source
     from tests.recovery.clones import Clone
 
 ROWS = 45_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.recovery.returned.sampling import bound, draw, draws_needed
+from opsverify.recovery.verify.sampling import bound, draw, draws_needed
 
 CONFIDENCES = st.floats(0.5, 0.9999)
 

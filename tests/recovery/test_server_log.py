@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsverify.recovery.server_log import look_through
+from opsverify.recovery.postgres.server_log import look_through
 
 LOG = """\
 2026-11-24 02:30:00.1 UTC [1] LOG:  starting PostgreSQL 18.6

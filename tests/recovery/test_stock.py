@@ -13,10 +13,10 @@ import pytest
 
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.inventory import Inventory, take_inventory
-from opsverify.recovery.adapters import physical_source_of, source_of
-from opsverify.recovery.adapters.source import BackupDamaged
-from opsverify.recovery.tools import find_tools, unprivileged
+from opsverify.recovery.backup.adapters import physical_source_of, source_of
+from opsverify.recovery.backup.inventory import Inventory, take_inventory
+from opsverify.recovery.backup.source import BackupDamaged
+from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from tests.recovery.drills import rehearse
 from tests.recovery.primary import PORT, commit_and_archive, owned, primary
 from tests.recovery.wreck import detach

@@ -13,12 +13,12 @@ import pytest
 
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
-from opsverify.recovery.adapters import physical_source_of
-from opsverify.recovery.backup import inspect, verify
-from opsverify.recovery.copy import listing as contents
-from opsverify.recovery.restore import restore
-from opsverify.recovery.tablespaces import ROOM, keep_inside, tablespaces_of
-from opsverify.recovery.tools import find_tools, run_tool, unprivileged
+from opsverify.recovery.backup.adapters import physical_source_of
+from opsverify.recovery.backup.base_backup import inspect, verify
+from opsverify.recovery.backup.tablespaces import ROOM, keep_inside, tablespaces_of
+from opsverify.recovery.postgres.tools import find_tools, run_tool, unprivileged
+from opsverify.recovery.restore.copy_backup import listing as contents
+from opsverify.recovery.restore.pitr import restore
 from tests.recovery.drills import rehearse
 from tests.recovery.primary import PORT, commit_and_archive, listing, owned, primary, spread_out, succeed
 from tests.recovery.wreck import detach, free_port

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery import tools as tools_module
-from opsverify.recovery.objectives import rpo, rto
-from opsverify.recovery.tools import NAMED_BY, NEEDED, find_tools, for_account, may_enter, run_tool, unprivileged
+from opsverify.recovery.postgres import tools as tools_module
+from opsverify.recovery.postgres.tools import (
+    NAMED_BY,
+    NEEDED,
+    find_tools,
+    for_account,
+    may_enter,
+    run_tool,
+    unprivileged,
+)
+from opsverify.recovery.rpo.objectives import rpo, rto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

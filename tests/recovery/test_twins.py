@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.server import Server
-from opsverify.recovery.tools import find_tools, for_account, unprivileged
+from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.switchback.compare import compare_sample, compare_span, strays
 from opsverify.switchback.table import Side, Span
 

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.lsn import format_lsn, parse_lsn, parse_segment_name, segment_name
-from opsverify.recovery.timelines import branches
-from opsverify.recovery.wal import archive_segments, continuity
+from opsverify.recovery.model import segment_name
+from opsverify.recovery.wal.continuity import continuity
+from opsverify.recovery.wal.lsn import format_lsn, parse_lsn, parse_segment_name
+from opsverify.recovery.wal.segments import archive_segments
+from opsverify.recovery.wal.timelines import branches
 from tests.recovery.wreck import damage_record
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.recovery.commits import Commit, parse_commits, split
-from opsverify.recovery.heartbeat import Beat, HeartbeatLog, heard
-from opsverify.recovery.timelines import Branch
-from opsverify.recovery.witnesses import Witness, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.model import Branch
+from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog, heard
+from opsverify.recovery.rpo.sources import Witness, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.wal.commits import Commit, parse_commits, split
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from opsverify.config.database import Login, Postgres
 from opsverify.config.model import Heartbeat
-from opsverify.probes.heartbeat import Writer
+from opsverify.recovery.rpo.heartbeat_writer import Writer
 
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-    from opsverify.recovery.backup import BaseBackup
-    from opsverify.recovery.tools import Account, Tools
+    from opsverify.recovery.model import BaseBackup
+    from opsverify.recovery.postgres.tools import Account, Tools
 
 
 _CHECKSUM = 40 + 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from opsverify.recovery.returned.loss import page_list, stretches
-from opsverify.recovery.returned.storage import PAGE, Heap
+from opsverify.recovery.verify.heap_storage import PAGE, Heap
+from opsverify.recovery.verify.loss import page_list, stretches
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.came_back import keep_answer
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run import RunFolder
 from opsverify.page.lost import losses_of, lost_of
 from opsverify.page.model import NOT_KNOWN, Text
 from opsverify.page.runs import Run, read_run
-from opsverify.recovery.returned.finding import Finding
-from opsverify.recovery.returned.loss import Keys, Loss
+from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.verify.loss import Keys, Loss
+from opsverify.recovery.verify.questions import keep_answer
 
 if TYPE_CHECKING:
     from pathlib import Path

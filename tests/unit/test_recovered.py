@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify import CheckFailed, Inconclusive, recorded_keys
-from opsverify.recovered import Recovered, recorded_before, recovery_target
-from opsverify.recovery.ledger import Recorded
+from opsverify.recovery.ledger.ledger import Recorded
+from opsverify.recovery.verify.recorded import Recovered, recorded_before, recovery_target
 
 if TYPE_CHECKING:
     from opsverify.config.model import Target

@@ -11,7 +11,7 @@ import pytest
 from opsverify.config.overrides import adapted
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import Inconclusive, TargetError
-from opsverify.recovery.timelines import way_back
+from opsverify.recovery.wal.timelines import way_back
 from opsverify.switchback.regions import TwoRegions, core_tables, described, resolvers, stands_by
 from tests.target_file import REGIONS, SMALLEST, target_in
 

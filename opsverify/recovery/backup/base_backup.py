@@ -1,0 +1,180 @@
+"""A base backup in plain form: what it says about itself, and whether it is whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery.model import BaseBackup, segment_name
+from opsverify.recovery.wal.archive import find, read_text
+from opsverify.recovery.wal.lsn import parse_lsn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opsverify.recovery.postgres.tools import ToolRun, Tools
+
+_QUARTER_S: Final = 900
+_PLAIN_NAMED_SINCE: Final = 18  # the first pg_verifybackup with --format; older ones know plain only
+_VERIFIED: Final = "backup successfully verified"
+_FINDING: Final = "pg_verifybackup: error: "
+_UNREADABLE: Final = ("Permission denied", "Too many open files", "out of memory")
+
+
+@dataclass(frozen=True)
+class Catalogued:
+    """What a catalogue says of a backup that has no manifest of PostgreSQL's (`finished_at` if it knows)."""
+
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    end_lsn: int
+
+
+@dataclass(frozen=True)
+class Integrity:
+    """Whether every file is as recorded; `problems` in the verifying tool's words, one a line."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    run: ToolRun
+
+
+def major_of(base_backup: Path) -> int:
+    """Return the major version of the server that was backed up.
+
+    Raises Inconclusive when the folder is no backup.
+    """
+    text = _read(base_backup / "PG_VERSION").strip()
+    if not text.isdigit():
+        raise Inconclusive(f"{base_backup / 'PG_VERSION'} holds {text!r}, not a major version")
+    return int(text)
+
+
+def inspect(
+    base_backup: Path,
+    tools: Tools,
+    archive: Path | None = None,
+    *,
+    incremental: bool = False,
+    catalogued: Catalogued | None = None,
+) -> BaseBackup:
+    """Read backup_label, backup_manifest and pg_control of `base_backup`, and its history file in `archive`.
+
+    `catalogued` stands for the manifest. Raises Inconclusive when one of them is missing or not understood,
+    and for an incremental backup unless `incremental` says that one is expected.
+    """
+    major = major_of(base_backup)
+    label = dict(re.findall(r"^([A-Z ]+): (.*)$", _read(base_backup / "backup_label"), re.MULTILINE))
+    builds_on = label.get("INCREMENTAL FROM LSN")
+    if builds_on and not incremental:
+        raise Inconclusive(
+            f'{base_backup} is an incremental backup: join it with pg_combinebackup, or say method = "incremental"'
+        )
+    try:
+        made = catalogued or _manifested(base_backup)
+        start_text = label["START WAL LOCATION"].split()[0]
+        control = control_data(base_backup, tools)
+        offset = _offset(label["START TIME"], made.started_at)
+        segment_size = int(control["Bytes per WAL segment"])
+        start_lsn = parse_lsn(start_text)
+        timeline = int(label["START TIMELINE"])
+        first = segment_name(timeline, start_lsn // segment_size, segment_size)
+        history = find(archive, f"{first}.{start_lsn % segment_size:08X}.backup") if archive else None
+        stopped = _stop_time(history, offset) if history else None
+        return BaseBackup(
+            path=base_backup,
+            major=major,
+            label=label["LABEL"],
+            start_lsn=start_lsn,
+            end_lsn=made.end_lsn,
+            timeline=timeline,
+            system_identifier=int(control["Database system identifier"]),
+            segment_size=segment_size,
+            started_at=made.started_at,
+            finished_at=made.finished_at or stopped,
+            builds_on_lsn=parse_lsn(builds_on) if builds_on else None,
+        )
+    except (KeyError, IndexError, StopIteration, ValueError) as error:
+        raise Inconclusive(
+            f"{base_backup}: backup_label, backup_manifest or pg_control is not understood ({error!r}); "
+            "a plain base backup made by pg_basebackup with a manifest was expected"
+        ) from error
+
+
+def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
+    """Return what pg_controldata reads from the backup's pg_control.
+
+    Raises Inconclusive when it reads nothing.
+    """
+    answer = tools.run("pg_controldata", base_backup)
+    if answer.exit_code != 0 or "WARNING" in answer.stdout + answer.stderr:
+        raise Inconclusive(f"pg_controldata {base_backup}: {answer.last_line} (exit {answer.exit_code})")
+    pairs = (line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -> Integrity:
+    """Hold every file of the backup against its manifest with pg_verifybackup.
+
+    WAL inside the backup is parsed as well; when the WAL is in an archive, `wal.continuity` is what checks
+    it. Has to run before the backup is first started. Raises Inconclusive when the output is not understood,
+    or tells of a hindrance rather than of damage.
+    """
+    options = ["--format=plain"] if backup.major >= _PLAIN_NAMED_SINCE else []
+    if not (backup.path / "pg_wal" / backup.first_segment).exists():
+        options.append("--no-parse-wal")
+    run = tools.run("pg_verifybackup", *options, backup.path, timeout_s=timeout_s)
+    lines = run.stderr.splitlines()
+    problems = tuple(line.removeprefix(_FINDING) for line in lines if line.startswith(_FINDING))
+    hindrance = next(filter(is_hindrance, problems), None)
+    if hindrance is not None:
+        raise Inconclusive(f"pg_verifybackup could not read all of {backup.path}: {hindrance}")
+    if run.exit_code == 0 and not problems and _VERIFIED in run.stdout:
+        return Integrity(ok=True, problems=(), run=run)
+    if run.exit_code == 1 and problems:
+        return Integrity(ok=False, problems=problems, run=run)
+    raise Inconclusive(
+        f"pg_verifybackup {backup.path}: output not understood: {run.last_line!r} (exit {run.exit_code})"
+    )
+
+
+def is_hindrance(problem: str) -> bool:
+    """Whether a problem of pg_verifybackup is about us, who could not read, and not about the backup."""
+    return problem.endswith(_UNREADABLE)
+
+
+def _manifested(base_backup: Path) -> Catalogued:
+    manifest = json.loads(_read(base_backup / "backup_manifest"))
+    written = next(file["Last-Modified"] for file in manifest["Files"] if file["Path"] == "backup_label")
+    # The label's zone is an ambiguous abbreviation (CST); the manifest has the same moment in GMT.
+    started_at = dt.datetime.strptime(written, "%Y-%m-%d %H:%M:%S GMT").replace(tzinfo=dt.UTC)
+    return Catalogued(started_at, None, parse_lsn(manifest["WAL-Ranges"][-1]["End-LSN"]))
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_text(path)
+    except OSError as error:
+        raise Inconclusive(
+            f"{path} cannot be read: {error.strerror}; a plain base backup made by pg_basebackup was expected"
+        ) from error
+
+
+def _naive(text: str) -> dt.datetime:
+    return dt.datetime.strptime(text.rsplit(" ", 1)[0], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone is what is sought
+
+
+def _offset(label_time: str, moment: dt.datetime) -> dt.timedelta:
+    apart = (_naive(label_time) - moment.replace(tzinfo=None)).total_seconds()
+    return dt.timedelta(seconds=round(apart / _QUARTER_S) * _QUARTER_S)
+
+
+def _stop_time(history: Path, offset: dt.timedelta) -> dt.datetime:
+    match = re.search(r"^STOP TIME: (.*)$", _read(history), re.MULTILINE)
+    if match is None:
+        raise ValueError(f"{history.name} has no STOP TIME")
+    return (_naive(match[1]) - offset).replace(tzinfo=dt.UTC)

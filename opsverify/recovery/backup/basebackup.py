@@ -1,0 +1,131 @@
+"""Backups of pg_basebackup, whole or incremental, in plain form beside a WAL archive."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery.backup import base_backup as backups
+from opsverify.recovery.backup.base_backup import Catalogued, Integrity
+from opsverify.recovery.backup.source import UNCLEAR, ArchivedWal, BackupDamaged, Held, Stock, Unpacked, hand_over
+from opsverify.recovery.backup.tablespaces import ROOM, tablespaces_of
+from opsverify.recovery.postgres.tools import find_tools, unprivileged
+from opsverify.recovery.wal.lsn import format_lsn
+from opsverify.recovery.wal.segments import archive_segments
+from opsverify.recovery.wal.timelines import branches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opsverify.recovery.model import BaseBackup
+    from opsverify.recovery.postgres.tools import Tools
+
+_HOURS_S = 4 * 3600.0
+
+
+@dataclass(frozen=True)
+class PlainSource:
+    """`base` is a backup, or a folder of backups; of several the newest before `until` is the one meant.
+
+    With the method `incremental` backups may build upon each other; they all lie in `base`.
+    """
+
+    method: str
+    base: Path
+    archive: Path
+    until: dt.datetime | None = None
+
+    def stock(self) -> Stock:
+        """See `BackupSource`; a folder that is no complete backup is listed with what is wrong with it."""
+        found = self._found()
+        tools = find_tools(backups.major_of(found[0]))
+        held = [self._held(path, tools) for path in found]
+        held.sort(key=lambda entry: entry[0].taken_at)
+        whole = [backup for _, backup in held if backup is not None]
+        return Stock(tuple(entry for entry, _ in held), self._newest_wal(whole[-1]) if whole else None)
+
+    def verify(self) -> Integrity:
+        """Hold the newest backup, and every one that it builds upon, against their manifests."""
+        chain, tools = self._chain()
+        done = [backups.verify(backup, tools) for backup in chain]
+        problems = tuple(
+            problem if len(chain) == 1 else f"{backup.path.name}: {problem}"
+            for backup, integrity in zip(chain, done, strict=True)
+            for problem in integrity.problems
+        )
+        return replace(done[-1], ok=all(integrity.ok for integrity in done), problems=problems)
+
+    @contextmanager
+    def unpacked(self, scratch: Path) -> Iterator[Unpacked]:
+        """Where it lies; an incremental one joined with its predecessors in `scratch`."""
+        chain, tools = self._chain()
+        newest = chain[-1]
+        if len(chain) == 1:
+            yield Unpacked(newest, self.archive, ours=False)
+            return
+        spaces = tablespaces_of(newest.path)
+        joined, room = scratch / "base", scratch / ROOM
+        room.mkdir(mode=0o700)
+        moved = [f"--tablespace-mapping={_escaped(space.location)}={_escaped(room / space.oid)}" for space in spaces]
+        paths = [backup.path for backup in chain]
+        run = tools.run("pg_combinebackup", *moved, *paths, "-o", joined, "--no-sync", timeout_s=_HOURS_S)
+        if run.exit_code != 0:
+            raise BackupDamaged(f"pg_combinebackup cannot join {newest.path} with its predecessors: {run.last_line}")
+        hand_over(room, unprivileged(reading=self.archive))
+        # The joined label is as new as the joining: the moments are the incremental backup's own.
+        made = Catalogued(newest.started_at, newest.finished_at, newest.end_lsn)
+        yield Unpacked(backups.inspect(joined, tools, catalogued=made), self.archive, ours=True)
+
+    def _newest_wal(self, backup: BaseBackup) -> ArchivedWal | None:
+        # A drill or an abandoned standby may leave younger segments of a timeline that leads elsewhere.
+        ours = {branch.timeline for branch in branches(self.archive, backup)}
+        segments = [found for found in archive_segments(self.archive, backup.segment_size) if found.timeline in ours]
+        return ArchivedWal(segments[-1].name, segments[-1].modified_at) if segments else None
+
+    def _found(self) -> list[Path]:
+        if (self.base / "PG_VERSION").exists() or not self.base.is_dir():
+            return [self.base]
+        try:
+            found = [path for path in self.base.iterdir() if (path / "PG_VERSION").exists()]
+        except OSError as error:
+            raise Inconclusive(f"{self.base} cannot be read: {error.strerror}") from error
+        return sorted(found) or [self.base]
+
+    def _held(self, path: Path, tools: Tools) -> tuple[Held, BaseBackup | None]:
+        try:
+            backup = backups.inspect(path, tools, self.archive, incremental=self.method == "incremental")
+        except Inconclusive as error:
+            begun = dt.datetime.fromtimestamp((path / "PG_VERSION").stat().st_mtime, dt.UTC)
+            return Held(path.name, UNCLEAR, begun, str(error)), None
+        kind = "full" if backup.builds_on_lsn is None else "incremental"
+        return Held(path.name, kind, backup.finished_at or backup.started_at), backup
+
+    def _chain(self) -> tuple[list[BaseBackup], Tools]:
+        """Return the newest backup preceded by all that it builds upon, the full one first."""
+        found = self._found()
+        tools = find_tools(backups.major_of(found[0]))
+        if len(found) == 1:
+            return [backups.inspect(found[0], tools, self.archive)], tools
+        whole = [backup for path in found if (backup := self._held(path, tools)[1]) is not None]
+        whole.sort(key=lambda backup: (backup.started_at, backup.start_lsn))
+        if not whole:
+            raise Inconclusive(f"no complete backup in {self.base}: {self._held(found[-1], tools)[0].problem}")
+        early = [backup for backup in whole if not self.until or (backup.finished_at or backup.started_at) < self.until]
+        chain = [(early or whole[:1])[-1]]
+        while (builds_on := chain[0].builds_on_lsn) is not None:
+            below = [backup for backup in whole if backup.start_lsn == builds_on]
+            if not below:
+                raise BackupDamaged(
+                    f"{chain[0].path} builds upon a backup that starts at LSN {format_lsn(builds_on)}, "
+                    f"and {self.base} has none: without it nothing of the chain can be restored"
+                )
+            chain.insert(0, below[-1])
+        return chain, tools
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("=", "\\=")

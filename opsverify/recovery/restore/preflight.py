@@ -1,0 +1,63 @@
+"""Before anything is copied: room on the disk, and a recovery target that backup and archive can reach."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.backup.base_backup import control_data
+from opsverify.recovery.restore.copy_backup import listing
+from opsverify.recovery.restore.settings import primarys_settings
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from opsverify.recovery.model import BaseBackup
+    from opsverify.recovery.postgres.tools import Tools
+    from opsverify.recovery.wal.continuity import Continuity
+
+_SPARE: Final = 1.1
+"""What replayed WAL and a table restored once more may add to the backup's size."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a drill needs and finds here; sizes in bytes, `primary` the least sizes recovery needs (pg_control)."""
+
+    size: int
+    needed: int
+    free: int
+    primary: Mapping[str, str]
+
+
+def preflight(
+    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, ours: bool = False
+) -> Preflight:
+    """Find out whether `backup` can be restored to `target` in `scratch`; `wal` was followed up to `target`.
+
+    One that is `ours` lies in `scratch` already, and is moved.
+
+    Raises Inconclusive when this machine has no room or the target lies outside of the window, NotRestorable when
+    it lies behind a break in the archive.
+    """
+    size = listing(backup.path).size
+    needed = int(size * (_SPARE - 1 if ours else _SPARE))
+    free = shutil.disk_usage(scratch).free
+    if needed > free:
+        raise Inconclusive(
+            f"{scratch} has {free:,} bytes free, the restore needs {needed:,}: name a larger folder in "
+            "[recovery] scratch"
+        )
+    if wal.reaches is False:
+        if wal.problem:
+            raise NotRestorable(f"recovery target {target.isoformat()} cannot be reached: {wal.problem}")
+        last = wal.last_commit_at.isoformat() if wal.last_commit_at else "none since the backup"
+        raise Inconclusive(
+            f"recovery target {target.isoformat()} lies after the last archived commit ({last}), and no WAL is "
+            "missing; choose a target up to then (opsverify dr target), or wait for the archiver"
+        )
+    return Preflight(size, needed, free, primarys_settings(control_data(backup.path, tools)))

@@ -1,0 +1,104 @@
+"""The settings with which a drill's server starts, to reach its target and touch nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opsverify.recovery.wal.archive import restore_command
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_NO_OTHER_TARGET: Final = (
+    "recovery_target",
+    "recovery_target_name",
+    "recovery_target_xid",
+    "recovery_target_lsn",
+)
+
+_ALONE: Final = {
+    "archive_mode": "off",  # a drill must never write into the archive it reads from
+    "archive_command": "",
+    "archive_library": "",
+    "primary_conninfo": "",
+    "primary_slot_name": "",
+    "synchronous_standby_names": "",  # no standby will ever confirm a commit of the drill
+    "recovery_end_command": "",
+    "archive_cleanup_command": "",  # would delete segments from the archive
+    "external_pid_file": "",
+    "ssl": "off",  # the certificates belong to the original host
+}
+_READABLE_LOG: Final = {
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_min_messages": "warning",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "lc_messages": "C",
+}
+_PRIMARYS: Final = {
+    "max_connections": "max_connections setting",
+    "max_worker_processes": "max_worker_processes setting",
+    "max_wal_senders": "max_wal_senders setting",
+    "max_prepared_transactions": "max_prepared_xacts setting",
+    "max_locks_per_transaction": "max_locks_per_xact setting",
+}
+
+
+def drill_settings(
+    *, archive: Path, data_dir: Path, socket_dir: Path, port: int, target_time: dt.datetime, timeline: int
+) -> dict[str, str]:
+    """Recovery from `archive` to `target_time` on `timeline`, pausing there, cut off from everything else.
+
+    Raises Inconclusive as `restore_command`.
+    """
+    return {
+        **private_settings(data_dir=data_dir, socket_dir=socket_dir, port=port),
+        "hot_standby": "on",
+        "restore_command": restore_command(archive),
+        **dict.fromkeys(_NO_OTHER_TARGET, ""),
+        "recovery_target_time": target_time.isoformat(sep=" ", timespec="microseconds"),
+        "recovery_target_inclusive": "on",
+        "recovery_target_timeline": str(timeline),
+        "recovery_target_action": "pause",
+        "recovery_min_apply_delay": "0",
+    }
+
+
+def private_settings(*, data_dir: Path, socket_dir: Path, port: int) -> dict[str, str]:
+    """A server on `data_dir` that only this drill can reach, with a log that can be read back."""
+    return {
+        **_ALONE,
+        **_READABLE_LOG,
+        "data_directory": str(data_dir),
+        "hba_file": str(data_dir / HBA_NAME),
+        "ident_file": str(data_dir / IDENT_NAME),
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": str(socket_dir),
+        "unix_socket_permissions": "0700",
+    }
+
+
+HBA_NAME: Final = "opsverify_hba.conf"
+IDENT_NAME: Final = "opsverify_ident.conf"
+
+ACCESS: Final = {
+    # The socket folder is open to the server's account and root alone; over TCP everybody needs his password.
+    HBA_NAME: "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
+    IDENT_NAME: "",
+}
+"""Who may reach a drill's server."""
+
+FILES: Final = {**ACCESS, "recovery.signal": ""}
+"""What is written into the copy of the backup."""
+
+FOREIGN: Final = ("standby.signal", "postmaster.pid", "postmaster.opts", "tablespace_map")
+"""What a backup may bring along and a drill must not have."""
+
+
+def primarys_settings(control: Mapping[str, str]) -> dict[str, str]:
+    """Return the least sizes for recovery, from pg_control: for a backup without its postgresql.conf."""
+    return {name: control[line] for name, line in _PRIMARYS.items()}

@@ -1,0 +1,1 @@
+"""Verification of a restored database against the ledger, and against itself."""

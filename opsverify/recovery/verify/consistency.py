@@ -1,0 +1,196 @@
+"""What must hold between rows, whatever was recorded: keys, references, sequences, validity. Read-only SQL.
+
+An index may be what is damaged, so uniqueness and references are proven from the tables themselves. A subquery
+with OFFSET 0 that hands out `ctid` can be answered by reading the table only: an index-only scan has no ctid, and
+nothing makes a sorted index scan worth its while.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.recovery.verify.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opsverify.recovery.ledger.heap_pages import Pages
+    from opsverify.recovery.ledger.queries import Source
+
+_OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(n.nspname, 'pg_')"
+
+_SEQUENCES: Final = f"""
+SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname) AS sequence,
+       quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted, quote_ident(a.attname) AS column_name,
+       q.seqincrement AS increment, q.seqstart AS start, s.oid::int8 AS oid,
+       has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE') AS readable
+  FROM pg_sequence q
+  JOIN pg_class s ON s.oid = q.seqrelid
+  JOIN pg_namespace sn ON sn.oid = s.relnamespace
+  JOIN (SELECT objid AS sequence, refobjid AS relation, refobjsubid AS number FROM pg_depend
+         WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+           AND deptype IN ('a', 'i') AND refobjsubid > 0
+         UNION
+        SELECT d.refobjid, x.adrelid, x.adnum FROM pg_depend d JOIN pg_attrdef x ON x.oid = d.objid
+         WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n') u
+    ON u.sequence = s.oid
+  JOIN pg_class c ON c.oid = u.relation AND c.relkind IN ('r', 'p')
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number AND NOT a.attisdropped
+  JOIN pg_type t ON t.oid = a.atttypid AND t.typcategory = 'N'
+ WHERE {_OURS}
+ ORDER BY 1, 2, 3
+"""
+
+_FOREIGN_KEYS: Final = f"""
+SELECT c.conname AS name,
+       quote_ident(n.nspname) || '.' || quote_ident(r.relname) AS referencing,
+       quote_ident(fn.nspname) || '.' || quote_ident(f.relname) AS referenced,
+       (SELECT array_agg(quote_ident(a.attname) ORDER BY k.nth) FROM unnest(c.conkey) WITH ORDINALITY k (num, nth)
+          JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num)::text[] AS ours,
+       (SELECT array_agg(quote_ident(a.attname) ORDER BY k.nth) FROM unnest(c.confkey) WITH ORDINALITY k (num, nth)
+          JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num)::text[] AS theirs,
+       c.confmatchtype = 'f' AS matches_full
+  FROM pg_constraint c
+  JOIN pg_class r ON r.oid = c.conrelid
+  JOIN pg_namespace n ON n.oid = r.relnamespace
+  JOIN pg_class f ON f.oid = c.confrelid
+  JOIN pg_namespace fn ON fn.oid = f.relnamespace
+ WHERE c.contype = 'f' AND c.conparentid = 0 AND {_OURS}
+   AND coalesce(to_jsonb(c) ->> 'conperiod', 'false') = 'false'
+   AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
+ ORDER BY 2, 1
+"""
+
+_UNIQUE: Final = f"""
+SELECT x.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+       (SELECT array_agg(pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)
+          FROM generate_series(1, i.indnkeyatts) k)::text[] AS keys,
+       pg_get_expr(i.indpred, i.indrelid) AS predicate,
+       coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'true' AS nulls_equal
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indrelid AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  JOIN pg_class x ON x.oid = i.indexrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE i.indisunique AND NOT i.indisexclusion AND {_OURS}
+ ORDER BY 2, 1
+"""
+
+_VALIDITY: Final = f"""
+SELECT 'index ' || x.oid::regclass || ' is ' || CASE WHEN i.indisvalid THEN 'not maintained' ELSE 'invalid' END
+  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND {_OURS}
+UNION ALL
+SELECT 'constraint ' || coalesce(c.conrelid::regclass::text, c.contypid::regtype::text) || '.' || c.conname
+       || ' is not validated'
+  FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
+ WHERE NOT c.convalidated AND {_OURS}
+UNION ALL
+SELECT 'trigger ' || t.tgrelid::regclass || '.' || t.tgname || ' is disabled'
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE t.tgenabled = 'D' AND {_OURS}
+"""
+_VALIDITY_OF: Final = f"""
+SELECT (SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS})
+     + (SELECT count(*) FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE {_OURS})
+     + (SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS})
+"""
+
+_UNLOGGED: Final = f"""
+SELECT n.nspname || '.' || c.relname AS name, pg_relation_size(c.oid) / current_setting('block_size')::int8 AS pages
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'm') AND {_OURS}
+"""
+
+
+def sequences(source: Source) -> Finding:
+    """Find sequences that would give out a value again that their column already holds."""
+    problems, closed = [], []
+    rows = list(source(_SEQUENCES, {}))
+    for sequence, quoted, column, increment, start, oid, readable in rows:
+        if not readable:
+            closed.append(sequence)
+            continue
+        furthest = "max" if increment > 0 else "min"
+        # The snapshot of the column comes first: rows that are written meanwhile cannot look too far ahead.
+        sql = f"SELECT {furthest}({column})::int8, pg_sequence_last_value(%(oid)s::oid) FROM {quoted}"
+        ((reached, last),) = source(sql, {"oid": oid})
+        given = last if last is not None else start - increment
+        if reached is not None and (reached - given) * (1 if increment > 0 else -1) > 0:
+            problems.append(f"sequence {sequence} is at {given}, {quoted}.{column} holds {reached}: setval it")
+    of = f"of {len(rows)} sequences are behind their column"
+    unknown = f"no right to read {', '.join(closed)}: GRANT SELECT on the sequences" if closed else None
+    return Finding(len(rows), of, tuple(problems), None if problems else unknown)
+
+
+def foreign_keys(source: Source) -> Finding:
+    """Find rows whose reference leads nowhere, by an anti-join: VALIDATE trusts the flag, and says ok on orphans."""
+    problems = []
+    rows = list(source(_FOREIGN_KEYS, {}))
+    for name, referencing, referenced, ours, theirs, matches_full in rows:
+        equal = " AND ".join(f"r.{theirs[nth]} = t.{column}" for nth, column in enumerate(ours))
+        given = " AND ".join(f"t.{column} IS NOT NULL" for column in ours)
+        some = " OR ".join(f"t.{column} IS NOT NULL" for column in ours)
+        partly = f" OR ({some}) AND NOT ({given})" if matches_full and len(ours) > 1 else ""
+        sql = f"""
+            SELECT count(*), min(t.key::text)
+              FROM (SELECT {", ".join(ours)}, ctid AS place, ROW({", ".join(ours)}) AS key
+                      FROM {referencing} OFFSET 0) t
+             WHERE t.place IS NOT NULL
+               AND (({given}) AND NOT EXISTS (
+                     SELECT FROM (SELECT {", ".join(theirs)}, ctid AS place FROM {referenced} OFFSET 0) r
+                      WHERE r.place IS NOT NULL AND {equal}){partly})"""
+        ((orphans, example),) = source(sql, {})
+        if orphans:
+            problems.append(
+                f"{referencing} {name}: {orphans:,} rows refer to no row of {referenced}, such as {example}"
+            )
+    return Finding(len(rows), f"of {len(rows)} foreign keys have orphans", tuple(problems))
+
+
+def unique_keys(source: Source) -> Finding:
+    """Find rows that share a unique key, by grouping the table itself; its index is not asked."""
+    problems = []
+    rows = list(source(_UNIQUE, {}))
+    for name, quoted, keys, predicate, nulls_equal in rows:
+        named = [f"k{nth}" for nth in range(len(keys))]
+        picked = ", ".join(f"({key}) AS {alias}" for key, alias in zip(keys, named, strict=True))
+        # In a CASE, so that no partial index recognises its predicate.
+        part = f" WHERE CASE WHEN {predicate} THEN true ELSE false END" if predicate else ""
+        given = "" if nulls_equal else " WHERE " + " AND ".join(f"{alias} IS NOT NULL" for alias in named)
+        sql = f"""
+            SELECT count(*), coalesce(sum(copies - 1), 0), min(key)
+              FROM (SELECT count(*) AS copies, ROW({", ".join(named)})::text AS key, min(place) AS place
+                      FROM (SELECT {picked}, ctid AS place FROM {quoted}{part} OFFSET 0) t{given}
+                     GROUP BY {", ".join(named)} HAVING count(*) > 1) doubled
+             WHERE place IS NOT NULL"""
+        ((groups, surplus, example),) = source(sql, {})
+        if groups:
+            problems.append(f"{quoted} {name}: {int(surplus):,} rows too many, key {example} more than once")
+    return Finding(len(rows), f"of {len(rows)} unique keys hold duplicates", tuple(problems))
+
+
+def validity(source: Source) -> Finding:
+    """Find invalid indexes, constraints never validated, and disabled triggers (those of foreign keys included)."""
+    ((asked,),) = source(_VALIDITY_OF, {})
+    problems = tuple(str(line) for (line,) in source(_VALIDITY, {}))
+    return Finding(int(asked), f"of {int(asked):,} indexes, constraints and triggers are not in force", problems)
+
+
+def unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Finding:
+    """Find unlogged tables that held rows when they were recorded: recovery empties them, WAL knows nothing of them.
+
+    Without a record every unlogged table is one that may have held rows.
+    """
+    rows: Sequence[Any] = list(source(_UNLOGGED, {}))
+    problems = []
+    for name, pages in rows:
+        before = (recorded or {}).get(name)
+        if before is None:
+            problems.append(f"{name} is unlogged: recovery empties it, and nothing recorded says that it was empty")
+        elif before.pages:
+            problems.append(f"{name} is unlogged: it held {before.pages:,} pages when recorded, {int(pages):,} now")
+    return Finding(len(rows), f"of {len(rows)} unlogged tables lost, or will lose, what they held", tuple(problems))

@@ -1,0 +1,85 @@
+"""What one question after a restore came to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from opsverify.recovery.verify.loss import Keys, Loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DAMAGED = "XX"
+"""SQLSTATE class of data that cannot be read back: XX001 data_corrupted, XX002 index_corrupted."""
+GONE = ("42P01", "42703", "3F000")
+"""A table, column or schema that was recorded does not exist any more."""
+_FILE_GONE = "58P01"
+"""undefined_file: damage where it is a relation's, and not a library that this machine lacks."""
+_OF_A_RELATION = re.compile(r'"(?:base|global|pg_tblspc)/')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How many things were `asked` after (`of` says what they are), and one line for each problem.
+
+    `unknown` says why it could not be measured; `notes` are for the evidence only. `losses` are the places where
+    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared.
+    """
+
+    asked: int
+    of: str
+    problems: tuple[str, ...] = ()
+    unknown: str | None = None
+    notes: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    keys: Keys | None = None
+    buckets: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As kept in a run's folder."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, raw: Mapping[str, Any]) -> Finding:
+        """Read what `as_json` wrote; earlier versions wrote no losses."""
+        keys = raw.get("keys")
+        return cls(
+            raw["asked"],
+            raw["of"],
+            tuple(raw["problems"]),
+            raw["unknown"],
+            tuple(raw["notes"]),
+            tuple(Loss(**loss) for loss in raw.get("losses", ())),
+            Keys(**{kind: tuple(names) for kind, names in keys.items()}) if keys else None,
+            raw.get("buckets", 0),
+        )
+
+
+def found(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
+    """Carry `ask` out; damage on the way is a problem, any other of `errors` is a hole in knowledge.
+
+    Damage is told by the SQLSTATE of the error or of its cause.
+    """
+    try:
+        return ask()
+    except errors as error:
+        said = " ".join(str(error).split())
+        if _is_damage(sqlstate(error), said):
+            return Finding(1, "questions met damage", (said,))
+        return Finding(0, "nothing was measured", unknown=said)
+
+
+def _is_damage(state: str, said: str) -> bool:
+    lost = state == _FILE_GONE and _OF_A_RELATION.search(said) is not None
+    return lost or state.startswith(DAMAGED) or state in GONE
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """Return the SQLSTATE of a database error or of the one that caused it; '' where there is none."""
+    while error is not None:
+        if state := getattr(error, "sqlstate", None):
+            return str(state)
+        error = error.__cause__
+    return ""

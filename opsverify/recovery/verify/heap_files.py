@@ -1,0 +1,187 @@
+"""The heaps of a restored server, read from its files: lost tails and pages of zeros.
+
+pg_checksums, pg_amcheck with all options and pg_dump each pass a heap page that was zeroed and a table that lost
+its tail: to them an all-zero page is a new one, and a table ends where its file ends. Three others remember what
+was there: the ledger which pages held rows, the visibility map which were in use, and the indexes every row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from opsverify.recovery.ledger.heap_pages import read_states
+from opsverify.recovery.verify.finding import DAMAGED, Finding, found, sqlstate
+from opsverify.recovery.verify.heap_storage import Heap
+from opsverify.recovery.verify.loss import page_list
+from opsverify.recovery.verify.lost_pages import Verdict, comparable, runs_of, shorter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opsverify.recovery.ledger.heap_pages import Pages, State
+    from opsverify.recovery.ledger.history import History
+    from opsverify.recovery.ledger.queries import Source
+
+    _Errors = type[Exception] | tuple[type[Exception], ...]
+
+_OTHER_WAYS: Final = ("enable_seqscan", "enable_bitmapscan", "enable_indexonlyscan", "enable_sort")
+_OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(n.nspname, 'pg_')"
+
+# The smallest whole index of each table, by which its rows can be counted a second time.
+_HEAPS: Final = f"""
+SELECT n.nspname || '.' || c.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+       pg_relation_filepath(c.oid) AS path,
+       b.index, b.first
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN LATERAL
+       (SELECT i.indexrelid::regclass::text AS index, pg_get_indexdef(i.indexrelid, 1, true) AS first
+          FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+          JOIN pg_am m ON m.oid = x.relam AND m.amname = 'btree'
+         WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indoption[0] IN (0, 3)
+         ORDER BY x.relpages, x.oid LIMIT 1) b ON true
+ WHERE c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND {_OURS}
+ ORDER BY 1
+"""
+
+# Leaf pages (flag 1) that are not deleted (4), without their high keys; entries of a posting list one by one. Those
+# marked dead count: an index scan marks an entry so when it finds nothing where that leads.
+_ENTRIES: Final = """
+SELECT count(*) FROM generate_series(1, pg_relation_size(%(index)s::text::regclass) / 8192 - 1) page,
+       LATERAL (SELECT btpo_flags, btpo_next FROM bt_page_stats(%(index)s::text, page)) stats,
+       LATERAL (SELECT htid, tids, itemoffset FROM bt_page_items(%(index)s::text, page)) item,
+       LATERAL unnest(coalesce(item.tids, ARRAY[item.htid])) heap
+ WHERE (stats.btpo_flags & 1) = 1 AND (stats.btpo_flags & 4) = 0 AND item.htid IS NOT NULL
+   AND (item.itemoffset > 1 OR stats.btpo_next = 0)
+   AND (heap::text::point)[0]::int8 = ANY (%(blocks)s)
+"""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One heap: its file, what was recorded of its pages (None: nothing that can be compared), and what is now.
+
+    `index` is one by which its rows can be counted a second time, `first` that one's first column.
+    """
+
+    quoted: str
+    heap: Heap
+    index: str | None
+    first: str
+    now: State
+    before: Pages | None
+
+
+def heaps(source: Source, data_dir: Path, errors: _Errors, history: History | None = None) -> Finding:
+    """Find pages of zeros and lost tails of tables: by the record, the visibility map, and the indexes.
+
+    `source` is a superuser's session outside of a transaction, `errors` what it raises. A page of zeros before
+    others is unknown in a table without an index where neither record nor visibility map knows it.
+    """
+    source("CREATE EXTENSION IF NOT EXISTS pageinspect", {})
+    source("CHECKPOINT", {})
+    recorded = history.pages if history else {}
+    known = comparable(history, source) if history else {}
+    states = read_states(source)
+    verdict = Verdict()
+    rows = list(source(_HEAPS, {}))
+    for name, quoted, path, index, first in rows:
+        table = _Table(quoted, Heap(data_dir / path), index, first, states[name], known.get(name))
+        verdict.add(found(partial(_heap, source, errors, table, recorded.get(name)), errors=errors))
+    return verdict.finding(len(rows), f"of {len(rows)} tables lost pages")
+
+
+def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None) -> Finding:
+    verdict = Verdict()
+    zeroed = list(table.heap.zero_pages())
+    _zeroed(source, table, _led_into(source, table, zeroed, verdict), verdict)
+    if table.index is not None:
+        ask = partial(_by_index, source, table.quoted, table.index, table.first, errors)
+        verdict.add(found(ask, errors=errors))
+    _tail(source, table, recorded, verdict)
+    return verdict.finding(1, "tables")
+
+
+def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: Verdict) -> list[int]:
+    """Judge the pages by the index entries that lead into them; return those still to be judged."""
+    if table.index is None or not zeroed:
+        return zeroed
+    ((entries,),) = source(_ENTRIES, {"index": table.index, "blocks": zeroed})
+    if not entries:
+        return zeroed
+    said = (
+        f"{table.quoted}: {entries:,} entries of {table.index} point into zeroed {page_list(zeroed)}: "
+        "these rows are lost"
+    )
+    verdict.lose(source, table.before, table.now, zeroed, said)
+    return []
+
+
+def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: Verdict) -> None:
+    """Judge all-zero pages of which no index knows a row."""
+    held = _recorded(table, zeroed)
+    visible = table.heap.known_visible(zeroed)
+    if lost := sorted({*visible, *(page for page, position in held.items() if _stayed(table, page, position))}):
+        why = "held rows when recorded" if held.keys() & {*lost} else "was in use, says the visibility map"
+        said = f"{table.quoted}: {page_list(lost)} all zero: {why}"
+        verdict.lose(source, table.before, table.now, lost, said)
+    if table.index is not None:
+        return
+    if doubtful := sorted(held.keys() - {*lost}):
+        verdict.doubts.append(
+            f"{table.quoted}: {page_list(doubtful)} held rows when recorded, all zero now: lost, or given back by "
+            "VACUUM and never used again"
+        )
+    covered = table.before.pages if table.before else 0
+    if unheard := [page for page in zeroed if covered <= page < table.heap.used(zeroed) and page not in {*lost}]:
+        said = "zeroed pages in a table without an index, and nothing tells whether they held rows"
+        verdict.doubts.append(f"{table.quoted} ({page_list(unheard)}): {said}")
+
+
+def _recorded(table: _Table, zeroed: list[int]) -> dict[int, int]:
+    """Return those of the pages that held rows when recorded, with the WAL's position then."""
+    runs = runs_of(table.before, zeroed) if table.before else []
+    return {page: run.position for page in zeroed for run in runs if run.first <= page <= run.last}
+
+
+def _stayed(table: _Table, page: int, position: int) -> bool:
+    """Whether the table was never cut off before `page` since it was recorded: then its zeros are a loss."""
+    before = table.before
+    if before is not None and before.only_grows and before.vacuumed == table.now.vacuumed:
+        return True
+    return page < table.heap.last_untouched(position)
+
+
+def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: Verdict) -> None:
+    """Judge a table that ends before its last recorded page, or before the last one its visibility map knows."""
+    size = table.heap.size
+    if (by_map := table.heap.size_by_map) > size:
+        said = f"{table.now.name} lost its tail: {size:,} pages, the visibility map knows {by_map:,}"
+        verdict.lose(source, table.before, table.now, range(size, by_map), said)
+    elif recorded and not table.now.unlogged and size < recorded.pages:
+        shorter(source, recorded, table.now, same_file=table.before is not None, verdict=verdict)
+
+
+def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Errors) -> Finding:
+    """Count the table's rows in table order and by an index; a lost tail ends the second with an error."""
+    ((in_table,),) = source(f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} OFFSET 0) t", {})
+    counting = f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} ORDER BY {first} OFFSET 0) t"
+    for name in _OTHER_WAYS:
+        source(f"SET {name} = off", {})
+    try:
+        plan = source(f"EXPLAIN {counting}", {})
+        if not any("Index Scan" in line for (line,) in plan):
+            return Finding(1, "tables")
+        ((by_index,),) = source(counting, {})
+    except errors as error:
+        if not sqlstate(error).startswith(DAMAGED):
+            raise
+        said = " ".join(str(error).split())
+        problem = f"{quoted}: {index} points behind the end of the table, which lost its tail ({said})"
+        return Finding(1, "tables", (problem,))
+    finally:
+        for name in _OTHER_WAYS:
+            source(f"RESET {name}", {})
+    apart = f"{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}"
+    return Finding(1, "tables", (apart,) if by_index != in_table else ())

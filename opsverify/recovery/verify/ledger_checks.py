@@ -1,0 +1,139 @@
+"""The ledger's questions asked again after a restore: buckets of each table, kinds of the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsverify.recovery.ledger.buckets import bucket_span, differences, in_words, key, read_buckets, recorded_slices
+from opsverify.recovery.ledger.capture import WITNESS
+from opsverify.recovery.ledger.catalog import changes, read_catalog
+from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.verify.loss import Loss
+from opsverify.recovery.verify.row_diff import differing_keys
+from opsverify.recovery.verify.sampling import bound, draw, draws_needed
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping
+
+    from opsverify.recovery.ledger.buckets import Bucket
+    from opsverify.recovery.ledger.history import History, TableHistory
+    from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.tables import CoreTable
+
+
+_THINGS = {"row_security": "policies and tables with row security"}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Of a table with more than `above_rows` recorded rows, a sample: fewer than 1 in `one_in` differ, so sure."""
+
+    above_rows: int
+    one_in: int
+    confidence: float
+    seed: int
+
+
+def buckets_again(
+    history: History,
+    name: str,
+    restored: Source,
+    at: dt.datetime,
+    *,
+    live: Callable[[], Source] | None = None,
+    sampling: Sampling | None = None,
+    limited: bool = True,
+) -> Finding:
+    """Compare every closed bucket of the table `name` that was recorded before `at`, the recovery target.
+
+    `live` opens the original database, where it still is, to name the very keys; only bad buckets are fetched.
+    Where statements are `limited` in time, a large table is read in slices, by the index of its bucket column.
+    """
+    recorded = history.tables[name]
+    kept = recorded.kept(at)
+    if kept is None:
+        return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded))
+    span, buckets = kept
+    ((witness,),) = restored(WITNESS, {})
+    if str(witness) != history.witness:
+        return Finding(
+            0,
+            "buckets",
+            unknown="this server hashes rows otherwise than the one recorded (another major version or byte order): "
+            "compare on a server of the same major version",
+        )
+    looked, note = _chosen(buckets, sampling)
+    found = (
+        read_buckets(
+            restored,
+            recorded.table,
+            span,
+            slices=recorded_slices(recorded.table, buckets, span) if limited else None,
+        )
+        if looked is None
+        else _each(restored, recorded.table, looked)
+    )
+    before = buckets if looked is None else {bucket: buckets[bucket] for bucket in looked}
+    wrong = list(differences(before, found))
+    keys = None
+    if wrong and live is not None and recorded.table.key:
+        keys = differing_keys(recorded.table, live(), restored, [bucket for bucket, _, _ in wrong])
+    unnamed = "no primary key by which to name rows" if wrong and live is not None and not recorded.table.key else ""
+    problems = [f"{name} {bucket}: {in_words(was, found_now)}" for bucket, was, found_now in wrong]
+    rows = sum(bucket.rows for bucket in before.values())
+    named = f"keys {keys}" if keys else unnamed
+    of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
+    return Finding(
+        rows,
+        of,
+        tuple(problems),
+        None,
+        (note,) if note else (),
+        tuple(_loss(recorded.table, *each) for each in wrong),
+        keys,
+        len(before),
+    )
+
+
+def catalog_again(history: History, kind: str, restored: Source) -> Finding:
+    """Compare the catalog's objects of `kind` with what was recorded of them last."""
+    recorded = history.catalog.get(kind, {})
+    lines = changes(recorded, read_catalog(restored, [kind])[kind])
+    hint = " (restore them; after a deployment capture anew)" if lines else ""
+    of = f"of {len(recorded):,} {_THINGS.get(kind, kind)} differ from capture {history.seq}{hint}"
+    return Finding(len(recorded), of, lines)
+
+
+def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:
+    rows = sum(bucket.rows for bucket in buckets.values())
+    if sampling is None or rows <= sampling.above_rows:
+        return None, ""
+    draws = draws_needed(sampling.one_in, sampling.confidence)
+    chosen = draw({name: bucket.rows for name, bucket in buckets.items()}, draws, sampling.seed)
+    share = round(1 / bound(draws, sampling.confidence))
+    return chosen, (
+        f"sample of {len(chosen):,} of {len(buckets):,} buckets, {draws:,} draws with seed {sampling.seed}: "
+        f"if none differs, no more than 1 in {share:,} of {rows:,} recorded rows does, at {sampling.confidence:.0%}"
+    )
+
+
+def _each(restored: Source, table: CoreTable, names: frozenset[str]) -> dict[str, Bucket]:
+    found: dict[str, Bucket] = {}
+    for name in sorted(names):
+        found |= read_buckets(restored, table, bucket_span(table, name))
+    return found
+
+
+def _loss(table: CoreTable, name: str, before: Bucket, after: Bucket) -> Loss:
+    span = bucket_span(table, name)
+    window = {"since": key(span.since), "until": key(span.until)} if table.kind != "integer" else {}
+    return Loss(table=table.name, kind="bucket", where=name, recorded=before.rows, found=after.rows, **window)
+
+
+def _nothing(recorded: TableHistory) -> str:
+    return (
+        f"{recorded.table.name}: no bucket was closed when the ledger was captured; capture again later, "
+        "or choose a narrower bucket in [recovery.tables]"
+    )

@@ -1,0 +1,234 @@
+"""Everything that is asked of a restored database beside the runbook's own SQL, by name; each answer a `Finding`.
+
+`post-dr` asks the target's database, one question for each check; a rehearsal asks the server it restored, all of
+them, and keeps the answers in the drill's file. Questions about files and by superusers are the rehearsal's alone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from secrets import randbits
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from opsverify.core.spec import CheckSpec, Row
+from opsverify.errors import Inconclusive
+from opsverify.limits import NONE
+from opsverify.units import listed
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opsverify.config.model import Recovery, Target
+    from opsverify.core.check import Check
+    from opsverify.evidence.redact import Redactor
+    from opsverify.evidence.run import RunFolder
+    from opsverify.recovery.ledger.history import History
+    from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.verify.finding import Finding
+    from opsverify.recovery.verify.ledger_checks import Sampling
+
+    Ask = Callable[[], Finding]
+
+T = TypeVar("T")
+
+BUCKETS, CATALOG = "buckets/", "catalog/"
+ANSWERS = "answers"
+"""Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
+_OF_ROLES = ("roles", "grants")
+
+
+def recorded_tables(target: Target) -> Sequence[str]:
+    """Names of the core tables with closed buckets in the ledger, so that the plan knows them beforehand.
+
+    Raises Inconclusive when nothing was recorded before the recovery target.
+    """
+    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets)
+
+
+def catalog_kinds(_target: Target) -> Sequence[str]:
+    """Name the kinds of the catalog's fingerprint."""
+    from opsverify.recovery.ledger.catalog import KINDS  # noqa: PLC0415 - only stages that recover
+
+    return KINDS
+
+
+def history_before(target: Target) -> tuple[History, dt.datetime]:
+    """All that was recorded before the recovery target, and that target.
+
+    Raises Inconclusive where target time or records are missing, EvidenceError where a record was changed.
+    """
+    from opsverify.recovery.ledger.history import History  # noqa: PLC0415
+    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
+    from opsverify.recovery.verify.recorded import recovery_target  # noqa: PLC0415
+
+    if target.recovery is None:
+        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
+    at = recovery_target(target)
+    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
+
+
+def history_if_any(target: Target) -> History | None:
+    """What the ledger holds before the recovery target; None where nobody said it, or nothing was recorded."""
+    try:
+        return history_before(target)[0]
+    except Inconclusive:
+        return None
+
+
+def kept(answers: Mapping[str, T], name: str) -> T:
+    """Return the answer called `name`. Raises Inconclusive where nothing was recorded that it could be about."""
+    if name not in answers:
+        raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
+    return answers[name]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of the database behind `source`; `history` is None where nothing was recorded (then it holds).
+
+    `limited` says that statements are bound in time.
+    """
+
+    history: History | None
+    at: dt.datetime
+    source: Source
+    live: Callable[[], Source] | None = None
+    sampling: Sampling | None = None
+    limited: bool = True
+
+    def all(self) -> Mapping[str, Ask]:
+        """Every question by name, in the order in which they are best asked."""
+        from opsverify.recovery.ledger.catalog import KINDS  # noqa: PLC0415
+        from opsverify.recovery.verify import consistency, ledger_checks, lost_pages  # noqa: PLC0415
+
+        asks: dict[str, Ask] = {
+            "sequences": partial(consistency.sequences, self.source),
+            "foreign_keys": partial(consistency.foreign_keys, self.source),
+            "unique_keys": partial(consistency.unique_keys, self.source),
+            "validity": partial(consistency.validity, self.source),
+            "unlogged": partial(consistency.unlogged, self.source, self.history.pages if self.history else None),
+        }
+        if self.history is None:
+            return asks
+        asks["pages"] = partial(lost_pages.pages_again, self.history, self.source)
+        for kind in KINDS:
+            asks[CATALOG + kind] = partial(ledger_checks.catalog_again, self.history, kind, self.source)
+        for name in self.history.tables:
+            asks[BUCKETS + name] = partial(
+                ledger_checks.buckets_again,
+                self.history, name, self.source, self.at,
+                live=self.live, sampling=self.sampling, limited=self.limited,
+            )  # fmt: skip
+        return asks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency(Row):
+    """A row of the consistency table (runbook 5-5): the question `name`, and the stages that ask it."""
+
+    spec: CheckSpec = field(init=False)
+    name: str
+    stages: tuple[str, ...]
+    ko: str
+    en: str
+
+    def __post_init__(self) -> None:
+        spec = CheckSpec(
+            f"consistency.{self.name}", ("5-5/consistency",), self.stages, "sev1", self.ko, self.en,
+            needs=("postgres", "recovery"),
+        )  # fmt: skip
+        object.__setattr__(self, "spec", spec)
+
+
+@dataclass(frozen=True)
+class CameBack:
+    """Answers by name, from wherever they are: asked now, or kept by a drill."""
+
+    answer: Callable[[str], Finding]
+
+    def hold(self, check: Check, name: str) -> None:
+        """Measure on `check` how many problems the question `name` found, naming the first of them.
+
+        Raises Inconclusive where it could not be answered.
+        """
+        finding = self.answer(name)
+        keys = finding.keys.all if finding.keys else ()
+        if told := [*finding.problems, *finding.notes, *keys]:
+            check.attach("found", "\n".join(told))
+        if finding.unknown:
+            raise Inconclusive(finding.unknown)
+        check.measure(
+            "problems", len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
+        )
+
+
+def keep_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
+    """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
+    (folder.path / ANSWERS).mkdir(exist_ok=True)
+    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
+    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.as_json()}, redactor)
+    return finding
+
+
+def read_answers(folder: Path) -> dict[str, Any]:
+    """Read what `keep_answer` kept in a run's folder, by name."""
+    kept_ones = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / ANSWERS).glob("*.json")))
+    return {one["name"]: one["finding"] for one in kept_ones}
+
+
+def examine(
+    server: RestoredServer,
+    dbname: str,
+    data_dir: Path,
+    history: History | None,
+    sampling: Sampling | None,
+    live: Callable[[], Source] | None,
+) -> dict[str, Any]:
+    """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
+    from opsverify.recovery.postgres.session import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
+    from opsverify.recovery.verify import amcheck, heap_files  # noqa: PLC0415
+    from opsverify.recovery.verify.finding import found  # noqa: PLC0415
+
+    caught = (ERRORS, Inconclusive)
+    with Restored(server.dsn, dbname) as session:
+        questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
+        asks = dict(questions.all())
+        asks.pop("pages", None)  # the files know more; and extensions are installed after the catalog was read
+        asks["pages"] = partial(heap_files.heaps, session.rows, data_dir, ERRORS, history)
+        asks["indexes"] = partial(amcheck.amcheck, server.server, dbname)
+        answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
+    return {name: finding.as_json() for name, finding in answers.items()}
+
+
+def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `answers`, those about roles and grants unknown: a dump of one database holds none of them."""
+    from opsverify.recovery.verify.finding import Finding  # noqa: PLC0415
+
+    def absent(kind: str) -> Finding:
+        why = f"{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals"
+        return Finding(0, "nothing was measured", unknown=why)
+
+    return {**answers, **{name: absent(kind).as_json() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
+
+
+def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
+    """Stop the server and verify its checksums; the answers as JSON, by name."""
+    from opsverify.recovery.verify import amcheck  # noqa: PLC0415
+    from opsverify.recovery.verify.finding import found  # noqa: PLC0415
+
+    answer = found(partial(amcheck.checksums, server.server, data_dir), errors=Inconclusive)
+    return {"checksums": answer.as_json()}
+
+
+def sampling_of(recovery: Recovery) -> Sampling | None:
+    """The target's wish for samples of large tables, if it has one; each run draws others, and says its seed."""
+    from opsverify.recovery.verify.ledger_checks import Sampling  # noqa: PLC0415
+
+    wish = recovery.sampling
+    return Sampling(wish.above_rows, wish.one_in, wish.confidence, randbits(32)) if wish else None

@@ -1,0 +1,101 @@
+"""What came back after a recovery, beside what the ledger recorded before the disaster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import Inconclusive
+from opsverify.limits import NONE
+from opsverify.units import listed
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opsverify.config.model import Target
+    from opsverify.core.check import Check
+    from opsverify.recovery.ledger.ledger import Recorded
+    from opsverify.recovery.ledger.queries import Facts
+
+
+def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
+    """The ids under which a table's recorded keys are checked: dates and lines, or statuses.
+
+    They are read from the ledger, so that the plan knows before the first query what has to be there.
+    """
+
+    def keys(target: Target) -> Sequence[str]:
+        from opsverify.recovery.ledger.queries import table as table_named  # noqa: PLC0415 - only stages that recover
+
+        group = table_named(table).group
+        return sorted({group(key) for key in recorded_before(target).tables[table]})
+
+    return keys
+
+
+def recorded_before(target: Target) -> Recorded:
+    """The newest capture before the recovery target. Raises Inconclusive when target time or capture are missing."""
+    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
+
+    if target.recovery is None:
+        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
+    return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
+
+
+def recorded_if_any(target: Target) -> Recorded | None:
+    """The newest capture before the recovery target; None without one: a drill goes on, what compares with it holds."""
+    try:
+        return recorded_before(target)
+    except Inconclusive:
+        return None
+
+
+def recovery_target(target: Target) -> dt.datetime:
+    """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
+    moment = target.recovery.recovery_target if target.recovery else None
+    if moment is None:
+        raise Inconclusive("no recovery target: say --recovery-target TIME, the point the database was recovered to")
+    return moment
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Recorded and found facts of the same windows, asked by the same queries."""
+
+    recorded: Recorded
+    found: Mapping[str, Facts]
+    queries: Mapping[str, str]
+    until: dt.datetime
+
+    def compare(self, check: Check, table: str, group: str = "") -> None:
+        """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
+        from opsverify.recovery.ledger.queries import table as table_named  # noqa: PLC0415
+        from opsverify.recovery.verify.key_counts import compare  # noqa: PLC0415
+
+        in_group = table_named(table).group
+        before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
+        after = {key: values for key, values in self.found[table].items() if in_group(key) == group}
+        different = [
+            str(difference)
+            for difference in compare(self.recorded, self.found, self.until)
+            if difference.table == table and difference.group == group
+        ]
+        check.attach("query", self.queries[table])
+        check.attach("recorded and found", _side_by_side(before, after), "json")
+        rows = sum(int(values.get("rows") or 0) for values in before.values())
+        check.measure(
+            "keys that differ",
+            len(different),
+            NONE,
+            samples=rows,
+            of=listed(f"of {len(before)} recorded keys ({rows:,} rows) differ", different),
+        )
+
+
+def _side_by_side(before: Facts, after: Facts) -> str:
+    keys = sorted({*before, *after})
+    table: dict[str, Any] = {key: {"recorded": before.get(key), "found": after.get(key)} for key in keys}
+    return json.dumps(table, indent=1)

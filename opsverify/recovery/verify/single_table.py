@@ -1,0 +1,170 @@
+"""One table at random out of the restored backup, dumped, restored alone, and held against what it should be.
+
+The runbook's monthly test: a backup is also asked for single tables, and a dump of it reads every row and builds
+every index anew. Tables are drawn by size, with a seed that is recorded, so that any draw can be repeated.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.postgres.identifiers import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from opsverify.recovery.postgres.server import Server
+    from opsverify.recovery.postgres.tools import ToolRun
+
+SCRATCH: Final = "opsverify_table"
+"""The scratch database on the drill's own server."""
+_LEAST_WEIGHT: Final = 8192
+_TIMEOUT_S: Final = 4 * 3600.0
+
+_TABLES: Final = """
+    SELECT n.nspname, c.relname, pg_total_relation_size(c.oid)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND NOT EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+     ORDER BY 1, 2
+"""
+# Text forms that no setting of a database or role may change; floats are exact since PostgreSQL 12.
+_PINNED: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET row_security = off;"
+_ROWS: Final = "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t"
+_DEFINITION: Final = """
+SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL'
+       ELSE '' END || coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') || ' ' || a.attidentity::text
+       || a.attgenerated::text || ' ' || coalesce(co.collname, '')
+  FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+  LEFT JOIN pg_collation co ON co.oid = a.attcollation
+ WHERE a.attrelid = {name}::regclass AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL SELECT 'index ' || pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' INVALID' END
+  FROM pg_index WHERE indrelid = {name}::regclass
+UNION ALL SELECT 'constraint ' || CASE WHEN contype <> 'n' THEN conname || ' ' ELSE '' END || pg_get_constraintdef(oid)
+  FROM pg_constraint WHERE conrelid = {name}::regclass AND contype <> 'f'
+UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) || ' ' || tgenabled::text
+  FROM pg_trigger WHERE tgrelid = {name}::regclass AND NOT tgisinternal
+UNION ALL SELECT 'policy ' || polname || ' ' || polcmd::text || ' ' || polroles::regrole[]::text || ' '
+       || coalesce(pg_get_expr(polqual, polrelid), '') || ' ' || coalesce(pg_get_expr(polwithcheck, polrelid), '')
+  FROM pg_policy WHERE polrelid = {name}::regclass
+UNION ALL SELECT 'grant ' || g.privilege_type || ' to ' || CASE g.grantee WHEN 0 THEN 'PUBLIC'
+       ELSE g.grantee::regrole::text END || CASE WHEN g.is_grantable THEN ' with grant option' ELSE '' END
+  FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g WHERE c.oid = {name}::regclass
+UNION ALL SELECT 'table owned by ' || relowner::regrole || ', row security ' || relrowsecurity::text
+       || relforcerowsecurity::text || ', ' || coalesce(reloptions::text, '') FROM pg_class WHERE oid = {name}::regclass
+UNION ALL SELECT 'sequence ' || s.schemaname || '.' || s.sequencename || ' at ' || coalesce(s.last_value::text, 'start')
+       || ' by ' || s.increment_by
+  FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_sequences s ON s.schemaname = n.nspname AND s.sequencename = c.relname
+ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = {name}::regclass AND d.deptype IN ('a', 'i')
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the restored database, with the size of all that belongs to it, in bytes."""
+
+    schema: str
+    name: str
+    size: int
+
+    @property
+    def quoted(self) -> str:
+        """The name as SQL and as a literal pattern of pg_dump."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One table restored alone: how it was drawn, `rows` of it, and every difference from the original."""
+
+    table: str
+    seed: int
+    candidates: int
+    size: int
+    rows: int
+    differences: tuple[str, ...]
+
+
+def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[Table, ...]:
+    """Ordinary tables of `dbname`, or those of `among` (`schema.table`, or a table of `public`).
+
+    Raises Inconclusive when there is none.
+    """
+    found = tuple(Table(schema, name, int(size)) for schema, name, size in server.rows(_TABLES, dbname=dbname))
+    wanted = {name if "." in name else f"public.{name}" for name in among}
+    chosen = tuple(table for table in found if not wanted or str(table) in wanted)
+    if missing := wanted - {str(table) for table in chosen}:
+        raise NotRestorable(f"the restored database lacks {', '.join(sorted(missing))}")
+    if not chosen:
+        raise Inconclusive(f"database {dbname} has no table that could be drawn")
+    return chosen
+
+
+def draw(tables: Sequence[Table], seed: int) -> Table:
+    """Draw one of `tables` with a probability in proportion to its size; an empty one counts as a page."""
+    weights = [max(table.size, _LEAST_WEIGHT) for table in tables]
+    return random.Random(seed).choices(tables, weights)[0]  # noqa: S311 - a draw that can be repeated, no secret
+
+
+def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str], seed: int) -> Drawn:
+    """Draw a table of `dbname`, restore it into the scratch database `SCRATCH`, and compare.
+
+    The scratch database gets all definitions (types, functions, tables), then the rows of the one table, its
+    indexes, constraints, triggers and policies; foreign keys are left out, since their other side stays empty. Files
+    go to `folder`. Raises NotRestorable when dump or restore fail, Inconclusive when they cannot be run.
+    """
+    tables = candidates(server, dbname, among)
+    table = draw(tables, seed)
+    (encoding,) = server.ask("SELECT getdatabaseencoding()", dbname=dbname)
+    server.rows(f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING '{encoding}'")
+    definitions, content, wanted = folder / "definitions", folder / "table", folder / "wanted"
+    _run(server, "pg_dump", "-Fc", "--section=pre-data", "-f", definitions, "-d", dbname)
+    _run(server, "pg_restore", "--exit-on-error", "-d", SCRATCH, definitions)
+    parts = ("--section=data", "--section=post-data")
+    _run(server, "pg_dump", "-Fc", *parts, "-t", table.quoted, "-f", content, "-d", dbname)
+    listing = _run(server, "pg_restore", "-l", content, connected=False).stdout
+    wanted.write_text("\n".join(line for line in listing.splitlines() if " FK CONSTRAINT " not in line) + "\n")
+    _run(server, "pg_restore", "--exit-on-error", "-L", wanted, "-d", SCRATCH, content)
+    original, restored = (_content(server, name, table) for name in (dbname, SCRATCH))
+    return Drawn(
+        str(table), seed, len(tables), table.size, int(restored["rows"][0]), tuple(_differences(original, restored))
+    )
+
+
+def _content(server: Server, dbname: str, table: Table) -> dict[str, list[str]]:
+    ask = _ROWS.format(table=table.quoted)
+    (rows, digest), *_ = server.rows(f"{_PINNED} {ask}", dbname=dbname, timeout_s=_TIMEOUT_S)
+    literal = "'" + table.quoted.replace("'", "''") + "'"
+    definition = [line for (line,) in server.rows(_DEFINITION.format(name=literal), dbname=dbname)]
+    return {"rows": [rows], "row hashes": [digest], "definition": definition}
+
+
+def _differences(original: Mapping[str, list[str]], restored: Mapping[str, list[str]]) -> list[str]:
+    """What of `original` is not in `restored`, and the other way round, one line each."""
+    lines = []
+    for kind, before in original.items():
+        after = restored[kind]
+        if kind == "definition":
+            lines += [f"not restored: {line}" for line in before if line not in after]
+            lines += [f"added: {line}" for line in after if line not in before]
+        elif before != after:
+            lines.append(f"{kind}: {before[0]} in the backup, {after[0]} restored alone")
+    return lines
+
+
+def _run(server: Server, program: str, *arguments: str | Path, connected: bool = True) -> ToolRun:
+    where = ("-h", server.socket_dir, "-p", str(server.port), "-U", server.superuser, "-w") if connected else ()
+    answer = server.tools.run(program, *where, *arguments, timeout_s=_TIMEOUT_S)
+    if answer.exit_code != 0:
+        raise NotRestorable(f"{program} of the table drawn: {answer.first_error} (exit {answer.exit_code})")
+    return answer
