@@ -1,3 +1,3 @@
 """Loads the plugin, nothing else."""
 
-pytest_plugins = ["opsverify.plugin"]
+pytest_plugins = ["opsverify.pytest_plugin.plugin"]

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from opsverify.cli.ledger import capture, newest_target
 from opsverify.errors import Inconclusive
-from opsverify.recovery_commands import capture, newest_target
 from sandbox import network
 from sandbox.core import Sandbox
 from sandbox.home import SERVICES

@@ -3,12 +3,12 @@
 from opsverify.canary.criterion import Criterion
 from opsverify.canary.window import P95_SLOWER
 from opsverify.core.attestation import read_attestation
-from opsverify.core.spec import per, runbook
 from opsverify.core.stages import CANARY, INCIDENTS, SERVING
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.limits import NONE, Limit
 from opsverify.metrics.cache_age import Cached, measure_cached_since, measure_rebuilt
 from opsverify.probes.eventually import eventually
+from opsverify.pytest_plugin.decorators import per, runbook
 from opsverify.recovery.verify.questions import Consistency, catalog_kinds, recorded_tables
 from opsverify.recovery.verify.recorded import recorded_keys
 from opsverify.smoke.journeys import journeys_of

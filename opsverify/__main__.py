@@ -11,7 +11,7 @@ INTERNAL_ERROR = 3
 def run() -> int:
     """Run the command line; a crash, even a broken installation, ends in 3 and never in Python's 1 (rollback)."""
     try:
-        from opsverify.cli import main  # noqa: PLC0415 - its failure to import is what is caught
+        from opsverify.cli.main import main  # noqa: PLC0415 - its failure to import is what is caught
 
         return main()
     except Exception:  # noqa: BLE001 - see above

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from opsverify.cli.ledger import capture, newest_target
 from opsverify.errors import Inconclusive
-from opsverify.recovery_commands import capture, newest_target
 from sandbox import network
 from sandbox.home import Control
 
@@ -63,13 +63,13 @@ PROOF = {
 _PRELOAD = (
     "pytest",
     "allure_pytest.plugin",
-    "opsverify.cli",
-    "opsverify.fixtures",
+    "opsverify.cli.main",
+    "opsverify.pytest_plugin.fixtures",
     "opsverify.recovery.verify.recorded",
     "opsverify.recovery.drill.run",
     "opsverify.recovery.drill.timing",
-    "opsverify.page.publish",
-    "opsverify.page.rehearsal",
+    "opsverify.report.publish",
+    "opsverify.report.rehearsal",
     "opsverify.recovery.rpo.measure",
     "opsverify.recovery",
     "opsverify.evidence.seal",
@@ -334,7 +334,7 @@ def verified(folder: Path, exit_code: int, printed: str) -> Verified:
 
 def run_opsverify(argv: list[str], log: str, project: Path = REPOSITORY) -> None:
     """In a fork: the command line in `project`, with its output in `log`, and its exit code."""
-    from opsverify.cli import main  # noqa: PLC0415 - the parent never needs it
+    from opsverify.cli.main import main  # noqa: PLC0415 - the parent never needs it
 
     with Path(log).open("w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)

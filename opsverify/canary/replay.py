@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Final
 from opsverify.canary.decision import Outcome
 from opsverify.canary.observation import NAME, read_observation
 from opsverify.canary.watch import GateWatch
+from opsverify.core.exit_codes import ExitCode
 from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-EXIT: Final = {Outcome.PROMOTE: 0, Outcome.ROLLBACK: 1, Outcome.HOLD: 10, Outcome.CONTINUE: 10}
+_EXIT: Final = {
+    Outcome.PROMOTE: ExitCode.PASSED,
+    Outcome.ROLLBACK: ExitCode.FAILED,
+    Outcome.HOLD: ExitCode.HOLD,
+    Outcome.CONTINUE: ExitCode.HOLD,
+}
 """As of `verify`; a window that was broken off decides nothing."""
 
 
@@ -38,11 +44,11 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     decision = watch.decision
     if decision.outcome is Outcome.CONTINUE:
         write("HOLD: the observation ends before its window does\n")
-        return EXIT[decision.outcome]
+        return _EXIT[decision.outcome]
     write(f"{decision.outcome.value.upper()}, {'proven' if decision.proven else 'not proven'}\n")
     for reason in decision.reasons:
         write(f"  because {reason}\n")
-    return EXIT[decision.outcome]
+    return _EXIT[decision.outcome]
 
 
 def _clock(at: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - pydantic reads it
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,9 @@ from opsverify.units import parse_bytes, parse_duration
 
 Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions"]
 Severity = Literal["sev1", "sev2", "sev3"]
+
+
+T = TypeVar("T")
 
 
 class Service(Section):
@@ -235,3 +238,13 @@ class Target(Section):
     def owner_of(self, check_id: str) -> str:
         """The owner of a check, by the family its id begins with."""
         return self.owners.families.get(check_id.partition(".")[0], self.owners.default)
+
+
+def require(part: T | None) -> T:
+    """Return `part` of a target, which the plan found to be there.
+
+    Raises LookupError where a check uses what it does not name in `needs`.
+    """
+    if part is None:
+        raise LookupError("a check uses a part of the target that it does not name in `needs`")
+    return part

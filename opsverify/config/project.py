@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that this package lies in, with the suites beside it."""
+
 
 def project_root() -> Path:
     """The folder with the suites: the working directory or one above it, else this package's checkout."""
@@ -11,7 +14,7 @@ def project_root() -> Path:
     for folder in (here, *here.parents):
         if (folder / "checks").is_dir() and (folder / "dr_validation").is_dir():
             return folder
-    return Path(__file__).resolve().parent.parent
+    return CHECKOUT
 
 
 def target_argument(name_or_file: str) -> str:

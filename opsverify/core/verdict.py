@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.core.exit_codes import EXIT, ExitCode
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Decision, Outcome
 
@@ -20,14 +21,9 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.core.plan import Plan, Planned
 
-EXIT: Final = {
-    Decision.PROMOTE: 0,
-    Decision.ACCEPT: 0,
-    Decision.ROLLBACK: 1,
-    Decision.REJECT: 1,
-    Decision.HOLD: 10,
-}
-PYTEST_TROUBLE: Final = frozenset({2, 3, 4, 5})
+PYTEST_TROUBLE: Final = frozenset(
+    {ExitCode.INTERRUPTED, ExitCode.INTERNAL_ERROR, ExitCode.USAGE, ExitCode.NOTHING_COLLECTED}
+)
 """pytest's own statuses that say the run itself went wrong: interrupted, internal error, usage, nothing collected."""
 
 _SETTLED: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE, Outcome.WAIVED})
@@ -74,8 +70,8 @@ class Verdict:
         """The one exit code: pytest's own where the run itself went wrong, else the decision's."""
         if pytest_status in PYTEST_TROUBLE:
             return pytest_status
-        if self.troubles and EXIT[self.decision] == 0:
-            return EXIT[Decision.HOLD]
+        if self.troubles and EXIT[self.decision] is ExitCode.PASSED:
+            return ExitCode.HOLD
         return EXIT[self.decision]
 
     def checks_as_json(self) -> list[dict[str, Any]]:

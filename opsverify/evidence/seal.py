@@ -7,7 +7,7 @@ from typing import Any
 
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
-from opsverify.evidence.run import VERDICT, RunFolder
+from opsverify.evidence.run_folder import VERDICT, RunFolder
 
 
 def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) -> None:

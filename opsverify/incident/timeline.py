@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Refused
-from opsverify.incident.steps import STEPS, WAY_BACK, Step
+from opsverify.incident.checklist import STEPS, WAY_BACK, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.incident.checklist import WAY_BACK
 from opsverify.incident.downtime import downtime
-from opsverify.incident.steps import WAY_BACK
 from opsverify.incident.timeline import NAME, current, incidents
 
 if TYPE_CHECKING:

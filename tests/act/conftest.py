@@ -11,7 +11,7 @@ from tests.act.ordered import platform_in
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.acting.carrying import Platform
+    from opsverify.release.execute import Platform
 
 
 @pytest.fixture

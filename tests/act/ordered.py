@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from opsverify.acting.carrying import Platform
 from opsverify.config.load import load_target
 from opsverify.evidence.redact import Redactor
-from opsverify.evidence.run import RunFolder
+from opsverify.evidence.run_folder import RunFolder
 from opsverify.evidence.seal import seal
+from opsverify.release.execute import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path

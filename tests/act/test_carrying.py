@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify import cli
-from opsverify.acting import act as acting
-from opsverify.acting import carrying
+from opsverify.cli import main
 from opsverify.evidence.manifest import verify_manifest
+from opsverify.release import act as acting
+from opsverify.release import execute
 from tests.act.ordered import SECRET, done, fail, finish, note, platform_in, steps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.acting.carrying import Platform
+    from opsverify.release.execute import Platform
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +31,13 @@ def stability(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (folder / "verdict.json").write_text(json.dumps({"run_id": "after", "decision": decision}))
         return int(asked["code"])
 
-    monkeypatch.setattr(carrying, "verify", verify)
+    monkeypatch.setattr(execute, "verify", verify)
     return asked
 
 
 def act(folder: Path, platform: Platform, *more: str) -> int:
     """`opsverify act` on the run in `folder`."""
-    return cli.main(["act", str(folder), f"--target={platform.target_file}", *more])
+    return main.main(["act", str(folder), f"--target={platform.target_file}", *more])
 
 
 def journal(folder: Path) -> dict[str, Any]:

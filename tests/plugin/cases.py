@@ -374,7 +374,7 @@ BROKEN = (
         args=("-p", "no:allure_pytest.plugin"),
         ways=("cli",),
     ),
-    Case("plugin switched off", 10, None, "", args=("-p", "no:opsverify.plugin"), ways=("cli",)),
+    Case("plugin switched off", 10, None, "", args=("-p", "no:opsverify.pytest_plugin.plugin"), ways=("cli",)),
     Case("stage plugin switched off", 10, None, "", args=("-p", "no:opsverify-stage"), ways=("cli",)),
     Case(
         "another plugin breaks off the end",

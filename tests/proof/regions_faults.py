@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
-from opsverify.incident.commands import Said, declare, mark
-from opsverify.incident.steps import STEPS, WAY_BACK
+from opsverify.cli.incident import Said, declare, mark
+from opsverify.incident.checklist import STEPS, WAY_BACK
 from opsverify.incident.timeline import INCIDENTS, NAME
 from sandbox.certificates import LASTING, Authority
 from sandbox.postgres import SUPERUSER

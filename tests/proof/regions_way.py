@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SUITES = ("checks", "smoke", "dr_validation", "conftest.py", "pyproject.toml")
 _PRELOAD = (
-    "pytest", "allure_pytest.plugin", "opsverify.cli", "opsverify.fixtures", "opsverify.switchback.regions",
+    "pytest", "allure_pytest.plugin", "opsverify.cli.main", "opsverify.pytest_plugin.fixtures",
+    "opsverify.switchback.regions",
     "opsverify.recovery", "opsverify.evidence.seal", "opsverify.evidence.signature", "opsverify.smoke.runner",
     "opsverify.probes.redis", "opsverify.probes.cleanup", "opsverify.probes.dns", "opsverify.probes.http",
     "opsverify.probes.postgres", "opsverify.probes.tcp",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from opsverify.evidence.run import RunFolder
+from opsverify.cli.incident import Said, declare, mark
+from opsverify.evidence.run_folder import RunFolder
 from opsverify.evidence.seal import seal
-from opsverify.incident.commands import Said, declare, mark
 
 if TYPE_CHECKING:
     from pathlib import Path

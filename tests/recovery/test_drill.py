@@ -17,14 +17,14 @@ import pytest
 from opsverify.config.database import Login
 from opsverify.config.model import Heartbeat, Recovery
 from opsverify.errors import Inconclusive
-from opsverify.page.html import render
-from opsverify.page.publish import publish_rehearsal
-from opsverify.page.rehearsal import page_of
 from opsverify.recovery.drill.run import Drill, run_drill
 from opsverify.recovery.drill.steps import _free_port
 from opsverify.recovery.restore.pitr import restore
 from opsverify.recovery.rpo import measure
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
+from opsverify.report.html import render
+from opsverify.report.publish import publish_rehearsal
+from opsverify.report.rehearsal import page_of
 from tests.recovery.wreck import detach, heartbeat_writer
 
 if TYPE_CHECKING:

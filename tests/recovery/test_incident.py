@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.cli.incident import Said, declare, mark, status
 from opsverify.errors import EvidenceError, Refused, TargetError
 from opsverify.evidence.files import write_atomic
-from opsverify.incident.commands import Said, declare, mark, status
 from opsverify.incident.timeline import NAME, incidents, read
-from opsverify.page.publish import publish_incident
+from opsverify.report.publish import publish_incident
 from tests.recovery.sealed_runs import CLOSING, recovered, rehearsed, run
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.cli.incident import Said, declare
 from opsverify.evidence.redact import Redactor
-from opsverify.evidence.run import RunFolder
-from opsverify.incident.commands import Said, declare
-from opsverify.page.publish import publish_incident, publish_rehearsal
+from opsverify.evidence.run_folder import RunFolder
 from opsverify.recovery.drill.run import run_drill
 from opsverify.recovery.verify.questions import keep_answer
+from opsverify.report.publish import publish_incident, publish_rehearsal
 from tests.recovery.test_drill import recovery
 from tests.recovery.test_returned_buckets import again, history, record
 from tests.recovery.test_returned_drill import recorded

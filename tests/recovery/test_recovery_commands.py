@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify import cli, cli_recovery, rehearsing
+from opsverify.cli import main, recovery, rehearse
+from opsverify.cli.heartbeat import _until_told
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.heartbeat_command import _until_told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 @pytest.fixture(name="project")
 def at_the_command_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the command line find the project."""
-    monkeypatch.setattr(cli_recovery, "project_root", lambda: project)
+    monkeypatch.setattr(recovery, "project_root", lambda: project)
     return project
 
 
 def test_an_incident_on_the_command_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Declared: 0 and the status. Out of order: 10 and one line. A report: the path of a page."""
-    assert cli.main(["dr", "declare", "--target", "t", "--by", "kim"]) == 0
+    assert main.main(["dr", "declare", "--target", "t", "--by", "kim"]) == 0
     assert "next: backup" in capsys.readouterr().out
-    assert cli.main(["dr", "mark", "restore", "--target", "t"]) == 10
+    assert main.main(["dr", "mark", "restore", "--target", "t"]) == 10
     refused = capsys.readouterr().err
     assert refused.startswith("opsverify: restore is out of order")
     assert refused.count("\n") == 1
-    assert cli.main(["dr", "mark", "note", "--target", "t", "--note", "called the provider"]) == 0
-    assert cli.main(["dr", "status", "--target", "t"]) == 0
+    assert main.main(["dr", "mark", "note", "--target", "t", "--note", "called the provider"]) == 0
+    assert main.main(["dr", "status", "--target", "t"]) == 0
     assert "called the provider" in capsys.readouterr().out
-    assert cli.main(["dr", "report", "--target", "t"]) == 0
+    assert main.main(["dr", "report", "--target", "t"]) == 0
     assert capsys.readouterr().out.strip().endswith("recovery.html")
     assert list((project / "reports" / "incidents").glob("*/recovery.html"))
 
@@ -43,10 +43,10 @@ def test_an_incident_on_the_command_line(project: Path, capsys: pytest.CaptureFi
 def test_what_a_target_lacks_is_a_usage_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No heartbeat without its table; an unknown step gets the list."""
     assert project.is_dir()
-    assert cli.main(["dr", "heartbeat", "--target", "t"]) == 4
+    assert main.main(["dr", "heartbeat", "--target", "t"]) == 4
     assert "needs [postgres] and [recovery.heartbeat]" in capsys.readouterr().err
-    cli.main(["dr", "declare", "--target", "t"])
-    assert cli.main(["dr", "mark", "reboot", "--target", "t"]) == 4
+    main.main(["dr", "declare", "--target", "t"])
+    assert main.main(["dr", "mark", "reboot", "--target", "t"]) == 4
     assert "no such step" in capsys.readouterr().err
 
 
@@ -67,9 +67,9 @@ def test_a_rehearsal_always_leaves_a_verdict(
         return Moment()
 
     ran: list[list[str]] = []
-    monkeypatch.setattr(rehearsing, "newest_target", newest)
+    monkeypatch.setattr(rehearse, "newest_target", newest)
     monkeypatch.setattr(os, "execv", lambda _program, argv: ran.append(argv))
-    rehearsing.rehearse("t", tmp_path, "out", ["-x"])
+    rehearse.rehearse("t", tmp_path, "out", ["-x"])
     expected = ["verify", "rehearsal", "--target", "t"]
     expected += ["--recovery-target", moment] if reachable else []
     assert ran[0][3:] == [*expected, "--report-dir", "out", "--", "-x"]

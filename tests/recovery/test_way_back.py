@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.cli.incident import Said, declare, mark, status
 from opsverify.errors import Inconclusive, Refused
-from opsverify.incident.commands import Said, declare, mark, status
 from opsverify.incident.downtime import Interruption, downtime
 from opsverify.incident.timeline import NAME
-from opsverify.page.publish import publish_incident
+from opsverify.report.publish import publish_incident
 from opsverify.switchback.report import switchback_report
 from tests.recovery.sealed_runs import CLOSING, closed, run
 from tests.target_file import REGIONS, SMALLEST, target_in

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opsverify.evidence.redact import Redactor
-from opsverify.evidence.run import RunFolder
-from opsverify.page.lost import losses_of, lost_of
-from opsverify.page.model import NOT_KNOWN, Text
-from opsverify.page.runs import Run, read_run
+from opsverify.evidence.run_folder import RunFolder
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.loss import Keys, Loss
 from opsverify.recovery.verify.questions import keep_answer
+from opsverify.report.lost import losses_of, lost_of
+from opsverify.report.model import NOT_KNOWN, Text
+from opsverify.report.runs import Run, read_run
 
 if TYPE_CHECKING:
     from pathlib import Path

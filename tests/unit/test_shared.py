@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.shared import clear_locks, once
+from opsverify.evidence.once import clear_locks, once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAKER = """
 import os, signal, sys
 from pathlib import Path
-from opsverify.shared import once
+from opsverify.evidence.once import once
 folder, how = Path(sys.argv[1]), sys.argv[2]
 
 def make(keep):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsverify.core.exit_codes import EXIT
 from opsverify.core.plan import Plan, Planned
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import STAGES, Decision, Outcome
-from opsverify.core.verdict import EXIT, Verdict, judge
+from opsverify.core.verdict import Verdict, judge
 
 OUTCOMES = st.sampled_from([*Outcome, None])
 ROWS = st.lists(

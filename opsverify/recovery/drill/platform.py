@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from opsverify.acting.placeholders import filled
 from opsverify.commands import end_group, run_command
 from opsverify.config.load import load_target
+from opsverify.config.placeholders import filled
 from opsverify.config.project import project_root
 from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive, TargetError
-from opsverify.evidence.run import VERDICT
+from opsverify.evidence.run_folder import VERDICT
 from opsverify.metrics.cache_age import Cached
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, listed

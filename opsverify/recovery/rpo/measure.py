@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from opsverify.connections import given
+from opsverify.config.model import require
 from opsverify.errors import Inconclusive
 from opsverify.units import parse_duration
 
@@ -162,7 +162,7 @@ def of_target(target: Target, postgres: Postgres) -> Testimony:
     from opsverify.recovery.postgres.tools import find_tools  # noqa: PLC0415
     from opsverify.recovery.verify.recorded import recovery_target  # noqa: PLC0415
 
-    recovery, until = given(target.recovery), recovery_target(target)
+    recovery, until = require(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)
     if state.in_recovery:
         raise Inconclusive("the database is still in recovery: promote it, or ask the primary")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opsverify.config.model import Recovery, Target
     from opsverify.core.check import Check
     from opsverify.evidence.redact import Redactor
-    from opsverify.evidence.run import RunFolder
+    from opsverify.evidence.run_folder import RunFolder
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.restore.pitr import RestoredServer

@@ -1,0 +1,248 @@
+"""`opsverify doctor`: what of a target can be reached, with which rights, and what each stage would lack."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsverify.canary.observer import COUNTERS
+from opsverify.config.load import find_target, load_target
+from opsverify.core.exit_codes import ExitCode
+from opsverify.core.runbook import lines
+from opsverify.core.stages import STAGES
+from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.units import elapsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
+
+STALE_BEATS = 30
+"""Beats that may be late before the heartbeat counts as silent."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the doctor looked at; `said` is what to do where it is not well."""
+
+    part: str
+    well: bool
+    said: str
+
+
+def examine(target_name: str, root: Path) -> int:
+    """Print every finding; 0 when all is well, 10 (hold) when a stage would lack something.
+
+    Raises TargetError for a target file that cannot be used at all.
+    """
+    target_file = find_target(target_name, root / "targets")
+    target, secrets = load_target(target_file)
+    sick = 0
+    for finding in _findings(target_file, target, secrets, root):
+        sick += not finding.well
+        sys.stdout.write(f"{'ok  ' if finding.well else 'LACK'}  {finding.part:<28} {finding.said}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{target.name}: {f'{sick} things to mend' if sick else 'nothing to mend'}\n")
+    return ExitCode.HOLD if sick else ExitCode.PASSED
+
+
+def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[Finding]:
+    yield from _services(target, secrets)
+    if target.prometheus:
+        yield from _metrics(target, secrets)
+    if target.postgres:
+        yield from _database(target, secrets)
+    if target.redis:
+        yield _try("redis", lambda: _redis(target, secrets))
+    for name in target.mcp:
+        yield _try(f"mcp.{name}", lambda name=name: _mcp(target, secrets, name))  # type: ignore[misc]
+    if target.alertmanager or target.inbox:
+        yield from _alerting(target, secrets)
+    if target.recovery:
+        yield _try("recovery", lambda: _recovery(target))
+        if target.recovery.heartbeat:
+            yield _try("recovery.heartbeat", lambda: _heartbeat(target))
+    if target.regions:
+        yield from _regions(target, secrets)
+    yield from _stages(target_file, root)
+
+
+def _services(target: Target, secrets: Secrets) -> Iterator[Finding]:
+    from opsverify.probes.http import Http  # noqa: PLC0415 - probes are imported when used
+    from opsverify.probes.record import discard  # noqa: PLC0415
+    from opsverify.probes.services import Services  # noqa: PLC0415
+
+    with Http() as http:
+        services = Services(target, secrets, http, discard)
+        for name, service in target.services.items():
+            yield _try(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
+
+
+def _metrics(target: Target, secrets: Secrets) -> Iterator[Finding]:
+    from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
+
+    config = target.prometheus
+    if config is None:
+        return
+    with Prometheus(config, secrets.of(config.bearer)) as prometheus:
+        reached = _try("prometheus", lambda: f"answers; its clock says {prometheus.now():.0f}")
+        yield reached
+        if not reached.well:
+            return
+        for name in (*COUNTERS, "duration_buckets", "llm_calls", "llm_failures"):
+            selector = getattr(config.signals, name).selector()
+            yield _try(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
+
+
+def _series(prometheus: object, selector: str) -> str:
+    found = len(prometheus.instant(selector).samples)  # type: ignore[attr-defined]
+    if not found:
+        raise OpsVerifyError(f"no series {selector}: correct the name in prometheus.signals, or have it exported")
+    return f"{found} series {selector}"
+
+
+def _database(target: Target, secrets: Secrets) -> Iterator[Finding]:
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+    config = target.postgres
+    if config is None:
+        return
+    with Postgres(config, secrets.of(config.login.password)) as postgres:
+        reached = _try("postgres", lambda: f"PostgreSQL {postgres.server().version}")
+        yield reached
+        if not reached.well:
+            return
+        rights, role = postgres.rights(), config.login.user
+        writes = rights.superuser or rights.can_write
+        yield Finding(
+            "postgres rights",
+            not writes,
+            f"{role} may write: give the suite a role that only reads" if writes else f"{role} may only read",
+        )
+        yield Finding(
+            "postgres pg_monitor",
+            rights.pg_monitor,
+            "granted" if rights.pg_monitor else f"missing, replication stays unknown: GRANT pg_monitor TO {role}",
+        )
+        kept = rights.pg_stat_statements
+        yield Finding(
+            "postgres pg_stat_statements",
+            kept,
+            "installed" if kept else "missing, slow queries stay unknown: CREATE EXTENSION pg_stat_statements",
+        )
+
+
+def _redis(target: Target, secrets: Secrets) -> str:
+    from opsverify.probes.redis import Redis  # noqa: PLC0415
+
+    config = target.redis
+    if config is None:
+        return "absent"
+    with Redis(config, secrets.of(config.password)) as redis:
+        info = redis.info()
+        return f"Redis {info.version}, persistence {info.persistence}"
+
+
+def _mcp(target: Target, secrets: Secrets, name: str) -> str:
+    from opsverify.probes.mcp import Mcp  # noqa: PLC0415
+
+    config = target.mcp[name]
+    with Mcp(config, secrets.of(config.bearer)) as server:
+        found = server.describe()
+        missing = set(config.tools) - set(found.tools)
+        if missing:
+            raise OpsVerifyError(
+                f"lacks tools {', '.join(sorted(missing))}; it offers {', '.join(found.tools) or 'none'}"
+            )
+        return f"{found.server_name} offers {len(found.tools)} tools"
+
+
+def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
+    from opsverify.probes.alertmanager import Alertmanager  # noqa: PLC0415
+    from opsverify.probes.http import Http  # noqa: PLC0415
+    from opsverify.probes.inbox import Inbox  # noqa: PLC0415
+
+    with Http() as http:
+        if (config := target.alertmanager) is not None:
+            manager = Alertmanager(config, http, secrets.of(config.bearer))
+            yield _try("alertmanager", lambda: f"version {manager.status().version}")
+        if (channel := target.inbox) is not None:
+            inbox = Inbox(channel, http, secrets.of(channel.bearer))
+            yield _try("inbox", lambda: f"{len(inbox.messages('opsverify'))} messages of opsverify")
+
+
+def _recovery(target: Target) -> str:
+    from opsverify.recovery.backup.adapters import source_of  # noqa: PLC0415
+    from opsverify.recovery.restore.recoverable import newest_recoverable  # noqa: PLC0415
+
+    if target.recovery is None:
+        return "absent"
+    if target.recovery.method in ("basebackup", "incremental"):
+        return f"backup and WAL reach {newest_recoverable(target.recovery).isoformat()}"
+    # To know how far the others reach they would have to be restored.
+    stock = source_of(target.recovery).stock()
+    if not stock.usable:
+        raise Inconclusive(f"{target.recovery.method} has no usable backup")
+    wal = f", newest WAL {stock.newest_wal.name}" if stock.newest_wal else ""
+    return f"{len(stock.usable)} usable backups, the newest of {stock.usable[-1].taken_at.isoformat()}{wal}"
+
+
+def _heartbeat(target: Target) -> str:
+    from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog  # noqa: PLC0415
+
+    heartbeat = target.recovery and target.recovery.heartbeat
+    if not heartbeat:
+        return "absent"
+    beats = HeartbeatLog(Path(heartbeat.log)).read()
+    if not beats:
+        raise OpsVerifyError(f"{heartbeat.log} holds no beat; run `opsverify dr heartbeat` all the time")
+    age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
+    if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
+        raise OpsVerifyError(f"silent for {elapsed(age_s)}; is `opsverify dr heartbeat` running?")
+    return f"beat {beats[-1].number}, {elapsed(max(age_s, 0.0))} ago"
+
+
+def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
+    from opsverify.probes.dns import resolve  # noqa: PLC0415
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+    from opsverify.switchback.regions import described  # noqa: PLC0415
+
+    config = described(target)
+    for resolver in config.resolvers:
+        yield _try(
+            f"regions resolver {resolver}",
+            lambda where=resolver: f"{config.name}: {', '.join(resolve(config.name, where).addresses) or 'no address'}",  # type: ignore[misc]
+        )
+    for name, region in (("original", config.original), ("dr", config.dr)):
+        with Postgres(region.database, secrets.of(region.database.login.password)) as database:
+            yield _try(
+                f"regions.{name}.database",
+                lambda asked=database: "standby" if asked.server().in_recovery else "primary",  # type: ignore[misc]
+            )
+
+
+def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
+    from opsverify.cli.plan import collect  # noqa: PLC0415
+
+    planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
+    for name, checks in planned.items():
+        carried = {line for check in checks for line in check.lines}
+        lacking = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
+        said = (
+            f"no check yet for {', '.join(lacking)}: the stage holds until done by hand"
+            if lacking
+            else "every line has a check"
+        )
+        yield Finding(f"stage {name}", not lacking, said)
+
+
+def _try(part: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, well=True, said=look())
+    except OpsVerifyError as error:
+        return Finding(part, well=False, said=str(error).splitlines()[0])

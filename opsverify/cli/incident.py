@@ -1,0 +1,211 @@
+"""`opsverify dr declare|mark|status`: record a real recovery as it happens, and refuse what is out of order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsverify.config.load import find_target, load_target
+from opsverify.config.overrides import moment_in
+from opsverify.errors import OpsVerifyError, Refused, TargetError
+from opsverify.evidence.redact import Redactor
+from opsverify.incident.checklist import NOTE, STEPS, WAY_BACK, Step, step_named
+from opsverify.incident.downtime import downtime
+from opsverify.incident.evidence_gate import evidence_for
+from opsverify.incident.timeline import Event, Incident, begin, find
+from opsverify.units import elapsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
+
+REPORTS = "reports"
+_LEAST_REASON = 10
+_CLOCKS = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a person says with a mark; times are ISO 8601 with zone."""
+
+    by: str | None = None
+    at: str | None = None
+    note: str = ""
+    evidence: str | None = None
+    exception: str | None = None
+    disaster_at: str | None = None
+    impact: str | None = None
+    loss: str | None = None
+    actions: tuple[str, ...] = ()
+
+
+def declare(target_name: str, root: Path, said: Said) -> Incident:
+    """Declare a disaster on the target: the RTO runs from here.
+
+    Raises Refused while another incident is open there or for a disaster that comes after its declaration,
+    TargetError for a time that cannot be read.
+    """
+    target, secrets = _target(target_name, root)
+    said = _without_secrets(said, secrets)
+    at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
+    disaster = _moment("--disaster-at", said.disaster_at)
+    if disaster is not None and disaster > at:
+        raise Refused(f"the disaster at {disaster.isoformat()} lies after its declaration ({at.isoformat()})")
+    event = _event("declare", target.name, said, at)
+    return begin(root / REPORTS, target.name, at).append(event)
+
+
+def mark(target_name: str, root: Path, incident_name: str | None, step_name: str, said: Said) -> Incident:
+    """Record that a step is done. Raises Refused where it is out of order, or its gate is closed.
+
+    With `said.exception` it is recorded nevertheless, with that reason and with what would have been refused.
+    """
+    target, secrets = _target(target_name, root)
+    public_key = _public_key(target, secrets)
+    said = _without_secrets(said, secrets)
+    incident = find(root / REPORTS, target.name, incident_name)
+    at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
+    if at < incident.events[-1].moment:
+        raise Refused(f"{at.isoformat()} lies before the newest entry ({incident.events[-1].at}): give the right --at")
+    if step_name == NOTE:
+        return incident.append(_event(NOTE, target.name, said, at))
+    refusal, evidence = _refusal(incident, step_name, root / REPORTS, said, public_key)
+    exception = None
+    if refusal is not None:
+        if said.exception is None:
+            raise Refused(f"{refusal}; or record it with --exception REASON")
+        if len(said.exception) < _LEAST_REASON:
+            raise Refused(f"--exception {said.exception!r} is no reason: say in a sentence why it cannot wait")
+        exception = f"{said.exception} ({refusal})"
+    return incident.append(_event(step_name, target.name, said, at, evidence, exception))
+
+
+def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[str]:
+    """Lines that say what is done, since when, and what the next step needs."""
+    target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
+    incident = find(root / REPORTS, target.name, incident_name)
+    began = incident.events[0].moment
+    until = incident.events[-1].moment if incident.closed else dt.datetime.now(dt.UTC)
+    state = "closed" if incident.closed else "open"
+    spent = elapsed(round((until - began).total_seconds()))
+    yield f"incident {incident.id}: {state}, {spent} since the declaration; RTO {target.limits.rto.for_people}"
+    for event in incident.events:
+        passed = elapsed(round((event.moment - began).total_seconds()))
+        proof = f"  evidence {event.evidence}" if event.evidence else ""
+        excused = f"  EXCEPTION {event.exception}" if event.exception else ""
+        note = f"  {event.note}" if event.note else ""
+        yield f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}{proof}{excused}"
+    if incident.on_way_back:
+        yield f"  {downtime(incident)}"
+    step = incident.next_step
+    if step is not None and not incident.closed:
+        yield f"  next: {_what(step)}"
+    elif target.regions is not None and not incident.on_way_back:
+        yield f"  the way back begins with {_what(WAY_BACK[0])}"
+
+
+def _refusal(
+    incident: Incident, step_name: str, reports: Path, said: Said, public_key: str | None
+) -> tuple[str | None, str | None]:
+    """Why the step must not be marked (None: it may), and the run that opens its gate."""
+    step = step_named(step_name)
+    reasons = []
+    expected = incident.next_step
+    if incident.ended(WAY_BACK if step in WAY_BACK else STEPS):
+        reasons.append(f"incident {incident.id} is {'back' if step in WAY_BACK else 'closed'}")
+    elif expected is not None and expected != step:
+        again = f"{step.name} was marked before" if incident.of(step.name) else f"{step.name} is out of order"
+        reasons.append(f"{again}: {expected.name} ({expected.runbook}) comes next")
+    evidence = None
+    if step.gate is not None:
+        evidence, fault = evidence_for(step.gate, incident, reports, said.evidence, public_key)
+        if fault is not None:
+            reasons.append(f"{step.name} needs {step.gate}; {fault}")
+    if step.reports:
+        reasons += _lacking(incident, step, said)
+    return "; ".join(reasons) or None, evidence
+
+
+def _lacking(incident: Incident, step: Step, said: Said) -> Iterator[str]:
+    """What a report lacks."""
+    missing = [name for name in ("impact", "loss") if not getattr(said, name)]
+    missing += [] if said.actions else ["action"]
+    if missing:
+        yield f"the report of {step.name} lacks {', '.join(f'--{name}' for name in missing)}"
+    if step in WAY_BACK:
+        yield from downtime(incident).problems
+
+
+def _what(step: Step) -> str:
+    need = f" needs {step.gate}" if step.gate else ""
+    return f"{step.name} ({step.runbook}, {step.en}){need}"
+
+
+def _event(
+    step: str,
+    target: str,
+    said: Said,
+    at: dt.datetime,
+    evidence: str | None = None,
+    exception: str | None = None,
+) -> Event:
+    now = dt.datetime.now(dt.UTC)
+    if at > now + _CLOCKS:
+        raise Refused(f"{at.isoformat()} lies in the future: nothing can be recorded that has not happened")
+    disaster = _moment("--disaster-at", said.disaster_at)
+    return Event(
+        step=step,
+        at=at.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        recorded_at=now.isoformat(timespec="seconds"),
+        by=said.by or getpass.getuser(),
+        target=target,
+        note=said.note,
+        evidence=evidence,
+        exception=exception,
+        disaster_at=disaster.isoformat() if disaster else None,
+        impact=said.impact,
+        loss=said.loss,
+        actions=said.actions,
+    )
+
+
+def _target(name: str, root: Path) -> tuple[Target, Secrets]:
+    """The target, with its secrets where they are at hand: a disaster may have taken them."""
+    path = find_target(name, root / "targets")
+    try:
+        return load_target(path)
+    except TargetError as error:
+        sys.stderr.write(
+            f"opsverify: the secrets are not at hand, evidence is accepted without its signature: {error.problems[0]}\n"
+        )
+        return load_target(path, with_secrets=False)
+
+
+def _without_secrets(said: Said, secrets: Secrets) -> Said:
+    """What a person says is kept for years and printed: a password that slipped into it is not."""
+    clean = Redactor(secrets.values).data(vars(said))
+    return Said(**{**clean, "actions": tuple(clean["actions"])})
+
+
+def _public_key(target: Target, secrets: Secrets) -> str | None:
+    """The public half of the target's signing key, if that is at hand."""
+    key = target.evidence.signing_key
+    if key is None or not secrets.values:
+        return None
+    from opsverify.evidence.signature import public_half  # noqa: PLC0415 - costs 0.3 s to import
+
+    try:
+        return public_half(secrets[key])
+    except OpsVerifyError as error:
+        sys.stderr.write(f"opsverify: evidence is accepted without its signature: {error}\n")
+        return None
+
+
+def _moment(option: str, text: str | None) -> dt.datetime | None:
+    return None if text is None else moment_in(option, text)

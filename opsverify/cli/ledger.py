@@ -1,0 +1,75 @@
+"""`opsverify ledger capture` and `opsverify dr target`: what a recovery needs to be decided and proven."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsverify.config.load import find_target, load_target
+from opsverify.errors import TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from opsverify.recovery.ledger.ledger import Ledger, Recorded
+
+
+def capture(target_name: str, root: Path) -> str:
+    """Record the core tables' closed buckets in the target's ledger; one line that says what was recorded.
+
+    Raises TargetError, Inconclusive (the database does not answer) or EvidenceError (the ledger cannot be written).
+    """
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
+    from opsverify.recovery.ledger.capture import record_more  # noqa: PLC0415
+    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
+    from opsverify.recovery.ledger.queries import read_queries  # noqa: PLC0415
+    from opsverify.recovery.ledger.tables import Chosen  # noqa: PLC0415
+
+    target, secrets = load_target(find_target(target_name, root / "targets"))
+    if target.postgres is None or target.recovery is None:
+        raise TargetError(f"target {target.name}: capturing needs [postgres] and [recovery]")
+    queries = read_queries(root / "dr_validation" / "sql")
+    ledger = Ledger(Path(target.recovery.ledger))
+    chosen = {name: Chosen(**said.model_dump()) for name, said in target.recovery.tables.items()}
+    tag = target.synthetic.tag_column
+    with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
+
+        def source(sql: str, values: Mapping[str, object]) -> tuple[Any, ...]:
+            return postgres.rows(sql, **values)
+
+        recorded = ledger.capture(
+            source,
+            dt.datetime.now(dt.UTC),
+            queries,
+            more=lambda at, before: record_more(source, at, before, chosen, tag),
+        )
+    counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
+    head = ledger.verify_chain().head
+    when = recorded.captured_at.isoformat()
+    said = f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
+    return "\n".join([said, *_core(ledger, recorded)])
+
+
+def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
+    """One line for each core table: what the ledger now holds of it, and what it leaves out."""
+    from opsverify.recovery.ledger.history import History  # noqa: PLC0415
+
+    history = History.of(ledger.bodies_until(recorded.captured_at))
+    for name, core in sorted(history.tables.items()):
+        new = len(recorded.new_buckets.get(name, ()))
+        reach = f", up to {core.until}" if core.until else ""
+        yield f"  {name}: {len(core.buckets):,} closed buckets ({new:,} new), {core.rows:,} rows{reach}"
+    for line in history.left_out:
+        yield f"  not covered: {line}"
+
+
+def newest_target(target_name: str, root: Path) -> dt.datetime:
+    """The newest point in time that backup and WAL archive can bring back without a gap (runbook 5-2).
+
+    Raises Inconclusive, naming segment and time, where the archive is broken before its end.
+    """
+    target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
+    if target.recovery is None:
+        raise TargetError(f"target {target.name}: needs [recovery]")
+    return newest_recoverable(target.recovery)

@@ -1,0 +1,88 @@
+"""The folder of one run: `reports/<run-id>/`, or the folder that the caller named."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsverify.errors import EvidenceError, TargetError
+from opsverify.evidence.files import link_latest, write_atomic
+
+if TYPE_CHECKING:
+    from opsverify.evidence.redact import Redactor
+
+VERDICT = "verdict.json"
+PLAN = "plan.json"
+RUN = "run.json"
+RESULTS = "allure-results"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run leaves its evidence; `reports` is set where `latest` should point to it."""
+
+    run_id: str
+    path: Path
+    reports: Path | None = None
+
+    @classmethod
+    def create(cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None) -> RunFolder:
+        """Make the folder of a new run.
+
+        A named folder that holds an earlier run is set aside as `<folder>-<its run id>`, so that an old
+        verdict is neither lost nor taken for the new one. Raises TargetError when the folder cannot be had.
+        """
+        run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
+        path = report_dir or reports / run_id
+        try:
+            if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN, RUN)):
+                path.rename(path.with_name(f"{path.name}-{_run_id_in(path)}"))
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise TargetError(
+                    f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
+                )
+            write_atomic(path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
+        except (OSError, EvidenceError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise TargetError(
+                f"report folder {path}: cannot be written ({why}); name another with --report-dir"
+            ) from error
+        return cls(run_id, path, None if report_dir else reports)
+
+    def write_json(self, name: str, content: dict[str, Any], redactor: Redactor) -> None:
+        """Write one JSON file of the run atomically, without secrets."""
+        text = json.dumps(redactor.data(content), ensure_ascii=False, indent=2)
+        write_atomic(self.path / name, text + "\n")
+
+    def publish(self) -> None:
+        """Let `reports/latest` point here."""
+        if self.reports is not None:
+            link_latest(self.reports, self.path)
+
+
+def _run_id_in(path: Path) -> str:
+    for name in (VERDICT, RUN):
+        try:
+            return str(json.loads((path / name).read_text(encoding="utf-8"))["run_id"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-unknown"
+
+
+def timestamp(moment: dt.datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, as `verdict.json` writes it."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def find_run_folder(run: str | None, root: Path) -> Path:
+    """The folder of `run`: a folder, an id below `reports`, or None for the newest."""
+    if run is None:
+        return (root / "reports" / "latest").resolve()
+    given = Path(run)
+    return given if given.is_dir() else root / "reports" / run

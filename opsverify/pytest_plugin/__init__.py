@@ -1,0 +1,1 @@
+"""pytest plugin: the one package that knows pytest. Hooks, options, fixtures, terminal, exit status."""

@@ -1,0 +1,135 @@
+"""The probes of one process, each made when first asked for, closed together."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
+
+from opsverify.config.model import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from opsverify.canary.window_setup import Setup
+    from opsverify.core.check import Check
+    from opsverify.probes.alertmanager import Alertmanager
+    from opsverify.probes.http import Http
+    from opsverify.probes.inbox import Inbox
+    from opsverify.probes.mcp import Mcp
+    from opsverify.probes.postgres import Postgres
+    from opsverify.probes.prometheus import Prometheus
+    from opsverify.probes.redis import Redis
+    from opsverify.pytest_plugin.stage_run import StageRun
+    from opsverify.recovery.ledger.queries import Source
+
+P = TypeVar("P")
+
+
+class Connections:
+    """The probes of one process, each made when first asked for."""
+
+    def __init__(self, run: StageRun) -> None:
+        self.run = run
+        self._open = ExitStack()
+        self._made: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._open.close()
+
+    @property
+    def http(self) -> Http:
+        """One pool of HTTP connections."""
+        from opsverify.probes.http import Http  # noqa: PLC0415
+
+        return self._once("http", Http)
+
+    @property
+    def postgres(self) -> Postgres:
+        """One read-only session."""
+        from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+        config = require(self.run.target.postgres)
+        return self._once("postgres", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+
+    def region(self, name: str) -> Postgres:
+        """One read-only session with the database of the region `original` or `dr`."""
+        from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+        config = getattr(require(self.run.target.regions), name).database
+        return self._once(f"{name} region", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+
+    @property
+    def original(self) -> Callable[[], Source] | None:
+        """How to ask the original database, where the target says that it still answers."""
+        config = self.run.target.recovery.source if self.run.target.recovery else None
+        if config is None:
+            return None
+
+        def opened() -> Source:
+            from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+            probe = self._once("original", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+            return lambda sql, values: probe.rows(sql, **values)
+
+        return opened
+
+    @property
+    def redis(self) -> Redis:
+        """One client."""
+        from opsverify.probes.redis import Redis  # noqa: PLC0415
+
+        config = require(self.run.target.redis)
+        return self._once("redis", lambda: Redis(config, self.run.secrets.of(config.password)))
+
+    @property
+    def prometheus(self) -> Prometheus:
+        """One session."""
+        from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
+
+        config = require(self.run.target.prometheus)
+        return self._once("prometheus", lambda: Prometheus(config, self.run.secrets.of(config.bearer)))
+
+    def alertmanager(self, check: Check) -> Alertmanager:
+        """Alertmanager over the shared HTTP pool."""
+        from opsverify.probes.alertmanager import Alertmanager  # noqa: PLC0415
+
+        config = require(self.run.target.alertmanager)
+        return Alertmanager(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
+
+    def inbox(self, check: Check) -> Inbox:
+        """The notification channel's copy over the shared HTTP pool."""
+        from opsverify.probes.inbox import Inbox  # noqa: PLC0415
+
+        config = require(self.run.target.inbox)
+        return Inbox(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
+
+    def mcp(self, check: Check, server: str) -> Mcp:
+        """One MCP server."""
+        from opsverify.probes.mcp import Mcp  # noqa: PLC0415
+
+        config = self.run.target.mcp[server]
+        return Mcp(config, self.run.secrets.of(config.bearer), check.attach)
+
+    def observe(self, setup: Setup, keep: TextIO) -> None:
+        """Observe the canary's window now; every look is written to `keep` as it comes."""
+        from opsverify.canary.observer import Clock, Observer  # noqa: PLC0415
+
+        def write(line: str) -> None:
+            keep.write(self.run.redactor.text(line) + "\n")
+            keep.flush()
+
+        # Our clock may be set in mid-window: only its beginning is taken from it.
+        started = time.time() - time.monotonic()
+        clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
+        Observer(self.prometheus, clock, self.run.say, write).observe(setup)
+
+    def _once(self, name: str, make: Callable[[], AbstractContextManager[P]]) -> P:
+        if name not in self._made:
+            self._made[name] = self._open.enter_context(make())
+        probe: P = self._made[name]
+        return probe

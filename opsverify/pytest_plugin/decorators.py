@@ -1,0 +1,51 @@
+"""Decorators by which a test function becomes a check: `@runbook(...)`, once per row with `@per(...)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from opsverify.core.spec import CheckSpec, PerTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opsverify.config.model import Part, Severity, Target
+
+
+Test = TypeVar("Test", bound="Callable[..., None]")
+
+
+def runbook(
+    *runbook_lines: str,
+    id: str,  # noqa: A002 - the word of the design page and of verdict.json
+    stages: Sequence[str],
+    severity: Severity,
+    ko: str,
+    en: str,
+    owner: str | None = None,
+    needs: Sequence[Part] = (),
+    where: tuple[str, Callable[[Target], object]] | None = None,
+) -> Callable[[Test], Test]:
+    """Make a test function a check that carries out `runbook_lines` in `stages`.
+
+    The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs`
+    names parts without which the check is not applicable (where the target declares them absent); `where` a
+    condition on the target, with the name of what it lacks where that does not hold.
+    Raises ValueError for a line or stage that does not exist.
+    """
+    spec = CheckSpec(id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where)
+    return pytest.mark.opsverify(spec)
+
+
+def per(
+    argument: str, rows: Callable[[Target], Sequence[Any]], name: Callable[[Any], str] = str, what: str = ""
+) -> Callable[[Test], Test]:
+    """Run a check once for each of `rows(target)`; `name(row)` is the ASCII id of a row, `what` says what rows are."""
+
+    def mark(test: Test) -> Test:
+        test.__dict__.setdefault("opsverify_per", []).append(PerTarget(argument, rows, name, what or argument))
+        return test
+
+    return mark

@@ -1,0 +1,72 @@
+"""Exit status of a run: the verdict's, whatever happens to the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from opsverify.core.exit_codes import DECIDED, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opsverify.pytest_plugin.stage_run import StageRun
+
+
+def conclude(run: StageRun, pytest_status: int) -> int:
+    """Conclude `run` and return its exit code; where evidence cannot be written, hold and say why."""
+    try:
+        _, code = run.conclude(pytest_status)
+    except Exception as error:  # noqa: BLE001 - whatever breaks here must end in a hold, never in pytest's own 0
+        run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
+        verdict = run.judge()
+        code = verdict.exit_code(pytest_status)
+        code = ExitCode.INTERNAL_ERROR if code == 0 else code
+        line = {
+            "run_id": run.folder.run_id,
+            "decision": verdict.decision.value,
+            "reasons": list(verdict.reasons),
+        }
+        sys.stderr.write(run.redactor.text(f"opsverify: {json.dumps(line, ensure_ascii=False)}\n"))
+        run.concluded = code
+    else:
+        _page(run)
+    return code
+
+
+def _page(run: StageRun) -> None:
+    """A rehearsal ends in its page; a page that cannot be made changes no verdict."""
+    from opsverify.report.runs import STAGE  # noqa: PLC0415 - only here
+
+    if run.stage.name != STAGE:
+        return
+    try:
+        from opsverify.report.publish import publish_rehearsal  # noqa: PLC0415
+
+        page = publish_rehearsal(run.folder.path, run.folder.path)
+        run.pages.append(str(page))
+    except Exception as error:  # noqa: BLE001 - the verdict is written, and stays what it is
+        sys.stderr.write(run.redactor.text(f"opsverify: no page: {type(error).__name__}: {error}\n"))
+
+
+def exit_status(pytest_status: int, concluded: int | None) -> int:
+    """The process's exit code: the verdict's; without a verdict never one that stands for a decision."""
+    if concluded is not None:
+        return concluded
+    return ExitCode.HOLD if pytest_status in DECIDED else pytest_status
+
+
+def guard_exit() -> Callable[[], None]:
+    """Let no check end this process with a decision's exit code (`os._exit(0)`); return the way back."""
+    leave, process = os._exit, os.getpid()
+
+    def guarded(status: int) -> NoReturn:
+        leave(ExitCode.INTERNAL_ERROR if os.getpid() == process and status in DECIDED else status)
+
+    def undo() -> None:
+        os._exit = leave
+
+    os._exit = guarded
+    return undo

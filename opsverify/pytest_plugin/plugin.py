@@ -1,0 +1,334 @@
+"""The pytest plugin: the only module with hooks. Without `--stage` it does nothing.
+
+With a stage it fixes the plan from what was collected before anything was deselected, turns each test into
+one `CheckResult`, and replaces pytest's exit status by the verdict's. Under pytest-xdist the controller
+collects as well (its plan must not depend on workers that may die) and results travel on the reports.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import traceback
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from opsverify.core.exit_codes import ExitCode
+from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
+from opsverify.errors import Inconclusive, TargetError
+from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
+from opsverify.pytest_plugin.options import declare, refuse_narrowing, request_of, use_suites
+from opsverify.pytest_plugin.progress import Display, say
+from opsverify.pytest_plugin.terminal import guard_terminal, report_unsaid, result_line, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from opsverify.core.plan import Planned
+    from opsverify.core.results import CheckResult
+    from opsverify.pytest_plugin.stage_run import StageRun
+
+RUN_FOLDER = "opsverify_run"
+FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
+"""Modules of fixtures, loaded for a stage run only."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare what a stage run can be told."""
+    declare(parser.getgroup("opsverify", "operational verification"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the plugin's class when a stage is asked for."""
+    if not config.option.stage:
+        return
+    if config.option.opsverify_plan:
+        use_suites(config)
+        config.pluginmanager.register(PlanPlugin(config), "opsverify-plan")
+        return
+    refuse_narrowing(config)
+    run = _begin(config)
+    config.pluginmanager.register(StagePlugin(config, run), "opsverify-stage")
+    for name in FIXTURES:
+        config.pluginmanager.import_plugin(f"opsverify.pytest_plugin.fixtures.{name}")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """For a stage, let no crash end in 1 (which means rollback), and no path without a verdict in 0."""
+    if not config.option.stage:
+        return (yield)
+    try:
+        status = yield
+    except pytest.UsageError:
+        raise
+    except Exception:  # noqa: BLE001 - Python would exit with 1, which pipelines read as a measured failure
+        plugin = config.pluginmanager.get_plugin("opsverify-stage")
+        trace = traceback.format_exc()
+        sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
+        return ExitCode.INTERNAL_ERROR
+    if config.option.opsverify_plan:
+        return status
+    plugin = config.pluginmanager.get_plugin("opsverify-stage")
+    return exit_status(int(status), plugin.run.concluded if plugin else None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run checks outside a stage: without a target they could measure nothing."""
+    if not config.option.stage and any(item.get_closest_marker("opsverify") for item in items):
+        raise pytest.UsageError("checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)")
+
+
+def spec_of(item: pytest.Item) -> CheckSpec | None:
+    """The check's own description: its row's, or its `@runbook`; None if the item is no check."""
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        if isinstance(value, Row):
+            return value.spec
+    marker = item.get_closest_marker("opsverify")
+    return marker.args[0] if marker else None
+
+
+class PlanPlugin:
+    """Hooks that work the plan out from the suites and the target, contacting nothing."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from opsverify.pytest_plugin.stage_run import resolve  # noqa: PLC0415 - nothing of this is needed without a stage
+
+        self.config = config
+        self.collected: list[pytest.Item] = []
+        self.planned: dict[str, Planned] = {}
+        self.troubles: list[str] = []
+        try:
+            self.stage, self.target = resolve(request_of(config), config.rootpath)
+        except TargetError as error:
+            raise pytest.UsageError("\n".join(error.problems)) from error
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Give a test its `@per` rows; no rows become one `Absent`, which makes the check not applicable."""
+        marks: list[PerTarget] = getattr(metafunc.function, "opsverify_per", [])
+        marker = metafunc.definition.get_closest_marker("opsverify")
+        wanted = marker is None or self.stage.name in marker.args[0].stages
+        for mark in marks:
+            rows = self._rows(mark) if wanted else [Absent(mark.what)]
+            ids = ["none" if isinstance(row, Absent | Unknown) else mark.name(row) for row in rows]
+            metafunc.parametrize(mark.argument, rows, ids=ids)
+
+    def _rows(self, mark: PerTarget) -> list[Any]:
+        try:
+            return list(mark.rows(self.target)) or [Absent(mark.what)]
+        except Inconclusive as error:
+            return [Unknown(str(error))]
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Note every item as it is collected, before any plugin can deselect it."""
+        self.collected.append(item)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be collected hides checks: nothing can be promoted without it."""
+        if report.failed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
+            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason given"
+            self.troubles.append(f"{report.nodeid}: cannot be collected, its checks are unknown: {last}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Fix the plan, and leave only what the stage runs."""
+        from opsverify.pytest_plugin.stage_run import plan_entry  # noqa: PLC0415 - loaded with the target
+
+        for item in self.collected:
+            spec = spec_of(item)
+            if spec is None:
+                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks")
+            if self.stage.name in spec.stages:
+                callspec = getattr(item, "callspec", None)
+                parameters, parameter_id = (callspec.params, callspec.id) if callspec else ({}, None)
+                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, parameters, parameter_id)
+        _refuse_duplicates(self.planned.values())
+        items[:] = [
+            item
+            for item in items
+            if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
+        ]
+
+
+class StagePlugin(PlanPlugin):
+    """Hooks of a stage run; all its state is in `run`."""
+
+    def __init__(self, config: pytest.Config, run: StageRun) -> None:
+        super().__init__(config)
+        self.run = run
+        self.troubles = run.troubles
+        self.is_worker = hasattr(config, "workerinput")
+        self.before_verdict: list[Callable[[], object]] = []
+        self.undo: list[Callable[[], object]] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Collect in xdist's controller too, where xdist itself would not."""
+        if self.config.pluginmanager.has_plugin("dsession"):
+            session.perform_collect()
+            if session.testsfailed and not self.config.option.continue_on_collection_errors:
+                raise session.Interrupted(f"{session.testsfailed} errors during collection")
+            session.items, session.testscollected = [], 0
+        return (yield)
+
+    def pytest_collection_finish(self) -> None:
+        """Write the plan down before the first check runs."""
+        if not self.is_worker:
+            self.run.fix_plan(self.planned.values())
+        gc.freeze()  # what was collected stays to the end: no use in looking through it again and again
+        self.undo.append(gc.unfreeze)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
+        """Tell a worker which run it works for."""
+        node.workerinput[RUN_FOLDER] = (self.run.folder.run_id, str(self.run.folder.path))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Guard every sink, and take SIGTERM for what it means here: stop, and still write the verdict."""
+        from opsverify.evidence.allure import redact_results  # noqa: PLC0415
+
+        self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
+        stream = guard_terminal(self.config, self.run.redactor)
+        self.run.say = partial(say, self.run.folder.path)
+        if not self.is_worker:
+            display = Display(self.run.folder.path, stream)
+            display.start()
+            self.before_verdict.append(display.stop)
+        if not self.is_worker and threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGTERM, _interrupt)
+            self.undo.append(lambda: signal.signal(signal.SIGTERM, before))
+            self.undo.append(guard_exit())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        """Give the item its check, before its fixtures ask for it."""
+        from opsverify.pytest_plugin.outcomes import start_check  # noqa: PLC0415 - imports allure
+
+        start_check(item, self.planned[item.nodeid], self.run)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """When the body has ended, let what was measured decide."""
+        from opsverify.pytest_plugin.outcomes import running_check  # noqa: PLC0415
+
+        result = yield
+        running_check(pyfuncitem).conclude()
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn the phases of a test into one result, and its report into one clean line."""
+        from opsverify.pytest_plugin.outcomes import note_phase  # noqa: PLC0415
+
+        report = yield
+        note_phase(item, call, report, self.run.stage.name, self.run.redactor)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect results; a report without one comes from a worker that died."""
+        from opsverify.pytest_plugin.outcomes import result_on  # noqa: PLC0415
+
+        if self.is_worker:
+            return
+        result = result_on(report)
+        if result is not None:
+            self.run.results[result.id] = result
+            self._say_result(report.nodeid, result)
+        elif report.when not in ("setup", "call", "teardown"):
+            self.run.lost[report.nodeid] = f"lost with its process: {str(report.longrepr).splitlines()[0]}"
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """An internal error of pytest or of a plugin is a reason to hold."""
+        self.troubles.append(f"internal error: {str(excrepr).strip().splitlines()[-1]}")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """An interrupted run is not a complete one."""
+        self.troubles.append(f"the run was interrupted ({excinfo.exconly().strip()})")
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+        """Write the verdict after all other plugins, also where one breaks off; its exit code is pytest's."""
+        status = int(exitstatus)
+        try:
+            return (yield)
+        except BaseException as error:
+            self.troubles.append(f"the end of the run broke off: {type(error).__name__}: {error}")
+            status = ExitCode.INTERNAL_ERROR
+            raise
+        finally:
+            while self.before_verdict:
+                self.before_verdict.pop()()
+            if not self.is_worker:
+                session.exitstatus = conclude(self.run, status)
+                report_unsaid(self.run, status)
+
+    def pytest_report_teststatus(self) -> tuple[str, str, str]:
+        """Print nothing of pytest's own for a test: the result's line says it."""
+        return "", "", ""
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """End with the verdict."""
+        for line in summary(self.run):
+            terminalreporter.write_line(line)
+
+    def pytest_unconfigure(self) -> None:
+        """Put everything back that a later session in the same process would stumble over."""
+        while self.undo:
+            self.undo.pop()()
+
+    def _say_result(self, nodeid: str, result: CheckResult) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
+
+
+def _begin(config: pytest.Config) -> StageRun:
+    from opsverify.evidence.run_folder import RunFolder  # noqa: PLC0415 - nothing of this is needed without a stage
+    from opsverify.pytest_plugin.stage_run import StageRun  # noqa: PLC0415
+
+    options = config.option
+    if not options.target:
+        raise pytest.UsageError("--stage needs --target NAME_OR_FILE")
+    workerinput = getattr(config, "workerinput", None)
+    folder = None
+    if workerinput is None:
+        use_suites(config)
+    else:
+        run_id, path = workerinput[RUN_FOLDER]
+        folder = RunFolder(run_id, Path(path))
+    try:
+        run = StageRun.begin(request_of(config), config.rootpath, folder)
+    except TargetError as error:
+        raise pytest.UsageError("\n".join(error.problems)) from error
+    options.allure_report_dir = str(run.allure_dir)
+    options.verbose, options.tbstyle, options.no_header = -2, "no", True
+    if not config.pluginmanager.has_plugin("allure_pytest"):
+        config.pluginmanager.import_plugin("allure_pytest.plugin")
+        if not config.pluginmanager.has_plugin("allure_pytest.plugin"):
+            raise pytest.UsageError(
+                "Allure is switched off, but the evidence needs it: leave -p no:allure_pytest.plugin out"
+            )
+    return run
+
+
+def _refuse_duplicates(planned: Iterable[Planned]) -> None:
+    seen: dict[str, str | None] = {}
+    for check in planned:
+        if check.id in seen:
+            raise pytest.UsageError(f"check id {check.id} is used twice: {seen[check.id]} and {check.nodeid}")
+        seen[check.id] = check.nodeid
+
+
+def _interrupt(signum: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(signum).name)

@@ -1,0 +1,258 @@
+"""One run of a stage: what is planned, what came of it, and the verdict and evidence at its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsverify.config.load import find_target, load_target
+from opsverify.config.overrides import adapted
+from opsverify.core.plan import Plan, Planned, planned, uncovered
+from opsverify.core.stages import CANARY, Stage, stage_named
+from opsverify.core.verdict import Verdict, judge
+from opsverify.errors import TargetError
+from opsverify.evidence.once import clear_locks
+from opsverify.evidence.redact import Redactor
+from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
+from opsverify.units import duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
+    from opsverify.core.results import CheckResult
+    from opsverify.core.spec import CheckSpec
+
+TARGETS = Path("targets")
+REPORTS = Path("reports")
+LONGEST_WINDOW_S = 86400.0
+LEAST_WINDOW_S = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    stage: str
+    target: str
+    window: str | None = None
+    report_dir: str | None = None
+    recovery_target: str | None = None
+    allow_short_window: bool = False
+    rolled_back_at: str | None = None
+    share: str | None = None
+    switched_at: str | None = None
+
+
+@dataclass
+class StageRun:
+    """The state of one run; in an xdist worker only what a running check needs of it."""
+
+    stage: Stage
+    target: Target
+    target_file: Path
+    secrets: Secrets
+    window_s: float | None
+    folder: RunFolder
+    started: dt.datetime
+    redactor: Redactor
+    plan: Plan
+    results: dict[str, CheckResult] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)
+    concluded: int | None = None
+    pages: list[str] = field(default_factory=list)
+    say: Callable[[str], None] = field(default=lambda _text: None)
+
+    @classmethod
+    def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
+        """Load the target and make the run's folder (or join `folder`, in a worker).
+
+        Raises TargetError for everything that is wrong with stage, target, secrets, window or folder.
+        """
+        stage = stage_named(request.stage)
+        target_file = find_target(request.target, root / TARGETS)
+        target, secrets = load_target(target_file)
+        target = adapted(target, request)
+        window_s = window_of(request, stage, target)
+        started = dt.datetime.now(dt.UTC)
+        report_dir = Path(request.report_dir) if request.report_dir else None
+        if folder is None:
+            folder = RunFolder.create(stage.name, started, root / REPORTS, report_dir)
+        return cls(
+            stage,
+            target,
+            target_file,
+            secrets,
+            window_s,
+            folder,
+            started,
+            Redactor(secrets.values),
+            Plan(stage, ()),
+        )
+
+    @property
+    def allure_dir(self) -> Path:
+        """Where Allure results of this run go."""
+        return self.folder.path / RESULTS
+
+    def fix_plan(self, checks: Iterable[Planned]) -> None:
+        """Fix the plan and write it down, before the first check runs."""
+        self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
+        self.folder.write_json(
+            PLAN,
+            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.as_json(),
+            self.redactor,
+        )
+
+    def conclude(self, pytest_status: int) -> tuple[Verdict, int]:
+        """Judge, complete the evidence, write the verdict last of all; the verdict and the exit code.
+
+        Raises OSError when the evidence cannot be written.
+        """
+        from opsverify.evidence.allure import write_result  # noqa: PLC0415 - a plan needs no Allure
+
+        told = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
+        if pytest_status == 1 and not (told or self.lost or self.troubles):
+            self.troubles.append("pytest reports a failure that belongs to no planned check: see its output")
+        verdict = self.judge()
+        for result, check in zip(verdict.results, verdict.plan.checks, strict=True):
+            if result.started_at is None:
+                write_result(self.allure_dir, check, result, self.target, self.stage.name, self.redactor)
+        code = verdict.exit_code(pytest_status)
+        self._write(verdict, code)
+        self.concluded = code
+        return verdict, code
+
+    def judge(self) -> Verdict:
+        """The verdict as it stands."""
+        verdict = judge(self.plan, self.results, self.troubles)
+        if not self.lost:
+            return verdict
+        by_id = {check.id: self.lost[check.nodeid] for check in self.plan.checks if check.nodeid in self.lost}
+        return Verdict(
+            verdict.plan,
+            tuple(
+                type(result)(result.id, result.outcome, by_id[result.id])
+                if result.started_at is None and result.id in by_id
+                else result
+                for result in verdict.results
+            ),
+            verdict.outcome,
+            verdict.troubles,
+        )
+
+    def _write(self, verdict: Verdict, code: int) -> None:
+        from opsverify.evidence.seal import seal  # noqa: PLC0415 - signing costs 0.3 s to import
+
+        clear_locks(self.folder.path)
+        self.redactor.sweep(self.folder.path)
+        content = self._content(verdict, code)
+        key = self.target.evidence.signing_key
+        seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        self.folder.publish()
+
+    def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
+        return {
+            "schema": "opsverify.verdict/1",
+            "run_id": self.folder.run_id,
+            "stage": self.stage.name,
+            "target": self.target.name,
+            "environment": self.target.environment,
+            "language": self.target.language,
+            "outcome": verdict.outcome.value,
+            "decision": verdict.decision.value,
+            "reasons": list(verdict.reasons),
+            "notes": list(self.notes),
+            "started_at": timestamp(self.started),
+            "finished_at": timestamp(dt.datetime.now(dt.UTC)),
+            "planned": len(verdict.plan.checks),
+            "executed": verdict.executed,
+            "exit_code": code,
+            "checks": verdict.checks_as_json(),
+            "actions": [
+                {
+                    "step": self.command(verdict, step),
+                    "argv": list(step.run),
+                    "runbook": step.runbook,
+                    "executed": False,
+                }
+                for step in verdict.actions(self.target)
+            ],
+        }
+
+    def command(self, verdict: Verdict, step: Step) -> str:
+        """A step as a person types it, as far as the verdict fills its placeholders."""
+        from opsverify.config.placeholders import filled  # noqa: PLC0415 - only decided runs have steps
+
+        facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
+        return shlex.join(filled(step.run, facts | {"target": self.target.name}))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know to weigh the verdict."""
+        canary = self.target.canary
+        if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
+            return ()
+        return (
+            (
+                f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
+                "a demonstration or rehearsal, not a release"
+            ),
+        )
+
+
+def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
+    """The stage and target that are asked for, without reading a secret."""
+    stage = stage_named(request.stage)
+    target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
+    return stage, adapted(target, request)
+
+
+def window_of(request: Request, stage: Stage, target: Target) -> float | None:
+    """Seconds a canary stage observes; None for other stages.
+
+    Raises TargetError for a window shorter than the runbook's where that is not allowed.
+    """
+    if stage.name not in CANARY or target.canary is None:
+        return None
+    canary = target.canary
+    try:
+        window = parse_duration(request.window or canary.window)
+    except ValueError as error:
+        raise TargetError(f"--window: {error}") from error
+    allowed = request.allow_short_window if target.environment == "production" else canary.allow_short_window
+    if window > LONGEST_WINDOW_S:
+        raise TargetError(
+            f"--window {request.window or canary.window}: a canary is observed {duration(LONGEST_WINDOW_S)} at most "
+            f"(the runbook: 10 to 20 minutes); expected such as 20m"
+        )
+    if window < LEAST_WINDOW_S:
+        raise TargetError(
+            f"--window {request.window or canary.window}: too short to see anything; expected "
+            f"{duration(LEAST_WINDOW_S)} or longer"
+        )
+    if window < parse_duration(canary.shortest_window) and not (allowed or request.allow_short_window):
+        raise TargetError(
+            f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} "
+            "or longer; a shorter window needs --allow-short-window"
+        )
+    return window
+
+
+def plan_entry(
+    spec: CheckSpec, target: Target, nodeid: str, parameters: Mapping[str, Any], parameter_id: str | None
+) -> Planned:
+    """The plan entry of one collected test."""
+    return planned(spec, target, nodeid, parameters, parameter_id, dt.datetime.now(dt.UTC).date())
+
+
+def with_uncovered(stage: Stage, target: Target, checks: Iterable[Planned]) -> tuple[Planned, ...]:
+    """`checks`, plus one entry for each line of the runbook that none of them carries out."""
+    checks = tuple(checks)
+    return (*checks, *uncovered(stage, checks, target))

@@ -1,0 +1,174 @@
+"""An order: a verdict that may be carried out. Everything that speaks against it is refused in one line."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opsverify.core.exit_codes import EXIT
+from opsverify.core.stages import STAGES, Decision
+from opsverify.errors import Refused
+from opsverify.evidence.run_folder import VERDICT
+from opsverify.evidence.signature import public_half, verify_run
+from opsverify.units import duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
+    from opsverify.evidence.redact import Redactor
+
+SCHEMA = "opsverify.verdict/1"
+MINUTE = dt.timedelta(minutes=1)
+CLOCK_SLACK = dt.timedelta(seconds=30)
+"""How far ahead the clock of the machine that verified may be."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What has to be done: the decision of one run, and the target's steps for it."""
+
+    folder: Path
+    run_id: str
+    stage: str
+    decision: Decision
+    steps: tuple[Step, ...]
+    finished_at: dt.datetime
+    manifest_sha256: str
+    signed_by: str | None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the verdict puts into placeholders."""
+        return {"run_id": self.run_id, "stage": self.stage, "decision": self.decision.value}
+
+
+def read_order(folder: Path, target: Target, signing_key: str | None, redactor: Redactor, now: dt.datetime) -> Order:
+    """Read the verdict in `folder` and find it fit to be carried out on `target` at `now`.
+
+    Raises Refused, naming what is wrong and what to do, for every verdict that is not.
+    """
+    verdict = _verdict(folder)
+    signed_by = _require_untouched(folder, signing_key)
+    try:
+        decision = Decision(verdict["decision"])
+        order = Order(
+            folder,
+            verdict["run_id"],
+            verdict["stage"],
+            decision,
+            steps_for(target, decision),
+            dt.datetime.fromisoformat(verdict["finished_at"]),
+            verdict["evidence"]["manifest_sha256"],
+            signed_by,
+        )
+        _require_target(verdict, target)
+        _require_decided(verdict, order)
+        _require_same_steps(verdict["actions"], order, redactor)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused(f"{folder / VERDICT}: not a verdict ({type(error).__name__}: {error}); verify again") from error
+    _require_young(order, target, now)
+    _require_newest(order, target)
+    return order
+
+
+def steps_for(target: Target, decision: Decision) -> tuple[Step, ...]:
+    """The target's steps for a decision."""
+    return {Decision.PROMOTE: target.actions.promote, Decision.ROLLBACK: target.actions.rollback}.get(decision, ())
+
+
+def _verdict(folder: Path) -> dict[str, Any]:
+    path = folder / VERDICT
+    try:
+        verdict = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused(
+            f"{path}: {error.strerror}; the run is not finished, or is no run: name one that has a verdict"
+        ) from error
+    except ValueError as error:
+        raise Refused(f"{path}: not JSON; verify again") from error
+    if not isinstance(verdict, dict) or verdict.get("schema") != SCHEMA:
+        raise Refused(f"{path}: expected schema {SCHEMA}; verify again with this version")
+    return verdict
+
+
+def _require_untouched(folder: Path, signing_key: str | None) -> str | None:
+    verification = verify_run(folder, None if signing_key is None else public_half(signing_key))
+    if not verification.ok:
+        more = len(verification.problems) - 1
+        raise Refused(
+            f"{folder}: evidence incomplete or altered: {verification.problems[0]}"
+            f"{f' (and {more} more)' if more else ''}; verify again"
+        )
+    return verification.signed_by
+
+
+def _require_target(verdict: dict[str, Any], target: Target) -> None:
+    found, expected = (verdict["target"], verdict["environment"]), (target.name, target.environment)
+    if found != expected:
+        raise Refused(
+            f"run {verdict['run_id']}: is about target {found[0]} ({found[1]}), "
+            f"not {expected[0]} ({expected[1]}); name its own with --target"
+        )
+
+
+def _require_decided(verdict: dict[str, Any], order: Order) -> None:
+    if order.decision is Decision.HOLD:
+        reason = next(iter(verdict["reasons"]), "nothing was measured")
+        raise Refused(f"run {order.run_id}: decided hold ({reason}); mend that and verify again")
+    if not STAGES[order.stage].releases:
+        raise Refused(
+            f"run {order.run_id}: {order.stage} decides {order.decision.value} and orders no action; "
+            "act follows promote and rollback only"
+        )
+    if verdict["exit_code"] != EXIT[order.decision] or not verdict["planned"]:
+        raise Refused(f"run {order.run_id}: was interrupted or incomplete (exit {verdict['exit_code']}); verify again")
+    if not order.steps:
+        raise Refused(
+            f"run {order.run_id}: decided {order.decision.value}, "
+            f"but the target lists no [[actions.{order.decision.value}]]; add its steps"
+        )
+
+
+def _require_same_steps(shown: Iterable[dict[str, Any]], order: Order, redactor: Redactor) -> None:
+    then = [entry["argv"] for entry in shown]
+    if then != [redactor.data(list(step.run)) for step in order.steps]:
+        raise Refused(
+            f"run {order.run_id}: its verdict shows other steps than the target lists now; "
+            "verify again, so that what is done is what was shown"
+        )
+
+
+def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
+    limit = dt.timedelta(seconds=parse_duration(target.actions.max_age))
+    age = now - order.finished_at
+    if age > limit:
+        raise Refused(
+            f"run {order.run_id}: its verdict is {duration(round(age / MINUTE) * 60)} old, "
+            f"limit {target.actions.max_age} (actions.max_age); verify again"
+        )
+    if age < -CLOCK_SLACK:
+        raise Refused(
+            f"run {order.run_id}: its verdict is of {order.finished_at.isoformat()}, yet to come; set the clock"
+        )
+
+
+def _require_newest(order: Order, target: Target) -> None:
+    """A release that a later run did not promote must not be promoted on an earlier one's word."""
+    if order.decision is not Decision.PROMOTE:
+        return
+    for path in order.folder.parent.glob(f"*/{VERDICT}"):
+        try:
+            other = json.loads(path.read_text(encoding="utf-8"))
+            later = dt.datetime.fromisoformat(other["finished_at"]) > order.finished_at
+            about = (other["target"], other["stage"]) == (target.name, order.stage)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # no verdict of ours: it says nothing about this one
+        if later and about and other.get("decision") != Decision.PROMOTE:
+            raise Refused(
+                f"run {order.run_id}: later run {other.get('run_id')} decided {other.get('decision')}; act on that one"
+            )

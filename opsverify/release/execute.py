@@ -1,0 +1,130 @@
+"""Carry steps out, one after the other, and after a rollback verify that the platform is stable again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsverify.commands import run_command
+from opsverify.config.placeholders import filled, resolve
+from opsverify.core.stages import Decision
+from opsverify.evidence.run_folder import VERDICT
+from opsverify.release.journal import Journal
+from opsverify.units import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from opsverify.config.actions import Step
+    from opsverify.config.model import Target
+    from opsverify.evidence.redact import Redactor
+
+DONE, FAILED, HELD = 0, 1, 10
+INTERRUPTED = 2
+STABILITY = "post-rollback"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The target that is acted on: its file, where its commands run, and what must not be shown of it."""
+
+    target: Target
+    target_file: Path
+    root: Path
+    redactor: Redactor
+    say: Callable[[str], None]
+
+    def tell(self, text: str) -> None:
+        """Say one line, without secrets."""
+        self.say(self.redactor.text(text))
+
+
+@dataclass(frozen=True)
+class Work:
+    """Steps to carry out for `decision`; `facts` fill placeholders, `head` begins the journal."""
+
+    decision: Decision
+    steps: Sequence[Step]
+    facts: Mapping[str, str]
+    head: Mapping[str, object]
+
+
+def carry_out(work: Work, folder: Path, platform: Platform) -> int:
+    """Carry `work` out once; 0 done (and stable after a rollback), 1 failed or rejected, 10 not known to be stable.
+
+    Raises Refused, with nothing done, when a value cannot be had or `folder` holds a journal already.
+    """
+    actions = platform.target.actions
+    facts = {**work.facts, "target": platform.target.name, "decision": work.decision.value}
+    values = resolve([step.run for step in work.steps], actions.values, facts, actions.folder)
+    argvs = [filled(step.run, values) for step in work.steps]
+    head = {**work.head, "target": platform.target.name, "environment": platform.target.environment}
+    journal = Journal.begin(folder, {**head, "decision": work.decision.value, "values": values}, platform.redactor)
+    journal.plan(work.steps, argvs)
+    began = dt.datetime.now(dt.UTC)
+    failed = _run_steps(work.steps, argvs, journal, platform)
+    if failed is not None:
+        return failed
+    if work.decision is not Decision.ROLLBACK:
+        journal.close("done", DONE)
+        return DONE
+    return _verify_stability(began, journal, platform)
+
+
+def _run_steps(
+    steps: Sequence[Step], argvs: Sequence[Sequence[str]], journal: Journal, platform: Platform
+) -> int | None:
+    """Run all steps; None if all went well."""
+    for number, (step, argv) in enumerate(zip(steps, argvs, strict=True)):
+        shown = " ".join(argv)
+        platform.tell(f"step {number + 1} of {len(steps)}: {shown}    (runbook {step.runbook})")
+        journal.step_begins(number)
+        ran = run_command(argv, step.timeout_s, platform.target.actions.folder)
+        journal.step_ended(number, ran)
+        for line in ran.output.strip().splitlines()[-5:]:
+            platform.tell(f"    {line}")
+        if not ran.ok:
+            left = [" ".join(argv) for argv in argvs[number + 1 :]]
+            if journal.content["decision"] == Decision.ROLLBACK:
+                left.append(f"verify {STABILITY}")
+            journal.close("failed", FAILED, [shown, *left])
+            platform.tell(f"FAILED: {shown}: {ran.in_words}; its output is in {journal.folder}")
+            for command in left:
+                platform.tell(f"  left: {command}")
+            return FAILED
+        platform.tell(f"    done in {duration(round(ran.duration_s, 1))}")
+    return None
+
+
+def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) -> int:
+    folder = journal.folder / STABILITY
+    platform.tell(f"all steps done; verify {STABILITY}")
+    code = verify(platform, STABILITY, folder, f"--rolled-back-at={began.isoformat()}")
+    try:
+        verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
+        run_id, decision = verdict["run_id"], verdict["decision"]
+    except (OSError, ValueError, KeyError):
+        run_id, decision = None, "hold"
+    journal.note(post_rollback={"run_id": run_id, "decision": decision, "exit_code": code})
+    outcome, exit_code = {0: ("done", DONE), 1: ("rejected", FAILED)}.get(code, ("held", HELD))
+    journal.close(outcome, exit_code, () if exit_code == DONE else (f"verify {STABILITY} again, once mended",))
+    platform.tell(f"{STABILITY}: {decision}")
+    return exit_code
+
+
+def verify(platform: Platform, stage: str, folder: Path, *arguments: str) -> int:
+    """Run a stage in a process of its own; its exit code."""
+    command = [
+        sys.executable, "-m", "opsverify", "verify", stage, f"--target={platform.target_file}",
+        f"--report-dir={folder}", *arguments,
+    ]  # fmt: skip
+    sys.stdout.flush()
+    try:
+        return subprocess.run(command, cwd=platform.root, stdin=subprocess.DEVNULL, check=False).returncode
+    except KeyboardInterrupt:
+        return INTERRUPTED

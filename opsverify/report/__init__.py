@@ -1,0 +1,1 @@
+"""Reports for people: the Allure report, and the pages of rehearsals and incidents."""

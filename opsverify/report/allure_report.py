@@ -1,0 +1,141 @@
+"""The HTML report: one file made by Allure 3 from a run's results, for people without network or server."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.errors import EvidenceError
+from opsverify.evidence.files import LATEST, write_atomic
+from opsverify.report.allure_cli import allure_command, run
+from opsverify.report.offline import make_offline
+from opsverify.report.summary import add_summary, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPORT: Final = "report.html"
+RESULTS: Final = "allure-results"
+_GENERATE_TIMEOUT_S: Final = 300.0
+_HISTORY_RUNS: Final = 50
+_SEVERITIES: Final = ("sev1", "sev2", "sev3")
+# Allure names its Korean texts after the country.
+_ALLURE_LANGUAGE: Final = {"ko": "kr", "en": "en"}
+_WORDS: Final = {
+    "ko": {"failed": "측정값이 한계를 벗어남", "broken": "측정하지 못함"},
+    "en": {"failed": "measured outside its limit", "broken": "could not be measured"},
+}
+
+
+def build_report(run_dir: Path, language: str, progress: Callable[[str], None] = lambda _line: None) -> Path:
+    """Build `run_dir/report.html` in `ko` or `en` from verdict and Allure results; return its path.
+
+    Runs in a reports folder (the one that holds `latest`) are compared with the earlier runs of the same
+    stage on the same target. Raises EvidenceError in one line when the run is not there, Node is missing, or
+    Allure cannot be installed or fails; a report built earlier then stays as it was.
+    """
+    verdict = _verdict(run_dir)
+    if not any((run_dir / RESULTS).glob("*-result.json")):
+        raise EvidenceError(f"{run_dir / RESULTS}: no Allure results, so there is nothing to show: run verify first")
+    command = allure_command(progress)
+    history = _history_of(run_dir, verdict)
+    progress(f"building the report of {verdict['run_id']}")
+    with tempfile.TemporaryDirectory(prefix="opsverify-report-") as scratch, _locked(history):
+        folder = Path(scratch)
+        if history:
+            _lend(history, folder / "history.jsonl", verdict)
+        config = folder / "allurerc.json"
+        config.write_text(json.dumps(_configuration(verdict, language, folder, history)), encoding="utf-8")
+        # Relative to the run: Allure takes what is named here for a glob pattern.
+        run(
+            (*command, "generate", "--config", str(config), "--cwd", str(run_dir.resolve()), RESULTS),
+            run_dir,
+            _GENERATE_TIMEOUT_S,
+            "Allure 3 could not build the report",
+        )
+        try:
+            html = (folder / "out" / "index.html").read_text(encoding="utf-8")
+        except OSError as error:
+            raise EvidenceError("Allure 3 could not build the report: it wrote no page") from error
+        write_atomic(run_dir / REPORT, make_offline(add_summary(html, verdict, language)))
+        if history:
+            write_atomic(history, (folder / "history.jsonl").read_bytes())
+    return run_dir / REPORT
+
+
+def _verdict(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / "verdict.json"
+    try:
+        verdict = json.loads(path.read_bytes())
+        missing = {"run_id", "stage", "target", "outcome", "decision", "reasons"} - verdict.keys()
+    except OSError as error:
+        raise EvidenceError(f"{path}: cannot be read ({error.strerror}): name the folder of a finished run") from error
+    except (ValueError, AttributeError) as error:
+        raise EvidenceError(f"{path}: not a verdict") from error
+    if missing:
+        raise EvidenceError(f"{path}: not a verdict, it lacks {', '.join(sorted(missing))}")
+    return dict(verdict)
+
+
+def _configuration(verdict: dict[str, Any], language: str, folder: Path, history: Path | None) -> dict[str, Any]:
+    options = {
+        "singleFile": True,
+        "reportLanguage": _ALLURE_LANGUAGE[language],
+        "groupBy": ["parentSuite", "suite"],
+        "defaultSortBy": "status,asc",
+    }
+    return {
+        "name": title_of(verdict),
+        "output": str(folder / "out"),
+        "categories": _categories(_WORDS[language]),
+        "plugins": {"awesome": {"options": options}},
+        **({"historyPath": str(folder / "history.jsonl"), "historyLimit": _HISTORY_RUNS} if history else {}),
+    }
+
+
+def _categories(words: dict[str, str]) -> list[dict[str, Any]]:
+    """One category for each status and severity, worst first; a result belongs to the first that matches."""
+    rules: list[dict[str, Any]] = [
+        {
+            "name": f"{severity} · {words[status]}",
+            "matchers": {"statuses": [status], "labels": {"tag": f"^{severity}$"}},
+            "groupByMessage": False,
+            "expand": True,
+        }
+        for severity in _SEVERITIES
+        for status in ("failed", "broken")
+    ]
+    rest = [{"name": words[status], "matchers": {"statuses": [status]}} for status in ("failed", "broken")]
+    return [*rules, *rest]
+
+
+def _history_of(run_dir: Path, verdict: dict[str, Any]) -> Path | None:
+    reports = run_dir.resolve().parent
+    if not (reports / LATEST).is_symlink():
+        return None
+    name = re.sub(r"[^\w.-]", "_", f"{verdict['target']}.{verdict['stage']}")
+    return reports / "history" / f"{name}.jsonl"
+
+
+def _locked(history: Path | None) -> Any:  # noqa: ANN401 - a FileLock, whose import is not for everybody
+    """Keep two reports of the same stage from losing each other's line of history."""
+    if history is None:
+        return nullcontext()
+    from filelock import FileLock  # noqa: PLC0415 - only here
+
+    try:
+        history.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise EvidenceError(f"{history.parent}: cannot be written ({error.strerror})") from error
+    return FileLock(history.with_suffix(".lock"))
+
+
+def _lend(history: Path, copy: Path, verdict: dict[str, Any]) -> None:
+    """Give Allure the history without this run's own line, so that building a report twice counts it once."""
+    lines = history.read_bytes().splitlines(keepends=True) if history.exists() else []
+    own = title_of(verdict)
+    copy.write_bytes(b"".join(line for line in lines if json.loads(line).get("name") != own))

@@ -1,0 +1,198 @@
+"""The page of a real recovery and its way back, from the timeline and the runs that stand as evidence in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+from opsverify.errors import EvidenceError
+from opsverify.incident.checklist import STEPS, WAY_BACK
+from opsverify.incident.downtime import downtime
+from opsverify.report.lost import losses_of, lost_of
+from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, Row, Text, same
+from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
+from opsverify.report.runs import actions_of, checks_of, finished, read_run, reds_of, rehearsals
+from opsverify.units import elapsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from opsverify.config.model import Target
+    from opsverify.incident.checklist import Step
+    from opsverify.incident.timeline import Event, Incident
+    from opsverify.report.runs import Run
+
+VALIDATED: Final = "smoke"
+"""The step with which the service is validated: what the RTO is held against (runbook 5-6)."""
+_POST_DR: Final = "post-dr"
+_WITNESSES: Final = "restore.rpo_witnesses"
+
+
+def page_of(incident: Incident, target: Target, reports: Path, language: str | None) -> Page:
+    """The page of `incident` as it stands."""
+    runs = [run for event in incident.events if event.evidence and (run := _run(reports / event.evidence))]
+    newest = runs[-1] if runs else None
+    recovered = _recovered(incident, target.name, reports)
+    rto = target.limits.rto
+    took = _took_s(incident)
+    forth, back = _forth_and_back(incident)
+    trend = rehearsals(reports, target.name, incident.id[:16] + "~")
+    return Page(
+        title=Text("DR 복구 보고", "Disaster recovery report"),
+        target=target.name,
+        name=incident.id,
+        decision="closed" if incident.closed else "open",
+        language=language or target.language,
+        when=f"{incident.events[0].at[:19].replace('T', ' ')} UTC",
+        figures=tuple(_figures(incident, target, runs)),
+        bars=tuple(_bars(forth)),
+        rto_s=rto.bound,
+        took_s=took,
+        witnesses=witnesses_of(recovered) if recovered else (),
+        facts=tuple(_facts(incident, forth, runs)),
+        losses=losses_of(recovered) if recovered else (),
+        lost=tuple(_lost(incident, recovered)),
+        checks=checks_of(newest) if newest else (),
+        reds=reds_of(newest) if newest else (),
+        trend=tuple(run.point for run in trend),
+        actions=(*_actions(incident), *(actions_of(newest) if newest else ())),
+        way_back=tuple(_bars(back)),
+        way_back_facts=tuple(map(_fact, back)),
+    )
+
+
+def _took_s(incident: Incident) -> float:
+    began = incident.events[0].moment
+    end = incident.of(VALIDATED) or incident.of(STEPS[-1].name)
+    return ((end.moment if end else dt.datetime.now(dt.UTC)) - began).total_seconds()
+
+
+def _forth_and_back(incident: Incident) -> tuple[Sequence[Event], Sequence[Event]]:
+    """The events before the first step of the way back, and those from it on, notes included."""
+    events = incident.events
+    first = next((index for index, event in enumerate(events) if _step_of(event) in WAY_BACK), len(events))
+    return events[:first], events[first:]
+
+
+def _step_of(event: Event) -> Step | None:
+    return next((step for step in (*STEPS, *WAY_BACK) if step.name == event.step), None)
+
+
+def _figures(incident: Incident, target: Target, runs: list[Run]) -> Iterator[Figure]:
+    yield objective(
+        Text("RTO (선언부터 검증까지)", "RTO (declared to validated)"), _took_s(incident), target.limits.rto
+    )
+    witnessed = next(
+        (run for run in reversed(runs) if run.verdict["stage"] == _POST_DR and run.loss_s is not None), None
+    )
+    rpo = limit_of(witnessed, _WITNESSES) if witnessed else target.limits.rpo
+    yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), witnessed.loss_s if witnessed else None, rpo)
+    steps = (*STEPS, *WAY_BACK) if incident.on_way_back else STEPS
+    if incident.on_way_back:
+        yield _downtime(incident)
+    excused = sum(event.exception is not None for event in incident.events)
+    done = sum(incident.of(step.name) is not None for step in steps)
+    yield Figure(
+        Text("단계", "steps"),
+        f"{done} / {len(steps)}",
+        Text(f"예외 {excused}건", f"{excused} exceptions"),
+        None,
+        excused == 0 if incident.closed else None,
+    )
+
+
+def _downtime(incident: Incident) -> Figure:
+    """How long clients were not served, of both interruptions together."""
+    found = downtime(incident)
+    outage, back = (
+        UNKNOWN if part.seconds is None else elapsed(part.seconds) for part in (found.outage, found.way_back)
+    )
+    return Figure(
+        Text("다운타임", "downtime"),
+        UNKNOWN if found.seconds is None else elapsed(found.seconds),
+        Text(f"장애 {outage}, 스위치백 {back}", f"outage {outage}, way back {back}"),
+        None,
+        None,
+    )
+
+
+def _bars(events: Sequence[Event]) -> Iterator[Bar]:
+    """Each step from the mark before it to its own: what people and machines needed for it."""
+    if not events:
+        return
+    began = before = events[0].moment
+    for event in events:
+        step = _step_of(event)
+        label = Text(f"{step.runbook} {step.name}", f"{step.runbook} {step.name}") if step else same(event.note[:24])
+        took = (event.moment - before).total_seconds()
+        said = f"{elapsed(took) if event is not events[0] else event.at[11:19]} · {event.by}"
+        marked = event.exception is not None
+        text = Text(f"{said} · 예외", f"{said} · exception") if marked else same(said)
+        yield Bar(label, (before - began).total_seconds(), took, text, marked=marked)
+        before = event.moment
+
+
+def _facts(incident: Incident, events: Sequence[Event], runs: list[Run]) -> Iterator[Row]:
+    rehearsed = next((run.drill for run in runs if run.drill), None)
+    if rehearsed:
+        yield from sources(rehearsed)
+    declared = incident.events[0]
+    if declared.disaster_at:
+        yield Row(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))
+    yield from map(_fact, events)
+
+
+def _fact(event: Event) -> Row:
+    step = _step_of(event)
+    return Row(Text(step.ko, step.en) if step else Text("메모", "note"), (_said(event),))
+
+
+def _said(event: Event) -> str:
+    parts = [f"{event.at[:19].replace('T', ' ')} {event.by}", event.note, event.evidence or "", event.exception or ""]
+    return " · ".join(part for part in parts if part)
+
+
+def _recovered(incident: Incident, target: str, reports: Path) -> Run | None:
+    """The newest run of post-dr since the declaration: what it found stands, also where it opened no gate."""
+    closing = incident.of("close")
+    until = f"{closing.moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}~" if closing else "~"
+    newest = next(finished(reports, target, _POST_DR, until), None)
+    return newest if newest and newest.folder.name >= incident.id[:16] else None
+
+
+def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
+    for step in (step for step in (*STEPS, *WAY_BACK) if step.reports):
+        report = incident.of(step.name)
+        ko, en = ("스위치백 ", "way back: ") if step in WAY_BACK else ("", "")
+        if report and report.impact:
+            yield Note(Text(f"{ko}영향 구간: {report.impact}", f"{en}impact: {report.impact}"))
+        if report and report.loss:
+            yield Note(Text(f"{ko}손실 데이터: {report.loss}", f"{en}loss: {report.loss}"))
+    if recovered is None:
+        yield Note(
+            Text("행 손실은 알 수 없음: post-dr 실행 없음", "rows lost not known: no run of post-dr"), "inconclusive"
+        )
+        return
+    yield from lost_of(recovered)
+    yield Note(Text(f"근거: {recovered.folder.name}", f"found by {recovered.folder.name}"))
+
+
+def _actions(incident: Incident) -> Iterator[Note]:
+    for event in incident.events:
+        for action in event.actions:
+            yield Note(same(action))
+        if event.exception:
+            yield Note(
+                Text(f"예외 {event.step}: {event.exception}", f"exception {event.step}: {event.exception}"), "fail"
+            )
+    step = incident.next_step
+    if step is not None and (step in STEPS or incident.on_way_back):
+        yield Note(Text(f"{step.runbook} {step.ko}", f"{step.runbook} {step.en}"), "inconclusive")
+
+
+def _run(folder: Path) -> Run | None:
+    try:
+        return read_run(folder)
+    except EvidenceError:  # moved away since: the timeline still names it
+        return None

@@ -1,0 +1,72 @@
+"""Parts that the pages of a rehearsal and of an incident share: figures, witnesses, sources."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+from opsverify.limits import Limit
+from opsverify.report.model import UNKNOWN, Figure, Row, Text
+from opsverify.units import elapsed, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsverify.recovery.drill.run import Drill
+    from opsverify.report.runs import Run
+
+_ABSENT: Final = "not_applicable"
+_WITNESSES: Final = {
+    "heartbeat": Text("하트비트", "heartbeat"),
+    "archive": Text("아카이브", "archive"),
+    "server": Text("서버", "server"),
+}
+
+
+def objective(label: Text, seconds: float | None, limit: Limit | None) -> Figure:
+    """A duration held against its objective."""
+    if limit is None or seconds is None:
+        return Figure(label, UNKNOWN if seconds is None else elapsed(seconds), None, None, None)
+    said = Text(f"목표 {limit.for_people}", f"objective {limit.for_people}")
+    return Figure(label, elapsed(seconds), said, seconds / limit.bound if limit.bound else None, limit.holds(seconds))
+
+
+def limit_of(run: Run, check_id: str) -> Limit | None:
+    """The limit that a check of the run was held against, in seconds."""
+    for check in run.verdict["checks"]:
+        if check["id"] == check_id and check["limit"]:
+            return Limit.parse(f"{check['limit']} s", "s")
+    return None
+
+
+def witnesses_of(run: Run) -> tuple[Row, ...]:
+    """The statements of the witnesses of a recovery."""
+    testimony = run.testimony
+    rows = []
+    for said in testimony["witnesses"] if testimony else ():
+        heading = _WITNESSES.get(said["name"], Text(said["name"], said["name"]))
+        lost = "" if said["lost"] is None else f"{said['lost']:,} {said['counted']}"
+        if said["bound"]:
+            lost += f" ({said['bound']:,} transactions begun)"
+        cells = (
+            (said["absent"], "", "") if said["absent"] else (clock(said["recovered_to"]), clock(said["newest"]), lost)
+        )
+        rows.append(Row(heading, cells))
+    if testimony and testimony["problem"]:
+        rows.append(Row(Text("불일치", "disagreement"), (testimony["problem"], "", "")))
+    return tuple(rows)
+
+
+def sources(drill: Drill) -> Iterator[Row]:
+    """From what was, or would be, restored."""
+    size = f", {quantity(drill.size, 'bytes')}" if drill.size else ""
+    yield Row(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
+    archived = f"{drill.segments} segments, last commit {clock(drill.last_commit_at)} UTC"
+    yield Row(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
+
+
+def clock(moment: str | None) -> str:
+    """A time of the evidence as a table shows it: UTC, to the millisecond."""
+    if not moment:
+        return UNKNOWN
+    return dt.datetime.fromisoformat(moment).astimezone(dt.UTC).strftime("%m-%d %H:%M:%S.%f")[:-3]

@@ -1,0 +1,131 @@
+"""The page of a rehearsal, from its run's folder and those of the rehearsals before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opsverify.report.lost import losses_of, lost_of
+from opsverify.report.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
+from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
+from opsverify.report.runs import actions_of, checks_of, read_run, reds_of, rehearsals
+from opsverify.units import elapsed, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opsverify.recovery.drill.run import Drill
+    from opsverify.report.runs import Run
+
+_STAGES: Final = {
+    "integrity": Text("무결성 확인", "integrity"),
+    "continuity": Text("WAL 연속성", "WAL continuity"),
+    "preflight": Text("사전 점검", "preflight"),
+    "prepare": Text("도구 준비", "tools made ready"),
+    "copy": Text("백업 복사", "copy of the backup"),
+    "recover": Text("목표 시점까지 재생", "replay to the target"),
+    "read_only": Text("읽기 점검", "read-only checks"),
+    "promote": Text("승격", "promotion"),
+    "write_probe": Text("쓰기 시험 (롤백)", "write probe, rolled back"),
+    "validate": Text("데이터·로그 검증", "data and log validated"),
+    "random table": Text("임의 테이블 복구", "random table"),
+    "unpack": Text("백업 풀기", "unpacking"),
+    "examine": Text("원장·인덱스 검사", "ledger, indexes"),
+    "platform": Text("플랫폼 기동", "platform started"),
+    "cache": Text("캐시 클리어", "cache cleared"),
+    "smoke": Text("업무 스모크", "business smoke"),
+    "checksums": Text("체크섬 검사", "checksums"),
+    "teardown": Text("정리", "teardown"),
+}
+_OUTSIDE_RTO: Final = ("random table", "examine", "checksums", "teardown")
+
+
+def page_of(folder: Path, language: str | None) -> Page:
+    """The page of the run in `folder`. Raises EvidenceError when it is no finished run."""
+    run = read_run(folder)
+    verdict, drill = run.verdict, run.drill
+    rto = limit_of(run, "restore.rto")
+    trend = rehearsals(folder.resolve().parent, verdict["target"], verdict["run_id"])
+    return Page(
+        title=Text("DR 복구 리허설", "Disaster recovery rehearsal"),
+        target=verdict["target"],
+        name=verdict["run_id"],
+        decision=verdict["decision"],
+        language=language or verdict.get("language", "ko"),
+        when=f"{verdict['started_at'][:19].replace('T', ' ')} UTC",
+        figures=tuple(_figures(run)),
+        bars=tuple(_bars(drill)) if drill else (),
+        rto_s=rto.bound if rto else 0.0,
+        took_s=drill.took_s if drill else None,
+        witnesses=witnesses_of(run),
+        facts=tuple(_facts(drill)) if drill else (),
+        losses=losses_of(run),
+        lost=lost_of(run),
+        checks=checks_of(run),
+        reds=reds_of(run),
+        trend=tuple(one.point for one in trend),
+        actions=actions_of(run),
+    )
+
+
+def _figures(run: Run) -> Iterator[Figure]:
+    drill = run.drill
+    took = drill.took_s if drill else None
+    yield objective(_reached(drill), took, limit_of(run, "restore.rto"))
+    loss, rpo = run.loss_s, limit_of(run, "restore.rpo_witnesses") or limit_of(run, "restore.rpo")
+    yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), loss, rpo)
+    speed = run.gb_per_s
+    more = drill.extrapolated if drill else None
+    limit = None
+    if more is not None:
+        size, low, high = quantity(more["size"], "bytes"), elapsed(more["low_s"]), elapsed(more["high_s"])
+        limit = Text(f"{size}이면 {low} ~ {high}", f"{size} would take {low} to {high}")
+    yield Figure(
+        Text("복사 속도", "copy"), UNKNOWN if speed is None else f"{quantity(speed, 'count')} GB/s", limit, None, None
+    )
+
+
+def _smoked(drill: Drill) -> str:
+    smoke = (drill.business or {}).get("smoke")
+    if smoke is None:
+        return drill.business_hindrance or UNKNOWN
+    red = len(smoke["reasons"])
+    return f"{smoke['executed']} checks on the restored database, {red} red: smoke/ ({smoke['run_id']})"
+
+
+def _reached(drill: Drill | None) -> Text:
+    if drill is None or drill.to_serving_s is None:
+        return Text("RTO (검증까지)", "RTO (to validated data)")
+    return Text("RTO (업무 스모크까지)", "RTO (to smoked business)")
+
+
+def _bars(drill: Drill) -> Iterator[Bar]:
+    for stage in drill.stages:
+        name = stage["name"]
+        said = elapsed(stage["seconds"])
+        if stage["segments"] and stage["seconds"] and name == "recover":
+            said += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} segments/s"
+        elif stage["bytes"] and stage["seconds"]:
+            said += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
+        label = _STAGES.get(name, same(name))
+        yield Bar(label, stage["began_s"], stage["seconds"], same(said), marked=name in _OUTSIDE_RTO)
+
+
+def _facts(drill: Drill) -> Iterator[Row]:
+    yield from sources(drill)
+    yield Row(Text("복구 목표", "recovery target"), (f"{clock(drill.target_time)} UTC",))
+    came = f"{clock(drill.recovered_to)} UTC, timeline {drill.timeline}" if drill.timeline else UNKNOWN
+    yield Row(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or came,))
+    if drill.table:
+        found = drill.table
+        differing = len(found["differences"]) + len(found["ledger_differences"])
+        yield Row(
+            Text("임의 테이블", "random table"),
+            (f"{found['table']}, {found['rows']:,} rows, seed {found['seed']}: {differing} differences",),
+        )
+    elif drill.table_failure or drill.table_hindrance:
+        yield Row(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
+    if drill.business is not None:
+        yield Row(Text("업무 스모크", "business smoke"), (_smoked(drill),))
+    if drill.extrapolated:
+        yield Row(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))

@@ -1,0 +1,167 @@
+"""Runs as the page reads them: a verdict, its drill, and the earlier rehearsals of the same target."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.errors import EvidenceError
+from opsverify.evidence.run_folder import VERDICT
+from opsverify.recovery.drill.run import Drill
+from opsverify.recovery.rpo.measure import NAME as TESTIMONY
+from opsverify.recovery.verify.questions import read_answers
+from opsverify.report.model import Note, Point, Row, Text, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from opsverify.recovery.verify.finding import Finding
+
+DRILL: Final = "drill.json"
+STAGE: Final = "rehearsal"
+RED: Final = ("fail", "inconclusive")
+DATA: Final = ("sql.", "ledger.", "consistency.", "restore.random_table")
+"""Checks whose failure means that data is missing or changed."""
+_TREND: Final = 12
+_LONGEST: Final = 170
+_OUTCOMES: Final = (
+    ("pass", Text("통과", "pass")),
+    ("fail", Text("실패", "fail")),
+    ("inconclusive", Text("측정 불가", "inconclusive")),
+    ("waived", Text("면제", "waived")),
+    ("not_applicable", Text("해당 없음", "not applicable")),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run; `drill` only of a rehearsal that got as far."""
+
+    folder: Path
+    verdict: dict[str, Any]
+    drill: Drill | None
+
+    @property
+    def reds(self) -> list[dict[str, Any]]:
+        """Checks that are neither green nor excused, failures first."""
+        red = [check for check in self.verdict["checks"] if check["outcome"] in RED]
+        return sorted(red, key=lambda check: RED.index(check["outcome"]))
+
+    def measured(self, check_id: str) -> float | None:
+        """What a check measured; None where it did not."""
+        for check in self.verdict["checks"]:
+            if check["id"] == check_id and isinstance(check["measured"], int | float):
+                return float(check["measured"])
+        return None
+
+    @property
+    def testimony(self) -> Mapping[str, Any] | None:
+        """What the witnesses of the recovery said, in this run's evidence."""
+        if self.drill:
+            return self.drill.testimony
+        path = self.folder / TESTIMONY
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    @property
+    def answers(self) -> Mapping[str, Finding]:
+        """What was asked of the recovered database, by question; empty where nothing was."""
+        from opsverify.recovery.verify.finding import Finding  # noqa: PLC0415 - only runs that recovered something
+
+        kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
+        return {name: Finding.of_json(raw) for name, raw in kept.items()}
+
+    @property
+    def loss_s(self) -> float | None:
+        """Seconds of data lost, as the witnesses agree."""
+        return self.measured("restore.rpo_witnesses")
+
+    @property
+    def gb_per_s(self) -> float | None:
+        """How fast the backup was copied."""
+        for stage in self.drill.stages if self.drill else ():
+            if stage["name"] == "copy" and stage["bytes"] and stage["seconds"]:
+                return float(stage["bytes"] / stage["seconds"] / 1e9)
+        return None
+
+    @property
+    def point(self) -> Point:
+        """The run as one rehearsal of a trend."""
+        took = self.drill.took_s if self.drill else None
+        return Point(self.folder.name, took, self.loss_s, self.gb_per_s, self.verdict["decision"] == "accept")
+
+
+def read_run(folder: Path) -> Run:
+    """The run in `folder`. Raises EvidenceError when it has no verdict."""
+    try:
+        verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
+        drill = Drill.read_from(folder / DRILL) if (folder / DRILL).exists() else None
+    except (OSError, ValueError, TypeError) as error:
+        raise EvidenceError(
+            f"{folder}: no finished run that can be read ({error}); run opsverify verify first"
+        ) from error
+    return Run(folder, verdict, drill)
+
+
+def rehearsals(reports: Path, target: str, until: str) -> list[Run]:
+    """The last rehearsals on `target` in the reports folder, oldest first, up to the one with run id `until`."""
+    return list(islice(finished(reports, target, STAGE, until), _TREND))[::-1]
+
+
+def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Run]:
+    """Finished runs of `stage` on `target` in the reports folder, newest first, from the one with run id `until` on."""
+    for folder in sorted(reports.glob(f"*Z-{stage}-*"), reverse=True):
+        if folder.name > until:
+            continue
+        try:
+            run = read_run(folder)
+        except EvidenceError:  # one that was interrupted, or is still under way
+            continue
+        if run.verdict.get("target") == target:
+            yield run
+
+
+def checks_of(run: Run) -> tuple[Row, ...]:
+    """How many checks came to which outcome."""
+    outcomes = [check["outcome"] for check in run.verdict["checks"]]
+    return tuple(Row(word, (f"{outcomes.count(name)}",)) for name, word in _OUTCOMES if outcomes.count(name))
+
+
+def reds_of(run: Run, most: int = 8) -> tuple[Note, ...]:
+    """The checks that are not green, each with what it says; those of the data stand with what was lost."""
+    notes = [
+        Note(Text(f"{check['title']['ko']} · {said}", f"{check['title']['en']} · {said}"), check["outcome"])
+        for check in run.reds
+        if not check["id"].startswith(DATA) and (said := f"{check['id']}: {shortened(check['message'])}")
+    ]
+    more = len(notes) - most
+    rest = [Note(Text(f"그 밖에 {more}건", f"and {more} more"))] if more > 0 else []
+    return (*notes[:most], *rest)
+
+
+def shortened(message: str) -> str:
+    """A message as a page has room for it; the whole of it stands in the verdict."""
+    return textwrap.shorten(message, _LONGEST, placeholder=" ...")
+
+
+def actions_of(run: Run, most: int = 6) -> tuple[Note, ...]:
+    """What is left to do after a run: its red checks by owner, and waivers that run out."""
+    owners: dict[str, list[str]] = {}
+    for check in run.reds:
+        owners.setdefault(check["owner"], []).append(check["id"])
+    notes = []
+    for owner, ids in owners.items():
+        named, more = ", ".join(ids[:most]), len(ids) - most
+        ko, en = (f" 외 {more}건", f" and {more} more") if more > 0 else ("", "")
+        notes.append(
+            Note(Text(f"{owner}: {named}{ko} 조치 후 다시 실행", f"{owner}: mend {named}{en}, then run again"))
+        )
+    notes += [
+        Note(same(f"{check['owner']}: {check['id']} {check['message']}"))
+        for check in run.verdict["checks"]
+        if check["outcome"] == "waived"
+    ]
+    return tuple(notes)
