@@ -9,7 +9,7 @@ from opsverify.canary.observation import Step
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
 from opsverify.errors import Inconclusive
-from opsverify.probes.prometheus import SourceFault
+from opsverify.probes.prometheus_values import SourceFault
 from opsverify.units import duration
 
 if TYPE_CHECKING:

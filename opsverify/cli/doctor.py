@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.canary.observer import COUNTERS
+from opsverify.cli.plan import collect
 from opsverify.config.load import find_target, load_target
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.probes.alertmanager import Alertmanager
+from opsverify.probes.inbox import Inbox
+from opsverify.probes.mcp import Mcp
+from opsverify.probes.record import discard
+from opsverify.probes.services import Services
+from opsverify.recovery.backup.adapters import source_of
+from opsverify.recovery.restore.recoverable import newest_recoverable
+from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
+from opsverify.switchback.regions import described
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -74,8 +84,6 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
 
 def _services(target: Target, secrets: Secrets) -> Iterator[Finding]:
     from opsverify.probes.http import Http  # noqa: PLC0415 - probes are imported when used
-    from opsverify.probes.record import discard  # noqa: PLC0415
-    from opsverify.probes.services import Services  # noqa: PLC0415
 
     with Http() as http:
         services = Services(target, secrets, http, discard)
@@ -149,8 +157,6 @@ def _redis(target: Target, secrets: Secrets) -> str:
 
 
 def _mcp(target: Target, secrets: Secrets, name: str) -> str:
-    from opsverify.probes.mcp import Mcp  # noqa: PLC0415
-
     config = target.mcp[name]
     with Mcp(config, secrets.of(config.bearer)) as server:
         found = server.describe()
@@ -163,9 +169,7 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
 
 
 def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
-    from opsverify.probes.alertmanager import Alertmanager  # noqa: PLC0415
     from opsverify.probes.http import Http  # noqa: PLC0415
-    from opsverify.probes.inbox import Inbox  # noqa: PLC0415
 
     with Http() as http:
         if (config := target.alertmanager) is not None:
@@ -177,9 +181,6 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
 
 
 def _recovery(target: Target) -> str:
-    from opsverify.recovery.backup.adapters import source_of  # noqa: PLC0415
-    from opsverify.recovery.restore.recoverable import newest_recoverable  # noqa: PLC0415
-
     if target.recovery is None:
         return "absent"
     if target.recovery.method in ("basebackup", "incremental"):
@@ -193,8 +194,6 @@ def _recovery(target: Target) -> str:
 
 
 def _heartbeat(target: Target) -> str:
-    from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog  # noqa: PLC0415
-
     heartbeat = target.recovery and target.recovery.heartbeat
     if not heartbeat:
         return "absent"
@@ -210,7 +209,6 @@ def _heartbeat(target: Target) -> str:
 def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
     from opsverify.probes.dns import resolve  # noqa: PLC0415
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415
-    from opsverify.switchback.regions import described  # noqa: PLC0415
 
     config = described(target)
     for resolver in config.resolvers:
@@ -227,8 +225,6 @@ def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
 
 
 def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
-    from opsverify.cli.plan import collect  # noqa: PLC0415
-
     planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}

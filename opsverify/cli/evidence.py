@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
+from opsverify.evidence.signature import verify_run
 from opsverify.report.allure_report import build_report
 
 
@@ -25,8 +26,6 @@ def verify_evidence(run: str | None, public_key: str | None, root: Path) -> int:
 
     `public_key` names a PEM file. Raises EvidenceError when run or key cannot be read.
     """
-    from opsverify.evidence.signature import verify_run  # noqa: PLC0415 - costs 0.3 s to import
-
     folder = find_run_folder(run, root)
     try:
         key = Path(public_key).read_text(encoding="utf-8") if public_key else None

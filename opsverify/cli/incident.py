@@ -12,6 +12,7 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.overrides import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.evidence.redact import Redactor
+from opsverify.evidence.signature import public_half
 from opsverify.incident.checklist import NOTE, STEPS, WAY_BACK, Step, step_named
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
@@ -198,8 +199,6 @@ def _public_key(target: Target, secrets: Secrets) -> str | None:
     key = target.evidence.signing_key
     if key is None or not secrets.values:
         return None
-    from opsverify.evidence.signature import public_half  # noqa: PLC0415 - costs 0.3 s to import
-
     try:
         return public_half(secrets[key])
     except OpsVerifyError as error:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.errors import TargetError
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.ledger import Ledger
+from opsverify.recovery.ledger.queries import read_queries
+from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.restore.recoverable import newest_recoverable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from opsverify.recovery.ledger.ledger import Ledger, Recorded
+    from opsverify.recovery.ledger.ledger import Recorded
 
 
 def capture(target_name: str, root: Path) -> str:
@@ -21,10 +27,6 @@ def capture(target_name: str, root: Path) -> str:
     Raises TargetError, Inconclusive (the database does not answer) or EvidenceError (the ledger cannot be written).
     """
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
-    from opsverify.recovery.ledger.capture import record_more  # noqa: PLC0415
-    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
-    from opsverify.recovery.ledger.queries import read_queries  # noqa: PLC0415
-    from opsverify.recovery.ledger.tables import Chosen  # noqa: PLC0415
 
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
@@ -53,8 +55,6 @@ def capture(target_name: str, root: Path) -> str:
 
 def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
     """One line for each core table: what the ledger now holds of it, and what it leaves out."""
-    from opsverify.recovery.ledger.history import History  # noqa: PLC0415
-
     history = History.of(ledger.bodies_until(recorded.captured_at))
     for name, core in sorted(history.tables.items()):
         new = len(recorded.new_buckets.get(name, ()))

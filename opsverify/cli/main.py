@@ -154,7 +154,7 @@ def _pytest(options: argparse.Namespace, *arguments: str) -> int:
             f"--rootdir={root}",
             f"--config-file={root / 'pyproject.toml'}",
             f"--confcutdir={root}",
-            "-popsverify.plugin",
+            "-popsverify.pytest_plugin.plugin",
             f"--stage={options.stage}",
             f"--target={target_argument(options.target)}",
             *arguments,

@@ -41,7 +41,7 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
             f"--rootdir={root}",
             f"--config-file={root / 'pyproject.toml'}",
             f"--confcutdir={root}",
-            "-popsverify.plugin",
+            "-popsverify.pytest_plugin.plugin",
             "-pno:terminal",
             "--collect-only",
             "--opsverify-plan",

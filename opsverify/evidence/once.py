@@ -6,6 +6,8 @@ import gzip
 import os
 from typing import TYPE_CHECKING, TextIO, cast
 
+from filelock import FileLock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -17,8 +19,6 @@ def once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
     A name that ends in `.gz` is compressed on the way. A worker that dies in mid-work frees the lock and leaves
     a draft, which the next one starts anew.
     """
-    from filelock import FileLock  # noqa: PLC0415 - only stages that share work pay for it
-
     final = folder / name
     draft = folder / f".{name}.draft"
     lock = FileLock(folder / f".{name}.lock")

@@ -8,6 +8,7 @@ from typing import Any
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import VERDICT, RunFolder
+from opsverify.evidence.signature import sign_run
 
 
 def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) -> None:
@@ -20,7 +21,5 @@ def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) ->
     content = {**verdict, "evidence": {"manifest_sha256": manifest_sha256, "signed": signing_key is not None}}
     text = (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
     if signing_key is not None:
-        from opsverify.evidence.signature import sign_run  # noqa: PLC0415 - costs 0.3 s to import
-
         sign_run(folder.path, signing_key, text)
     write_atomic(folder.path / VERDICT, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
+from opsverify.evidence.signature import verify_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,6 @@ def evidence_for(
 
 def fault(gate: Gate, incident: Incident, folder: Path, public_key: str | None = None) -> str | None:
     """Why the run in `folder` does not open `gate` for `incident`; None when it does."""
-    from opsverify.evidence.signature import verify_run  # noqa: PLC0415 - only here
-
     try:
         verdict = _verdict(folder)
     except EvidenceError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
+from opsverify.probes.tcp import certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,8 +63,6 @@ class Services:
 
     def certificate(self, name: str) -> Certificate | None:
         """The service's TLS certificate; None for plain http."""
-        from opsverify.probes.tcp import certificate  # noqa: PLC0415 - probes are imported when used
-
         service = self._named(name)
         return certificate(service.url, service.ca_file, record=self.record)
 

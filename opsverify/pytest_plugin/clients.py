@@ -6,7 +6,11 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
+from opsverify.canary.observer import Clock, Observer
 from opsverify.config.model import require
+from opsverify.probes.alertmanager import Alertmanager
+from opsverify.probes.inbox import Inbox
+from opsverify.probes.mcp import Mcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +18,7 @@ if TYPE_CHECKING:
 
     from opsverify.canary.window_setup import Setup
     from opsverify.core.check import Check
-    from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.http import Http
-    from opsverify.probes.inbox import Inbox
-    from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.redis import Redis
@@ -96,28 +97,21 @@ class Connections:
 
     def alertmanager(self, check: Check) -> Alertmanager:
         """Alertmanager over the shared HTTP pool."""
-        from opsverify.probes.alertmanager import Alertmanager  # noqa: PLC0415
-
         config = require(self.run.target.alertmanager)
         return Alertmanager(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
 
     def inbox(self, check: Check) -> Inbox:
         """The notification channel's copy over the shared HTTP pool."""
-        from opsverify.probes.inbox import Inbox  # noqa: PLC0415
-
         config = require(self.run.target.inbox)
         return Inbox(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
 
     def mcp(self, check: Check, server: str) -> Mcp:
         """One MCP server."""
-        from opsverify.probes.mcp import Mcp  # noqa: PLC0415
-
         config = self.run.target.mcp[server]
         return Mcp(config, self.run.secrets.of(config.bearer), check.attach)
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every look is written to `keep` as it comes."""
-        from opsverify.canary.observer import Clock, Observer  # noqa: PLC0415
 
         def write(line: str) -> None:
             keep.write(self.run.redactor.text(line) + "\n")

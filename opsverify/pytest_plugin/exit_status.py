@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from opsverify.core.exit_codes import DECIDED, ExitCode
+from opsverify.report.publish import publish_rehearsal
+from opsverify.report.runs import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +40,9 @@ def conclude(run: StageRun, pytest_status: int) -> int:
 
 def _page(run: StageRun) -> None:
     """A rehearsal ends in its page; a page that cannot be made changes no verdict."""
-    from opsverify.report.runs import STAGE  # noqa: PLC0415 - only here
-
     if run.stage.name != STAGE:
         return
     try:
-        from opsverify.report.publish import publish_rehearsal  # noqa: PLC0415
-
         page = publish_rehearsal(run.folder.path, run.folder.path)
         run.pages.append(str(page))
     except Exception as error:  # noqa: BLE001 - the verdict is written, and stays what it is

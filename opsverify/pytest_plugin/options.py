@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from opsverify.pytest_plugin.stage_run import Request
+from opsverify.pytest_plugin.stage_run import Request
 
 SUITES = ("checks", "smoke", "dr_validation")
 NARROWING_INI = (
@@ -49,8 +46,6 @@ def declare(group: pytest.OptionGroup) -> None:
 
 def request_of(config: pytest.Config) -> Request:
     """What was asked for on pytest's command line."""
-    from opsverify.pytest_plugin.stage_run import Request  # noqa: PLC0415
-
     options = config.option
     return Request(
         options.stage,

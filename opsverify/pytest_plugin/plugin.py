@@ -21,9 +21,11 @@ import pytest
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 from opsverify.errors import Inconclusive, TargetError
+from opsverify.evidence.run_folder import RunFolder
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.options import declare, refuse_narrowing, request_of, use_suites
 from opsverify.pytest_plugin.progress import Display, say
+from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
 from opsverify.pytest_plugin.terminal import guard_terminal, report_unsaid, result_line, summary
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     from opsverify.core.plan import Planned
     from opsverify.core.results import CheckResult
-    from opsverify.pytest_plugin.stage_run import StageRun
 
 RUN_FOLDER = "opsverify_run"
 FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
@@ -99,8 +100,6 @@ class PlanPlugin:
     """Hooks that work the plan out from the suites and the target, contacting nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from opsverify.pytest_plugin.stage_run import resolve  # noqa: PLC0415 - nothing of this is needed without a stage
-
         self.config = config
         self.collected: list[pytest.Item] = []
         self.planned: dict[str, Planned] = {}
@@ -139,8 +138,6 @@ class PlanPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Fix the plan, and leave only what the stage runs."""
-        from opsverify.pytest_plugin.stage_run import plan_entry  # noqa: PLC0415 - loaded with the target
-
         for item in self.collected:
             spec = spec_of(item)
             if spec is None:
@@ -294,9 +291,6 @@ class StagePlugin(PlanPlugin):
 
 
 def _begin(config: pytest.Config) -> StageRun:
-    from opsverify.evidence.run_folder import RunFolder  # noqa: PLC0415 - nothing of this is needed without a stage
-    from opsverify.pytest_plugin.stage_run import StageRun  # noqa: PLC0415
-
     options = config.option
     if not options.target:
         raise pytest.UsageError("--stage needs --target NAME_OR_FILE")

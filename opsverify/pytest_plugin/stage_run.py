@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.config.overrides import adapted
+from opsverify.config.placeholders import filled
 from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
@@ -17,6 +18,7 @@ from opsverify.errors import TargetError
 from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
+from opsverify.evidence.seal import seal
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -148,8 +150,6 @@ class StageRun:
         )
 
     def _write(self, verdict: Verdict, code: int) -> None:
-        from opsverify.evidence.seal import seal  # noqa: PLC0415 - signing costs 0.3 s to import
-
         clear_locks(self.folder.path)
         self.redactor.sweep(self.folder.path)
         content = self._content(verdict, code)
@@ -188,8 +188,6 @@ class StageRun:
 
     def command(self, verdict: Verdict, step: Step) -> str:
         """A step as a person types it, as far as the verdict fills its placeholders."""
-        from opsverify.config.placeholders import filled  # noqa: PLC0415 - only decided runs have steps
-
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))
 

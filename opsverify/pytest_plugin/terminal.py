@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Outcome
+from opsverify.evidence.redact import RedactedStream
 from opsverify.evidence.run_folder import VERDICT
 
 if TYPE_CHECKING:
@@ -92,8 +93,6 @@ def _without_repeats(verdict: Verdict) -> Iterator[str]:
 
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
     """Let no secret reach what pytest prints; the guarded stream, for others to print to."""
-    from opsverify.evidence.redact import RedactedStream  # noqa: PLC0415 - only here
-
     if config.option.capture == "no":
         sys.stdout, sys.stderr = (
             cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)

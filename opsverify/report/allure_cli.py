@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from filelock import FileLock
+
 from opsverify.errors import EvidenceError
 
 if TYPE_CHECKING:
@@ -83,8 +85,6 @@ def run(argv: tuple[str, ...], cwd: Path, timeout_s: float, failed: str) -> None
 
 
 def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
-    from filelock import FileLock  # noqa: PLC0415 - only the first report of a machine needs it
-
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(home.with_suffix(".lock")):

@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from filelock import FileLock
+
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import LATEST, write_atomic
 from opsverify.report.allure_cli import allure_command, run
@@ -125,8 +127,6 @@ def _locked(history: Path | None) -> Any:  # noqa: ANN401 - a FileLock, whose im
     """Keep two reports of the same stage from losing each other's line of history."""
     if history is None:
         return nullcontext()
-    from filelock import FileLock  # noqa: PLC0415 - only here
-
     try:
         history.parent.mkdir(exist_ok=True)
     except OSError as error:

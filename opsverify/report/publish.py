@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.config.load import find_target, load_target
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.run_folder import find_run_folder
+from opsverify.incident.timeline import find
+from opsverify.report import incident as incident_page
+from opsverify.report import rehearsal
 from opsverify.report.html import render
 from opsverify.report.runs import STAGE
 
@@ -19,10 +23,8 @@ REPORTS: Final = "reports"
 
 def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) -> Path:
     """Write the page of the rehearsal `run` (id, folder, or latest) into its folder; its path. Raises EvidenceError."""
-    from opsverify.report.rehearsal import page_of  # noqa: PLC0415 - one page or the other
-
     folder = find_run_folder(None if str(run) == "latest" else str(run), root)
-    page = page_of(folder, language)
+    page = rehearsal.page_of(folder, language)
     if f"-{STAGE}-" not in page.name:
         raise EvidenceError(f"{page.name} is no rehearsal: opsverify report {page.name} builds its report")
     write_atomic(folder / PAGE, render(page))
@@ -31,13 +33,9 @@ def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) 
 
 def publish_incident(target_name: str, root: Path, incident: str | None, language: str | None = None) -> Path:
     """Write the page of an incident into its folder; its path. Raises Refused, TargetError, EvidenceError."""
-    from opsverify.config.load import find_target, load_target  # noqa: PLC0415
-    from opsverify.incident.timeline import find  # noqa: PLC0415 - as above
-    from opsverify.report.incident import page_of  # noqa: PLC0415
-
     target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
     reports = root / REPORTS
     found = find(reports, target.name, incident)
     path = found.folder / PAGE
-    write_atomic(path, render(page_of(found, target, reports, language)))
+    write_atomic(path, render(incident_page.page_of(found, target, reports, language)))
     return path

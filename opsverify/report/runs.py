@@ -12,6 +12,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.recovery.drill.run import Drill
 from opsverify.recovery.rpo.measure import NAME as TESTIMONY
+from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.questions import read_answers
 from opsverify.report.model import Note, Point, Row, Text, same
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from opsverify.recovery.verify.finding import Finding
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
@@ -69,8 +69,6 @@ class Run:
     @property
     def answers(self) -> Mapping[str, Finding]:
         """What was asked of the recovered database, by question; empty where nothing was."""
-        from opsverify.recovery.verify.finding import Finding  # noqa: PLC0415 - only runs that recovered something
-
         kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
         return {name: Finding.of_json(raw) for name, raw in kept.items()}
 

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.probes.eventually import eventually
+from opsverify.probes.record import discard
+from opsverify.probes.tcp import certificate, is_open
+from opsverify.recovery.wal.timelines import way_back
+from opsverify.switchback.compare import compare_sample, compare_span, strays
+from opsverify.switchback.table import Side, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     from opsverify.probes.tcp import Certificate
     from opsverify.recovery.wal.timelines import Way
     from opsverify.switchback.compare import Apart
-    from opsverify.switchback.table import Side, Span
 
 WAY_BACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
@@ -80,8 +85,6 @@ class TwoRegions:
     @property
     def span(self) -> Span:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
-        from opsverify.switchback.table import Span  # noqa: PLC0415 - only stages that compare
-
         if self.config.outage_at is None:
             raise Inconclusive("when was the original region lost? Set regions.outage_at in the target")
         return Span(self.config.outage_at, self.switched_at)
@@ -110,14 +113,10 @@ class TwoRegions:
 
     def is_open(self, host: str, port: int | str) -> bool:
         """Whether a TCP port takes connections."""
-        from opsverify.probes.tcp import is_open  # noqa: PLC0415 - probes are imported when used
-
         return is_open(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
 
     def certificate_at(self, address: str) -> Certificate | None:
         """The certificate shown at `address` for the clients' name; None for plain http."""
-        from opsverify.probes.tcp import certificate  # noqa: PLC0415
-
         return certificate(self.config.url, self.config.ca_file, record=self.record, address=address)
 
     def timeline(self, name: str) -> int:
@@ -126,8 +125,6 @@ class TwoRegions:
 
     def way(self, timeline: int) -> Way:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
-        from opsverify.recovery.wal.timelines import way_back  # noqa: PLC0415 - only stages that compare
-
         if self.config.wal_archive is None:
             raise Inconclusive("where are timeline histories? Set regions.wal_archive (a WAL archive keeps them)")
         return way_back(Path(self.config.wal_archive), timeline)
@@ -137,9 +134,6 @@ class TwoRegions:
 
         PostgreSQL's own replay_lag is NULL or old on a quiet primary and while replay is paused; this is not.
         """
-        from opsverify.probes.eventually import eventually  # noqa: PLC0415
-        from opsverify.probes.record import discard  # noqa: PLC0415
-
         written = str(self.original.value("SELECT pg_current_wal_lsn()::text"))
         dr = self.dr.recording(discard)
         began = time.monotonic()
@@ -158,25 +152,17 @@ class TwoRegions:
 
     def compare(self, table: CoreTable) -> Apart:
         """Rows of `table` written while the DR region stood in that are not the same in both regions."""
-        from opsverify.switchback.compare import compare_span  # noqa: PLC0415
-
         return compare_span(*self._sides(table), self.span)
 
     def strays(self, table: CoreTable) -> Apart:
         """Rows of `table` that the DR region wrote after the switch and the original one lacks."""
-        from opsverify.switchback.compare import strays  # noqa: PLC0415
-
         return strays(*self._sides(table), self.switched_at)
 
     def compare_sample(self, table: CoreTable, size: int) -> Apart:
         """Rows of before the outage, about `size` drawn in each region, that are not the same in both."""
-        from opsverify.switchback.compare import compare_sample  # noqa: PLC0415
-
         return compare_sample(*self._sides(table), size, self.seed, self.span)
 
     def _sides(self, table: CoreTable) -> tuple[Side, Side]:
-        from opsverify.switchback.table import Side  # noqa: PLC0415
-
         original, dr = (
             Side(_source(database), table.name, table.key, table.changed) for database in (self.original, self.dr)
         )

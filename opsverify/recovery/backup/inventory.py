@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.backup.adapters import source_of
+from opsverify.recovery.backup.source import UNCLEAR, ArchivedWal, Held, Stock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.config.model import Recovery
-    from opsverify.recovery.backup.source import Held, Stock
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,6 @@ class Inventory:
     @property
     def empty(self) -> bool:
         """Whether there surely is no usable backup. Raises Inconclusive when one of the others is not understood."""
-        from opsverify.recovery.backup.source import UNCLEAR  # noqa: PLC0415 - only stages that restore
-
         unclear = next((held for held in self.stock.backups if held.kind == UNCLEAR), None)
         if not self.stock.usable and unclear is not None:
             raise Inconclusive(f"no usable backup among {len(self.stock.backups)}: {unclear.name}: {unclear.problem}")
@@ -59,8 +58,6 @@ class Inventory:
     @classmethod
     def read_from(cls, path: Path) -> Inventory:
         """The inventory kept in `path`."""
-        from opsverify.recovery.backup.source import ArchivedWal, Held, Stock  # noqa: PLC0415 - only stages that restore
-
         raw = json.loads(path.read_text(encoding="utf-8"))
         wal = raw["stock"]["newest_wal"]
         held = tuple(Held(**{**entry, "taken_at": _moment(entry["taken_at"])}) for entry in raw["stock"]["backups"])
@@ -70,8 +67,6 @@ class Inventory:
 
 def take_inventory(recovery: Recovery, keep: TextIO) -> None:
     """Look the target's backups up and write an `Inventory`. Raises Inconclusive where they cannot be listed."""
-    from opsverify.recovery.backup.adapters import source_of  # noqa: PLC0415 - only stages that restore
-
     found = Inventory(dt.datetime.now(dt.UTC), recovery.method, source_of(recovery).stock())
     json.dump(asdict(found), keep, indent=1, default=_text)
 

@@ -11,6 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.errors import NotRestorable
+from opsverify.recovery.backup.adapters import source_of
+from opsverify.recovery.backup.source import BackupDamaged
+from opsverify.recovery.drill.steps import Hindered, Work
+from opsverify.recovery.drill.timing import Course
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.units import elapsed, quantity
 
@@ -116,11 +120,6 @@ def run_drill(
     Where the target says how, a platform is started on it and smoked, that run's evidence in the folder `evidence`.
     Raises Inconclusive where backup or archive cannot even be looked at.
     """
-    from opsverify.recovery.backup.adapters import source_of  # noqa: PLC0415
-    from opsverify.recovery.backup.source import BackupDamaged  # noqa: PLC0415
-    from opsverify.recovery.drill.steps import Hindered, Work  # noqa: PLC0415
-    from opsverify.recovery.drill.timing import Course  # noqa: PLC0415 - only stages that restore
-
     source = source_of(recovery)
     course = Course(say)
     facts: dict[str, Any] = {"problems": (), "continuity": None, "segments": None, "last_commit_at": None}

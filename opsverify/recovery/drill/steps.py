@@ -11,6 +11,21 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.backup.base_backup import verify
+from opsverify.recovery.drill.platform import SMOKE, standing
+from opsverify.recovery.postgres.identifiers import qualified
+from opsverify.recovery.postgres.server_log import SLOW_MS, look_through
+from opsverify.recovery.postgres.tools import find_tools
+from opsverify.recovery.restore.pg_restore import restore_dump
+from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.preflight import preflight
+from opsverify.recovery.restore.throughput import extrapolate
+from opsverify.recovery.rpo.measure import Hearing
+from opsverify.recovery.rpo.objectives import rto
+from opsverify.recovery.verify.key_counts import compare
+from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
+from opsverify.recovery.verify.single_table import SCRATCH, restore_table
+from opsverify.recovery.wal.continuity import continuity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,13 +89,6 @@ class Work:
             self._physical(cast("PhysicalSource", source))
 
     def _physical(self, source: PhysicalSource) -> None:
-        from opsverify.recovery.backup.base_backup import verify  # noqa: PLC0415
-        from opsverify.recovery.postgres.server_log import SLOW_MS  # noqa: PLC0415
-        from opsverify.recovery.postgres.tools import find_tools  # noqa: PLC0415
-        from opsverify.recovery.restore.pitr import restore  # noqa: PLC0415
-        from opsverify.recovery.restore.preflight import preflight  # noqa: PLC0415
-        from opsverify.recovery.wal.continuity import continuity  # noqa: PLC0415
-
         course, facts = self.course, self.facts
         began = time.monotonic()
         with source.unpacked(self.scratch) as unpacked:
@@ -139,10 +147,6 @@ class Work:
                     stack.close()
 
     def _dump(self, source: DumpSource) -> None:
-        from opsverify.recovery.postgres.server_log import SLOW_MS  # noqa: PLC0415
-        from opsverify.recovery.restore.pg_restore import restore_dump  # noqa: PLC0415
-        from opsverify.recovery.verify.questions import without_roles  # noqa: PLC0415
-
         archive, taken_at = source.newest()
         taken = taken_at.isoformat()
         self.facts |= {"target_time": taken, "last_commit_at": taken, "base_backup": str(archive), "backup_at": taken}
@@ -174,9 +178,6 @@ class Work:
 
     def _ask(self, server: RestoredServer, before: float, physical: Unpacked | None) -> None:
         """Note how far and how fast it came back, validate the data, restore one table alone, do business on it."""
-        from opsverify.recovery.rpo.objectives import rto  # noqa: PLC0415
-        from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of  # noqa: PLC0415
-
         course, facts = self.course, self.facts
         reached = (before + server.to_target_s, before + server.to_read_write_s)
         facts |= vars(rto(*reached))
@@ -205,8 +206,6 @@ class Work:
 
     def _validate(self, server: RestoredServer, physical: Unpacked | None) -> None:
         """Ask for what the ledger recorded, hear the witnesses, and look through the server's log."""
-        from opsverify.recovery.postgres.server_log import look_through  # noqa: PLC0415
-
         if self.recorded:
             self.facts["facts"] = _asked(server.dsn, self.dbname, self.recorded, self.queries)
         if physical is not None:
@@ -215,9 +214,6 @@ class Work:
         self.facts |= {"log_errors": look.errors, "log_slow": look.slow}
 
     def _hear(self, server: RestoredServer, physical: Unpacked) -> None:
-        from opsverify.recovery.postgres.identifiers import qualified  # noqa: PLC0415
-        from opsverify.recovery.rpo.measure import Hearing  # noqa: PLC0415
-
         def numbers(table: str) -> list[int]:
             rows = server.server.rows(f"SELECT number FROM {qualified(table)}", dbname=self.dbname)  # noqa: S608 - quoted
             return [int(number) for (number,) in rows]
@@ -228,8 +224,6 @@ class Work:
         self.facts["testimony"] = said.to_wire()
 
     def _extrapolate(self, copied: int) -> None:
-        from opsverify.recovery.restore.throughput import extrapolate  # noqa: PLC0415
-
         size = self.recovery.production_bytes
         copying = sum(stage.seconds for stage in self.course.stages if stage.name == "copy")
         fixed_s = self.facts["to_validated_s"] - copying
@@ -240,8 +234,6 @@ class Work:
         """Start a platform on the restored database, clear its cache, smoke it, and look at the cache again."""
         if self.recovery.platform is None:
             return
-        from opsverify.recovery.drill.platform import SMOKE, standing  # noqa: PLC0415
-
         course = self.course
         began = course.elapsed()
         done: dict[str, Any] = {}
@@ -263,8 +255,6 @@ class Work:
         self.facts["business"] = done
 
     def _random_table(self, server: RestoredServer) -> None:
-        from opsverify.recovery.verify.single_table import restore_table  # noqa: PLC0415
-
         seed = self.recovery.random_seed
         seed = secrets.randbits(_SEED_BITS) if seed is None else seed
         folder = self.scratch / "table"
@@ -280,9 +270,6 @@ class Work:
 
     def _compare_with_ledger(self, server: RestoredServer, drawn: str) -> dict[str, Any]:
         """Hold the table that was restored alone against the ledger, if that recorded it."""
-        from opsverify.recovery.verify.key_counts import compare  # noqa: PLC0415
-        from opsverify.recovery.verify.single_table import SCRATCH  # noqa: PLC0415
-
         name = drawn.removeprefix("public.")
         if self.recorded is None or name not in self.recorded.tables:
             return {"ledger_keys": None, "ledger_differences": []}

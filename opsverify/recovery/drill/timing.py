@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from opsverify.recovery.restore.throughput import Meter, Stage
 from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opsverify.recovery.restore.throughput import Meter, Stage
 
 _SAY_EVERY_S = 0.5
 
@@ -26,8 +26,6 @@ class Moved:
 
 
 def _meter() -> Meter:
-    from opsverify.recovery.restore.throughput import Meter  # noqa: PLC0415 - only stages that restore
-
     return Meter()
 
 
@@ -87,8 +85,6 @@ class Course:
             self.say(f"rehearsal: {text}")
 
     def _add(self, name: str, began: float, seconds: float, moved: Moved) -> None:
-        from opsverify.recovery.restore.throughput import Stage  # noqa: PLC0415
-
         stage = Stage(name, began, seconds, moved.bytes, moved.segments)
         self.stages.append(stage)
         rate = f", {quantity(stage.bytes_per_s, 'bytes')}/s" if stage.bytes_per_s else ""

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from filelock import FileLock
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -52,8 +54,6 @@ def tools_of_image(major: int) -> tuple[Path, Path]:
     """
     tree = _cache() / f"postgres-{major}-image"
     if not tree.exists():
-        from filelock import FileLock  # noqa: PLC0415 - only the first time
-
         try:
             _cache().mkdir(parents=True, exist_ok=True)
             with FileLock(_cache() / f".{tree.name}.lock"):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 def newest_recoverable(recovery: Recovery) -> dt.datetime:
     """The newest recovery target that backup and archive allow; raises Inconclusive as `newest_target`."""
-
     source = physical_source_of(recovery)
     with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:
         backup = unpacked.backup

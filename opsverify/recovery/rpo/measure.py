@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from opsverify.config.model import require
 from opsverify.errors import Inconclusive
+from opsverify.recovery.backup.adapters import physical_source_of
+from opsverify.recovery.postgres.identifiers import qualified
+from opsverify.recovery.postgres.scratch import scratch_folder
+from opsverify.recovery.postgres.tools import find_tools
+from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog, heard
+from opsverify.recovery.rpo.sources import Witness, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.verify.recorded import recovery_target
+from opsverify.recovery.wal.continuity import tail
+from opsverify.recovery.wal.timelines import branches
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.model import BaseBackup, Branch
     from opsverify.recovery.postgres.tools import Tools
     from opsverify.recovery.rpo.heartbeat_log import Beat
-    from opsverify.recovery.rpo.sources import Loss, Witness
+    from opsverify.recovery.rpo.sources import Loss
 
     Numbers = Callable[[str], Iterable[int]]
     """Gives the numbers in the heartbeat's table, whose name it is told."""
@@ -44,8 +53,6 @@ class Testimony:
 
     def loss(self) -> Loss:
         """What was lost, as they agree. Raises Inconclusive where they do not, or a `problem` stands."""
-        from opsverify.recovery.rpo.sources import agree  # noqa: PLC0415 - only stages that recover
-
         if self.problem:
             raise Inconclusive(self.problem)
         return agree(self.witnesses, self.tolerance_s)
@@ -61,7 +68,6 @@ class Testimony:
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         """The other end of `to_wire`."""
-        from opsverify.recovery.rpo.sources import Witness  # noqa: PLC0415
 
         def moments(row: dict[str, Any]) -> dict[str, Any]:
             times = {name: dt.datetime.fromisoformat(row[name]) for name in _TIMES if row[name]}
@@ -81,8 +87,6 @@ class Hearing:
 
     def acknowledged(self) -> tuple[Beat, ...] | None:
         """The heartbeat's log, to be read before the database is; None without one. Raises Inconclusive."""
-        from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog  # noqa: PLC0415
-
         heartbeat = self.recovery.heartbeat
         return HeartbeatLog(Path(heartbeat.log)).read() if heartbeat else None
 
@@ -93,8 +97,6 @@ class Hearing:
 
         `replayed` is what the restored server says, `numbers` asks it.
         """
-        from opsverify.recovery.wal.timelines import branches  # noqa: PLC0415
-
         way = branches(self.archive, self.backup)
         why = "pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target"
         return self._hear(replayed, why, until, way, numbers, looked_at)
@@ -106,8 +108,6 @@ class Hearing:
 
         On the backup's own timeline no recovery took place: then nothing may have been left behind.
         """
-        from opsverify.recovery.wal.timelines import branches  # noqa: PLC0415
-
         way = branches(self.archive, self.backup, timeline)
         if len(way) > 1:
             return self._hear(replayed, RESTARTED, until, way[:-1], numbers)
@@ -125,9 +125,6 @@ class Hearing:
         *,
         left_behind: bool = True,
     ) -> Testimony:
-        from opsverify.recovery.rpo.sources import from_archive, from_server  # noqa: PLC0415
-        from opsverify.recovery.wal.continuity import tail  # noqa: PLC0415
-
         heard: list[Witness] = []
         problem = None
         try:
@@ -143,9 +140,6 @@ class Hearing:
     def _heartbeat(
         self, way: Sequence[Branch], until: dt.datetime, numbers: Numbers, disaster_at: dt.datetime | None
     ) -> Witness:
-        from opsverify.recovery.rpo.heartbeat_log import heard  # noqa: PLC0415
-        from opsverify.recovery.rpo.sources import Witness, from_heartbeat  # noqa: PLC0415
-
         heartbeat: Heartbeat | None = self.recovery.heartbeat
         acknowledged = self.acknowledged()
         if heartbeat is None or acknowledged is None:
@@ -156,12 +150,6 @@ class Hearing:
 
 def of_target(target: Target, postgres: Postgres) -> Testimony:
     """Hear the witnesses of the recovery of the target's own database. Raises Inconclusive where that cannot be."""
-    from opsverify.recovery.backup.adapters import physical_source_of  # noqa: PLC0415
-    from opsverify.recovery.postgres.identifiers import qualified  # noqa: PLC0415
-    from opsverify.recovery.postgres.scratch import scratch_folder  # noqa: PLC0415
-    from opsverify.recovery.postgres.tools import find_tools  # noqa: PLC0415
-    from opsverify.recovery.verify.recorded import recovery_target  # noqa: PLC0415
-
     recovery, until = require(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)
     if state.in_recovery:

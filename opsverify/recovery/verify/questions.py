@@ -17,6 +17,13 @@ from urllib.parse import quote
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
+from opsverify.recovery.ledger.catalog import KINDS
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.ledger import Ledger
+from opsverify.recovery.verify import amcheck, consistency, heap_files, ledger_checks, lost_pages
+from opsverify.recovery.verify.finding import Finding, found
+from opsverify.recovery.verify.ledger_checks import Sampling
+from opsverify.recovery.verify.recorded import recovery_target
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -27,11 +34,8 @@ if TYPE_CHECKING:
     from opsverify.core.check import Check
     from opsverify.evidence.redact import Redactor
     from opsverify.evidence.run_folder import RunFolder
-    from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.restore.pitr import RestoredServer
-    from opsverify.recovery.verify.finding import Finding
-    from opsverify.recovery.verify.ledger_checks import Sampling
 
     Ask = Callable[[], Finding]
 
@@ -53,8 +57,6 @@ def recorded_tables(target: Target) -> Sequence[str]:
 
 def catalog_kinds(_target: Target) -> Sequence[str]:
     """Name the kinds of the catalog's fingerprint."""
-    from opsverify.recovery.ledger.catalog import KINDS  # noqa: PLC0415 - only stages that recover
-
     return KINDS
 
 
@@ -63,10 +65,6 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
 
     Raises Inconclusive where target time or records are missing, EvidenceError where a record was changed.
     """
-    from opsverify.recovery.ledger.history import History  # noqa: PLC0415
-    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
-    from opsverify.recovery.verify.recorded import recovery_target  # noqa: PLC0415
-
     if target.recovery is None:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
     at = recovery_target(target)
@@ -104,9 +102,6 @@ class Questions:
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best asked."""
-        from opsverify.recovery.ledger.catalog import KINDS  # noqa: PLC0415
-        from opsverify.recovery.verify import consistency, ledger_checks, lost_pages  # noqa: PLC0415
-
         asks: dict[str, Ask] = {
             "sequences": partial(consistency.sequences, self.source),
             "foreign_keys": partial(consistency.foreign_keys, self.source),
@@ -192,8 +187,6 @@ def examine(
 ) -> dict[str, Any]:
     """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
     from opsverify.recovery.postgres.session import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
-    from opsverify.recovery.verify import amcheck, heap_files  # noqa: PLC0415
-    from opsverify.recovery.verify.finding import found  # noqa: PLC0415
 
     caught = (ERRORS, Inconclusive)
     with Restored(server.dsn, dbname) as session:
@@ -208,7 +201,6 @@ def examine(
 
 def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
     """Return `answers`, those about roles and grants unknown: a dump of one database holds none of them."""
-    from opsverify.recovery.verify.finding import Finding  # noqa: PLC0415
 
     def absent(kind: str) -> Finding:
         why = f"{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals"
@@ -219,16 +211,11 @@ def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
     """Stop the server and verify its checksums; the answers as JSON, by name."""
-    from opsverify.recovery.verify import amcheck  # noqa: PLC0415
-    from opsverify.recovery.verify.finding import found  # noqa: PLC0415
-
     answer = found(partial(amcheck.checksums, server.server, data_dir), errors=Inconclusive)
     return {"checksums": answer.as_json()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:
     """The target's wish for samples of large tables, if it has one; each run draws others, and says its seed."""
-    from opsverify.recovery.verify.ledger_checks import Sampling  # noqa: PLC0415
-
     wish = recovery.sampling
     return Sampling(wish.above_rows, wish.one_in, wish.confidence, randbits(32)) if wish else None

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
+from opsverify.recovery.ledger.ledger import Ledger
+from opsverify.recovery.ledger.queries import table as table_named
+from opsverify.recovery.verify.key_counts import compare
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -28,8 +31,6 @@ def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
     """
 
     def keys(target: Target) -> Sequence[str]:
-        from opsverify.recovery.ledger.queries import table as table_named  # noqa: PLC0415 - only stages that recover
-
         group = table_named(table).group
         return sorted({group(key) for key in recorded_before(target).tables[table]})
 
@@ -38,8 +39,6 @@ def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
 
 def recorded_before(target: Target) -> Recorded:
     """The newest capture before the recovery target. Raises Inconclusive when target time or capture are missing."""
-    from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
-
     if target.recovery is None:
         raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
     return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
@@ -72,9 +71,6 @@ class Recovered:
 
     def compare(self, check: Check, table: str, group: str = "") -> None:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
-        from opsverify.recovery.ledger.queries import table as table_named  # noqa: PLC0415
-        from opsverify.recovery.verify.key_counts import compare  # noqa: PLC0415
-
         in_group = table_named(table).group
         before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
         after = {key: values for key, values in self.found[table].items() if in_group(key) == group}
