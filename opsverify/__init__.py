@@ -1,7 +1,6 @@
 """Public names: what a check file needs."""
 
-from opsverify.canary.criterion import Criterion
-from opsverify.canary.window import P95_SLOWER
+from opsverify.canary.criterion import P95_SLOWER, Criterion
 from opsverify.core.attestation import read_attestation
 from opsverify.core.stages import CANARY, INCIDENTS, SERVING
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
@@ -9,8 +8,7 @@ from opsverify.limits import NONE, Limit
 from opsverify.metrics.cache_age import Cached, measure_cached_since, measure_rebuilt
 from opsverify.probes.eventually import eventually
 from opsverify.pytest_plugin.decorators import per, runbook
-from opsverify.recovery.verify.questions import Consistency, catalog_kinds, recorded_tables
-from opsverify.recovery.verify.recorded import recorded_keys
+from opsverify.recovery.verify.rows import Consistency, catalog_kinds, recorded_keys, recorded_tables
 from opsverify.smoke.journeys import journeys_of
 from opsverify.units import listed
 

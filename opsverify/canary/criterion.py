@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.core.stages import CANARY
+from opsverify.limits import Limit
+
+P95_SLOWER = Limit("<", 0.05, "ratio")
+"""p95 below a limit means that fewer than 5 % are slower: counted in buckets, never interpolated."""
 
 
 @dataclass(frozen=True, kw_only=True)

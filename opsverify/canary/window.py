@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from opsverify.canary.assessment import Criterion as GateCriterion
 from opsverify.canary.assessment import Kind, Policy, State
+from opsverify.canary.criterion import P95_SLOWER
 from opsverify.canary.decision import SHARED_BREACH, Outcome, clear, proof, unproven
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
 from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.core.results import Measurement
 from opsverify.errors import Inconclusive
-from opsverify.limits import Limit
 from opsverify.units import duration, parse_duration, quantity
 
 if TYPE_CHECKING:
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from opsverify.config.limits import Limits
     from opsverify.config.model import Canary, Target
     from opsverify.core.interval import Interval
+    from opsverify.limits import Limit
 
 SLOW = "slow_judgments"
-P95_SLOWER = Limit("<", 0.05, "ratio")
-"""p95 below a limit means that fewer than 5 % are slower: counted in buckets, never interpolated."""
 LEAST_STEPS = 4
 """Looks in the shortest of windows."""
 

@@ -8,8 +8,6 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from opsverify.core.exit_codes import DECIDED, ExitCode
-from opsverify.report.publish import publish_rehearsal
-from opsverify.report.runs import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +38,11 @@ def conclude(run: StageRun, pytest_status: int) -> int:
 
 def _page(run: StageRun) -> None:
     """A rehearsal ends in its page; a page that cannot be made changes no verdict."""
-    if run.stage.name != STAGE:
+    if run.stage.name != "rehearsal":
         return
     try:
+        from opsverify.report.publish import publish_rehearsal  # noqa: PLC0415 - its failure to import is caught
+
         page = publish_rehearsal(run.folder.path, run.folder.path)
         run.pages.append(str(page))
     except Exception as error:  # noqa: BLE001 - the verdict is written, and stays what it is

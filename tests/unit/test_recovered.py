@@ -10,7 +10,8 @@ import pytest
 
 from opsverify import CheckFailed, Inconclusive, recorded_keys
 from opsverify.recovery.ledger.ledger import Recorded
-from opsverify.recovery.verify.recorded import Recovered, recorded_before, recovery_target
+from opsverify.recovery.verify.recorded import Recovered
+from opsverify.recovery.verify.rows import recorded_before, recovery_target
 
 if TYPE_CHECKING:
     from opsverify.config.model import Target

@@ -15,7 +15,7 @@ from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog, heard
 from opsverify.recovery.rpo.sources import Witness, agree, from_archive, from_heartbeat, from_server
-from opsverify.recovery.verify.recorded import recovery_target
+from opsverify.recovery.verify.rows import recovery_target
 from opsverify.recovery.wal.continuity import tail
 from opsverify.recovery.wal.timelines import branches
 from opsverify.units import parse_duration

@@ -7,33 +7,30 @@ them, and keeps the answers in the drill's file. Questions about files and by su
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.ledger.history import History
-from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.verify import amcheck, consistency, heap_files, ledger_checks, lost_pages
 from opsverify.recovery.verify.finding import Finding, found
 from opsverify.recovery.verify.ledger_checks import Sampling
-from opsverify.recovery.verify.recorded import recovery_target
 from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-    from opsverify.config.model import Recovery, Target
+    from opsverify.config.model import Recovery
     from opsverify.core.check import Check
     from opsverify.evidence.redact import Redactor
     from opsverify.evidence.run_folder import RunFolder
+    from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.restore.pitr import RestoredServer
 
@@ -45,38 +42,6 @@ BUCKETS, CATALOG = "buckets/", "catalog/"
 ANSWERS = "answers"
 """Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
 _OF_ROLES = ("roles", "grants")
-
-
-def recorded_tables(target: Target) -> Sequence[str]:
-    """Names of the core tables with closed buckets in the ledger, so that the plan knows them beforehand.
-
-    Raises Inconclusive when nothing was recorded before the recovery target.
-    """
-    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets)
-
-
-def catalog_kinds(_target: Target) -> Sequence[str]:
-    """Name the kinds of the catalog's fingerprint."""
-    return KINDS
-
-
-def history_before(target: Target) -> tuple[History, dt.datetime]:
-    """All that was recorded before the recovery target, and that target.
-
-    Raises Inconclusive where target time or records are missing, EvidenceError where a record was changed.
-    """
-    if target.recovery is None:
-        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
-    at = recovery_target(target)
-    return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
-
-
-def history_if_any(target: Target) -> History | None:
-    """What the ledger holds before the recovery target; None where nobody said it, or nothing was recorded."""
-    try:
-        return history_before(target)[0]
-    except Inconclusive:
-        return None
 
 
 def kept(answers: Mapping[str, T], name: str) -> T:
@@ -121,24 +86,6 @@ class Questions:
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip
         return asks
-
-
-@dataclass(frozen=True, kw_only=True)
-class Consistency(Row):
-    """A row of the consistency table (runbook 5-5): the question `name`, and the stages that ask it."""
-
-    spec: CheckSpec = field(init=False)
-    name: str
-    stages: tuple[str, ...]
-    ko: str
-    en: str
-
-    def __post_init__(self) -> None:
-        spec = CheckSpec(
-            f"consistency.{self.name}", ("5-5/consistency",), self.stages, "sev1", self.ko, self.en,
-            needs=("postgres", "recovery"),
-        )  # fmt: skip
-        object.__setattr__(self, "spec", spec)
 
 
 @dataclass(frozen=True)

@@ -4,60 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
-from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.ledger.queries import table as table_named
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from opsverify.config.model import Target
     from opsverify.core.check import Check
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Facts
-
-
-def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
-    """The ids under which a table's recorded keys are checked: dates and lines, or statuses.
-
-    They are read from the ledger, so that the plan knows before the first query what has to be there.
-    """
-
-    def keys(target: Target) -> Sequence[str]:
-        group = table_named(table).group
-        return sorted({group(key) for key in recorded_before(target).tables[table]})
-
-    return keys
-
-
-def recorded_before(target: Target) -> Recorded:
-    """The newest capture before the recovery target. Raises Inconclusive when target time or capture are missing."""
-    if target.recovery is None:
-        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
-    return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
-
-
-def recorded_if_any(target: Target) -> Recorded | None:
-    """The newest capture before the recovery target; None without one: a drill goes on, what compares with it holds."""
-    try:
-        return recorded_before(target)
-    except Inconclusive:
-        return None
-
-
-def recovery_target(target: Target) -> dt.datetime:
-    """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
-    moment = target.recovery.recovery_target if target.recovery else None
-    if moment is None:
-        raise Inconclusive("no recovery target: say --recovery-target TIME, the point the database was recovered to")
-    return moment
 
 
 @dataclass(frozen=True)
