@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
     from xdist.scheduler import LoadScopeScheduling
 
-    from tests.standin import Standin
+    from tests.support.standin import Standin
+
+pytest_plugins = (
+    "tests.support.checks",
+    "tests.support.cluster_fixtures",
+    "tests.support.finished_run_fixture",
+)
 
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["
@@ -21,7 +27,7 @@ ON_A_STANDIN = {
     f"{_PROOF}post-rollback": "releases and days",
     _PROOF: "canaries and recoveries",
     "tests/proof/test_switchback.py": "regions",
-    "tests/act/test_act_on_sandbox.py": "contracts",
+    "tests/release/test_act_on_sandbox.py": "contracts",
     "tests/e2e/": "contracts",
 }
 """What tests whose id begins like this run on, a worker each, the first match: a stand-in, or the two regions."""
@@ -58,7 +64,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
     """The stand-in platform, up, backed up and with its tables recorded; its tests share a worker."""
     from sandbox import Sandbox, network  # noqa: PLC0415 - most tests need none of this
     from sandbox.home import SERVICES  # noqa: PLC0415
-    from tests.standin import CANARY_STAGE, RATES, Standin  # noqa: PLC0415
+    from tests.support.standin import CANARY_STAGE, RATES, Standin  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("standin")
     base = network.free_port_base(len(SERVICES))

@@ -14,13 +14,14 @@ import jsonschema
 import psycopg
 import pytest
 
-from tests.standin import REPOSITORY, WINDOW, verified
+from tests.support.paths import REPOSITORY
+from tests.support.standin import WINDOW, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.standin import Standin, Verified
+    from tests.support.standin import Standin, Verified
 
 TABLES = ("judgment_executions", "workflow_instances", "workflow_dead_letters", "intent_logs", "llm_calls")
 DEADLINE_S = 120

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.standin import REPOSITORY, Verified, verified
+from tests.support.paths import REPOSITORY
+from tests.support.standin import Verified, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.standin import Standin
+    from tests.support.standin import Standin
 
 OUTAGE_WINDOW_S = 90
 """A restarted Prometheus needs some six seconds to its first scrape: less than a tenth of this."""

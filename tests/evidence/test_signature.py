@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.signature import sign_run, verify_run
-from tests.evidence.finished_run import finish
+from tests.support.finished_run import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -215,7 +215,7 @@ class RegionFaults:
         target, ground = str(self.regions.target), self.regions.ground
         assert ground.outage_at is not None
         assert ground.switched_at is not None
-        # The stages between are not run here: their gates have tests of their own (tests/recovery/test_way_back.py).
+        # The stages between are not run here: their gates have tests of their own (tests/switchback/test_report.py).
         step_said = Said(
             at=ground.switched_at.isoformat(), exception="recorded afterwards, for the proof",
             impact="all", loss="three commits", actions=("none",),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.regions.ground import DR, ORIGINAL, TTL_S
 from tests.proof.regions_faults import RegionFaults
-from tests.standin import REPOSITORY, RUN_DEADLINE_S, Verified, run_opsverify, verified
+from tests.support.paths import REPOSITORY
+from tests.support.standin import RUN_DEADLINE_S, Verified, run_opsverify, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from tests.proof.secure_server import secure_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.standin import Standin
+    from tests.support.standin import Standin
 
 CERTIFICATE = "certificate_days"
 

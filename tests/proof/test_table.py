@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +12,10 @@ import pytest
 from opsverify.core.stages import STAGES
 from sandbox import faults
 from tests.proof.fault_table import SWITCHBACK, Row, base_of, declared, matches, rows, unused, variants
+from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 ALL_ROWS = [*rows(), *rows(SWITCHBACK)]

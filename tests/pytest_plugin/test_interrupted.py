@@ -1,0 +1,76 @@
+"""Runs that are stopped from outside: never 0, and a verdict wherever one can be written."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from tests.pytest_plugin.suite import Suite
+
+WAITS = """
+import threading
+@described("t.case")
+def test_case(check):
+    open("started", "w").close()
+    threading.Event().wait(60)
+"""
+
+
+def started(process: subprocess.Popen[str], sign: Path) -> None:
+    """Await the moment at which the waiting check runs."""
+    while not sign.exists():
+        assert process.poll() is None, process.communicate()
+        threading.Event().wait(0.05)
+
+
+@pytest.mark.parametrize("way", ["cli", "pytest", "cli-n2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_signal(suite: Suite, way: str, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end in 2, with a verdict that names what did not run."""
+    suite.checks("case", WAITS)
+    process = suite.start(suite.command(way))
+    started(process, suite.root / "started")
+    process.send_signal(number)
+    ran = suite.ended(process)
+    assert ran.code == 2, str(ran)
+    assert ran.verdict is not None
+    assert ran.verdict["decision"] == "hold"
+    assert ran.verdict["exit_code"] == 2
+    assert "the run was interrupted" in ran.reasons
+    assert "t.case: was not executed" in ran.reasons
+
+
+def test_killed_from_outside_leaves_plan_but_no_verdict(suite: Suite) -> None:
+    """After SIGKILL nothing can be written: the plan says what was meant to run, no verdict that it did."""
+    suite.checks("case", WAITS)
+    process = suite.start(suite.command("cli"))
+    started(process, suite.root / "started")
+    process.kill()
+    ran = suite.ended(process)
+    assert ran.code == -9
+    assert ran.verdict is None
+    assert ran.folder is not None
+    plan = json.loads((ran.folder / "plan.json").read_text())
+    assert [check["id"] for check in plan["checks"]] == ["t.case", "t.whole"]
+
+
+@pytest.mark.parametrize("size", [50, 200, 1000], ids=lambda size: f"{size}_bytes")
+def test_full_disk(suite: Suite, size: int) -> None:
+    """Evidence that cannot be written in full is no evidence: never 0, never 1, and one line says why."""
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    ran = suite.run(prepare=fill)
+    assert ran.code not in (0, 1), str(ran)
+    assert ran.verdict is None
+    assert "cannot be written" in ran.out + ran.err

@@ -1,0 +1,124 @@
+"""A loaded secret, planted wherever it might slip out, is in no file and no output of the run."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from tests.pytest_plugin.suite import SECRET
+
+if TYPE_CHECKING:
+    from tests.pytest_plugin.suite import Suite
+
+LEAKS = f"""
+import base64, json, warnings
+from urllib.parse import quote
+SECRET = os.environ["PLANTED_SECRET"]
+
+@described("t.exception")
+def test_exception(check):
+    raise ValueError(f"cannot log in with {{SECRET}}")
+
+@described("t.inconclusive")
+def test_inconclusive(check):
+    raise Inconclusive(f"no answer from http://user:{{quote(SECRET, safe='')}}@host/")
+
+@described("t.printed")
+def test_printed(check):
+    print(SECRET, json.dumps(SECRET), file=sys.stdout)
+    print(base64.b64encode(SECRET.encode()).decode(), file=sys.stderr)
+    logging.getLogger("x").error("token=%s", SECRET)
+    assert False, SECRET
+
+@described("t.measured")
+def test_measured(check):
+    check.expect("header", "Basic " + base64.b64encode(f"user:{{SECRET}}".encode()).decode(), "none")
+    check.expect("token", SECRET, "nothing " + SECRET)
+
+@described("t.attached")
+def test_attached(check):
+    nested = json.dumps({{"t": SECRET}})
+    check.attach("answer " + SECRET, json.dumps({{"token": SECRET, "nested": nested}}), "json")
+    with check.step("log in as " + SECRET):
+        check.measure("x", 0.0, RATE)
+
+@described("t.literal")
+def test_literal(check):
+    token = {SECRET!r}
+    assert token == "{SECRET}x"
+
+@described("t.cause")
+def test_cause(check):
+    try:
+        raise OSError(SECRET)
+    except OSError as error:
+        raise Inconclusive("odd") from error
+
+@described("t.parameter")
+@pytest.mark.parametrize("value", [SECRET])
+def test_parameter(check, value):
+    warnings.warn(UserWarning(value))
+    check.measure("x", 0.5, RATE)
+
+@pytest.fixture
+def untidy():
+    yield
+    raise ValueError(SECRET)
+
+@described("t.teardown")
+def test_teardown(check, untidy):
+    check.measure("x", 0.0, RATE)
+"""
+
+
+def forms() -> list[bytes]:
+    """Every spelling that could be read back: plain, URL, JSON, base64 at each of its three offsets."""
+    raw = SECRET.encode()
+    shifted = [base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4] for shift in range(3)]
+    plain = [
+        raw,
+        quote(SECRET, safe="").encode(),
+        quote_plus(SECRET).encode(),
+        json.dumps(SECRET)[1:-1].encode(),
+    ]
+    return [*plain, *shifted, repr(raw)[2:-1].encode()]
+
+
+@pytest.mark.parametrize(
+    ("way", "more"), [("cli", ["-s", "-rA", "-l"]), ("cli-n2", []), ("pytest", ["-o", "log_cli=true"])]
+)
+def test_no_secret_leaves_the_run(suite: Suite, way: str, more: list[str]) -> None:
+    """Neither evidence nor terminal holds the secret in any spelling, whatever the check did with it."""
+    suite.checks("leaks", LEAKS)
+    ran = suite.run(way, more)
+    assert ran.verdict is not None, str(ran)
+    assert len(ran.verdict["checks"]) == 10
+    assert ran.folder is not None
+    files = [path for path in ran.folder.rglob("*") if path.is_file()]
+    assert any("attachment" in path.name for path in files)
+    sinks = {str(path): path.read_bytes() for path in files} | {
+        "stdout": ran.out.encode(),
+        "stderr": ran.err.encode(),
+    }
+    found = {name: form for name, text in sinks.items() for form in forms() if form in text}
+    assert found == {}
+
+
+@pytest.mark.parametrize("place", ["collection", "configure"])
+def test_no_secret_in_a_crash(suite: Suite, place: str) -> None:
+    """An exception outside any check does not print the secret either."""
+    body = {
+        "collection": "import os\nraise ValueError(os.environ['PLANTED_SECRET'])",
+        "configure": "import os\ndef pytest_sessionfinish():\n    raise ValueError(os.environ['PLANTED_SECRET'])",
+    }
+    name = "test_case.py" if place == "collection" else "conftest.py"
+    (suite.root / "checks" / name).write_text(body[place])
+    ran = suite.run()
+    assert ran.code in (2, 3), str(ran)
+    assert "[redacted]" in ran.out + ran.err
+    for form in forms():
+        assert form not in (ran.out + ran.err).encode()

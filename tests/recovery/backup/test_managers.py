@@ -1,0 +1,311 @@
+"""pgBackRest and barman for real, on PostgreSQL 15: what they say of damage, and what we make of it.
+
+Debian's packages: apt-get install postgresql-15 pgbackrest barman. Where one is missing its tests are skipped.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from opsverify.config.model import Recovery
+from opsverify.errors import Inconclusive
+from opsverify.recovery.backup.adapters import physical_source_of
+from opsverify.recovery.backup.base_backup import verify
+from opsverify.recovery.postgres.tools import Account, find_tools, run_tool, unprivileged
+from opsverify.recovery.wal.continuity import continuity
+from tests.support.drills import rehearse
+from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, spread_out
+from tests.support.wreck import detach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAJOR = 15
+MANAGERS = ("pgbackrest", "barman")
+ROWS = 3000
+
+PGBACKREST = """
+[global]
+repo1-path={home}/repo
+log-path={home}
+lock-path={home}/lock
+spool-path={home}/spool
+start-fast=y
+compress-type=gz
+compress-level=1
+[lab]
+pg1-path={home}/data
+pg1-socket-path={home}
+pg1-port={port}
+pg1-user=postgres
+"""
+BARMAN = """
+[barman]
+barman_user = {user}
+configuration_files_directory = {home}/barman.d
+barman_home = {home}/barman
+log_file = {home}/barman.log
+[lab]
+description = lab
+conninfo = host={home} port={port} user=postgres dbname=postgres
+streaming_conninfo = host={home} port={port} user=postgres dbname=postgres
+backup_method = postgres
+archiver = on
+immediate_checkpoint = true
+compression = gzip
+path_prefix = {bin}
+"""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Two backups of each manager that is installed, with commits behind each; the primary is gone."""
+
+    home: Path
+    account: Account | None
+    user: str
+
+    def recovery(self, manager: str, scratch: Path, **more: Any) -> Recovery:  # noqa: ANN401 - keys of [recovery]
+        """A target's section on the manager's repository in `scratch`."""
+        described = {
+            "pgbackrest": {"stanza": "lab", "config": str(scratch / "pgbackrest.conf")},
+            "barman": {"server": "lab", "config": str(scratch / "barman.conf"), "user": self.user},
+        }
+        (scratch / "drill").mkdir(exist_ok=True)
+        (scratch / "drill").chmod(0o755)
+        where = {"ledger": str(scratch / "ledger"), "scratch": str(scratch / "drill")}
+        return Recovery.model_validate({"method": manager, manager: described[manager], **where, **more}, strict=False)
+
+
+def _configure(home: Path, bin_folder: Path, user: str, account: Account | None) -> None:
+    for name, template in (("pgbackrest.conf", PGBACKREST), ("barman.conf", BARMAN)):
+        path = home / name
+        path.write_text(template.format(home=home, port=PORT, user=user, bin=bin_folder))
+        path.chmod(0o644)
+    for name in ("repo", "lock", "spool", "barman", "barman.d"):
+        if not (home / name).exists():
+            owned(home / name, account)
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Makes backups with the managers of `present`, as `account`."""
+
+    home: Path
+    account: Account | None
+    present: tuple[str, ...]
+
+    @property
+    def archive_command(self) -> str:
+        """Hand a segment to each manager, once a stanza is there to take it."""
+        incoming = self.home / "barman" / "lab" / "incoming"
+        push = {
+            "pgbackrest": f"pgbackrest --config={self.home}/pgbackrest.conf --stanza=lab archive-push %p",
+            "barman": f"mkdir -p {incoming} && cp %p {incoming}/.%f && mv {incoming}/.%f {incoming}/%f",
+        }
+        ready = f"(until [ -e {self.home}/ready ]; do sleep 0.05; done)"
+        return " && ".join((ready, *(push[name] for name in self.present)))
+
+    def prepare(self) -> None:
+        """Make the stanza; from now on segments are taken."""
+        self._run("pgbackrest", "--stanza=lab", "stanza-create")
+        (self.home / "ready").touch()
+
+    def back_up(self, kind: str) -> None:
+        """Make a backup of `kind` with each manager that knows kinds."""
+        self._run("pgbackrest", "--stanza=lab", "backup", f"--type={kind}")
+        self._run("barman", "backup", "lab")
+
+    def file(self, *, backups: bool) -> None:
+        """Let barman file what was archived, and complete its newest backup by it."""
+        self._run("barman", "archive-wal", "lab")
+        if backups:
+            self._run("barman", "check-backup", "lab", "latest")
+
+    def _run(self, manager: str, *args: str) -> None:
+        if manager not in self.present:
+            return
+        config = f"{self.home}/{manager}.conf"
+        named = (f"--config={config}",) if manager == "pgbackrest" else ("-c", config)
+        done = run_tool((str(shutil.which(manager)), *named, *args), account=self.account, timeout_s=120)
+        assert done.exit_code == 0, done.transcript
+
+
+@pytest.fixture(scope="module")
+def lab(open_folder: Path) -> Lab:
+    """Run PostgreSQL 15, back it up twice with every manager there is, commit behind it, stop it."""
+    try:
+        tools = find_tools(MAJOR)
+    except Inconclusive as missing:
+        pytest.skip(str(missing))
+    present = tuple(name for name in MANAGERS if shutil.which(name))
+    if not present:
+        pytest.skip("neither pgbackrest nor barman is installed: apt-get install pgbackrest barman")
+    account = unprivileged()
+    user = account.name if account else getpass.getuser()
+    home = owned(open_folder / "lab", account)
+    _configure(home, tools.folder, user, account)
+    keeper = Keeper(home, account, present)
+    with primary(tools, account, home, {"archive_command": keeper.archive_command}) as server:
+        keeper.prepare()
+        spread_out(server, owned(home / "slow", account))
+        commit_and_archive(server, 10_001)
+        keeper.file(backups=False)
+        for number, kind in enumerate(("full", "incr"), start=2):
+            keeper.back_up(kind)
+            commit_and_archive(server, *range(10_000 * number, 10_000 * number + 4))
+            keeper.file(backups=True)
+    shutil.rmtree(home / "data")
+    # What the server handed over when it stopped: barman would file it in the midst of a test.
+    for path in (home / "barman" / "lab" / "incoming").glob("*"):
+        path.unlink()
+    return Lab(home, account, user)
+
+
+@pytest.fixture(params=MANAGERS)
+def manager(request: pytest.FixtureRequest) -> str:
+    """Provide each of the two that is installed."""
+    name: str = request.param
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed: apt-get install {name}")
+    return name
+
+
+@pytest.fixture
+def stored(lab: Lab, scratch: Path) -> Path:
+    """Provide the repositories, to be spoiled: their files are links, so `detach` one before writing into it."""
+    names = [str(lab.home / name) for name in ("repo", "barman")]
+    copied = run_tool(("/bin/cp", "-al", *names, str(scratch)))
+    assert copied.exit_code == 0, copied.transcript
+    _configure(scratch, find_tools(MAJOR).folder, lab.user, lab.account)
+    return scratch
+
+
+def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str) -> None:
+    """The newest backup is verified, restored by its manager, carried to the last commit, read and written.
+
+    Its table lies in a tablespace, of which production's folder is still there and is left alone.
+    """
+    before = listing(lab.home / "slow")
+    drill = rehearse(lab.recovery(manager, stored))
+    assert listing(lab.home / "slow") == before
+    assert drill.problems == ()
+    assert drill.continuity is None
+    assert (drill.failure, drill.hindrance, drill.table_failure) == (None, None, None)
+    assert drill.segments >= 4
+    assert drill.read == ROWS + 2 * 4  # recovery ends where a later commit begins: the ninth
+    assert drill.durations["unpack"] > 0
+    assert not list((stored / "drill").iterdir())
+
+
+def test_an_earlier_target_takes_an_earlier_backup(lab: Lab, stored: Path, manager: str) -> None:
+    """A target before the newest backup is reached from the one before it."""
+    stock = physical_source_of(lab.recovery(manager, stored)).stock()
+    first, second = stock.usable
+    assert stock.newest_wal is not None
+    assert stock.newest_wal.archived_at >= second.taken_at
+    drill = rehearse(lab.recovery(manager, stored, recovery_target=second.taken_at - dt.timedelta(milliseconds=1)))
+    assert first.taken_at < second.taken_at
+    assert drill.failure is None, drill
+    assert drill.read is not None
+    assert ROWS < drill.read <= ROWS + 1 + 4
+
+
+def _backed_up_file(stored: Path, manager: str) -> Path:
+    """Return the file of pg_proc in the newest backup, or the one that it refers to."""
+    pattern = (
+        "repo/backup/lab/*F/pg_data/base/1/1255.gz" if manager == "pgbackrest" else "barman/lab/base/*/data/base/1/1255"
+    )
+    return max(stored.glob(pattern))
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(detach(path).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(detach(path), path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("damage", [_flip, _truncate, Path.unlink], ids=["flipped", "truncated", "missing"])
+def test_a_damaged_backup_is_found(lab: Lab, stored: Path, manager: str, damage: Callable[[Path], None]) -> None:
+    """`pgbackrest verify` ends with status 0 on it; what it prints says what is wrong."""
+    damage(_backed_up_file(stored, manager))
+    integrity = physical_source_of(lab.recovery(manager, stored)).verify()
+    assert not integrity.ok
+    assert ("1255" if manager == "barman" else "1 ") in integrity.problems[0]
+
+
+def test_barman_brings_damage_back_and_is_not_believed(lab: Lab, stored: Path) -> None:
+    """What `barman recover` brought with status 0 is held against the manifest once more."""
+    if shutil.which("barman") is None:
+        pytest.skip("barman is not installed: apt-get install barman")
+    _flip(_backed_up_file(stored, "barman"))
+    source = physical_source_of(lab.recovery("barman", stored))
+    with source.unpacked(stored / "drill") as unpacked:
+        integrity = verify(unpacked.backup, find_tools(MAJOR))
+    assert integrity.problems == ('checksum mismatch for file "base/1/1255"',)
+
+
+def test_pgbackrest_refuses_to_restore_damage(lab: Lab, stored: Path) -> None:
+    """That is a finding about the backup, and no hindrance of ours; it names what is missing."""
+    if shutil.which("pgbackrest") is None:
+        pytest.skip("pgbackrest is not installed: apt-get install pgbackrest")
+    for path in stored.glob("repo/backup/lab/*/backup.manifest*"):
+        path.unlink()
+    drill = rehearse(lab.recovery("pgbackrest", stored))
+    assert drill.problems
+    assert drill.failure is not None
+    assert "backup.manifest" in drill.failure
+    assert drill.segments is None
+
+
+def _segment(stored: Path, manager: str, back: int) -> Path:
+    folder = "repo/archive/lab/15-1/0000000100000000" if manager == "pgbackrest" else "barman/lab/wals/0000000100000000"
+    segments = sorted(path for path in (stored / folder).iterdir() if ".backup" not in path.name)
+    return segments[-back]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _truncate], ids=["missing", "truncated"])
+def test_a_hole_in_the_wal_is_found(lab: Lab, stored: Path, manager: str, damage: Callable[[Path], None]) -> None:
+    """`pgbackrest verify` says missing: 0, barman lists it still; the sequence check names it."""
+    segment = _segment(stored, manager, 2)
+    damage(segment)
+    source = physical_source_of(lab.recovery(manager, stored))
+    with source.unpacked(stored / "drill") as unpacked:
+        reach = continuity(unpacked.backup, unpacked.archive, find_tools(MAJOR))
+    assert reach.problem is not None
+    assert f"WAL segment {segment.name[:24]} is missing" in reach.problem
+    unreadable = [problem for problem in unpacked.problems if segment.name[:24] in problem]
+    assert len(unreadable) == (damage is _truncate)
+
+
+def test_nonsense_is_inconclusive(lab: Lab, stored: Path, manager: str) -> None:
+    """A manager that prints something else is not understood; one that is not installed says so."""
+    fake = stored / "fake"
+    fake.write_text("#!/bin/sh\necho fine\n")
+    fake.chmod(0o755)
+    recovery = lab.recovery(manager, stored)
+    for program, said in ((str(fake), "not understood"), ("/no/such/manager", "install it")):
+        changed = getattr(recovery, manager).model_copy(update={"program": program})
+        with pytest.raises(Inconclusive, match=said):
+            physical_source_of(recovery.model_copy(update={manager: changed})).verify()
+
+
+def test_an_unknown_name_is_inconclusive(lab: Lab, stored: Path, manager: str) -> None:
+    """A stanza or server that does not exist is a mistake in the target, no finding about backups."""
+    recovery = lab.recovery(manager, stored)
+    key = "stanza" if manager == "pgbackrest" else "server"
+    changed = getattr(recovery, manager).model_copy(update={key: "nowhere"})
+    with pytest.raises(Inconclusive):
+        physical_source_of(recovery.model_copy(update={manager: changed})).stock()

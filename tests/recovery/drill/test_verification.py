@@ -1,0 +1,78 @@
+"""A drill's restored server, asked everything: clean when the backup is whole, and naming what is not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.verify.questions import examine, examine_stopped
+from tests.support.drills import recorded, restored
+from tests.support.wreck import detach
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opsverify.recovery.ledger.history import History
+    from opsverify.recovery.restore.pitr import RestoredServer
+    from tests.support.wreck import Disaster
+
+
+def _examined(server: RestoredServer, history: History | None, data: Path) -> dict[str, Finding]:
+    answers = examine(server, "postgres", data, history, None, None) | examine_stopped(server, data)
+    return {name: Finding.of_json(raw) for name, raw in json.loads(json.dumps(answers)).items()}
+
+
+@pytest.fixture(scope="module")
+def healthy(disaster: Disaster, open_folder: Path) -> tuple[History, dict[str, str], dict[str, Finding]]:
+    """Restore once: what the ledger would have held, where tables are, and every answer of the whole server."""
+    scratch = open_folder / "whole-again"
+    scratch.mkdir()
+    history, paths = recorded(disaster, scratch)
+    with restored(disaster, disaster.base, scratch) as server:
+        return history, paths, _examined(server, history, scratch / "data")
+
+
+def test_a_whole_backup_comes_back_clean(healthy: tuple[History, dict[str, str], dict[str, Finding]]) -> None:
+    """Every question has an answer, and none a problem; checksums and pg_amcheck included."""
+    history, _, answers = healthy
+    assert {"pages", "indexes", "checksums", "buckets/judgment_executions", "catalog/grants"} <= answers.keys()
+    assert {name: answer for name, answer in answers.items() if answer.problems or answer.unknown} == {}
+    assert history.tables["judgment_executions"].rows > 500
+
+
+def test_a_damaged_backup_is_named_by_what_it_lost(
+    disaster: Disaster,
+    base_copy: Path,
+    scratch: Path,
+    healthy: tuple[History, dict[str, str], dict[str, Finding]],
+) -> None:
+    """A byte flipped in one table and the tail of another gone: the drill says which, and asks on."""
+    history, paths, _ = healthy
+    torn = detach(base_copy / paths["judgment_executions"])
+    content = bytearray(torn.read_bytes())
+    content[8192 + 4000] ^= 0xFF
+    torn.write_bytes(content)
+    short = detach(base_copy / paths["fact_daily_production"])
+    short.write_bytes(b"")
+    for path in (torn, short):
+        path.chmod(0o644)
+    with restored(disaster, base_copy, scratch) as server:
+        answers = _examined(server, history, scratch / "data")
+    wrong = {name: answer.problems for name, answer in answers.items() if answer.problems}
+    assert wrong.keys() >= {"buckets/judgment_executions", "buckets/fact_daily_production", "indexes", "checksums"}
+    assert "invalid page in block 1" in wrong["buckets/judgment_executions"][0]
+    assert wrong["buckets/fact_daily_production"][0].endswith("12 of 12 rows missing")
+    assert "block 1" in wrong["checksums"][0]
+    assert "public.fact_daily_production lost its tail: 0 pages" in wrong["pages"][0]
+    assert "buckets/judgment_executions" not in {name for name, answer in answers.items() if answer.unknown}
+
+
+def test_without_a_ledger_the_rest_is_still_asked(disaster: Disaster, scratch: Path) -> None:
+    """A rehearsal without a record says so in the ledger's checks; consistency and storage do not need one."""
+    with restored(disaster, disaster.base, scratch) as server:
+        answers = _examined(server, None, scratch / "data")
+    assert {"sequences", "pages", "indexes", "checksums"} <= answers.keys()
+    assert not any(name.startswith(("buckets/", "catalog/")) for name in answers)

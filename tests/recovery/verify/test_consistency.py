@@ -1,0 +1,211 @@
+"""Damage beside the rows' content: keys, references, sequences, catalog, pages; each on a copy of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from opsverify.recovery.ledger.catalog import KINDS
+from opsverify.recovery.verify import amcheck, consistency
+from opsverify.recovery.verify.finding import Finding, found
+from opsverify.recovery.verify.ledger_checks import catalog_again
+from opsverify.recovery.verify.lost_pages import pages_again
+from tests.support.ledgers import again, heaps, history, record
+
+if TYPE_CHECKING:
+    from tests.support.clones import Clone
+
+
+RELATIONS = {
+    "sequences": consistency.sequences,
+    "foreign_keys": consistency.foreign_keys,
+    "unique_keys": consistency.unique_keys,
+    "validity": consistency.validity,
+}
+WITHOUT_INDEX = (
+    "UPDATE pg_index SET indisready = false WHERE indexrelid = '{0}'::regclass",
+    "{1}",
+    "UPDATE pg_index SET indisready = true WHERE indexrelid = '{0}'::regclass",
+)
+"""Write behind an index's back, so that it lacks the entry."""
+
+
+def behind_the_back(index: str, statement: str) -> tuple[str, ...]:
+    """Statements by which `index` does not see what `statement` writes."""
+    return tuple(part.format(index, statement) for part in WITHOUT_INDEX)
+
+
+def test_a_whole_copy_is_consistent(clone: Clone) -> None:
+    """Nothing is found, and everything was asked after."""
+    for ask in RELATIONS.values():
+        answer = ask(clone.source)
+        assert (answer.problems, answer.unknown) == ((), None)
+        assert answer.asked > 0
+    assert consistency.unlogged(clone.source, {}).problems == ()
+    answer = heaps(clone)
+    assert (answer.problems, answer.unknown) == ((), None)
+    assert amcheck.amcheck(clone.server, clone.name).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "said"),
+    [
+        (("SELECT setval('events_id_seq', 7)",), "sequences", "events_id_seq is at 7, public.events.id holds 2400"),
+        (("ALTER SEQUENCE events_id_seq RESTART",), "sequences", "is at 0, public.events.id holds 2400"),
+        (("SET session_replication_role = replica", "DELETE FROM lines WHERE code = 'L03'"), "foreign_keys",
+         "events_line_fkey: 400 rows refer to no row of public.lines, such as (L03)"),
+        (behind_the_back("events_code_key", "INSERT INTO events (created_at, line, code, qty) "
+                                            "VALUES (now(), 'L01', 'E9', 1)"), "unique_keys",
+         "events_code_key: 1 rows too many, key (E9) more than once"),
+        (behind_the_back("totals_pkey", "INSERT INTO totals SELECT * FROM totals WHERE line = 'L01'"), "unique_keys",
+         "totals_pkey: 9 rows too many"),
+        (("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'events_created_at'::regclass",), "validity",
+         "index events_created_at is invalid"),
+        (("ALTER TABLE events ADD CONSTRAINT small CHECK (qty < 9) NOT VALID",), "validity",
+         "constraint events.small is not validated"),
+        (("ALTER TABLE events DISABLE TRIGGER ALL",), "validity", "trigger events.events_touch is disabled"),
+    ],
+)  # fmt: skip
+def test_what_does_not_hold_together_is_named(clone: Clone, damage: tuple[str, ...], name: str, said: str) -> None:
+    """By the table, the key or the object, whatever an index or a flag in the catalog says."""
+    clone.run(*damage)
+    clone.run("RESET session_replication_role")
+    problems = RELATIONS[name](clone.source).problems
+    assert any(said in problem for problem in problems), problems
+
+
+def test_validate_says_ok_on_orphans_and_we_do_not(clone: Clone) -> None:
+    """The reason for the anti-join: PostgreSQL trusts the flag."""
+    clone.run(
+        "SET session_replication_role = replica", "DELETE FROM lines WHERE code = 'L03'",
+        "RESET session_replication_role", "ALTER TABLE events VALIDATE CONSTRAINT events_line_fkey",
+    )  # fmt: skip
+    assert len(consistency.foreign_keys(clone.source).problems) == 1
+
+
+def test_a_sequence_that_may_not_be_read_is_unknown(clone: Clone) -> None:
+    """The message says what to grant."""
+    clone.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO plant_reader", "SET ROLE plant_reader")
+    answer = consistency.sequences(clone.source)
+    clone.run("RESET ROLE")
+    assert answer.unknown == "no right to read public.events_id_seq: GRANT SELECT on the sequences"
+
+
+def test_uniqueness_and_references_are_read_from_the_tables(clone: Clone) -> None:
+    """No plan of theirs asks an index: the index may be what is wrong."""
+    plans: list[str] = []
+
+    def explaining(sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
+        plans.extend(line for (line,) in clone.source(f"EXPLAIN {sql}", values))
+        return clone.source(sql, values)
+
+    clone.run("CREATE UNIQUE INDEX part ON events (code) WHERE qty > 50")
+    consistency.unique_keys(explaining)
+    consistency.foreign_keys(explaining)
+    used = [line for line in plans if " on events" in line or " on lines" in line or " on totals" in line]
+    assert len(used) >= 6
+    assert all("Seq Scan" in line for line in used), used
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "said"),
+    [
+        ("ALTER TABLE totals ALTER qty TYPE numeric(9, 2)", "columns", "public.totals.qty is 'numeric(9,2)', recorded"),
+        ("ALTER TABLE events DROP CONSTRAINT positive", "constraints", "events.positive is missing (CHECK"),
+        ("ALTER TABLE events ADD CONSTRAINT small CHECK (qty < 9) NOT VALID", "constraints", "events.small was not"),
+        ("DROP INDEX events_created_at", "indexes", "public.events_created_at is missing (CREATE INDEX"),
+        ("ALTER SEQUENCE events_id_seq INCREMENT 2", "sequences", "INCREMENT 2"),
+        ("DROP EXTENSION hstore", "extensions", "hstore is missing (1.8 in public)"),
+        ("DROP OWNED BY plant_app; DROP ROLE plant_app; CREATE ROLE plant_app_x LOGIN", "roles",
+         "plant_app is missing (LOGIN INHERIT LIMIT -1 IN plant_reader)"),
+        ("REVOKE SELECT ON totals FROM plant_reader", "grants", "relation public.totals is 'OWNER postgres"),
+        ("ALTER TABLE events DISABLE ROW LEVEL SECURITY", "row_security", "public.events is missing (ENABLED)"),
+        ("DROP POLICY reader ON events", "row_security", "public.events.reader is missing"),
+        ("DROP TRIGGER events_touch ON events", "triggers", "events.events_touch is missing (CREATE TRIGGER"),
+        ("CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD;END'", "routines",
+         "touch() is"),
+        ("ALTER TABLE plain SET UNLOGGED", "tables", "public.plain is 'UNLOGGED TABLE', recorded 'TABLE'"),
+        ("ALTER DATABASE {name} SET work_mem = '1MB'", "settings", "in this database was not recorded (work_mem=1MB)"),
+        ('ALTER TABLE lines ALTER name TYPE text COLLATE "C"', "collations", "pg_catalog.C was not recorded"),
+    ],
+)  # fmt: skip
+def test_a_changed_catalog_is_named(clone: Clone, damage: str, kind: str, said: str) -> None:
+    """Object by object, with what it was."""
+    recorded = history(record(clone))
+    clone.run(*damage.format(name=clone.name).split("; "))
+    try:
+        problems = {name: catalog_again(recorded, name, clone.source).problems for name in KINDS}
+    finally:
+        if kind == "roles":  # roles are the whole server's
+            clone.run("DROP ROLE plant_app_x", "CREATE ROLE plant_app LOGIN", "GRANT plant_reader TO plant_app")
+    assert any(said in problem for problem in problems[kind]), problems
+
+
+def test_a_zeroed_page_is_found_where_every_tool_passes_it(clone: Clone) -> None:
+    """pg_amcheck with all options says nothing; the table's index and the ledger do."""
+    recorded = history(record(clone))
+    clone.zero("events", 3)
+    assert amcheck.amcheck(clone.server, clone.name).problems == ()
+    (problem,) = heaps(clone).problems
+    assert "point into zeroed page 3: these rows are lost" in problem
+    assert again(recorded, "events", clone).problems
+
+
+def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
+    """pg_amcheck with all options says nothing; index, page count and ledger do."""
+    recorded = history(record(clone))
+    clone.cut("events", 2)
+    assert amcheck.amcheck(clone.server, clone.name).problems == ()
+    by_index, by_map = heaps(clone).problems
+    assert "public.events lost its tail" in by_map
+    assert "public.events: events_" in by_index
+    assert "points behind the end of the table, which lost its tail" in by_index
+    assert any("public.events lost its tail" in line for line in pages_again(recorded, clone.source).problems)
+    assert again(recorded, "events", clone).problems
+
+
+def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
+    """By pg_amcheck's comparison with the heap, and by counting the rows both ways."""
+    clone.run(*behind_the_back("totals_pkey", "INSERT INTO totals VALUES (current_date, 'L07', 1)"))
+    assert any("lacks matching index tuple" in line for line in amcheck.amcheck(clone.server, clone.name).problems)
+    assert "public.totals: 55 rows in the table, 54 by totals_pkey" in heaps(clone).problems
+
+
+def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
+    """Reading it is damage, not a hole in knowledge; pg_amcheck names the relation."""
+    recorded = history(record(clone))
+    clone.flip("totals", 0)
+    assert "invalid page in block 0" in again(recorded, "totals", clone).problems[0]
+    problems = amcheck.amcheck(clone.server, clone.name).problems
+    assert any("totals" in line and "invalid page" in line for line in problems), problems
+
+
+def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone: Clone) -> None:
+    """PostgreSQL has one SQLSTATE for both; what this machine lacks says nothing of the data."""
+    gone = clone.path("totals")
+    clone.run("CHECKPOINT", "SELECT pg_buffercache_evict_all()")
+    gone.unlink()
+    clone.session.execute("DISCARD ALL")
+    answer = found(partial(consistency.unique_keys, clone.source), errors=psycopg.Error)
+    assert any(gone.name in problem for problem in answer.problems), answer
+
+    def load() -> Finding:
+        clone.run("LOAD 'no_such_library'")
+        raise AssertionError
+
+    lacking = found(load, errors=psycopg.Error)
+    assert (lacking.problems, "no_such_library" in str(lacking.unknown)) == ((), True)
+
+
+def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
+    """One that was empty when recorded has nothing to lose; one nobody recorded may have had."""
+    clone.run("CREATE UNLOGGED TABLE draft (n int)")
+    recorded = history(record(clone))
+    assert consistency.unlogged(clone.source, recorded.pages).problems == ()
+    assert "nothing recorded says" in consistency.unlogged(clone.source, None).problems[0]
+    clone.run("ALTER TABLE plain SET UNLOGGED")
+    (problem,) = consistency.unlogged(clone.source, recorded.pages).problems
+    assert problem.startswith("public.plain is unlogged: it held 9 pages")

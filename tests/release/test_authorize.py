@@ -1,0 +1,120 @@
+"""Whatever speaks against carrying a verdict out is refused in one line, and nothing is done."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from opsverify.core.stages import Decision
+from opsverify.errors import Refused
+from opsverify.release.authorize import read_order
+from tests.release.ordered import BOTH, KEY, finish, note, platform_in, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from opsverify.release.authorize import Order
+    from opsverify.release.execute import Platform
+
+NOW = dt.datetime.now(dt.UTC)
+WITHOUT_PROMOTE = BOTH.replace(steps("promote", note("promoted")), "")
+
+
+def read(folder: Path, platform: Platform, key: str | None = KEY) -> Order:
+    """Read the order in `folder` now."""
+    return read_order(folder, platform.target, key, platform.redactor, dt.datetime.now(dt.UTC))
+
+
+def age(minutes: float) -> str:
+    """A time so many minutes ago."""
+    return (NOW - dt.timedelta(minutes=minutes)).isoformat()
+
+
+VERDICTS: dict[str, tuple[dict[str, Any], str]] = {
+    "hold": ({"decision": "hold", "actions": []}, "decided hold .*mend that"),
+    "accept": ({"stage": "daily", "decision": "accept", "actions": []}, "daily decides accept"),
+    "reject": ({"stage": "post-rollback", "decision": "reject", "actions": []}, "orders no action"),
+    "another target": ({"target": "staging"}, "is about target staging"),
+    "another environment": ({"environment": "staging"}, r"not prod \(production\)"),
+    "too old": ({"finished_at": age(31)}, "old, limit 30m"),
+    "from the future": ({"finished_at": age(-120)}, "set the clock"),
+    "interrupted": ({"exit_code": 2}, r"interrupted or incomplete \(exit 2\)"),
+    "nothing planned": ({"planned": 0}, "incomplete"),
+    "other steps": ({"actions": [{"argv": ["helm", "rollback"]}]}, "other steps than the target lists now"),
+    "another schema": ({"schema": "opsverify.verdict/9"}, "expected schema"),
+    "no time": ({"finished_at": "yesterday"}, "not a verdict"),
+    "unknown stage": ({"stage": "moon"}, "not a verdict"),
+    "unknown decision": ({"decision": "maybe", "actions": []}, "not a verdict"),
+    "no actions": ({"actions": None}, "not a verdict"),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_refused_verdict(name: str, tmp_path: Path, platform: Platform) -> None:
+    """A verdict that orders nothing, or that is about something else, is not carried out."""
+    changes, said = VERDICTS[name]
+    folder = finish(tmp_path / "reports" / "1", platform, **changes)
+    with pytest.raises(Refused, match=said) as refused:
+        read(folder, platform)
+    assert "\n" not in str(refused.value)
+
+
+TOUCHED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "altered evidence": (lambda run: (run / "plan.json").write_text("{ }"), "plan.json: altered"),
+    "additional file": (lambda run: (run / "more.txt").write_text("x"), "additional"),
+    "missing file": (lambda run: (run / "plan.json").unlink(), "missing"),
+    "altered verdict": (
+        lambda run: (run / "verdict.json").write_text((run / "verdict.json").read_text().replace("2.31%", "9.99%")),
+        "not the file that was signed",
+    ),
+    "no manifest": (lambda run: (run / "manifest.sha256").unlink(), "manifest.sha256"),
+    "no signature": (lambda run: (run / "signature.dsse.json").unlink(), "not signed"),
+    "no verdict": (lambda run: (run / "verdict.json").unlink(), "the run is not finished"),
+    "half a verdict": (lambda run: (run / "verdict.json").write_text('{"schema'), "not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", TOUCHED)
+def test_refused_evidence(name: str, tmp_path: Path, platform: Platform) -> None:
+    """Evidence that is not what was sealed orders nothing."""
+    touch, said = TOUCHED[name]
+    folder = finish(tmp_path / "reports" / "1", platform)
+    touch(folder)
+    with pytest.raises(Refused, match=said):
+        read(folder, platform)
+
+
+def test_unsigned_run_counts_only_where_the_target_has_no_key(tmp_path: Path, platform: Platform) -> None:
+    """A target that signs refuses unsigned evidence; one that does not takes the manifest's word."""
+    folder = finish(tmp_path / "reports" / "1", platform, signed=False)
+    with pytest.raises(Refused, match="not signed"):
+        read(folder, platform)
+    assert read(folder, platform, key=None).signed_by is None
+
+
+def test_no_steps(tmp_path: Path) -> None:
+    """A decision without steps is no order, and says what to add."""
+    platform = platform_in(tmp_path, WITHOUT_PROMOTE)
+    folder = finish(tmp_path / "reports" / "1", platform, decision="promote")
+    with pytest.raises(Refused, match=r"lists no \[\[actions.promote\]\]"):
+        read(folder, platform)
+
+
+def test_later_run_outweighs_a_promotion_but_never_a_rollback(tmp_path: Path, platform: Platform) -> None:
+    """An earlier promotion is void once a later run held or rolled back; rolling back is always safe."""
+    promoted = finish(tmp_path / "reports" / "1", platform, decision="promote")
+    rolled_back = finish(tmp_path / "reports" / "2", platform)
+    with pytest.raises(Refused, match="later run run-2 decided rollback"):
+        read(promoted, platform)
+    finish(tmp_path / "reports" / "3", platform, decision="promote")
+    assert read(rolled_back, platform).decision is Decision.ROLLBACK
+
+
+def test_order_is_read(tmp_path: Path, platform: Platform) -> None:
+    """A fresh, signed, decided verdict is an order, with the target's steps."""
+    order = read(finish(tmp_path / "reports" / "1", platform), platform)
+    assert (order.run_id, order.decision, len(order.steps)) == ("run-1", Decision.ROLLBACK, 2)
+    assert order.signed_by

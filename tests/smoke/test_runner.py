@@ -1,0 +1,123 @@
+"""Journeys under way: placeholders, bound parameters, and permission to write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from opsverify.core.spec import CheckSpec
+from opsverify.errors import Inconclusive
+from opsverify.probes.eventually import set_waiting
+from opsverify.smoke.journeys import Journey, JourneyStep
+from opsverify.smoke.runner import Traveller, require_permission
+from tests.support.target_file import SMALLEST, target_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opsverify.core.check import Check
+
+SPEC = CheckSpec("smoke.j", ("2-1/judgment",), ("staging",), "sev1", "여정", "A journey")
+
+
+class Row(NamedTuple):
+    """One row of an answer."""
+
+    one: int
+    other: str
+
+
+class Database:
+    """Remembers what it was asked, and answers with one row."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def recording(self, _record: object) -> Database:
+        """Record nothing."""
+        return self
+
+    def rows(self, query: str, **parameters: Any) -> list[Row]:  # noqa: ANN401 - bound parameters
+        """Answer with one row."""
+        self.asked.append((query, parameters))
+        return [Row(1, "x")]
+
+
+def nobody(*_arguments: object) -> Any:  # noqa: ANN401 - stands for any probe
+    """Fail when a probe is asked for that the step does not need."""
+    raise AssertionError("not needed")
+
+
+@pytest.fixture
+def database() -> Database:
+    """Make a database."""
+    return Database()
+
+
+@pytest.fixture
+def traveller(check: Check, database: Database) -> Traveller:
+    """Make a traveller with a database only."""
+    return Traveller(check, nobody, lambda: database, nobody, nobody, nobody, nobody, nobody)
+
+
+def test_sql_names_become_bound_parameters(traveller: Traveller, database: Database) -> None:
+    """A value from an earlier answer never becomes SQL text, whatever it holds."""
+    traveller.kept["id"] = "'; DROP TABLE judgment_executions; --"
+    step = JourneyStep(title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1})
+    with set_waiting(active=False):
+        traveller.take(step)
+    ((query, parameters),) = database.asked
+    assert query == "SELECT 1 AS one WHERE id = %(id)s::uuid AND t = %(tag)s"
+    assert parameters == {"id": "'; DROP TABLE judgment_executions; --", "tag": traveller.tag}
+    traveller.check.conclude()
+
+
+def test_a_wrong_row_fails(traveller: Traveller) -> None:
+    """What is not as expected at the deadline is a failed measurement."""
+    with set_waiting(active=False):
+        traveller.take(JourneyStep(title="look", sql="SELECT 1", expect={"one": 2, "missing": 3}))
+    assert [m.message for m in traveller.check.measurements if not m.holds] == [
+        "one 1, expected 2", "missing no such row, expected 3"
+    ]  # fmt: skip
+
+
+def test_placeholders(traveller: Traveller) -> None:
+    """A whole placeholder keeps its type, one within text becomes text, at any depth."""
+    traveller.kept["n"] = 7
+    filled = traveller._filled({"a": "${n}", "b": ["x${n}y", 3, None], "c": "plain"})
+    assert filled == {"a": 7, "b": ["x7y", 3, None], "c": "plain"}
+
+
+def test_unknown_name(traveller: Traveller) -> None:
+    """A name that no step keeps is inconclusive, and the names that exist are listed."""
+    with pytest.raises(Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"):
+        traveller._filled("${idd}")
+
+
+def test_tags_are_the_journeys_own(check: Check) -> None:
+    """Two journeys never share a tag: cleaning one up leaves the other's rows."""
+    tags = {Traveller(check, *[nobody] * 7).tag for _ in range(50)}
+    assert len(tags) == 50
+    assert all(tag.startswith("opsverify-") for tag in tags)
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "writes", "said"),
+    [
+        ("", True, "does not allow"),
+        ("allowed = true", True, "nothing would remove"),
+        ("allowed = true\ntables = ['a']", True, "nothing would remove"),
+        ("allowed = true\ntables = ['a']\ncleanup = { user = 'u' }", True, None),
+        ("", False, None),
+    ],
+)
+def test_permission_to_write(tmp_path: Path, synthetic: str, *, writes: bool, said: str | None) -> None:
+    """Nothing is written where the target does not allow it, or where nothing would clean up."""
+    target = target_in(tmp_path, f"{SMALLEST}[synthetic]\n{synthetic}\n")
+    journey = Journey(SPEC, "j", (), writes)
+    if said is None:
+        require_permission(target, journey)
+    else:
+        with pytest.raises(Inconclusive, match=said):
+            require_permission(target, journey)

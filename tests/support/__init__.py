@@ -1,0 +1,1 @@
+"""Helpers of the tests: what they import, and never from each other."""

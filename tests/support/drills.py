@@ -1,0 +1,78 @@
+"""Whole drills, as the stage `rehearsal` runs them, for tests that look at what they kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from opsverify.config.database import Login
+from opsverify.config.model import Heartbeat, Recovery
+from opsverify.recovery.drill.run import Drill, run_drill
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.restore.pitr import RestoredServer, restore
+from tests.support.wreck import Disaster, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+CHOSEN = {
+    "judgment_executions": Chosen(bucket="created_at"),
+    "fact_daily_production": Chosen(bucket="date"),
+}
+
+
+def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "postgres") -> Drill:
+    """Run a drill of the database `dbname`, and read back what it kept."""
+    kept = io.StringIO()
+    run_drill(recovery, dbname, None, {}, kept, lambda _text: None, Path(recovery.scratch or ""), history)
+    raw = json.loads(kept.getvalue())
+    return Drill(**{**raw, "problems": tuple(raw["problems"])})
+
+
+@contextmanager
+def restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[RestoredServer]:
+    """Restore `base` in `scratch`, to between the two commits."""
+    with restore(
+        base, disaster.archive, scratch / "data", target_time=disaster.between, port=free_port(),
+        socket_dir=scratch / "s",
+    ) as server:  # fmt: skip
+        yield server
+
+
+def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]]:
+    """Restore the whole backup in `scratch`: what the ledger would have held of it, and where its tables are."""
+    with (
+        restored(disaster, disaster.base, scratch) as server,
+        psycopg.connect(server.dsn, autocommit=True) as session,
+    ):
+
+        def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+            return session.execute(sql.encode(), dict(values) or None).fetchall()
+
+        body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
+        paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
+    return History.of([(1, body | {"captured_at": disaster.between.isoformat()})]), paths
+
+
+def recovery(disaster: Disaster, scratch: Path, until: dt.datetime, **changes: Any) -> Recovery:  # noqa: ANN401
+    """Where everything is, as a target says it."""
+    fields: dict[str, Any] = {
+        "base_backup": str(disaster.base),
+        "wal_archive": str(disaster.archive),
+        "ledger": "unused",
+        "scratch": str(scratch),
+        "recovery_target": until,
+        "production_size": "500 GB",
+        "random_seed": 3,
+        "heartbeat": Heartbeat(log=str(disaster.heartbeat_log), login=Login(user="postgres")),
+    }
+    return Recovery(**fields | changes)

@@ -1,0 +1,69 @@
+"""Records of the ledger, taken from a real server and asked for again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from opsverify.errors import Inconclusive
+from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.verify import heap_files
+from opsverify.recovery.verify.finding import Finding, found
+from opsverify.recovery.verify.ledger_checks import buckets_again
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opsverify.recovery.ledger.queries import Source
+    from tests.support.clones import Clone
+
+
+CHOSEN: Mapping[str, Chosen] = {
+    "events": Chosen(bucket="created_at", width="1h", mutable=("note",)),
+    "totals": Chosen(),
+    "readings": Chosen(),
+}
+
+
+def now_at(clone: Clone) -> dt.datetime:
+    """Return the time of the clone's server."""
+    ((now,),) = clone.source("SELECT clock_timestamp()", {})
+    return now  # type: ignore[no-any-return]
+
+
+def record(
+    clone: Clone,
+    previous: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, Chosen] = CHOSEN,
+    ago: dt.timedelta = dt.timedelta(0),
+    source: Source | None = None,
+) -> dict[str, Any]:
+    """One record's content, through JSON as the ledger keeps it."""
+    at = now_at(clone) - ago
+    body = record_more(source or clone.source, at, previous, chosen, "synthetic_tag")
+    return dict(json.loads(json.dumps(body | {"captured_at": at.isoformat()})))
+
+
+def history(*bodies: Mapping[str, Any]) -> History:
+    """Put records together."""
+    return History.of(enumerate(bodies, 1))
+
+
+def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of buckets_again
+    """Ask the clone for the buckets of a table."""
+    return found(
+        lambda: buckets_again(recorded, table, clone.source, now_at(clone), **more),
+        errors=(psycopg.Error, Inconclusive),
+    )
+
+
+def heaps(clone: Clone, recorded: History | None = None) -> Finding:
+    """Look into the files of the clone's tables."""
+    ask = partial(heap_files.heaps, clone.source, clone.data, psycopg.Error, recorded)
+    return found(ask, errors=psycopg.Error)

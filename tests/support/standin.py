@@ -1,0 +1,368 @@
+"""The stand-in platform under test, and stages run on it: shared by the proof and by the end-to-end tests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import multiprocessing
+import os
+import sys
+import time
+import tomllib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from opsverify.cli.ledger import capture, newest_target
+from opsverify.errors import Inconclusive
+from sandbox import network
+from sandbox.home import Control
+from tests.support.paths import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from sandbox.core import Sandbox
+
+LOOKBACK_S = 8
+WINDOW = "8s"
+RUN_DEADLINE_S = 90
+CANARY_STAGE = "prod-canary"
+RATES = {CANARY_STAGE: 40.0, "daily": 25.0}
+USUAL_RATE = 15.0
+"""Judgments a second: a canary's share of a few seconds has to be enough to judge by, the others save two cores."""
+QUIET_DEADLINE_S = 100
+SCRAPED = 5
+"""Scrape targets of the stand-in's Prometheus."""
+
+PROOF = {
+    "prometheus": {"lookback": f"{LOOKBACK_S}s", "timeout_s": 2.0},
+    # No proof is reached in seconds: every row is measured over its whole window, as the literal rule wants.
+    "canary": {"step": "1s", "alpha": 1e-9},
+    "postgres": {"statement_timeout_s": 3.0},
+    "limits": {
+        "journey_wait": "<= 6 s",
+        "min_samples": ">= 3",
+        # Two cores carry the platform, its users and the suite: the slow health endpoint takes 3 s.
+        "service_latency": "< 2 s",
+        # A window holds some sixteen LLM calls of the canary, whose number varies by chance; the fault is 10x.
+        "llm_cost_growth": "<= 2 x",
+        # Synthetic traffic of seconds, scaled to a day: healthy about 25 USD, with the fault llm_cost 250.
+        "llm_cost_per_day": "<= 60 usd",
+        # WAL segments are archived every 10 s here.
+        "rpo": "<= 30 s",
+        "alerts_end": "<= 6 s",
+    },
+}
+"""What the proof changes in the stand-in's own target: shorter waits, and limits for a trickle of traffic."""
+
+_PRELOAD = (
+    "pytest",
+    "allure_pytest.plugin",
+    "opsverify.cli.main",
+    "opsverify.pytest_plugin.fixtures",
+    "opsverify.recovery.verify.recorded",
+    "opsverify.recovery.drill.run",
+    "opsverify.recovery.drill.timing",
+    "opsverify.report.publish",
+    "opsverify.report.rehearsal",
+    "opsverify.recovery.rpo.measure",
+    "opsverify.recovery",
+    "opsverify.evidence.seal",
+    "opsverify.evidence.signature",
+    "opsverify.canary.window",
+    "opsverify.metrics.lookback",
+    "opsverify.smoke.runner",
+    "opsverify.canary.observer",
+    "opsverify.probes.alertmanager",
+    "opsverify.probes.redis",
+    "opsverify.probes.cleanup",
+    "opsverify.probes.http",
+    "opsverify.probes.inbox",
+    "opsverify.probes.mcp",
+    "opsverify.probes.postgres",
+    "opsverify.probes.prometheus",
+    "opsverify.probes.tcp",
+)
+
+_LLM_FAILURES = 'llm_calls_total{outcome!="ok"}'
+_PARSE_FAILURES = 'llm_parse_total{outcome="failed"}'
+_MCP_FAILURES = 'mcp_calls_total{outcome!="ok"}'
+_JUDGMENT_FAILURES = 'judgment_requests_total{code=~"5.."}'
+_WORKFLOW_FAILURES = 'workflow_finished_total{status="failed"}'
+_SLOW_JUDGMENTS = (
+    "sum(increase(judgment_duration_seconds_count[3s]))"
+    ' - sum(increase(judgment_duration_seconds_bucket{le="1.5"}[3s])) < 0.5'
+)
+_LONG, _SHORT = f"{LOOKBACK_S + 1}s", "3s"
+_WATCHES_ALERTS = ("daily", "prod-canary", "post-dr", "post-rollback")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One stage run: exit code, verdict (empty where none was written), what it printed."""
+
+    exit_code: int
+    verdict: Mapping[str, Any]
+    printed: str
+    folder: Path
+
+    @cached_property
+    def outcomes(self) -> dict[str, str]:
+        """Outcome by check id."""
+        return {check["id"]: check["outcome"] for check in self.verdict.get("checks", ())}
+
+    @property
+    def reds(self) -> dict[str, str]:
+        """The checks that are neither pass, not applicable nor waived."""
+        return {name: said for name, said in self.outcomes.items() if said in ("fail", "inconclusive")}
+
+    @property
+    def page(self) -> str:
+        """The page of a rehearsal."""
+        return (self.folder / "recovery.html").read_text(encoding="utf-8")
+
+    @property
+    def story(self) -> str:
+        """What a person needs to understand an unexpected outcome."""
+        return f"exit {self.exit_code}, {self.folder}\n" + "\n".join(
+            [*self.verdict.get("reasons", ()), "" if self.verdict else self.printed]
+        )
+
+
+@dataclass
+class Standin:
+    """The running sandbox with target files derived from its own, and a warm process that runs stages."""
+
+    sandbox: Sandbox
+    folder: Path
+    _runs: count[int] = field(default_factory=count)
+    _captured: dt.datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._warm = multiprocessing.get_context("forkserver")
+        # Stages run in forks of a process that has imported everything: clean as a new one, and 0.8 s faster.
+        self._warm.set_forkserver_preload(list(_PRELOAD))
+        self.target = self.write_target("proof")
+
+    @cached_property
+    def target_with_platform(self) -> Path:
+        """A target file whose rehearsals start a platform on the database they restored, which takes ten seconds."""
+        return self.write_target("platform", platform=True)
+
+    def write_target(self, name: str, more: Mapping[str, Any] | None = None, *, platform: bool = False) -> Path:
+        """Write the target file `name`: the sandbox's own, changed by `PROOF` and `more`."""
+        content = tomllib.loads(self.sandbox.target.read_text(encoding="utf-8"))
+        for change in (PROOF, more or {}):
+            _merge(content, change)
+        if not platform:
+            del content["recovery"]["platform"]
+        path = self.folder / f"{name}.toml"
+        path.write_text(_toml(content), encoding="utf-8")
+        return path
+
+    def verify(self, stage: str, *arguments: str, target: Path | None = None) -> Verified:
+        """Run a stage by `opsverify verify` in a fork of the warm process."""
+        folder = self.folder / f"{next(self._runs):03d}-{stage}"
+        log = folder.with_suffix(".log")
+        argv = ["verify", stage, f"--target={target or self.target}", f"--report-dir={folder}", *arguments]
+        process = self._warm.Process(target=run_opsverify, args=(argv, str(log)))
+        process.start()
+        process.join(RUN_DEADLINE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        code = process.exitcode
+        return verified(folder, -1 if code is None else code, log.read_text(encoding="utf-8"))
+
+    def prepare_recovery(self) -> None:
+        """Back up, and record what the tables hold: what post-dr and rehearsal compare with later."""
+        self.sandbox.backup()
+        capture(str(self.target), REPOSITORY)
+        self._captured = dt.datetime.now(dt.UTC)
+
+    @property
+    def backup_age_s(self) -> float:
+        """Seconds since the base backup was made and the tables were recorded."""
+        return (dt.datetime.now(dt.UTC) - self._captured).total_seconds()
+
+    def arguments(self, stage: str, target: str | None = None, behind_backup_s: float = 0.0) -> list[str]:
+        """What a stage has to be told beside its target; `target` names a recovery target that nobody can reach.
+
+        The recovery target of a rehearsal lies at least `behind_backup_s` behind the backup.
+        """
+        if target == "before-backup":
+            return [f"--recovery-target={(self._captured - dt.timedelta(hours=1)).isoformat()}"]
+        if target == "beyond-archive":
+            return [f"--recovery-target={(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()}"]
+        if stage == "prod-canary":
+            return [f"--window={WINDOW}"]
+        if stage == "post-dr":
+            return [f"--recovery-target={self.recovery_target}"]
+        if stage == "rehearsal":
+            # A disaster now would lose what came after it: an old target would lose too much.
+            behind = self._captured + dt.timedelta(seconds=behind_backup_s)
+            return [f"--recovery-target={self._newest_since(max(self._rehearsing_since, behind))}"]
+        return []
+
+    def arguments_behind_now(self) -> list[str]:
+        """A recovery target behind everything that was done until now."""
+        return [f"--recovery-target={self._newest_since(dt.datetime.now(dt.UTC))}"]
+
+    @cached_property
+    def recovery_target(self) -> str:
+        """A point in time behind the record of the tables, to which backup and archive reach."""
+        return self._newest_since(self._captured)
+
+    @cached_property
+    def _rehearsing_since(self) -> dt.datetime:
+        """From here on no fault takes rows away any more: those of post-dr are over, and their rows are back."""
+        return dt.datetime.now(dt.UTC)
+
+    def _newest_since(self, moment: dt.datetime) -> str:
+        self.await_that(lambda: self._recoverable_to() > moment, "the WAL archive to reach the record")
+        return self._recoverable_to().isoformat()
+
+    def _recoverable_to(self) -> dt.datetime:
+        try:
+            return newest_target(str(self.target), REPOSITORY)
+        except Inconclusive:  # nothing behind the backup is archived yet
+            return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+    @contextmanager
+    def rolled_back(self, omit: str | None) -> Iterator[list[str]]:
+        """Carry the steps of a rollback out, all but `omit`; put the platform back afterwards.
+
+        Yields what the stage `post-rollback` has to be told.
+        """
+        began = dt.datetime.now(dt.UTC)
+        share = Control(self.sandbox.home).read().canary_share
+        steps: dict[str, Callable[[], object]] = {
+            "traffic": lambda: self.sandbox.traffic(canary_share=0),
+            "migrate": lambda: self.sandbox.migrate("down"),
+            "cache": self.sandbox.clear_cache,
+            "record": lambda: self.sandbox.record_release("rollback of the proof", "tests"),
+        }
+        try:
+            for name, step in steps.items():
+                if name != omit:
+                    step()
+            yield [f"--rolled-back-at={began.isoformat()}"]
+        finally:
+            self.sandbox.migrate("up")
+            self.sandbox.traffic(canary_share=share)
+
+    def await_effect(self, promql: str) -> None:
+        """Wait until Prometheus has a sample for `promql`."""
+        self._await(lambda: [] if self._query(promql) else [f"{promql} has no sample"])
+
+    def await_quiet(self, stage: str) -> None:
+        """Send the traffic that `stage` needs, and wait until nothing of an earlier fault is left in what it reads."""
+        rate = RATES.get(stage, USUAL_RATE)
+        if Control(self.sandbox.home).read().rate != rate:
+            self.sandbox.traffic(rate=rate)
+        self._await(lambda: self._troubles(stage))
+
+    def await_that(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until `condition` holds."""
+        self._await(lambda: [] if condition() else [what])
+
+    def ports(self, *names: str) -> Iterable[int]:
+        """Ports of services by name."""
+        return (self.sandbox.settings.ports[name] for name in names)
+
+    def _troubles(self, stage: str) -> list[str]:
+        on = Control(self.sandbox.home).read().faults
+        if on:
+            return [f"faults are on: {', '.join(on)}"]
+        found = []
+        health = network.get_json(*self.ports("edge"), "/health") or {}
+        if health.get("status") != "ok":
+            found.append(f"the platform's health is {health}")
+        for port in self.ports("stable", "canary"):
+            breakers = network.get_json(port, "/v1/breakers") or {}
+            if breakers.get("mcp", {}).get("state") != "closed":
+                found.append(f"breakers are {breakers}")
+        answer = network.get_json(*self.ports("prometheus"), "/api/v1/targets?state=active")
+        scraped = [target["health"] for target in answer["data"]["activeTargets"]] if answer else []
+        if scraped != ["up"] * SCRAPED:
+            found.append(f"Prometheus scrapes {scraped}, expected {SCRAPED} targets up")
+        if stage in _WATCHES_ALERTS:
+            alerts = network.get_json(*self.ports("alertmanager"), "/api/v2/alerts")
+            if alerts != []:
+                found.append(f"alerts: {[alert['labels'] for alert in alerts or ()]}")
+        return found or [promql for promql in _promises(stage) if not self._query(promql)]
+
+    def _query(self, promql: str) -> list[Any]:
+        answer = network.get_json(*self.ports("prometheus"), f"/api/v1/query?query={quote(promql)}")
+        return answer["data"]["result"] if answer else []
+
+    def _await(self, troubles: Callable[[], list[str]]) -> None:
+        end = time.monotonic() + QUIET_DEADLINE_S
+        while found := troubles():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {QUIET_DEADLINE_S} s in vain: {'; '.join(found)}")
+            time.sleep(0.1)  # between two looks at a condition
+
+
+def _promises(stage: str) -> Iterable[str]:
+    """What a healthy platform's metrics fulfil, over the time that the checks of `stage` look back."""
+    yield f"sum(increase({_PARSE_FAILURES}[{_LONG}])) == 0"
+    if stage == "daily":
+        yield f"sum(increase(llm_calls_total[{_LONG}])) > 20"
+        yield f"sum(increase(mcp_calls_total[{_LONG}])) > 20"
+        yield f"sum(increase({_LLM_FAILURES}[{_LONG}])) == 0"
+        yield f"sum(increase({_MCP_FAILURES}[{_LONG}])) == 0"
+        yield "sum(workflow_dead_letters) == 0"
+        yield f"sum(rate(llm_cost_usd_total[{_LONG}])) * 86400 < 45"
+    if stage == "prod-canary":
+        for failures in (_JUDGMENT_FAILURES, _LLM_FAILURES, _MCP_FAILURES, _WORKFLOW_FAILURES):
+            yield f"sum(increase({failures}[{_SHORT}])) == 0"
+        yield _SLOW_JUDGMENTS
+
+
+def verified(folder: Path, exit_code: int, printed: str) -> Verified:
+    """What a run in `folder` came to."""
+    path = folder / "verdict.json"
+    verdict = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return Verified(exit_code, verdict, printed, folder)
+
+
+def run_opsverify(argv: list[str], log: str, project: Path = REPOSITORY) -> None:
+    """In a fork: the command line in `project`, with its output in `log`, and its exit code."""
+    from opsverify.cli.main import main  # noqa: PLC0415 - the parent never needs it
+
+    with Path(log).open("w", encoding="utf-8") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+        os.chdir(project)
+        code = main(argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _merge(content: dict[str, Any], change: Mapping[str, Any]) -> None:
+    for key, value in change.items():
+        if isinstance(value, dict):
+            _merge(content.setdefault(key, {}), value)
+        else:
+            content[key] = value
+
+
+def _toml(content: Mapping[str, Any]) -> str:
+    # JSON and TOML write everything that a target file holds alike, but for tables: these are written inline.
+    return "".join(f"{key} = {_inline(value)}\n" for key, value in content.items())
+
+
+def _inline(value: Any) -> str:  # noqa: ANN401 - any TOML value
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
