@@ -9,8 +9,8 @@ import numpy as np
 from gate_peers import HOLD, PROMOTE, ROLLBACK, Verdicts
 
 from opsverify.canary.assessment import Counts as StepCounts
-from opsverify.canary.assessment import Criterion, Kind, Policy, Progress
-from opsverify.canary.decision import Moment, Outcome, decide
+from opsverify.canary.assessment import GateCriterion, Kind, Policy, Progress
+from opsverify.canary.decision import GateOutcome, Moment, decide
 from opsverify.canary.e_process import BETS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES = 200
 _BETS = np.array(BETS)
-_CODES = {Outcome.PROMOTE: PROMOTE, Outcome.ROLLBACK: ROLLBACK, Outcome.HOLD: HOLD}
+_CODES = {GateOutcome.PROMOTE: PROMOTE, GateOutcome.ROLLBACK: ROLLBACK, GateOutcome.HOLD: HOLD}
 
 
 def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdicts:
@@ -58,7 +58,7 @@ def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trac
     """Decide one trace with `opsverify.gate`, step by step as in production."""
     progress = [
         Progress(
-            Criterion(
+            GateCriterion(
                 name=str(number),
                 limit=rule.limit,
                 min_samples=MIN_SAMPLES,
@@ -82,7 +82,7 @@ def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trac
                 ),
             )
         decision = decide(policy, progress, Moment(elapsed_s, 1.0))
-        if decision.outcome is not Outcome.CONTINUE:
+        if decision.outcome is not GateOutcome.CONTINUE:
             return _CODES[decision.outcome], elapsed_s / 60
     raise AssertionError(f"no decision after {elapsed_s} s: {decision}")
 

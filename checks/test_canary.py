@@ -58,7 +58,7 @@ def test_criterion(check, canary, criterion):
 def test_traffic_share(check, canary):
     """Too little traffic proves nothing; too much puts more customers at risk than was agreed."""
     share = canary.traffic_share()
-    check.measure_estimate("share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.in_words)
+    check.measure_estimate("share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.text)
 
 
 @runbook(
@@ -106,6 +106,4 @@ def test_llm_cost(check, canary):
     """A prompt change that doubles the bill passes every other criterion."""
     cost = canary.cost_growth()
     check.enough("judgments", cost.trials)
-    check.measure_estimate(
-        "LLM cost", cost.estimate, check.limits.llm_cost_growth, samples=cost.trials, of=cost.in_words
-    )
+    check.measure_estimate("LLM cost", cost.estimate, check.limits.llm_cost_growth, samples=cost.trials, of=cost.text)

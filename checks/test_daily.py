@@ -36,17 +36,17 @@ def test_alerts(check, alertmanager):
     en="LLM calls that fail or time out",
     **DAILY,
 )
-def test_llm_failures(check, recent):
+def test_llm_failures(check, lookback):
     """A slowly rising failure rate is found here, before it becomes an incident."""
-    rate = recent.rate("llm_failures", "llm_calls")
+    rate = lookback.rate("llm_failures", "llm_calls")
     check.enough("LLM calls", rate.trials)
-    check.measure("LLM failures", rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.in_words)
+    check.measure("LLM failures", rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.text)
 
 
 @runbook("1-daily/llm", id="daily.llm_cost", severity="sev3", ko="LLM 비용", en="LLM cost", **DAILY)
-def test_llm_cost(check, recent):
+def test_llm_cost(check, lookback):
     """What the LLM cost, scaled to a day."""
-    check.measure("LLM cost", recent.per_day("llm_cost"), check.limits.llm_cost_per_day, of="a day")
+    check.measure("LLM cost", lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of="a day")
 
 
 @runbook(
@@ -66,8 +66,8 @@ def test_dead_letters(check, postgres):
 
 
 @runbook("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts", **DAILY)
-def test_mcp_timeouts(check, recent):
+def test_mcp_timeouts(check, lookback):
     """Connectors that time out stall the workflows behind them."""
-    rate = recent.rate("mcp_timeouts", "mcp_calls")
+    rate = lookback.rate("mcp_timeouts", "mcp_calls")
     check.enough("MCP calls", rate.trials)
-    check.measure("MCP timeouts", rate.share, check.limits.mcp_timeout_rate, samples=rate.trials, of=rate.in_words)
+    check.measure("MCP timeouts", rate.share, check.limits.mcp_timeout_rate, samples=rate.trials, of=rate.text)

@@ -31,9 +31,7 @@ def test_traffic(check, after_rollback):
     """A release that was found bad must not serve one more customer."""
     outside = after_rollback.outside_baseline()
     check.enough("requests", outside.trials)
-    check.measure(
-        "share", outside.share, check.limits.share_outside_baseline, samples=outside.trials, of=outside.in_words
-    )
+    check.measure("share", outside.share, check.limits.share_outside_baseline, samples=outside.trials, of=outside.text)
 
 
 @runbook(
@@ -44,7 +42,7 @@ def test_error_rate(check, after_rollback):
     """Rolling back was no remedy if requests go on failing."""
     errors = after_rollback.errors()
     check.enough("requests", errors.trials)
-    check.measure("error rate", errors.share, check.limits.error_rate, samples=errors.trials, of=errors.in_words)
+    check.measure("error rate", errors.share, check.limits.error_rate, samples=errors.trials, of=errors.text)
 
 
 @runbook(
@@ -55,7 +53,7 @@ def test_latency(check, after_rollback):
     """A cold cache may cost some time, and no more than the limit."""
     slow = after_rollback.slow()
     check.enough("requests", slow.trials)
-    check.measure("slower", slow.share, P95_SLOWER, samples=slow.trials, of=slow.in_words)
+    check.measure("slower", slow.share, P95_SLOWER, samples=slow.trials, of=slow.text)
 
 
 @runbook(
@@ -134,7 +132,7 @@ def test_cache_refilled(check, after_rollback):
     """A cache that stays empty makes every judgment slow and dear."""
     hits = after_rollback.hits()
     check.enough("look-ups", hits.trials)
-    check.measure("hits", hits.share, AT_ALL, samples=hits.trials, of=hits.in_words)
+    check.measure("hits", hits.share, AT_ALL, samples=hits.trials, of=hits.text)
 
 
 @runbook(

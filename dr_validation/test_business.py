@@ -19,9 +19,9 @@ REHEARSED = {
     where=("platform for rehearsals (recovery.platform)", lambda target: target.recovery.platform),
     **REHEARSED,
 )
-def test_smoke(check, business):
+def test_smoke(check, restored_platform):
     """The suite's own stage `staging`, on a platform that was started on the restored database."""
-    smoke = business.smoke
+    smoke = restored_platform.smoke
     check.attach("passed on the restored database", "\n".join(smoke["passed"]))
     check.expect("outcome", smoke["outcome"], "pass")
     check.measure(
@@ -41,9 +41,9 @@ def test_smoke(check, business):
     ),
     **REHEARSED,
 )
-def test_cache(check, business):
+def test_cache(check, restored_platform):
     """A cache that outlived the disaster answers from judgments that the database never had."""
-    measure_rebuilt(check, business.cached, business.cleared_at)
+    measure_rebuilt(check, restored_platform.cached, restored_platform.cleared_at)
 
 
 @runbook(

@@ -53,6 +53,6 @@ CHECKS = (
 
 
 @pytest.mark.parametrize("row", CHECKS, ids=attrgetter("name"))
-def test_consistency(came_back, check, row):
+def test_consistency(restored_data, check, row):
     """What was restored agrees with itself."""
-    came_back.hold(check, row.name)
+    restored_data.hold(check, row.name)

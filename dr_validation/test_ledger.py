@@ -17,9 +17,9 @@ AFTER_DR = {"stages": ("post-dr", "rehearsal"), "needs": ("postgres", "recovery"
     **AFTER_DR,
 )
 @per("table", recorded_tables, what="recorded core tables")
-def test_buckets(came_back, check, table):
+def test_buckets(restored_data, check, table):
     """Counts come out right on rows that were changed, or lost and added; hashes do not."""
-    came_back.hold(check, f"buckets/{table}")
+    restored_data.hold(check, f"buckets/{table}")
 
 
 @runbook(
@@ -31,6 +31,6 @@ def test_buckets(came_back, check, table):
     **AFTER_DR,
 )
 @per("kind", catalog_kinds)
-def test_catalog(came_back, check, kind):
+def test_catalog(restored_data, check, kind):
     """Roles, grants, constraints, triggers: a restore that lost them serves, until somebody needs them."""
-    came_back.hold(check, f"catalog/{kind}")
+    restored_data.hold(check, f"catalog/{kind}")

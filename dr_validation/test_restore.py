@@ -93,9 +93,9 @@ def test_rpo(check, drill):
     where=("WAL archive: pg_dump has none", lambda target: target.recovery.method != "pg_dump"),
     **{**REHEARSAL, "stages": ("post-dr", "rehearsal")},
 )
-def test_rpo_witnesses(check, testimony):
+def test_rpo_witnesses(check, rpo):
     """No witness is believed alone: a silent heartbeat, a foreign timeline or a lost commit shows as disagreement."""
-    loss = testimony.loss()
+    loss = rpo.loss()
     check.measure("loss", loss.seconds, check.limits.rpo, of=str(loss))
 
 

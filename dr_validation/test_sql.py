@@ -17,9 +17,9 @@ AFTER_DR = {"stages": ("post-dr", "rehearsal"), "needs": ("postgres", "recovery"
     en="The judgment log of the last day is back",
     **AFTER_DR,
 )
-def test_judgment_executions(check, recovered):
+def test_judgment_executions(check, recorded_data):
     """In steps of ten minutes: a restore that lost some of them still counts up nicely over the day."""
-    recovered.compare(check, "judgment_executions")
+    recorded_data.compare(check, "judgment_executions")
 
 
 @runbook(
@@ -31,9 +31,9 @@ def test_judgment_executions(check, recovered):
     **AFTER_DR,
 )
 @per("status", recorded_keys("workflow_instances"))
-def test_workflow_instances(check, recovered, status):
+def test_workflow_instances(check, recorded_data, status):
     """All that started are there, and an ended workflow stays ended."""
-    recovered.compare(check, "workflow_instances", status)
+    recorded_data.compare(check, "workflow_instances", status)
 
 
 @runbook(
@@ -45,6 +45,6 @@ def test_workflow_instances(check, recovered, status):
     **AFTER_DR,
 )
 @per("date_and_line", recorded_keys("fact_daily_production"))
-def test_fact_daily_production(check, recovered, date_and_line):
+def test_fact_daily_production(check, recorded_data, date_and_line):
     """Rows and sums per date and line equal what the ledger recorded."""
-    recovered.compare(check, "fact_daily_production", date_and_line)
+    recorded_data.compare(check, "fact_daily_production", date_and_line)

@@ -89,7 +89,7 @@ def test_timeline(check, regions):
             f"timeline {ours} of the original region has {len(way.ancestors)} ancestors: it never took over what "
             "the DR region wrote; run pg_rewind against the DR region, let it follow, and switch again"
         )
-    check.measure("increment", way.detour.size, Limit(">=", 0, "bytes"), of=way.detour.in_words)
+    check.measure("increment", way.detour.size, Limit(">=", 0, "bytes"), of=way.detour.text)
 
 
 @runbook(
@@ -140,7 +140,7 @@ def test_lag(check, regions):
     if not lag.arrived:
         check.fail(
             f"after {quantity(lag.elapsed_s, 's')} the DR region still lacks {quantity(lag.behind_bytes, 'bytes')} of "
-            f"WAL, limit {limit.for_people}; look at its log, and at pg_get_wal_replay_pause_state()"
+            f"WAL, limit {limit.text}; look at its log, and at pg_get_wal_replay_pause_state()"
         )
     check.measure("replay lag", lag.elapsed_s, limit, of="until the DR region showed what was written")
 
@@ -237,9 +237,9 @@ def test_dr_side(check, regions):
     en="The report is written: downtime, impact, actions",
     **BACK,
 )
-def test_report(check, way_back_report):
+def test_report(check, switchback_report):
     """A switchback without a report leaves the next one to memory."""
-    check.attach("report", way_back_report.text)
+    check.attach("report", switchback_report.text)
     check.measure(
-        "reported", way_back_report.after_s, Limit(">=", 0, "s"), of=f"after the switch, {way_back_report.said}"
+        "reported", switchback_report.after_s, Limit(">=", 0, "s"), of=f"after the switch, {switchback_report.said}"
     )

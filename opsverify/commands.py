@@ -37,7 +37,7 @@ class Ran:
         return self.exit_code == 0
 
     @property
-    def in_words(self) -> str:
+    def text(self) -> str:
         """What went wrong, in a few words."""
         return self.trouble or f"exit code {self.exit_code}"
 

@@ -1,7 +1,7 @@
 """Limits as the runbook writes them: `< 1 %`, `< 1.5 s`, `10..20 %`, `>= 14 d`.
 
 A limit is parsed once, kept in the base unit of its kind (ratio, seconds, bytes, plain count) and printed
-in two ways: `str(limit)` for programs (`< 0.01`), `limit.for_people` for people (`< 1%`).
+in two ways: `str(limit)` for programs (`< 0.01`), `limit.text` for people (`< 1%`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Limit:
         return f"{self.op} {self.bound:.12g}"
 
     @property
-    def for_people(self) -> str:
+    def text(self) -> str:
         """The limit with a unit that reads well: `< 1%`, `<= 30m`."""
         if self.op == "..":
             return f"{quantity(self.bound, self.unit)}..{quantity(self.upper, self.unit)}"

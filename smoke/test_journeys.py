@@ -6,8 +6,8 @@ from opsverify import journeys_of, per
 
 
 @per("journey", journeys_of, name=attrgetter("name"), what="smoke journey")
-def test_journey(traveller, journey):
+def test_journey(journey_runner, journey):
     """Each step of the journey happens, in time, and what it wrote is removed again."""
     for step in journey.steps:
-        if not traveller.take(step):
+        if not journey_runner.take(step):
             break

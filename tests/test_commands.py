@@ -32,7 +32,7 @@ def test_deadline_ends_the_whole_group() -> None:
     began = time.monotonic()
     ran = run_command(["sh", "-c", "sleep 60 & sleep 60"], timeout_s=0.2, folder=None)
     assert ran.exit_code is None
-    assert ran.in_words == "not done within 200ms"
+    assert ran.text == "not done within 200ms"
     assert time.monotonic() - began < 10
 
 
@@ -45,7 +45,7 @@ def test_background_process_holds_nothing_up() -> None:
 
 def test_program_that_does_not_exist() -> None:
     """A missing program is a step that failed, no crash."""
-    assert "could not be started" in run_command(["/no/such/program"], 1, None).in_words
+    assert "could not be started" in run_command(["/no/such/program"], 1, None).text
 
 
 def test_no_shell() -> None:

@@ -102,7 +102,7 @@ def test_a_limit_reads_well(text: str, kind: str, program: str, people: str) -> 
     """The two ways to print a limit."""
     limit = Limit.parse(text, kind)
     assert str(limit) == program
-    assert limit.for_people == people
+    assert limit.text == people
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from opsverify.canary.e_process import EProcess, Evidence, Starts, trials_to_prove
+from opsverify.canary.e_process import EProcess, EProcessState, Starts, trials_to_prove
 from opsverify.units import quantity
 
 START_GROUPS: Final = 20
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Criterion:
+class GateCriterion:
     """A limit (share of trials, 0..1) on what counts as bad; `strict`: the limit itself is already outside.
 
     `counted` completes "2.31% of 4,120 ..." and is in the language of the report. `inverse`: people name the share that
@@ -37,7 +37,7 @@ class Criterion:
     counted: str = "were bad"
     inverse: bool = False
 
-    def in_words(self, share: float) -> str:
+    def text(self, share: float) -> str:
         """A share of bad ones, as people name it."""
         return quantity(1 - share if self.inverse else share, "ratio")
 
@@ -45,7 +45,7 @@ class Criterion:
     def limit_in_words(self) -> str:
         """The limit, as people name it."""
         orderly, strictly = (">=", ">") if self.inverse else ("<=", "<")
-        return f"{strictly if self.strict else orderly} {self.in_words(self.limit)}"
+        return f"{strictly if self.strict else orderly} {self.text(self.limit)}"
 
     def holds(self, share: float) -> bool:
         """Whether a measured share is within the limit."""
@@ -101,12 +101,12 @@ class Progress:
     `fault` says why it cannot be judged, if so; `distorted`, that not even its counts can be trusted.
     """
 
-    def __init__(self, criterion: Criterion, policy: Policy) -> None:
+    def __init__(self, criterion: GateCriterion, policy: Policy) -> None:
         self.criterion = criterion
         self.fault: str | None = None
         self.distorted = False
-        self.canary = Evidence(criterion.limit, policy.starts)
-        self.baseline = Evidence(criterion.limit, policy.starts)
+        self.canary = EProcessState(criterion.limit, policy.starts)
+        self.baseline = EProcessState(criterion.limit, policy.starts)
         self._worse = EProcess(policy.starts)
 
     def advance(self, canary: Counts, baseline: Counts = NOTHING) -> None:
@@ -126,7 +126,7 @@ class Progress:
         return self._worse.peak
 
 
-class State(StrEnum):
+class CriterionState(StrEnum):
     """Where a criterion stands."""
 
     BREACH_PROVEN = "breach proven"
@@ -138,7 +138,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Assessment:
     """One criterion at one moment; logs are natural.
 
     `more`: trials missing to `min_samples`, or to proof once there are enough (None: no number would do).
@@ -146,8 +146,8 @@ class Standing:
     `calm`: the latest steps by themselves are within the limit.
     """
 
-    criterion: Criterion
-    state: State
+    criterion: GateCriterion
+    state: CriterionState
     bad: float
     trials: float
     share: float | None
@@ -160,21 +160,21 @@ class Standing:
     fault: str | None = None
 
     @property
-    def in_words(self) -> str:
+    def text(self) -> str:
         """One line for a person: what was measured, on how much, and the limit."""
         rule = self.criterion
         limit = f"limit {rule.limit_in_words}"
         if self.share is None:
             return f"{rule.name}: no trials, {limit}"
-        return f"{rule.name}: {rule.in_words(self.share)} of {self.trials:,.0f} {rule.counted}, {limit}"
+        return f"{rule.name}: {rule.text(self.share)} of {self.trials:,.0f} {rule.counted}, {limit}"
 
     @property
-    def in_short(self) -> str:
+    def short_text(self) -> str:
         """A few words for a display that has one line: value, limit, samples, how sure."""
         rule = self.criterion
-        if self.state is State.UNOBSERVED:
+        if self.state is CriterionState.UNOBSERVED:
             return f"{rule.name} ?"
-        value = "-" if self.share is None else rule.in_words(self.share)
+        value = "-" if self.share is None else rule.text(self.share)
         within = self.share is not None and rule.holds(self.share)
         sure = max(0.0, -math.expm1(-(self.log_e_below if within else self.log_e_breach)))
         return f"{rule.name} {value} ({rule.limit_in_words}) n={self.trials:,.0f} {math.floor(sure * 100)}%"
@@ -183,10 +183,10 @@ class Standing:
     def bound_in_words(self) -> str:
         """The bound reached by proof, as people name it."""
         side = "lower" if self.criterion.inverse else "upper"
-        return f"{side} bound {self.criterion.in_words(self.upper_bound)}"
+        return f"{side} bound {self.criterion.text(self.upper_bound)}"
 
 
-def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
+def stand(progress: Progress, policy: Policy, criteria: int) -> Assessment:
     """Say where one of `criteria` criteria stands."""
     rule, canary, baseline = progress.criterion, progress.canary, progress.baseline
     alpha = policy.alpha / criteria
@@ -196,24 +196,24 @@ def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
     missing = max(0, math.ceil(rule.min_samples - canary.trials))
     recent_bad, recent_trials = canary.recent(policy.recent_steps)
     if canary.peak_log_e_breach >= -math.log(alpha):
-        state = State.UNOBSERVED if progress.distorted else State.BREACH_PROVEN
+        state = CriterionState.UNOBSERVED if progress.distorted else CriterionState.BREACH_PROVEN
     elif progress.distorted:
-        state = State.UNOBSERVED
+        state = CriterionState.UNOBSERVED
     elif missing or share is None:
-        state = State.UNOBSERVED if progress.fault else State.TOO_FEW
+        state = CriterionState.UNOBSERVED if progress.fault else CriterionState.TOO_FEW
     elif not rule.holds(share):
-        state = State.BREACH_MEASURED
+        state = CriterionState.BREACH_MEASURED
     elif progress.fault:
-        state = State.UNOBSERVED
+        state = CriterionState.UNOBSERVED
     elif below >= -math.log(policy.beta):
-        state = State.BELOW_PROVEN
+        state = CriterionState.BELOW_PROVEN
     else:
-        state = State.WITHIN
+        state = CriterionState.WITHIN
     more: int | None = missing
-    if state is State.WITHIN and share is not None:
+    if state is CriterionState.WITHIN and share is not None:
         needed = trials_to_prove(share, rule.limit, policy.beta, dispersion)
         more = None if needed is None else max(1, math.ceil(needed - canary.trials))
-    return Standing(
+    return Assessment(
         criterion=rule,
         state=state,
         bad=canary.bad,
@@ -229,7 +229,7 @@ def stand(progress: Progress, policy: Policy, criteria: int) -> Standing:
     )
 
 
-def _breaches(baseline: Evidence, rule: Criterion, alpha: float) -> bool:
+def _breaches(baseline: EProcessState, rule: GateCriterion, alpha: float) -> bool:
     if baseline.peak_log_e_breach >= -math.log(alpha):
         return True
     enough = baseline.share is not None and baseline.trials >= rule.min_samples

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.assessment import Kind, Policy, Progress, Standing, State, stand
+from opsverify.canary.assessment import Assessment, CriterionState, Kind, Policy, Progress, stand
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SHARED_BREACH: Final = "the baseline breaches too: environment suspected"
 
 
-class Outcome(StrEnum):
+class GateOutcome(StrEnum):
     """What to do now."""
 
     PROMOTE = "promote"
@@ -54,16 +54,16 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Decision:
+class GateDecision:
     """What to do and why; `proven`: by a proof at the chosen error rate, not by mere measuring."""
 
-    outcome: Outcome
+    outcome: GateOutcome
     reasons: tuple[str, ...]
     proven: bool
-    standings: tuple[Standing, ...]
+    standings: tuple[Assessment, ...]
 
 
-def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Decision:
+def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> GateDecision:
     """Apply the rule of this module at one moment; raises ValueError without criteria."""
     if not progress:
         raise ValueError("a gate without criteria decides nothing")
@@ -71,63 +71,63 @@ def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> Deci
     covered = moment.coverage >= policy.min_coverage
     proven = False
     if moment.alerts:
-        outcome, reasons = Outcome.ROLLBACK, [f"alert {name} fires on the canary" for name in moment.alerts]
-    elif breaches := [one for one in standings if one.state is State.BREACH_PROVEN]:
+        outcome, reasons = GateOutcome.ROLLBACK, [f"alert {name} fires on the canary" for name in moment.alerts]
+    elif breaches := [one for one in standings if one.state is CriterionState.BREACH_PROVEN]:
         outcome, reasons = _breach(breaches, policy)
         proven = True
     elif moment.elapsed_s >= policy.shortest_s and covered and all(map(clear, standings)):
-        outcome, reasons = Outcome.PROMOTE, [proof(one) for one in standings]
+        outcome, reasons = GateOutcome.PROMOTE, [proof(one) for one in standings]
         proven = True
     elif moment.elapsed_s < policy.longest_s:
-        outcome, reasons = Outcome.CONTINUE, []
+        outcome, reasons = GateOutcome.CONTINUE, []
     elif covered:
         outcome, reasons = _at_the_end(standings, policy)
     else:
         seen, limit = quantity(moment.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
         outcome, reasons = (
-            Outcome.HOLD,
+            GateOutcome.HOLD,
             [f"{seen} of the window was observed, limit >= {limit}", *moment.gaps],
         )
-    return Decision(outcome, tuple(reasons), proven, standings)
+    return GateDecision(outcome, tuple(reasons), proven, standings)
 
 
-def _at_the_end(standings: Sequence[Standing], policy: Policy) -> tuple[Outcome, list[str]]:
+def _at_the_end(standings: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
     if policy.end_rule == "proof":
-        return Outcome.HOLD, [unproven(one) for one in standings if not clear(one)]
-    if breaches := [one for one in standings if one.state is State.BREACH_MEASURED]:
+        return GateOutcome.HOLD, [unproven(one) for one in standings if not clear(one)]
+    if breaches := [one for one in standings if one.state is CriterionState.BREACH_MEASURED]:
         return _breach(breaches, policy)
-    if few := [one for one in standings if one.state in (State.TOO_FEW, State.UNOBSERVED)]:
-        return Outcome.HOLD, [unproven(one) for one in few]
-    return Outcome.PROMOTE, [proof(one) for one in standings]
+    if few := [one for one in standings if one.state in (CriterionState.TOO_FEW, CriterionState.UNOBSERVED)]:
+        return GateOutcome.HOLD, [unproven(one) for one in few]
+    return GateOutcome.PROMOTE, [proof(one) for one in standings]
 
 
-def clear(standing: Standing) -> bool:
+def clear(standing: Assessment) -> bool:
     """Whether nothing more is asked of this criterion before a promotion."""
-    proven = standing.state is State.BELOW_PROVEN
-    need_no_proof = standing.criterion.kind is Kind.ROLLBACK_ONLY and standing.state is State.WITHIN
+    proven = standing.state is CriterionState.BELOW_PROVEN
+    need_no_proof = standing.criterion.kind is Kind.ROLLBACK_ONLY and standing.state is CriterionState.WITHIN
     return standing.calm and (proven or need_no_proof)
 
 
-def _breach(breaches: Sequence[Standing], policy: Policy) -> tuple[Outcome, list[str]]:
-    reasons = [f"{one.in_words}; {SHARED_BREACH}" if one.shared else one.in_words for one in breaches]
+def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
+    reasons = [f"{one.text}; {SHARED_BREACH}" if one.shared else one.text for one in breaches]
     if policy.on_shared_breach == "hold" and all(one.shared for one in breaches):
-        return Outcome.HOLD, reasons
-    return Outcome.ROLLBACK, reasons
+        return GateOutcome.HOLD, reasons
+    return GateOutcome.ROLLBACK, reasons
 
 
-def proof(standing: Standing) -> str:
+def proof(standing: Assessment) -> str:
     """Say how far a criterion within its limit is proven."""
-    confidence = "proven" if standing.state is State.BELOW_PROVEN else "not proven"
+    confidence = "proven" if standing.state is CriterionState.BELOW_PROVEN else "not proven"
     lately = "" if standing.calm else ", outside its limit in the latest steps"
-    return f"{standing.in_words}; {confidence}, {standing.bound_in_words}{lately}"
+    return f"{standing.text}; {confidence}, {standing.bound_in_words}{lately}"
 
 
-def unproven(standing: Standing) -> str:
+def unproven(standing: Assessment) -> str:
     """Say what is missing to decide on a criterion."""
-    if standing.state is State.UNOBSERVED:
+    if standing.state is CriterionState.UNOBSERVED:
         return f"{standing.criterion.name}: {standing.fault}"
-    if standing.state is State.TOO_FEW:
-        return f"{standing.in_words}; {standing.more:,} more needed of {standing.criterion.min_samples:,}"
-    if standing.state is State.WITHIN and standing.more:
+    if standing.state is CriterionState.TOO_FEW:
+        return f"{standing.text}; {standing.more:,} more needed of {standing.criterion.min_samples:,}"
+    if standing.state is CriterionState.WITHIN and standing.more:
         return f"{proof(standing)}, about {standing.more:,} more needed at this share"
     return proof(standing)

@@ -181,7 +181,7 @@ def trials_to_prove(share: float, limit: float, beta: float, dispersion: float =
     return high
 
 
-class Evidence:
+class EProcessState:
     """All that the steps so far say about one share against one limit; advanced step by step."""
 
     def __init__(self, limit: float, starts: Starts) -> None:

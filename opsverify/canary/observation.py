@@ -24,7 +24,7 @@ Samples = dict[str, dict[str, dict[str, Points]]]
 
 
 @dataclass(frozen=True)
-class Step:
+class ObservedStep:
     """One look at Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none."""
 
     at: float
@@ -32,7 +32,7 @@ class Step:
     samples: Mapping[str, Mapping[str, Mapping[str, Points]]] = field(default_factory=dict)
     alerts: tuple[str, ...] = ()
 
-    def as_json(self) -> str:
+    def dumps(self) -> str:
         """One line of the evidence file."""
         return json.dumps(
             {
@@ -46,7 +46,7 @@ class Step:
         )
 
     @classmethod
-    def from_json(cls, line: str) -> Step:
+    def loads(cls, line: str) -> ObservedStep:
         """Read one line of the evidence file. Raises EvidenceError where it is none."""
         try:
             raw: dict[str, Any] = json.loads(line)
@@ -55,12 +55,12 @@ class Step:
             raise EvidenceError(f"no step of an observation: {error}") from error
 
 
-def read_observation(path: Path) -> tuple[Setup, tuple[Step, ...]]:
+def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
     """Read an evidence file back. Raises EvidenceError for a file that is none, or is damaged."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             header, *steps = file.read().splitlines()
-        return Setup.from_json(header), tuple(map(Step.from_json, steps))
+        return Setup.loads(header), tuple(map(ObservedStep.loads, steps))
     except (OSError, EOFError, ValueError, EvidenceError) as error:
         raise EvidenceError(f"{path}: cannot be read as an observation ({error})") from error
 

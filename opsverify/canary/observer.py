@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from opsverify.canary.observation import Step
+from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
 from opsverify.errors import Inconclusive
@@ -68,7 +68,7 @@ class Observer:
         skew_s = self._skew()
         ahead_s = skew_s or 0.0
         setup = replace(setup, start=self.clock.now() + ahead_s, skew_s=skew_s)
-        self.keep(setup.as_json())
+        self.keep(setup.dumps())
         watch = GateWatch(setup)
         step_s, since, due = setup.policy.step_s, setup.start - _LOOK_BACK_S, setup.start
         while not watch.over:
@@ -77,7 +77,7 @@ class Observer:
             step = self._look(setup, at, since)
             if step.fault is None:
                 since = at - _OVERLAP_S
-            self.keep(step.as_json())
+            self.keep(step.dumps())
             watch.advance(step)
             self._tell(watch, step)
             # A look that took longer than a step skips those it missed; the window never gets longer by it.
@@ -93,7 +93,7 @@ class Observer:
             return None
         return theirs - (before + self.clock.now()) / 2
 
-    def _look(self, setup: Setup, at: float, since: float) -> Step:
+    def _look(self, setup: Setup, at: float, since: float) -> ObservedStep:
         try:
             samples = {
                 scope: {
@@ -104,11 +104,11 @@ class Observer:
             }
             alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""]))
         except SourceFault as error:
-            return Step(at, fault=f"{error.reason}: {error}")
+            return ObservedStep(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
-            return Step(at, fault=str(error))
+            return ObservedStep(at, fault=str(error))
         self._remember(samples)
-        return Step(at, None, samples, alerts)
+        return ObservedStep(at, None, samples, alerts)
 
     def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
         found: dict[str, Points] = {}
@@ -126,9 +126,9 @@ class Observer:
                 for key, points in series.items():
                     self._known[scope, signal, key] = max(points)
 
-    def _tell(self, watch: GateWatch, step: Step) -> None:
+    def _tell(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
-        said = f"no answer ({step.fault})" if step.fault else watch.in_words
+        said = f"no answer ({step.fault})" if step.fault else watch.text
         self.say(f"{left} left | {said}")
 
 

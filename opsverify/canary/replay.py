@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.decision import Outcome
+from opsverify.canary.decision import GateOutcome
 from opsverify.canary.observation import NAME, read_observation
 from opsverify.canary.watch import GateWatch
 from opsverify.core.exit_codes import ExitCode
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _EXIT: Final = {
-    Outcome.PROMOTE: ExitCode.PASSED,
-    Outcome.ROLLBACK: ExitCode.FAILED,
-    Outcome.HOLD: ExitCode.HOLD,
-    Outcome.CONTINUE: ExitCode.HOLD,
+    GateOutcome.PROMOTE: ExitCode.PASSED,
+    GateOutcome.ROLLBACK: ExitCode.FAILED,
+    GateOutcome.HOLD: ExitCode.HOLD,
+    GateOutcome.CONTINUE: ExitCode.HOLD,
 }
 """As of `verify`; a window that was broken off decides nothing."""
 
@@ -39,10 +39,10 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     watch = GateWatch(setup)
     for step in steps:
         watch.advance(step)
-        said = f"no answer ({step.fault})" if step.fault else watch.in_words
+        said = f"no answer ({step.fault})" if step.fault else watch.text
         write(f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {said}\n")
     decision = watch.decision
-    if decision.outcome is Outcome.CONTINUE:
+    if decision.outcome is GateOutcome.CONTINUE:
         write("HOLD: the observation ends before its window does\n")
         return _EXIT[decision.outcome]
     write(f"{decision.outcome.value.upper()}, {'proven' if decision.proven else 'not proven'}\n")

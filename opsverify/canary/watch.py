@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.assessment import NOTHING, Progress
-from opsverify.canary.decision import Decision, Moment, Outcome, decide
+from opsverify.canary.decision import GateDecision, GateOutcome, Moment, decide
 from opsverify.canary.scrape_state import Exports
 from opsverify.canary.tally import Counter, Fault, unfit
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, MOST_SKEW_S, REQUESTS
@@ -20,8 +20,8 @@ from opsverify.units import quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from opsverify.canary.assessment import Counts, Standing
-    from opsverify.canary.observation import Step
+    from opsverify.canary.assessment import Assessment, Counts
+    from opsverify.canary.observation import ObservedStep
     from opsverify.canary.window_setup import Setup
 
 SCOPES: Final = (CANARY, BASELINE)
@@ -47,17 +47,17 @@ class GateWatch:
         self._counters: dict[str, list[Counter]] = {}
         self._totals: dict[tuple[str, str], Tally] = {}
         self._grown: dict[tuple[str, str], list[float]] = {}
-        self._decision: Decision | None = None
+        self._decision: GateDecision | None = None
 
     @classmethod
-    def replayed(cls, setup: Setup, steps: Iterable[Step]) -> GateWatch:
+    def replayed(cls, setup: Setup, steps: Iterable[ObservedStep]) -> GateWatch:
         """The watch after all of `steps`."""
         watch = cls(setup)
         for step in steps:
             watch.advance(step)
         return watch
 
-    def advance(self, step: Step) -> None:
+    def advance(self, step: ObservedStep) -> None:
         """Take in one look; one that failed lets time pass and loses nothing, for counters are cumulative."""
         self._decision = None
         self.at = max(self.at, step.at)
@@ -75,7 +75,7 @@ class GateWatch:
         self.steps += 1
 
     @property
-    def decision(self) -> Decision:
+    def decision(self) -> GateDecision:
         """What to do now, and why."""
         if self._decision is None:
             common = tuple(self._common_faults())
@@ -89,7 +89,7 @@ class GateWatch:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return self.decision.outcome is not Outcome.CONTINUE
+        return self.decision.outcome is not GateOutcome.CONTINUE
 
     @property
     def elapsed_s(self) -> float:
@@ -157,7 +157,7 @@ class GateWatch:
         """How much `requests` or `llm_cost` grew in a scope, look by answered look."""
         return tuple(self._grown.get((scope, signal), ()))
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> Assessment:
         """Where one criterion stands; LookupError for an unknown one."""
         for standing in self.decision.standings:
             if standing.criterion.name == name:
@@ -165,15 +165,15 @@ class GateWatch:
         raise LookupError(f"no criterion {name} was watched")
 
     @property
-    def in_words(self) -> str:
+    def text(self) -> str:
         """One line: every criterion, the canary's share of the traffic, alerts."""
         share = self.traffic_share
-        parts = [standing.in_short for standing in self.decision.standings]
+        parts = [standing.short_text for standing in self.decision.standings]
         parts.append(f"traffic {'-' if share is None else quantity(share, 'ratio')}")
         parts.append(f"alerts {', '.join(self.alerts) or 'none'}")
         return " | ".join(parts)
 
-    def _absorb(self, scope: str, step: Step) -> list[Counts]:
+    def _absorb(self, scope: str, step: ObservedStep) -> list[Counts]:
         exports, signals = self.exports[scope], step.samples.get(scope, {})
         exports.absorb(signals)
         if scope not in self._counters:

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import Criterion as GateCriterion
-from opsverify.canary.assessment import Kind, Policy, State
+from opsverify.canary.assessment import CriterionState, GateCriterion, Kind, Policy
 from opsverify.canary.criterion import P95_SLOWER
-from opsverify.canary.decision import SHARED_BREACH, Outcome, clear, proof, unproven
+from opsverify.canary.decision import SHARED_BREACH, GateOutcome, clear, proof, unproven
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
 from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
@@ -20,7 +19,7 @@ from opsverify.units import duration, parse_duration, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from opsverify.canary.assessment import Standing
+    from opsverify.canary.assessment import Assessment
     from opsverify.canary.criterion import Criterion
     from opsverify.canary.watch import GateWatch
     from opsverify.config.limits import Limits
@@ -39,7 +38,7 @@ class Estimated:
 
     estimate: Interval
     trials: int
-    in_words: str
+    text: str
 
 
 def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> Setup:
@@ -107,30 +106,30 @@ class CanaryWindow:
             reasons = "; ".join(self.watch.gaps) or "the canary gave no more samples of its requests"
             raise Inconclusive(
                 f"only {quantity(self.coverage, 'ratio')} of {duration(round(self.watch.elapsed_s))} was observed, "
-                f"{limit.for_people} needed: {reasons}"
+                f"{limit.text} needed: {reasons}"
             )
 
     def judged(self, row: Criterion) -> Measurement:
         """What came of one criterion, as the gate decided; raises Inconclusive where it could not."""
         standing = self.watch.standing(row.name)
         policy = self.watch.setup.policy
-        breach = standing.state is State.BREACH_PROVEN
+        breach = standing.state is CriterionState.BREACH_PROVEN
         if not breach:
             if self.watch.gaps:
                 self.require_coverage(self.limits.data_coverage)
-            if standing.state is State.UNOBSERVED:
+            if standing.state is CriterionState.UNOBSERVED:
                 raise Inconclusive(standing.fault or standing.state.value)
             self.require_coverage(self.limits.data_coverage)
-            if standing.state is State.TOO_FEW:
+            if standing.state is CriterionState.TOO_FEW:
                 raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not clear(standing):
                 raise Inconclusive(f'{_after_name(unproven(standing))} (end_rule = "proof")')
-            breach = standing.state is State.BREACH_MEASURED
-            if breach and not (literal and self.watch.decision.outcome is Outcome.ROLLBACK):
-                raise Inconclusive(f"{_after_name(standing.in_words)}; not proven when the window was stopped")
+            breach = standing.state is CriterionState.BREACH_MEASURED
+            if breach and not (literal and self.watch.decision.outcome is GateOutcome.ROLLBACK):
+                raise Inconclusive(f"{_after_name(standing.text)}; not proven when the window was stopped")
         if breach and standing.shared and policy.on_shared_breach == "hold":
-            raise Inconclusive(f"{_after_name(standing.in_words)}; {SHARED_BREACH}")
+            raise Inconclusive(f"{_after_name(standing.text)}; {SHARED_BREACH}")
         return self._measurement(row, standing, breach=breach)
 
     def traffic_share(self) -> Estimated:
@@ -158,15 +157,15 @@ class CanaryWindow:
             self.require_coverage(self.limits.data_coverage)
         return tuple(self.watch.alerts)
 
-    def _measurement(self, row: Criterion, standing: Standing, *, breach: bool) -> Measurement:
-        proven = standing.state in (State.BREACH_PROVEN, State.BELOW_PROVEN)
+    def _measurement(self, row: Criterion, standing: Assessment, *, breach: bool) -> Measurement:
+        proven = standing.state in (CriterionState.BREACH_PROVEN, CriterionState.BELOW_PROVEN)
         if breach:
             shared = f"; {SHARED_BREACH}" if standing.shared else ""
             how = "breach proven" if proven else "measured when the window was over or stopped"
-            message = f"{standing.in_words}; {how}{shared}"
+            message = f"{standing.text}; {how}{shared}"
         else:
             message = proof(standing)
-            if self.stopped_early and self.watch.decision.outcome is not Outcome.PROMOTE:
+            if self.stopped_early and self.watch.decision.outcome is not GateOutcome.PROMOTE:
                 message += " so far (stopped early)"
         share = standing.share if standing.share is not None else math.nan
         limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opsverify.canary.assessment import Criterion, Kind, Policy
+from opsverify.canary.assessment import GateCriterion, Kind, Policy
 from opsverify.errors import EvidenceError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Counted:
     such series had no bad one.
     """
 
-    criterion: Criterion
+    criterion: GateCriterion
     bad: str
     trials: str
     good_counted: bool = False
@@ -51,12 +51,12 @@ class Setup:
         """When the longest window is over, Unix seconds."""
         return self.start + self.policy.longest_s
 
-    def as_json(self) -> str:
+    def dumps(self) -> str:
         """The header line of the evidence file."""
         return json.dumps({"schema": SCHEMA} | asdict(self), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, line: str) -> Setup:
+    def loads(cls, line: str) -> Setup:
         """Read the header line. Raises EvidenceError where it is none."""
         try:
             raw: dict[str, Any] = json.loads(line)
@@ -66,7 +66,7 @@ class Setup:
                 Counted(
                     **row
                     | {
-                        "criterion": Criterion(**row["criterion"] | {"kind": Kind(row["criterion"]["kind"])}),
+                        "criterion": GateCriterion(**row["criterion"] | {"kind": Kind(row["criterion"]["kind"])}),
                         "picked_by": tuple(row["picked_by"]),
                     }
                 )

@@ -37,7 +37,7 @@ STALE_BEATS = 30
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One thing the doctor looked at; `said` is what to do where it is not well."""
 
     part: str
@@ -61,7 +61,7 @@ def examine(target_name: str, root: Path) -> int:
     return ExitCode.HOLD if sick else ExitCode.PASSED
 
 
-def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[Finding]:
+def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[DoctorFinding]:
     yield from _services(target, secrets)
     if target.prometheus:
         yield from _metrics(target, secrets)
@@ -82,7 +82,7 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
     yield from _stages(target_file, root)
 
 
-def _services(target: Target, secrets: Secrets) -> Iterator[Finding]:
+def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.http import Http  # noqa: PLC0415 - probes are imported when used
 
     with Http() as http:
@@ -91,7 +91,7 @@ def _services(target: Target, secrets: Secrets) -> Iterator[Finding]:
             yield _try(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
 
 
-def _metrics(target: Target, secrets: Secrets) -> Iterator[Finding]:
+def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
 
     config = target.prometheus
@@ -114,7 +114,7 @@ def _series(prometheus: object, selector: str) -> str:
     return f"{found} series {selector}"
 
 
-def _database(target: Target, secrets: Secrets) -> Iterator[Finding]:
+def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415
 
     config = target.postgres
@@ -127,18 +127,18 @@ def _database(target: Target, secrets: Secrets) -> Iterator[Finding]:
             return
         rights, role = postgres.rights(), config.login.user
         writes = rights.superuser or rights.can_write
-        yield Finding(
+        yield DoctorFinding(
             "postgres rights",
             not writes,
             f"{role} may write: give the suite a role that only reads" if writes else f"{role} may only read",
         )
-        yield Finding(
+        yield DoctorFinding(
             "postgres pg_monitor",
             rights.pg_monitor,
             "granted" if rights.pg_monitor else f"missing, replication stays unknown: GRANT pg_monitor TO {role}",
         )
         kept = rights.pg_stat_statements
-        yield Finding(
+        yield DoctorFinding(
             "postgres pg_stat_statements",
             kept,
             "installed" if kept else "missing, slow queries stay unknown: CREATE EXTENSION pg_stat_statements",
@@ -168,7 +168,7 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
         return f"{found.server_name} offers {len(found.tools)} tools"
 
 
-def _alerting(target: Target, secrets: Secrets) -> Iterator[Finding]:
+def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.http import Http  # noqa: PLC0415
 
     with Http() as http:
@@ -206,7 +206,7 @@ def _heartbeat(target: Target) -> str:
     return f"beat {beats[-1].number}, {elapsed(max(age_s, 0.0))} ago"
 
 
-def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
+def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.dns import resolve  # noqa: PLC0415
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415
 
@@ -224,7 +224,7 @@ def _regions(target: Target, secrets: Secrets) -> Iterator[Finding]:
             )
 
 
-def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
+def _stages(target_file: Path, root: Path) -> Iterator[DoctorFinding]:
     planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}
@@ -234,11 +234,11 @@ def _stages(target_file: Path, root: Path) -> Iterator[Finding]:
             if lacking
             else "every line has a check"
         )
-        yield Finding(f"stage {name}", not lacking, said)
+        yield DoctorFinding(f"stage {name}", not lacking, said)
 
 
-def _try(part: str, look: Callable[[], str]) -> Finding:
+def _try(part: str, look: Callable[[], str]) -> DoctorFinding:
     try:
-        return Finding(part, well=True, said=look())
+        return DoctorFinding(part, well=True, said=look())
     except OpsVerifyError as error:
-        return Finding(part, well=False, said=str(error).splitlines()[0])
+        return DoctorFinding(part, well=False, said=str(error).splitlines()[0])

@@ -13,7 +13,7 @@ from opsverify.config.overrides import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.signature import public_half
-from opsverify.incident.checklist import NOTE, STEPS, WAY_BACK, Step, step_named
+from opsverify.incident.checklist import NOTE, STEPS, WAY_BACK, ChecklistStep, step_named
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
 from opsverify.incident.timeline import Event, Incident, begin, find
@@ -95,7 +95,7 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
     until = incident.events[-1].moment if incident.closed else dt.datetime.now(dt.UTC)
     state = "closed" if incident.closed else "open"
     spent = elapsed(round((until - began).total_seconds()))
-    yield f"incident {incident.id}: {state}, {spent} since the declaration; RTO {target.limits.rto.for_people}"
+    yield f"incident {incident.id}: {state}, {spent} since the declaration; RTO {target.limits.rto.text}"
     for event in incident.events:
         passed = elapsed(round((event.moment - began).total_seconds()))
         proof = f"  evidence {event.evidence}" if event.evidence else ""
@@ -133,7 +133,7 @@ def _refusal(
     return "; ".join(reasons) or None, evidence
 
 
-def _lacking(incident: Incident, step: Step, said: Said) -> Iterator[str]:
+def _lacking(incident: Incident, step: ChecklistStep, said: Said) -> Iterator[str]:
     """What a report lacks."""
     missing = [name for name in ("impact", "loss") if not getattr(said, name)]
     missing += [] if said.actions else ["action"]
@@ -143,7 +143,7 @@ def _lacking(incident: Incident, step: Step, said: Said) -> Iterator[str]:
         yield from downtime(incident).problems
 
 
-def _what(step: Step) -> str:
+def _what(step: ChecklistStep) -> str:
     need = f" needs {step.gate}" if step.gate else ""
     return f"{step.name} ({step.runbook}, {step.en}){need}"
 

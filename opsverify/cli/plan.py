@@ -61,7 +61,7 @@ def print_plan(stage: str, target: str, root: Path, more: Sequence[str] = (), *,
     found = collect(stage, target, root, more)
     plan = Plan(found.stage, with_uncovered(found.stage, found.target, found.planned.values()))
     if as_json:
-        sys.stdout.write(json.dumps(plan.as_json(), ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(json.dumps(plan.to_dict(), ensure_ascii=False, indent=2) + "\n")
     else:
         sys.stdout.write("\n".join(_lines(plan, found.target.name, found.target.language)) + "\n")
     for trouble in found.troubles:

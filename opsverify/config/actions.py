@@ -44,7 +44,7 @@ def share_of(text: str) -> float:
 ShareText = Annotated[str, AfterValidator(_share)]
 
 
-class Step(Section):
+class ActionStep(Section):
     """One command that carries out a decision: an argv list, never a shell string."""
 
     run: tuple[str, ...] = Field(min_length=1)
@@ -74,9 +74,9 @@ class Value(Section):
 class Actions(Section):
     """What to do after a verdict, in order: shown by `verify`, carried out by `act`."""
 
-    promote: tuple[Step, ...] = ()
-    rollback: tuple[Step, ...] = ()
-    share: Step | None = None
+    promote: tuple[ActionStep, ...] = ()
+    rollback: tuple[ActionStep, ...] = ()
+    share: ActionStep | None = None
     values: dict[str, Value] = Field(default_factory=dict)
     unattended: bool = False
     max_age: Duration = "30m"
@@ -108,7 +108,7 @@ def placeholders(argv: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for word in argv for name in PLACEHOLDER.findall(word)))
 
 
-def _require_known(steps: Iterable[Step], known: tuple[str, ...]) -> None:
+def _require_known(steps: Iterable[ActionStep], known: tuple[str, ...]) -> None:
     for step in steps:
         for name in placeholders(step.run):
             if name not in known:

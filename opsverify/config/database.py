@@ -37,7 +37,7 @@ class Migration(Section):
     previous: str | None = None
 
 
-class Postgres(Section):
+class PostgresConfig(Section):
     """The platform's PostgreSQL, as a role that may only read."""
 
     host: str

@@ -99,5 +99,5 @@ class Limits(BaseModel):
             limit: Limit = getattr(self, name)
             if limit.op not in operators or not 0 < limit.bound < 1:
                 expected = f"{operators[0]} or {operators[1]} and a share between 0 % and 100 %"
-                raise ValueError(f"{name}: {limit.for_people} cannot be a canary's limit: expected {expected}")
+                raise ValueError(f"{name}: {limit.text} cannot be a canary's limit: expected {expected}")
         return self

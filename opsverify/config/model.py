@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
-from opsverify.config.database import Login, Postgres, SecretRef  # noqa: TC001 - pydantic reads them
+from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
@@ -40,7 +40,7 @@ class Service(Section):
     bearer: SecretRef | None = None
 
 
-class Prometheus(Section):
+class PrometheusConfig(Section):
     """The Prometheus that scrapes the platform, and the names it knows things by."""
 
     url: Url
@@ -52,7 +52,7 @@ class Prometheus(Section):
     signals: Signals = Signals()
 
 
-class Alertmanager(Section):
+class AlertmanagerConfig(Section):
     """The Alertmanager that routes the platform's alerts; `ignore` names alerts that say nothing about it."""
 
     url: Url
@@ -60,7 +60,7 @@ class Alertmanager(Section):
     ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
 
 
-class Inbox(Section):
+class InboxConfig(Section):
     """A searchable copy of the notification channel: GET `url` with `?contains=TEXT` lists messages."""
 
     url: Url
@@ -84,7 +84,7 @@ class Canary(Section):
     steps: tuple[ShareText, ...] = ()
 
 
-class Redis(Section):
+class RedisConfig(Section):
     """The judgment cache."""
 
     host: str
@@ -159,7 +159,7 @@ class Recovery(Section):
     scratch: str | None = None
     tables: dict[str, LedgerTable] = Field(default_factory=dict)
     sampling: LedgerSampling | None = None
-    source: Postgres | None = None
+    source: PostgresConfig | None = None
     heartbeat: Heartbeat | None = None
     witness_tolerance: Duration = "5s"
     production_size: Bytes | None = None
@@ -198,7 +198,7 @@ class Owners(Section):
     families: dict[str, str] = Field(default_factory=dict)
 
 
-class Evidence(Section):
+class EvidenceConfig(Section):
     """How evidence is signed (an ed25519 key in PEM form) and where titles link to."""
 
     signing_key: SecretRef | None = None
@@ -214,12 +214,12 @@ class Target(Section):
     absent: tuple[Part, ...] = ()
     owners: Owners
     services: dict[str, Service] = Field(min_length=1)
-    prometheus: Prometheus | None = None
-    alertmanager: Alertmanager | None = None
-    inbox: Inbox | None = None
+    prometheus: PrometheusConfig | None = None
+    alertmanager: AlertmanagerConfig | None = None
+    inbox: InboxConfig | None = None
     canary: Canary | None = None
-    postgres: Postgres | None = None
-    redis: Redis | None = None
+    postgres: PostgresConfig | None = None
+    redis: RedisConfig | None = None
     mcp: dict[str, McpServer] = Field(default_factory=dict)
     synthetic: Synthetic = Synthetic()
     recovery: Recovery | None = None
@@ -229,7 +229,7 @@ class Target(Section):
     attestations: dict[str, Attestation] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
-    evidence: Evidence = Evidence()
+    evidence: EvidenceConfig = EvidenceConfig()
 
     def has(self, part: Part) -> bool:
         """Whether the target describes `part`; what it neither has nor declares absent was refused on loading."""

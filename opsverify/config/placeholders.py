@@ -40,6 +40,6 @@ def _ask(name: str, value: Value, folder: str | None) -> str:
     ran = run_command(value.run, parse_duration(value.timeout), folder)
     lines = ran.output.strip().splitlines()
     if not ran.ok or len(lines) != 1:
-        said = ran.in_words if not ran.ok else f"it printed {len(lines)} lines, expected 1"
+        said = ran.text if not ran.ok else f"it printed {len(lines)} lines, expected 1"
         raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done")
     return lines[0].strip()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from opsverify.config.database import Postgres  # noqa: TC001 - pydantic reads it
+from opsverify.config.database import PostgresConfig  # noqa: TC001 - pydantic reads it
 from opsverify.config.section import Duration, Section, Url
 from opsverify.units import parse_duration
 
@@ -25,7 +25,7 @@ def _endpoint(text: str) -> str:
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
-class CoreTable(Section):
+class RegionTable(Section):
     """A table whose rows must be the same in both regions.
 
     `changed` is a column of type timestamptz that is set at every write of a row; where rows are only ever
@@ -42,7 +42,7 @@ class Region(Section):
 
     marker: str
     addresses: tuple[str, ...] = Field(min_length=1)
-    database: Postgres
+    database: PostgresConfig
     closed: tuple[Endpoint, ...] = ()
 
 
@@ -65,7 +65,7 @@ class Regions(Section):
     outage_at: dt.datetime | None = None
     switched_at: dt.datetime | None = None
     wal_archive: str | None = None
-    tables: tuple[CoreTable, ...] = ()
+    tables: tuple[RegionTable, ...] = ()
 
     @property
     def name(self) -> str:

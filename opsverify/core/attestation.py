@@ -18,7 +18,7 @@ CLOCK_SLACK = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Record:
+class AttestationRecord:
     """A deployment record: which release, what was done to it, who did it, who signs it off, when, and notes."""
 
     release: str
@@ -29,7 +29,7 @@ class Record:
     text: str
 
 
-def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[str, ...] = ()) -> Record:
+def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[str, ...] = ()) -> AttestationRecord:
     """Read the record `name` of the target, made at or after `since`; `also` are further fields it must fill in.
 
     Raises Inconclusive where the target names none, or the file is missing, incomplete, unsigned, older or
@@ -58,11 +58,11 @@ def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[
     return record
 
 
-def _record(raw: dict[str, Any], text: str, also: tuple[str, ...]) -> Record:
+def _record(raw: dict[str, Any], text: str, also: tuple[str, ...]) -> AttestationRecord:
     for name in (*FIELDS, *also):
         if not isinstance(raw.get(name), str) or not raw[name].strip():
             raise ValueError(f"{name} is missing or empty")
     at = raw.get("at")
     if not isinstance(at, dt.datetime) or at.tzinfo is None:
         raise ValueError("at is missing, or has no time zone")
-    return Record(raw["release"], raw["what"], raw["by"], raw["signed_off_by"], at, text)
+    return AttestationRecord(raw["release"], raw["what"], raw["by"], raw["signed_off_by"], at, text)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from opsverify.probes.record import Kind
 
 
-class Evidence(Protocol):
+class EvidenceSink(Protocol):
     """Where a check's steps and attachments go."""
 
     def attach(self, name: str, body: str, kind: Kind = "text") -> None:
@@ -44,7 +44,7 @@ class Check:
 
     planned: Planned
     target: Target
-    evidence: Evidence
+    evidence: EvidenceSink
     measurements: list[Measurement] = field(default_factory=list)
 
     @property
@@ -61,7 +61,7 @@ class Check:
         no value: None, NaN or infinite.
         """
         if value is None or not math.isfinite(value):
-            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.for_people}")
+            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.text}")
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
 
     def measure_estimate(self, name: str, estimate: Interval, limit: Limit, *, samples: int, of: str) -> bool:
@@ -73,7 +73,7 @@ class Check:
         if math.isfinite(value) and not limit.holds(value) and limit.reaches(low, high):
             measured, *around = (quantity(number, limit.unit) for number in (value, low, high))
             raise Inconclusive(
-                f"{measured} {of}, limit {limit.for_people}; by chance alone it may be {' to '.join(around)}: "
+                f"{measured} {of}, limit {limit.text}; by chance alone it may be {' to '.join(around)}: "
                 "observe longer (--window) or send more traffic"
             )
         return self.measure(name, value, limit, samples=samples, of=of)
@@ -95,7 +95,7 @@ class Check:
         limit = self.limits.min_samples
         if not limit.holds(samples):
             raise Inconclusive(
-                f"{name}: {samples:,} samples in the window, {limit.for_people} needed; "
+                f"{name}: {samples:,} samples in the window, {limit.text} needed; "
                 "observe longer (--window) or send more traffic"
             )
 

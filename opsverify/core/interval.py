@@ -16,8 +16,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Share:
-    """A share (0..1; NaN without trials) of `trials`, which `in_words` names: `of 4,120 requests in 12m`."""
+    """A share (0..1; NaN without trials) of `trials`, which `text` names: `of 4,120 requests in 12m`."""
 
     share: float
     trials: int
-    in_words: str
+    text: str

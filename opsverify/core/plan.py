@@ -48,7 +48,7 @@ class Plan:
     stage: Stage
     checks: tuple[Planned, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The content of `plan.json`."""
         return {
             "schema": "opsverify.plan/1",

@@ -45,7 +45,7 @@ class Measurement:
             limit.unit,
             limit.holds(measured),
             samples,
-            f"{message}, limit {limit.for_people}",
+            f"{message}, limit {limit.text}",
         )
 
     @classmethod
@@ -79,7 +79,7 @@ class CheckResult:
         """The measurement to show: the first outside its limit, else the first."""
         return next((m for m in self.measurements if not m.holds), next(iter(self.measurements), None))
 
-    def as_json(self, planned: Planned) -> dict[str, Any]:
+    def verdict_entry(self, planned: Planned) -> dict[str, Any]:
         """One entry of `checks` in `verdict.json`."""
         shown = self.decisive
         return {
@@ -100,14 +100,14 @@ class CheckResult:
             "measurements": [dict(vars(measurement)) for measurement in self.measurements],
         }
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data that crosses from an xdist worker to its controller."""
         # Both are flat: dataclasses.asdict would copy every string of them deeply.
         measurements = [dict(vars(measurement)) for measurement in self.measurements]
         return {**vars(self), "outcome": self.outcome.value, "measurements": measurements}
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> CheckResult:
-        """The other end of `to_wire`."""
+    def from_dict(cls, wire: dict[str, Any]) -> CheckResult:
+        """The other end of `to_dict`."""
         measurements = tuple(Measurement(**row) for row in wire["measurements"])
         return cls(**{**wire, "outcome": Outcome(wire["outcome"]), "measurements": measurements})

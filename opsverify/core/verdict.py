@@ -17,7 +17,7 @@ from opsverify.core.stages import Decision, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from opsverify.config.actions import Step
+    from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
     from opsverify.core.plan import Plan, Planned
 
@@ -60,7 +60,7 @@ class Verdict:
             return ("nothing was measured: no planned check passed",)
         return reasons
 
-    def actions(self, target: Target) -> tuple[Step, ...]:
+    def actions(self, target: Target) -> tuple[ActionStep, ...]:
         """The steps the target configures for this decision."""
         if self.decision is Decision.PROMOTE:
             return target.actions.promote
@@ -74,9 +74,9 @@ class Verdict:
             return ExitCode.HOLD
         return EXIT[self.decision]
 
-    def checks_as_json(self) -> list[dict[str, Any]]:
+    def check_entries(self) -> list[dict[str, Any]]:
         """The `checks` of `verdict.json`, in the order of the plan."""
-        return [result.as_json(check) for result, check in zip(self.results, self.plan.checks, strict=True)]
+        return [result.verdict_entry(check) for result, check in zip(self.results, self.plan.checks, strict=True)]
 
 
 def judge(

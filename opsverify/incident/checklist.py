@@ -27,7 +27,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Step:
+class ChecklistStep:
     """One step of the checklist; `runbook` is its section, `reports` whether impact, loss and actions belong to it."""
 
     name: str
@@ -39,48 +39,48 @@ class Step:
 
 
 STEPS: Final = (
-    Step("declare", "5-1", "DR 선언 및 온콜 소집", "Disaster declared, on-call summoned"),
-    Step(
+    ChecklistStep("declare", "5-1", "DR 선언 및 온콜 소집", "Disaster declared, on-call summoned"),
+    ChecklistStep(
         "backup",
         "5-2",
         "백업 무결성 확인, PITR 시점 결정",
         "Backup proven whole, recovery target decided",
         Gate("rehearsal", "declare"),
     ),
-    Step(
+    ChecklistStep(
         "restore",
         "5-3",
         "DB 복구, 읽기/쓰기 헬스 체크",
         "Database restored, read and written",
         Gate("post-dr", "backup", ("5-3/restore",)),
     ),
-    Step(
+    ChecklistStep(
         "switch",
         "5-4",
         "애플리케이션 재기동, DNS/Ingress 전환",
         "Applications restarted, DNS and ingress switched",
         Gate("post-dr", "restore", ("5-4/service",)),
     ),
-    Step(
+    ChecklistStep(
         "consistency",
         "5-5",
         "데이터 정합성 점검",
         "Data consistent",
         Gate("post-dr", "restore", ("5-5/consistency", "5-sql/judgments", "5-sql/workflows", "5-sql/fact")),
     ),
-    Step(
+    ChecklistStep(
         "smoke",
         "5-6",
         "비즈니스 검증, 알람/로그 정상",
         "Business validated, alerts and logs normal",
         Gate("post-dr", "restore", ("5-6/smoke",)),
     ),
-    Step("close", "5-7", "종료 보고", "Closed and reported", Gate("post-dr", "restore"), reports=True),
+    ChecklistStep("close", "5-7", "종료 보고", "Closed and reported", Gate("post-dr", "restore"), reports=True),
 )
 """The checklist of a recovery in its order."""
 
 WAY_BACK: Final = (
-    Step(
+    ChecklistStep(
         "origin",
         "7-1",
         "원 리전/DB 복구, 네트워크/보안 확인",
@@ -88,22 +88,24 @@ WAY_BACK: Final = (
         Gate("switchback", "close", ("7-1/origin",)),
     ),
     # No run proves it while clients wait: what DR writes from here on turns `switchback.increment` red in the next one.
-    Step("fence", "7-2", "DR 리전 쓰기 차단: 서비스 중단 시작", "DR region takes no writes: traffic stands still"),
-    Step(
+    ChecklistStep(
+        "fence", "7-2", "DR 리전 쓰기 차단: 서비스 중단 시작", "DR region takes no writes: traffic stands still"
+    ),
+    ChecklistStep(
         "sync",
         "7-2",
         "증분 동기화 확인",
         "Increment in step in both regions",
         Gate("switchback", "fence", ("7-2/sync",)),
     ),
-    Step(
+    ChecklistStep(
         "return",
         "7-3",
         "트래픽을 본 리전으로 전환",
         "Traffic moved back to the original region",
         Gate("switchback", "fence", ("7-3/traffic",)),
     ),
-    Step(
+    ChecklistStep(
         "verify",
         "7-4",
         "스모크, 알람/로그, 정합성 샘플링",
@@ -111,8 +113,10 @@ WAY_BACK: Final = (
         Gate("switchback", "return", ("7-4/verify",)),
     ),
     # Before the last run, not after it: that run's own check `switchback.report` reads it.
-    Step("report", "7-5", "보고서 작성 (다운타임/영향/조치)", "Reported: downtime, impact, actions", reports=True),
-    Step(
+    ChecklistStep(
+        "report", "7-5", "보고서 작성 (다운타임/영향/조치)", "Reported: downtime, impact, actions", reports=True
+    ),
+    ChecklistStep(
         "stand-down",
         "7-5",
         "DR 리전 대기 전환 또는 축소",
@@ -126,7 +130,7 @@ NOTE: Final = "note"
 """No step: something that happened, and is worth a line."""
 
 
-def step_named(name: str) -> Step:
+def step_named(name: str) -> ChecklistStep:
     """The step called `name`. Raises TargetError with the nearest name and the whole list."""
     known = (*STEPS, *WAY_BACK)
     for step in known:

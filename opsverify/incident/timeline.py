@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Refused
-from opsverify.incident.checklist import STEPS, WAY_BACK, Step
+from opsverify.incident.checklist import STEPS, WAY_BACK, ChecklistStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ class Incident:
         return next((event for event in reversed(self.events) if event.step == step), None)
 
     @property
-    def next_step(self) -> Step | None:
+    def next_step(self) -> ChecklistStep | None:
         """The first step of recovery and way back that was not marked; None when all were."""
         return next((step for step in (*STEPS, *WAY_BACK) if self.of(step.name) is None), None)
 
@@ -94,7 +94,7 @@ class Incident:
         """Whether all that was begun has ended: the recovery, and the way back if there is one."""
         return self.ended(STEPS) and (not self.on_way_back or self.ended(WAY_BACK))
 
-    def ended(self, checklist: tuple[Step, ...]) -> bool:
+    def ended(self, checklist: tuple[ChecklistStep, ...]) -> bool:
         """Whether the last step of a checklist was marked."""
         return self.of(checklist[-1].name) is not None
 

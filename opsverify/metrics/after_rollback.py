@@ -38,7 +38,7 @@ class AfterRollback:
     target: Target
 
     @classmethod
-    def read_from(cls, path: Path, target: Target) -> AfterRollback:
+    def load(cls, path: Path, target: Target) -> AfterRollback:
         """The look kept in `path`."""
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         samples = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from opsverify.config.model import Redis as Config
+    from opsverify.config.model import RedisConfig
     from opsverify.core.check import Check
     from opsverify.probes.redis import Redis
 
@@ -31,7 +31,7 @@ class Cached:
     left_s: tuple[float | None, ...]
 
     @classmethod
-    def look(cls, redis: Redis, config: Config | None) -> Self:
+    def look(cls, redis: Redis, config: RedisConfig | None) -> Self:
         """What the cache holds now. Raises Inconclusive where the target does not promise a time to live."""
         if config is None or config.cache_ttl_s is None:
             raise Inconclusive("the age of a cached judgment is not known: set redis.cache_ttl in the target")
@@ -39,7 +39,7 @@ class Cached:
         return cls(time.time(), config.cache_ttl_s, tuple(s if math.isfinite(s) else None for s in left))
 
     @classmethod
-    def from_wire(cls, raw: Mapping[str, Any]) -> Self:
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """What `vars()` of one made, after JSON."""
         return cls(raw["at"], raw["ttl_s"], tuple(raw["left_s"]))
 

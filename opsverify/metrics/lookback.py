@@ -15,14 +15,14 @@ from opsverify.units import duration, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opsverify.config.model import Prometheus as PrometheusConfig
+    from opsverify.config.model import PrometheusConfig
     from opsverify.probes.prometheus import Prometheus
 
 DAY_S = 86400.0
 
 
 @dataclass(frozen=True)
-class Growth:
+class LookbackGrowth:
     """Growth of a counter between its first and last sample."""
 
     value: float
@@ -36,7 +36,7 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Recent:
+class Lookback:
     """The last `lookback` of a target's counters."""
 
     prometheus: Prometheus
@@ -60,7 +60,7 @@ class Recent:
             )
         return growth.value * DAY_S / growth.span_s
 
-    def growth(self, signal: str) -> Growth:
+    def growth(self, signal: str) -> LookbackGrowth:
         """Growth of `signal` over the look-back, summed over its series."""
         return _grown(signal, self._series(signal))
 
@@ -75,7 +75,9 @@ class Recent:
         }
 
 
-def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: Instances | None = None) -> Growth:
+def _grown(
+    signal: str, series: Mapping[str, Mapping[float, float]], instances: Instances | None = None
+) -> LookbackGrowth:
     moments = [at for points in series.values() for at in points]
     first, last = min(moments), max(moments)
     value = 0.0
@@ -85,4 +87,4 @@ def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: 
             bad = growth.rejected[0]
             raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; look at the service's /metrics")
         value = growth.total
-    return Growth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))
+    return LookbackGrowth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

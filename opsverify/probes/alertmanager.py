@@ -14,7 +14,7 @@ from opsverify.probes.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from opsverify.config.model import Alertmanager as Config
+    from opsverify.config.model import AlertmanagerConfig
     from opsverify.probes.http import Http
     from opsverify.probes.record import Record
 
@@ -51,7 +51,7 @@ class Silence:
 class Alertmanager:
     """Alerts as they are routed: what silences and inhibitions leave of those that fire."""
 
-    def __init__(self, config: Config, http: Http, bearer: str | None = None) -> None:
+    def __init__(self, config: AlertmanagerConfig, http: Http, bearer: str | None = None) -> None:
         self._config = config
         self._http = http
         self._bearer = bearer

@@ -17,7 +17,7 @@ from opsverify.probes.text import table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from opsverify.config.database import Postgres as Config
+    from opsverify.config.database import PostgresConfig
 
 
 class RowsLeft(Inconclusive):
@@ -37,7 +37,7 @@ class Removed:
 
 
 def remove_synthetic(
-    config: Config,
+    config: PostgresConfig,
     login: str,
     password: str | None,
     tables: Sequence[str],

@@ -11,7 +11,7 @@ from opsverify.errors import Inconclusive
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    from opsverify.config.model import Inbox as Config
+    from opsverify.config.model import InboxConfig
     from opsverify.probes.http import Http
     from opsverify.probes.record import Record
 
@@ -30,7 +30,7 @@ class Message:
 class Inbox:
     """What arrived in the notification channel."""
 
-    def __init__(self, config: Config, http: Http, bearer: str | None = None) -> None:
+    def __init__(self, config: InboxConfig, http: Http, bearer: str | None = None) -> None:
         self._config = config
         self._http = http
         self._bearer = bearer

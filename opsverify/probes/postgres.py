@@ -23,7 +23,7 @@ from opsverify.probes.text import one_line, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.config.database import Postgres as Config
+    from opsverify.config.database import PostgresConfig
 
 Row: TypeAlias = Any  # a namedtuple whose fields are the columns of its statement
 Connection: TypeAlias = psycopg.Connection[Any]
@@ -73,7 +73,7 @@ class _Session:
 class Postgres:
     """Statements in READ ONLY transactions of their own, limited in time; values out, nothing asserted."""
 
-    def __init__(self, config: Config, password: str | None = None, record: Record = discard) -> None:
+    def __init__(self, config: PostgresConfig, password: str | None = None, record: Record = discard) -> None:
         self._config = config
         self._password = password
         self._record = record
@@ -115,13 +115,13 @@ class Postgres:
                 # The server closed a connection that had been idle between checks; reading twice is harmless.
                 return self._run(statement, params)
 
-    def server(self) -> state.Server:
+    def server(self) -> state.ServerState:
         """Tell version, role in replication, use of connections."""
         found = self.row(state.SERVER)
         read_only = found.read_only
         if read_only is None and found.may_read_files:
             read_only = self.value(state.READ_ONLY_IN_FILES)
-        return state.Server(
+        return state.ServerState(
             found.version,
             found.in_recovery,
             read_only,
@@ -217,12 +217,12 @@ class TimedOut(psycopg.OperationalError):
     """The server stayed silent until the connection was cut from our side."""
 
 
-def where(config: Config) -> str:
+def where(config: PostgresConfig) -> str:
     """Name a database as messages do."""
     return f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
 
 
-def connect(config: Config, user: str, password: str | None) -> Connection:
+def connect(config: PostgresConfig, user: str, password: str | None) -> Connection:
     """Open a connection; raises psycopg.Error."""
     return psycopg.connect(
         host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
@@ -230,7 +230,7 @@ def connect(config: Config, user: str, password: str | None) -> Connection:
     )  # fmt: skip
 
 
-def limit_time(cursor: psycopg.Cursor[Any], config: Config) -> None:
+def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig) -> None:
     """Limit the statements of the current transaction on the server."""
     limit = str(round(config.statement_timeout_s * 1000))
     settings = {"statement_timeout": limit, "lock_timeout": limit, **TEXT_FORM}
@@ -239,7 +239,7 @@ def limit_time(cursor: psycopg.Cursor[Any], config: Config) -> None:
 
 
 @contextmanager
-def bounded(connection: Connection, config: Config) -> Iterator[None]:
+def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
     """Cut the connection when a server fails to carry out its own timeouts (hung storage, lost network)."""
     cut = threading.Event()
 
@@ -262,7 +262,7 @@ def bounded(connection: Connection, config: Config) -> Iterator[None]:
         watchdog.join()
 
 
-def explain(error: psycopg.Error, config: Config) -> Inconclusive:
+def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
     """Turn an error of psycopg into the outcome it stands for, in one line."""
     said = one_line(error.diag.message_primary or error)
     if isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):

@@ -75,7 +75,7 @@ SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerState:
     """The server itself; `default_read_only` is None where this role cannot find out."""
 
     version: str

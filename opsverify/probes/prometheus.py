@@ -37,7 +37,7 @@ from opsverify.probes.text import is_loopback, one_line, root_cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opsverify.config.model import Prometheus as Config
+    from opsverify.config.model import PrometheusConfig
     from opsverify.probes.alerts import Alert
 
 __all__ = [
@@ -66,7 +66,7 @@ class _Answer:
 class Prometheus:
     """Instant queries, targets and rules; every fault has a name (`FaultReason`)."""
 
-    def __init__(self, config: Config, bearer: str | None = None, record: Record = discard) -> None:
+    def __init__(self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard) -> None:
         self._config = config
         self._record = record
         self._answer = answer = _Answer()

@@ -18,7 +18,7 @@ from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    from opsverify.config.model import Redis as Config
+    from opsverify.config.model import RedisConfig
 
 Persistence: TypeAlias = Literal["aof", "rdb", "none"]
 _MOST_SCANS = 200
@@ -54,7 +54,7 @@ class CacheInfo:
 class Redis:
     """Questions to the cache that change nothing in it."""
 
-    def __init__(self, config: Config, password: str | None = None, record: Record = discard) -> None:
+    def __init__(self, config: RedisConfig, password: str | None = None, record: Record = discard) -> None:
         self._config = config
         self._record = record
         self._client = client.Redis(

@@ -65,13 +65,13 @@ def note_phase(
             (dt.datetime.now(dt.UTC) - started).total_seconds(),
             tuple(check.measurements),
         )
-        setattr(report, _WIRE, redactor.data(result.to_wire()))
+        setattr(report, _WIRE, redactor.data(result.to_dict()))
 
 
 def result_on(report: pytest.TestReport) -> CheckResult | None:
     """The result that a report carries, if it is the last one of its check."""
     wire = getattr(report, _WIRE, None)
-    return CheckResult.from_wire(wire) if wire else None
+    return CheckResult.from_dict(wire) if wire else None
 
 
 def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str] | None:

@@ -24,7 +24,7 @@ from opsverify.units import duration, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from opsverify.config.actions import Step
+    from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.core.results import CheckResult
@@ -108,7 +108,7 @@ class StageRun:
         self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
         self.folder.write_json(
             PLAN,
-            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.as_json(),
+            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict(),
             self.redactor,
         )
 
@@ -174,7 +174,7 @@ class StageRun:
             "planned": len(verdict.plan.checks),
             "executed": verdict.executed,
             "exit_code": code,
-            "checks": verdict.checks_as_json(),
+            "checks": verdict.check_entries(),
             "actions": [
                 {
                     "step": self.command(verdict, step),
@@ -186,7 +186,7 @@ class StageRun:
             ],
         }
 
-    def command(self, verdict: Verdict, step: Step) -> str:
+    def command(self, verdict: Verdict, step: ActionStep) -> str:
         """A step as a person types it, as far as the verdict fills its placeholders."""
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))

@@ -16,7 +16,7 @@ from opsverify.errors import Refused
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.release.authorize import Order, read_order
-from opsverify.release.execute import DONE, HELD, Platform, Work, carry_out
+from opsverify.release.execute import DONE, HELD, Execution, Platform, carry_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def open_platform(target_name: str, root: Path) -> tuple[Platform, Secrets]:
     return Platform(target, target_file, root, Redactor(secrets.values), _print), secrets
 
 
-def work_of(order: Order) -> Work:
+def work_of(order: Order) -> Execution:
     """The steps of an order, and what the journal says of where they come from."""
     head = {
         "run_id": order.run_id,
@@ -58,7 +58,7 @@ def work_of(order: Order) -> Work:
             "signed_by": order.signed_by,
         },
     }
-    return Work(order.decision, order.steps, order.facts, head)
+    return Execution(order.decision, order.steps, order.facts, head)
 
 
 def _show(order: Order, journal: Path, platform: Platform, *, asked: bool) -> int:

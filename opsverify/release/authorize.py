@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from opsverify.config.actions import Step
+    from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
     from opsverify.evidence.redact import Redactor
 
@@ -36,7 +36,7 @@ class Order:
     run_id: str
     stage: str
     decision: Decision
-    steps: tuple[Step, ...]
+    steps: tuple[ActionStep, ...]
     finished_at: dt.datetime
     manifest_sha256: str
     signed_by: str | None
@@ -76,7 +76,7 @@ def read_order(folder: Path, target: Target, signing_key: str | None, redactor: 
     return order
 
 
-def steps_for(target: Target, decision: Decision) -> tuple[Step, ...]:
+def steps_for(target: Target, decision: Decision) -> tuple[ActionStep, ...]:
     """The target's steps for a decision."""
     return {Decision.PROMOTE: target.actions.promote, Decision.ROLLBACK: target.actions.rollback}.get(decision, ())
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from opsverify.config.actions import Step
+    from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
     from opsverify.evidence.redact import Redactor
 
@@ -45,16 +45,16 @@ class Platform:
 
 
 @dataclass(frozen=True)
-class Work:
+class Execution:
     """Steps to carry out for `decision`; `facts` fill placeholders, `head` begins the journal."""
 
     decision: Decision
-    steps: Sequence[Step]
+    steps: Sequence[ActionStep]
     facts: Mapping[str, str]
     head: Mapping[str, object]
 
 
-def carry_out(work: Work, folder: Path, platform: Platform) -> int:
+def carry_out(work: Execution, folder: Path, platform: Platform) -> int:
     """Carry `work` out once; 0 done (and stable after a rollback), 1 failed or rejected, 10 not known to be stable.
 
     Raises Refused, with nothing done, when a value cannot be had or `folder` holds a journal already.
@@ -77,7 +77,7 @@ def carry_out(work: Work, folder: Path, platform: Platform) -> int:
 
 
 def _run_steps(
-    steps: Sequence[Step], argvs: Sequence[Sequence[str]], journal: Journal, platform: Platform
+    steps: Sequence[ActionStep], argvs: Sequence[Sequence[str]], journal: Journal, platform: Platform
 ) -> int | None:
     """Run all steps; None if all went well."""
     for number, (step, argv) in enumerate(zip(steps, argvs, strict=True)):
@@ -93,7 +93,7 @@ def _run_steps(
             if journal.content["decision"] == Decision.ROLLBACK:
                 left.append(f"verify {STABILITY}")
             journal.close("failed", FAILED, [shown, *left])
-            platform.tell(f"FAILED: {shown}: {ran.in_words}; its output is in {journal.folder}")
+            platform.tell(f"FAILED: {shown}: {ran.text}; its output is in {journal.folder}")
             for command in left:
                 platform.tell(f"  left: {command}")
             return FAILED

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.commands import Ran
-    from opsverify.config.actions import Step
+    from opsverify.config.actions import ActionStep
     from opsverify.evidence.redact import Redactor
 
 ACTIONS = "actions.json"
@@ -60,7 +60,7 @@ class Journal:
         journal.write()
         return journal
 
-    def plan(self, steps: Sequence[Step], argvs: Sequence[Sequence[str]]) -> None:
+    def plan(self, steps: Sequence[ActionStep], argvs: Sequence[Sequence[str]]) -> None:
         """Write down all steps before the first one."""
         self.content["actions"] = [
             {

@@ -18,13 +18,13 @@ from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import timestamp
 from opsverify.release.act import open_platform, work_of
 from opsverify.release.authorize import Order, read_order
-from opsverify.release.execute import DONE, FAILED, HELD, Platform, Work, carry_out, verify
+from opsverify.release.execute import DONE, FAILED, HELD, Execution, Platform, carry_out, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from opsverify.config.actions import Step
+    from opsverify.config.actions import ActionStep
 
 STAGE = "prod-canary"
 RECORD = "rollout.json"
@@ -36,7 +36,7 @@ class Rollout:
 
     folder: Path
     platform: Platform
-    command: Step
+    command: ActionStep
     signing_key: str | None
     arguments: Sequence[str]
     record: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Rollout:
         entry |= {"argv": argv, "command_exit_code": ran.exit_code, "output": ran.output, "ok": ran.ok}
         self._write()
         if not ran.ok:
-            self.platform.tell(f"FAILED: {' '.join(argv)}: {ran.in_words}")
+            self.platform.tell(f"FAILED: {' '.join(argv)}: {ran.text}")
         return ran.ok
 
     def _order(self, run: Path, entry: dict[str, Any]) -> Order | None:
@@ -118,7 +118,7 @@ class Rollout:
         if order is not None:
             work = work_of(order)
         else:
-            work = Work(
+            work = Execution(
                 Decision.ROLLBACK,
                 self.platform.target.actions.rollback,
                 _facts(self.folder, self.platform, Decision.ROLLBACK),

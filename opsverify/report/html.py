@@ -13,7 +13,7 @@ from opsverify.units import duration, elapsed, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from opsverify.report.model import Figure, Note, Page, Row
+    from opsverify.report.model import Figure, Note, Page, PageRow
 
 _WORDS: Final = {
     "accept": Text("승인", "ACCEPT"),
@@ -123,7 +123,7 @@ def _section(heading: Text, body: str) -> str:
     return f"<section><h2>{_both(heading)}</h2>\n{body}</section>\n"
 
 
-def _table(rows: Sequence[Row], heads: Sequence[Text] = ()) -> str:
+def _table(rows: Sequence[PageRow], heads: Sequence[Text] = ()) -> str:
     head = f"<tr>{''.join(f'<th>{_both(text)}</th>' for text in heads)}</tr>" if heads else ""
     body = "".join(
         f"<tr><th>{_both(row.heading)}</th>{''.join(_cell(row, index) for index in range(len(row.cells)))}</tr>"
@@ -132,12 +132,12 @@ def _table(rows: Sequence[Row], heads: Sequence[Text] = ()) -> str:
     return f"<table>{head}{body}</table>"
 
 
-def _counts(rows: Sequence[Row]) -> str:
+def _counts(rows: Sequence[PageRow]) -> str:
     said = "".join(f"<span>{_both(row.heading)} <b>{_said(row.cells[0])}</b></span>" for row in rows)
     return f'<p class="counts">{said}</p>'
 
 
-def _cell(row: Row, index: int) -> str:
+def _cell(row: PageRow, index: int) -> str:
     return f"<td>{_said(row.cells[index])}</td>"
 
 

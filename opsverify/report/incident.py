@@ -9,7 +9,7 @@ from opsverify.errors import EvidenceError
 from opsverify.incident.checklist import STEPS, WAY_BACK
 from opsverify.incident.downtime import downtime
 from opsverify.report.lost import losses_of, lost_of
-from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, Row, Text, same
+from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, PageRow, Text, same
 from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.report.runs import actions_of, checks_of, finished, read_run, reds_of, rehearsals
 from opsverify.units import elapsed
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.config.model import Target
-    from opsverify.incident.checklist import Step
+    from opsverify.incident.checklist import ChecklistStep
     from opsverify.incident.timeline import Event, Incident
-    from opsverify.report.runs import Run
+    from opsverify.report.runs import RehearsalRun
 
 VALIDATED: Final = "smoke"
 """The step with which the service is validated: what the RTO is held against (runbook 5-6)."""
@@ -75,11 +75,11 @@ def _forth_and_back(incident: Incident) -> tuple[Sequence[Event], Sequence[Event
     return events[:first], events[first:]
 
 
-def _step_of(event: Event) -> Step | None:
+def _step_of(event: Event) -> ChecklistStep | None:
     return next((step for step in (*STEPS, *WAY_BACK) if step.name == event.step), None)
 
 
-def _figures(incident: Incident, target: Target, runs: list[Run]) -> Iterator[Figure]:
+def _figures(incident: Incident, target: Target, runs: list[RehearsalRun]) -> Iterator[Figure]:
     yield objective(
         Text("RTO (선언부터 검증까지)", "RTO (declared to validated)"), _took_s(incident), target.limits.rto
     )
@@ -133,19 +133,19 @@ def _bars(events: Sequence[Event]) -> Iterator[Bar]:
         before = event.moment
 
 
-def _facts(incident: Incident, events: Sequence[Event], runs: list[Run]) -> Iterator[Row]:
+def _facts(incident: Incident, events: Sequence[Event], runs: list[RehearsalRun]) -> Iterator[PageRow]:
     rehearsed = next((run.drill for run in runs if run.drill), None)
     if rehearsed:
         yield from sources(rehearsed)
     declared = incident.events[0]
     if declared.disaster_at:
-        yield Row(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))
+        yield PageRow(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))
     yield from map(_fact, events)
 
 
-def _fact(event: Event) -> Row:
+def _fact(event: Event) -> PageRow:
     step = _step_of(event)
-    return Row(Text(step.ko, step.en) if step else Text("메모", "note"), (_said(event),))
+    return PageRow(Text(step.ko, step.en) if step else Text("메모", "note"), (_said(event),))
 
 
 def _said(event: Event) -> str:
@@ -153,7 +153,7 @@ def _said(event: Event) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _recovered(incident: Incident, target: str, reports: Path) -> Run | None:
+def _recovered(incident: Incident, target: str, reports: Path) -> RehearsalRun | None:
     """The newest run of post-dr since the declaration: what it found stands, also where it opened no gate."""
     closing = incident.of("close")
     until = f"{closing.moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}~" if closing else "~"
@@ -161,7 +161,7 @@ def _recovered(incident: Incident, target: str, reports: Path) -> Run | None:
     return newest if newest and newest.folder.name >= incident.id[:16] else None
 
 
-def _lost(incident: Incident, recovered: Run | None) -> Iterator[Note]:
+def _lost(incident: Incident, recovered: RehearsalRun | None) -> Iterator[Note]:
     for step in (step for step in (*STEPS, *WAY_BACK) if step.reports):
         report = incident.of(step.name)
         ko, en = ("스위치백 ", "way back: ") if step in WAY_BACK else ("", "")
@@ -191,7 +191,7 @@ def _actions(incident: Incident) -> Iterator[Note]:
         yield Note(Text(f"{step.runbook} {step.ko}", f"{step.runbook} {step.en}"), "inconclusive")
 
 
-def _run(folder: Path) -> Run | None:
+def _run(folder: Path) -> RehearsalRun | None:
     try:
         return read_run(folder)
     except EvidenceError:  # moved away since: the timeline still names it

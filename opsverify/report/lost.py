@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.verify.questions import BUCKETS
-from opsverify.report.model import NOT_KNOWN, UNKNOWN, Note, Row, Text, same
+from opsverify.report.model import NOT_KNOWN, UNKNOWN, Note, PageRow, Text, same
 from opsverify.report.runs import DATA, shortened
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from opsverify.recovery.verify.finding import Finding
     from opsverify.recovery.verify.loss import Keys, Loss
-    from opsverify.report.runs import Run
+    from opsverify.report.runs import RehearsalRun
 
 _BUCKETS: Final = 6
 """Buckets of one table, at most; the others are summed up in one line."""
@@ -24,16 +24,16 @@ _LEDGER: Final = "ledger.buckets["
 _ABSENT: Final = "not_applicable"
 
 
-def losses_of(run: Run) -> tuple[Row, ...]:
+def losses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     """Say for each bucket, or stretch of pages, that differs what of it is missing, changed and added, and of when."""
-    rows: list[Row] = []
+    rows: list[PageRow] = []
     for name, finding in _answers(run).items():
         for table, losses in groupby(finding.losses, key=lambda loss: loss.table):
             rows += _table(table, list(losses), finding.keys if name.startswith(BUCKETS) else None)
     return tuple(rows)
 
 
-def lost_of(run: Run) -> tuple[Note, ...]:
+def lost_of(run: RehearsalRun) -> tuple[Note, ...]:
     """Say the window as the witnesses do, the keys, what of the data's checks the table does not say, and the extent.
 
     The extent is what was compared, so that a page on which nothing is lost says how far that goes.
@@ -43,24 +43,24 @@ def lost_of(run: Run) -> tuple[Note, ...]:
     return (*notes, *_compared(run, answers))
 
 
-def _answers(run: Run) -> Mapping[str, Finding]:
+def _answers(run: RehearsalRun) -> Mapping[str, Finding]:
     """Return the answers on buckets and pages."""
     return {name: found for name, found in run.answers.items() if name.startswith(BUCKETS) or name == _PAGES}
 
 
-def _table(table: str, losses: Sequence[Loss], keys: Keys | None) -> Iterator[Row]:
+def _table(table: str, losses: Sequence[Loss], keys: Keys | None) -> Iterator[PageRow]:
     shown = losses if len(losses) == _BUCKETS + 1 else losses[:_BUCKETS]
     for loss in shown:
         where: str | Text = loss.where
         if loss.kind == "pages":
             where = Text(f"페이지 {loss.where}", f"page{'' if loss.where.isdigit() else 's'} {loss.where}")
-        yield Row(same(table), (where, *_rows(loss), _when([loss])))
+        yield PageRow(same(table), (where, *_rows(loss), _when([loss])))
     if rest := losses[len(shown) :]:
         said = Text(f"그 밖에 {len(rest):,}개", f"and {len(rest):,} more")
-        yield Row(same(table), (said, _sum(rest), NOT_KNOWN, NOT_KNOWN, _when(rest)))
+        yield PageRow(same(table), (said, _sum(rest), NOT_KNOWN, NOT_KNOWN, _when(rest)))
     if keys:
         counts = [f"{len(kind):,}" for kind in (keys.missing, keys.changed, keys.added)]
-        yield Row(same(table), (Text("합계 (키 기준)", "in all, by key"), *counts, _when(losses)))
+        yield PageRow(same(table), (Text("합계 (키 기준)", "in all, by key"), *counts, _when(losses)))
 
 
 def _rows(loss: Loss) -> tuple[str | Text, str | Text, str | Text]:
@@ -117,7 +117,7 @@ def _keys(answers: Mapping[str, Finding]) -> Iterator[Note]:
             yield Note(Text(f"키 {said}", f"keys of {said}"), "fail")
 
 
-def _differences(run: Run, answers: Mapping[str, Finding]) -> Iterator[Note]:
+def _differences(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Note]:
     """Say what red checks of the data say, except of buckets in the table; a table's many dates are one line."""
     told = {f"{_LEDGER}{name.removeprefix(BUCKETS)}]" for name, finding in answers.items() if finding.losses}
     families: dict[str, list[Mapping[str, str]]] = {}
@@ -135,7 +135,7 @@ def _differences(run: Run, answers: Mapping[str, Finding]) -> Iterator[Note]:
         yield Note(Text(f"그 밖에 {left}건", f"and {left} more"))
 
 
-def _window(run: Run) -> Iterator[Note]:
+def _window(run: RehearsalRun) -> Iterator[Note]:
     for check in run.verdict["checks"]:
         if check["id"] == "restore.rpo_witnesses" and check["outcome"] != _ABSENT:
             message = check["message"]
@@ -144,7 +144,7 @@ def _window(run: Run) -> Iterator[Note]:
             yield Note(Text(f"구간: {said}", f"window: {said}"), kind)
 
 
-def _compared(run: Run, answers: Mapping[str, Finding]) -> Iterator[Note]:
+def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Note]:
     buckets = [finding for name, finding in answers.items() if name.startswith(BUCKETS) and finding.buckets]
     tables, count, rows = len(buckets), sum(one.buckets for one in buckets), sum(one.asked for one in buckets)
     differ = sum(len(one.losses) for one in buckets)

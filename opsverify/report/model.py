@@ -59,7 +59,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """One row of a table: its heading, and its cells, in both languages where they are words."""
 
     heading: Text
@@ -88,13 +88,13 @@ class Page:
     bars: tuple[Bar, ...]
     rto_s: float
     took_s: float | None
-    witnesses: tuple[Row, ...]
-    facts: tuple[Row, ...]
-    losses: tuple[Row, ...]
+    witnesses: tuple[PageRow, ...]
+    facts: tuple[PageRow, ...]
+    losses: tuple[PageRow, ...]
     lost: tuple[Note, ...]
-    checks: tuple[Row, ...]
+    checks: tuple[PageRow, ...]
     reds: tuple[Note, ...]
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
     way_back: tuple[Bar, ...] = ()
-    way_back_facts: tuple[Row, ...] = ()
+    way_back_facts: tuple[PageRow, ...] = ()

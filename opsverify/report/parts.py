@@ -6,14 +6,14 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import Limit
-from opsverify.report.model import UNKNOWN, Figure, Row, Text
+from opsverify.report.model import UNKNOWN, Figure, PageRow, Text
 from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opsverify.recovery.drill.run import Drill
-    from opsverify.report.runs import Run
+    from opsverify.report.runs import RehearsalRun
 
 _ABSENT: Final = "not_applicable"
 _WITNESSES: Final = {
@@ -27,11 +27,11 @@ def objective(label: Text, seconds: float | None, limit: Limit | None) -> Figure
     """A duration held against its objective."""
     if limit is None or seconds is None:
         return Figure(label, UNKNOWN if seconds is None else elapsed(seconds), None, None, None)
-    said = Text(f"목표 {limit.for_people}", f"objective {limit.for_people}")
+    said = Text(f"목표 {limit.text}", f"objective {limit.text}")
     return Figure(label, elapsed(seconds), said, seconds / limit.bound if limit.bound else None, limit.holds(seconds))
 
 
-def limit_of(run: Run, check_id: str) -> Limit | None:
+def limit_of(run: RehearsalRun, check_id: str) -> Limit | None:
     """The limit that a check of the run was held against, in seconds."""
     for check in run.verdict["checks"]:
         if check["id"] == check_id and check["limit"]:
@@ -39,7 +39,7 @@ def limit_of(run: Run, check_id: str) -> Limit | None:
     return None
 
 
-def witnesses_of(run: Run) -> tuple[Row, ...]:
+def witnesses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     """The statements of the witnesses of a recovery."""
     testimony = run.testimony
     rows = []
@@ -51,18 +51,18 @@ def witnesses_of(run: Run) -> tuple[Row, ...]:
         cells = (
             (said["absent"], "", "") if said["absent"] else (clock(said["recovered_to"]), clock(said["newest"]), lost)
         )
-        rows.append(Row(heading, cells))
+        rows.append(PageRow(heading, cells))
     if testimony and testimony["problem"]:
-        rows.append(Row(Text("불일치", "disagreement"), (testimony["problem"], "", "")))
+        rows.append(PageRow(Text("불일치", "disagreement"), (testimony["problem"], "", "")))
     return tuple(rows)
 
 
-def sources(drill: Drill) -> Iterator[Row]:
+def sources(drill: Drill) -> Iterator[PageRow]:
     """From what was, or would be, restored."""
     size = f", {quantity(drill.size, 'bytes')}" if drill.size else ""
-    yield Row(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
+    yield PageRow(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
     archived = f"{drill.segments} segments, last commit {clock(drill.last_commit_at)} UTC"
-    yield Row(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
+    yield PageRow(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
 
 
 def clock(moment: str | None) -> str:

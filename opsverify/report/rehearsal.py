@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.report.lost import losses_of, lost_of
-from opsverify.report.model import UNKNOWN, Bar, Figure, Page, Row, Text, same
+from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
 from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
 from opsverify.report.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 from opsverify.units import elapsed, quantity
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.recovery.drill.run import Drill
-    from opsverify.report.runs import Run
+    from opsverify.report.runs import RehearsalRun
 
 _STAGES: Final = {
     "integrity": Text("무결성 확인", "integrity"),
@@ -68,7 +68,7 @@ def page_of(folder: Path, language: str | None) -> Page:
     )
 
 
-def _figures(run: Run) -> Iterator[Figure]:
+def _figures(run: RehearsalRun) -> Iterator[Figure]:
     drill = run.drill
     took = drill.took_s if drill else None
     yield objective(_reached(drill), took, limit_of(run, "restore.rto"))
@@ -111,21 +111,21 @@ def _bars(drill: Drill) -> Iterator[Bar]:
         yield Bar(label, stage["began_s"], stage["seconds"], same(said), marked=name in _OUTSIDE_RTO)
 
 
-def _facts(drill: Drill) -> Iterator[Row]:
+def _facts(drill: Drill) -> Iterator[PageRow]:
     yield from sources(drill)
-    yield Row(Text("복구 목표", "recovery target"), (f"{clock(drill.target_time)} UTC",))
+    yield PageRow(Text("복구 목표", "recovery target"), (f"{clock(drill.target_time)} UTC",))
     came = f"{clock(drill.recovered_to)} UTC, timeline {drill.timeline}" if drill.timeline else UNKNOWN
-    yield Row(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or came,))
+    yield PageRow(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or came,))
     if drill.table:
         found = drill.table
         differing = len(found["differences"]) + len(found["ledger_differences"])
-        yield Row(
+        yield PageRow(
             Text("임의 테이블", "random table"),
             (f"{found['table']}, {found['rows']:,} rows, seed {found['seed']}: {differing} differences",),
         )
     elif drill.table_failure or drill.table_hindrance:
-        yield Row(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
+        yield PageRow(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
     if drill.business is not None:
-        yield Row(Text("업무 스모크", "business smoke"), (_smoked(drill),))
+        yield PageRow(Text("업무 스모크", "business smoke"), (_smoked(drill),))
     if drill.extrapolated:
-        yield Row(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))
+        yield PageRow(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))

@@ -14,7 +14,7 @@ from opsverify.recovery.drill.run import Drill
 from opsverify.recovery.rpo.measure import NAME as TESTIMONY
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.questions import read_answers
-from opsverify.report.model import Note, Point, Row, Text, same
+from opsverify.report.model import Note, PageRow, Point, Text, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ _OUTCOMES: Final = (
 
 
 @dataclass(frozen=True)
-class Run:
+class RehearsalRun:
     """One finished run; `drill` only of a rehearsal that got as far."""
 
     folder: Path
@@ -70,7 +70,7 @@ class Run:
     def answers(self) -> Mapping[str, Finding]:
         """What was asked of the recovered database, by question; empty where nothing was."""
         kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
-        return {name: Finding.of_json(raw) for name, raw in kept.items()}
+        return {name: Finding.from_dict(raw) for name, raw in kept.items()}
 
     @property
     def loss_s(self) -> float | None:
@@ -92,24 +92,24 @@ class Run:
         return Point(self.folder.name, took, self.loss_s, self.gb_per_s, self.verdict["decision"] == "accept")
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> RehearsalRun:
     """The run in `folder`. Raises EvidenceError when it has no verdict."""
     try:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
-        drill = Drill.read_from(folder / DRILL) if (folder / DRILL).exists() else None
+        drill = Drill.load(folder / DRILL) if (folder / DRILL).exists() else None
     except (OSError, ValueError, TypeError) as error:
         raise EvidenceError(
             f"{folder}: no finished run that can be read ({error}); run opsverify verify first"
         ) from error
-    return Run(folder, verdict, drill)
+    return RehearsalRun(folder, verdict, drill)
 
 
-def rehearsals(reports: Path, target: str, until: str) -> list[Run]:
+def rehearsals(reports: Path, target: str, until: str) -> list[RehearsalRun]:
     """The last rehearsals on `target` in the reports folder, oldest first, up to the one with run id `until`."""
     return list(islice(finished(reports, target, STAGE, until), _TREND))[::-1]
 
 
-def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Run]:
+def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[RehearsalRun]:
     """Finished runs of `stage` on `target` in the reports folder, newest first, from the one with run id `until` on."""
     for folder in sorted(reports.glob(f"*Z-{stage}-*"), reverse=True):
         if folder.name > until:
@@ -122,13 +122,13 @@ def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Run
             yield run
 
 
-def checks_of(run: Run) -> tuple[Row, ...]:
+def checks_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     """How many checks came to which outcome."""
     outcomes = [check["outcome"] for check in run.verdict["checks"]]
-    return tuple(Row(word, (f"{outcomes.count(name)}",)) for name, word in _OUTCOMES if outcomes.count(name))
+    return tuple(PageRow(word, (f"{outcomes.count(name)}",)) for name, word in _OUTCOMES if outcomes.count(name))
 
 
-def reds_of(run: Run, most: int = 8) -> tuple[Note, ...]:
+def reds_of(run: RehearsalRun, most: int = 8) -> tuple[Note, ...]:
     """The checks that are not green, each with what it says; those of the data stand with what was lost."""
     notes = [
         Note(Text(f"{check['title']['ko']} · {said}", f"{check['title']['en']} · {said}"), check["outcome"])
@@ -145,7 +145,7 @@ def shortened(message: str) -> str:
     return textwrap.shorten(message, _LONGEST, placeholder=" ...")
 
 
-def actions_of(run: Run, most: int = 6) -> tuple[Note, ...]:
+def actions_of(run: RehearsalRun, most: int = 6) -> tuple[Note, ...]:
     """What is left to do after a run: its red checks by owner, and waivers that run out."""
     owners: dict[str, list[str]] = {}
     for check in run.reds:

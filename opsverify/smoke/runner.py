@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Target
     from opsverify.core.check import Check
-    from opsverify.metrics.lookback import Recent
+    from opsverify.metrics.lookback import Lookback
     from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.inbox import Inbox
     from opsverify.probes.mcp import Mcp
@@ -50,14 +50,14 @@ def require_permission(target: Target, journey: Journey) -> None:
 
 
 @dataclass
-class Traveller:
+class JourneyRunner:
     """One journey under way: its probes, its tag, and the values kept from earlier steps."""
 
     check: Check
     services: Services
     postgres: Callable[[], Postgres]
     prometheus: Callable[[], Prometheus]
-    recent: Callable[[], Recent]
+    recent: Callable[[], Lookback]
     alertmanager: Callable[[], Alertmanager]
     inbox: Callable[[], Inbox]
     mcp: Callable[[str], Mcp]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.switchback.table import CHUNKS, Span
+from opsverify.switchback.table import CHUNKS, TimeSpan
 
 if TYPE_CHECKING:
     from opsverify.switchback.table import Key, Side
@@ -49,7 +49,7 @@ class Apart:
         return [f"{len(keys):,} {what} ({', '.join(shown[what])})" for what, keys in kinds.items() if keys]
 
 
-def compare_span(first: Side, second: Side, span: Span) -> Apart:
+def compare_span(first: Side, second: Side, span: TimeSpan) -> Apart:
     """Compare the rows last written within `span`, chunk by chunk; only rows of unequal chunks are fetched.
 
     Raises Inconclusive where the two sides cannot be compared.
@@ -65,7 +65,7 @@ def compare_span(first: Side, second: Side, span: Span) -> Apart:
     return _looked_up(first, second, suspects, span.until, rows + len(theirs.keys() - ours.keys()))
 
 
-def compare_sample(first: Side, second: Side, size: int, seed: int, span: Span) -> Apart:
+def compare_sample(first: Side, second: Side, size: int, seed: int, span: TimeSpan) -> Apart:
     """Draw about `size` rows on either side, last written before `span`, and look them up on the other one.
 
     A row that one side lost is found by the other side's sample. Raises as `compare_span`.
@@ -82,7 +82,7 @@ def strays(first: Side, second: Side, since: dt.datetime) -> Apart:
     For a `second` that should have been fenced by then. Raises as `compare_span`.
     """
     _require_comparable(first, second)
-    theirs = second.rows_in(Span(since, FOREVER), range(CHUNKS))
+    theirs = second.rows_in(TimeSpan(since, FOREVER), range(CHUNKS))
     found = first.find(theirs, since)
     lacking = sorted(theirs.keys() - found.keys())
     older = sorted(key for key, ours in found.items() if ours.hash != theirs[key] and not ours.later)

@@ -15,13 +15,13 @@ from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
 from opsverify.recovery.wal.timelines import way_back
 from opsverify.switchback.compare import compare_sample, compare_span, strays
-from opsverify.switchback.table import Side, Span
+from opsverify.switchback.table import Side, TimeSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.config.model import Target
-    from opsverify.config.regions import CoreTable, Region, Regions
+    from opsverify.config.regions import Region, Regions, RegionTable
     from opsverify.probes.dns import Resolved
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.postgres import Postgres
@@ -83,11 +83,11 @@ class TwoRegions:
         return self.config.switched_at
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeSpan:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
         if self.config.outage_at is None:
             raise Inconclusive("when was the original region lost? Set regions.outage_at in the target")
-        return Span(self.config.outage_at, self.switched_at)
+        return TimeSpan(self.config.outage_at, self.switched_at)
 
     @property
     def seed(self) -> int:
@@ -150,19 +150,19 @@ class TwoRegions:
         """Rows (status, sender_host, sender_port) of the DR region's WAL receiver: one, or none."""
         return self.dr.rows(_RECEIVING)
 
-    def compare(self, table: CoreTable) -> Apart:
+    def compare(self, table: RegionTable) -> Apart:
         """Rows of `table` written while the DR region stood in that are not the same in both regions."""
         return compare_span(*self._sides(table), self.span)
 
-    def strays(self, table: CoreTable) -> Apart:
+    def strays(self, table: RegionTable) -> Apart:
         """Rows of `table` that the DR region wrote after the switch and the original one lacks."""
         return strays(*self._sides(table), self.switched_at)
 
-    def compare_sample(self, table: CoreTable, size: int) -> Apart:
+    def compare_sample(self, table: RegionTable, size: int) -> Apart:
         """Rows of before the outage, about `size` drawn in each region, that are not the same in both."""
         return compare_sample(*self._sides(table), size, self.seed, self.span)
 
-    def _sides(self, table: CoreTable) -> tuple[Side, Side]:
+    def _sides(self, table: RegionTable) -> tuple[Side, Side]:
         original, dr = (
             Side(_source(database), table.name, table.key, table.changed) for database in (self.original, self.dr)
         )
@@ -187,7 +187,7 @@ def resolvers(target: Target) -> Sequence[str]:
     return described(target).resolvers if target.has("regions") else ()
 
 
-def core_tables(target: Target) -> Sequence[CoreTable]:
+def core_tables(target: Target) -> Sequence[RegionTable]:
     """The tables that both regions must hold alike; raises Inconclusive as `described`, or where there are none."""
     if not target.has("regions"):
         return ()

@@ -30,7 +30,7 @@ class SwitchbackReport:
     text: str
 
 
-def switchback_report(target: Target, reports: Path, since: dt.datetime) -> SwitchbackReport:
+def latest_report(target: Target, reports: Path, since: dt.datetime) -> SwitchbackReport:
     """The report of the switch at `since`, from the incidents in `reports` or the target's attestation `switchback`.
 
     An incident with entries after the outage counts; where the target does not say when that was, any does. Raises

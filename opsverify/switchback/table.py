@@ -43,7 +43,7 @@ SELECT current_setting('DateStyle') AS dates, current_setting('IntervalStyle') A
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """From `since` up to, not including, `until`; both aware."""
 
     since: dt.datetime
@@ -96,7 +96,7 @@ class Side:
         """The settings on which the text form of a row depends."""
         return tuple(self._ask(_FORM, {})[0])
 
-    def chunks(self, span: Span, count: int = CHUNKS) -> dict[int, Chunk]:
+    def chunks(self, span: TimeSpan, count: int = CHUNKS) -> dict[int, Chunk]:
         """Rows last written within `span`, in `count` chunks by the hash of their key; empty ones left out."""
         sql = f"""
             SELECT chunk, count(*), sum(hash)::text, bit_xor(hash)
@@ -107,7 +107,7 @@ class Side:
         rows = self._ask(sql, span.params | {"last": count - 1})
         return {int(chunk): Chunk(int(number), str(total), int(mixed)) for chunk, number, total, mixed in rows}
 
-    def rows_in(self, span: Span, chunks: Collection[int], count: int = CHUNKS) -> dict[Key, int]:
+    def rows_in(self, span: TimeSpan, chunks: Collection[int], count: int = CHUNKS) -> dict[Key, int]:
         """Key and hash of the rows of some of the `chunks` that `chunks()` gave."""
         sql = f"""
             SELECT {self._hash}, {self._key} FROM {self._name} r

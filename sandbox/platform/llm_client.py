@@ -102,7 +102,7 @@ class LLM:
     async def _complete(self, reading: Reading) -> dict[str, Any]:
         messages = [
             {"role": "system", "content": _TASK},
-            {"role": "user", "content": json.dumps(reading.as_json(), ensure_ascii=False)},
+            {"role": "user", "content": json.dumps(reading.to_dict(), ensure_ascii=False)},
         ]
         response = await self._http.post("/v1/chat/completions", json={"model": MODEL, "messages": messages})
         response.raise_for_status()

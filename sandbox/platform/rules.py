@@ -47,7 +47,7 @@ class Reading:
             raise InvalidInputError(f"note is not a text of at most {_NOTE_LIMIT} characters")
         return cls(line_code=line_code, note=note, **values)
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The input as it is stored and hashed; an empty note is left out."""
         content: dict[str, Any] = {
             "line_code": self.line_code,
@@ -104,5 +104,5 @@ def wrong(result: Result) -> Result:
 
 def cache_key(reading: Reading, rule_version: str, prompt_version: str) -> str:
     """The Redis key of a judgment: equal for equal inputs under equal versions, whatever the key order."""
-    text = json.dumps([rule_version, prompt_version, reading.as_json()], sort_keys=True, ensure_ascii=False)
+    text = json.dumps([rule_version, prompt_version, reading.to_dict()], sort_keys=True, ensure_ascii=False)
     return "judgment:" + hashlib.sha256(text.encode()).hexdigest()

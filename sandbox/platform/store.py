@@ -110,7 +110,7 @@ class Store:
             " prompt_version, app_version, track, latency_ms, synthetic_tag)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
-                execution_id, reading.line_code, Jsonb(reading.as_json()), fields["result"], fields["source"],
+                execution_id, reading.line_code, Jsonb(reading.to_dict()), fields["result"], fields["source"],
                 fields["confidence"], fields["rule_version"], fields["prompt_version"], fields["app_version"],
                 fields["track"], fields["latency_ms"], fields["synthetic_tag"],
             ),

@@ -63,7 +63,7 @@ class Workflows:
                 "INSERT INTO workflow_instances"
                 " (id, definition, dsl_version, status, payload, track, synthetic_tag)"
                 " SELECT %s, %s, version, 'PENDING', %s, %s, %s FROM dsl_versions WHERE active",
-                (instance_id, definition, Jsonb(reading.as_json()), self._judge.track, tag),
+                (instance_id, definition, Jsonb(reading.to_dict()), self._judge.track, tag),
             )
         except StoreUnavailableError:
             self._known.discard(instance_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import Criterion, Kind, Policy
-from opsverify.canary.observation import Step
+from opsverify.canary.assessment import GateCriterion, Kind, Policy
+from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import Counted, Setup
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 START = 1_000_000.0
 ERRORS = Counted(
-    criterion=Criterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed"),
+    criterion=GateCriterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed"),
     bad="request_errors",
     trials="requests",
     picked_by=("code",),
 )
 TIMEOUTS = Counted(
-    criterion=Criterion(
+    criterion=GateCriterion(
         name="mcp_timeouts",
         limit=0.05,
         min_samples=200,
@@ -70,6 +70,6 @@ def watched(
             for scope, (bad, all_) in (("canary", totals[0]), ("baseline", totals[1]))
         }
         fires = alert_at is not None and number >= alert_at
-        watch.advance(Step(at, None, samples, ("JudgmentErrorRateHigh",) if fires else ()))
+        watch.advance(ObservedStep(at, None, samples, ("JudgmentErrorRateHigh",) if fires else ()))
         number += 1
     return watch

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from opsverify.canary.assessment import Criterion, Policy
+from opsverify.canary.assessment import GateCriterion, Policy
 from opsverify.canary.observer import WITHIN_LIMIT, Clock
 from opsverify.canary.window_setup import PROCESS_START, Counted, Setup
 
@@ -27,13 +27,13 @@ RATES = {"canary": 40.0, "baseline": 160.0}
 POLICY = Policy(shortest_s=100, longest_s=200, step_s=10)
 COUNTED = (
     Counted(
-        criterion=Criterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed"),
+        criterion=GateCriterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed"),
         bad="request_errors",
         trials="requests",
         picked_by=("code",),
     ),
     Counted(
-        criterion=Criterion(name="judgment_p95", limit=0.05, min_samples=200, counted="were slow"),
+        criterion=GateCriterion(name="judgment_p95", limit=0.05, min_samples=200, counted="were slow"),
         bad=WITHIN_LIMIT,
         trials="durations",
         good_counted=True,

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Counts, Criterion, Kind, Policy, Progress, State, stand
-from opsverify.canary.decision import SHARED_BREACH, Decision, Moment, Outcome, decide
+from opsverify.canary.assessment import Counts, CriterionState, GateCriterion, Kind, Policy, Progress, stand
+from opsverify.canary.decision import SHARED_BREACH, GateDecision, GateOutcome, Moment, decide
 
 POLICY = Policy()
-ERRORS = Criterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed")
-TIMEOUTS = Criterion(
+ERRORS = GateCriterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed")
+TIMEOUTS = GateCriterion(
     name="mcp_timeouts",
     limit=0.05,
     min_samples=200,
@@ -25,7 +25,7 @@ SHORTEST, LONGEST = Moment(600, 1.0), Moment(1200, 1.0)
 def watched(
     counts: list[tuple[int, int]],
     baseline: list[tuple[int, int]] | None = None,
-    criterion: Criterion = ERRORS,
+    criterion: GateCriterion = ERRORS,
     policy: Policy = POLICY,
 ) -> Progress:
     """Feed all steps of canary and baseline."""
@@ -35,7 +35,7 @@ def watched(
     return progress
 
 
-def decided(counts: list[tuple[int, int]], moment: Moment, policy: Policy = POLICY) -> Decision:
+def decided(counts: list[tuple[int, int]], moment: Moment, policy: Policy = POLICY) -> GateDecision:
     """Decide on errors alone."""
     return decide(policy, [watched(counts, policy=policy)], moment)
 
@@ -43,72 +43,72 @@ def decided(counts: list[tuple[int, int]], moment: Moment, policy: Policy = POLI
 def test_a_proven_breach_rolls_back_before_the_shortest_window() -> None:
     """Nobody waits ten minutes for a canary that fails one request in ten."""
     decision = decided([(15, 150)] * 6, Moment(90, 1.0))
-    assert decision.outcome is Outcome.ROLLBACK
+    assert decision.outcome is GateOutcome.ROLLBACK
     assert decision.proven
     assert decision.reasons == ("error_rate: 10% of 900 requests failed, limit < 1%",)
 
 
 def test_a_proven_breach_needs_no_coverage() -> None:
     """What was counted was counted, however much was missed."""
-    assert decided([(15, 150)] * 6, Moment(600, 0.3)).outcome is Outcome.ROLLBACK
+    assert decided([(15, 150)] * 6, Moment(600, 0.3)).outcome is GateOutcome.ROLLBACK
 
 
 def test_a_firing_alert_rolls_back_at_once() -> None:
     """An alert outranks every count, and is named."""
     decision = decided([(0, 150)], Moment(15, 1.0, ("JudgmentErrorRateHigh",)))
-    assert decision.outcome is Outcome.ROLLBACK
+    assert decision.outcome is GateOutcome.ROLLBACK
     assert decision.reasons == ("alert JudgmentErrorRateHigh fires on the canary",)
 
 
 def test_a_clearly_good_canary_is_promoted_at_the_shortest_window_and_not_before() -> None:
     """Ten minutes when it is clear."""
-    assert decided([(0, 150)] * 39, Moment(585, 1.0)).outcome is Outcome.CONTINUE
+    assert decided([(0, 150)] * 39, Moment(585, 1.0)).outcome is GateOutcome.CONTINUE
     decision = decided([(0, 150)] * 40, SHORTEST)
-    assert (decision.outcome, decision.proven) == (Outcome.PROMOTE, True)
+    assert (decision.outcome, decision.proven) == (GateOutcome.PROMOTE, True)
     assert "proven, upper bound 0." in decision.reasons[0]
 
 
 def test_an_unclear_canary_is_observed_longer() -> None:
     """Up to twenty minutes when it is not."""
-    assert decided([(1, 110)] * 40, SHORTEST).outcome is Outcome.CONTINUE
+    assert decided([(1, 110)] * 40, SHORTEST).outcome is GateOutcome.CONTINUE
 
 
 def test_a_canary_that_turned_bad_lately_is_not_promoted_early() -> None:
     """Eight good minutes do not excuse the last two."""
     counts = [(0, 150)] * 36 + [(4, 150)] * 4
     progress = watched(counts)
-    assert stand(progress, POLICY, 1).state is State.BELOW_PROVEN
-    assert decide(POLICY, [progress], SHORTEST).outcome is Outcome.CONTINUE
+    assert stand(progress, POLICY, 1).state is CriterionState.BELOW_PROVEN
+    assert decide(POLICY, [progress], SHORTEST).outcome is GateOutcome.CONTINUE
 
 
 def test_missing_coverage_prevents_early_promotion_and_holds_at_the_end() -> None:
     """What was not watched is not good."""
-    assert decided([(0, 150)] * 40, Moment(600, 0.89)).outcome is Outcome.CONTINUE
+    assert decided([(0, 150)] * 40, Moment(600, 0.89)).outcome is GateOutcome.CONTINUE
     decision = decided([(1, 150)] * 80, Moment(1200, 0.89))
-    assert decision.outcome is Outcome.HOLD
+    assert decision.outcome is GateOutcome.HOLD
     assert decision.reasons == ("89% of the window was observed, limit >= 90%",)
 
 
 def test_the_literal_rule_at_the_end() -> None:
     """Measured outside: rollback; within but unproven: promotion that says so."""
     within = decided([(1, 110)] * 80, LONGEST)
-    assert (within.outcome, within.proven) == (Outcome.PROMOTE, False)
+    assert (within.outcome, within.proven) == (GateOutcome.PROMOTE, False)
     assert "not proven, upper bound" in within.reasons[0]
     breach = decided([(1, 99)] * 80, LONGEST)
-    assert (breach.outcome, breach.proven) == (Outcome.ROLLBACK, False)
+    assert (breach.outcome, breach.proven) == (GateOutcome.ROLLBACK, False)
 
 
 def test_too_few_samples_hold_and_say_how_many_are_missing() -> None:
     """The person learns what to do: send more traffic."""
     decision = decided([(0, 1)] * 80, LONGEST)
-    assert decision.outcome is Outcome.HOLD
+    assert decision.outcome is GateOutcome.HOLD
     assert decision.reasons == ("error_rate: 0% of 80 requests failed, limit < 1%; 120 more needed of 200",)
 
 
 def test_no_trials_at_all_hold() -> None:
     """Emptiness passes nothing."""
     decision = decided([(0, 0)] * 80, LONGEST)
-    assert decision.outcome is Outcome.HOLD
+    assert decision.outcome is GateOutcome.HOLD
     assert decision.reasons == ("error_rate: no trials, limit < 1%; 200 more needed of 200",)
 
 
@@ -117,7 +117,7 @@ def test_the_proof_rule_holds_where_nothing_is_proven(counts: tuple[int, int]) -
     """Whoever wants proof gets neither a rollback nor a promotion without one."""
     policy = Policy(end_rule="proof")
     decision = decided([counts] * 80, LONGEST, policy)
-    assert (decision.outcome, decision.proven) == (Outcome.HOLD, False)
+    assert (decision.outcome, decision.proven) == (GateOutcome.HOLD, False)
     assert "not proven" in decision.reasons[0]
 
 
@@ -131,10 +131,10 @@ def test_a_rollback_only_criterion_needs_no_proof_but_samples() -> None:
     """MCP timeouts within 5 % let the promotion through; unknown ones do not."""
     good = watched([(0, 150)] * 40)
     timeouts = watched([(1, 25)] * 40, criterion=TIMEOUTS)
-    assert decide(POLICY, [good, timeouts], SHORTEST).outcome is Outcome.PROMOTE
+    assert decide(POLICY, [good, timeouts], SHORTEST).outcome is GateOutcome.PROMOTE
     unknown = watched([(0, 0)] * 40, criterion=TIMEOUTS)
-    assert decide(POLICY, [good, unknown], SHORTEST).outcome is Outcome.CONTINUE
-    assert decide(POLICY, [good, unknown], LONGEST).outcome is Outcome.HOLD
+    assert decide(POLICY, [good, unknown], SHORTEST).outcome is GateOutcome.CONTINUE
+    assert decide(POLICY, [good, unknown], LONGEST).outcome is GateOutcome.HOLD
 
 
 def test_strict_and_lenient_limits() -> None:
@@ -143,8 +143,10 @@ def test_strict_and_lenient_limits() -> None:
     assert TIMEOUTS.holds(0.05)
 
 
-@pytest.mark.parametrize(("choice", "outcome"), [("rollback", Outcome.ROLLBACK), ("hold", Outcome.HOLD)], ids=str)
-def test_a_breach_shared_with_the_baseline_is_attributed(choice: str, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("choice", "outcome"), [("rollback", GateOutcome.ROLLBACK), ("hold", GateOutcome.HOLD)], ids=str
+)
+def test_a_breach_shared_with_the_baseline_is_attributed(choice: str, outcome: GateOutcome) -> None:
     """The reason suspects the environment; what follows is the target's choice."""
     policy = Policy(on_shared_breach=choice)  # type: ignore[arg-type]
     progress = watched([(15, 150)] * 10, [(60, 600)] * 10, policy=policy)
@@ -158,7 +160,7 @@ def test_a_canary_proven_worse_is_not_excused_by_the_baseline() -> None:
     policy = Policy(on_shared_breach="hold")
     progress = watched([(15, 150)] * 20, [(12, 600)] * 20, policy=policy)
     decision = decide(policy, [progress], Moment(300, 1.0))
-    assert decision.outcome is Outcome.ROLLBACK
+    assert decision.outcome is GateOutcome.ROLLBACK
     assert SHARED_BREACH not in decision.reasons[0]
 
 
@@ -167,7 +169,7 @@ def test_more_criteria_ask_for_more_evidence() -> None:
     counts = [(15, 150)] * 3
     alone = decide(POLICY, [watched(counts)], Moment(45, 1.0))
     six = decide(POLICY, [watched(counts), *[watched([(0, 150)] * 3)] * 5], Moment(45, 1.0))
-    assert (alone.outcome, six.outcome) == (Outcome.ROLLBACK, Outcome.CONTINUE)
+    assert (alone.outcome, six.outcome) == (GateOutcome.ROLLBACK, GateOutcome.CONTINUE)
 
 
 @given(
@@ -181,11 +183,11 @@ def test_more_criteria_ask_for_more_evidence() -> None:
 def test_every_window_ends_in_a_decision_with_a_reason(counts: list[tuple[int, int]], covered: float) -> None:
     """At the longest window there is no going on; before it, only proofs end it; each decision says why."""
     decision = decided(counts, Moment(1200, covered))
-    assert decision.outcome is not Outcome.CONTINUE
+    assert decision.outcome is not GateOutcome.CONTINUE
     assert decision.reasons
     early = decided(counts, Moment(300, covered))
-    assert early.outcome is Outcome.CONTINUE or early.proven
-    if decision.outcome is Outcome.PROMOTE:
+    assert early.outcome is GateOutcome.CONTINUE or early.proven
+    if decision.outcome is GateOutcome.PROMOTE:
         standing = decision.standings[0]
         assert standing.trials >= 200
         assert ERRORS.holds(standing.share or 0.0)

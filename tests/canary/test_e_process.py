@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from opsverify.canary.e_process import (
     BETS,
     EProcess,
-    Evidence,
+    EProcessState,
     Starts,
     log_e_below,
     log_sum_exp,
@@ -31,9 +31,9 @@ def steps(longest: int = 40) -> st.SearchStrategy[list[tuple[int, int]]]:
     return st.lists(one, min_size=1, max_size=longest)
 
 
-def evidence(counts: list[tuple[int, int]], limit: float, starts: Starts = STARTS) -> Evidence:
+def evidence(counts: list[tuple[int, int]], limit: float, starts: Starts = STARTS) -> EProcessState:
     """Feed all steps."""
-    found = Evidence(limit, starts)
+    found = EProcessState(limit, starts)
     for bad, trials in counts:
         found.advance(bad, trials)
     return found
@@ -68,7 +68,7 @@ def test_capital_equals_its_definition(counts: list[tuple[int, int]], limit: str
 @given(steps(), LIMITS)
 def test_peak_is_the_highest_of_all_steps(counts: list[tuple[int, int]], limit: float) -> None:
     """What was proven once stays proven."""
-    running = Evidence(limit, STARTS)
+    running = EProcessState(limit, STARTS)
     highest = 0.0
     for bad, trials in counts:
         running.advance(bad, trials)
@@ -153,14 +153,14 @@ def test_no_overflow_at_a_billion_requests() -> None:
 def test_impossible_counts_are_refused(bad: float, trials: float) -> None:
     """More bad ones than trials, NaN and infinity never enter the arithmetic."""
     with pytest.raises(ValueError, match="bad <= trials"):
-        Evidence(0.01, STARTS).advance(bad, trials)
+        EProcessState(0.01, STARTS).advance(bad, trials)
 
 
 @pytest.mark.parametrize("limit", [0.0, 1.0, -0.1, math.nan])
 def test_limits_that_decide_nothing_are_refused(limit: float) -> None:
     """A limit of 0 % or 100 % cannot be tested against."""
     with pytest.raises(ValueError, match="limit in"):
-        Evidence(limit, STARTS)
+        EProcessState(limit, STARTS)
 
 
 @pytest.mark.parametrize("burst", [1, 10], ids=["steady", "bursts"])
@@ -184,7 +184,7 @@ def test_false_proofs_of_health_stay_below_beta() -> None:
     beta, limit, windows = 0.05, 0.05, 400
     proven = 0
     for _ in range(windows):
-        running = Evidence(limit, STARTS)
+        running = EProcessState(limit, STARTS)
         for _ in range(40):
             running.advance(sum(generator.random() < limit for _ in range(40)), 40)
             if running.log_e_below() >= -math.log(beta):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Criterion, Policy
-from opsverify.canary.observation import Step, read_observation
+from opsverify.canary.assessment import GateCriterion, Policy
+from opsverify.canary.observation import ObservedStep, read_observation
 from opsverify.canary.window_setup import Counted, Setup
 from opsverify.errors import EvidenceError
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 SETUP = Setup(
     start=7.0,
     policy=Policy(end_rule="proof"),
-    counted=(Counted(criterion=Criterion(name="x", limit=0.01, min_samples=5), bad="bad", trials="all"),),
+    counted=(Counted(criterion=GateCriterion(name="x", limit=0.01, min_samples=5), bad="bad", trials="all"),),
 )
 STEPS = st.builds(
-    Step,
+    ObservedStep,
     st.floats(0, 1e10),
     st.none() | st.text(max_size=5),
     st.dictionaries(
@@ -46,30 +46,30 @@ STEPS = st.builds(
 
 
 @given(STEPS)
-def test_a_step_survives_its_line(step: Step) -> None:
+def test_a_step_survives_its_line(step: ObservedStep) -> None:
     """What the file holds gives the same step at any later time; every line is standard JSON."""
-    line = step.as_json()
+    line = step.dumps()
     json.loads(line, parse_constant=pytest.fail)
     assert "\n" not in line
-    assert Step.from_json(line) == step
+    assert ObservedStep.loads(line) == step
 
 
 def test_nan_survives_too() -> None:
     """A counter that was no number is no number in the evidence."""
-    step = Step(1.0, None, {"canary": {"requests": {"a": {1.0: math.nan}}}})
-    assert math.isnan(Step.from_json(step.as_json()).samples["canary"]["requests"]["a"][1.0])
+    step = ObservedStep(1.0, None, {"canary": {"requests": {"a": {1.0: math.nan}}}})
+    assert math.isnan(ObservedStep.loads(step.dumps()).samples["canary"]["requests"]["a"][1.0])
 
 
 def test_read_back(tmp_path: Path) -> None:
     """Header and steps in their order."""
     path = tmp_path / "observation.jsonl.gz"
-    steps = (Step(8.0, "no answer"), Step(9.0, None, {"canary": {}}, ("Hot",)))
+    steps = (ObservedStep(8.0, "no answer"), ObservedStep(9.0, None, {"canary": {}}, ("Hot",)))
     with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in (SETUP.as_json(), *(step.as_json() for step in steps)))
+        file.writelines(f"{line}\n" for line in (SETUP.dumps(), *(step.dumps() for step in steps)))
     assert read_observation(path) == (SETUP, steps)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}\n", SETUP.as_json().encode() + b"\n{}\n", b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{}\n", SETUP.dumps().encode() + b"\n{}\n", b"\xff"])
 def test_what_is_no_observation_is_refused(content: bytes, tmp_path: Path) -> None:
     """A damaged file decides nothing; the message names it."""
     path = tmp_path / "observation.jsonl.gz"
@@ -81,7 +81,7 @@ def test_what_is_no_observation_is_refused(content: bytes, tmp_path: Path) -> No
 def test_a_cut_or_plain_file_is_refused(tmp_path: Path) -> None:
     """Neither is half a file an observation, nor one that is not compressed, nor one that is not there."""
     path = tmp_path / "observation.jsonl.gz"
-    for content in (gzip.compress(SETUP.as_json().encode())[:-20], SETUP.as_json().encode()):
+    for content in (gzip.compress(SETUP.dumps().encode())[:-20], SETUP.dumps().encode()):
         path.write_bytes(content)
         with pytest.raises(EvidenceError, match=r"observation\.jsonl\.gz"):
             read_observation(path)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.canary.decision import Outcome
+from opsverify.canary.decision import GateOutcome
 from opsverify.canary.observation import read_observation
 from opsverify.canary.observer import WITHIN_LIMIT, Observer
 from opsverify.canary.replay import replay
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import PROCESS_START
-from opsverify.config.model import Prometheus as PrometheusConfig
+from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.metrics_double import SETUP, START, Series, World, reply, serving
 
@@ -142,7 +142,7 @@ def test_a_fault_holds_by_its_name(case: Case) -> None:
         if case.refused:
             world.url = "http://127.0.0.1:1"
         watch = observed(world)
-    assert watch.decision.outcome is Outcome.HOLD, told(watch)
+    assert watch.decision.outcome is GateOutcome.HOLD, told(watch)
     assert re.search(case.named, told(watch)), told(watch)
 
 
@@ -150,7 +150,7 @@ def test_without_a_fault_the_canary_is_promoted_early_and_proven() -> None:
     """The healthy case of the table."""
     with serving(World()) as world:
         watch = observed(world)
-    assert (watch.decision.outcome, watch.decision.proven) == (Outcome.PROMOTE, True)
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, True)
     assert watch.elapsed_s == pytest.approx(100)
     assert watch.grown("canary", "requests") == pytest.approx(4000, rel=0.06)
 
@@ -161,7 +161,7 @@ def test_a_bad_canary_is_rolled_back_before_the_shortest_window(*, spoiled: bool
     spoil = of_canary(from_second(60, lambda _: math.nan), "requests") if spoiled else World().spoil
     with serving(World(error_share=0.05, spoil=spoil)) as world:
         watch = observed(world)
-    assert (watch.decision.outcome, watch.decision.proven) == (Outcome.ROLLBACK, True)
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.ROLLBACK, True)
     assert watch.elapsed_s < 100
 
 
@@ -169,7 +169,7 @@ def test_a_window_longer_than_retention_loses_nothing() -> None:
     """Every look is kept: Prometheus need not remember the window."""
     with serving(World(kept_s=20.0)) as world:
         watch = observed(world)
-    assert watch.decision.outcome is Outcome.PROMOTE
+    assert watch.decision.outcome is GateOutcome.PROMOTE
 
 
 @pytest.mark.parametrize("begin", [-1.0, 0.0, 42.0, 85.0])
@@ -181,7 +181,7 @@ def test_an_outage_of_less_than_a_tenth_costs_nothing(begin: float) -> None:
 
     with serving(World(answer=out)) as world:
         watch = observed(world)
-    assert watch.decision.outcome is Outcome.PROMOTE, told(watch)
+    assert watch.decision.outcome is GateOutcome.PROMOTE, told(watch)
     assert watch.grown("canary", "requests") == pytest.approx(4000, rel=0.1)
 
 
@@ -194,7 +194,7 @@ def test_errors_during_an_outage_are_counted_after_it() -> None:
     with serving(World(answer=out, error_share=0.1)) as world:
         world.spoil = lambda _elapsed, _query, series: series
         watch = observed(world)
-    assert watch.decision.outcome is Outcome.ROLLBACK
+    assert watch.decision.outcome is GateOutcome.ROLLBACK
 
 
 def test_a_short_hole_in_one_series_makes_no_wrong_share() -> None:
@@ -205,14 +205,14 @@ def test_a_short_hole_in_one_series_makes_no_wrong_share() -> None:
 
     with serving(World(spoil=of_canary(hole, "requests"))) as world:
         watch = observed(world)
-    assert watch.decision.outcome is Outcome.PROMOTE, told(watch)
+    assert watch.decision.outcome is GateOutcome.PROMOTE, told(watch)
 
 
 def test_an_alert_rolls_back_at_once() -> None:
     """Alerts need no statistics."""
     with serving(World(alerts=("JudgmentErrorRateHigh",))) as world:
         watch = observed(world)
-    assert watch.decision.outcome is Outcome.ROLLBACK
+    assert watch.decision.outcome is GateOutcome.ROLLBACK
     assert watch.steps == 1
 
 

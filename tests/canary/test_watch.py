@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from opsverify.canary.assessment import Policy
 from opsverify.canary.criterion import Criterion as Row
-from opsverify.canary.decision import SHARED_BREACH, Outcome
-from opsverify.canary.observation import Step
+from opsverify.canary.decision import SHARED_BREACH, GateOutcome
+from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_setup import Setup
@@ -25,7 +25,7 @@ POLICY = Policy()
 def test_a_good_canary_is_promoted_at_the_shortest_window() -> None:
     """Ten minutes when it is clear; the shares are those that were fed."""
     watch = watched(lambda number: (number % 3 == 0, 150))
-    assert (watch.decision.outcome, watch.decision.proven) == (Outcome.PROMOTE, True)
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, True)
     assert watch.elapsed_s == POLICY.shortest_s
     standing = watch.standing("error_rate")
     assert (standing.bad, standing.trials) == (13, 6000)
@@ -35,14 +35,14 @@ def test_a_good_canary_is_promoted_at_the_shortest_window() -> None:
 def test_a_regression_in_mid_window_is_found_before_the_end() -> None:
     """Five good minutes, then 5 %: rolled back within two minutes, though the whole window measures less."""
     watch = watched(lambda number: (0, 150) if number <= 20 else (8, 150))
-    assert (watch.decision.outcome, watch.decision.proven) == (Outcome.ROLLBACK, True)
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.ROLLBACK, True)
     assert 300 < watch.elapsed_s <= 420
 
 
 def test_an_unclear_canary_is_watched_to_the_end_and_promoted_as_not_proven() -> None:
     """The literal rule: measured within on enough samples, with the bound that was reached."""
     watch = watched(lambda _number: (1, 110))
-    assert (watch.decision.outcome, watch.decision.proven) == (Outcome.PROMOTE, False)
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, False)
     assert watch.elapsed_s == POLICY.longest_s
     assert "not proven, upper bound" in watch.decision.reasons[0]
 
@@ -50,7 +50,7 @@ def test_an_unclear_canary_is_watched_to_the_end_and_promoted_as_not_proven() ->
 def test_measured_outside_at_the_end_rolls_back() -> None:
     """The literal rule's other side."""
     watch = watched(lambda _number: (1, 99))
-    assert (watch.decision.outcome, watch.decision.proven) == (Outcome.ROLLBACK, False)
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.ROLLBACK, False)
     assert watch.elapsed_s == POLICY.longest_s
 
 
@@ -58,12 +58,12 @@ def test_measured_outside_at_the_end_rolls_back() -> None:
 def test_who_wants_proof_holds_at_the_end(counts: tuple[int, int]) -> None:
     """`end_rule = "proof"`."""
     watch = watched(lambda _number: counts, Policy(end_rule="proof"))
-    assert watch.decision.outcome is Outcome.HOLD
+    assert watch.decision.outcome is GateOutcome.HOLD
     assert watch.elapsed_s == POLICY.longest_s
 
 
-@pytest.mark.parametrize(("choice", "outcome"), [("rollback", Outcome.ROLLBACK), ("hold", Outcome.HOLD)])
-def test_a_shared_breach_is_attributed(choice: str, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("choice", "outcome"), [("rollback", GateOutcome.ROLLBACK), ("hold", GateOutcome.HOLD)])
+def test_a_shared_breach_is_attributed(choice: str, outcome: GateOutcome) -> None:
     """The baseline breaks the limit as well: the reason says so, the target says what follows."""
     watch = watched(lambda _n: (15, 150), replace(POLICY, on_shared_breach=choice), baseline=(60, 600))  # type: ignore[arg-type]
     assert watch.decision.outcome is outcome
@@ -74,14 +74,14 @@ def test_a_shared_breach_is_attributed(choice: str, outcome: Outcome) -> None:
 def test_an_alert_ends_the_window() -> None:
     """At once, whatever is proven."""
     watch = watched(lambda _n: (0, 150), alert_at=3)
-    assert watch.decision.outcome is Outcome.ROLLBACK
+    assert watch.decision.outcome is GateOutcome.ROLLBACK
     assert watch.elapsed_s == 45
 
 
 def test_clocks_apart_hold() -> None:
     """What Prometheus and we call now must be the same moment."""
     watch = watched(lambda _n: (0, 150), skew_s=-120.0)
-    assert watch.decision.outcome is Outcome.HOLD
+    assert watch.decision.outcome is GateOutcome.HOLD
     assert "clock skew" in watch.decision.reasons[0]
 
 
@@ -90,17 +90,17 @@ def test_looks_at_the_same_moment_change_nothing() -> None:
     watch = GateWatch(Setup(start=START, policy=POLICY, counted=(ERRORS,)))
     samples = {"canary": {"requests": {"code=200,instance=a:1": {START + 1: 5.0}}}}
     for _ in range(3):
-        watch.advance(Step(START + 2, None, samples))
+        watch.advance(ObservedStep(START + 2, None, samples))
     assert watch.standing("error_rate").trials == 0
 
 
 def test_a_setup_survives_its_header() -> None:
     """A replay has everything it needs; another file is refused."""
     setup = Setup(start=START, policy=POLICY, counted=(ERRORS,), selectors={"canary": {"requests": "r{}"}}, skew_s=0.1)
-    assert Setup.from_json(setup.as_json()) == setup
+    assert Setup.loads(setup.dumps()) == setup
     for other in ("", "{}", "[]", '{"schema": "other"}'):
         with pytest.raises(EvidenceError, match="header"):
-            Setup.from_json(other)
+            Setup.loads(other)
 
 
 def test_without_criteria_nothing_is_watched() -> None:
@@ -147,8 +147,8 @@ def test_the_checks_together_say_what_the_gate_decided(
         outcomes.add("fail" if window.fired_alerts() else "pass")
     except Inconclusive:
         outcomes.add("inconclusive")
-    expected = {"fail": Outcome.ROLLBACK} if "fail" in outcomes else {"inconclusive": Outcome.HOLD}
-    verdict = next((expected[one] for one in expected if one in outcomes), Outcome.PROMOTE)
+    expected = {"fail": GateOutcome.ROLLBACK} if "fail" in outcomes else {"inconclusive": GateOutcome.HOLD}
+    verdict = next((expected[one] for one in expected if one in outcomes), GateOutcome.PROMOTE)
     assert verdict is watch.decision.outcome, (outcomes, watch.decision)
 
 
@@ -160,10 +160,10 @@ def test_a_signal_that_stopped_measures_no_traffic_share() -> None:
         counters = {"requests": {"code=200,instance=a:1": {at: 900.0 * number}}}
         lost = {} if number > 2 else counters
         other = {"llm_cost": {"instance=a:1": {at: 1.0 * number}}}
-        watch.advance(Step(at, None, {"canary": lost | other, "baseline": counters | other}))
+        watch.advance(ObservedStep(at, None, {"canary": lost | other, "baseline": counters | other}))
     window = CanaryWindow(watch, Limits())
     with pytest.raises(Inconclusive, match=r"no more samples of its requests|stale series requests"):
         window.traffic_share()
     with pytest.raises(Inconclusive, match=r"no more samples of its requests|stale series requests"):
         window.cost_growth()
-    assert watch.decision.outcome is Outcome.HOLD
+    assert watch.decision.outcome is GateOutcome.HOLD

@@ -7,12 +7,12 @@ import math
 import pytest
 
 from opsverify import Criterion, Inconclusive
-from opsverify.canary.observation import Step
+from opsverify.canary.observation import ObservedStep
 from opsverify.canary.observer import WITHIN_LIMIT
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow, policy_of, setup_of
 from opsverify.config.limits import Limits
-from opsverify.config.model import Canary, Owners, Prometheus, Service, Target
+from opsverify.config.model import Canary, Owners, PrometheusConfig, Service, Target
 
 MOMENTS = [float(at) for at in range(0, 61, 10)]
 WINDOW_S = 60.0
@@ -55,7 +55,7 @@ def window(
         environment="staging",
         owners=Owners(default="me"),
         services={"a": Service(url="http://127.0.0.1:9")},
-        prometheus=Prometheus(url="http://127.0.0.1:9"),
+        prometheus=PrometheusConfig(url="http://127.0.0.1:9"),
         canary=Canary(step="10s", **policy),
     )
     watch = GateWatch(setup_of(target, WINDOW_S, [criterion]))
@@ -70,7 +70,7 @@ def window(
             }
             for scope, signals in scopes.items()
         }
-        watch.advance(Step(later, None, samples, alerts))
+        watch.advance(ObservedStep(later, None, samples, alerts))
     return CanaryWindow(watch, Limits())
 
 

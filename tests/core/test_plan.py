@@ -106,7 +106,7 @@ def test_uncovered_lines_are_planned(target: Target, stage: str) -> None:
 def test_plan_as_json(target: Target) -> None:
     """What `plan.json` holds."""
     entry = planned(spec(), target, "n", {}, None, TODAY)
-    written = Plan(STAGES["daily"], (entry,)).as_json()
+    written = Plan(STAGES["daily"], (entry,)).to_dict()
     assert (written["schema"], written["stage"]) == ("opsverify.plan/1", "daily")
     assert written["checks"][0]["id"] == "sql.case"
     assert written["checks"][0]["sections"] == ["8", "2-2"]

@@ -27,7 +27,7 @@ RESULTS = st.builds(
 @given(RESULTS)
 def test_wire_round_trip(result: CheckResult) -> None:
     """A result that crosses from a worker as JSON is the same at the other end."""
-    assert CheckResult.from_wire(json.loads(json.dumps(result.to_wire()))) == result
+    assert CheckResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
 def test_the_measurement_that_decides_is_shown() -> None:
@@ -41,7 +41,9 @@ def test_the_measurement_that_decides_is_shown() -> None:
 def test_entry_of_the_verdict() -> None:
     """Every field of the contract is there, in base units."""
     bad = Measurement.of("errors", 0.0231, RATE, samples=4120, what="of 4,120 requests failed")
-    entry = CheckResult("t.case", Outcome.FAIL, "m", "2026-11-22T20:12:33.120Z", 612.43219, (bad,)).as_json(PLANNED)
+    entry = CheckResult("t.case", Outcome.FAIL, "m", "2026-11-22T20:12:33.120Z", 612.43219, (bad,)).verdict_entry(
+        PLANNED
+    )
     expected = {
         "id": "t.case", "title": {"ko": "점검", "en": "A check"}, "runbook": ["8", "2-2"], "severity": "sev1",
         "owner": "me", "outcome": "fail", "measured": 0.0231, "limit": "< 0.01", "unit": "ratio",

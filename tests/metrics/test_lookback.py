@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from opsverify import Inconclusive
-from opsverify.config.model import Prometheus
-from opsverify.metrics.lookback import Recent
+from opsverify.config.model import PrometheusConfig
+from opsverify.metrics.lookback import Lookback
 
 
 @dataclass
@@ -36,10 +36,10 @@ class Answers:
         ]
 
 
-def recent(**series: list[list[tuple[float, float]]]) -> Recent:
+def recent(**series: list[list[tuple[float, float]]]) -> Lookback:
     """Recent counters under simple names."""
     signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
-    return Recent(Answers(**series), Prometheus(url="http://p", lookback="1h", signals=signals))
+    return Lookback(Answers(**series), PrometheusConfig(url="http://p", lookback="1h", signals=signals))
 
 
 def test_rate() -> None:
@@ -48,7 +48,7 @@ def test_rate() -> None:
         "llm_failures", "llm_calls"
     )
     assert share.share == pytest.approx(0.05)
-    assert (share.trials, share.in_words) == (100, "of 100 in the last 1h")
+    assert (share.trials, share.text) == (100, "of 100 in the last 1h")
 
 
 def test_no_trials_is_no_share() -> None:

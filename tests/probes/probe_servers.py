@@ -27,8 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from opsverify.config.database import Login
-from opsverify.config.database import Postgres as PostgresConfig
+from opsverify.config.database import Login, PostgresConfig
 from sandbox import binaries, unprivileged
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.config.model import Alertmanager as AlertmanagerConfig
-from opsverify.config.model import Inbox as InboxConfig
+from opsverify.config.model import AlertmanagerConfig, InboxConfig
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.http import Http

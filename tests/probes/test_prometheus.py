@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.config.model import Prometheus as PrometheusConfig
+from opsverify.config.model import PrometheusConfig
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.prometheus import FaultReason, Prometheus, SourceFault, Unanswered
 from sandbox import binaries, network

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis as client
 
-from opsverify.config.model import Redis as RedisConfig
+from opsverify.config.model import RedisConfig
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.redis import Redis
 from sandbox import binaries

@@ -14,7 +14,7 @@ from opsverify.recovery.verify.loss import Keys, Loss
 from opsverify.recovery.verify.questions import keep_answer
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import NOT_KNOWN, Text
-from opsverify.report.runs import Run, read_run
+from opsverify.report.runs import RehearsalRun, read_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def _bucket(hour: int, recorded: int, found: int) -> Loss:
     return Loss(table="llm_calls", kind="bucket", where=since, recorded=recorded, found=found, since=since, until=until)
 
 
-def _finished(folder: Path, answers: dict[str, Finding], checks: dict[str, str]) -> Run:
+def _finished(folder: Path, answers: dict[str, Finding], checks: dict[str, str]) -> RehearsalRun:
     """Make a finished run of post-dr with `checks` (outcome by id) that kept `answers`."""
     for name, answer in answers.items():
         assert keep_answer(RunFolder("r", folder), Redactor(()), name, answer) is answer

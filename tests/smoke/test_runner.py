@@ -10,7 +10,7 @@ from opsverify.core.spec import CheckSpec
 from opsverify.errors import Inconclusive
 from opsverify.probes.eventually import set_waiting
 from opsverify.smoke.journeys import Journey, JourneyStep
-from opsverify.smoke.runner import Traveller, require_permission
+from opsverify.smoke.runner import JourneyRunner, require_permission
 from tests.support.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
@@ -56,48 +56,48 @@ def database() -> Database:
 
 
 @pytest.fixture
-def traveller(check: Check, database: Database) -> Traveller:
-    """Make a traveller with a database only."""
-    return Traveller(check, nobody, lambda: database, nobody, nobody, nobody, nobody, nobody)
+def journey_runner(check: Check, database: Database) -> JourneyRunner:
+    """Make a journey_runner with a database only."""
+    return JourneyRunner(check, nobody, lambda: database, nobody, nobody, nobody, nobody, nobody)
 
 
-def test_sql_names_become_bound_parameters(traveller: Traveller, database: Database) -> None:
+def test_sql_names_become_bound_parameters(journey_runner: JourneyRunner, database: Database) -> None:
     """A value from an earlier answer never becomes SQL text, whatever it holds."""
-    traveller.kept["id"] = "'; DROP TABLE judgment_executions; --"
+    journey_runner.kept["id"] = "'; DROP TABLE judgment_executions; --"
     step = JourneyStep(title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1})
     with set_waiting(active=False):
-        traveller.take(step)
+        journey_runner.take(step)
     ((query, parameters),) = database.asked
     assert query == "SELECT 1 AS one WHERE id = %(id)s::uuid AND t = %(tag)s"
-    assert parameters == {"id": "'; DROP TABLE judgment_executions; --", "tag": traveller.tag}
-    traveller.check.conclude()
+    assert parameters == {"id": "'; DROP TABLE judgment_executions; --", "tag": journey_runner.tag}
+    journey_runner.check.conclude()
 
 
-def test_a_wrong_row_fails(traveller: Traveller) -> None:
+def test_a_wrong_row_fails(journey_runner: JourneyRunner) -> None:
     """What is not as expected at the deadline is a failed measurement."""
     with set_waiting(active=False):
-        traveller.take(JourneyStep(title="look", sql="SELECT 1", expect={"one": 2, "missing": 3}))
-    assert [m.message for m in traveller.check.measurements if not m.holds] == [
+        journey_runner.take(JourneyStep(title="look", sql="SELECT 1", expect={"one": 2, "missing": 3}))
+    assert [m.message for m in journey_runner.check.measurements if not m.holds] == [
         "one 1, expected 2", "missing no such row, expected 3"
     ]  # fmt: skip
 
 
-def test_placeholders(traveller: Traveller) -> None:
+def test_placeholders(journey_runner: JourneyRunner) -> None:
     """A whole placeholder keeps its type, one within text becomes text, at any depth."""
-    traveller.kept["n"] = 7
-    filled = traveller._filled({"a": "${n}", "b": ["x${n}y", 3, None], "c": "plain"})
+    journey_runner.kept["n"] = 7
+    filled = journey_runner._filled({"a": "${n}", "b": ["x${n}y", 3, None], "c": "plain"})
     assert filled == {"a": 7, "b": ["x7y", 3, None], "c": "plain"}
 
 
-def test_unknown_name(traveller: Traveller) -> None:
+def test_unknown_name(journey_runner: JourneyRunner) -> None:
     """A name that no step keeps is inconclusive, and the names that exist are listed."""
     with pytest.raises(Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"):
-        traveller._filled("${idd}")
+        journey_runner._filled("${idd}")
 
 
 def test_tags_are_the_journeys_own(check: Check) -> None:
     """Two journeys never share a tag: cleaning one up leaves the other's rows."""
-    tags = {Traveller(check, *[nobody] * 7).tag for _ in range(50)}
+    tags = {JourneyRunner(check, *[nobody] * 7).tag for _ in range(50)}
     assert len(tags) == 50
     assert all(tag.startswith("opsverify-") for tag in tags)
 

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.config.database import Login, Postgres
+from opsverify.config.database import Login, PostgresConfig
 from opsverify.config.model import Heartbeat
 from opsverify.recovery.rpo.heartbeat_writer import Writer
 
@@ -67,5 +67,5 @@ def damage_record(segment: Path) -> Path:
 def heartbeat_writer(host: Path, log: Path, port: int = 5432) -> Writer:
     """Make a heartbeat for the server whose socket is in `host`; it does not rest between beats."""
     login = Login(user="postgres")
-    where = Postgres(host=str(host), port=port, dbname="postgres", login=login, sslmode="disable")
+    where = PostgresConfig(host=str(host), port=port, dbname="postgres", login=login, sslmode="disable")
     return Writer(Heartbeat(log=str(log), login=login, every="0s"), where, None, say=lambda _line: None)

@@ -16,7 +16,7 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.switchback.compare import compare_sample, compare_span, strays
-from opsverify.switchback.table import Side, Span
+from opsverify.switchback.table import Side, TimeSpan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
-SPAN = Span(NOON, NOON + HOUR)
+SPAN = TimeSpan(NOON, NOON + HOUR)
 BEFORE, WITHIN, AFTER = NOON - HOUR, NOON + HOUR / 2, NOON + 2 * HOUR
 TABLE = """
 CREATE TABLE "Odd % name" (

@@ -115,7 +115,7 @@ def test_where_a_timeline_came_from(tmp_path: Path) -> None:
     way = way_back(tmp_path, 3)
     assert way.detour is not None
     assert (way.detour.timeline, way.detour.size) == (2, 0xD000A0 - 0xC49708)
-    assert "from 0/C49708 (divergence) to 0/D000A0" in way.detour.in_words
+    assert "from 0/C49708 (divergence) to 0/D000A0" in way.detour.text
     assert [way.descends_from(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
     assert way_back(tmp_path, 1).detour is way_back(tmp_path, 2).detour is None
     with pytest.raises(Inconclusive, match=r"00000004\.history"):

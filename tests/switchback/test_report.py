@@ -12,7 +12,7 @@ from opsverify.errors import Inconclusive, Refused
 from opsverify.incident.downtime import Interruption, downtime
 from opsverify.incident.timeline import NAME
 from opsverify.report.publish import publish_incident
-from opsverify.switchback.report import switchback_report
+from opsverify.switchback.report import latest_report
 from tests.support.sealed_runs import CLOSING, closed, run
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
@@ -44,7 +44,7 @@ def back_until(project: Path, last: str) -> Incident:
 
 def told(project: Path, since: dt.datetime = LONG_AGO) -> SwitchbackReport:
     """What the stage's check is told."""
-    return switchback_report(target_in(project, SMALLEST), project / "reports", since)
+    return latest_report(target_in(project, SMALLEST), project / "reports", since)
 
 
 def test_a_way_back_is_recorded_to_its_end(project: Path) -> None:
@@ -189,7 +189,7 @@ def test_without_an_incident_the_signed_record_counts(project: Path) -> None:
     later = f'outage_at = {(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)).isoformat()}\nttl = "60s"'
     text = SMALLEST + REGIONS.replace('ttl = "60s"', later)
     with pytest.raises(Inconclusive, match="no attestation"):
-        switchback_report(target_in(project, text), project / "reports", LONG_AGO)
+        latest_report(target_in(project, text), project / "reports", LONG_AGO)
 
 
 def test_the_page_shows_the_way_back(project: Path) -> None:

@@ -56,7 +56,7 @@ class Inventory:
         return (self.looked_at - moment).total_seconds()
 
     @classmethod
-    def read_from(cls, path: Path) -> Inventory:
+    def load(cls, path: Path) -> Inventory:
         """The inventory kept in `path`."""
         raw = json.loads(path.read_text(encoding="utf-8"))
         wal = raw["stock"]["newest_wal"]

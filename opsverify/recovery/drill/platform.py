@@ -48,7 +48,7 @@ _STARTED_AT: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())::tex
 
 
 @dataclass(frozen=True)
-class Business:
+class RestoredPlatform:
     """What became of business on the restored database: the smoke's verdict and the cache, as far as it came.
 
     `said` are a drill's facts of it, `hindrance` is why there are no more of them.
@@ -81,7 +81,7 @@ class Business:
     @property
     def cached(self) -> Cached:
         """What the cache held after the smoke. Raises Inconclusive where nobody looked."""
-        return Cached.from_wire(self._kept("cached"))
+        return Cached.from_dict(self._kept("cached"))
 
     def _kept(self, name: str) -> Any:  # noqa: ANN401 - any of the drill's facts
         if name not in self.said:
@@ -105,7 +105,7 @@ class StandingPlatform:
         began = dt.datetime.now(dt.UTC)
         ran = run_command(argv, _CLEAR_WITHIN_S, self.config.folder)
         if not ran.ok:
-            raise Inconclusive(f"recovery.platform.clear_cache: {argv[0]}: {ran.in_words}: {_last_line(ran.output)}")
+            raise Inconclusive(f"recovery.platform.clear_cache: {argv[0]}: {ran.text}: {_last_line(ran.output)}")
         return began
 
     def smoke(self, evidence: Path) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class StandingPlatform:
         try:
             verdict = json.loads((evidence / VERDICT).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            said = f"{ran.in_words}: {_last_line(ran.output)}"
+            said = f"{ran.text}: {_last_line(ran.output)}"
             raise Inconclusive(f"the smoke of the restored platform ended without a verdict: {said}") from error
         passed = [check["id"] for check in verdict["checks"] if check["outcome"] == Outcome.PASS]
         return {name: verdict[name] for name in _KEPT} | {"passed": passed}

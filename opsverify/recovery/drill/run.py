@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from opsverify.errors import NotRestorable
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.backup.source import BackupDamaged
-from opsverify.recovery.drill.steps import Hindered, Work
-from opsverify.recovery.drill.timing import Course
+from opsverify.recovery.drill.steps import DrillSteps, RestoreBlocked
+from opsverify.recovery.drill.timing import StageTimer
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.units import elapsed, quantity
 
@@ -72,7 +72,7 @@ class Drill:
     business_hindrance: str | None = None
 
     @classmethod
-    def read_from(cls, path: Path) -> Drill:
+    def load(cls, path: Path) -> Drill:
         """The drill kept in `path`."""
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lists: dict[str, Any] = {name: tuple(value) for name, value in raw.items() if isinstance(value, list)}
@@ -116,17 +116,17 @@ def run_drill(
 ) -> None:
     """Verify the backup, follow its WAL, restore it, read and write, ask for the ledger's facts; write a `Drill`.
 
-    Of the restored server everything in `came_back` is asked as well, against `history`; `live` opens the original.
+    Of the restored server everything in `restored_data` is asked as well, against `history`; `live` opens the original.
     Where the target says how, a platform is started on it and smoked, that run's evidence in the folder `evidence`.
     Raises Inconclusive where backup or archive cannot even be looked at.
     """
     source = source_of(recovery)
-    course = Course(say)
+    course = StageTimer(say)
     facts: dict[str, Any] = {"problems": (), "continuity": None, "segments": None, "last_commit_at": None}
     facts["looked_at"] = dt.datetime.now(dt.UTC).isoformat()
     facts["target_time"] = recovery.recovery_target.isoformat() if recovery.recovery_target else None
     with scratch_folder(recovery) as scratch:
-        work = Work(recovery, dbname, recorded, queries, course, facts, scratch, evidence, history, live)
+        work = DrillSteps(recovery, dbname, recorded, queries, course, facts, scratch, evidence, history, live)
         try:
             with course.stage("integrity"):
                 facts["problems"] = source.verify().problems
@@ -135,7 +135,7 @@ def run_drill(
             facts["failure"] = str(error)
             if isinstance(error, BackupDamaged):
                 facts["problems"] = facts["problems"] or (str(error),)
-        except Hindered as error:
+        except RestoreBlocked as error:
             facts["hindrance"] = str(error.__cause__)
     facts["stages"] = [asdict(stage) for stage in course.stages]
     json.dump(asdict(Drill(**facts)), keep, indent=1)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from opsverify.config.model import Recovery
     from opsverify.recovery.backup.pg_dump import DumpSource
     from opsverify.recovery.backup.source import BackupSource, PhysicalSource, Unpacked
-    from opsverify.recovery.drill.timing import Course
+    from opsverify.recovery.drill.timing import StageTimer
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Source
@@ -49,7 +49,7 @@ _JUDGMENTS = "SELECT count(*) FROM judgment_executions"
 _SEED_BITS = 48
 
 
-class Hindered(Exception):  # noqa: N818 - tells a restore that could not be tried from what came before it
+class RestoreBlocked(Exception):  # noqa: N818 - tells a restore that could not be tried from what came before it
     """This machine, or the target asked for, kept the restore from being tried; the cause says why."""
 
 
@@ -60,18 +60,18 @@ def _restoring() -> Iterator[None]:
     except NotRestorable:
         raise
     except Inconclusive as error:
-        raise Hindered from error
+        raise RestoreBlocked from error
 
 
 @dataclass
-class Work:
+class DrillSteps:
     """One drill at work in the folder `scratch`; what it finds goes into `facts`, the fields of a `Drill`."""
 
     recovery: Recovery
     dbname: str
     recorded: Recorded | None
     queries: Mapping[str, str]
-    course: Course
+    course: StageTimer
     facts: dict[str, Any]
     scratch: Path
     evidence: Path
@@ -81,7 +81,7 @@ class Work:
     def bring_back(self, source: BackupSource) -> None:
         """Restore what `source` holds, ask it, and take the restored server down again.
 
-        Raises NotRestorable, Hindered, or Inconclusive where backup or archive cannot even be looked at.
+        Raises NotRestorable, RestoreBlocked, or Inconclusive where backup or archive cannot even be looked at.
         """
         if self.recovery.method == "pg_dump":
             self._dump(cast("DumpSource", source))
@@ -221,7 +221,7 @@ class Work:
         hearing = Hearing(self.recovery, physical.backup, physical.archive, server.server.tools)
         looked_at = dt.datetime.fromisoformat(self.facts["looked_at"])
         said = hearing.of_drill(server.recovered_to, server.target_time, looked_at, numbers)
-        self.facts["testimony"] = said.to_wire()
+        self.facts["testimony"] = said.to_dict()
 
     def _extrapolate(self, copied: int) -> None:
         size = self.recovery.production_bytes
@@ -280,9 +280,9 @@ class Work:
 
 
 def _asked(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Any]:
-    from opsverify.recovery.postgres.session import Restored  # noqa: PLC0415 - probes are imported when used
+    from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - probes are imported when used
 
-    with Restored(dsn, dbname) as session:
+    with RestoredSession(dsn, dbname) as session:
         return recorded.ask_again(session.rows, queries)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opsverify.recovery.restore.throughput import Meter, Stage
+from opsverify.recovery.restore.throughput import DrillStage, Meter
 from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def _meter() -> Meter:
 
 
 @dataclass
-class Course:
+class StageTimer:
     """Stages as they come; `say` shows one line of progress."""
 
     say: Callable[[str], None]
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[DrillStage] = field(default_factory=list)
     meter: Meter = field(default_factory=_meter)
     _began: float = field(default_factory=time.monotonic)
     _said: float = 0.0
@@ -85,7 +85,7 @@ class Course:
             self.say(f"rehearsal: {text}")
 
     def _add(self, name: str, began: float, seconds: float, moved: Moved) -> None:
-        stage = Stage(name, began, seconds, moved.bytes, moved.segments)
+        stage = DrillStage(name, began, seconds, moved.bytes, moved.segments)
         self.stages.append(stage)
         rate = f", {quantity(stage.bytes_per_s, 'bytes')}/s" if stage.bytes_per_s else ""
         pace = f", {stage.segments_per_s:,.0f} segments/s" if stage.segments_per_s else ""

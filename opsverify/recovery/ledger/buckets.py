@@ -247,7 +247,7 @@ def unequal(before: Mapping[Name, Bucket], after: Mapping[Name, Bucket]) -> list
     return sorted(name for name in before.keys() | after.keys() if before.get(name, EMPTY) != after.get(name, EMPTY))
 
 
-def in_words(before: Bucket, after: Bucket) -> str:
+def text(before: Bucket, after: Bucket) -> str:
     """Say how a bucket differs: rows missing, added, or the same number with other content."""
     if after.rows < before.rows:
         gone = before.rows - after.rows

@@ -60,7 +60,7 @@ def record_more(
         "left_out": list(left_out),
         "catalog": None if unchanged else catalog,
         "catalog_sha256": digest,
-        "pages": {name: one.as_json() for name, one in pages.items()},
+        "pages": {name: one.to_dict() for name, one in pages.items()},
         "pages_read": {"system": system, "position": int(position), "until": read_until.isoformat()},
     }
 
@@ -74,7 +74,7 @@ def _table(source: Source, table: CoreTable, known: Mapping[str, Any] | None, at
     reached = edge(table, known["until"]) if known and goes_on else None
     span = closed(source, table, reached, at)
     entry: dict[str, Any] = {
-        "table": table.as_json(),
+        "table": table.to_dict(),
         "series": table.fingerprint,
         "goes_on": goes_on,
         "since": None,

@@ -67,7 +67,7 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_curre
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PageRange:
     """Pages `first` to `last`, of which each held a row, and the rows on all of them; `even` where as many on each.
 
     `position` is the WAL's before they were read: a page with an older LSN has not been touched since.
@@ -86,7 +86,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class State:
+class PageState:
     """One table as the catalog has it: its size in pages, its file, and what VACUUM or ANALYZE noted last."""
 
     name: str
@@ -117,16 +117,16 @@ class Pages:
     since: int = 0
     after: int = 0
     fresh: int = 0
-    runs: tuple[Run, ...] = ()
+    runs: tuple[PageRange, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As recorded in the ledger."""
         return asdict(self) | {"runs": [[run.first, run.last, run.rows, run.even] for run in self.runs]}
 
     @classmethod
-    def of_json(cls, raw: Mapping[str, Any], position: int = 0) -> Pages:
-        """Read what this or another version's `as_json` gave, in a record made at `position`."""
-        runs = tuple(Run(first, last, rows, even, position) for first, last, rows, even in raw.get("runs", ()))
+    def from_dict(cls, raw: Mapping[str, Any], position: int = 0) -> Pages:
+        """Read what this or another version's `to_dict` gave, in a record made at `position`."""
+        runs = tuple(PageRange(first, last, rows, even, position) for first, last, rows, even in raw.get("runs", ()))
         known = {field.name for field in fields(cls)} & raw.keys()
         return cls(**{**{name: raw[name] for name in known}, "runs": runs})
 
@@ -136,9 +136,9 @@ class Pages:
         return replace(self, runs=tuple(sorted((*kept, *self.runs), key=lambda run: run.first)))
 
 
-def read_states(source: Source) -> dict[str, State]:
+def read_states(source: Source) -> dict[str, PageState]:
     """Return the state of every table by `schema.table`; no page is read."""
-    return {row[0]: State(row[0], int(row[1]), *row[2:]) for row in source(_STATES, {})}
+    return {row[0]: PageState(row[0], int(row[1]), *row[2:]) for row in source(_STATES, {})}
 
 
 def read_pages(source: Source, previous: Mapping[str, Any]) -> dict[str, Pages]:
@@ -149,20 +149,20 @@ def read_pages(source: Source, previous: Mapping[str, Any]) -> dict[str, Pages]:
     return {name: _pages(source, state, previous.get(name)) for name, state in read_states(source).items()}
 
 
-def read_runs(source: Source, quoted: str, since: int, until: int) -> Iterator[Run]:
+def read_runs(source: Source, quoted: str, since: int, until: int) -> Iterator[PageRange]:
     """Yield the runs of pages with rows from page `since` up to, not including, `until`."""
     for begin in range(since, until, SLICE):
         end = min(until, begin + SLICE)
         values = {"since": f"({begin},0)", "until": f"({end},0)", "exact": until - since <= EXACT}
         for first, last, rows, even in source(_RUNS.format(quoted=quoted), values):
-            yield Run(int(first), int(last), int(rows), even)
+            yield PageRange(int(first), int(last), int(rows), even)
 
 
-def _pages(source: Source, state: State, raw: Mapping[str, Any] | None) -> Pages:
+def _pages(source: Source, state: PageState, raw: Mapping[str, Any] | None) -> Pages:
     known = Pages(0, state.only_grows, state.unlogged, state.file, state.vacuumed)
     if not state.readable:
         return replace(known, pages=max(0, state.size - AHEAD))
-    before = Pages.of_json(raw) if raw else None
+    before = Pages.from_dict(raw) if raw else None
     goes_on = before is not None and before.file == state.file and before.pages <= state.size
     since, fresh = (before.after, before.pages) if before and goes_on else (0, 0)
     newest = list(read_runs(source, state.quoted, since, state.size))

@@ -109,17 +109,17 @@ def _pages(
 ) -> tuple[str | None, dict[str, Pages]]:
     read = body.get("pages_read")
     if read is None:  # recorded by a version that only counted them
-        return None, {name: Pages.of_json(raw) for name, raw in body["pages"].items()}
+        return None, {name: Pages.from_dict(raw) for name, raw in body["pages"].items()}
     before = history.pages if history else {}
     if until is not None and dt.datetime.fromisoformat(read["until"]) > until:
         # Rows that were committed behind the recovery target, while the capture was under way, may be in it.
         return history.system if history else None, before
-    read_now = {name: Pages.of_json(raw, read["position"]) for name, raw in body["pages"].items()}
+    read_now = {name: Pages.from_dict(raw, read["position"]) for name, raw in body["pages"].items()}
     return read["system"], {name: pages.following(before.get(name)) for name, pages in read_now.items()}
 
 
 def _grown(before: TableHistory | None, entry: Mapping[str, Any]) -> TableHistory:
-    table = CoreTable.of_json(entry["table"])
+    table = CoreTable.from_dict(entry["table"])
     buckets = {name: Bucket(rows, int(total), int(xored)) for name, (rows, total, xored) in entry["buckets"].items()}
     if before is None or not entry["goes_on"]:
         return TableHistory(table, entry["since"], entry["until"], buckets)

@@ -52,7 +52,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Table:
+class RecordedTable:
     """One of the runbook's validations: its table, its query's file, its window, and how rows become facts.
 
     A bucket is as long as `bucket`. `group` gives, for a key, the id under which a check may gather keys.
@@ -101,7 +101,7 @@ def _production(rows: Iterable[Row]) -> Facts:
 
 
 TABLES: Final = (
-    Table(
+    RecordedTable(
         name="judgment_executions",
         query="1-judgments.sql",
         bucket=dt.timedelta(minutes=10),
@@ -109,7 +109,7 @@ TABLES: Final = (
         facts=_judgments,
         group=lambda _key: "",
     ),
-    Table(
+    RecordedTable(
         name="workflow_instances",
         query="2-workflows.sql",
         bucket=dt.timedelta(hours=1),
@@ -117,7 +117,7 @@ TABLES: Final = (
         facts=_workflows,
         group=lambda key: key.partition("@")[0],
     ),
-    Table(
+    RecordedTable(
         name="fact_daily_production",
         query="3-fact-daily-production.sql",
         bucket=dt.timedelta(days=1),
@@ -129,7 +129,7 @@ TABLES: Final = (
 """The runbook's three sample validations, in its order."""
 
 
-def table(name: str) -> Table:
+def table(name: str) -> RecordedTable:
     """Return the table named `name`. Raises KeyError when nothing is recorded of it."""
     return {entry.name: entry for entry in TABLES}[name]
 

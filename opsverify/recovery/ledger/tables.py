@@ -112,13 +112,13 @@ class CoreTable:
         text = json.dumps(asdict(replace(self, retention_s=None, indexed=True)), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As recorded in the ledger."""
         return asdict(self)
 
     @classmethod
-    def of_json(cls, raw: Mapping[str, Any]) -> CoreTable:
-        """Read what `as_json` gave. Raises TypeError, KeyError or ValueError for anything else."""
+    def from_dict(cls, raw: Mapping[str, Any]) -> CoreTable:
+        """Read what `to_dict` gave. Raises TypeError, KeyError or ValueError for anything else."""
         return cls(**{**raw, **{name: tuple(raw[name]) for name in ("key", "terms", "hashed")}})
 
 

@@ -15,7 +15,7 @@ ERRORS: Final = psycopg.Error
 """What `rows` raises for a statement that fails."""
 
 
-class Restored:
+class RestoredSession:
     """A session in which every value has the text form that it has in the target's own probe."""
 
     def __init__(self, dsn: str, dbname: str) -> None:

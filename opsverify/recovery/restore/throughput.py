@@ -16,7 +16,7 @@ _WARM_CACHE: Final = 4 << 30
 
 
 @dataclass(frozen=True)
-class Stage:
+class DrillStage:
     """One stage of a drill: when it began (seconds after the drill did), how long it took, what it moved."""
 
     name: str

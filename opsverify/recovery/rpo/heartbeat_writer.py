@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from opsverify.config.database import Postgres
+    from opsverify.config.database import PostgresConfig
     from opsverify.config.model import Heartbeat
 
 _TIDY_EVERY = 600
@@ -39,7 +39,7 @@ class Writer:
     """Writes beats; a database that is away is waited for, and the numbers go on behind the last one noted."""
 
     heartbeat: Heartbeat
-    postgres: Postgres
+    postgres: PostgresConfig
     password: str | None
     say: Callable[[str], object] = sys.stderr.write
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.model import BaseBackup, Branch
     from opsverify.recovery.postgres.tools import Tools
     from opsverify.recovery.rpo.heartbeat_log import Beat
-    from opsverify.recovery.rpo.sources import Loss
+    from opsverify.recovery.rpo.sources import RpoLoss
 
     Numbers = Callable[[str], Iterable[int]]
     """Gives the numbers in the heartbeat's table, whose name it is told."""
@@ -44,20 +44,20 @@ _STATE = """
 
 
 @dataclass(frozen=True)
-class Testimony:
+class RpoMeasurement:
     """What the witnesses said; `problem` is what one of them said that nobody can overrule."""
 
     witnesses: tuple[Witness, ...]
     tolerance_s: float
     problem: str | None = None
 
-    def loss(self) -> Loss:
+    def loss(self) -> RpoLoss:
         """What was lost, as they agree. Raises Inconclusive where they do not, or a `problem` stands."""
         if self.problem:
             raise Inconclusive(self.problem)
         return agree(self.witnesses, self.tolerance_s)
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data, for the evidence."""
         rows = [
             {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in vars(said).items()}
@@ -66,8 +66,8 @@ class Testimony:
         return {"witnesses": rows, "tolerance_s": self.tolerance_s, "problem": self.problem}
 
     @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        """The other end of `to_wire`."""
+    def from_dict(cls, wire: dict[str, Any]) -> Self:
+        """The other end of `to_dict`."""
 
         def moments(row: dict[str, Any]) -> dict[str, Any]:
             times = {name: dt.datetime.fromisoformat(row[name]) for name in _TIMES if row[name]}
@@ -92,7 +92,7 @@ class Hearing:
 
     def of_drill(
         self, replayed: dt.datetime | None, until: dt.datetime, looked_at: dt.datetime, numbers: Numbers
-    ) -> Testimony:
+    ) -> RpoMeasurement:
         """What would be lost if the disaster had been at `looked_at` and the recovery went `until`.
 
         `replayed` is what the restored server says, `numbers` asks it.
@@ -103,7 +103,7 @@ class Hearing:
 
     def of_recovered(
         self, replayed: dt.datetime | None, timeline: int, until: dt.datetime, numbers: Numbers
-    ) -> Testimony:
+    ) -> RpoMeasurement:
         """What was lost in the disaster: the database runs on `timeline` now, and was recovered `until`.
 
         On the backup's own timeline no recovery took place: then nothing may have been left behind.
@@ -124,7 +124,7 @@ class Hearing:
         disaster_at: dt.datetime | None = None,
         *,
         left_behind: bool = True,
-    ) -> Testimony:
+    ) -> RpoMeasurement:
         heard: list[Witness] = []
         problem = None
         try:
@@ -135,7 +135,7 @@ class Hearing:
         except Inconclusive as error:
             said = "; ".join(map(str, heard))
             problem = f"{error}; {said}" if said else str(error)
-        return Testimony(tuple(heard), parse_duration(self.recovery.witness_tolerance), problem)
+        return RpoMeasurement(tuple(heard), parse_duration(self.recovery.witness_tolerance), problem)
 
     def _heartbeat(
         self, way: Sequence[Branch], until: dt.datetime, numbers: Numbers, disaster_at: dt.datetime | None
@@ -148,7 +148,7 @@ class Hearing:
         return from_heartbeat(heard(acknowledged, present, way, until, disaster_at), heartbeat.every_s)
 
 
-def of_target(target: Target, postgres: Postgres) -> Testimony:
+def of_target(target: Target, postgres: Postgres) -> RpoMeasurement:
     """Hear the witnesses of the recovery of the target's own database. Raises Inconclusive where that cannot be."""
     recovery, until = require(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)

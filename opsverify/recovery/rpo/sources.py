@@ -55,7 +55,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Loss:
+class RpoLoss:
     """What was lost, as all witnesses together say: seconds, and transactions (`at_least` and `at_most`)."""
 
     recovered_to: dt.datetime | None
@@ -126,7 +126,7 @@ def from_server(replayed: dt.datetime | None, target: dt.datetime, why_absent: s
     return Witness("server", replayed)
 
 
-def agree(witnesses: Sequence[Witness], tolerance_s: float) -> Loss:
+def agree(witnesses: Sequence[Witness], tolerance_s: float) -> RpoLoss:
     """Return the loss that the witnesses agree on.
 
     `tolerance_s` is how far two may differ, in seconds. Raises Inconclusive when two differ by more, when the
@@ -152,7 +152,7 @@ def agree(witnesses: Sequence[Witness], tolerance_s: float) -> Loss:
     newest = max((witness.newest for witness in present if witness.newest), default=None)
     at_least = max((witness.lost for witness in present if witness.lost is not None), default=0)
     bound = max((witness.bound for witness in present if witness.bound is not None), default=None)
-    return Loss(
+    return RpoLoss(
         recovered_to=back,
         newest=newest,
         seconds=max(0.0, (newest - back).total_seconds()) if newest and back else 0.0,

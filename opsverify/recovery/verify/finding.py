@@ -37,13 +37,13 @@ class Finding:
     keys: Keys | None = None
     buckets: int = 0
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As kept in a run's folder."""
         return asdict(self)
 
     @classmethod
-    def of_json(cls, raw: Mapping[str, Any]) -> Finding:
-        """Read what `as_json` wrote; earlier versions wrote no losses."""
+    def from_dict(cls, raw: Mapping[str, Any]) -> Finding:
+        """Read what `to_dict` wrote; earlier versions wrote no losses."""
         keys = raw.get("keys")
         return cls(
             raw["asked"],

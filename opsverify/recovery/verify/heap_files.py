@@ -15,12 +15,12 @@ from opsverify.recovery.ledger.heap_pages import read_states
 from opsverify.recovery.verify.finding import DAMAGED, Finding, found, sqlstate
 from opsverify.recovery.verify.heap_storage import Heap
 from opsverify.recovery.verify.loss import page_list
-from opsverify.recovery.verify.lost_pages import Verdict, comparable, runs_of, shorter
+from opsverify.recovery.verify.lost_pages import PageVerdict, comparable, runs_of, shorter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.recovery.ledger.heap_pages import Pages, State
+    from opsverify.recovery.ledger.heap_pages import Pages, PageState
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
 
@@ -69,7 +69,7 @@ class _Table:
     heap: Heap
     index: str | None
     first: str
-    now: State
+    now: PageState
     before: Pages | None
 
 
@@ -84,7 +84,7 @@ def heaps(source: Source, data_dir: Path, errors: _Errors, history: History | No
     recorded = history.pages if history else {}
     known = comparable(history, source) if history else {}
     states = read_states(source)
-    verdict = Verdict()
+    verdict = PageVerdict()
     rows = list(source(_HEAPS, {}))
     for name, quoted, path, index, first in rows:
         table = _Table(quoted, Heap(data_dir / path), index, first, states[name], known.get(name))
@@ -93,7 +93,7 @@ def heaps(source: Source, data_dir: Path, errors: _Errors, history: History | No
 
 
 def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None) -> Finding:
-    verdict = Verdict()
+    verdict = PageVerdict()
     zeroed = list(table.heap.zero_pages())
     _zeroed(source, table, _led_into(source, table, zeroed, verdict), verdict)
     if table.index is not None:
@@ -103,7 +103,7 @@ def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None
     return verdict.finding(1, "tables")
 
 
-def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: Verdict) -> list[int]:
+def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: PageVerdict) -> list[int]:
     """Judge the pages by the index entries that lead into them; return those still to be judged."""
     if table.index is None or not zeroed:
         return zeroed
@@ -118,7 +118,7 @@ def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: Verdict
     return []
 
 
-def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: Verdict) -> None:
+def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: PageVerdict) -> None:
     """Judge all-zero pages of which no index knows a row."""
     held = _recorded(table, zeroed)
     visible = table.heap.known_visible(zeroed)
@@ -153,7 +153,7 @@ def _stayed(table: _Table, page: int, position: int) -> bool:
     return page < table.heap.last_untouched(position)
 
 
-def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: Verdict) -> None:
+def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: PageVerdict) -> None:
     """Judge a table that ends before its last recorded page, or before the last one its visibility map knows."""
     size = table.heap.size
     if (by_map := table.heap.size_by_map) > size:

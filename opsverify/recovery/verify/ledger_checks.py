@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.recovery.ledger.buckets import bucket_span, differences, in_words, key, read_buckets, recorded_slices
+from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import WITNESS
 from opsverify.recovery.ledger.catalog import changes, read_catalog
 from opsverify.recovery.verify.finding import Finding
@@ -81,7 +81,7 @@ def buckets_again(
     if wrong and live is not None and recorded.table.key:
         keys = differing_keys(recorded.table, live(), restored, [bucket for bucket, _, _ in wrong])
     unnamed = "no primary key by which to name rows" if wrong and live is not None and not recorded.table.key else ""
-    problems = [f"{name} {bucket}: {in_words(was, found_now)}" for bucket, was, found_now in wrong]
+    problems = [f"{name} {bucket}: {text(was, found_now)}" for bucket, was, found_now in wrong]
     rows = sum(bucket.rows for bucket in before.values())
     named = f"keys {keys}" if keys else unnamed
     of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))

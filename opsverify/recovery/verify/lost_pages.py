@@ -18,13 +18,13 @@ from opsverify.recovery.verify.loss import Loss, page_list, stretches
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from opsverify.recovery.ledger.heap_pages import Pages, Run, State
+    from opsverify.recovery.ledger.heap_pages import PageRange, Pages, PageState
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
 
 
 @dataclass
-class Verdict:
+class PageVerdict:
     """Lines on pages that are lost, that may be (`doubts`), and that are gone for a reason (`notes`)."""
 
     problems: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
-    def lose(self, source: Source, before: Pages | None, now: State, pages: Sequence[int], said: str) -> None:
+    def lose(self, source: Source, before: Pages | None, now: PageState, pages: Sequence[int], said: str) -> None:
         """Add `pages`, in order, as lost, with the rows that are fewer, where they can be counted."""
         gone = gone_from(source, before, now.quoted, pages) if before else None
         recorded, found = gone or (None, None)
@@ -59,7 +59,7 @@ def pages_again(history: History, restored: Source) -> Finding:
 
     A database that runs says whether a page has rows, not whether it is all zero: empty pages are a doubt.
     """
-    verdict = Verdict()
+    verdict = PageVerdict()
     known = comparable(history, restored)
     states = read_states(restored)
     for name, before in sorted(history.pages.items()):
@@ -86,7 +86,7 @@ def comparable(history: History, restored: Source) -> dict[str, Pages]:
     }
 
 
-def shorter(source: Source, before: Pages, now: State, *, same_file: bool, verdict: Verdict) -> None:
+def shorter(source: Source, before: Pages, now: PageState, *, same_file: bool, verdict: PageVerdict) -> None:
     """Judge a table that has fewer pages than recorded."""
     said = f"{now.name} lost its tail: {now.size:,} pages, at least {before.pages:,} recorded"
     quiet = now.vacuumed == before.vacuumed
@@ -104,7 +104,7 @@ def shorter(source: Source, before: Pages, now: State, *, same_file: bool, verdi
         verdict.notes.append(f"{now.name}: {now.size:,} pages, {before.pages:,} recorded; vacuumed since")
 
 
-def runs_of(before: Pages, pages: Sequence[int]) -> list[Run]:
+def runs_of(before: Pages, pages: Sequence[int]) -> list[PageRange]:
     """Return the recorded runs that hold some of `pages`, which are in order."""
     return [run for run in before.runs if bisect_left(pages, run.first) < bisect_left(pages, run.last + 1)]
 
@@ -130,11 +130,11 @@ def _in_words(recorded: int, found: int) -> str:
     return f"at least {recorded - found:,} rows are gone" if found else f"{recorded:,} rows recorded there"
 
 
-def _in_buckets(history: History, now: State) -> bool:
+def _in_buckets(history: History, now: PageState) -> bool:
     return any(table.table.quoted == now.quoted and table.buckets for table in history.tables.values())
 
 
-def _emptied(source: Source, before: Pages, now: State, verdict: Verdict) -> None:
+def _emptied(source: Source, before: Pages, now: PageState, verdict: PageVerdict) -> None:
     held = list(read_runs(source, now.quoted, 0, before.pages))
     empty = _without(before.runs, held)
     if not empty:
@@ -147,7 +147,7 @@ def _emptied(source: Source, before: Pages, now: State, verdict: Verdict) -> Non
     )
 
 
-def _without(recorded: Sequence[Run], held: Sequence[Run]) -> list[int]:
+def _without(recorded: Sequence[PageRange], held: Sequence[PageRange]) -> list[int]:
     """List recorded pages that hold no row now; both are in order and do not overlap."""
     covered = iter((run.first, run.last) for run in held)
     first, last = next(covered, (1 << 32, 1 << 32))

@@ -89,7 +89,7 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class CameBack:
+class RestoredData:
     """Answers by name, from wherever they are: asked now, or kept by a drill."""
 
     answer: Callable[[str], Finding]
@@ -114,7 +114,7 @@ def keep_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Findi
     """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
     (folder.path / ANSWERS).mkdir(exist_ok=True)
     file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
-    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.as_json()}, redactor)
+    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.to_dict()}, redactor)
     return finding
 
 
@@ -133,17 +133,17 @@ def examine(
     live: Callable[[], Source] | None,
 ) -> dict[str, Any]:
     """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
-    from opsverify.recovery.postgres.session import ERRORS, Restored  # noqa: PLC0415 - probes are imported when used
+    from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     caught = (ERRORS, Inconclusive)
-    with Restored(server.dsn, dbname) as session:
+    with RestoredSession(server.dsn, dbname) as session:
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files know more; and extensions are installed after the catalog was read
         asks["pages"] = partial(heap_files.heaps, session.rows, data_dir, ERRORS, history)
         asks["indexes"] = partial(amcheck.amcheck, server.server, dbname)
         answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
-    return {name: finding.as_json() for name, finding in answers.items()}
+    return {name: finding.to_dict() for name, finding in answers.items()}
 
 
 def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,13 +153,13 @@ def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
         why = f"{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals"
         return Finding(0, "nothing was measured", unknown=why)
 
-    return {**answers, **{name: absent(kind).as_json() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
+    return {**answers, **{name: absent(kind).to_dict() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
 
 
 def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
     """Stop the server and verify its checksums; the answers as JSON, by name."""
     answer = found(partial(amcheck.checksums, server.server, data_dir), errors=Inconclusive)
-    return {"checksums": answer.as_json()}
+    return {"checksums": answer.to_dict()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

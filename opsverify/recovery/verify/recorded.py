@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recovered:
+class RecordedData:
     """Recorded and found facts of the same windows, asked by the same queries."""
 
     recorded: Recorded

@@ -67,7 +67,7 @@ ORDER BY 1
 
 
 @dataclass(frozen=True)
-class Table:
+class SingleTable:
     """A table of the restored database, with the size of all that belongs to it, in bytes."""
 
     schema: str
@@ -95,12 +95,12 @@ class Drawn:
     differences: tuple[str, ...]
 
 
-def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[Table, ...]:
+def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[SingleTable, ...]:
     """Ordinary tables of `dbname`, or those of `among` (`schema.table`, or a table of `public`).
 
     Raises Inconclusive when there is none.
     """
-    found = tuple(Table(schema, name, int(size)) for schema, name, size in server.rows(_TABLES, dbname=dbname))
+    found = tuple(SingleTable(schema, name, int(size)) for schema, name, size in server.rows(_TABLES, dbname=dbname))
     wanted = {name if "." in name else f"public.{name}" for name in among}
     chosen = tuple(table for table in found if not wanted or str(table) in wanted)
     if missing := wanted - {str(table) for table in chosen}:
@@ -110,7 +110,7 @@ def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[Table
     return chosen
 
 
-def draw(tables: Sequence[Table], seed: int) -> Table:
+def draw(tables: Sequence[SingleTable], seed: int) -> SingleTable:
     """Draw one of `tables` with a probability in proportion to its size; an empty one counts as a page."""
     weights = [max(table.size, _LEAST_WEIGHT) for table in tables]
     return random.Random(seed).choices(tables, weights)[0]  # noqa: S311 - a draw that can be repeated, no secret
@@ -141,7 +141,7 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
     )
 
 
-def _content(server: Server, dbname: str, table: Table) -> dict[str, list[str]]:
+def _content(server: Server, dbname: str, table: SingleTable) -> dict[str, list[str]]:
     ask = _ROWS.format(table=table.quoted)
     (rows, digest), *_ = server.rows(f"{_PINNED} {ask}", dbname=dbname, timeout_s=_TIMEOUT_S)
     literal = "'" + table.quoted.replace("'", "''") + "'"

@@ -34,7 +34,7 @@ class Detour:
         return self.left - self.entered
 
     @property
-    def in_words(self) -> str:
+    def text(self) -> str:
         """What `size` counts."""
         entered, left = format_lsn(self.entered), format_lsn(self.left)
         return f"of WAL on timeline {self.timeline}, from {entered} (divergence) to {left} (way back)"

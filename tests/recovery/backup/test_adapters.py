@@ -124,7 +124,7 @@ def test_the_inventory_lists_and_counts(described: Callable[..., Recovery], work
     kept = scratch / "backups.json"
     with kept.open("w") as file:
         take_inventory(described("incremental"), file)
-    inventory = Inventory.read_from(kept)
+    inventory = Inventory.load(kept)
     assert [held.kind for held in inventory.stock.usable] == ["full", "incremental"]
     assert inventory.newest.name == "3-incremental"
     assert inventory.oldest.name == "1-full"
@@ -159,7 +159,7 @@ def test_only_backups_that_are_not_understood_is_inconclusive(
     with kept.open("w") as file:
         take_inventory(described("incremental"), file)
     with pytest.raises(Inconclusive, match="no usable backup among 3"):
-        assert Inventory.read_from(kept).empty
+        assert Inventory.load(kept).empty
 
 
 @pytest.mark.parametrize("name", ["custom.dump", "folder"])

@@ -59,12 +59,12 @@ def drilling(disaster: Disaster, scratch: Path, until: dt.datetime | None = None
     assert all(line.startswith("rehearsal: ") for line in said)
     path = scratch / "drill.json"
     path.write_text(kept.getvalue(), encoding="utf-8")
-    return Drill.read_from(path)
+    return Drill.load(path)
 
 
 def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster, healthy: Path) -> None:
     """To target, to read and write, to validated; what was lost behind the target; nothing is left over."""
-    drill = Drill.read_from(healthy)
+    drill = Drill.load(healthy)
     assert (drill.failure, drill.hindrance, drill.log_errors) == (None, None, ())
     assert [stage["name"] for stage in drill.stages] == [
         "integrity", "continuity", "preflight", "prepare", "copy", "recover", "read_only", "promote", "write_probe",
@@ -73,7 +73,7 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
     assert 0 < drill.to_target_s < drill.to_read_write_s < drill.to_validated_s
     assert drill.extrapolated["low_s"] <= drill.extrapolated["high_s"]
     assert drill.table["differences"] == []
-    loss = measure.Testimony.from_wire(dict(drill.testimony)).loss()
+    loss = measure.RpoMeasurement.from_dict(dict(drill.testimony)).loss()
     heartbeat, archive, server = loss.witnesses
     assert heartbeat.lost == 2
     assert archive.lost == 5
@@ -101,7 +101,7 @@ def test_rows_missing_before_the_target_are_no_small_loss(disaster: Disaster, sc
 
 def hear(
     disaster: Disaster, scratch: Path, heartbeat: Heartbeat, present: Sequence[int] = (1, 2, 3)
-) -> measure.Testimony:
+) -> measure.RpoMeasurement:
     """Hear the witnesses of a restore up to `between`, in which the beats `present` came back."""
     where = recovery(disaster, scratch, disaster.between, heartbeat=heartbeat)
     hearing = measure.Hearing(where, disaster.backup, disaster.archive, disaster.tools)

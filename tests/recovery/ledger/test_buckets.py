@@ -213,7 +213,7 @@ def test_a_live_source_names_the_very_keys(clone: Clone, whole_source: Any) -> N
     assert answer.of.endswith("differ; keys missing 66, 67; added 2401; changed 71")
     assert answer.keys == Keys(missing=("66", "67"), added=("2401",), changed=("71",))
     assert answer.keys.all == ("missing 66", "missing 67", "added 2401", "changed 71")
-    assert Finding.of_json(json.loads(json.dumps(answer.as_json()))) == answer
+    assert Finding.from_dict(json.loads(json.dumps(answer.to_dict()))) == answer
     asked_for = {values[f"until{nth}"] - values[f"since{nth}"] for values in asked for nth in range(2)}  # type: ignore[operator]
     assert asked_for == {dt.timedelta(hours=1)}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from opsverify.recovery.ledger.heap_pages import Run
+from opsverify.recovery.ledger.heap_pages import PageRange
 from opsverify.recovery.verify.lost_pages import pages_again
 from tests.support.ledgers import heaps, history, record
 
@@ -154,7 +154,7 @@ def test_rows_of_many_pages_are_counted_together(clone: Clone) -> None:
     clone.run(*LOOSE)
     recorded = history(record(clone))
     pages = recorded.pages["public.loose"]
-    coarse = replace(pages, runs=(Run(0, 87, 2992, even=False), pages.runs[-1]))
+    coarse = replace(pages, runs=(PageRange(0, 87, 2992, even=False), pages.runs[-1]))
     recorded.pages["public.loose"] = coarse
     clone.zero("loose", 7)
     (problem,) = heaps(clone, recorded).problems

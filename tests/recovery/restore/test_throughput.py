@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.recovery.restore.throughput import Meter, Stage, extrapolate
+from opsverify.recovery.restore.throughput import DrillStage, Meter, extrapolate
 
 
 def test_a_meter_measures_slices() -> None:
@@ -41,7 +41,7 @@ def test_nothing_measured_extrapolates_to_nothing() -> None:
 
 def test_rates_of_a_stage() -> None:
     """Bytes and segments a second, where the stage moved any."""
-    stage = Stage("recover", 0.0, 2.0, bytes=4 << 20, segments=4)
+    stage = DrillStage("recover", 0.0, 2.0, bytes=4 << 20, segments=4)
     assert stage.bytes_per_s == pytest.approx(2 << 20)
     assert stage.segments_per_s == 2
-    assert Stage("promote", 0.0, 1.0).bytes_per_s is None
+    assert DrillStage("promote", 0.0, 1.0).bytes_per_s is None

@@ -10,7 +10,7 @@ import pytest
 
 from opsverify import CheckFailed, Inconclusive, recorded_keys
 from opsverify.recovery.ledger.ledger import Recorded
-from opsverify.recovery.verify.recorded import Recovered
+from opsverify.recovery.verify.recorded import RecordedData
 from opsverify.recovery.verify.rows import recorded_before, recovery_target
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def facts(rows: int = 24, produced: str = "1000") -> dict[str, int | str]:
     return {"rows": rows, "planned_qty": "1100", "produced_qty": produced, "defect_qty": "3"}
 
 
-def recovered(found: dict[str, dict[str, int | str]]) -> Recovered:
+def recovered(found: dict[str, dict[str, int | str]]) -> RecordedData:
     """Two recorded days of line L03, and what was found of them."""
     before = Recorded(1, AT - dt.timedelta(minutes=5), {FACT: {key: facts() for key in KEYS}}, {}, {})
-    return Recovered(before, {FACT: found}, {FACT: "SELECT 1"}, AT)
+    return RecordedData(before, {FACT: found}, {FACT: "SELECT 1"}, AT)
 
 
 def test_equal_facts_pass(check: Check) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.drill.steps import _free_port
 from opsverify.recovery.restore.pitr import restore
-from opsverify.recovery.verify.single_table import SCRATCH, Table, _differences, draw, restore_table
+from opsverify.recovery.verify.single_table import SCRATCH, SingleTable, _differences, draw, restore_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,13 +102,17 @@ def test_any_table_may_be_drawn_and_a_missing_one_is_named(restored: RestoredSer
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=9), st.integers(0, 2**64))
 def test_a_draw_can_be_repeated(sizes: list[int], seed: int) -> None:
     """The seed alone decides."""
-    tables = [Table("public", f"t{index}", size) for index, size in enumerate(sizes)]
+    tables = [SingleTable("public", f"t{index}", size) for index, size in enumerate(sizes)]
     assert draw(tables, seed) is draw(tables, seed)
 
 
 def test_large_tables_are_drawn_more_often() -> None:
     """By weight: three of four draws for three quarters of the bytes; empty tables are not left out."""
-    tables = [Table("public", "large", 3 << 20), Table("public", "small", 1 << 20), Table("public", "empty", 0)]
+    tables = [
+        SingleTable("public", "large", 3 << 20),
+        SingleTable("public", "small", 1 << 20),
+        SingleTable("public", "empty", 0),
+    ]
     drawn = Counter(draw(tables, seed).name for seed in range(4000))
     assert 2850 < drawn["large"] < 3150
     assert drawn["empty"] > 0

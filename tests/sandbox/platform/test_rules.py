@@ -52,7 +52,7 @@ def test_only_doubtful_readings_reach_the_llm(reading: Reading) -> None:
 def test_a_worse_value_never_calms(reading: Reading, sensor: str, more: float) -> None:
     """Raising one sensor never lowers the result."""
     order = ["OK", "WARN", "ALARM"]
-    body = reading.as_json()
+    body = reading.to_dict()
     worse = Reading.parse(body | {sensor: body[sensor] + more})
     assert order.index(RULES.decide(worse)[0]) >= order.index(RULES.decide(reading)[0])
 
@@ -78,13 +78,13 @@ def test_a_wrong_input_is_named(body: object, named: str) -> None:
 @given(readings)
 def test_a_reading_survives_json(reading: Reading) -> None:
     """What is stored can be read back as the same reading."""
-    assert Reading.parse(json.loads(json.dumps(reading.as_json()))) == reading
+    assert Reading.parse(json.loads(json.dumps(reading.to_dict()))) == reading
 
 
 @given(readings, readings)
 def test_cache_keys_tell_inputs_apart(one: Reading, other: Reading) -> None:
     """Two readings share a key exactly when they are equal."""
-    assert (cache_key(one, "r1", "p1") == cache_key(other, "r1", "p1")) is (one.as_json() == other.as_json())
+    assert (cache_key(one, "r1", "p1") == cache_key(other, "r1", "p1")) is (one.to_dict() == other.to_dict())
 
 
 def test_cache_keys_tell_versions_apart() -> None:
