@@ -31,14 +31,14 @@ def resolver(make: Callable[[dns.message.Message], bytes | None]) -> Iterator[st
     class Udp(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             wire, line = self.request
-            reply = make(dns.message.from_dict(wire))
+            reply = make(dns.message.from_wire(wire))
             if reply is not None:
                 line.sendto(reply, self.client_address)
 
     class Tcp(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             wire = self.rfile.read(int.from_bytes(self.rfile.read(2), "big"))
-            reply = records(dns.message.from_dict(wire), *(f"10.0.{n}.1" for n in range(90)))
+            reply = records(dns.message.from_wire(wire), *(f"10.0.{n}.1" for n in range(90)))
             self.wfile.write(len(reply).to_bytes(2, "big") + reply)
 
     # TCP first: fewer hold a port of UDP, so that the same one is free.
@@ -58,7 +58,7 @@ def records(query: dns.message.Message, *addresses: str, ttl: int = 30) -> bytes
     question = query.question[0]
     if addresses and question.rdtype == 1:
         reply.answer.append(dns.rrset.from_text(question.name, ttl, "IN", "A", *addresses))
-    return reply.to_dict()
+    return reply.to_wire()
 
 
 def test_addresses_and_time_to_live(recorder: Recorder) -> None:
@@ -78,7 +78,7 @@ def test_the_shortest_time_on_the_way_counts() -> None:
         reply.answer.append(dns.rrset.from_text(name, 5, "IN", "CNAME", "edge.region.test."))
         if query.question[0].rdtype == 1:
             reply.answer.append(dns.rrset.from_text("edge.region.test.", 300, "IN", "A", "10.0.0.1"))
-        return reply.to_dict()
+        return reply.to_wire()
 
     with resolver(alias) as where:
         found = resolve(NAME, where)
@@ -91,7 +91,7 @@ def test_an_unknown_name_has_no_address() -> None:
     def unknown(query: dns.message.Message) -> bytes:
         reply = dns.message.make_response(query)
         reply.set_rcode(dns.rcode.NXDOMAIN)
-        return reply.to_dict()
+        return reply.to_wire()
 
     with resolver(unknown) as where:
         found = resolve(NAME, where)
@@ -104,7 +104,7 @@ def test_an_answer_too_long_for_udp_is_asked_for_again_over_tcp() -> None:
     def cut(query: dns.message.Message) -> bytes:
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.TC
-        return reply.to_dict()
+        return reply.to_wire()
 
     with resolver(cut) as where:
         assert len(resolve(NAME, where).addresses) == 90
@@ -116,11 +116,11 @@ def test_a_resolver_that_fails_is_inconclusive() -> None:
     def failing(query: dns.message.Message) -> bytes:
         reply = dns.message.make_response(query)
         reply.set_rcode(dns.rcode.SERVFAIL)
-        return reply.to_dict()
+        return reply.to_wire()
 
     with resolver(failing) as where, pytest.raises(Inconclusive, match="SERVFAIL"):
         resolve(NAME, where)
-    with resolver(lambda query: query.to_dict()[:2] + b"\xff" * 9) as where, pytest.raises(Inconclusive):
+    with resolver(lambda query: query.to_wire()[:2] + b"\xff" * 9) as where, pytest.raises(Inconclusive):
         resolve(NAME, where)
 
 

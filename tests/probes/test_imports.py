@@ -11,8 +11,13 @@ import opsverify
 
 CLIENTS = {
     "httpx": {"probes/http.py"},
-    "psycopg": {"probes/postgres.py", "probes/cleanup.py", "probes/heartbeat.py", "probes/restored.py"},
-    "redis": {"probes/cache.py"},
+    "psycopg": {
+        "probes/postgres.py",
+        "probes/cleanup.py",
+        "recovery/postgres/session.py",
+        "recovery/rpo/heartbeat_writer.py",
+    },
+    "redis": {"probes/redis.py"},
     "prometheus_api_client": {"probes/prometheus.py"},
     "requests": {"probes/prometheus.py"},
     "mcp": {"probes/mcp.py"},
@@ -23,7 +28,7 @@ PACKAGE = Path(opsverify.__file__).parent
 
 def test_the_package_imports_no_client() -> None:
     """Planning must not pay for clients it does not use; the MCP SDK waits for its first question."""
-    code = "import sys, opsverify.probes, opsverify.probes.mcp, opsverify.probes.eventually; print(*sys.modules)"
+    code = "import sys, opsverify, opsverify.probes.mcp, opsverify.probes.eventually; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not CLIENTS.keys() & set(done.stdout.split())
 

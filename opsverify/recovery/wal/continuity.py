@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.model import Branch, Segment, segment_name
 from opsverify.recovery.wal.commits import Tail, read_commits, tail_of
-from opsverify.recovery.wal.segments import archive_segments
+from opsverify.recovery.wal.segments import archive_segments, segment_fault
 from opsverify.recovery.wal.timelines import branches, rivals
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
     damaged: list[str] = []
     with ThreadPoolExecutor() as pool:  # compressed segments keep every processor busy
         faults = dict(
-            zip(way, pool.map(lambda key: fault(held[key], backup) if key in held else None, way), strict=True)
+            zip(way, pool.map(lambda key: segment_fault(held[key], backup) if key in held else None, way), strict=True)
         )
     for owner, number in way:
         segment = held.get((owner, number))

@@ -45,7 +45,7 @@ def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
     return tuple(sorted(found, key=lambda segment: (segment.number, segment.timeline)))
 
 
-def fault(segment: Segment, backup: BaseBackup) -> str | None:
+def segment_fault(segment: Segment, backup: BaseBackup) -> str | None:
     """Why `segment` is of no use to a recovery of `backup`; None where its size and first page header are right.
 
     A compressed one is read through. Raises Inconclusive where it cannot be read.
