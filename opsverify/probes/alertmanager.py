@@ -5,18 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
+from opsverify.probes.base import HttpProbe
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-
-    from opsverify.config.model import AlertmanagerConfig
-    from opsverify.probes.http import Http
-    from opsverify.probes.record import Record
 
 T = TypeVar("T")
 _OK = 200
@@ -48,17 +46,8 @@ class Silence:
     ends_at: dt.datetime
 
 
-class Alertmanager:
+class Alertmanager(HttpProbe[AlertmanagerConfig]):
     """Alerts as they are routed: what silences and inhibitions leave of those that fire."""
-
-    def __init__(self, config: AlertmanagerConfig, http: Http, bearer: str | None = None) -> None:
-        self._config = config
-        self._http = http
-        self._bearer = bearer
-
-    def recording(self, record: Record) -> Self:
-        """Share the connections, but record elsewhere."""
-        return type(self)(self._config, self._http.recording(record), self._bearer)
 
     def status(self) -> Status:
         """Version and state of the cluster."""
@@ -116,16 +105,6 @@ class Alertmanager:
         reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], bearer=self._bearer)
         if reply.status != _OK:
             raise Inconclusive(f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200")
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _ask(self, path: str, read: Callable[[Any], T]) -> T:
         reply = self._http.get(self._config.url + path, bearer=self._bearer)

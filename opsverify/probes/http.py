@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import httpx
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, is_loopback, masked, one_line
 
@@ -87,18 +87,12 @@ class _Clients:
             self.open.popitem()[1].close()
 
 
-class Http:
+class Http(Probe):
     """Requests over pooled connections: no redirect is followed and nothing is retried."""
 
     def __init__(self, *, timeout_s: float = 5.0, record: Record = discard) -> None:
+        super().__init__(record)
         self._clients = _Clients(timeout_s)
-        self._record = record
-
-    def recording(self, record: Record) -> Self:
-        """Share the connections, but record elsewhere."""
-        bound = copy.copy(self)
-        bound._record = record  # noqa: SLF001 - our own copy
-        return bound
 
     def get(self, url: str, **options: Unpack[Options]) -> Reply:
         """GET `url`; see `request`."""
@@ -157,12 +151,6 @@ class Http:
     def close(self) -> None:
         """Close every connection; the probe may be used again."""
         self._clients.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _keep(self, request: httpx.Request, answer: str) -> None:
         if self._record is discard:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
+from opsverify.config.model import InboxConfig
 from opsverify.errors import Inconclusive
+from opsverify.probes.base import HttpProbe
 from opsverify.probes.text import one_line
-
-if TYPE_CHECKING:
-    from opsverify.config.model import InboxConfig
-    from opsverify.probes.http import Http
-    from opsverify.probes.record import Record
 
 _OK = 200
 
@@ -27,17 +23,8 @@ class Message:
     text: str
 
 
-class Inbox:
+class Inbox(HttpProbe[InboxConfig]):
     """What arrived in the notification channel."""
-
-    def __init__(self, config: InboxConfig, http: Http, bearer: str | None = None) -> None:
-        self._config = config
-        self._http = http
-        self._bearer = bearer
-
-    def recording(self, record: Record) -> Self:
-        """Share the connections, but record elsewhere."""
-        return type(self)(self._config, self._http.recording(record), self._bearer)
 
     def messages(self, contains: str) -> tuple[Message, ...]:
         """Messages with `contains` in them, in the channel's own order."""
@@ -54,13 +41,3 @@ class Inbox:
                 f"inbox: {reply.url} does not list messages ({type(error).__name__}: {one_line(error)}); "
                 'expected {"messages": [{"received_at", "source", "text"}]}'
             ) from error
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, is_loopback, one_line
 
@@ -45,19 +45,13 @@ class ToolReply:
     elapsed_s: float
 
 
-class Mcp:
+class Mcp(Probe):
     """A synchronous view of one MCP server; each question is a session of its own, all within `timeout_s`."""
 
     def __init__(self, config: Config, bearer: str | None = None, record: Record = discard) -> None:
+        super().__init__(record)
         self._config = config
         self._bearer = bearer
-        self._record = record
-
-    def recording(self, record: Record) -> Self:
-        """Ask the same server, but record elsewhere."""
-        bound = copy.copy(self)
-        bound._record = record  # noqa: SLF001 - our own copy
-        return bound
 
     def describe(self) -> McpDescription:
         """Initialize a session and list all tools."""
@@ -100,12 +94,6 @@ class Mcp:
 
     def close(self) -> None:
         """Nothing stays open between questions."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _ask(self, what: str, ask: Callable[[Client], Awaitable[T]]) -> tuple[T, float]:
         import httpx2  # noqa: PLC0415 - 2 s with the SDK

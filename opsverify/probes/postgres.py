@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -17,6 +16,7 @@ from psycopg.rows import namedtuple_row
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes import postgres_state as state
+from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, table
 
@@ -70,20 +70,14 @@ class _Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Postgres:
+class Postgres(Probe):
     """Statements in READ ONLY transactions of their own, limited in time; values out, nothing asserted."""
 
     def __init__(self, config: PostgresConfig, password: str | None = None, record: Record = discard) -> None:
+        super().__init__(record)
         self._config = config
         self._password = password
-        self._record = record
         self._session = _Session()
-
-    def recording(self, record: Record) -> Self:
-        """Share the connection, but record elsewhere."""
-        bound = copy.copy(self)
-        bound._record = record  # noqa: SLF001 - our own copy
-        return bound
 
     def rows(self, statement: str, **params: object) -> tuple[Row, ...]:
         """Return all rows of one statement as namedtuples; with parameters (`%(name)s`) a percent is `%%`.
@@ -159,12 +153,6 @@ class Postgres:
             self._session.connection.close()
         self._session.connection = None
         self._session.used = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def _where(self) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import json
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
+from opsverify.probes.base import Probe
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -63,12 +63,12 @@ class _Answer:
     response: requests.Response | None = None
 
 
-class Prometheus:
+class Prometheus(Probe):
     """Instant queries, targets and rules; every fault has a name (`FaultReason`)."""
 
     def __init__(self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard) -> None:
+        super().__init__(record)
         self._config = config
-        self._record = record
         self._answer = answer = _Answer()
         self._session = requests.Session()
         self._session.trust_env = not is_loopback(config.url)
@@ -84,12 +84,6 @@ class Prometheus:
         self._client = PrometheusConnect(
             config.url, session=self._session, timeout=config.timeout_s, retry=Retry(total=0, read=False)
         )
-
-    def recording(self, record: Record) -> Self:
-        """Share the connections, but record elsewhere."""
-        bound = copy.copy(self)
-        bound._record = record  # noqa: SLF001 - our own copy
-        return bound
 
     def instant(self, query: str, at: float | None = None) -> Vector:
         """Evaluate `query` at Unix time `at` (the server's now); no series is an empty vector.
@@ -183,12 +177,6 @@ class Prometheus:
     def close(self) -> None:
         """Close the connections; the probe may be used again."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def _where(self) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import redis as client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
@@ -51,24 +51,18 @@ class CacheInfo:
         return self.configured_persistence
 
 
-class Redis:
+class Redis(Probe):
     """Questions to the cache that change nothing in it."""
 
     def __init__(self, config: RedisConfig, password: str | None = None, record: Record = discard) -> None:
+        super().__init__(record)
         self._config = config
-        self._record = record
         self._client = client.Redis(
             # No client_name: CLIENT SETNAME would need a right that nothing else here needs.
             host=config.host, port=config.port, db=config.db, username=config.username, password=password,
             ssl=config.tls, socket_timeout=config.timeout_s, socket_connect_timeout=config.timeout_s,
             decode_responses=True, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
-
-    def recording(self, record: Record) -> Self:
-        """Share the connection, but record elsewhere."""
-        bound = copy.copy(self)
-        bound._record = record  # noqa: SLF001 - our own copy
-        return bound
 
     def ping(self) -> float:
         """Seconds that a PING takes, a connection's making included if there was none."""
@@ -137,12 +131,6 @@ class Redis:
     def close(self) -> None:
         """Close the connection; the probe may be used again."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def _where(self) -> str:
