@@ -3,12 +3,14 @@
 All checks read one shared observation of the window; a criterion counts bad ones out of trials.
 """
 
+from functools import partial
 from operator import attrgetter
 
 import pytest
 
 from opsverify import CANARY, Criterion, listed, runbook
 
+OBSERVED = partial(runbook, stages=CANARY, needs=("prometheus", "canary"))
 CRITERIA = (
     Criterion(
         name="error_rate", line="8/errors", bad="request_errors", trials="requests", limit="error_rate",
@@ -46,11 +48,9 @@ def test_criterion(check, canary, criterion):
     check.record(canary.judged(criterion))
 
 
-@runbook(
+@OBSERVED(
     "8/window",
     id="canary.traffic_share",
-    stages=CANARY,
-    needs=("prometheus", "canary"),
     severity="sev2",
     ko="카나리가 트래픽의 10~20%를 받는가",
     en="The canary receives 10 to 20 % of the traffic",
@@ -61,11 +61,9 @@ def test_traffic_share(check, canary):
     check.measure_estimate("share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.text)
 
 
-@runbook(
+@OBSERVED(
     "8/window",
     id="canary.coverage",
-    stages=CANARY,
-    needs=("prometheus", "canary"),
     severity="sev1",
     ko="관찰 구간의 데이터가 충분한가",
     en="The window was really observed",
@@ -78,11 +76,9 @@ def test_coverage(check, canary):
     )
 
 
-@runbook(
+@OBSERVED(
     "8/alerts",
     id="canary.alerts",
-    stages=CANARY,
-    needs=("prometheus", "canary"),
     severity="sev1",
     ko="카나리 관찰 중 알람이 없는가",
     en="No alert fires while the canary is observed",
@@ -93,11 +89,9 @@ def test_alerts(check, canary):
     check.measure("alerts", len(fired), check.limits.firing_alerts, of=listed("alerts fired on the canary", fired))
 
 
-@runbook(
+@OBSERVED(
     "2-2/cost",
     id="canary.llm_cost",
-    stages=CANARY,
-    needs=("prometheus", "canary"),
     severity="sev2",
     ko="카나리의 판단당 LLM 비용이 기준 대비 늘지 않았는가",
     en="The canary's LLM cost per judgment has not grown over the baseline's",

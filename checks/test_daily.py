@@ -1,8 +1,10 @@
 """Runbook 1, every day: alarms, LLM failures and cost, dead letters, MCP timeouts."""
 
+from functools import partial
+
 from opsverify import listed, runbook
 
-DAILY = {"stages": ("daily",), "needs": ("prometheus",)}
+DAILY = partial(runbook, stages=("daily",), needs=("prometheus",))
 DEAD_LETTERS = """
     SELECT count(*) AS waiting,
            coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
@@ -28,13 +30,12 @@ def test_alerts(check, alertmanager):
     check.measure("alerts", len(firing), check.limits.firing_alerts, of=listed("alerts firing", names))
 
 
-@runbook(
+@DAILY(
     "1-daily/llm",
     id="daily.llm_failures",
     severity="sev2",
     ko="LLM 실패율",
     en="LLM calls that fail or time out",
-    **DAILY,
 )
 def test_llm_failures(check, lookback):
     """A slowly rising failure rate is found here, before it becomes an incident."""
@@ -43,16 +44,15 @@ def test_llm_failures(check, lookback):
     check.measure("LLM failures", rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.text)
 
 
-@runbook("1-daily/llm", id="daily.llm_cost", severity="sev3", ko="LLM 비용", en="LLM cost", **DAILY)
+@DAILY("1-daily/llm", id="daily.llm_cost", severity="sev3", ko="LLM 비용", en="LLM cost")
 def test_llm_cost(check, lookback):
     """What the LLM cost, scaled to a day."""
     check.measure("LLM cost", lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of="a day")
 
 
-@runbook(
+@DAILY(
     "1-daily/dead-letters",
     id="daily.dead_letters",
-    stages=("daily",),
     needs=("postgres",),
     severity="sev2",
     ko="워크플로 DLQ가 비어 가는가",
@@ -65,7 +65,7 @@ def test_dead_letters(check, postgres):
     check.measure("oldest", queue.oldest_s, check.limits.dead_letter_age, of="since the oldest dead letter")
 
 
-@runbook("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts", **DAILY)
+@DAILY("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts")
 def test_mcp_timeouts(check, lookback):
     """Connectors that time out stall the workflows behind them."""
     rate = lookback.rate("mcp_timeouts", "mcp_calls")

@@ -1,12 +1,15 @@
 """Runbook 1 daily and 5-4: what watches the platform is itself at work."""
 
+from functools import partial
+
 from opsverify import NONE, SERVING, listed, per, runbook
 
+HEALTH = partial(runbook, stages=SERVING)
 
-@runbook(
+
+@HEALTH(
     "1-daily/alerts",
     id="health.prometheus.targets",
-    stages=SERVING,
     needs=("prometheus",),
     severity="sev2",
     ko="Prometheus 수집 대상이 모두 살아 있는가",
@@ -21,10 +24,9 @@ def test_targets(check, prometheus):
     check.measure("targets", len(down), check.limits.targets_down, of=listed(f"of {len(targets)} targets down", down))
 
 
-@runbook(
+@HEALTH(
     "1-daily/alerts",
     id="health.prometheus.rules",
-    stages=SERVING,
     needs=("prometheus",),
     severity="sev2",
     ko="알람 규칙이 로드되어 평가되고 있는가",
@@ -39,10 +41,9 @@ def test_rules(check, prometheus):
     check.measure("failing rules", len(failing), NONE, of=listed(f"of {len(rules)} rules fail to evaluate", failing))
 
 
-@runbook(
+@HEALTH(
     "1-daily/alerts",
     id="health.alertmanager",
-    stages=SERVING,
     needs=("alertmanager",),
     severity="sev2",
     ko="Alertmanager가 준비되어 있는가",
@@ -55,10 +56,9 @@ def test_alertmanager(check, alertmanager):
     check.expect("ready", status.ready, expected=True)
 
 
-@runbook(
+@HEALTH(
     "1-daily/mcp",
     id="health.mcp",
-    stages=SERVING,
     needs=("mcp",),
     severity="sev2",
     ko="MCP 서버가 초기화되고 도구를 제공하는가",

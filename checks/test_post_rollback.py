@@ -1,6 +1,7 @@
 """Runbook 2-4, 2-5: after a rollback the version before serves alone, on its own schema and a fresh cache."""
 
 import time
+from functools import partial
 
 from opsverify import (
     P95_SLOWER,
@@ -13,19 +14,18 @@ from opsverify import (
     runbook,
 )
 
-AFTER = {"stages": ("post-rollback",)}
-SERVED = {**AFTER, "needs": ("prometheus", "canary")}
+AFTER = partial(runbook, stages=("post-rollback",))
+SERVED = partial(AFTER, needs=("prometheus", "canary"))
 AT_ALL = Limit(">", 0, "ratio")
 ALERTS_EVERY_S = 2.0
 
 
-@runbook(
+@SERVED(
     "2-4/rollback",
     id="rollback.traffic",
     severity="sev1",
     ko="롤백 후 기준 버전만 트래픽을 받는가",
     en="Only the baseline serves traffic after the rollback",
-    **SERVED,
 )
 def test_traffic(check, after_rollback):
     """A release that was found bad must not serve one more customer."""
@@ -34,10 +34,13 @@ def test_traffic(check, after_rollback):
     check.measure("share", outside.share, check.limits.share_outside_baseline, samples=outside.trials, of=outside.text)
 
 
-@runbook(
-    "2-4/rollback", id="rollback.error_rate", severity="sev1",
-    ko="롤백 후 안정성: 에러율", en="Stability after the rollback: error rate", **SERVED,
-)  # fmt: skip
+@SERVED(
+    "2-4/rollback",
+    id="rollback.error_rate",
+    severity="sev1",
+    ko="롤백 후 안정성: 에러율",
+    en="Stability after the rollback: error rate",
+)
 def test_error_rate(check, after_rollback):
     """Rolling back was no remedy if requests go on failing."""
     errors = after_rollback.errors()
@@ -45,10 +48,13 @@ def test_error_rate(check, after_rollback):
     check.measure("error rate", errors.share, check.limits.error_rate, samples=errors.trials, of=errors.text)
 
 
-@runbook(
-    "2-4/rollback", id="rollback.latency", severity="sev1",
-    ko="롤백 후 안정성: 판단 p95 지연", en="Stability after the rollback: latency of judgments (p95)", **SERVED,
-)  # fmt: skip
+@SERVED(
+    "2-4/rollback",
+    id="rollback.latency",
+    severity="sev1",
+    ko="롤백 후 안정성: 판단 p95 지연",
+    en="Stability after the rollback: latency of judgments (p95)",
+)
 def test_latency(check, after_rollback):
     """A cold cache may cost some time, and no more than the limit."""
     slow = after_rollback.slow()
@@ -56,7 +62,7 @@ def test_latency(check, after_rollback):
     check.measure("slower", slow.share, P95_SLOWER, samples=slow.trials, of=slow.text)
 
 
-@runbook(
+@AFTER(
     "2-4/rollback",
     "2-5/record",
     id="rollback.alerts",
@@ -64,7 +70,6 @@ def test_latency(check, after_rollback):
     severity="sev1",
     ko="롤백 후 알람이 모두 해소되는가",
     en="Every alert ends after the rollback",
-    **AFTER,
 )
 def test_alerts(check, alertmanager):
     """The alert that led to the rollback takes a while to end; one that stays has another cause."""
@@ -83,7 +88,7 @@ def test_alerts(check, alertmanager):
         check.measure("waited", time.monotonic() - began, limit)
 
 
-@runbook(
+@AFTER(
     "2-4/migration",
     id="rollback.migration",
     needs=("postgres",),
@@ -91,7 +96,6 @@ def test_alerts(check, alertmanager):
     ko="DB 마이그레이션이 이전 리비전으로 내려갔는가",
     en="The database is back at the migration before",
     where=("migration", lambda target: target.postgres.migration),
-    **AFTER,
 )
 def test_migration(check, postgres):
     """The version before was never tested against the schema of the one after."""
@@ -105,28 +109,26 @@ def test_migration(check, postgres):
         check.expect("revision", postgres.migration(migration.table), migration.previous)
 
 
-@runbook(
+@AFTER(
     "2-4/cache",
     id="rollback.cache_invalidated",
     needs=("redis",),
     severity="sev1",
     ko="롤백 후 캐시가 무효화되었는가",
     en="No cached judgment is older than the rollback",
-    **AFTER,
 )
 def test_cache_invalidated(check, redis):
     """What the withdrawn version judged would be served on from the cache until it expires."""
     measure_cached_since(check, redis, _rolled_back_at(check))
 
 
-@runbook(
+@AFTER(
     "2-4/cache",
     id="rollback.cache_refilled",
     needs=("redis", "prometheus"),
     severity="sev2",
     ko="캐시가 다시 채워지는가",
     en="The cache fills again, and is hit",
-    **AFTER,
 )
 def test_cache_refilled(check, after_rollback):
     """A cache that stays empty makes every judgment slow and dear."""
@@ -135,13 +137,12 @@ def test_cache_refilled(check, after_rollback):
     check.measure("hits", hits.share, AT_ALL, samples=hits.trials, of=hits.text)
 
 
-@runbook(
+@AFTER(
     "2-5/record",
     id="rollback.record",
     severity="sev3",
     ko="배포 로그/변경 이력이 기록되고 서명되었는가",
     en="The deployment is recorded and signed off",
-    **AFTER,
 )
 def test_record(check):
     """A record of an earlier deployment says nothing about this one."""

@@ -1,18 +1,19 @@
 """Runbook 1 daily and 5-3: PostgreSQL answers, can be written as it should, and has room and replicas."""
 
+from functools import partial
+
 from opsverify import SERVING, runbook
 
-DATABASE = {"stages": SERVING, "needs": ("postgres",)}
+DATABASE = partial(runbook, stages=SERVING, needs=("postgres",))
 
 
-@runbook(
+@DATABASE(
     "1-daily/stores",
     "5-3/restore",
     id="health.postgres.reads",
     severity="sev1",
     ko="PostgreSQL이 제때 읽히는가",
     en="PostgreSQL answers a small read in time",
-    **DATABASE,
 )
 def test_reads(check, postgres):
     """One row of a core table: a server that accepts connections may still answer nothing (locks, storage)."""
@@ -21,14 +22,13 @@ def test_reads(check, postgres):
     check.measure("read", answer.elapsed_s, check.limits.postgres_latency)
 
 
-@runbook(
+@DATABASE(
     "1-daily/stores",
     "5-3/restore",
     id="health.postgres.writable",
     severity="sev1",
     ko="PostgreSQL 쓰기 가능 여부가 기대와 같은가",
     en="PostgreSQL takes writes, or refuses them, as the target says",
-    **DATABASE,
 )
 def test_writable(check, postgres):
     """A standby or a read-only server behind the service's name stores no judgment."""
@@ -37,13 +37,12 @@ def test_writable(check, postgres):
     check.expect("takes writes", not (server.in_recovery or server.read_only), check.target.postgres.writable)
 
 
-@runbook(
+@DATABASE(
     "1-daily/stores",
     id="health.postgres.connections",
     severity="sev2",
     ko="PostgreSQL 연결에 여유가 있는가",
     en="PostgreSQL has connections to spare",
-    **DATABASE,
 )
 def test_connections(check, postgres):
     """At the limit new judgments are refused."""
@@ -57,14 +56,13 @@ def test_connections(check, postgres):
     )
 
 
-@runbook(
+@DATABASE(
     "1-daily/stores",
     id="health.postgres.replication",
     severity="sev2",
     ko="복제가 모두 연결되어 있고 지연이 작은가",
     en="Every replica is connected and close behind",
     where=("replicas", lambda target: target.postgres.replicas),
-    **DATABASE,
 )
 def test_replication(check, postgres):
     """A replica that is missing or far behind is no place to fail over to."""
@@ -77,14 +75,13 @@ def test_replication(check, postgres):
         check.measure(f"replay lag of {replica.name}", replica.replay_lag_s, check.limits.replication_lag)
 
 
-@runbook(
+@DATABASE(
     "1-daily/stores",
     id="health.postgres.archiving",
     severity="sev2",
     ko="WAL 아카이빙이 실패하고 있지 않은가",
     en="WAL archiving is not failing",
     where=("WAL archive", lambda target: target.postgres.archives_wal),
-    **DATABASE,
 )
 def test_archiving(check, postgres):
     """From the first segment that is not archived on, a disaster loses data."""
@@ -95,11 +92,10 @@ def test_archiving(check, postgres):
     )
 
 
-@runbook(
+@DATABASE(
     "1-daily/stores",
     id="health.migration",
     stages=("staging", "daily", "post-dr"),
-    needs=("postgres",),
     severity="sev1",
     ko="DB 마이그레이션 리비전이 릴리즈와 같은가",
     en="The database is at the migration this release expects",

@@ -1,26 +1,25 @@
 """Runbook 1 daily: the judgment cache answers, has room, and keeps what it should keep."""
 
+from functools import partial
+
 from opsverify import SERVING, runbook
 
-CACHE = {"stages": SERVING, "needs": ("redis",)}
+CACHE = partial(runbook, stages=SERVING, needs=("redis",))
 
 
-@runbook(
-    "1-daily/stores", id="health.redis.answers", severity="sev2", ko="Redis가 응답하는가", en="Redis answers", **CACHE
-)
+@CACHE("1-daily/stores", id="health.redis.answers", severity="sev2", ko="Redis가 응답하는가", en="Redis answers")
 def test_answers(check, redis):
     """Without its cache the platform pays for every judgment again."""
     with check.must_answer("Redis"):
         check.measure("ping", redis.ping(), check.limits.service_latency)
 
 
-@runbook(
+@CACHE(
     "1-daily/stores",
     id="health.redis.memory",
     severity="sev2",
     ko="Redis 메모리에 여유가 있는가",
     en="Redis has memory to spare",
-    **CACHE,
 )
 def test_memory(check, redis):
     """A full cache evicts or refuses."""
@@ -31,13 +30,12 @@ def test_memory(check, redis):
     check.measure("memory", info.memory_used / info.memory_max, check.limits.redis_memory, of="of maxmemory used")
 
 
-@runbook(
+@CACHE(
     "1-daily/stores",
     id="health.redis.evictions",
     severity="sev3",
     ko="Redis가 키를 축출하고 있지 않은가",
     en="Redis evicts no keys",
-    **CACHE,
 )
 def test_evictions(check, redis):
     """Evictions say that the cache is too small for its work."""
@@ -45,13 +43,12 @@ def test_evictions(check, redis):
         check.measure("evictions", redis.info().evicted_keys, check.limits.redis_evictions, of="keys evicted")
 
 
-@runbook(
+@CACHE(
     "1-daily/stores",
     id="health.redis.persistence",
     severity="sev3",
     ko="Redis 영속화가 설정대로 동작하는가",
     en="Redis persists as configured, and its last save worked",
-    **CACHE,
 )
 def test_persistence(check, redis):
     """Persistence that silently fails is noticed at the next restart, with an empty cache."""
