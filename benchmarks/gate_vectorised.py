@@ -10,15 +10,15 @@ from gate_peers import HOLD, PROMOTE, ROLLBACK, Verdicts
 
 from opsverify.canary.assessment import Counts as StepCounts
 from opsverify.canary.assessment import GateCriterion, Kind, Policy, Progress
-from opsverify.canary.decision import GateOutcome, Moment, decide
-from opsverify.canary.e_process import BETS
+from opsverify.canary.decision import GateOutcome, WindowState, decide
+from opsverify.canary.e_process import FRACTIONS
 
 if TYPE_CHECKING:
     from gate_traces import Counts, Rule, Traces
     from numpy.typing import NDArray
 
 MIN_SAMPLES = 200
-_BETS = np.array(BETS)
+_FRACTIONS = np.array(FRACTIONS)
 _CODES = {GateOutcome.PROMOTE: PROMOTE, GateOutcome.ROLLBACK: ROLLBACK, GateOutcome.HOLD: HOLD}
 
 
@@ -81,7 +81,7 @@ def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trac
                     float(traces.base_trials[trace, number, step]),
                 ),
             )
-        decision = decide(policy, progress, Moment(elapsed_s, 1.0))
+        decision = decide(policy, progress, WindowState(elapsed_s, 1.0))
         if decision.outcome is not GateOutcome.CONTINUE:
             return _CODES[decision.outcome], elapsed_s / 60
     raise AssertionError(f"no decision after {elapsed_s} s: {decision}")
@@ -91,18 +91,18 @@ class _Breach:
     def __init__(self, limits: NDArray[np.float64], policy: Policy, shape: tuple[int, ...]) -> None:
         self._limits, self._starts = limits, policy.starts
         self._needed = -math.log(policy.alpha / len(limits))
-        self._pots = np.full((*shape, len(BETS)), -np.inf)
+        self._log_sums = np.full((*shape, len(FRACTIONS)), -np.inf)
         self._waiting = 1.0
         self._proven = np.zeros(shape, dtype=bool)
 
     def advance(self, bad: NDArray[np.int64], trials: NDArray[np.int64], step: int) -> NDArray[np.bool_]:
         weight = self._starts.weight(step)
         if weight:
-            self._pots = np.logaddexp(self._pots, math.log(weight))
+            self._log_sums = np.logaddexp(self._log_sums, math.log(weight))
             self._waiting -= weight
         excess = np.where(trials > 0, bad / np.maximum(trials, 1) / self._limits - 1, 0.0)
-        self._pots += np.log1p(excess[..., None] * _BETS)
-        played = np.logaddexp.reduce(self._pots, axis=2) - math.log(len(BETS))
+        self._log_sums += np.log1p(excess[..., None] * _FRACTIONS)
+        played = np.logaddexp.reduce(self._log_sums, axis=2) - math.log(len(FRACTIONS))
         log_e = np.logaddexp(played, math.log(self._waiting)) if self._waiting > 1e-9 else played
         self._proven |= log_e >= self._needed
         return self._proven
@@ -146,9 +146,9 @@ def _log_e_below(
     spread: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     odds = (limits / (1 - limits))[:, None]
-    logs = bad[..., None] * np.log1p(-_BETS) + (trials - bad)[..., None] * np.log1p(_BETS * odds)
+    logs = bad[..., None] * np.log1p(-_FRACTIONS) + (trials - bad)[..., None] * np.log1p(_FRACTIONS * odds)
     summed: NDArray[np.float64] = np.logaddexp.reduce(logs / spread[..., None], axis=2)
-    return summed - math.log(len(BETS))
+    return summed - math.log(len(FRACTIONS))
 
 
 def _settle(

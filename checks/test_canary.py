@@ -72,7 +72,7 @@ def test_coverage(check, canary):
     """A window with holes says nothing about what happened in them: that is no verdict on the canary."""
     canary.require_coverage(check.limits.data_coverage)
     check.measure(
-        "coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_in_words
+        "coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_text
     )
 
 

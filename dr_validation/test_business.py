@@ -58,6 +58,6 @@ def test_cache(check, restored_platform):
 def test_cache_after_recovery(check, postgres, redis):
     """What was cached before the recovered database came up was judged on data that may be gone."""
     with check.must_answer("Redis"):
-        cached = Cached.look(redis, check.target.redis)
+        cached = Cached.read(redis, check.target.redis)
     switched_at = check.target.regions and check.target.regions.switched_at
     measure_rebuilt(check, cached, switched_at or postgres.value(STARTED_AT))

@@ -1,1 +1,1 @@
-"""Canary: a window observed, counted, and judged by statistics that hold at every moment."""
+"""Canary: a window is observed, counted, and decided on by statistics that hold at every step."""

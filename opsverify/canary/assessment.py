@@ -1,4 +1,4 @@
-"""What is known of one criterion of a canary window, and where that puts it."""
+"""Assessment of one criterion of a canary window: what was counted, and how it lies to the limit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from opsverify.canary.e_process import EProcess, EProcessState, Starts, trials_to_prove
+from opsverify.canary.e_process import EProcess, EProcessState, StartWeights, trials_to_prove
 from opsverify.units import quantity
 
 START_GROUPS: Final = 20
-"""Moments at which a regression may be taken to begin: every minute of a 20 minute window."""
+"""Steps at which a regression may begin, as far as the weights go: one a minute in a window of 20 minutes."""
 
 
 class Kind(StrEnum):
@@ -25,8 +25,8 @@ class Kind(StrEnum):
 class GateCriterion:
     """A limit (share of trials, 0..1) on what counts as bad; `strict`: the limit itself is already outside.
 
-    `counted` completes "2.31% of 4,120 ..." and is in the language of the report. `inverse`: people name the share that
-    is *not* bad (a hit rate) and its limit; everything here is still about the bad ones, only the words are not.
+    `counted` completes "2.31% of 4,120 ..." and is in the language of the report. `inverse`: the share that is
+    shown, and its limit, are of what is *not* bad (a hit rate); everything else here is still about the bad ones.
     """
 
     name: str
@@ -38,12 +38,12 @@ class GateCriterion:
     inverse: bool = False
 
     def text(self, share: float) -> str:
-        """A share of bad ones, as people name it."""
+        """A share of bad ones as it is shown."""
         return quantity(1 - share if self.inverse else share, "ratio")
 
     @property
-    def limit_in_words(self) -> str:
-        """The limit, as people name it."""
+    def limit_text(self) -> str:
+        """The limit as it is shown."""
         orderly, strictly = (">=", ">") if self.inverse else ("<=", "<")
         return f"{strictly if self.strict else orderly} {self.text(self.limit)}"
 
@@ -73,14 +73,14 @@ class Policy:
             raise ValueError(f"expected alpha and beta in (0, 1), not {self.alpha} and {self.beta}")
 
     @property
-    def starts(self) -> Starts:
-        """How the capital is spread over the longest window."""
+    def starts(self) -> StartWeights:
+        """The weights of the e-process over the longest window."""
         steps = max(1, round(self.longest_s / self.step_s))
-        return Starts(steps, max(1, round(steps / START_GROUPS)))
+        return StartWeights(steps, max(1, round(steps / START_GROUPS)))
 
     @property
     def recent_steps(self) -> int:
-        """A quarter of the shortest window: a canary that looks bad in its latest steps is not promoted."""
+        """A quarter of the shortest window: a canary outside its limit in the latest steps is not promoted."""
         return max(1, round(self.shortest_s / self.step_s / 4))
 
 
@@ -96,9 +96,9 @@ NOTHING: Final = Counts(0, 0)
 
 
 class Progress:
-    """What is known of one criterion, canary and baseline; advanced step by step.
+    """Counts and evidence of one criterion, canary and baseline; advanced step by step.
 
-    `fault` says why it cannot be judged, if so; `distorted`, that not even its counts can be trusted.
+    `fault` is why it cannot be decided, if so; `distorted` means that its counts are not valid either.
     """
 
     def __init__(self, criterion: GateCriterion, policy: Policy) -> None:
@@ -110,12 +110,12 @@ class Progress:
         self._worse = EProcess(policy.starts)
 
     def advance(self, canary: Counts, baseline: Counts = NOTHING) -> None:
-        """Add one step; without a baseline nothing is attributed."""
+        """Add one step; without a baseline nothing is compared."""
         self.canary.advance(canary.bad, canary.trials)
         self.baseline.advance(baseline.bad, baseline.trials)
         bad = canary.bad + baseline.bad
         if bad and canary.trials and baseline.trials:
-            # Equal rates deal a step's bad ones out by traffic: the canary expects its part of the trials.
+            # At equal rates the canary's share of a step's bad ones is its share of the trials.
             self._worse.advance(canary.bad / bad, canary.trials / (canary.trials + baseline.trials))
         else:
             self._worse.skip()
@@ -127,7 +127,7 @@ class Progress:
 
 
 class CriterionState(StrEnum):
-    """Where a criterion stands."""
+    """What the counts so far mean for a criterion."""
 
     BREACH_PROVEN = "breach proven"
     BREACH_MEASURED = "outside, not proven"
@@ -141,9 +141,9 @@ class CriterionState(StrEnum):
 class Assessment:
     """One criterion at one moment; logs are natural.
 
-    `more`: trials missing to `min_samples`, or to proof once there are enough (None: no number would do).
+    `more`: trials missing to `min_samples`, or to proof once there are enough (None: no number suffices).
     `shared`: the baseline breaches as well, and the canary is not proven worse.
-    `calm`: the latest steps by themselves are within the limit.
+    `recent_within`: the latest steps by themselves are within the limit.
     """
 
     criterion: GateCriterion
@@ -156,38 +156,38 @@ class Assessment:
     log_e_below: float
     more: int | None
     shared: bool
-    calm: bool
+    recent_within: bool
     fault: str | None = None
 
     @property
     def text(self) -> str:
-        """One line for a person: what was measured, on how much, and the limit."""
+        """One line: what was measured, on how many trials, and the limit."""
         rule = self.criterion
-        limit = f"limit {rule.limit_in_words}"
+        limit = f"limit {rule.limit_text}"
         if self.share is None:
             return f"{rule.name}: no trials, {limit}"
         return f"{rule.name}: {rule.text(self.share)} of {self.trials:,.0f} {rule.counted}, {limit}"
 
     @property
     def short_text(self) -> str:
-        """A few words for a display that has one line: value, limit, samples, how sure."""
+        """A few words for a display of one line: value, limit, samples, confidence."""
         rule = self.criterion
         if self.state is CriterionState.UNOBSERVED:
             return f"{rule.name} ?"
         value = "-" if self.share is None else rule.text(self.share)
         within = self.share is not None and rule.holds(self.share)
-        sure = max(0.0, -math.expm1(-(self.log_e_below if within else self.log_e_breach)))
-        return f"{rule.name} {value} ({rule.limit_in_words}) n={self.trials:,.0f} {math.floor(sure * 100)}%"
+        confidence = max(0.0, -math.expm1(-(self.log_e_below if within else self.log_e_breach)))
+        return f"{rule.name} {value} ({rule.limit_text}) n={self.trials:,.0f} {math.floor(confidence * 100)}%"
 
     @property
-    def bound_in_words(self) -> str:
-        """The bound reached by proof, as people name it."""
+    def bound_text(self) -> str:
+        """The proven bound as it is shown."""
         side = "lower" if self.criterion.inverse else "upper"
         return f"{side} bound {self.criterion.text(self.upper_bound)}"
 
 
-def stand(progress: Progress, policy: Policy, criteria: int) -> Assessment:
-    """Say where one of `criteria` criteria stands."""
+def assess(progress: Progress, policy: Policy, criteria: int) -> Assessment:
+    """Assess one of `criteria` criteria: alpha is split over all of them."""
     rule, canary, baseline = progress.criterion, progress.canary, progress.baseline
     alpha = policy.alpha / criteria
     dispersion = max(canary.dispersion, baseline.dispersion)
@@ -224,7 +224,7 @@ def stand(progress: Progress, policy: Policy, criteria: int) -> Assessment:
         log_e_below=below,
         more=more,
         shared=_breaches(baseline, rule, alpha) and progress.log_e_worse < -math.log(alpha),
-        calm=recent_trials == 0 or rule.holds(recent_bad / recent_trials),
+        recent_within=recent_trials == 0 or rule.holds(recent_bad / recent_trials),
         fault=progress.fault,
     )
 

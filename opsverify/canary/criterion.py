@@ -1,4 +1,4 @@
-"""A row of the canary table: which signal counts the bad ones, which the trials, and the limit between them."""
+"""Criterion of the canary table: the signals that count bad ones and trials, and the limit on their ratio."""
 
 from __future__ import annotations
 

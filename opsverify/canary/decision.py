@@ -1,18 +1,18 @@
-"""What the evidence of a canary window decides: promote, roll back, hold, or go on looking.
+"""Decision of a canary window: promote, roll back, hold, or continue to observe.
 
-The rule, in its order (runbook section 8; the arithmetic is in `betting`):
+The rule, in its order (runbook section 8; the arithmetic is in `e_process`):
 
 1. an alert fires on the canary: roll back;
 2. a criterion is proven to break its limit: roll back, at any moment;
 3. from the shortest window on, every promote criterion proven within its limit, the others measured within
-   theirs, and none of them out of its limit lately: promote;
-4. before the longest window is over: go on;
+   theirs, and none of them outside its limit in the latest steps: promote;
+4. before the longest window is over: continue;
 5. too little of the window observed: hold;
 6. `end_rule = "proof"`: hold. `"literal"`: a criterion measured outside its limit on enough samples rolls
    back, too few samples hold, all else is promoted as *not proven*.
 
-A criterion that is not observed well enough (`Progress.fault`) is neither proven nor measured within: it keeps
-rule 3 from promoting and makes rule 6 hold. Where its counts are distorted it does not roll back either.
+A criterion that is not observed well enough (`Progress.fault`) is neither proven nor measured within: it prevents
+promotion by rule 3 and holds in rule 6. Where its counts are distorted it does not roll back either.
 
 Error rates: alpha is split over the criteria, so a canary within all its limits is rolled back by rule 2
 with probability <= alpha. Rule 3 needs every proof at once, so each may have beta whole. Rule 6 literal
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.assessment import Assessment, CriterionState, Kind, Policy, Progress, stand
+from opsverify.canary.assessment import Assessment, CriterionState, Kind, Policy, Progress, assess
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class GateOutcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Moment:
+class WindowState:
     """The window so far: seconds since its start, observed share (0..1) and why no more, alerts of the canary."""
 
     elapsed_s: float
@@ -55,57 +55,57 @@ class Moment:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What to do and why; `proven`: by a proof at the chosen error rate, not by mere measuring."""
+    """What to do and why; `proven`: at the chosen error rate, not only measured."""
 
     outcome: GateOutcome
     reasons: tuple[str, ...]
     proven: bool
-    standings: tuple[Assessment, ...]
+    assessments: tuple[Assessment, ...]
 
 
-def decide(policy: Policy, progress: Sequence[Progress], moment: Moment) -> GateDecision:
-    """Apply the rule of this module at one moment; raises ValueError without criteria."""
+def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) -> GateDecision:
+    """Apply the rule of this module at one step; raises ValueError without criteria."""
     if not progress:
         raise ValueError("a gate without criteria decides nothing")
-    standings = tuple(stand(one, policy, len(progress)) for one in progress)
-    covered = moment.coverage >= policy.min_coverage
+    assessments = tuple(assess(one, policy, len(progress)) for one in progress)
+    covered = window.coverage >= policy.min_coverage
     proven = False
-    if moment.alerts:
-        outcome, reasons = GateOutcome.ROLLBACK, [f"alert {name} fires on the canary" for name in moment.alerts]
-    elif breaches := [one for one in standings if one.state is CriterionState.BREACH_PROVEN]:
+    if window.alerts:
+        outcome, reasons = GateOutcome.ROLLBACK, [f"alert {name} fires on the canary" for name in window.alerts]
+    elif breaches := [one for one in assessments if one.state is CriterionState.BREACH_PROVEN]:
         outcome, reasons = _breach(breaches, policy)
         proven = True
-    elif moment.elapsed_s >= policy.shortest_s and covered and all(map(clear, standings)):
-        outcome, reasons = GateOutcome.PROMOTE, [proof(one) for one in standings]
+    elif window.elapsed_s >= policy.shortest_s and covered and all(map(promotable, assessments)):
+        outcome, reasons = GateOutcome.PROMOTE, [proof(one) for one in assessments]
         proven = True
-    elif moment.elapsed_s < policy.longest_s:
+    elif window.elapsed_s < policy.longest_s:
         outcome, reasons = GateOutcome.CONTINUE, []
     elif covered:
-        outcome, reasons = _at_the_end(standings, policy)
+        outcome, reasons = _at_the_end(assessments, policy)
     else:
-        seen, limit = quantity(moment.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
+        observed, limit = quantity(window.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
         outcome, reasons = (
             GateOutcome.HOLD,
-            [f"{seen} of the window was observed, limit >= {limit}", *moment.gaps],
+            [f"{observed} of the window was observed, limit >= {limit}", *window.gaps],
         )
-    return GateDecision(outcome, tuple(reasons), proven, standings)
+    return GateDecision(outcome, tuple(reasons), proven, assessments)
 
 
-def _at_the_end(standings: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
+def _at_the_end(assessments: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
     if policy.end_rule == "proof":
-        return GateOutcome.HOLD, [unproven(one) for one in standings if not clear(one)]
-    if breaches := [one for one in standings if one.state is CriterionState.BREACH_MEASURED]:
+        return GateOutcome.HOLD, [unproven(one) for one in assessments if not promotable(one)]
+    if breaches := [one for one in assessments if one.state is CriterionState.BREACH_MEASURED]:
         return _breach(breaches, policy)
-    if few := [one for one in standings if one.state in (CriterionState.TOO_FEW, CriterionState.UNOBSERVED)]:
+    if few := [one for one in assessments if one.state in (CriterionState.TOO_FEW, CriterionState.UNOBSERVED)]:
         return GateOutcome.HOLD, [unproven(one) for one in few]
-    return GateOutcome.PROMOTE, [proof(one) for one in standings]
+    return GateOutcome.PROMOTE, [proof(one) for one in assessments]
 
 
-def clear(standing: Assessment) -> bool:
-    """Whether nothing more is asked of this criterion before a promotion."""
-    proven = standing.state is CriterionState.BELOW_PROVEN
-    need_no_proof = standing.criterion.kind is Kind.ROLLBACK_ONLY and standing.state is CriterionState.WITHIN
-    return standing.calm and (proven or need_no_proof)
+def promotable(assessment: Assessment) -> bool:
+    """Whether this criterion allows a promotion."""
+    proven = assessment.state is CriterionState.BELOW_PROVEN
+    needs_no_proof = assessment.criterion.kind is Kind.ROLLBACK_ONLY and assessment.state is CriterionState.WITHIN
+    return assessment.recent_within and (proven or needs_no_proof)
 
 
 def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
@@ -115,19 +115,19 @@ def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome
     return GateOutcome.ROLLBACK, reasons
 
 
-def proof(standing: Assessment) -> str:
-    """Say how far a criterion within its limit is proven."""
-    confidence = "proven" if standing.state is CriterionState.BELOW_PROVEN else "not proven"
-    lately = "" if standing.calm else ", outside its limit in the latest steps"
-    return f"{standing.text}; {confidence}, {standing.bound_in_words}{lately}"
+def proof(assessment: Assessment) -> str:
+    """Text of a criterion within its limit: whether it is proven, and the bound."""
+    confidence = "proven" if assessment.state is CriterionState.BELOW_PROVEN else "not proven"
+    latest = "" if assessment.recent_within else ", outside its limit in the latest steps"
+    return f"{assessment.text}; {confidence}, {assessment.bound_text}{latest}"
 
 
-def unproven(standing: Assessment) -> str:
-    """Say what is missing to decide on a criterion."""
-    if standing.state is CriterionState.UNOBSERVED:
-        return f"{standing.criterion.name}: {standing.fault}"
-    if standing.state is CriterionState.TOO_FEW:
-        return f"{standing.text}; {standing.more:,} more needed of {standing.criterion.min_samples:,}"
-    if standing.state is CriterionState.WITHIN and standing.more:
-        return f"{proof(standing)}, about {standing.more:,} more needed at this share"
-    return proof(standing)
+def unproven(assessment: Assessment) -> str:
+    """Text of a criterion that is not decided: what is missing."""
+    if assessment.state is CriterionState.UNOBSERVED:
+        return f"{assessment.criterion.name}: {assessment.fault}"
+    if assessment.state is CriterionState.TOO_FEW:
+        return f"{assessment.text}; {assessment.more:,} more needed of {assessment.criterion.min_samples:,}"
+    if assessment.state is CriterionState.WITHIN and assessment.more:
+        return f"{proof(assessment)}, about {assessment.more:,} more needed at this share"
+    return proof(assessment)

@@ -1,24 +1,25 @@
-"""Anytime-valid evidence about a share of bad ones out of trials; needs nothing but `math`.
+"""E-process of a canary: evidence about a share of bad ones out of trials that holds at every step; needs only `math`.
 
-Two questions, two tests, both free to be looked at after every step without losing their error rate:
+An e-process is a nonnegative process that starts at 1 and whose conditional mean never exceeds its last value while
+the null hypothesis holds; its value at a step is the e-value. By Ville's inequality it ever reaches 1 / alpha with
+probability <= alpha: it may be read after every step without losing its error rate. Two hypotheses are tested.
 
-*Is the share above the limit?* (`EProcess`, `Evidence.log_e_breach`). Step k has n_k trials, s_k of them
-bad, y_k = s_k / n_k in [0, 1]. A gambler who bets the fraction c holds prod(1 + (c / p0) (y_k - p0)), whose
-factors are never negative and have conditional mean <= 1 as long as E[y_k | past] <= p0: a nonnegative
-supermartingale that starts at 1. The average over bets and the weighted sum over starts are supermartingales
-too, since the weights are fixed before the first step and add up to 1. By Ville's inequality the capital
-ever reaches 1 / alpha with probability <= alpha, whatever the number of looks, and however the bad ones
-cluster inside a step, because only the conditional mean of y_k is used.
+*The share is above the limit* (`EProcess`, `EProcessState.log_e_breach`). Step k has n_k trials, s_k of them bad,
+y_k = s_k / n_k in [0, 1]. For a fraction 0 < c < 1 the e-value is prod(1 + (c / p0) (y_k - p0)), whose factors are
+never negative and have conditional mean <= 1 as long as E[y_k | past] <= p0: a nonnegative supermartingale that
+starts at 1. The average over fractions and the weighted sum over starts are supermartingales too, since the weights
+are fixed before the first step and add up to 1. It holds however the bad ones cluster inside a step, because only
+the conditional mean of y_k is used.
   Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024
   (arXiv 2010.09686).
   Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences",
   Annals of Statistics 2021 (arXiv 1810.08240).
 
-*Is the share below the limit?* (`log_e_below`). The same bets on the good ones, trial by trial: a bad trial
-costs the factor 1 - c, a good one earns 1 + c p0 / (1 - p0). Exact for trials whose conditional probability
+*The share is below the limit* (`log_e_below`). The same fractions on the good ones, trial by trial: a bad trial
+multiplies the e-value by 1 - c, a good one by 1 + c p0 / (1 - p0). Exact for trials whose conditional probability
 of being bad is >= p0 under the null. Trials that fail together carry less evidence than their number, so
-counts are divided by the dispersion (>= 1). Dividing never hurts where trials are independent: the capital
-to the power 1 / dispersion passes 1 / beta only if the capital itself does. For bursts it is the usual
+counts are divided by the dispersion (>= 1). Dividing never hurts where trials are independent: the e-value
+to the power 1 / dispersion passes 1 / beta only if the e-value itself does. For bursts it is the usual
 quasi-likelihood approximation, and no guarantee.
   Lindon, Sanden and Shirikian, "Rapid regression detection in software deployments through sequential
   testing", KDD 2022 (arXiv 2205.14762), who brought such tests to canaries.
@@ -36,11 +37,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BETS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95)
-"""Fractions of the largest safe bet: small ones find slight breaches, large ones find gross breaches soon."""
+FRACTIONS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95)
+"""Fractions c of the largest step that keeps factors nonnegative: small ones find slight breaches, large ones gross."""
 
 FIRST_START_WEIGHT: Final = 0.5
-"""Capital that plays from the window's beginning; the rest waits for a regression in mid-window."""
+"""Weight of the e-process from the window's beginning; the rest is for a regression in mid-window."""
 
 _BISECTIONS: Final = 100
 
@@ -55,8 +56,8 @@ def log_sum_exp(logs: Iterable[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Starts:
-    """When the capital enters the game: half at step 0, the rest in equal parts every `spacing` steps.
+class StartWeights:
+    """Weights of the steps at which a regression may begin: half at step 0, the rest equally every `spacing` steps.
 
     `horizon` is the number of steps of the longest window: the weights must be known beforehand.
     """
@@ -74,7 +75,7 @@ class Starts:
         return (self.horizon - 1) // self.spacing
 
     def weight(self, step: int) -> float:
-        """Return the capital that starts to play at `step`; over all steps the weights add up to 1."""
+        """Return the weight of a start at `step`; over all steps the weights add up to 1."""
         if step == 0:
             return FIRST_START_WEIGHT if self.later else 1.0
         if step < self.horizon and step % self.spacing == 0:
@@ -83,49 +84,51 @@ class Starts:
 
 
 class EProcess:
-    """Capital betting that shares in [0, 1] lie above bounds; O(bets) per step.
+    """Evidence that shares in [0, 1] lie above bounds; O(fractions) per step.
 
-    All starts that play with the same bet win by the same factor, so one pot per bet holds them all.
+    All starts with the same fraction are multiplied by the same factor, so one sum per fraction holds them all.
     """
 
-    def __init__(self, starts: Starts) -> None:
+    def __init__(self, starts: StartWeights) -> None:
         self._starts = starts
         self._step = 0
-        self._waiting = starts.later
-        self._log_pots = [-math.inf] * len(BETS)
+        self._later_starts = starts.later
+        self._log_sums = [-math.inf] * len(FRACTIONS)
         self.peak = 0.0
 
     def advance(self, share: float, bound: float) -> None:
-        """Play one step: `share` was seen, and under the null its conditional mean is at most `bound`.
+        """Add one step of measured `share`; under the null its conditional mean is at most `bound`.
 
         Raises ValueError outside 0 <= share <= 1 and 0 < bound <= 1.
         """
         if not 0 <= share <= 1 or not 0 < bound <= 1:
             raise ValueError(f"expected a share in [0, 1] and a bound in (0, 1], not {share} and {bound}")
-        self._enter()
+        self._begin_step()
         excess = share / bound - 1
-        self._log_pots = [pot + math.log1p(bet * excess) for pot, bet in zip(self._log_pots, BETS, strict=True)]
+        self._log_sums = [
+            log_sum + math.log1p(fraction * excess) for log_sum, fraction in zip(self._log_sums, FRACTIONS, strict=True)
+        ]
         self.peak = max(self.peak, self.log_e)
 
     def skip(self) -> None:
-        """Let one step pass in which nothing was seen: the capital stays what it is."""
-        self._enter()
+        """Add one step without trials: the e-value stays what it is."""
+        self._begin_step()
 
     @property
     def log_e(self) -> float:
-        """Natural log of the capital now (0 at the beginning)."""
+        """Natural log of the e-value now (0 at the beginning)."""
         if not self._step:
             return 0.0
-        played = log_sum_exp(self._log_pots) - math.log(len(BETS))
-        if not self._waiting:
-            return played
-        return log_sum_exp((played, math.log((1 - FIRST_START_WEIGHT) * self._waiting / self._starts.later)))
+        begun = log_sum_exp(self._log_sums) - math.log(len(FRACTIONS))
+        if not self._later_starts:
+            return begun
+        return log_sum_exp((begun, math.log((1 - FIRST_START_WEIGHT) * self._later_starts / self._starts.later)))
 
-    def _enter(self) -> None:
+    def _begin_step(self) -> None:
         weight = self._starts.weight(self._step)
         if weight:
-            self._log_pots = [log_sum_exp((pot, math.log(weight))) for pot in self._log_pots]
-            self._waiting -= self._step > 0
+            self._log_sums = [log_sum_exp((log_sum, math.log(weight))) for log_sum in self._log_sums]
+            self._later_starts -= self._step > 0
         self._step += 1
 
 
@@ -140,12 +143,13 @@ def log_e_below(bad: float, trials: float, limit: float, dispersion: float = 1.0
     good = trials - bad
     odds = limit / (1 - limit)
     return log_sum_exp(
-        (bad * math.log1p(-bet) + good * math.log1p(bet * odds)) / dispersion - math.log(len(BETS)) for bet in BETS
+        (bad * math.log1p(-fraction) + good * math.log1p(fraction * odds)) / dispersion - math.log(len(FRACTIONS))
+        for fraction in FRACTIONS
     )
 
 
 def upper_bound(bad: float, trials: float, beta: float, dispersion: float = 1.0) -> float:
-    """Return the share proven not to be reached, at confidence 1 - `beta`, whenever one asks.
+    """Return the share proven not to be reached, at confidence 1 - `beta`, at every step.
 
     The evidence grows with the limit, so the limits already disproven are all those above one number.
     """
@@ -182,9 +186,9 @@ def trials_to_prove(share: float, limit: float, beta: float, dispersion: float =
 
 
 class EProcessState:
-    """All that the steps so far say about one share against one limit; advanced step by step."""
+    """Evidence of the steps so far about one share against one limit; advanced step by step."""
 
-    def __init__(self, limit: float, starts: Starts) -> None:
+    def __init__(self, limit: float, starts: StartWeights) -> None:
         if not 0 < limit < 1:
             raise ValueError(f"expected a limit in (0, 1), not {limit}")
         self.limit = limit
@@ -196,7 +200,7 @@ class EProcessState:
         self._counted = 0
 
     def advance(self, bad: float, trials: float) -> None:
-        """Add one step; without trials nothing is learnt. Raises ValueError for counts that cannot be."""
+        """Add one step; without trials it adds no evidence. Raises ValueError for counts that cannot be."""
         _require_counts(bad, trials)
         self.steps.append((bad, trials))
         if not trials:
@@ -220,7 +224,7 @@ class EProcessState:
 
     @property
     def peak_log_e_breach(self) -> float:
-        """The most evidence of a breach at any step so far: Ville's inequality speaks of this one."""
+        """The most evidence of a breach at any step so far: Ville's inequality bounds this one."""
         return self._breach.peak
 
     @property

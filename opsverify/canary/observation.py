@@ -1,4 +1,4 @@
-"""One observation of a window, as kept: a header, then one line of raw samples for each look at Prometheus."""
+"""Observation of a window as a file: a header, then one line of raw samples for each step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Samples = dict[str, dict[str, dict[str, Points]]]
 
 @dataclass(frozen=True)
 class ObservedStep:
-    """One look at Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none."""
+    """One query of Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none."""
 
     at: float
     fault: str | None = None
@@ -47,16 +47,16 @@ class ObservedStep:
 
     @classmethod
     def loads(cls, line: str) -> ObservedStep:
-        """Read one line of the evidence file. Raises EvidenceError where it is none."""
+        """Read one line of the evidence file. Raises EvidenceError where it is not one."""
         try:
             raw: dict[str, Any] = json.loads(line)
             return cls(float(raw["at"]), raw["fault"], _each_point(raw["samples"], float), tuple(raw["alerts"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EvidenceError(f"no step of an observation: {error}") from error
+            raise EvidenceError(f"not a step of an observation: {error}") from error
 
 
 def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
-    """Read an evidence file back. Raises EvidenceError for a file that is none, or is damaged."""
+    """Read an evidence file. Raises EvidenceError for another file, or a damaged one."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             header, *steps = file.read().splitlines()

@@ -1,4 +1,4 @@
-"""Observe canary and baseline: one look a step, every look kept, until the gate has decided."""
+"""Observer of canary and baseline: one query a step, every answer kept, until the gate has decided."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _OVERLAP_S = 15.0
 
 @dataclass(frozen=True)
 class Clock:
-    """Time as the observer sees it (Unix seconds, never going back); tests put their own in."""
+    """Time of the observer (Unix seconds, never going back); tests replace it."""
 
     now: Callable[[], float]
     wait: Callable[[float], object]
@@ -51,19 +51,19 @@ class Clock:
 
 @dataclass
 class Observer:
-    """What is asked at every step, and of whom; `say` shows progress, `keep` takes the lines of evidence."""
+    """Queries of every step; `show` receives the progress, `keep` the lines of evidence."""
 
     prometheus: Prometheus
     clock: Clock
-    say: Callable[[str], None]
+    show: Callable[[str], None]
     keep: Callable[[str], object]
     _known: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     def observe(self, setup: Setup) -> GateWatch:
-        """Look once a step until the gate decides, at the longest window's end at the latest.
+        """Query once a step until the gate decides, at the longest window's end at the latest.
 
-        All times are Prometheus' own, whose clock is read first; `setup.start` is set here. A look that fails costs
-        nothing by itself: the next one asks for all samples since the last good one.
+        All times are Prometheus' own, whose clock is read first; `setup.start` is set here. A query that fails loses
+        nothing by itself: the next one fetches all samples since the last good one.
         """
         skew_s = self._skew()
         ahead_s = skew_s or 0.0
@@ -74,13 +74,13 @@ class Observer:
         while not watch.over:
             self.clock.wait(due - ahead_s - self.clock.now())
             at = self.clock.now() + ahead_s
-            step = self._look(setup, at, since)
+            step = self._query(setup, at, since)
             if step.fault is None:
                 since = at - _OVERLAP_S
             self.keep(step.dumps())
             watch.advance(step)
-            self._tell(watch, step)
-            # A look that took longer than a step skips those it missed; the window never gets longer by it.
+            self._show(watch, step)
+            # A query that took longer than a step skips those it missed; the window never gets longer by it.
             late_s = max(0.0, self.clock.now() + ahead_s - due)
             due = min(due + step_s * (1 + late_s // step_s), setup.end)
         return watch
@@ -88,12 +88,12 @@ class Observer:
     def _skew(self) -> float | None:
         before = self.clock.now()
         try:
-            theirs = self.prometheus.now()
+            server = self.prometheus.now()
         except Inconclusive:
             return None
-        return theirs - (before + self.clock.now()) / 2
+        return server - (before + self.clock.now()) / 2
 
-    def _look(self, setup: Setup, at: float, since: float) -> ObservedStep:
+    def _query(self, setup: Setup, at: float, since: float) -> ObservedStep:
         try:
             samples = {
                 scope: {
@@ -107,7 +107,7 @@ class Observer:
             return ObservedStep(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
-        self._remember(samples)
+        self._mark_known(samples)
         return ObservedStep(at, None, samples, alerts)
 
     def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
@@ -120,23 +120,23 @@ class Observer:
                 found[key] = points
         return found
 
-    def _remember(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
+    def _mark_known(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
         for scope, signals in samples.items():
             for signal, series in signals.items():
                 for key, points in series.items():
                     self._known[scope, signal, key] = max(points)
 
-    def _tell(self, watch: GateWatch, step: ObservedStep) -> None:
+    def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
-        said = f"no answer ({step.fault})" if step.fault else watch.text
-        self.say(f"{left} left | {said}")
+        outcome = f"no answer ({step.fault})" if step.fault else watch.text
+        self.show(f"{left} left | {outcome}")
 
 
 def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:
-    """What is asked for, by scope and signal: the standing counters, and `more` of the target's signals."""
+    """Selectors by scope and signal: the counters of every window, and `more` of the target's signals."""
     names = sorted({*COUNTERS, PROCESS_START, *more} - {WITHIN_LIMIT})
-    asked: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}
+    found: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}
     for scope, matchers in ((CANARY, canary.canary), (BASELINE, canary.baseline)):
-        asked[scope] = {name: getattr(signals, name).selector(matchers) for name in names}
-        asked[scope][WITHIN_LIMIT] = signals.duration_buckets.selector(matchers, f'le="{latency_limit_s:g}"')
-    return asked
+        found[scope] = {name: getattr(signals, name).selector(matchers) for name in names}
+        found[scope][WITHIN_LIMIT] = signals.duration_buckets.selector(matchers, f'le="{latency_limit_s:g}"')
+    return found

@@ -1,7 +1,7 @@
-"""How sure a ratio of two totals is: the canary's traffic share, its cost per judgment against the baseline's.
+"""Ratio of two totals with its interval: the canary's traffic share, its cost per judgment against the baseline's.
 
-Money is no count of bad ones out of trials, so the bets of `betting` do not apply to it. These ratios are held
-against their limits once, when the window is over, and an ordinary interval does: steps are the sampling units, so
+Money is not a count of bad ones out of trials, so `e_process` does not apply to it. These ratios are compared
+with their limits once, when the window is over, and an ordinary interval does: steps are the sampling units, so
 bursts inside a step widen it.
   Cochran, "Sampling Techniques", 3rd edition 1977, section 6.4 (variance of a ratio estimate).
 """

@@ -1,4 +1,4 @@
-"""Work a canary's decision out again from what was kept of its window."""
+"""Replay of a canary's decision from the observation of its window."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _EXIT: Final = {
     GateOutcome.HOLD: ExitCode.HOLD,
     GateOutcome.CONTINUE: ExitCode.HOLD,
 }
-"""As of `verify`; a window that was broken off decides nothing."""
+"""As of `verify`; a window that was aborted decides nothing."""
 
 
 def replay(path: Path, write: Callable[[str], object]) -> int:
-    """Write one line for each look and the final decision with its reasons; the exit code it stands for.
+    """Write one line for each step and the final decision with its reasons; the exit code of the decision.
 
     `path` is the evidence file or the run's folder. Raises EvidenceError where it cannot be read.
     """
@@ -39,11 +39,11 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     watch = GateWatch(setup)
     for step in steps:
         watch.advance(step)
-        said = f"no answer ({step.fault})" if step.fault else watch.text
-        write(f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {said}\n")
+        outcome = f"no answer ({step.fault})" if step.fault else watch.text
+        write(f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {outcome}\n")
     decision = watch.decision
     if decision.outcome is GateOutcome.CONTINUE:
-        write("HOLD: the observation ends before its window does\n")
+        write("HOLD: the observation ends before its window\n")
         return _EXIT[decision.outcome]
     write(f"{decision.outcome.value.upper()}, {'proven' if decision.proven else 'not proven'}\n")
     for reason in decision.reasons:

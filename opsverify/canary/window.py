@@ -1,4 +1,4 @@
-"""What the canary checks ask of the shared observation, in the runbook's own terms."""
+"""Window of a canary as its checks read it: one shared observation, in the runbook's own terms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.canary.assessment import CriterionState, GateCriterion, Kind, Policy
 from opsverify.canary.criterion import P95_SLOWER
-from opsverify.canary.decision import SHARED_BREACH, GateOutcome, clear, proof, unproven
+from opsverify.canary.decision import SHARED_BREACH, GateOutcome, promotable, proof, unproven
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
 from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 SLOW = "slow_judgments"
 LEAST_STEPS = 4
-"""Looks in the shortest of windows."""
+"""Steps in the shortest of windows."""
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """A ratio of two totals, how sure it is, and how many trials it rests on."""
+    """A ratio of two totals with its interval, and the number of trials."""
 
     estimate: Interval
     trials: int
@@ -48,8 +48,8 @@ def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> 
         raise LookupError("a canary is observed on a target without canary or prometheus")
     counted = tuple(_counted(row, target) for row in criteria)
     more = {name for one in counted for name in (one.bad, one.trials)}
-    asked = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
-    return Setup(start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=asked)
+    found = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
+    return Setup(start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=found)
 
 
 def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
@@ -72,19 +72,19 @@ def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
 
 @dataclass(frozen=True)
 class CanaryWindow:
-    """The watched window, read for the checks; raises Inconclusive wherever it holds no answer."""
+    """The watched window, read for the checks; raises Inconclusive where it cannot be measured."""
 
     watch: GateWatch
     limits: Limits
 
     @property
     def coverage(self) -> float:
-        """Share of the watched time in which the canary was heard of."""
+        """Share of the watched time in which the canary was scraped."""
         return self.watch.coverage
 
     @property
     def steps(self) -> int:
-        """How many looks were taken."""
+        """How many steps were taken."""
         return self.watch.steps
 
     @property
@@ -93,7 +93,7 @@ class CanaryWindow:
         return self.watch.elapsed_s < self.watch.setup.policy.longest_s
 
     @property
-    def observed_in_words(self) -> str:
+    def observed_text(self) -> str:
         """How much was observed, and why no more."""
         watched = duration(round(self.watch.elapsed_s))
         longest = duration(self.watch.setup.policy.longest_s)
@@ -101,43 +101,45 @@ class CanaryWindow:
         return f"of {watched} observed{why if self.stopped_early else ''}"
 
     def require_coverage(self, limit: Limit) -> None:
-        """Raise Inconclusive when too little of the window was observed, with the reasons the looks gave."""
+        """Raise Inconclusive when too little of the window was observed, with the reasons of its steps."""
         if not limit.holds(self.coverage):
-            reasons = "; ".join(self.watch.gaps) or "the canary gave no more samples of its requests"
+            reasons = "; ".join(self.watch.gaps) or "no further samples of the canary's requests"
             raise Inconclusive(
                 f"only {quantity(self.coverage, 'ratio')} of {duration(round(self.watch.elapsed_s))} was observed, "
                 f"{limit.text} needed: {reasons}"
             )
 
     def judged(self, row: Criterion) -> Measurement:
-        """What came of one criterion, as the gate decided; raises Inconclusive where it could not."""
-        standing = self.watch.standing(row.name)
+        """The measurement of one criterion, as the gate decided; raises Inconclusive where it could not."""
+        assessment = self.watch.assessment(row.name)
         policy = self.watch.setup.policy
-        breach = standing.state is CriterionState.BREACH_PROVEN
+        breach = assessment.state is CriterionState.BREACH_PROVEN
         if not breach:
             if self.watch.gaps:
                 self.require_coverage(self.limits.data_coverage)
-            if standing.state is CriterionState.UNOBSERVED:
-                raise Inconclusive(standing.fault or standing.state.value)
+            if assessment.state is CriterionState.UNOBSERVED:
+                raise Inconclusive(assessment.fault or assessment.state.value)
             self.require_coverage(self.limits.data_coverage)
-            if standing.state is CriterionState.TOO_FEW:
-                raise Inconclusive(f"{_after_name(unproven(standing))}; observe longer (--window) or send more traffic")
+            if assessment.state is CriterionState.TOO_FEW:
+                raise Inconclusive(
+                    f"{_after_name(unproven(assessment))}; observe longer (--window) or send more traffic"
+                )
             literal = policy.end_rule == "literal"
-            if not literal and not self.stopped_early and not clear(standing):
-                raise Inconclusive(f'{_after_name(unproven(standing))} (end_rule = "proof")')
-            breach = standing.state is CriterionState.BREACH_MEASURED
+            if not literal and not self.stopped_early and not promotable(assessment):
+                raise Inconclusive(f'{_after_name(unproven(assessment))} (end_rule = "proof")')
+            breach = assessment.state is CriterionState.BREACH_MEASURED
             if breach and not (literal and self.watch.decision.outcome is GateOutcome.ROLLBACK):
-                raise Inconclusive(f"{_after_name(standing.text)}; not proven when the window was stopped")
-        if breach and standing.shared and policy.on_shared_breach == "hold":
-            raise Inconclusive(f"{_after_name(standing.text)}; {SHARED_BREACH}")
-        return self._measurement(row, standing, breach=breach)
+                raise Inconclusive(f"{_after_name(assessment.text)}; not proven when the window was stopped")
+        if breach and assessment.shared and policy.on_shared_breach == "hold":
+            raise Inconclusive(f"{_after_name(assessment.text)}; {SHARED_BREACH}")
+        return self._measurement(row, assessment, breach=breach)
 
     def traffic_share(self) -> Estimated:
         """The canary's share of all requests."""
         canary, baseline = (self._grown(scope, REQUESTS) for scope in (CANARY, BASELINE))
         total = [sum(pair) for pair in zip(canary, baseline, strict=True)]
         if not sum(total):
-            raise Inconclusive("no traffic at all in the window: is the load balancer sending any?")
+            raise Inconclusive("no traffic in the window; check that the load balancer sends requests")
         return Estimated(ratio(canary, total), round(sum(total)), f"of {sum(total):,.0f} requests went to the canary")
 
     def cost_growth(self) -> Estimated:
@@ -157,17 +159,17 @@ class CanaryWindow:
             self.require_coverage(self.limits.data_coverage)
         return tuple(self.watch.alerts)
 
-    def _measurement(self, row: Criterion, standing: Assessment, *, breach: bool) -> Measurement:
-        proven = standing.state in (CriterionState.BREACH_PROVEN, CriterionState.BELOW_PROVEN)
+    def _measurement(self, row: Criterion, assessment: Assessment, *, breach: bool) -> Measurement:
+        proven = assessment.state in (CriterionState.BREACH_PROVEN, CriterionState.BELOW_PROVEN)
         if breach:
-            shared = f"; {SHARED_BREACH}" if standing.shared else ""
+            shared = f"; {SHARED_BREACH}" if assessment.shared else ""
             how = "breach proven" if proven else "measured when the window was over or stopped"
-            message = f"{standing.text}; {how}{shared}"
+            message = f"{assessment.text}; {how}{shared}"
         else:
-            message = proof(standing)
+            message = proof(assessment)
             if self.stopped_early and self.watch.decision.outcome is not GateOutcome.PROMOTE:
                 message += " so far (stopped early)"
-        share = standing.share if standing.share is not None else math.nan
+        share = assessment.share if assessment.share is not None else math.nan
         limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
@@ -175,11 +177,11 @@ class CanaryWindow:
             str(limit),
             limit.unit,
             not breach,
-            round(standing.trials),
+            round(assessment.trials),
             _after_name(message),
-            standing.upper_bound,
+            assessment.upper_bound,
             proven,
-            standing.log_e_breach if breach else standing.log_e_below,
+            assessment.log_e_breach if breach else assessment.log_e_below,
         )
 
     def _grown(self, scope: str, signal: str) -> tuple[float, ...]:
@@ -191,9 +193,9 @@ class CanaryWindow:
                 f"{signal} of the {scope}: no such series in Prometheus; "
                 "check the name in prometheus.signals and the scope"
             )
-        unfit = self.watch.unfit(scope, signal)
-        if unfit is not None:
-            raise Inconclusive(f"of the {scope}: {unfit}")
+        fault = self.watch.invalid_series(scope, signal)
+        if fault is not None:
+            raise Inconclusive(f"{scope}: {fault}")
         self.require_coverage(self.limits.data_coverage)
         return self.watch.grown_by_step(scope, signal)
 

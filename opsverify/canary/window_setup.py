@@ -1,4 +1,4 @@
-"""What a window is observed for: everything beside the samples that a replay of its verdict needs."""
+"""Setup of a window: everything but the samples that a replay of its verdict needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = "opsverify.observation/2"
 CANARY, BASELINE = "canary", "baseline"
 REQUESTS, LLM_COST, PROCESS_START = "requests", "llm_cost", "process_start"
 MOST_SKEW_S = 10.0
-"""Clocks further apart than this are a finding of their own: alerts and logs cannot be laid beside the window."""
+"""Clocks further apart than this are a finding of their own: alerts and logs cannot be compared with the window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Counted:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """One window: `start` in Unix seconds by Prometheus' clock, which is `skew_s` ahead of ours (None: unknown)."""
+    """One window: `start` in Unix seconds by Prometheus' clock, `skew_s` ahead of this machine's (None: unknown)."""
 
     start: float
     policy: Policy
@@ -57,7 +57,7 @@ class Setup:
 
     @classmethod
     def loads(cls, line: str) -> Setup:
-        """Read the header line. Raises EvidenceError where it is none."""
+        """Read the header line. Raises EvidenceError where it is not one."""
         try:
             raw: dict[str, Any] = json.loads(line)
             if raw.pop("schema") != SCHEMA:
@@ -74,4 +74,4 @@ class Setup:
             )
             return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EvidenceError(f"no header of an observation ({SCHEMA}): {error}") from error
+            raise EvidenceError(f"not a header of an observation ({SCHEMA}): {error}") from error

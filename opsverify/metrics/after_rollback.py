@@ -1,4 +1,4 @@
-"""After a rollback: who serves, and how well, over one short look that begins once the steps are done."""
+"""State after a rollback: who serves, and how well, in one short observation that begins once the steps are done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
-from opsverify.metrics.counters import Growth, Instances, increments, seen_instances
+from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
@@ -25,12 +25,12 @@ EVERYTHING = "everything"
 BASELINE = "baseline"
 COUNTERS = ("requests", "request_errors", "durations", "cache_lookups", "cache_misses")
 WITHIN_LIMIT = "durations_within_limit"
-TELL_EVERY_S = 1.0
+SHOW_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
 class AfterRollback:
-    """Raw samples of the look, from `start` to `end` (Unix seconds), by scope, signal and series."""
+    """Raw samples of the observation, from `start` to `end` (Unix seconds), by scope, signal and series."""
 
     start: float
     end: float
@@ -39,7 +39,7 @@ class AfterRollback:
 
     @classmethod
     def load(cls, path: Path, target: Target) -> AfterRollback:
-        """The look kept in `path`."""
+        """The observation kept in `path`."""
         raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         samples = {
             scope: {
@@ -51,13 +51,13 @@ class AfterRollback:
         return cls(raw["start"], raw["end"], samples, target)
 
     def outside_baseline(self) -> Share:
-        """The share of all requests that something else than the baseline served.
+        """The share of all requests that the baseline did not serve.
 
-        Worked out from what the baseline did *not* serve, so that a misspelt canary cannot look like none.
+        Computed from what the baseline did *not* serve: a misspelt canary is not taken for none.
         """
         total = self._grown(EVERYTHING, "requests")
         baseline = self._grown(BASELINE, "requests")
-        return self._share(total - baseline, total, "requests served by something else than the baseline")
+        return self._share(total - baseline, total, "requests not served by the baseline")
 
     def errors(self) -> Share:
         """The share of the baseline's requests that failed."""
@@ -89,13 +89,13 @@ class AfterRollback:
         series = self.samples[scope][signal]
         if not series:
             raise Inconclusive(
-                f"{signal} of {scope}: no samples since the rollback; is it scraped, and named in prometheus.signals?"
+                f"{signal} of {scope}: no samples since the rollback; check that it is scraped, and prometheus.signals"
             )
-        known = Instances(seen_instances(self.samples[scope].values()))
+        known = InstanceTimes(first_scrapes(self.samples[scope].values()))
         growth: Growth = increments(series, (self.start, self.end), known)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(f"{signal} of {scope}: {bad.series} is {bad.reason}; look at the service's /metrics")
+            raise Inconclusive(f"{signal} of {scope}: {bad.series} is {bad.reason}; check the service's /metrics")
         return growth.total
 
     def _share(self, part: float, total: float, what: str) -> Share:
@@ -104,25 +104,25 @@ class AfterRollback:
         return Share(share, round(total), f"of {total:,.0f} {what} in {seconds}")
 
 
-def look(prometheus: Prometheus, target: Target, say: Callable[[str], None], keep: TextIO) -> None:
-    """Wait for the target's look to be over, then keep every raw sample of it.
+def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None], keep: TextIO) -> None:
+    """Observe for `actions.look` of the target, then keep every raw sample of that time.
 
-    Raises Inconclusive where Prometheus does not answer, or has no sample from within the look.
+    Raises Inconclusive where Prometheus does not answer, or has no sample of that time.
     """
     span_s = parse_duration(target.actions.look)
     start = time.time()
 
     def left() -> float:
         remaining = start + span_s - time.time()
-        say(f"observing the rolled back platform, {duration(round(max(0.0, remaining)))} left")
+        show(f"observing the rolled back platform, {duration(round(max(0.0, remaining)))} left")
         return remaining
 
     eventually(
         left,
         lambda seconds: seconds <= 0,
-        deadline_s=span_s + TELL_EVERY_S,
-        every_s=TELL_EVERY_S,
-        what="the look",
+        deadline_s=span_s + SHOW_EVERY_S,
+        every_s=SHOW_EVERY_S,
+        what="the observation to end",
     )
     end = time.time()
     scopes = {EVERYTHING: "", BASELINE: target.canary.baseline if target.canary else ""}

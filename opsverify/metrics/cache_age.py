@@ -1,4 +1,4 @@
-"""How old cached judgments are: whatever was judged before a change must not be served after it."""
+"""Age of cached judgments: what was judged before a change must not be served after it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Cached:
     left_s: tuple[float | None, ...]
 
     @classmethod
-    def look(cls, redis: Redis, config: RedisConfig | None) -> Self:
-        """What the cache holds now. Raises Inconclusive where the target does not promise a time to live."""
+    def read(cls, redis: Redis, config: RedisConfig | None) -> Self:
+        """The cached judgments now. Raises Inconclusive where the target has no time to live."""
         if config is None or config.cache_ttl_s is None:
-            raise Inconclusive("the age of a cached judgment is not known: set redis.cache_ttl in the target")
+            raise Inconclusive("missing redis.cache_ttl: the age of a cached judgment is computed from it")
         left = redis.remaining(config.cache_keys)
         return cls(time.time(), config.cache_ttl_s, tuple(s if math.isfinite(s) else None for s in left))
 
@@ -58,21 +58,21 @@ class Cached:
             samples=len(ages),
             of=f"is the oldest of {len(ages)} judgments",
         )
-        endless = len(self.left_s) - len(ages)
-        if fresh and endless:
+        unexpiring = len(self.left_s) - len(ages)
+        if fresh and unexpiring:
             raise Inconclusive(
-                f"{endless} of {len(self.left_s)} cached judgments never expire: their age is not known; "
+                f"{unexpiring} of {len(self.left_s)} cached judgments never expire, so their age is unknown; "
                 "delete those keys"
             )
 
 
 def measure_cached_since(check: Check, redis: Redis, since: dt.datetime) -> Cached:
-    """Measure on `check` that no cached judgment is older than `since`; what the cache held.
+    """Measure on `check` that no cached judgment is older than `since`; the cached judgments.
 
-    Raises Inconclusive where the target does not promise a time to live, or where judgments never expire.
+    Raises Inconclusive where the target has no time to live, or where judgments never expire.
     """
     with check.must_answer("Redis"):
-        cached = Cached.look(redis, check.target.redis)
+        cached = Cached.read(redis, check.target.redis)
     cached.measure(check, since)
     return cached
 

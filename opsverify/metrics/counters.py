@@ -1,16 +1,16 @@
-"""What raw counters grew by in each step of a window; pure functions over samples as Prometheus scraped them.
+"""Counters: growth of raw samples in each step of a window; pure functions over samples as Prometheus scraped them.
 
 Prometheus' own `increase()` extrapolates, and loses the first errors of a label that is new. Here:
 
-- a counter that falls has restarted: it grew by its new value (what the dead process counted after its
-  last scrape is lost to everybody);
-- a restart may hide behind a value that has already overtaken the old one: the start time tells;
-- a series that appears while its instance was already known starts from zero (a label's first use);
-- a series of an instance first seen in mid-window starts from zero only if the process is known to have
-  started in the window; one that merely was not scraped brings a count of days with it, and only anchors;
-- a series that vanishes keeps what it had counted, and goes on from there should it come back;
+- a counter that falls has restarted: it grew by its new value (what the old process counted after its
+  last scrape is lost);
+- a restart whose new value already exceeds the old one is detected by the start time;
+- a series that appears while its instance was scraped before starts from zero (a label's first use);
+- a series of an instance first scraped in mid-window starts from zero only if the process is known to have
+  started in the window; one that was only not scraped before brings a count of days with it, and only anchors;
+- a series that vanishes keeps its growth, and continues from there if it appears again;
 - a gap loses nothing: the difference over it counts in the step of the first sample after it;
-- samples that are NaN, infinite or negative are left out, and named.
+- samples that are NaN, infinite or negative are left out, and reported.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Instances:
-    """When each instance was first seen in any signal, and when it started, where known (Unix seconds)."""
+class InstanceTimes:
+    """When each instance was first scraped for any signal, and when it started, where known (Unix seconds)."""
 
-    first_seen: Mapping[str, float] = field(default_factory=dict)
+    first_scraped: Mapping[str, float] = field(default_factory=dict)
     started: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -90,8 +90,8 @@ def instance_of(series: str) -> str:
     return match[1] if match else ""
 
 
-def seen_instances(signals: Iterable[Mapping[str, Mapping[float, float]]]) -> dict[str, float]:
-    """Find when each instance first gave a sample of any signal."""
+def first_scrapes(signals: Iterable[Mapping[str, Mapping[float, float]]]) -> dict[str, float]:
+    """First scrape of each instance, over all signals."""
     first: dict[str, float] = {}
     for series in signals:
         for key, points in series.items():
@@ -103,30 +103,30 @@ def seen_instances(signals: Iterable[Mapping[str, Mapping[float, float]]]) -> di
 
 def scraped_twice(series: Iterable[str]) -> tuple[str, ...]:
     """List series that differ from an earlier one only in who scraped them: they would count twice."""
-    seen: set[str] = set()
+    found: set[str] = set()
     twice: list[str] = []
     for key in series:
         bare = _SCRAPER.sub("", key).rstrip(",")
-        if bare in seen:
+        if bare in found:
             twice.append(key)
-        seen.add(bare)
+        found.add(bare)
     return tuple(twice)
 
 
 def increments(
     series: Mapping[str, Mapping[float, float]],
     edges: Sequence[float],
-    instances: Instances | None = None,
+    instances: InstanceTimes | None = None,
 ) -> Growth:
     """Sum up the growth in each step between consecutive `edges` (Unix seconds, ascending).
 
     `series` holds samples by scrape time. Samples at or before the first edge anchor their series; so does
     the first sample of the first step, where there is none before. `instances` must come from all signals
-    of the scope (`seen_instances`). Raises ValueError for edges that do not ascend.
+    of the scope (`first_scrapes`). Raises ValueError for edges that do not ascend.
     """
     if not edges[1:] or any(later <= earlier for earlier, later in pairwise(edges)):
         raise ValueError("expected at least two step edges, ascending")
-    known = instances or Instances(seen_instances([series]))
+    known = instances or InstanceTimes(first_scrapes([series]))
     tally = Tally(edges[0], edges[1])
     steps = []
     for earlier, later in pairwise([-math.inf, *edges[1:]]):
@@ -138,7 +138,7 @@ def increments(
 
 
 def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s: float) -> Coverage:
-    """Work out how much of `start`..`end` was observed, given when samples came in (all Unix seconds).
+    """Compute how much of `start`..`end` was observed, given the scrape times (all Unix seconds).
 
     Counters are cumulative, so a gap up to `tolerated_gap_s` costs nothing; what goes beyond it is missing.
     """
@@ -151,7 +151,7 @@ def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s
 
 
 def reason_against(value: float) -> Reason | None:
-    """Say why no counter can have this value; None if one can."""
+    """Why no counter can have this value; None if one can."""
     if math.isnan(value):
         return Reason.NAN
     if math.isinf(value):
@@ -162,8 +162,8 @@ def reason_against(value: float) -> Reason | None:
 class Tally:
     """Adds up one signal's series as their samples come in; `start` and `anchored_until` in Unix seconds.
 
-    A sample counts when it is handed in, however old: one that was scraped before a look and stored after it
-    belongs to the next look.
+    A sample counts when it is added, however old: one that was scraped before a query and stored after it
+    belongs to the next one.
     """
 
     def __init__(self, start: float, anchored_until: float) -> None:
@@ -176,8 +176,8 @@ class Tally:
         self.unanchored: list[str] = []
         self.rejected: list[Rejected] = []
 
-    def advance(self, series: Mapping[str, Mapping[float, float]], instances: Instances) -> float:
-        """Take in new samples; how much the signal grew by them."""
+    def advance(self, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes) -> float:
+        """Add new samples; how much the signal grew by them."""
         grown = math.fsum(amount for key in sorted(series) for amount in self._amounts(key, series[key], instances))
         self.total += grown
         return grown
@@ -193,7 +193,7 @@ class Tally:
             tuple(self.rejected),
         )
 
-    def _amounts(self, key: str, points: Mapping[float, float], instances: Instances) -> Iterator[float]:
+    def _amounts(self, key: str, points: Mapping[float, float], instances: InstanceTimes) -> Iterator[float]:
         usable = self._usable(key, points)
         if not usable:
             return
@@ -218,7 +218,7 @@ class Tally:
                 self.rejected.append(Rejected(key, at, reason))
         return usable
 
-    def _anchor(self, key: str, usable: list[tuple[float, float]], instances: Instances) -> tuple[float, float]:
+    def _anchor(self, key: str, usable: list[tuple[float, float]], instances: InstanceTimes) -> tuple[float, float]:
         """Find the sample, real or zero, from which the series' growth in the window is counted."""
         before = [point for point in usable if point[0] <= self._start]
         if before:
@@ -226,7 +226,7 @@ class Tally:
         first_at, first_value = usable[0]
         instance = instance_of(key)
         started_inside = instances.started.get(instance, -math.inf) > self._start
-        if started_inside or instances.first_seen.get(instance, math.inf) < first_at:
+        if started_inside or instances.first_scraped.get(instance, math.inf) < first_at:
             self.appeared.append(key)
             return (self._start, 0.0)
         if first_at > self._anchored_until:

@@ -1,4 +1,4 @@
-"""What counters did lately: growth and shares over the target's look-back, from raw samples."""
+"""Lookback: growth and shares of counters over the target's latest `lookback`, from raw samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
-from opsverify.metrics.counters import Instances, increments, seen_instances
+from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class Lookback:
     config: PrometheusConfig
 
     def rate(self, bad: str, trials: str) -> Share:
-        """The share of `bad` in `trials` (signal names). Raises Inconclusive where either was never seen."""
+        """The share of `bad` in `trials` (signal names). Raises Inconclusive where either has no samples."""
         series = {name: self._series(name) for name in (trials, bad)}
-        # A label's first bad one counts in full: that its instance was there before, the trials tell.
-        instances = Instances(seen_instances(series.values()))
+        # A label's first bad one counts in full: the trials show that its instance was scraped before.
+        instances = InstanceTimes(first_scrapes(series.values()))
         total, counted = (_grown(name, series[name], instances).value for name in (trials, bad))
-        words = f"of {total:,.0f} in the last {duration(parse_duration(self.config.lookback))}"
-        return Share(counted / total if total else math.nan, round(total), words)
+        text = f"of {total:,.0f} in the last {duration(parse_duration(self.config.lookback))}"
+        return Share(counted / total if total else math.nan, round(total), text)
 
     def per_day(self, signal: str) -> float:
         """Growth of `signal`, scaled to 24 hours."""
@@ -61,14 +61,16 @@ class Lookback:
         return growth.value * DAY_S / growth.span_s
 
     def growth(self, signal: str) -> LookbackGrowth:
-        """Growth of `signal` over the look-back, summed over its series."""
+        """Growth of `signal` over the lookback, summed over its series."""
         return _grown(signal, self._series(signal))
 
     def _series(self, signal: str) -> dict[str, dict[float, float]]:
         selector = getattr(self.config.signals, signal).selector()
         history = self.prometheus.history(selector, parse_duration(self.config.lookback))
         if not any(series.points for series in history):
-            raise Inconclusive(f"{signal}: no samples of {selector} in the last {self.config.lookback}; is it scraped?")
+            raise Inconclusive(
+                f"{signal}: no samples of {selector} in the last {self.config.lookback}; check that it is scraped"
+            )
         return {
             ",".join(f"{name}={value}" for name, value in sorted(series.labels.items())): dict(series.points)
             for series in history
@@ -76,7 +78,7 @@ class Lookback:
 
 
 def _grown(
-    signal: str, series: Mapping[str, Mapping[float, float]], instances: Instances | None = None
+    signal: str, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes | None = None
 ) -> LookbackGrowth:
     moments = [at for points in series.values() for at in points]
     first, last = min(moments), max(moments)
@@ -85,6 +87,6 @@ def _grown(
         growth = increments(series, [first, last], instances)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; look at the service's /metrics")
+            raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; check the service's /metrics")
         value = growth.total
     return LookbackGrowth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

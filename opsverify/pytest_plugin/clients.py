@@ -111,7 +111,7 @@ class Connections:
         return Mcp(config, self.run.secrets.of(config.bearer), check.attach)
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
-        """Observe the canary's window now; every look is written to `keep` as it comes."""
+        """Observe the canary's window now; every step is written to `keep` as it comes."""
 
         def write(line: str) -> None:
             keep.write(self.run.redactor.text(line) + "\n")

@@ -1,4 +1,4 @@
-"""Looks at a made-up platform without Prometheus: what each step brings is written down as counts."""
+"""Steps of a made-up platform without Prometheus: the counts of each step are given."""
 
 from __future__ import annotations
 

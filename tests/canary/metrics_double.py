@@ -1,6 +1,6 @@
 """A Prometheus over HTTP whose platform and clock are made up, and every fault it can have.
 
-Selectors are plain `scope:signal`; counters grow with time alone, so that a test knows what must come out.
+Selectors are plain `scope:signal`; counters grow with time alone, so that the expected result is known.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def serving(world: World) -> Iterator[World]:
             return {"resultType": "matrix", "result": world.history(ranged[1], at, int(ranged[2]) / 1000)}
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -157,7 +157,7 @@ def serving(world: World) -> Iterator[World]:
 
 
 def reply(handler: BaseHTTPRequestHandler, status: int, body: object) -> bool:
-    """Answer with JSON, or with text as it is; True, as `World.answer` says that it has answered."""
+    """Answer with JSON, or with text as it is; True, as `World.answer` does once it has answered."""
     raw = (body if isinstance(body, str) else json.dumps(body)).encode()
     handler.send_response(status)
     handler.send_header("Content-Type", "application/json")

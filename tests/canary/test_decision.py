@@ -1,4 +1,4 @@
-"""The decision rule: every branch of it, and what it says to the person who reads it."""
+"""The decision rule: every branch of it, and its reasons as text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Counts, CriterionState, GateCriterion, Kind, Policy, Progress, stand
-from opsverify.canary.decision import SHARED_BREACH, GateDecision, GateOutcome, Moment, decide
+from opsverify.canary.assessment import Counts, CriterionState, GateCriterion, Kind, Policy, Progress, assess
+from opsverify.canary.decision import SHARED_BREACH, GateDecision, GateOutcome, WindowState, decide
 
 POLICY = Policy()
 ERRORS = GateCriterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed")
@@ -19,7 +19,7 @@ TIMEOUTS = GateCriterion(
     strict=False,
     counted="calls timed out",
 )
-SHORTEST, LONGEST = Moment(600, 1.0), Moment(1200, 1.0)
+SHORTEST, LONGEST = WindowState(600, 1.0), WindowState(1200, 1.0)
 
 
 def watched(
@@ -30,19 +30,19 @@ def watched(
 ) -> Progress:
     """Feed all steps of canary and baseline."""
     progress = Progress(criterion, policy)
-    for canary, beside in zip(counts, baseline or [(0, 0)] * len(counts), strict=True):
-        progress.advance(Counts(*canary), Counts(*beside))
+    for canary, base in zip(counts, baseline or [(0, 0)] * len(counts), strict=True):
+        progress.advance(Counts(*canary), Counts(*base))
     return progress
 
 
-def decided(counts: list[tuple[int, int]], moment: Moment, policy: Policy = POLICY) -> GateDecision:
+def decided(counts: list[tuple[int, int]], moment: WindowState, policy: Policy = POLICY) -> GateDecision:
     """Decide on errors alone."""
     return decide(policy, [watched(counts, policy=policy)], moment)
 
 
 def test_a_proven_breach_rolls_back_before_the_shortest_window() -> None:
-    """Nobody waits ten minutes for a canary that fails one request in ten."""
-    decision = decided([(15, 150)] * 6, Moment(90, 1.0))
+    """A canary that fails one request in ten does not run for ten minutes."""
+    decision = decided([(15, 150)] * 6, WindowState(90, 1.0))
     assert decision.outcome is GateOutcome.ROLLBACK
     assert decision.proven
     assert decision.reasons == ("error_rate: 10% of 900 requests failed, limit < 1%",)
@@ -50,19 +50,19 @@ def test_a_proven_breach_rolls_back_before_the_shortest_window() -> None:
 
 def test_a_proven_breach_needs_no_coverage() -> None:
     """What was counted was counted, however much was missed."""
-    assert decided([(15, 150)] * 6, Moment(600, 0.3)).outcome is GateOutcome.ROLLBACK
+    assert decided([(15, 150)] * 6, WindowState(600, 0.3)).outcome is GateOutcome.ROLLBACK
 
 
 def test_a_firing_alert_rolls_back_at_once() -> None:
     """An alert outranks every count, and is named."""
-    decision = decided([(0, 150)], Moment(15, 1.0, ("JudgmentErrorRateHigh",)))
+    decision = decided([(0, 150)], WindowState(15, 1.0, ("JudgmentErrorRateHigh",)))
     assert decision.outcome is GateOutcome.ROLLBACK
     assert decision.reasons == ("alert JudgmentErrorRateHigh fires on the canary",)
 
 
 def test_a_clearly_good_canary_is_promoted_at_the_shortest_window_and_not_before() -> None:
-    """Ten minutes when it is clear."""
-    assert decided([(0, 150)] * 39, Moment(585, 1.0)).outcome is GateOutcome.CONTINUE
+    """Ten minutes when the evidence is clear."""
+    assert decided([(0, 150)] * 39, WindowState(585, 1.0)).outcome is GateOutcome.CONTINUE
     decision = decided([(0, 150)] * 40, SHORTEST)
     assert (decision.outcome, decision.proven) == (GateOutcome.PROMOTE, True)
     assert "proven, upper bound 0." in decision.reasons[0]
@@ -77,20 +77,20 @@ def test_a_canary_that_turned_bad_lately_is_not_promoted_early() -> None:
     """Eight good minutes do not excuse the last two."""
     counts = [(0, 150)] * 36 + [(4, 150)] * 4
     progress = watched(counts)
-    assert stand(progress, POLICY, 1).state is CriterionState.BELOW_PROVEN
+    assert assess(progress, POLICY, 1).state is CriterionState.BELOW_PROVEN
     assert decide(POLICY, [progress], SHORTEST).outcome is GateOutcome.CONTINUE
 
 
 def test_missing_coverage_prevents_early_promotion_and_holds_at_the_end() -> None:
-    """What was not watched is not good."""
-    assert decided([(0, 150)] * 40, Moment(600, 0.89)).outcome is GateOutcome.CONTINUE
-    decision = decided([(1, 150)] * 80, Moment(1200, 0.89))
+    """What was not observed is not proven."""
+    assert decided([(0, 150)] * 40, WindowState(600, 0.89)).outcome is GateOutcome.CONTINUE
+    decision = decided([(1, 150)] * 80, WindowState(1200, 0.89))
     assert decision.outcome is GateOutcome.HOLD
     assert decision.reasons == ("89% of the window was observed, limit >= 90%",)
 
 
 def test_the_literal_rule_at_the_end() -> None:
-    """Measured outside: rollback; within but unproven: promotion that says so."""
+    """Measured outside: rollback; within but unproven: promotion as not proven."""
     within = decided([(1, 110)] * 80, LONGEST)
     assert (within.outcome, within.proven) == (GateOutcome.PROMOTE, False)
     assert "not proven, upper bound" in within.reasons[0]
@@ -98,8 +98,8 @@ def test_the_literal_rule_at_the_end() -> None:
     assert (breach.outcome, breach.proven) == (GateOutcome.ROLLBACK, False)
 
 
-def test_too_few_samples_hold_and_say_how_many_are_missing() -> None:
-    """The person learns what to do: send more traffic."""
+def test_too_few_samples_hold_with_the_number_that_is_missing() -> None:
+    """The reason leads to the next step: send more traffic."""
     decision = decided([(0, 1)] * 80, LONGEST)
     assert decision.outcome is GateOutcome.HOLD
     assert decision.reasons == ("error_rate: 0% of 80 requests failed, limit < 1%; 120 more needed of 200",)
@@ -114,14 +114,14 @@ def test_no_trials_at_all_hold() -> None:
 
 @pytest.mark.parametrize("counts", [(1, 99), (1, 110)], ids=["outside", "within"])
 def test_the_proof_rule_holds_where_nothing_is_proven(counts: tuple[int, int]) -> None:
-    """Whoever wants proof gets neither a rollback nor a promotion without one."""
+    """With this rule there is neither a rollback nor a promotion without proof."""
     policy = Policy(end_rule="proof")
     decision = decided([counts] * 80, LONGEST, policy)
     assert (decision.outcome, decision.proven) == (GateOutcome.HOLD, False)
     assert "not proven" in decision.reasons[0]
 
 
-def test_proof_says_how_many_more_requests_it_takes() -> None:
+def test_the_reason_has_the_number_of_requests_to_a_proof() -> None:
     """A healthy canary with little traffic: the number to wait for."""
     decision = decided([(0, 4)] * 80, LONGEST, Policy(end_rule="proof"))
     assert decision.reasons[0].endswith("about 160 more needed at this share")
@@ -150,7 +150,7 @@ def test_a_breach_shared_with_the_baseline_is_attributed(choice: str, outcome: G
     """The reason suspects the environment; what follows is the target's choice."""
     policy = Policy(on_shared_breach=choice)  # type: ignore[arg-type]
     progress = watched([(15, 150)] * 10, [(60, 600)] * 10, policy=policy)
-    decision = decide(policy, [progress], Moment(150, 1.0))
+    decision = decide(policy, [progress], WindowState(150, 1.0))
     assert decision.outcome is outcome
     assert decision.reasons[0].endswith(SHARED_BREACH)
 
@@ -159,7 +159,7 @@ def test_a_canary_proven_worse_is_not_excused_by_the_baseline() -> None:
     """Both break the limit, but the canary five times as hard: its own fault."""
     policy = Policy(on_shared_breach="hold")
     progress = watched([(15, 150)] * 20, [(12, 600)] * 20, policy=policy)
-    decision = decide(policy, [progress], Moment(300, 1.0))
+    decision = decide(policy, [progress], WindowState(300, 1.0))
     assert decision.outcome is GateOutcome.ROLLBACK
     assert SHARED_BREACH not in decision.reasons[0]
 
@@ -167,8 +167,8 @@ def test_a_canary_proven_worse_is_not_excused_by_the_baseline() -> None:
 def test_more_criteria_ask_for_more_evidence() -> None:
     """Alpha is shared out, so that six criteria together err no more often than one."""
     counts = [(15, 150)] * 3
-    alone = decide(POLICY, [watched(counts)], Moment(45, 1.0))
-    six = decide(POLICY, [watched(counts), *[watched([(0, 150)] * 3)] * 5], Moment(45, 1.0))
+    alone = decide(POLICY, [watched(counts)], WindowState(45, 1.0))
+    six = decide(POLICY, [watched(counts), *[watched([(0, 150)] * 3)] * 5], WindowState(45, 1.0))
     assert (alone.outcome, six.outcome) == (GateOutcome.ROLLBACK, GateOutcome.CONTINUE)
 
 
@@ -181,16 +181,16 @@ def test_more_criteria_ask_for_more_evidence() -> None:
     st.floats(0, 1),
 )
 def test_every_window_ends_in_a_decision_with_a_reason(counts: list[tuple[int, int]], covered: float) -> None:
-    """At the longest window there is no going on; before it, only proofs end it; each decision says why."""
-    decision = decided(counts, Moment(1200, covered))
+    """The longest window always ends in a decision; before it only proofs do; each decision has a reason."""
+    decision = decided(counts, WindowState(1200, covered))
     assert decision.outcome is not GateOutcome.CONTINUE
     assert decision.reasons
-    early = decided(counts, Moment(300, covered))
+    early = decided(counts, WindowState(300, covered))
     assert early.outcome is GateOutcome.CONTINUE or early.proven
     if decision.outcome is GateOutcome.PROMOTE:
-        standing = decision.standings[0]
-        assert standing.trials >= 200
-        assert ERRORS.holds(standing.share or 0.0)
+        assessment = decision.assessments[0]
+        assert assessment.trials >= 200
+        assert ERRORS.holds(assessment.share or 0.0)
         assert covered >= 0.9
 
 

@@ -7,21 +7,21 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsverify.canary.e_process import (
-    BETS,
+    FRACTIONS,
     EProcess,
     EProcessState,
-    Starts,
+    StartWeights,
     log_e_below,
     log_sum_exp,
     trials_to_prove,
     upper_bound,
 )
 
-STARTS = Starts(horizon=80, spacing=4)
+STARTS = StartWeights(horizon=80, spacing=4)
 LIMITS = st.floats(0.001, 0.9)
 
 
@@ -31,7 +31,7 @@ def steps(longest: int = 40) -> st.SearchStrategy[list[tuple[int, int]]]:
     return st.lists(one, min_size=1, max_size=longest)
 
 
-def evidence(counts: list[tuple[int, int]], limit: float, starts: Starts = STARTS) -> EProcessState:
+def evidence(counts: list[tuple[int, int]], limit: float, starts: StartWeights = STARTS) -> EProcessState:
     """Feed all steps."""
     found = EProcessState(limit, starts)
     for bad, trials in counts:
@@ -39,29 +39,32 @@ def evidence(counts: list[tuple[int, int]], limit: float, starts: Starts = START
     return found
 
 
-def capital_by_definition(counts: list[tuple[int, int]], limit: Fraction, starts: Starts) -> Fraction:
-    """Return issue 3's formula term by term, in exact arithmetic: starts x bets products over the steps."""
+def e_value_by_definition(counts: list[tuple[int, int]], limit: Fraction, starts: StartWeights) -> Fraction:
+    """Return issue 3's formula term by term, in exact arithmetic: starts x fractions products over the steps."""
     later = list(range(starts.spacing, starts.horizon, starts.spacing))
     first = Fraction(1, 2) if later else Fraction(1)
     weights = {0: first} | {start: Fraction(1, 2) / len(later) for start in later}
     total = Fraction(0)
     for start, weight in weights.items():
         products = []
-        for bet in (Fraction(str(bet)) for bet in BETS):
+        for fraction in (Fraction(str(one)) for one in FRACTIONS):
             product = Fraction(1)
             for bad, trials in counts[start:]:
                 if trials:
-                    product *= 1 + bet / limit * (Fraction(bad, trials) - limit)
+                    product *= 1 + fraction / limit * (Fraction(bad, trials) - limit)
             products.append(product)
         total += weight * sum(products) / len(products)
     return total
 
 
+@settings(deadline=None)  # exact fractions are slow on a busy machine
 @given(steps(30), st.sampled_from(["0.005", "0.01", "0.05", "0.8"]), st.integers(1, 30), st.integers(1, 10))
-def test_capital_equals_its_definition(counts: list[tuple[int, int]], limit: str, horizon: int, spacing: int) -> None:
-    """One pot per bet gives what the sum over starts and bets gives in exact fractions."""
-    starts = Starts(horizon, spacing)
-    exact = capital_by_definition(counts, Fraction(limit), starts)
+def test_the_e_value_equals_its_definition(
+    counts: list[tuple[int, int]], limit: str, horizon: int, spacing: int
+) -> None:
+    """One sum per fraction gives what the sum over starts and fractions gives in exact arithmetic."""
+    starts = StartWeights(horizon, spacing)
+    exact = e_value_by_definition(counts, Fraction(limit), starts)
     assert evidence(counts, float(limit), starts).log_e_breach == pytest.approx(_log(exact), abs=1e-8)
 
 
@@ -92,17 +95,17 @@ def test_one_more_bad_never_lowers_the_evidence_of_a_breach(
 
 @given(steps(), LIMITS)
 def test_empty_steps_change_nothing(counts: list[tuple[int, int]], limit: float) -> None:
-    """Silence is no evidence in either direction."""
-    before = evidence(counts, limit, Starts(1, 1))
-    after = evidence([item for step in counts for item in (step, (0, 0))], limit, Starts(1, 1))
+    """A step without trials is no evidence in either direction."""
+    before = evidence(counts, limit, StartWeights(1, 1))
+    after = evidence([item for step in counts for item in (step, (0, 0))], limit, StartWeights(1, 1))
     assert after.log_e_breach == pytest.approx(before.log_e_breach)
     assert after.log_e_below() == pytest.approx(before.log_e_below())
 
 
 @given(st.integers(1, 500), st.integers(1, 50))
 def test_weights_add_up_to_one(horizon: int, spacing: int) -> None:
-    """More capital than one would break the guarantee; less would waste power."""
-    starts = Starts(horizon, spacing)
+    """A total above one would break the guarantee; one below would waste power."""
+    starts = StartWeights(horizon, spacing)
     assert math.fsum(map(starts.weight, range(horizon + 100))) == pytest.approx(1.0)
     assert EProcess(starts).log_e == 0.0
 
@@ -131,7 +134,7 @@ def test_trials_to_prove_is_the_least_number(share: float, limit: float, dispers
     assert log_e_below(share * (number - 1), number - 1, limit, dispersion) < -math.log(0.05)
 
 
-def test_dispersion_sees_bursts() -> None:
+def test_dispersion_grows_with_bursts() -> None:
     """Bad ones that come together count for less; evenly spread ones count whole."""
     assert evidence([(2, 100)] * 20, 0.05).dispersion == 1.0
     bursts = evidence([(40, 100), *[(0, 100)] * 19], 0.05)
@@ -165,7 +168,7 @@ def test_limits_that_decide_nothing_are_refused(limit: float) -> None:
 
 @pytest.mark.parametrize("burst", [1, 10], ids=["steady", "bursts"])
 def test_false_rollbacks_stay_below_alpha(burst: int) -> None:
-    """At the very limit, looked at after every step, a breach is proven at most alpha of the time."""
+    """At the very limit, read after every step, a breach is proven at most alpha of the time."""
     generator = random.Random(7)  # noqa: S311 - a simulation
     alpha, limit, windows = 0.05, 0.01, 300
     rejected = 0
@@ -179,7 +182,7 @@ def test_false_rollbacks_stay_below_alpha(burst: int) -> None:
 
 
 def test_false_proofs_of_health_stay_below_beta() -> None:
-    """At the very limit, looked at after every step, health is proven at most beta of the time."""
+    """At the very limit, read after every step, health is proven at most beta of the time."""
     generator = random.Random(11)  # noqa: S311 - a simulation
     beta, limit, windows = 0.05, 0.05, 400
     proven = 0
@@ -194,10 +197,10 @@ def test_false_proofs_of_health_stay_below_beta() -> None:
 
 
 def test_a_regression_in_mid_window_is_found() -> None:
-    """Capital that waited plays from then on: the good minutes before do not have to be won back."""
+    """The later starts begin at 1: the good minutes before do not count against them."""
     counts = [(0, 150)] * 40 + [(15, 150)] * 8
     assert evidence(counts, 0.01).log_e_breach > -math.log(0.05 / 6)
-    assert evidence(counts, 0.01, Starts(1, 1)).log_e_breach < 0.5
+    assert evidence(counts, 0.01, StartWeights(1, 1)).log_e_breach < 0.5
 
 
 def _log(exact: Fraction) -> float:

@@ -34,7 +34,7 @@ def minutes(*failed: int, length: int = 26) -> NDArray[bool_]:
     ("limit", "outcome", "minute"), [(0, peers.ROLLBACK, 3), (1, peers.ROLLBACK, 7), (2, peers.PROMOTE, 20)]
 )
 def test_argo_counts_failures_over_the_whole_run(limit: int, outcome: int, minute: int) -> None:
-    """More failures than the limit, consecutive or not; what comes after the last look does not count."""
+    """More failures than the limit, consecutive or not; what comes after the last minute does not count."""
     verdicts = peers.argo(minutes(3, 7, 21), limit)
     assert (verdicts.outcome[0], verdicts.minute[0]) == (outcome, minute)
 

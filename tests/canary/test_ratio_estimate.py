@@ -31,14 +31,14 @@ def test_a_steady_ratio_is_known_exactly(wholes: list[float], share: float) -> N
 
 @given(st.lists(st.tuples(*[st.floats(min_value=0, max_value=1e12)] * 4), max_size=40))
 def test_the_value_lies_in_its_interval(steps: list[tuple[float, float, float, float]]) -> None:
-    """Whatever the totals, no crash, and no interval beside its value."""
+    """Whatever the totals, no crash, and no interval without its value."""
     parts, wholes, base_parts, base_wholes = ([step[n] for step in steps] for n in range(4))
     for found in (ratio(parts, wholes), growth(parts, wholes, base_parts, base_wholes)):
         assert math.isnan(found.value) or found.low <= found.value <= found.high
 
 
-def test_one_step_says_nothing_of_chance() -> None:
-    """A single pair has no spread to measure: anything is possible."""
+def test_one_step_has_no_spread() -> None:
+    """A single pair has no spread to measure: its interval is unbounded."""
     assert (ratio([1.0], [4.0]).value, ratio([1.0], [4.0]).high) == (0.25, math.inf)
     assert growth([1.0], [4.0], [1.0, 1.1], [4.0, 4.0]).high == math.inf
 

@@ -34,8 +34,8 @@ def observed(world: World, lines: list[str] | None = None) -> GateWatch:
         return Observer(prometheus, world.clock, lambda _text: None, kept.append).observe(SETUP)
 
 
-def told(watch: GateWatch) -> str:
-    """All that a person is told: the decision's reasons and why looks failed."""
+def reported(watch: GateWatch) -> str:
+    """The decision's reasons and the faults of its steps."""
     return "\n".join([*watch.decision.reasons, *watch.faults])
 
 
@@ -96,7 +96,7 @@ def scraped_twice(_elapsed: float, _signal: str, series: Series) -> Series:
 
 
 def unknown_past(elapsed: float, signal: str, series: Series) -> Series:
-    """An instance with thousands of requests appears at second 60, and says nothing of its start."""
+    """An instance with thousands of requests appears at second 60, without its start time."""
     return {
         key: value for key, value in series.items() if "-b" not in key or (elapsed >= 60 and signal != PROCESS_START)
     }
@@ -135,15 +135,15 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=attrgetter("name"))
 def test_a_fault_holds_by_its_name(case: Case) -> None:
-    """The canary is good; nothing proves it through this source: hold, and say what is wrong with it."""
+    """The canary is good; nothing proves it through this source: hold, with the fault as reason."""
     with serving(replace(World(), **case.change)) as world:
         if case.hangs:
             world.answer = never(world)
         if case.refused:
             world.url = "http://127.0.0.1:1"
         watch = observed(world)
-    assert watch.decision.outcome is GateOutcome.HOLD, told(watch)
-    assert re.search(case.named, told(watch)), told(watch)
+    assert watch.decision.outcome is GateOutcome.HOLD, reported(watch)
+    assert re.search(case.named, reported(watch)), reported(watch)
 
 
 def test_without_a_fault_the_canary_is_promoted_early_and_proven() -> None:
@@ -166,7 +166,7 @@ def test_a_bad_canary_is_rolled_back_before_the_shortest_window(*, spoiled: bool
 
 
 def test_a_window_longer_than_retention_loses_nothing() -> None:
-    """Every look is kept: Prometheus need not remember the window."""
+    """Every step is kept: Prometheus need not remember the window."""
     with serving(World(kept_s=20.0)) as world:
         watch = observed(world)
     assert watch.decision.outcome is GateOutcome.PROMOTE
@@ -181,12 +181,12 @@ def test_an_outage_of_less_than_a_tenth_costs_nothing(begin: float) -> None:
 
     with serving(World(answer=out)) as world:
         watch = observed(world)
-    assert watch.decision.outcome is GateOutcome.PROMOTE, told(watch)
+    assert watch.decision.outcome is GateOutcome.PROMOTE, reported(watch)
     assert watch.grown("canary", "requests") == pytest.approx(4000, rel=0.1)
 
 
 def test_errors_during_an_outage_are_counted_after_it() -> None:
-    """A canary that fails while nobody looks is found out."""
+    """A canary that fails during the outage is rolled back after it."""
 
     def out(elapsed: float, handler: BaseHTTPRequestHandler) -> bool:
         return 20 <= elapsed < 45 and reply(handler, 503, "restarting")
@@ -197,15 +197,15 @@ def test_errors_during_an_outage_are_counted_after_it() -> None:
     assert watch.decision.outcome is GateOutcome.ROLLBACK
 
 
-def test_a_short_hole_in_one_series_makes_no_wrong_share() -> None:
+def test_a_short_gap_in_one_series_makes_no_wrong_share() -> None:
     """While successes are NaN, failures alone would look like 100 %: they wait for each other."""
 
-    def hole(elapsed: float, _signal: str, series: Series) -> Series:
+    def gap(elapsed: float, _signal: str, series: Series) -> Series:
         return {key: math.nan if 40 <= elapsed < 52 and "code=200" in key else value for key, value in series.items()}
 
-    with serving(World(spoil=of_canary(hole, "requests"))) as world:
+    with serving(World(spoil=of_canary(gap, "requests"))) as world:
         watch = observed(world)
-    assert watch.decision.outcome is GateOutcome.PROMOTE, told(watch)
+    assert watch.decision.outcome is GateOutcome.PROMOTE, reported(watch)
 
 
 def test_an_alert_rolls_back_at_once() -> None:

@@ -23,12 +23,12 @@ POLICY = Policy()
 
 
 def test_a_good_canary_is_promoted_at_the_shortest_window() -> None:
-    """Ten minutes when it is clear; the shares are those that were fed."""
+    """Ten minutes when the evidence is clear; the shares are those that were fed."""
     watch = watched(lambda number: (number % 3 == 0, 150))
     assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, True)
     assert watch.elapsed_s == POLICY.shortest_s
-    standing = watch.standing("error_rate")
-    assert (standing.bad, standing.trials) == (13, 6000)
+    assessment = watch.assessment("error_rate")
+    assert (assessment.bad, assessment.trials) == (13, 6000)
     assert watch.traffic_share == pytest.approx(0.2)
 
 
@@ -55,7 +55,7 @@ def test_measured_outside_at_the_end_rolls_back() -> None:
 
 
 @pytest.mark.parametrize("counts", [(1, 99), (1, 110)], ids=["outside", "within"])
-def test_who_wants_proof_holds_at_the_end(counts: tuple[int, int]) -> None:
+def test_end_rule_proof_holds_at_the_end(counts: tuple[int, int]) -> None:
     """`end_rule = "proof"`."""
     watch = watched(lambda _number: counts, Policy(end_rule="proof"))
     assert watch.decision.outcome is GateOutcome.HOLD
@@ -64,7 +64,7 @@ def test_who_wants_proof_holds_at_the_end(counts: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("choice", "outcome"), [("rollback", GateOutcome.ROLLBACK), ("hold", GateOutcome.HOLD)])
 def test_a_shared_breach_is_attributed(choice: str, outcome: GateOutcome) -> None:
-    """The baseline breaks the limit as well: the reason says so, the target says what follows."""
+    """The baseline breaks the limit as well: the reason names it, the target decides what follows."""
     watch = watched(lambda _n: (15, 150), replace(POLICY, on_shared_breach=choice), baseline=(60, 600))  # type: ignore[arg-type]
     assert watch.decision.outcome is outcome
     assert SHARED_BREACH in watch.decision.reasons[0]
@@ -79,19 +79,19 @@ def test_an_alert_ends_the_window() -> None:
 
 
 def test_clocks_apart_hold() -> None:
-    """What Prometheus and we call now must be the same moment."""
+    """Prometheus' clock and this machine's must agree."""
     watch = watched(lambda _n: (0, 150), skew_s=-120.0)
     assert watch.decision.outcome is GateOutcome.HOLD
     assert "clock skew" in watch.decision.reasons[0]
 
 
-def test_looks_at_the_same_moment_change_nothing() -> None:
-    """A look taken twice counts once."""
+def test_samples_received_twice_change_nothing() -> None:
+    """The same samples in two steps count once."""
     watch = GateWatch(Setup(start=START, policy=POLICY, counted=(ERRORS,)))
     samples = {"canary": {"requests": {"code=200,instance=a:1": {START + 1: 5.0}}}}
     for _ in range(3):
         watch.advance(ObservedStep(START + 2, None, samples))
-    assert watch.standing("error_rate").trials == 0
+    assert watch.assessment("error_rate").trials == 0
 
 
 def test_a_setup_survives_its_header() -> None:
@@ -124,15 +124,15 @@ SHARES = st.sampled_from([0, 0, 0.002, 0.009, 0.011, 0.03, 0.2])
     st.sampled_from(["rollback", "hold"]),
     st.none() | st.integers(0, 60),
 )
-def test_the_checks_together_say_what_the_gate_decided(
+def test_the_checks_together_agree_with_the_gate(
     shares: tuple[float, float, float], trials: int, end_rule: str, shared: str, alert_at: int | None
 ) -> None:
     """However a window ends, the outcomes of its checks add up to the decision by which it ended."""
-    failing, timing_out, beside = shares
+    failing, timing_out, base = shares
     watch = watched(
         lambda number: (round(failing * trials * number) - round(failing * trials * (number - 1)), trials),
         Policy(end_rule=end_rule, on_shared_breach=shared, step_s=30),  # type: ignore[arg-type]
-        baseline=(beside * 600, 600),
+        baseline=(base * 600, 600),
         calls=(timing_out * trials, trials),
         alert_at=alert_at,
     )
@@ -162,8 +162,8 @@ def test_a_signal_that_stopped_measures_no_traffic_share() -> None:
         other = {"llm_cost": {"instance=a:1": {at: 1.0 * number}}}
         watch.advance(ObservedStep(at, None, {"canary": lost | other, "baseline": counters | other}))
     window = CanaryWindow(watch, Limits())
-    with pytest.raises(Inconclusive, match=r"no more samples of its requests|stale series requests"):
+    with pytest.raises(Inconclusive, match=r"no further samples of the canary's requests|stale series requests"):
         window.traffic_share()
-    with pytest.raises(Inconclusive, match=r"no more samples of its requests|stale series requests"):
+    with pytest.raises(Inconclusive, match=r"no further samples of the canary's requests|stale series requests"):
         window.cost_growth()
     assert watch.decision.outcome is GateOutcome.HOLD

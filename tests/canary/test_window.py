@@ -112,7 +112,7 @@ def test_p95_counts_slow_ones() -> None:
 
 
 def test_no_failure_series_means_none_failed() -> None:
-    """Clients export a label value only once it happened: no failed series beside labelled trials is zero."""
+    """Clients export a label value only once it happened: no failed series with labelled trials is zero."""
     assert window({"requests": grown(1000)}).judged(ERRORS).measured == 0.0
 
 
@@ -129,15 +129,15 @@ def test_no_failure_series_means_none_failed() -> None:
         ),
         ({"requests": grown(0)}, "no trials, limit < 1%; 200 more needed"),
     ],
-    ids=["misspelled label", "no data", "holes", "NaN", "too few", "none"],
+    ids=["misspelled label", "no data", "gaps", "NaN", "too few", "none"],
 )
 def test_no_answer_is_inconclusive(canary: dict[str, object], said: str) -> None:
-    """Misspelled labels, missing series, holes, NaN and too few trials never become zero failures."""
+    """Misspelled labels, missing series, gaps, NaN and too few trials never become zero failures."""
     with pytest.raises(Inconclusive, match=said):
         window(canary).judged(ERRORS)
 
 
-def test_who_wants_proof_gets_no_less() -> None:
+def test_end_rule_proof_needs_a_proof() -> None:
     """With `end_rule = "proof"` measured within is not enough, and measured outside no rollback."""
     for bad in (9, 11):
         signals = {"requests": grown(1000), "request_errors": grown(bad, "code=500")}
@@ -150,7 +150,7 @@ def test_traffic_share() -> None:
     share = window({"requests": grown(150)}, {"requests": grown(850)}).traffic_share()
     assert share.estimate.value == pytest.approx(0.15)
     assert share.trials == 1000
-    with pytest.raises(Inconclusive, match="no traffic at all"):
+    with pytest.raises(Inconclusive, match="no traffic in the window"):
         window({"requests": grown(0)}, {"requests": grown(0)}).traffic_share()
 
 
@@ -168,7 +168,7 @@ def test_cost_growth() -> None:
 
 
 def test_alerts() -> None:
-    """An alert that fired counts even with holes; none counts only in an observed window."""
+    """An alert that fired counts even with gaps; none counts only in an observed window."""
     assert window({}, alerts=("Hot",)).fired_alerts() == ("Hot",)
     assert window({"requests": grown(5)}).fired_alerts() == ()
     with pytest.raises(Inconclusive):

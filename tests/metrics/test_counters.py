@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.metrics.counters import (
-    Instances,
+    InstanceTimes,
     Reason,
     Rejected,
     coverage,
+    first_scrapes,
     increments,
     instance_of,
     scraped_twice,
-    seen_instances,
 )
 
 EDGES = [0.0, 10.0, 20.0, 30.0]
@@ -38,9 +38,9 @@ def test_a_fall_is_a_restart() -> None:
     assert growth.restarted == (A,)
 
 
-def test_a_restart_may_hide_behind_a_higher_value() -> None:
+def test_a_restart_with_a_higher_value() -> None:
     """With the start time known, a value that has overtaken the old one still counts whole."""
-    instances = Instances({"a:1": 0.0}, {"a:1": 12.0})
+    instances = InstanceTimes({"a:1": 0.0}, {"a:1": 12.0})
     growth = increments({A: {0.0: 5, 10.0: 6, 20.0: 50}}, EDGES, instances)
     assert growth.steps == (1, 50, 0)
     assert growth.restarted == (A,)
@@ -49,14 +49,14 @@ def test_a_restart_may_hide_behind_a_higher_value() -> None:
 def test_a_label_used_for_the_first_time_counts_from_zero() -> None:
     """The first errors of a canary are not lost."""
     signals = [{A: {0.0: 100.0, 20.0: 140.0}, B: {20.0: 7.0, 30.0: 8.0}}]
-    growth = increments(signals[0], EDGES, Instances(seen_instances(signals)))
+    growth = increments(signals[0], EDGES, InstanceTimes(first_scrapes(signals)))
     assert growth.steps == (0, 47, 1)
     assert growth.appeared == (B,)
 
 
 def test_a_signal_of_errors_alone_learns_of_its_instance_elsewhere() -> None:
     """No error series at the start, but the instance's requests were there: the errors are new."""
-    instances = Instances(seen_instances([{A: {0.0: 100.0}}, {B: {20.0: 7.0}}]))
+    instances = InstanceTimes(first_scrapes([{A: {0.0: 100.0}}, {B: {20.0: 7.0}}]))
     assert increments({B: {20.0: 7.0}}, EDGES, instances).steps == (0, 7, 0)
 
 
@@ -66,13 +66,13 @@ def test_a_new_instance_counts_from_zero_only_if_it_started_in_the_window(
 ) -> None:
     """A process of days that was not scraped before must not bring days of requests into the window."""
     series = {A: {0.0: 1.0, 20.0: 1.0, 30.0: 1.0}, OTHER: {20.0: 900.0, 30.0: 905.0}}
-    growth = increments(series, EDGES, Instances(seen_instances([series]), started))
+    growth = increments(series, EDGES, InstanceTimes(first_scrapes([series]), started))
     assert growth.steps == (0, expected, 5)
     assert growth.unanchored == (() if expected else (OTHER,))
 
 
 def test_the_first_sample_of_the_first_step_anchors() -> None:
-    """Looking begins a moment before the first scrape: nothing is counted twice."""
+    """Observing begins a moment before the first scrape: nothing is counted twice."""
     growth = increments({A: {4.0: 1000.0, 10.0: 1003.0}}, EDGES)
     assert growth.steps == (3, 0, 0)
     assert growth.unanchored == ()

@@ -1,4 +1,4 @@
-"""Counters of late: growth, shares and cost over the look-back."""
+"""Lookback: growth, shares and cost."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Answers:
         ]
 
 
-def recent(**series: list[list[tuple[float, float]]]) -> Lookback:
-    """Recent counters under simple names."""
+def lookback(**series: list[list[tuple[float, float]]]) -> Lookback:
+    """A lookback with simple names."""
     signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
     return Lookback(Answers(**series), PrometheusConfig(url="http://p", lookback="1h", signals=signals))
 
 
 def test_rate() -> None:
     """Bad ones out of trials, over all series."""
-    share = recent(llm_calls=[[(0, 0), (10, 80)], [(0, 10), (10, 30)]], llm_failures=[[(0, 0), (10, 5)]]).rate(
+    share = lookback(llm_calls=[[(0, 0), (10, 80)], [(0, 10), (10, 30)]], llm_failures=[[(0, 0), (10, 5)]]).rate(
         "llm_failures", "llm_calls"
     )
     assert share.share == pytest.approx(0.05)
@@ -54,24 +54,24 @@ def test_rate() -> None:
 def test_no_trials_is_no_share() -> None:
     """Nothing happened: no number, which no limit holds."""
     assert math.isnan(
-        recent(llm_calls=[[(0, 7), (9, 7)]], llm_failures=[[(0, 0), (9, 0)]]).rate("llm_failures", "llm_calls").share
+        lookback(llm_calls=[[(0, 7), (9, 7)]], llm_failures=[[(0, 0), (9, 0)]]).rate("llm_failures", "llm_calls").share
     )
 
 
 def test_per_day() -> None:
-    """Growth is scaled by the time really seen."""
-    assert recent(llm_cost=[[(0, 1.0), (8640, 3.0)]]).per_day("llm_cost") == pytest.approx(20.0)
+    """Growth is scaled by the time between the samples."""
+    assert lookback(llm_cost=[[(0, 1.0), (8640, 3.0)]]).per_day("llm_cost") == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize(
     ("series", "said"),
     [
-        ({}, "llm_cost: no samples of llm_cost{} in the last 1h; is it scraped"),
+        ({}, "llm_cost: no samples of llm_cost{} in the last 1h; check that it is scraped"),
         ({"llm_cost": [[(5, 1.0)]]}, "one sample only"),
-        ({"llm_cost": [[(0, 1.0), (5, math.nan)]]}, "a sample is not a number; look at the service"),
+        ({"llm_cost": [[(0, 1.0), (5, math.nan)]]}, "a sample is not a number; check the service"),
     ],
 )
 def test_no_answer_is_inconclusive(series: dict[str, list[list[tuple[float, float]]]], said: str) -> None:
-    """Missing, single and broken samples are holes in knowledge."""
+    """Missing, single and broken samples cannot be measured."""
     with pytest.raises(Inconclusive, match=said):
-        recent(**series).per_day("llm_cost")
+        lookback(**series).per_day("llm_cost")

@@ -134,7 +134,7 @@ class StandingPlatform:
         if config is None:
             raise Inconclusive(f"{self.target_file.name} of the restored platform describes no [redis]")
         with Redis(config, self.secrets.of(config.password)) as redis:
-            return Cached.look(redis, config)
+            return Cached.read(redis, config)
 
 
 @contextmanager
