@@ -1,7 +1,7 @@
 """Runbook 7: the original region serves again, holds what was written meanwhile, and stands alone as primary."""
 
 from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook
-from opsverify.switchback.regions import core_tables, elapsed_s, stands_by
+from opsverify.switchback.regions import core_tables, dr_is_standby, elapsed_s
 from opsverify.units import quantity
 
 BACK = {"stages": ("switchback",), "needs": ("regions",)}
@@ -113,7 +113,7 @@ def test_increment(check, regions, table):
     )
     # A standby of the original region cannot have written anything by itself.
     if regions.timeline("dr") != regions.timeline("original"):
-        late = regions.strays(table)
+        late = regions.late_writes(table)
         check.measure(
             "strays",
             late.count,
@@ -130,7 +130,7 @@ def test_increment(check, regions, table):
     severity="sev1",
     ko="DR 스탠바이의 복제 지연이 한계 이내인가",
     en="The DR standby shows what the original region writes, within the limit",
-    where=("DR standby", stands_by),
+    where=("DR standby", dr_is_standby),
     **BACK,
 )
 def test_lag(check, regions):
@@ -221,9 +221,9 @@ def test_cache(check, regions, redis):
 def test_dr_side(check, regions):
     """A DR region that follows nobody is no place to go next time."""
     check.expect("DR database in recovery", regions.dr.server().in_recovery, expected=True)
-    if not stands_by(check.target):
+    if not dr_is_standby(check.target):
         return
-    receiving = [row.status for row in regions.receives()]
+    receiving = [row.status for row in regions.wal_receiver()]
     check.expect("DR database receives WAL", ", ".join(receiving) or "from nobody", "streaming")
     streaming = [replica.name for replica in regions.original.replicas() if replica.state == "streaming"]
     check.measure("standbys", len(streaming), AT_ALL, of=listed("standbys of the original region", streaming))
@@ -241,5 +241,5 @@ def test_report(check, switchback_report):
     """A switchback without a report leaves the next one to memory."""
     check.attach("report", switchback_report.text)
     check.measure(
-        "reported", switchback_report.after_s, Limit(">=", 0, "s"), of=f"after the switch, {switchback_report.said}"
+        "reported", switchback_report.after_s, Limit(">=", 0, "s"), of=f"after the switch, {switchback_report.summary}"
     )

@@ -23,7 +23,7 @@ from opsverify.probes.services import Services
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.restore.recoverable import newest_recoverable
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
-from opsverify.switchback.regions import described
+from opsverify.switchback.regions import require_regions
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.dns import resolve  # noqa: PLC0415
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415
 
-    config = described(target)
+    config = require_regions(target)
     for resolver in config.resolvers:
         yield _try(
             f"regions resolver {resolver}",

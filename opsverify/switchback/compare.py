@@ -1,6 +1,6 @@
-"""One table in two regions: whether the rows of a span of time, and of a random sample, are the same in both.
+"""Comparison of one table in two regions: rows of a span of time, and of a random sample.
 
-Rows that were written after the span are left out on whichever side: traffic goes on while we look.
+Rows that were written after the span are left out in both copies: traffic continues during the comparison.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from opsverify.errors import Inconclusive
 from opsverify.switchback.table import CHUNKS, TimeSpan
 
 if TYPE_CHECKING:
-    from opsverify.switchback.table import Key, Side
+    from opsverify.switchback.table import Key, TableCopy
 
 FOREVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
-class Apart:
-    """What is not the same: keys of rows that `first` lacks, that `second` lacks, and that differ in content.
+class TableDifference:
+    """Keys of rows that are missing in the first copy, missing in the second, or different in content.
 
-    `rows` is how many rows were compared: all keys of either side.
+    `rows` is the number of rows compared: all keys of either copy.
     """
 
     rows: int
-    first_lacks: tuple[Key, ...]
-    second_lacks: tuple[Key, ...]
-    differ: tuple[Key, ...]
+    missing_in_first: tuple[Key, ...]
+    missing_in_second: tuple[Key, ...]
+    different: tuple[Key, ...]
 
     @property
     def count(self) -> int:
-        """Rows that are not the same."""
-        return len(self.first_lacks) + len(self.second_lacks) + len(self.differ)
+        """Rows that are missing or different."""
+        return len(self.missing_in_first) + len(self.missing_in_second) + len(self.different)
 
     def named(self, first: str, second: str, most: int = 2) -> list[str]:
-        """One phrase for each way in which rows are apart, with the first keys."""
+        """One phrase for each kind of difference, with the first keys."""
         kinds = {
-            f"missing in {first}": self.first_lacks,
-            f"missing in {second}": self.second_lacks,
-            "with other content": self.differ,
+            f"missing in {first}": self.missing_in_first,
+            f"missing in {second}": self.missing_in_second,
+            "with other content": self.different,
         }
         shown = {
             what: [*("/".join(key) for key in keys[:most]), *(["..."] if len(keys) > most else [])]
@@ -49,76 +49,84 @@ class Apart:
         return [f"{len(keys):,} {what} ({', '.join(shown[what])})" for what, keys in kinds.items() if keys]
 
 
-def compare_span(first: Side, second: Side, span: TimeSpan) -> Apart:
+def compare_span(first: TableCopy, second: TableCopy, span: TimeSpan) -> TableDifference:
     """Compare the rows last written within `span`, chunk by chunk; only rows of unequal chunks are fetched.
 
-    Raises Inconclusive where the two sides cannot be compared.
+    Raises Inconclusive where the two copies cannot be compared.
     """
     _require_comparable(first, second)
-    here, there = first.chunks(span), second.chunks(span)
-    rows = sum(chunk.rows for chunk in here.values())
-    bad = sorted(number for number in here.keys() | there.keys() if here.get(number) != there.get(number))
+    first_chunks, second_chunks = first.chunks(span), second.chunks(span)
+    rows = sum(chunk.rows for chunk in first_chunks.values())
+    bad = sorted(
+        number
+        for number in first_chunks.keys() | second_chunks.keys()
+        if first_chunks.get(number) != second_chunks.get(number)
+    )
     if not bad:
-        return Apart(rows, (), (), ())
-    ours, theirs = first.rows_in(span, bad), second.rows_in(span, bad)
-    suspects = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
-    return _looked_up(first, second, suspects, span.until, rows + len(theirs.keys() - ours.keys()))
+        return TableDifference(rows, (), (), ())
+    in_first, in_second = first.rows_in(span, bad), second.rows_in(span, bad)
+    suspects = {key for key in in_first.keys() | in_second.keys() if in_first.get(key) != in_second.get(key)}
+    return _checked_again(first, second, suspects, span.until, rows + len(in_second.keys() - in_first.keys()))
 
 
-def compare_sample(first: Side, second: Side, size: int, seed: int, span: TimeSpan) -> Apart:
-    """Draw about `size` rows on either side, last written before `span`, and look them up on the other one.
+def compare_sample(first: TableCopy, second: TableCopy, size: int, seed: int, span: TimeSpan) -> TableDifference:
+    """Draw about `size` rows of either copy, last written before `span`, and find them in the other one.
 
-    A row that one side lost is found by the other side's sample. Raises as `compare_span`.
+    A row missing in one copy is found by the sample of the other. Raises as `compare_span`.
     """
     _require_comparable(first, second)
-    drawn = [side.sample(size, seed, span.since) for side in (first, second)]
+    drawn = [copy.sample(size, seed, span.since) for copy in (first, second)]
     keys = drawn[0].keys() | drawn[1].keys()
-    return _looked_up(first, second, keys, span.until, len(keys))
+    return _checked_again(first, second, keys, span.until, len(keys))
 
 
-def strays(first: Side, second: Side, since: dt.datetime) -> Apart:
-    """Rows that `second` has written from `since` on and that `first` lacks, or holds in an older version.
+def late_writes(first: TableCopy, second: TableCopy, since: dt.datetime) -> TableDifference:
+    """Rows written in `second` from `since` on that are missing in `first`, or older there.
 
     For a `second` that should have been fenced by then. Raises as `compare_span`.
     """
     _require_comparable(first, second)
-    theirs = second.rows_in(TimeSpan(since, FOREVER), range(CHUNKS))
-    found = first.find(theirs, since)
-    lacking = sorted(theirs.keys() - found.keys())
-    older = sorted(key for key, ours in found.items() if ours.hash != theirs[key] and not ours.later)
-    return Apart(len(theirs), tuple(lacking), (), tuple(older))
+    written = second.rows_in(TimeSpan(since, FOREVER), range(CHUNKS))
+    found = first.find(written, since)
+    missing = sorted(written.keys() - found.keys())
+    older = sorted(key for key, row in found.items() if row.hash != written[key] and not row.later)
+    return TableDifference(len(written), tuple(missing), (), tuple(older))
 
 
-def _looked_up(first: Side, second: Side, keys: set[Key], until: dt.datetime, rows: int) -> Apart:
-    """Look `keys` up once more on both sides: what has arrived meanwhile, or was written since, is not apart."""
-    here, there = first.find(keys, until), second.find(keys, until)
-    if gone := keys - here.keys() - there.keys():
+def _checked_again(
+    first: TableCopy, second: TableCopy, keys: set[Key], until: dt.datetime, rows: int
+) -> TableDifference:
+    """Find `keys` again in both copies: rows that have arrived meanwhile, or were written since, are no difference."""
+    in_first, in_second = first.find(keys, until), second.find(keys, until)
+    if gone := keys - in_first.keys() - in_second.keys():
         raise Inconclusive(
-            f"{first.table}: {len(gone):,} rows just read are in neither database any more "
-            f"({'/'.join(min(gone))}); is something deleting rows? Run the stage again"
+            f"{first.table}: {len(gone):,} rows just read are no longer in either database "
+            f"({'/'.join(min(gone))}); stop what deletes rows, then rerun the stage"
         )
-    lacks: tuple[list[Key], list[Key], list[Key]] = ([], [], [])
+    missing_in_first: list[Key] = []
+    missing_in_second: list[Key] = []
+    different: list[Key] = []
     for key in sorted(keys):
-        ours, theirs = here.get(key), there.get(key)
-        if (ours and ours.later) or (theirs and theirs.later):
+        one, other = in_first.get(key), in_second.get(key)
+        if (one and one.later) or (other and other.later):
             continue
-        if ours is None:
-            lacks[0].append(key)
-        elif theirs is None:
-            lacks[1].append(key)
-        elif ours.hash != theirs.hash:
-            lacks[2].append(key)
-    return Apart(rows, *map(tuple, lacks))
+        if one is None:
+            missing_in_first.append(key)
+        elif other is None:
+            missing_in_second.append(key)
+        elif one.hash != other.hash:
+            different.append(key)
+    return TableDifference(rows, tuple(missing_in_first), tuple(missing_in_second), tuple(different))
 
 
-def _require_comparable(first: Side, second: Side) -> None:
+def _require_comparable(first: TableCopy, second: TableCopy) -> None:
     if first.shape != second.shape:
         raise Inconclusive(
-            f"{first.table}: columns differ between the two sides ({first.shape} and {second.shape}): "
+            f"{first.table}: columns differ between the two databases ({first.shape} and {second.shape}): "
             "bring both to the same migration"
         )
     if first.form != second.form:
         raise Inconclusive(
-            f"settings differ between the two sides ({first.form} and {second.form}: DateStyle, IntervalStyle, "
+            f"settings differ between the two databases ({first.form} and {second.form}: DateStyle, IntervalStyle, "
             "extra_float_digits > 0, bytea_output, encoding): rows cannot be compared by their text"
         )

@@ -1,4 +1,4 @@
-"""Two regions as the checks of a switch see them: where clients are sent, who answers there, and both databases."""
+"""Regions of a switch as its checks read them: where clients are sent, which region serves there, both databases."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
 from opsverify.recovery.wal.timelines import way_back
-from opsverify.switchback.compare import compare_sample, compare_span, strays
-from opsverify.switchback.table import Side, TimeSpan
+from opsverify.switchback.compare import compare_sample, compare_span, late_writes
+from opsverify.switchback.table import TableCopy, TimeSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from opsverify.probes.record import Record
     from opsverify.probes.tcp import Certificate
     from opsverify.recovery.wal.timelines import Way
-    from opsverify.switchback.compare import Apart
+    from opsverify.switchback.compare import TableDifference
 
-WAY_BACK: Final = "switchback"
+SWITCHBACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
 
 _TIMELINE: Final = """
@@ -40,15 +40,15 @@ SELECT CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT received_tli FROM pg_
         END
 """
 _REPLAYED: Final = """
-SELECT pg_last_wal_replay_lsn() >= %(lsn)s::text::pg_lsn AS there,
-       greatest(pg_wal_lsn_diff(%(lsn)s::text::pg_lsn, pg_last_wal_replay_lsn()), 0)::float8 AS behind
+SELECT pg_last_wal_replay_lsn() >= %(lsn)s::text::pg_lsn AS arrived,
+       greatest(pg_wal_lsn_diff(%(lsn)s::text::pg_lsn, pg_last_wal_replay_lsn()), 0)::float8 AS missing
 """
-_RECEIVING: Final = "SELECT status, sender_host, sender_port FROM pg_stat_wal_receiver"
+_WAL_RECEIVER: Final = "SELECT status, sender_host, sender_port FROM pg_stat_wal_receiver"
 
 
 @dataclass(frozen=True)
 class Lag:
-    """Seconds until a standby showed what the primary had written when asked, and the bytes that were missing then."""
+    """Seconds until a standby replayed the LSN that the primary had written; bytes missing at the last query."""
 
     elapsed_s: float
     behind_bytes: float
@@ -56,7 +56,7 @@ class Lag:
 
 
 @dataclass(frozen=True)
-class TwoRegions:
+class RegionPair:
     """The regions of a target, for one check of `stage`; `original` and `dr` are their databases."""
 
     config: Regions
@@ -71,14 +71,14 @@ class TwoRegions:
     @property
     def expected(self) -> Region:
         """The region that has to serve at this stage."""
-        return self.config.original if self.stage == WAY_BACK else self.config.dr
+        return self.config.original if self.stage == SWITCHBACK else self.config.dr
 
     @property
     def switched_at(self) -> dt.datetime:
-        """When traffic was given to the expected region. Raises Inconclusive when nobody said it."""
+        """When traffic was switched to the expected region. Raises Inconclusive when it is not given."""
         if self.config.switched_at is None:
             raise Inconclusive(
-                "when was traffic switched? Say --switched-at TIME, or set regions.switched_at in the target"
+                "missing --switched-at TIME (or regions.switched_at in the target): when traffic was switched"
             )
         return self.config.switched_at
 
@@ -86,7 +86,7 @@ class TwoRegions:
     def span(self) -> TimeSpan:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
         if self.config.outage_at is None:
-            raise Inconclusive("when was the original region lost? Set regions.outage_at in the target")
+            raise Inconclusive("missing regions.outage_at in the target: when the original region was lost")
         return TimeSpan(self.config.outage_at, self.switched_at)
 
     @property
@@ -95,7 +95,7 @@ class TwoRegions:
         return zlib.crc32(self.run_id.encode()) & 0x7FFFFFFF
 
     def resolve(self, resolver: str) -> Resolved:
-        """What one resolver says of the clients' name."""
+        """Addresses of the clients' name from one resolver."""
         from opsverify.probes.dns import resolve  # noqa: PLC0415 - probes are imported when used
 
         return resolve(self.config.name, resolver, record=self.record)
@@ -108,7 +108,7 @@ class TwoRegions:
         return f"{address} (of neither region)"
 
     def answer_at(self, address: str) -> Reply:
-        """What the clients' URL answers at one address, past any resolver of this machine."""
+        """The reply of the clients' URL at one address, without any resolver of this machine."""
         return self.http.get(self.config.url, address=address, ca_file=self.config.ca_file)
 
     def is_open(self, host: str, port: int | str) -> bool:
@@ -123,48 +123,48 @@ class TwoRegions:
         """The timeline that the region's database writes or follows."""
         return int(self._database(name).value(_TIMELINE))
 
-    def way(self, timeline: int) -> Way:
+    def timeline_path(self, timeline: int) -> Way:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
         if self.config.wal_archive is None:
-            raise Inconclusive("where are timeline histories? Set regions.wal_archive (a WAL archive keeps them)")
+            raise Inconclusive("missing regions.wal_archive: the timeline histories are read from it")
         return way_back(Path(self.config.wal_archive), timeline)
 
     def lag(self, deadline_s: float) -> Lag:
-        """Await, for `deadline_s` at most, that the DR region shows what the original has written by now.
+        """Wait, for `deadline_s` at most, until the DR region has replayed what the original has written by now.
 
         PostgreSQL's own replay_lag is NULL or old on a quiet primary and while replay is paused; this is not.
         """
         written = str(self.original.value("SELECT pg_current_wal_lsn()::text"))
         dr = self.dr.recording(discard)
-        began = time.monotonic()
-        seen = eventually(
+        started = time.monotonic()
+        replayed = eventually(
             lambda: dr.row(_REPLAYED, lsn=written),
-            lambda row: bool(row.there),
+            lambda row: bool(row.arrived),
             deadline_s=deadline_s,
-            what=f"the DR region to show LSN {written}",
+            what=f"the DR region to replay LSN {written}",
             record=self.record,
         )
-        return Lag(time.monotonic() - began, float(seen.behind or 0), bool(seen.there))
+        return Lag(time.monotonic() - started, float(replayed.missing or 0), bool(replayed.arrived))
 
-    def receives(self) -> Sequence[Any]:
+    def wal_receiver(self) -> Sequence[Any]:
         """Rows (status, sender_host, sender_port) of the DR region's WAL receiver: one, or none."""
-        return self.dr.rows(_RECEIVING)
+        return self.dr.rows(_WAL_RECEIVER)
 
-    def compare(self, table: RegionTable) -> Apart:
-        """Rows of `table` written while the DR region stood in that are not the same in both regions."""
-        return compare_span(*self._sides(table), self.span)
+    def compare(self, table: RegionTable) -> TableDifference:
+        """Rows of `table` written while the DR region served that are different in the two regions."""
+        return compare_span(*self._copies(table), self.span)
 
-    def strays(self, table: RegionTable) -> Apart:
-        """Rows of `table` that the DR region wrote after the switch and the original one lacks."""
-        return strays(*self._sides(table), self.switched_at)
+    def late_writes(self, table: RegionTable) -> TableDifference:
+        """Rows of `table` written in the DR region after the switch that are missing or older in the original."""
+        return late_writes(*self._copies(table), self.switched_at)
 
-    def compare_sample(self, table: RegionTable, size: int) -> Apart:
-        """Rows of before the outage, about `size` drawn in each region, that are not the same in both."""
-        return compare_sample(*self._sides(table), size, self.seed, self.span)
+    def compare_sample(self, table: RegionTable, size: int) -> TableDifference:
+        """Rows of before the outage, about `size` drawn in each region, that are different."""
+        return compare_sample(*self._copies(table), size, self.seed, self.span)
 
-    def _sides(self, table: RegionTable) -> tuple[Side, Side]:
+    def _copies(self, table: RegionTable) -> tuple[TableCopy, TableCopy]:
         original, dr = (
-            Side(_source(database), table.name, table.key, table.changed) for database in (self.original, self.dr)
+            TableCopy(_source(database), table.name, table.key, table.changed) for database in (self.original, self.dr)
         )
         return original, dr
 
@@ -172,33 +172,32 @@ class TwoRegions:
         return self.original if name == "original" else self.dr
 
 
-def described(target: Target) -> Regions:
-    """The target's regions. Raises Inconclusive where it says nothing about them."""
+def require_regions(target: Target) -> Regions:
+    """The target's regions. Raises Inconclusive where the target has none and does not declare them absent."""
     if target.regions is None:
         raise Inconclusive(
-            "the target does not say what regions it has: describe them in [regions], "
-            'or add "regions" to absent if there is only one'
+            'missing [regions] in the target; describe both regions, or add "regions" to absent if there is only one'
         )
     return target.regions
 
 
 def resolvers(target: Target) -> Sequence[str]:
-    """The name servers to ask; raises Inconclusive as `described`."""
-    return described(target).resolvers if target.has("regions") else ()
+    """The name servers to query; raises Inconclusive as `require_regions`."""
+    return require_regions(target).resolvers if target.has("regions") else ()
 
 
 def core_tables(target: Target) -> Sequence[RegionTable]:
-    """The tables that both regions must hold alike; raises Inconclusive as `described`, or where there are none."""
+    """The tables that must be the same in both regions; raises as `require_regions`, or where there are none."""
     if not target.has("regions"):
         return ()
-    tables = described(target).tables
+    tables = require_regions(target).tables
     if not tables:
-        raise Inconclusive("no table to compare: name the core tables in [[regions.tables]] (name, key, changed)")
+        raise Inconclusive("missing [[regions.tables]] in the target; name the core tables (name, key, changed)")
     return tables
 
 
-def stands_by(target: Target) -> bool:
-    """Whether the DR region is kept as a standby; also where the target is silent, which the check then says."""
+def dr_is_standby(target: Target) -> bool:
+    """Whether the DR region is kept as a standby; also without regions, which the check then reports."""
     return target.regions is None or target.regions.switchback == "dr_as_standby"
 
 

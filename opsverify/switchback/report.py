@@ -1,4 +1,4 @@
-"""The report of a way back: out of the incident's timeline, or, where nobody declared one, a signed record."""
+"""Report of a switchback: from the incident's timeline, or, where no incident was declared, a signed record."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _LAST = WAY_BACK[-1].name
 
 @dataclass(frozen=True)
 class SwitchbackReport:
-    """How many seconds after the switch it was written, what it says of itself in a few words, and the whole of it."""
+    """Seconds after the switch at which it was written, a summary (by whom, where), and its text."""
 
     after_s: float
-    said: str
+    summary: str
     text: str
 
 
 def latest_report(target: Target, reports: Path, since: dt.datetime) -> SwitchbackReport:
     """The report of the switch at `since`, from the incidents in `reports` or the target's attestation `switchback`.
 
-    An incident with entries after the outage counts; where the target does not say when that was, any does. Raises
-    Inconclusive where the report is missing, lacks something, is of before the switch, or was changed afterwards.
+    An incident with entries after the outage counts; where the target has no outage time, any does. Raises
+    Inconclusive where the report is missing or incomplete, was written before the switch, or was changed afterwards.
     """
     outage_at = target.regions.outage_at if target.regions else None
     try:
@@ -44,12 +44,12 @@ def latest_report(target: Target, reports: Path, since: dt.datetime) -> Switchba
             if outage_at is None or incident.events[-1].moment >= outage_at.replace(microsecond=0)
         ]
     except EvidenceError as error:
-        raise Inconclusive(f"the incident cannot vouch for anything: {error}") from error
+        raise Inconclusive(f"the incident's timeline cannot be used: {error}") from error
     if known:
         return _of_incident(current(known), since)
     record = read_attestation(target, "switchback", since, ("downtime", "impact", "actions"))
-    said = f"by {record.by}, signed off by {record.signed_off_by}"
-    return SwitchbackReport((record.at - since).total_seconds(), said, record.text)
+    summary = f"by {record.by}, signed off by {record.signed_off_by}"
+    return SwitchbackReport((record.at - since).total_seconds(), summary, record.text)
 
 
 def _of_incident(incident: Incident, since: dt.datetime) -> SwitchbackReport:
@@ -59,17 +59,17 @@ def _of_incident(incident: Incident, since: dt.datetime) -> SwitchbackReport:
             f"incident {incident.id} does not record {step.name} ({step.runbook}, {step.en}): "
             f"opsverify dr mark {step.name} --target {incident.target}"
         )
-    moved, report = (event for name in ("return", "report") if (event := incident.of(name)))
+    switched, report = (event for name in ("return", "report") if (event := incident.of(name)))
     problems = [f"no {name}" for name in ("impact", "loss", "actions") if not getattr(report, name)]
     if problems or (problems := list(downtime(incident).problems)):
-        raise Inconclusive(f"the report of incident {incident.id} is not whole: {'; '.join(problems)}")
-    for event in (moved, report):
+        raise Inconclusive(f"the report of incident {incident.id} is incomplete: {'; '.join(problems)}")
+    for event in (switched, report):
         if event.moment < since:
             raise Inconclusive(
-                f"incident {incident.id}: {event.step} is of {event.at}, before traffic was switched "
-                f"({since.isoformat(timespec='seconds')}): it is about an earlier switch, or one of the times is wrong"
+                f"incident {incident.id}: {event.step} was recorded at {event.at}, before traffic was switched "
+                f"({since.isoformat(timespec='seconds')}): it is of an earlier switch, or one of the times is wrong"
             )
-    said = f"by {report.by} in incident {incident.id}, {downtime(incident)}"
+    summary = f"by {report.by} in incident {incident.id}, {downtime(incident)}"
     return SwitchbackReport(
-        (report.moment - since).total_seconds(), said, (incident.folder / NAME).read_text(encoding="utf-8")
+        (report.moment - since).total_seconds(), summary, (incident.folder / NAME).read_text(encoding="utf-8")
     )

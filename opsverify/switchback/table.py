@@ -1,8 +1,8 @@
-"""One table on one of two databases that should hold the same rows: hashed in chunks, by key, or as a sample.
+"""Table in one of two databases that should hold the same rows: hashed in chunks, by key, or as a sample.
 
-A row's hash is taken over its text form (`row::text`), which tells NULL from an empty string, -0 from 0 and
-1.0 from 1.00, whatever the column types are. It depends on four settings, so both sides must agree on them.
-Hashes of 64 bits: that two different rows look the same has a chance of 1 in 2^64 a row (PostgreSQL's
+A row's hash is taken over its text form (`row::text`), which is different for NULL and an empty string, -0 and 0,
+1.0 and 1.00, whatever the column types are. It depends on five settings, which must be the same in both databases.
+Hashes of 64 bits: two different rows have the same hash with a probability of 1 in 2^64 (PostgreSQL's
 hashtextextended, Jenkins' lookup3).
 """
 
@@ -26,7 +26,7 @@ Key = tuple[str, ...]
 CHUNKS: Final = 256
 """A power of two: a bad chunk then holds about 0.4 % of the rows, and only those are fetched."""
 _READ_WHOLE: Final = 100
-"""A table estimated at up to this many times the sample is read whole: of few pages, none may be drawn."""
+"""A table estimated at up to this many times the sample is read whole: of few pages, a sample may draw none."""
 
 _SHAPE: Final = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod)
@@ -73,8 +73,8 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Side:
-    """One table in the database behind `source`; `changed` is the column that says when a row was last written."""
+class TableCopy:
+    """One table, read through `source`; `changed` is the column with the time at which a row was last written."""
 
     source: Source
     table: str
@@ -84,17 +84,17 @@ class Side:
     @property
     def shape(self) -> tuple[tuple[str, str], ...]:
         """Columns and their types, in order. Raises Inconclusive when key or `changed` are not among them."""
-        columns = tuple((str(name), str(kind)) for name, kind in self._ask(_SHAPE, {"table": self._relation}))
+        columns = tuple((str(name), str(kind)) for name, kind in self._query(_SHAPE, {"table": self._relation}))
         names = [name for name, _ in columns]
-        for wanted in (*self.key, self.changed):
-            if wanted not in names:
-                raise Inconclusive(f"{self.table} has no column {wanted!r}: it has {', '.join(names)}")
+        for column in (*self.key, self.changed):
+            if column not in names:
+                raise Inconclusive(f"{self.table} has no column {column!r}: it has {', '.join(names)}")
         return columns
 
     @property
     def form(self) -> tuple[object, ...]:
         """The settings on which the text form of a row depends."""
-        return tuple(self._ask(_FORM, {})[0])
+        return tuple(self._query(_FORM, {})[0])
 
     def chunks(self, span: TimeSpan, count: int = CHUNKS) -> dict[int, Chunk]:
         """Rows last written within `span`, in `count` chunks by the hash of their key; empty ones left out."""
@@ -104,7 +104,7 @@ class Side:
                      WHERE {self._changed} >= %(since)s AND {self._changed} < %(until)s) one
              GROUP BY chunk
         """  # noqa: S608 - identifiers are quoted, values are parameters
-        rows = self._ask(sql, span.params | {"last": count - 1})
+        rows = self._query(sql, span.params | {"last": count - 1})
         return {int(chunk): Chunk(int(number), str(total), int(mixed)) for chunk, number, total, mixed in rows}
 
     def rows_in(self, span: TimeSpan, chunks: Collection[int], count: int = CHUNKS) -> dict[Key, int]:
@@ -113,7 +113,7 @@ class Side:
             SELECT {self._hash}, {self._key} FROM {self._name} r
              WHERE {self._changed} >= %(since)s AND {self._changed} < %(until)s AND {self._chunk} = ANY(%(chunks)s)
         """  # noqa: S608 - as above
-        return _by_key(self._ask(sql, span.params | {"last": count - 1, "chunks": list(chunks)}))
+        return _by_key(self._query(sql, span.params | {"last": count - 1, "chunks": list(chunks)}))
 
     def find(self, keys: Iterable[Key], until: dt.datetime) -> dict[Key, Found]:
         """The rows of `keys` that exist now, whenever they were written; through the key's index where it has one."""
@@ -123,15 +123,15 @@ class Side:
         kinds = dict(self.shape)
         names = [f"k{number}" for number in range(len(self.key))]
         arrays = ", ".join(f"%({name})s::text[]" for name in names)
-        same = " AND ".join(
+        matches = " AND ".join(
             f"r.{_escaped(column)} = w.{name}::{kinds[column]}" for column, name in zip(self.key, names, strict=True)
         )
         sql = f"""
             SELECT {self._hash}, coalesce({self._changed} >= %(until)s, false), {self._key}
-              FROM unnest({arrays}) AS w({", ".join(names)}) JOIN {self._name} r ON {same}
+              FROM unnest({arrays}) AS w({", ".join(names)}) JOIN {self._name} r ON {matches}
         """  # noqa: S608 - as above; types come from the catalog
         values: dict[str, object] = {name: [key[at] for key in wanted] for at, name in enumerate(names)}
-        rows = self._ask(sql, values | {"until": until})
+        rows = self._query(sql, values | {"until": until})
         return {tuple(map(str, key)): Found(int(found), bool(later)) for found, later, *key in rows}
 
     def sample(self, size: int, seed: int, before: dt.datetime) -> dict[Key, int]:
@@ -139,7 +139,7 @@ class Side:
 
         Of a large table only the pages that were drawn are read (TABLESAMPLE SYSTEM).
         """
-        estimated = int(self._ask(_ESTIMATE, {"table": self._relation})[0][0])
+        estimated = int(self._query(_ESTIMATE, {"table": self._relation})[0][0])
         percent = min(100.0, 100.0 * size / estimated) if estimated else 100.0
         method = "SYSTEM" if estimated > size * _READ_WHOLE else "BERNOULLI"
         sql = f"""
@@ -147,7 +147,7 @@ class Side:
               FROM {self._name} r TABLESAMPLE {method} (%(percent)s) REPEATABLE (%(seed)s)
              WHERE {self._changed} < %(before)s LIMIT %(most)s
         """  # noqa: S608 - as above
-        return _by_key(self._ask(sql, {"percent": percent, "seed": seed, "before": before, "most": 2 * size}))
+        return _by_key(self._query(sql, {"percent": percent, "seed": seed, "before": before, "most": 2 * size}))
 
     @property
     def _relation(self) -> str:
@@ -174,7 +174,7 @@ class Side:
         columns = ", ".join(f"r.{_escaped(column)}" for column in self.key)
         return f"(hashtextextended(ROW({columns})::text, 1) & %(last)s)::int"
 
-    def _ask(self, sql: str, values: Mapping[str, object]) -> list[Sequence[Any]]:
+    def _query(self, sql: str, values: Mapping[str, object]) -> list[Sequence[Any]]:
         return list(self.source(sql, values))
 
 

@@ -1,4 +1,4 @@
-"""Two databases that should hold the same rows: whatever is not the same is found, by key, in both directions."""
+"""Two databases that should hold the same rows: every missing or different row is found, by key, in both directions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from psycopg import sql
 from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
-from opsverify.switchback.compare import compare_sample, compare_span, strays
-from opsverify.switchback.table import Side, TimeSpan
+from opsverify.switchback.compare import compare_sample, compare_span, late_writes
+from opsverify.switchback.table import TableCopy, TimeSpan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ def pair(open_folder: Path) -> Iterator[Pair]:
     """Two databases of one server."""
     account = unprivileged()
     tools = for_account(find_tools(18), account, open_folder)
-    home = open_folder / "twins"
+    home = open_folder / "databases"
     home.mkdir(mode=0o777)
     home.chmod(0o777)
     made = tools.run(
@@ -57,7 +57,7 @@ def pair(open_folder: Path) -> Iterator[Pair]:
     options = {"fsync": "off", "listen_addresses": "", "unix_socket_directories": str(home)}
     with Server(
         tools, home / "data", options, account=account, socket_dir=home, port=5432, superuser="postgres",
-        log=open_folder / "twins.log",
+        log=open_folder / "databases.log",
     ) as server:  # fmt: skip
         server.wait_for("SELECT 1", "1", within_s=60, what="start")
         with _connect(home, "postgres") as first:
@@ -72,7 +72,7 @@ def pair(open_folder: Path) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def twins(pair: Pair) -> Iterator[Pair]:
+def databases(pair: Pair) -> Iterator[Pair]:
     """The same 300 rows in both, a third before the span, within it and after it; rolled back afterwards."""
     with pair[0].transaction(force_rollback=True), pair[1].transaction(force_rollback=True):
         yield pair
@@ -82,28 +82,28 @@ def _connect(home: Path, dbname: str) -> Database:
     return psycopg.connect(f"host={home} user=postgres dbname={dbname}", autocommit=True)
 
 
-def _side(database: Database) -> Side:
+def _copy(database: Database) -> TableCopy:
     def source(statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         return database.execute(statement.encode(), values or None).fetchall()
 
-    return Side(source, '"Odd % name"'.strip('"'), ("line", "number"), "at")
+    return TableCopy(source, '"Odd % name"'.strip('"'), ("line", "number"), "at")
 
 
-def _sides(twins: Pair) -> tuple[Side, Side]:
-    return _side(twins[0]), _side(twins[1])
+def _copies(databases: Pair) -> tuple[TableCopy, TableCopy]:
+    return _copy(databases[0]), _copy(databases[1])
 
 
-def test_the_same_rows_are_the_same(twins: Pair) -> None:
-    """Every row of the span is compared, of any column type, and none is apart."""
-    found = compare_span(*_sides(twins), SPAN)
+def test_equal_rows_are_equal(databases: Pair) -> None:
+    """Every row of the span is compared, of any column type, and none is different."""
+    found = compare_span(*_copies(databases), SPAN)
     assert (found.rows, found.count) == (100, 0)
-    sampled = compare_sample(*_sides(twins), 50, 7, SPAN)
+    sampled = compare_sample(*_copies(databases), 50, 7, SPAN)
     assert 0 < sampled.rows <= 100
     assert sampled.count == 0
 
 
 @pytest.mark.parametrize(
-    ("change", "lacks", "differs"),
+    ("change", "missing", "differs"),
     [
         ("DELETE FROM t WHERE number = 150", True, False),
         ("UPDATE t SET amount = (amount::text || '0')::numeric WHERE number = 150", False, True),
@@ -116,68 +116,68 @@ def test_the_same_rows_are_the_same(twins: Pair) -> None:
     ],
 )
 @pytest.mark.parametrize("changed", [0, 1])
-def test_what_is_apart_is_named(twins: Pair, changed: int, change: str, *, lacks: bool, differs: bool) -> None:
-    """A row lost or altered on either side is found, with its key: 1.0 is not 1.00, NULL not '', -0 not 0."""
+def test_a_difference_is_named(databases: Pair, changed: int, change: str, *, missing: bool, differs: bool) -> None:
+    """A row lost or altered in either database is found, with its key: 1.0 is not 1.00, NULL not '', -0 not 0."""
     if "-0" in change or "''" in change:
         plain = "UPDATE t SET ratio = 0, note = NULL WHERE number = 150".replace(" t ", ' "Odd % name" ')
-        for database in twins:
+        for database in databases:
             database.execute(plain.encode())
     if "note = NULL" in change:
-        twins[1 - changed].execute("UPDATE \"Odd % name\" SET note = '' WHERE number = 150")
-    twins[changed].execute(change.replace(" t ", ' "Odd % name" ').encode())
-    found = compare_span(*_sides(twins), SPAN)
+        databases[1 - changed].execute("UPDATE \"Odd % name\" SET note = '' WHERE number = 150")
+    databases[changed].execute(change.replace(" t ", ' "Odd % name" ').encode())
+    found = compare_span(*_copies(databases), SPAN)
     key = (("L0", "150"),)
-    assert (found.first_lacks, found.second_lacks)[changed] == (key if lacks else ())
-    assert (found.first_lacks, found.second_lacks)[1 - changed] == ()
-    assert found.differ == (key if differs else ())
+    assert (found.missing_in_first, found.missing_in_second)[changed] == (key if missing else ())
+    assert (found.missing_in_first, found.missing_in_second)[1 - changed] == ()
+    assert found.different == (key if differs else ())
     assert found.count == 1
     assert "L0/150" in found.named("A", "B")[0]
 
 
-def test_older_rows_are_found_by_the_sample_of_the_other_side(twins: Pair) -> None:
-    """A row of before the span that one side lost is in the other side's sample; the span alone does not show it."""
-    twins[0].execute('DELETE FROM "Odd % name" WHERE number = 10')
-    twins[1].execute('DELETE FROM "Odd % name" WHERE number = 11')
-    assert compare_span(*_sides(twins), SPAN).count == 0
-    found = compare_sample(*_sides(twins), 1000, 7, SPAN)
-    assert (found.first_lacks, found.second_lacks) == ((("L1", "10"),), (("L2", "11"),))
+def test_older_rows_are_found_by_the_sample_of_the_other_database(databases: Pair) -> None:
+    """A row from before the span that one database lost is in the other one's sample; the span does not show it."""
+    databases[0].execute('DELETE FROM "Odd % name" WHERE number = 10')
+    databases[1].execute('DELETE FROM "Odd % name" WHERE number = 11')
+    assert compare_span(*_copies(databases), SPAN).count == 0
+    found = compare_sample(*_copies(databases), 1000, 7, SPAN)
+    assert (found.missing_in_first, found.missing_in_second) == ((("L1", "10"),), (("L2", "11"),))
 
 
-def test_rows_written_after_the_span_are_left_out(twins: Pair) -> None:
-    """Traffic goes on: a row that one side has rewritten since is no difference."""
-    twins[0].execute("UPDATE \"Odd %% name\" SET note = 'new', at = %s WHERE number IN (10, 150)", (AFTER,))
-    assert compare_span(*_sides(twins), SPAN).count == 0
-    assert compare_sample(*_sides(twins), 1000, 7, SPAN).count == 0
+def test_rows_written_after_the_span_are_left_out(databases: Pair) -> None:
+    """Traffic goes on: a row that was rewritten since in one database is no difference."""
+    databases[0].execute("UPDATE \"Odd %% name\" SET note = 'new', at = %s WHERE number IN (10, 150)", (AFTER,))
+    assert compare_span(*_copies(databases), SPAN).count == 0
+    assert compare_sample(*_copies(databases), 1000, 7, SPAN).count == 0
 
 
-def test_what_was_written_too_late_on_one_side_is_found(twins: Pair) -> None:
-    """Rows of the second side that the first lacks, or holds as they were before; not those the first rewrote."""
-    twins[0].execute('DELETE FROM "Odd % name" WHERE number = 210')
-    twins[0].execute("UPDATE \"Odd %% name\" SET note = 'old', at = %s WHERE number = 211", (WITHIN,))
-    twins[0].execute("UPDATE \"Odd % name\" SET note = 'newer' WHERE number = 212")
-    first, second = _sides(twins)
-    found = strays(first, second, SPAN.until)
-    assert (found.rows, found.first_lacks, found.differ) == (100, (("L0", "210"),), (("L1", "211"),))
-    assert strays(second, first, SPAN.until).count == 0
+def test_what_was_written_too_late_in_one_database_is_found(databases: Pair) -> None:
+    """Rows of the second database that are missing or older in the first; not those the first rewrote."""
+    databases[0].execute('DELETE FROM "Odd % name" WHERE number = 210')
+    databases[0].execute("UPDATE \"Odd %% name\" SET note = 'old', at = %s WHERE number = 211", (WITHIN,))
+    databases[0].execute("UPDATE \"Odd % name\" SET note = 'newer' WHERE number = 212")
+    first, second = _copies(databases)
+    found = late_writes(first, second, SPAN.until)
+    assert (found.rows, found.missing_in_first, found.different) == (100, (("L0", "210"),), (("L1", "211"),))
+    assert late_writes(second, first, SPAN.until).count == 0
 
 
-def test_an_unequal_chunk_is_all_that_is_fetched(twins: Pair) -> None:
-    """One row apart costs the rows of one chunk, not of the table."""
-    twins[0].execute('DELETE FROM "Odd % name" WHERE number = 150')
-    asked: Counter[str] = Counter()
-    first, second = _sides(twins)
+def test_an_unequal_chunk_is_all_that_is_fetched(databases: Pair) -> None:
+    """One different row costs the rows of one chunk, not of the table."""
+    databases[0].execute('DELETE FROM "Odd % name" WHERE number = 150')
+    queries: Counter[str] = Counter()
+    first, second = _copies(databases)
     fetched: list[int] = []
 
     def counting(statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         rows = list(second.source(statement, values))
         if "chunks" in values:
-            asked["rows_in"] += 1
+            queries["rows_in"] += 1
             fetched.append(len(rows))
         return rows  # type: ignore[return-value]
 
-    watched = Side(counting, second.table, second.key, second.changed)
+    watched = TableCopy(counting, second.table, second.key, second.changed)
     assert compare_span(first, watched, SPAN).count == 1
-    assert asked["rows_in"] == 1
+    assert queries["rows_in"] == 1
     assert sum(fetched) < 10
 
 
@@ -186,33 +186,35 @@ def test_an_unequal_chunk_is_all_that_is_fetched(twins: Pair) -> None:
     gone=st.tuples(*[st.sets(st.integers(100, 199), max_size=12)] * 2),
     altered=st.sets(st.integers(100, 199), max_size=12),
 )
-def test_exactly_the_rows_apart_are_found(twins: Pair, gone: tuple[set[int], set[int]], altered: set[int]) -> None:
-    """For any rows lost on either side and any altered, just those are named."""
-    with twins[0].transaction(force_rollback=True), twins[1].transaction(force_rollback=True):
-        for database, lost in zip(twins, gone, strict=True):
+def test_exactly_the_different_rows_are_found(
+    databases: Pair, gone: tuple[set[int], set[int]], altered: set[int]
+) -> None:
+    """For any rows lost in either database and any altered, just those are named."""
+    with databases[0].transaction(force_rollback=True), databases[1].transaction(force_rollback=True):
+        for database, lost in zip(databases, gone, strict=True):
             database.execute('DELETE FROM "Odd %% name" WHERE number = ANY(%s)', (list(lost),))
-        twins[1].execute("UPDATE \"Odd %% name\" SET note = 'x' WHERE number = ANY(%s)", (list(altered),))
-        found = compare_span(*_sides(twins), SPAN)
+        databases[1].execute("UPDATE \"Odd %% name\" SET note = 'x' WHERE number = ANY(%s)", (list(altered),))
+        found = compare_span(*_copies(databases), SPAN)
 
     def numbers(keys: tuple[tuple[str, ...], ...]) -> set[int]:
         return {int(key[1]) for key in keys}
 
     first, second = gone
-    assert numbers(found.first_lacks) == first - second
-    assert numbers(found.second_lacks) == second - first
-    assert numbers(found.differ) == altered - first - second
+    assert numbers(found.missing_in_first) == first - second
+    assert numbers(found.missing_in_second) == second - first
+    assert numbers(found.different) == altered - first - second
     assert found.rows == 100 - len(first & second)
 
 
-def test_what_cannot_be_compared_is_said(twins: Pair) -> None:
+def test_what_cannot_be_compared_is_inconclusive(databases: Pair) -> None:
     """Other columns, other settings, a wrong name: no verdict on the rows."""
-    first, second = _sides(twins)
+    first, second = _copies(databases)
     with pytest.raises(Inconclusive, match="no column 'when'"):
-        compare_span(Side(first.source, first.table, first.key, "when"), second, SPAN)
-    twins[1].execute("SET extra_float_digits = 0")
+        compare_span(TableCopy(first.source, first.table, first.key, "when"), second, SPAN)
+    databases[1].execute("SET extra_float_digits = 0")
     with pytest.raises(Inconclusive, match="settings differ"):
         compare_span(first, second, SPAN)
-    twins[1].execute("RESET extra_float_digits")
-    twins[1].execute(sql.SQL('ALTER TABLE "Odd % name" ADD COLUMN more int'))
+    databases[1].execute("RESET extra_float_digits")
+    databases[1].execute(sql.SQL('ALTER TABLE "Odd % name" ADD COLUMN more int'))
     with pytest.raises(Inconclusive, match="columns differ"):
         compare_span(first, second, SPAN)

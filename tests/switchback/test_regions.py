@@ -1,4 +1,4 @@
-"""Two regions: what a target may say of them, where a timeline came from, and what a switch has to be told."""
+"""Regions: what a target may describe, where a timeline came from, and what a switch needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opsverify.config.overrides import adapted
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.recovery.wal.timelines import way_back
-from opsverify.switchback.regions import TwoRegions, core_tables, described, resolvers, stands_by
+from opsverify.switchback.regions import RegionPair, core_tables, dr_is_standby, require_regions, resolvers
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ class Asked:
     share: str | None = None
 
 
-def regions_of(target: Target, stage: str = "switchback") -> TwoRegions:
-    """The regions as a check sees them, with no connection at hand."""
+def regions_of(target: Target, stage: str = "switchback") -> RegionPair:
+    """The regions as a check gets them, without connections."""
     nothing = None
     now = dt.datetime.now(dt.UTC)
-    return TwoRegions(described(target), stage, "run-1", now, nothing, nothing, nothing, nothing)  # type: ignore[arg-type]
+    return RegionPair(require_regions(target), stage, "run-1", now, nothing, nothing, nothing, nothing)  # type: ignore[arg-type]
 
 
 def test_a_described_target(tmp_path: Path) -> None:
     """Name and port come from the URL that clients use; paths are relative to the file."""
     trusted = REGIONS.replace("ttl =", 'ca_file = "tls/authority.pem"\nttl =')
-    config = described(target_in(tmp_path, f'{SMALLEST}ca_file = "ca.pem"\n{trusted}'))
+    config = require_regions(target_in(tmp_path, f'{SMALLEST}ca_file = "ca.pem"\n{trusted}'))
     assert (config.name, config.port, config.ttl_s) == ("judgment.example.com", 443, 60)
     assert (config.wal_archive, config.ca_file) == (str(tmp_path / "wal"), str(tmp_path / "tls/authority.pem"))
 
@@ -61,21 +61,21 @@ def test_a_described_target(tmp_path: Path) -> None:
         ('key = ["id"]', "key = []", "regions.tables.0.key: "),
     ],
 )
-def test_faults_of_the_file_are_said(tmp_path: Path, before: str, after: str, said: str) -> None:
+def test_faults_of_the_file_are_reported(tmp_path: Path, before: str, after: str, said: str) -> None:
     """Each fault is one line with its key."""
     with pytest.raises(TargetError) as raised:
         target_in(tmp_path, SMALLEST + REGIONS.replace(before, after))
     assert any(said in problem for problem in raised.value.problems), raised.value.problems
 
 
-def test_a_target_that_is_silent_holds_and_one_that_has_none_does_not(tmp_path: Path) -> None:
-    """Saying nothing of regions is no way around their checks; declaring that there is one region is."""
+def test_a_target_without_regions_holds_unless_they_are_absent(tmp_path: Path) -> None:
+    """A target without [regions] does not skip their checks; one that declares them absent does."""
     silent, absent = target_in(tmp_path), target_in(tmp_path, ABSENT)
-    for ask in (described, resolvers, core_tables):
-        with pytest.raises(Inconclusive, match="does not say what regions it has"):
+    for ask in (require_regions, resolvers, core_tables):
+        with pytest.raises(Inconclusive, match=r"missing \[regions\]"):
             ask(silent)
     assert resolvers(absent) == core_tables(absent) == ()
-    assert stands_by(silent)
+    assert dr_is_standby(silent)
 
 
 def test_no_table_to_compare_is_no_comparison(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_no_table_to_compare_is_no_comparison(tmp_path: Path) -> None:
         core_tables(target_in(tmp_path, SMALLEST + "\n".join(lines)))
 
 
-def test_the_stage_says_which_region_has_to_serve(tmp_path: Path) -> None:
-    """After a disaster the one that stands in, after the way back the original one."""
+def test_the_stage_decides_which_region_has_to_serve(tmp_path: Path) -> None:
+    """After a disaster the DR region, after the switchback the original one."""
     target = target_in(tmp_path, SMALLEST + REGIONS)
     assert regions_of(target, "switchback").expected.marker == "icn"
     assert regions_of(target, "post-dr").expected.marker == "pus"
@@ -108,7 +108,7 @@ def test_the_moment_of_the_switch_has_to_be_said(tmp_path: Path) -> None:
 
 
 def test_where_a_timeline_came_from(tmp_path: Path) -> None:
-    """The history names divergence and way back; the first timeline has neither, and a missing file says nothing."""
+    """The history names divergence and switchback; the first timeline has neither; a missing file holds."""
     (tmp_path / "00000003.history").write_text("1\t0/C49708\tno target\n2\t0/D000A0\tno target\n", encoding="utf-8")
     (tmp_path / "00000002.history").write_text("1\t0/C49708\tno target\n", encoding="utf-8")
     (tmp_path / "00000005.history").write_text("1\tnonsense\n", encoding="utf-8")
@@ -125,7 +125,7 @@ def test_where_a_timeline_came_from(tmp_path: Path) -> None:
 
 
 def test_a_report_without_impact_is_no_report(tmp_path: Path) -> None:
-    """Fields that a record must have beyond the usual ones are asked for."""
+    """Fields that a record must have beyond the usual ones are required."""
     at = dt.datetime.now(dt.UTC).replace(microsecond=0)
     lines = ['release = "1"', 'what = "x"', 'by = "a"', 'signed_off_by = "b"', f"at = {at.isoformat()}"]
     (tmp_path / "report.toml").write_text("\n".join(lines), encoding="utf-8")

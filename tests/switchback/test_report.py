@@ -1,4 +1,4 @@
-"""The way back on the incident's record: in order, proven, its downtime computed, its report read by the stage."""
+"""The switchback on the incident's record: in order, proven, its downtime computed, its report read by the stage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def proven(project: Path, **outcomes: str) -> Path:
 
 
 def back_until(project: Path, last: str) -> Incident:
-    """A closed recovery, and the way back up to and with the step `last`."""
+    """A closed recovery, and the switchback up to and with the step `last`."""
     incident = closed(project)
     proven(project)
     for step in STEPS[: STEPS.index(last) + 1]:
@@ -42,12 +42,12 @@ def back_until(project: Path, last: str) -> Incident:
     return incident
 
 
-def told(project: Path, since: dt.datetime = LONG_AGO) -> SwitchbackReport:
-    """What the stage's check is told."""
+def report_of(project: Path, since: dt.datetime = LONG_AGO) -> SwitchbackReport:
+    """The report that the stage's check reads."""
     return latest_report(target_in(project, SMALLEST), project / "reports", since)
 
 
-def test_a_way_back_is_recorded_to_its_end(project: Path) -> None:
+def test_a_switchback_is_recorded_to_its_end(project: Path) -> None:
     """A closed recovery is open again while it is under way, and closed after its last step; each step has its run."""
     recovery = closed(project)
     assert recovery.closed
@@ -83,7 +83,7 @@ def test_each_step_needs_its_own_lines(project: Path, line: str, step: str) -> N
 
 
 def test_the_recovery_comes_first(project: Path) -> None:
-    """There is no way back from a recovery that was not closed."""
+    """There is no switchback from a recovery that was not closed."""
     declare("t", project, Said())
     with pytest.raises(Refused, match=r"origin is out of order: backup \(5-2\) comes next"):
         mark("t", project, None, "origin", Said())
@@ -136,21 +136,21 @@ def test_times_that_contradict_each_other_give_no_downtime() -> None:
 
 
 def test_the_stage_reads_the_report_before_the_last_step(project: Path) -> None:
-    """The run that closes the way back is the first that sees its report, with the downtime and who wrote it."""
+    """The run that closes the switchback is the first that reads its report, with the downtime and who wrote it."""
     incident = back_until(project, "report")
-    report = told(project)
+    report = report_of(project)
     assert report.after_s > 0
-    assert f"by {incident.events[-1].by} in incident {incident.id}, downtime " in report.said
+    assert f"by {incident.events[-1].by} in incident {incident.id}, downtime " in report.summary
     assert "20:00-21:00" in report.text
 
 
 @pytest.mark.parametrize("last", [None, *STEPS[:-2]])
 def test_an_incident_without_a_report_is_no_report(project: Path, last: str | None) -> None:
-    """Until its report is marked the stage says which step comes next, whatever a signed record says."""
+    """Until its report is marked the stage names the next step, whatever a signed record holds."""
     incident = closed(project) if last is None else back_until(project, last)
     assert incident.next_step is not None
     with pytest.raises(Inconclusive, match=f"does not record {incident.next_step.name} "):
-        told(project)
+        report_of(project)
 
 
 def test_a_report_with_a_field_missing_is_no_report(project: Path) -> None:
@@ -158,15 +158,15 @@ def test_a_report_with_a_field_missing_is_no_report(project: Path) -> None:
     back_until(project, "verify")
     said = Said(impact="all", actions=("more disk",), exception="losses are still being counted")
     mark("t", project, None, "report", said)
-    with pytest.raises(Inconclusive, match="is not whole: no loss"):
-        told(project)
+    with pytest.raises(Inconclusive, match="is incomplete: no loss"):
+        report_of(project)
 
 
 def test_a_report_of_before_the_switch_is_no_report(project: Path) -> None:
-    """What was recorded of an earlier switch says nothing of this one."""
+    """What was recorded of an earlier switch does not count for this one."""
     back_until(project, "report")
     with pytest.raises(Inconclusive, match="before traffic was switched"):
-        told(project, dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
+        report_of(project, dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
 
 
 def test_a_changed_report_is_no_report(project: Path) -> None:
@@ -177,10 +177,10 @@ def test_a_changed_report_is_no_report(project: Path) -> None:
     other = incident.folder.with_name(incident.id.replace("-t-", "-other-"))
     other.mkdir()
     (other / NAME).write_text("damaged", encoding="utf-8")
-    told(project)
+    report_of(project)
     path.write_text(whole.replace("20:00-21:00", "20:00-20:01"), encoding="utf-8")
     with pytest.raises(Inconclusive, match="is not what was written"):
-        told(project)
+        report_of(project)
 
 
 def test_without_an_incident_the_signed_record_counts(project: Path) -> None:
@@ -192,7 +192,7 @@ def test_without_an_incident_the_signed_record_counts(project: Path) -> None:
         latest_report(target_in(project, text), project / "reports", LONG_AGO)
 
 
-def test_the_page_shows_the_way_back(project: Path) -> None:
+def test_the_page_shows_the_switchback(project: Path) -> None:
     """Its steps in both languages, the downtime, what its report says."""
     back_until(project, "stand-down")
     page = publish_incident("t", project, None).read_text(encoding="utf-8")
@@ -202,7 +202,7 @@ def test_the_page_shows_the_way_back(project: Path) -> None:
 
 
 def test_the_page_of_a_recovery_alone_is_as_before(project: Path) -> None:
-    """No way back is drawn, counted or asked for."""
+    """No switchback is drawn, counted or required."""
     closed(project)
     page = publish_incident("t", project, None).read_text(encoding="utf-8")
     assert "7 / 7" in page
