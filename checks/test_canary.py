@@ -69,7 +69,7 @@ def test_traffic_share(check, canary):
     en="The window was really observed",
 )
 def test_coverage(check, canary):
-    """A window with holes says nothing about what happened in them: that is no verdict on the canary."""
+    """What happened in the gaps of a window is unknown: that is no verdict on the canary."""
     canary.require_coverage(check.limits.data_coverage)
     check.measure(
         "coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_text
@@ -84,7 +84,7 @@ def test_coverage(check, canary):
     en="No alert fires while the canary is observed",
 )
 def test_alerts(check, canary):
-    """An alert at any moment of the window counts, also one that has gone quiet again."""
+    """An alert at any moment of the window counts, also one that has ended."""
     fired = canary.fired_alerts()
     check.measure("alerts", len(fired), check.limits.firing_alerts, of=listed("alerts fired on the canary", fired))
 

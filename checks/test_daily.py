@@ -59,7 +59,7 @@ def test_llm_cost(check, lookback):
     en="Workflow dead letters are few and young",
 )
 def test_dead_letters(check, postgres):
-    """A dead letter older than the limit means nobody is looking."""
+    """A dead letter older than the limit is one that nobody handles."""
     queue = postgres.row(DEAD_LETTERS)
     check.measure("dead letters", queue.waiting, check.limits.dead_letters, of="dead letters waiting")
     check.measure("oldest", queue.oldest_s, check.limits.dead_letter_age, of="since the oldest dead letter")
@@ -67,7 +67,7 @@ def test_dead_letters(check, postgres):
 
 @DAILY("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts")
 def test_mcp_timeouts(check, lookback):
-    """Connectors that time out stall the workflows behind them."""
+    """Connectors that time out stall the workflows that use them."""
     rate = lookback.rate("mcp_timeouts", "mcp_calls")
     check.enough("MCP calls", rate.trials)
     check.measure("MCP timeouts", rate.share, check.limits.mcp_timeout_rate, samples=rate.trials, of=rate.text)

@@ -1,4 +1,4 @@
-"""Runbook 1 daily and 5-4: what watches the platform is itself at work."""
+"""Runbook 1 daily and 5-4: the monitoring of the platform works itself."""
 
 from functools import partial
 
@@ -33,7 +33,7 @@ def test_targets(check, prometheus):
     en="The alert rules are loaded and evaluated",
 )
 def test_rules(check, prometheus):
-    """Silence means health only where the rules are loaded."""
+    """No alert means health only where the rules are loaded."""
     with check.must_answer("Prometheus"):
         rules = {rule.name: rule for rule in prometheus.rules()}
     check.expect_all("rules", check.target.prometheus.rules, set(rules))
@@ -50,7 +50,7 @@ def test_rules(check, prometheus):
     en="Alertmanager is ready",
 )
 def test_alertmanager(check, alertmanager):
-    """An alert that nobody routes reaches nobody."""
+    """An alert that is not routed reaches nobody."""
     with check.must_answer("Alertmanager"):
         status = alertmanager.status()
     check.expect("ready", status.ready, expected=True)

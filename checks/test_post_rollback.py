@@ -42,7 +42,7 @@ def test_traffic(check, after_rollback):
     en="Stability after the rollback: error rate",
 )
 def test_error_rate(check, after_rollback):
-    """Rolling back was no remedy if requests go on failing."""
+    """A rollback did not help if requests still fail."""
     errors = after_rollback.errors()
     check.enough("requests", errors.trials)
     check.measure("error rate", errors.share, check.limits.error_rate, samples=errors.trials, of=errors.text)
@@ -74,7 +74,7 @@ def test_latency(check, after_rollback):
 def test_alerts(check, alertmanager):
     """The alert that led to the rollback takes a while to end; one that stays has another cause."""
     limit = check.limits.alerts_end
-    began = time.monotonic()
+    started = time.monotonic()
     firing = eventually(
         lambda: [alert.name for alert in alertmanager.firing(check.target.alertmanager.ignore)],
         lambda names: not names,
@@ -85,7 +85,7 @@ def test_alerts(check, alertmanager):
     names = list(dict.fromkeys(firing))
     check.measure("alerts", len(firing), check.limits.firing_alerts, of=listed("alerts firing", names))
     if not firing:
-        check.measure("waited", time.monotonic() - began, limit)
+        check.measure("waited", time.monotonic() - started, limit)
 
 
 @AFTER(
@@ -102,7 +102,7 @@ def test_migration(check, postgres):
     migration = check.target.postgres.migration
     if migration.previous is None:
         raise Inconclusive(
-            "the target does not say which revision a rollback leads to: set postgres.migration.previous "
+            "missing postgres.migration.previous: the revision that a rollback leads to "
             "(the same as head for a release without migration)"
         )
     with check.must_answer("PostgreSQL"):
@@ -118,7 +118,7 @@ def test_migration(check, postgres):
     en="No cached judgment is older than the rollback",
 )
 def test_cache_invalidated(check, redis):
-    """What the withdrawn version judged would be served on from the cache until it expires."""
+    """Judgments of the withdrawn version would be served from the cache until they expire."""
     measure_cached_since(check, redis, _rolled_back_at(check))
 
 
@@ -131,9 +131,9 @@ def test_cache_invalidated(check, redis):
     en="The cache fills again, and is hit",
 )
 def test_cache_refilled(check, after_rollback):
-    """A cache that stays empty makes every judgment slow and dear."""
+    """A cache that stays empty makes every judgment slow and expensive."""
     hits = after_rollback.hits()
-    check.enough("look-ups", hits.trials)
+    check.enough("lookups", hits.trials)
     check.measure("hits", hits.share, AT_ALL, samples=hits.trials, of=hits.text)
 
 
@@ -145,7 +145,7 @@ def test_cache_refilled(check, after_rollback):
     en="The deployment is recorded and signed off",
 )
 def test_record(check):
-    """A record of an earlier deployment says nothing about this one."""
+    """A record of an earlier deployment does not count for this one."""
     since = _rolled_back_at(check).replace(microsecond=0)  # people write whole seconds
     record = read_attestation(check.target, "deployment", since)
     check.attach("deployment record", record.text)
@@ -159,5 +159,5 @@ def test_record(check):
 def _rolled_back_at(check):
     moment = check.target.actions.rolled_back_at
     if moment is None:
-        raise Inconclusive("nobody said when the rollback began: give --rolled-back-at TIME (opsverify act does)")
+        raise Inconclusive("missing --rolled-back-at TIME (`opsverify act` sets it): when the rollback began")
     return moment

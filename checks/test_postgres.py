@@ -16,7 +16,7 @@ DATABASE = partial(runbook, stages=SERVING, needs=("postgres",))
     en="PostgreSQL answers a small read in time",
 )
 def test_reads(check, postgres):
-    """One row of a core table: a server that accepts connections may still answer nothing (locks, storage)."""
+    """One row of a core table: a server that accepts connections may still return nothing (locks, storage)."""
     with check.must_answer("PostgreSQL"):
         answer = postgres.timed("SELECT 1 AS one FROM judgment_executions LIMIT 1")
     check.measure("read", answer.elapsed_s, check.limits.postgres_latency)
@@ -31,7 +31,7 @@ def test_reads(check, postgres):
     en="PostgreSQL takes writes, or refuses them, as the target says",
 )
 def test_writable(check, postgres):
-    """A standby or a read-only server behind the service's name stores no judgment."""
+    """A standby or a read-only server under the service's name stores no judgment."""
     with check.must_answer("PostgreSQL"):
         server = postgres.server()
     check.expect("takes writes", not (server.in_recovery or server.read_only), check.target.postgres.writable)
@@ -88,7 +88,7 @@ def test_archiving(check, postgres):
     with check.must_answer("PostgreSQL"):
         found = postgres.archiver()
     check.measure(
-        "archiving", int(found.failing), check.limits.archive_failures, of="segments waiting behind a failed attempt"
+        "archiving", int(found.failing), check.limits.archive_failures, of="segments waiting after a failed attempt"
     )
 
 

@@ -9,7 +9,7 @@ CACHE = partial(runbook, stages=SERVING, needs=("redis",))
 
 @CACHE("1-daily/stores", id="health.redis.answers", severity="sev2", ko="Redis가 응답하는가", en="Redis answers")
 def test_answers(check, redis):
-    """Without its cache the platform pays for every judgment again."""
+    """Without its cache the platform computes every judgment again."""
     with check.must_answer("Redis"):
         check.measure("ping", redis.ping(), check.limits.service_latency)
 
@@ -38,7 +38,7 @@ def test_memory(check, redis):
     en="Redis evicts no keys",
 )
 def test_evictions(check, redis):
-    """Evictions say that the cache is too small for its work."""
+    """Evictions mean that the cache is too small for its load."""
     with check.must_answer("Redis"):
         check.measure("evictions", redis.info().evicted_keys, check.limits.redis_evictions, of="keys evicted")
 

@@ -7,7 +7,7 @@ from opsverify import journeys_of, per
 
 @per("journey", journeys_of, name=attrgetter("name"), what="smoke journey")
 def test_journey(journey_runner, journey):
-    """Each step of the journey happens, in time, and what it wrote is removed again."""
+    """Each step of the journey has its expected result in time; the rows that it wrote are removed."""
     for step in journey.steps:
-        if not journey_runner.take(step):
+        if not journey_runner.run_step(step):
             break

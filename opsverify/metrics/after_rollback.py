@@ -77,9 +77,9 @@ class AfterRollback:
         return self._share(slow, total, f"requests slower than {duration(limit.bound)}")
 
     def hits(self) -> Share:
-        """The share of cache look-ups that hit."""
+        """The share of cache lookups that hit."""
         lookups = self._grown(EVERYTHING, "cache_lookups")
-        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, "look-ups hit the cache")
+        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, "lookups hit the cache")
 
     @property
     def _signals(self) -> Any:  # noqa: ANN401 - Signals, of a target that was found to have Prometheus

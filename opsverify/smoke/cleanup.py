@@ -1,4 +1,4 @@
-"""Cleanup after a journey: every row written under its tag is removed, or the tag is named."""
+"""Cleanup after a journey: every row written under its tag is removed, or the tag is reported."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 LATE_ROWS_S = 0.5
-"""Between two looks for rows of a journey that broke off."""
+"""Between two removals of rows of a journey that was aborted."""
 
 
-def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled: bool) -> None:
+def remove_rows(check: Check, target_secrets: Secrets, tag: str, *, finished: bool) -> None:
     """Remove all rows written under `tag`. Raises Inconclusive, naming the tag, where some may be left.
 
-    `settled` says that the journey saw all that it set going come to its end. If it did not, the platform may still
-    be writing: rows are then removed until two looks in a row find none.
+    `finished` means that everything the journey started has ended. If not, the platform may still be
+    writing: rows are then removed until two removals in a row find none.
     """
     from opsverify.probes.cleanup import RowsLeft, remove_synthetic  # noqa: PLC0415 - probes are imported when used
 
@@ -33,38 +33,40 @@ def remove_traces(check: Check, secrets_of_target: Secrets, tag: str, *, settled
         return remove_synthetic(
             postgres,
             cleanup.user,
-            secrets_of_target.of(cleanup.password),
+            target_secrets.of(cleanup.password),
             synthetic.tables,
             synthetic.tag_column,
             tag,
             check.attach,
         ).total
 
-    if settled:
+    if finished:
         remove()
         return
-    refused: list[Inconclusive] = []
+    failures: list[Inconclusive] = []
     removed: list[int] = []
 
-    def remove_late_ones() -> int:
+    def remove_late_rows() -> int:
         try:
             removed.append(remove())
         except RowsLeft:
             removed.append(1)
         except Inconclusive as error:
-            refused.append(error)
+            failures.append(error)
         return sum(removed[-2:])
 
     eventually(
-        remove_late_ones,
+        remove_late_rows,
         until=lambda _late: removed[-2:] == [0, 0],
-        stop_when=lambda _late: bool(refused),
+        stop_when=lambda _late: bool(failures),
         deadline_s=check.limits.journey_wait.bound,
         every_s=LATE_ROWS_S,
         what="the journey's last rows",
         record=check.attach,
     )
-    if refused:
-        raise refused[0]
+    if failures:
+        raise failures[0]
     if removed[-1]:
-        raise Inconclusive(f"synthetic rows of {tag!r} are still being written: stop what writes them, and clean again")
+        raise Inconclusive(
+            f"synthetic rows of {tag!r} are still being written; stop what writes them, then remove them"
+        )

@@ -1,4 +1,4 @@
-"""Smoke journeys as data: what `smoke/journeys.toml` may say, and how it becomes a table of checks."""
+"""Journeys of the smoke as data: the schema of `smoke/journeys.toml`, and its rows as checks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Agreement(_Table):
 
 
 class JourneyStep(_Table):
-    """One step: exactly one of the six kinds, and what has to come of it."""
+    """One step: exactly one of the kinds, and its expected result."""
 
     title: str
     request: HttpRequest | None = None

@@ -1,4 +1,4 @@
-"""Takes the steps of a smoke journey, for real, under a tag by which everything it wrote is found and removed."""
+"""Journey runner: runs the steps of a smoke journey under a tag, by which everything it wrote is removed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def require_permission(target: Target, journey: Journey) -> None:
     if not synthetic.allowed:
         raise Inconclusive(
             f"journey {journey.name} writes synthetic data, which the target does not allow; "
-            "set synthetic.allowed, or take it by hand"
+            "set synthetic.allowed, or run it by hand"
         )
     if synthetic.cleanup is None or not synthetic.tables:
         raise Inconclusive(
@@ -51,13 +51,13 @@ def require_permission(target: Target, journey: Journey) -> None:
 
 @dataclass
 class JourneyRunner:
-    """One journey under way: its probes, its tag, and the values kept from earlier steps."""
+    """One running journey: its probes, its tag, and the values kept from earlier steps."""
 
     check: Check
     services: Services
     postgres: Callable[[], Postgres]
     prometheus: Callable[[], Prometheus]
-    recent: Callable[[], Lookback]
+    lookback: Callable[[], Lookback]
     alertmanager: Callable[[], Alertmanager]
     inbox: Callable[[], Inbox]
     mcp: Callable[[str], Mcp]
@@ -65,12 +65,12 @@ class JourneyRunner:
     kept: dict[str, Any] = field(default_factory=dict)
     at_start: dict[str, float] = field(default_factory=dict)
     alerts: list[dict[str, str]] = field(default_factory=list)
-    under_way: bool = False
+    running: bool = False
 
     @property
-    def settled(self) -> bool:
-        """Whether every step so far was taken to its end, with what it should come to."""
-        return not self.under_way and all(measurement.holds for measurement in self.check.measurements)
+    def finished(self) -> bool:
+        """Whether every step so far has ended, with its expected result."""
+        return not self.running and all(measurement.holds for measurement in self.check.measurements)
 
     def __post_init__(self) -> None:
         today = dt.datetime.now(dt.UTC).date()
@@ -81,46 +81,46 @@ class JourneyRunner:
             "week_ago": str(today - dt.timedelta(days=7)),
         }
 
-    def note_signals(self, steps: tuple[JourneyStep, ...]) -> None:
-        """Read the counters that later steps want to see moved, before anything is sent."""
+    def read_signals(self, steps: tuple[JourneyStep, ...]) -> None:
+        """Read the counters of the steps of kind `moved`, before anything is sent."""
         for step in steps:
             if step.moved is not None:
                 self.at_start[step.moved] = self._counter(step.moved)
 
-    def take(self, step: JourneyStep) -> bool:
-        """Take one step; what it finds is measured on the check. False where going on would prove nothing."""
-        self.under_way = True
+    def run_step(self, step: JourneyStep) -> bool:
+        """Run one step and measure its result on the check. False where the next steps would prove nothing."""
+        self.running = True
         with self.check.step(step.title):
             if step.request is not None:
                 self._request(step, step.request)
             elif step.sql is not None:
                 self._sql(step, step.sql)
             elif step.inbox is not None:
-                self._inbox(step, str(self._filled(step.inbox)))
+                self._inbox(step, str(self._substituted(step.inbox)))
             elif step.moved is not None:
                 self._moved(step, step.moved)
             elif step.alert is not None:
-                self._alert(self._filled(step.alert))
-                self.check.expect("Alertmanager took the alert", value=True, expected=True)
+                self._alert(self._substituted(step.alert))
+                self.check.expect("alert accepted by Alertmanager", value=True, expected=True)
             elif step.tool is not None:
                 self._tool(step.tool)
             elif step.agree is not None:
-                self._agree(step.agree)
-        self.under_way = False
-        return self.settled
+                self._agreement(step.agree)
+        self.running = False
+        return self.finished
 
     def _request(self, step: JourneyStep, request: HttpRequest) -> None:
         with self.check.must_answer(f"{request.method} {request.path}"):
             reply = self.services.request(
                 request.method,
                 request.service,
-                str(self._filled(request.path)),
-                json=self._filled(request.body),
+                str(self._substituted(request.path)),
+                json=self._substituted(request.body),
                 headers={self.check.target.synthetic.header: self.tag},
             )
         if not self.check.expect("HTTP status", reply.status, step.status):
             self.check.fail(
-                f"{request.method} {request.path} answered HTTP {reply.status}, "
+                f"{request.method} {request.path} returned HTTP {reply.status}, "
                 f"expected {step.status}: {reply.text[:160]}"
             )
         self._expect(step, {name: reply.field(name) for name in step.expect})
@@ -132,26 +132,26 @@ class JourneyRunner:
         self.alerts.append(labels)
 
     def end_alerts(self) -> None:
-        """End the synthetic alerts that were handed to Alertmanager."""
+        """End the synthetic alerts that were posted to Alertmanager."""
         for labels in self.alerts:
             self.alertmanager().post(labels, lasting_s=0)
 
     def _sql(self, step: JourneyStep, sql: str) -> None:
-        expected = self._filled(step.expect)
+        expected = self._substituted(step.expect)
         query = _NAME.sub(r"%(\1)s", sql)
         parameters = {name: self._value(name) for name in _NAME.findall(sql)}
 
         postgres = self.postgres().recording(discard)  # one attachment for all attempts is enough
 
-        def look() -> Mapping[str, Any]:
+        def first_row() -> Mapping[str, Any]:
             rows = postgres.rows(query, **parameters)
             return rows[0]._asdict() if rows else {}
 
         row = eventually(
-            look,
+            first_row,
             until=lambda found: all(found.get(name) == value for name, value in expected.items()),
             stop_when=lambda found: any(found.get(name) in values for name, values in step.ends.items()),
-            deadline_s=self._patience(step),
+            deadline_s=self._deadline_s(step),
             record=self.check.attach,
             what=step.title,
         )
@@ -163,7 +163,7 @@ class JourneyRunner:
         messages = eventually(
             lambda: self.inbox().messages(text),
             until=bool,
-            deadline_s=self._patience(step),
+            deadline_s=self._deadline_s(step),
             record=self.check.attach,
             what=step.title,
         )
@@ -174,7 +174,7 @@ class JourneyRunner:
         grown = eventually(
             lambda: self._counter(signal) - start,
             until=lambda growth: growth >= step.by,
-            deadline_s=self._patience(step),
+            deadline_s=self._deadline_s(step),
             record=self.check.attach,
             what=step.title,
         )
@@ -184,22 +184,22 @@ class JourneyRunner:
 
     def _tool(self, call: ToolCall) -> None:
         with self.check.must_answer(f"MCP tool {call.name}"):
-            reply = self.mcp(call.server).call(call.name, self._filled(call.arguments))
+            reply = self.mcp(call.server).call(call.name, self._substituted(call.arguments))
         self.check.expect(f"tool {call.name} failed", reply.is_error, expected=False)
 
-    def _agree(self, agreement: Agreement) -> None:
-        growth = self.recent().growth(agreement.signal)
+    def _agreement(self, agreement: Agreement) -> None:
+        growth = self.lookback().growth(agreement.signal)
         query = _NAME.sub(r"%(\1)s", agreement.sql)
         logged = self.postgres().row(query, since=growth.since, until=growth.until)[0]
         self.check.measure(
             "difference",
             abs(growth.value - logged),
             Limit("<=", agreement.tolerance, "count"),
-            of=f"apart: metric counted {growth.value:.0f}, log has {logged}",
+            of=f"difference: metric counted {growth.value:.0f}, log has {logged}",
         )
 
     def _expect(self, step: JourneyStep, found: Mapping[str, Any]) -> None:
-        for name, value in self._filled(step.expect).items():
+        for name, value in self._substituted(step.expect).items():
             self.check.expect(name, found[name], value)
 
     def _counter(self, signal: str) -> float:
@@ -207,20 +207,20 @@ class JourneyRunner:
         selector = getattr(prometheus.signals, signal).selector() if prometheus else ""
         return sum(sample.value for sample in self.prometheus().instant(selector).samples)
 
-    def _patience(self, step: JourneyStep) -> float:
+    def _deadline_s(self, step: JourneyStep) -> float:
         return parse_duration(step.within) if step.within else self.check.limits.journey_wait.bound
 
-    def _value(self, name: str) -> Any:  # noqa: ANN401 - whatever an answer held
+    def _value(self, name: str) -> Any:  # noqa: ANN401 - any value of a reply
         if name not in self.kept:
             raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
         return self.kept[name]
 
-    def _filled(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
+    def _substituted(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value
         if isinstance(value, str):
             whole = _NAME.fullmatch(value)
             return self._value(whole[1]) if whole else _NAME.sub(lambda match: str(self._value(match[1])), value)
         if isinstance(value, dict):
-            return {key: self._filled(item) for key, item in value.items()}
+            return {key: self._substituted(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._filled(item) for item in value]
+            return [self._substituted(item) for item in value]
         return value

@@ -1,4 +1,4 @@
-"""Journey files: what loads, and what each fault says."""
+"""Journey files: what loads, and the message of each fault."""
 
 from __future__ import annotations
 

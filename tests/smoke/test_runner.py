@@ -1,4 +1,4 @@
-"""Journeys under way: placeholders, bound parameters, and permission to write."""
+"""The journey runner: placeholders, bound parameters, and permission to write."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Row(NamedTuple):
 
 
 class Database:
-    """Remembers what it was asked, and answers with one row."""
+    """Keeps its queries, and returns one row for each."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.queries: list[tuple[str, dict[str, Any]]] = []
 
     def recording(self, _record: object) -> Database:
         """Record nothing."""
         return self
 
     def rows(self, query: str, **parameters: Any) -> list[Row]:  # noqa: ANN401 - bound parameters
-        """Answer with one row."""
-        self.asked.append((query, parameters))
+        """Return one row."""
+        self.queries.append((query, parameters))
         return [Row(1, "x")]
 
 
 def nobody(*_arguments: object) -> Any:  # noqa: ANN401 - stands for any probe
-    """Fail when a probe is asked for that the step does not need."""
+    """Fail when a probe is used that the step does not need."""
     raise AssertionError("not needed")
 
 
@@ -66,8 +66,8 @@ def test_sql_names_become_bound_parameters(journey_runner: JourneyRunner, databa
     journey_runner.kept["id"] = "'; DROP TABLE judgment_executions; --"
     step = JourneyStep(title="look", sql="SELECT 1 AS one WHERE id = ${id}::uuid AND t = ${tag}", expect={"one": 1})
     with set_waiting(active=False):
-        journey_runner.take(step)
-    ((query, parameters),) = database.asked
+        journey_runner.run_step(step)
+    ((query, parameters),) = database.queries
     assert query == "SELECT 1 AS one WHERE id = %(id)s::uuid AND t = %(tag)s"
     assert parameters == {"id": "'; DROP TABLE judgment_executions; --", "tag": journey_runner.tag}
     journey_runner.check.conclude()
@@ -76,7 +76,7 @@ def test_sql_names_become_bound_parameters(journey_runner: JourneyRunner, databa
 def test_a_wrong_row_fails(journey_runner: JourneyRunner) -> None:
     """What is not as expected at the deadline is a failed measurement."""
     with set_waiting(active=False):
-        journey_runner.take(JourneyStep(title="look", sql="SELECT 1", expect={"one": 2, "missing": 3}))
+        journey_runner.run_step(JourneyStep(title="look", sql="SELECT 1", expect={"one": 2, "missing": 3}))
     assert [m.message for m in journey_runner.check.measurements if not m.holds] == [
         "one 1, expected 2", "missing no such row, expected 3"
     ]  # fmt: skip
@@ -85,14 +85,14 @@ def test_a_wrong_row_fails(journey_runner: JourneyRunner) -> None:
 def test_placeholders(journey_runner: JourneyRunner) -> None:
     """A whole placeholder keeps its type, one within text becomes text, at any depth."""
     journey_runner.kept["n"] = 7
-    filled = journey_runner._filled({"a": "${n}", "b": ["x${n}y", 3, None], "c": "plain"})
+    filled = journey_runner._substituted({"a": "${n}", "b": ["x${n}y", 3, None], "c": "plain"})
     assert filled == {"a": 7, "b": ["x7y", 3, None], "c": "plain"}
 
 
 def test_unknown_name(journey_runner: JourneyRunner) -> None:
     """A name that no step keeps is inconclusive, and the names that exist are listed."""
     with pytest.raises(Inconclusive, match=r"journey uses \$\{idd\}, which no earlier step keeps; kept: .*tag"):
-        journey_runner._filled("${idd}")
+        journey_runner._substituted("${idd}")
 
 
 def test_tags_are_the_journeys_own(check: Check) -> None:
