@@ -1,4 +1,4 @@
-"""Alertmanager's API v2, over the HTTP probe."""
+"""Alertmanager probe: its API v2, over the HTTP probe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OK = 200
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What Alertmanager says of itself; `cluster` is `ready`, `settling`, or, alone, `disabled`."""
+    """Version and state of Alertmanager; `cluster` is `ready`, `settling`, or, alone, `disabled`."""
 
     version: str
     cluster: str
@@ -61,7 +61,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
                 _time(data["uptime"]),
             )
 
-        return self._ask("/api/v2/status", read)
+        return self._get("/api/v2/status", read)
 
     def firing(self, ignore: Collection[str] = ()) -> tuple[Alert, ...]:
         """Alerts that are neither silenced nor inhibited, without those named in `ignore`."""
@@ -78,7 +78,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
             )
             return tuple(alert for alert in alerts if alert.state != "suppressed" and alert.name not in ignore)
 
-        return self._ask("/api/v2/alerts?active=true&silenced=false&inhibited=false", read)
+        return self._get("/api/v2/alerts?active=true&silenced=false&inhibited=false", read)
 
     def silences(self) -> tuple[Silence, ...]:
         """Silences in force now."""
@@ -96,22 +96,22 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
                 if entry["status"]["state"] == "active"
             )
 
-        return self._ask("/api/v2/silences", read)
+        return self._get("/api/v2/silences", read)
 
     def post(self, labels: Mapping[str, str], *, lasting_s: float) -> None:
-        """Hand an alert with `labels` to Alertmanager (a smoke journey's own); 0 seconds ends it."""
+        """Post an alert with `labels` (a smoke journey's own); 0 seconds ends it."""
         ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lasting_s)
         alert = {"labels": dict(labels), "endsAt": ends.isoformat()}
         reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], bearer=self._bearer)
         if reply.status != _OK:
-            raise Inconclusive(f"Alertmanager: {reply.url} answered status {reply.status} to an alert, expected 200")
+            raise Inconclusive(
+                f"Alertmanager: {reply.url} returned status {reply.status} to an alert, expected 200; check its log"
+            )
 
-    def _ask(self, path: str, read: Callable[[Any], T]) -> T:
+    def _get(self, path: str, read: Callable[[Any], T]) -> T:
         reply = self._http.get(self._config.url + path, bearer=self._bearer)
         if reply.status != _OK:
-            raise Inconclusive(
-                f"Alertmanager: {reply.url} answered status {reply.status}, expected 200; look at its log"
-            )
+            raise Inconclusive(f"Alertmanager: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:
             return read(reply.json)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""An alert, as Prometheus and Alertmanager both tell it."""
+"""Alert, as both Prometheus and Alertmanager report it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One active alert; `labels` hold its name too; `active_since` is None where the source is silent."""
+    """One active alert; `labels` hold its name too; `active_since` is None where it is not reported."""
 
     name: str
     labels: Mapping[str, str]

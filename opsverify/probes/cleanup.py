@@ -1,4 +1,4 @@
-"""Remove what a smoke journey wrote: rows of exactly one tag, and proof that none is left."""
+"""Cleanup of what a smoke journey wrote: rows of exactly one tag, and proof that none is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RowsLeft(Inconclusive):
-    """Rows of the tag came in while they were being removed."""
+    """Rows of the tag were written while they were being removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def remove_synthetic(
     something is left.
     """
     if not tag.strip():
-        raise ValueError("an empty tag would not tell synthetic rows from real ones: give the journey's own")
+        raise ValueError("an empty tag would select real rows; give the journey's own")
     removed: dict[str, int] = {}
     left: dict[str, int] = {}
     column = sql.Identifier(tag_column)
@@ -75,9 +75,9 @@ def remove_synthetic(
                 left[current] = (cursor.fetchone() or (0,))[0]
     except psycopg.Error as error:
         failure = explain(error, config)
-        said = f"synthetic rows of {tag!r} not removed, at table {current or '(none)'}: {failure}"
-        record("removal of synthetic rows", said)
-        raise type(failure)(said) from error
+        message = f"synthetic rows of {tag!r} not removed, at table {current or '(none)'}: {failure}"
+        record("removal of synthetic rows", message)
+        raise type(failure)(message) from error
     record(
         "removal of synthetic rows",
         f"{where(config)}\n{tag_column} = {tag!r}\n\n"
@@ -85,6 +85,6 @@ def remove_synthetic(
     )
     if remaining := {name: count for name, count in left.items() if count}:
         raise RowsLeft(
-            f"synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, and clean again"
+            f"synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, then remove them"
         )
     return Removed(MappingProxyType(removed))

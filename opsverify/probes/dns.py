@@ -1,4 +1,4 @@
-"""Names, asked of one resolver at a time, through dnspython: what this machine's own resolver says is no evidence."""
+"""DNS probe: names queried from one resolver at a time, through dnspython; this machine's own resolver is not used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ANSWERED: Final = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a resolver says of a name: addresses (sorted; none for a name it does not know), seconds left to live.
+    """Answer of a resolver: addresses (sorted; none for an unknown name), seconds left to live.
 
     `ttl_s` is the smallest on the way to the addresses (RFC 2181, 5.2); None without addresses.
     """
@@ -38,7 +38,7 @@ class Resolved:
 
 
 def resolve(name: str, resolver: str, timeout_s: float = 3.0, record: Record = discard) -> Resolved:
-    """Ask `resolver` (`10.0.0.2`, `10.0.0.2:5300`, `[fd00::2]:53`) for the addresses of `name`, of both families.
+    """Query `resolver` (`10.0.0.2`, `10.0.0.2:5300`, `[fd00::2]:53`) for the addresses of `name`, of both families.
 
     Over UDP, and over TCP where the answer does not fit. Raises Unreachable when it does not answer in time,
     Inconclusive when it refuses, fails, or is not named by an address.
@@ -46,18 +46,18 @@ def resolve(name: str, resolver: str, timeout_s: float = 3.0, record: Record = d
     host, port = _where(resolver)
     addresses: set[str] = set()
     ttls: list[int] = []
-    seen = []
+    answers = []
     for kind in _ADDRESSES:
-        answer = _asked(name, kind, resolver, (host, port), timeout_s)
-        seen.append(answer.to_text())
+        answer = _query(name, kind, resolver, (host, port), timeout_s)
+        answers.append(answer.to_text())
         for found, ttl in _records(answer):
             addresses |= found
             ttls.append(ttl)
-    record(f"DNS {name} from {resolver}", "\n\n".join(seen))
+    record(f"DNS {name} from {resolver}", "\n\n".join(answers))
     return Resolved(resolver, tuple(sorted(addresses)), min(ttls) if addresses else None)
 
 
-def _asked(
+def _query(
     name: str, kind: dns.rdatatype.RdataType, resolver: str, where: tuple[str, int], timeout_s: float
 ) -> dns.message.Message:
     try:
@@ -65,18 +65,20 @@ def _asked(
         answer, _ = dns.query.udp_with_fallback(query, where[0], timeout_s, port=where[1])
     except dns.exception.Timeout as error:
         raise Unreachable(
-            f"resolver {resolver}: no answer for {name} within {timeout_s:g} s; is it up, and its port open?"
+            f"resolver {resolver}: no answer for {name} within {timeout_s:g} s; check that it is up and its port open"
         ) from error
     except OSError as error:
-        raise Unreachable(f"resolver {resolver}: no answer for {name} ({one_line(error)}); is it up?") from error
+        raise Unreachable(
+            f"resolver {resolver}: no answer for {name} ({one_line(error)}); check that it is up"
+        ) from error
     except dns.exception.DNSException as error:
         raise Inconclusive(
-            f"resolver {resolver}: answer for {name} not understood ({one_line(error)}); ask another resolver"
+            f"resolver {resolver}: answer for {name} could not be parsed ({one_line(error)}); query another resolver"
         ) from error
     code = answer.rcode()
     if code not in _ANSWERED:
-        said = dns.rcode.to_text(code)
-        raise Inconclusive(f"resolver {resolver}: {said} for {name}; look at its log, or ask another resolver")
+        status = dns.rcode.to_text(code)
+        raise Inconclusive(f"resolver {resolver}: {status} for {name}; check its log, or query another resolver")
     return answer
 
 
@@ -96,5 +98,7 @@ def _where(resolver: str) -> tuple[str, int]:
     try:
         ipaddress.ip_address(host)
     except ValueError as error:
-        raise Inconclusive(f"resolver {resolver!r} is no address: expected such as 10.0.0.2 or 10.0.0.2:53") from error
+        raise Inconclusive(
+            f"resolver {resolver!r} is not an address: expected such as 10.0.0.2 or 10.0.0.2:53"
+        ) from error
     return host, port

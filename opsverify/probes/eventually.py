@@ -1,4 +1,4 @@
-"""Await a condition with a deadline, and leave a trace of every attempt."""
+"""Waiting for a condition, with a deadline and a record of every attempt."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def eventually(
     stop_when: Callable[[T], bool] | None = None,
     record: Record = discard,
 ) -> T:
-    """Ask `probe` every `every_s` seconds until its value satisfies `until`, and return that value.
+    """Call `probe` every `every_s` seconds until its value satisfies `until`, and return that value.
 
     `stop_when` names a terminal state: waiting any longer would change nothing. At that state and at the
     deadline the latest value is returned, for the caller to measure. An attempt that cannot measure is made
-    again; if none ever could, its last error is raised (Unreachable, Inconclusive). `what` names the awaited
-    thing, and `record` receives one line for every attempt: give `probe` a view that discards.
+    again; if none ever could, its last error is raised (Unreachable, Inconclusive). `what` names what is
+    awaited; `record` receives one line for every attempt: let `probe` itself record nothing.
     """
     started = time.monotonic()
     attempts: list[str] = []
@@ -80,4 +80,4 @@ def eventually(
     if values:
         return values[0]
     kind = Unreachable if isinstance(last_error, Unreachable) else Inconclusive
-    raise kind(f"{what}: {len(attempts)} attempts in {took:.1f} s measured nothing; the last one: {last_error}")
+    raise kind(f"{what}: {len(attempts)} attempts in {took:.1f} s, none successful; the last one: {last_error}")

@@ -1,4 +1,4 @@
-"""HTTP, through httpx; the only module that knows it."""
+"""HTTP probe, through httpx; no other module imports it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reply:
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
-        """The body as JSON. Raises Inconclusive if it is none."""
+        """The body as JSON. Raises Inconclusive if it is not JSON."""
         try:
             return json.loads(self.text)
         except ValueError as error:
@@ -53,7 +53,7 @@ class Reply:
 
 
 class Options(TypedDict, total=False):
-    """What a request may carry besides its URL."""
+    """What a request may have besides its URL."""
 
     json: Any
     headers: Mapping[str, str] | None
@@ -67,8 +67,8 @@ class Options(TypedDict, total=False):
 class _Clients:
     """Connection pools, shared by all views of one probe: one for each way to verify and to find a proxy.
 
-    One for each name, too, that is asked for at an address of its own: a pool tells connections apart by where
-    they go, not by the name their certificate was verified for.
+    One for each name, too, that is requested at an address of its own: a pool distinguishes connections by their
+    address, not by the name for which their certificate was verified.
     """
 
     timeout_s: float
@@ -129,17 +129,17 @@ class Http(Probe):
             response = client.send(request, stream=True)
             body = _read(response, started + clients.timeout_s)
         except httpx.TimeoutException as error:
-            said = f"{method} {url}: no answer within {clients.timeout_s:g} s; is it up, and its port open?"
-            self._keep(request, said)
-            raise Unreachable(said) from error
+            message = f"{method} {url}: no answer within {clients.timeout_s:g} s; check that it is up and its port open"
+            self._keep(request, message)
+            raise Unreachable(message) from error
         except httpx.TransportError as error:
-            said = f"{method} {url}: no answer ({one_line(error)}); is it up, and its name and port right?"
-            self._keep(request, said)
-            raise Unreachable(said) from error
+            message = f"{method} {url}: no answer ({one_line(error)}); check that it is up, and its name and port"
+            self._keep(request, message)
+            raise Unreachable(message) from error
         except httpx.RequestError as error:
-            said = f"{method} {url}: the answer cannot be read ({one_line(error)}); look at the service's log"
-            self._keep(request, said)
-            raise Inconclusive(said) from error
+            message = f"{method} {url}: the answer cannot be read ({one_line(error)}); check the service's log"
+            self._keep(request, message)
+            raise Inconclusive(message) from error
         text = body.decode(_charset(response), errors="replace")
         reply = Reply(url, response.status_code, time.perf_counter() - started, response.headers, text)
         self._keep(
@@ -156,8 +156,8 @@ class Http(Probe):
         if self._record is discard:
             return
         sent = f"\n\n{capped(request.content.decode(errors='replace'))}" if request.content else ""
-        asked = f"{request.method} {request.url}"
-        self._record(asked, f"{asked}\n{masked(request.headers)}{sent}\n\n{answer}\n")
+        line = f"{request.method} {request.url}"
+        self._record(line, f"{line}\n{masked(request.headers)}{sent}\n\n{answer}\n")
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:
@@ -183,7 +183,7 @@ def _charset(response: httpx.Response) -> str:
 
 def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
     if not url.startswith("https:"):
-        # Trusts nobody, and saves loading the authorities (0.1 s) that plain http never asks.
+        # Trusts no authority, and saves loading them (0.1 s): plain http verifies nothing.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         return True

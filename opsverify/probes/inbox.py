@@ -1,4 +1,4 @@
-"""The searchable copy of the notification channel, over the HTTP probe."""
+"""Inbox probe: the searchable copy of the notification channel, over the HTTP probe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Inbox(HttpProbe[InboxConfig]):
         """Messages with `contains` in them, in the channel's own order."""
         reply = self._http.get(f"{self._config.url}?{urlencode({'contains': contains})}", bearer=self._bearer)
         if reply.status != _OK:
-            raise Inconclusive(f"inbox: {reply.url} answered status {reply.status}, expected 200; look at its log")
+            raise Inconclusive(f"inbox: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:
             return tuple(
                 Message(dt.datetime.fromisoformat(entry["received_at"]), entry["source"], entry["text"])

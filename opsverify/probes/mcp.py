@@ -1,4 +1,4 @@
-"""MCP servers over streamable HTTP, through the official SDK: 2 s to import, so only when asked."""
+"""MCP probe: servers over streamable HTTP, through the official SDK, which is imported at the first request (2 s)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_PAGES = 100
 
 @dataclass(frozen=True, slots=True)
 class McpDescription:
-    """Who answers, in which version of the protocol, with which tools; seconds for connecting and listing."""
+    """Name and version of a server, its version of the protocol, its tools; seconds for connecting and listing."""
 
     server_name: str
     server_version: str
@@ -37,7 +37,7 @@ class McpDescription:
 
 @dataclass(frozen=True, slots=True)
 class ToolReply:
-    """What a tool answered: `is_error` when it says that it failed, its text, its structured content."""
+    """Reply of a tool: `is_error` when it reports a failure, its text, its structured content."""
 
     is_error: bool
     text: str
@@ -46,7 +46,7 @@ class ToolReply:
 
 
 class Mcp(Probe):
-    """A synchronous view of one MCP server; each question is a session of its own, all within `timeout_s`."""
+    """A synchronous view of one MCP server; each request is a session of its own, all within `timeout_s`."""
 
     def __init__(self, config: Config, bearer: str | None = None, record: Record = discard) -> None:
         super().__init__(record)
@@ -56,7 +56,7 @@ class Mcp(Probe):
     def describe(self) -> McpDescription:
         """Initialize a session and list all tools."""
 
-        async def ask(session: Client) -> tuple[str, str, str, tuple[str, ...]]:
+        async def send(session: Client) -> tuple[str, str, str, tuple[str, ...]]:
             page = await session.list_tools()
             tools = [tool.name for tool in page.tools]
             for _ in range(_MOST_PAGES):
@@ -72,20 +72,20 @@ class Mcp(Probe):
                 tuple(tools),
             )
 
-        found, elapsed = self._ask("describe", ask)
+        found, elapsed = self._request("describe", send)
         description = McpDescription(*found, elapsed)
         self._record(f"MCP {self._config.url}", json.dumps(asdict(description), indent=2), "json")
         return description
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> ToolReply:
-        """Call one tool; a tool's own failure is an answer (`is_error`)."""
+        """Call one tool; a tool's own failure is a reply (`is_error`)."""
 
-        async def ask(session: Client) -> tuple[bool, str, Any]:
+        async def send(session: Client) -> tuple[bool, str, Any]:
             result = await session.call_tool(tool, dict(arguments))
             text = "\n".join(part.text for part in result.content if part.type == "text")
             return bool(result.is_error), text, result.structured_content
 
-        found, elapsed = self._ask(f"call {tool}", ask)
+        found, elapsed = self._request(f"call {tool}", send)
         reply = ToolReply(*found, elapsed)
         shown = {"url": self._config.url, "tool": tool, "arguments": dict(arguments), **asdict(reply)}
         shown["text"] = capped(reply.text)
@@ -93,9 +93,9 @@ class Mcp(Probe):
         return reply
 
     def close(self) -> None:
-        """Nothing stays open between questions."""
+        """Nothing stays open between requests."""
 
-    def _ask(self, what: str, ask: Callable[[Client], Awaitable[T]]) -> tuple[T, float]:
+    def _request(self, what: str, send: Callable[[Client], Awaitable[T]]) -> tuple[T, float]:
         import httpx2  # noqa: PLC0415 - 2 s with the SDK
         from mcp import Client, MCPError  # noqa: PLC0415 - 2 s
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - 2 s
@@ -112,24 +112,28 @@ class Mcp(Probe):
                     streamable_http_client(self._config.url, http_client=http), read_timeout_seconds=limit
                 ) as opened,
             ):
-                return await ask(opened)
+                return await send(opened)
 
         started = time.perf_counter()
         try:
             return asyncio.run(session()), time.perf_counter() - started
-        # The SDK wraps whatever went wrong in groups of its task groups; what it was decides the outcome.
+        # The SDK wraps whatever went wrong in groups of its task groups; the first cause decides the outcome.
         except Exception as error:  # noqa: BLE001
             cause = _first_cause(error)
             failure: Inconclusive
             if isinstance(cause, TimeoutError | httpx2.TimeoutException):
-                failure = Unreachable(f"{where}: no answer to {what} within {limit:g} s; is it overloaded?")
+                failure = Unreachable(f"{where}: no answer to {what} within {limit:g} s; check its load")
             elif isinstance(cause, httpx2.TransportError | OSError):
-                failure = Unreachable(f"{where}: no answer to {what} ({one_line(cause)}); is it up, and its URL right?")
+                failure = Unreachable(
+                    f"{where}: no answer to {what} ({one_line(cause)}); check that it is up, and its URL"
+                )
             elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
                 failure = Inconclusive(f"{where}: {what} refused ({one_line(cause)}); check URL, bearer and tool")
             else:
-                said = f"{type(cause).__name__}: {one_line(cause)}"
-                failure = Inconclusive(f"{where}: {what} could not be understood ({said}); does it speak MCP?")
+                reason = f"{type(cause).__name__}: {one_line(cause)}"
+                failure = Inconclusive(
+                    f"{where}: reply to {what} could not be parsed ({reason}); check that it is an MCP server"
+                )
             self._record(f"MCP {what}", str(failure))
             raise failure from cause
 

@@ -1,4 +1,4 @@
-"""PostgreSQL as a role that may only read, through psycopg."""
+"""PostgreSQL probe: a role that may only read, through psycopg."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXT_FORM: Final = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
 }
-"""Settings on which the text form of a value depends: the same in every question, here and in a rehearsal."""
+"""Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
 
 _REFUSED = (
     "authentication failed",
@@ -44,7 +44,7 @@ _REFUSED = (
     "no password",
     "not permitted to log in",
 )
-"""What a server says that answers but does not let this role in.
+"""Messages of a server that is up but refuses this role.
 
 In English: libpq gives no SQLSTATE here. Any other refusal counts as no answer.
 """
@@ -55,7 +55,7 @@ _OUT_OF_SERVICE = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Rows, and the seconds the statement took once the connection stood."""
+    """Rows, and the seconds of the statement, without connecting."""
 
     rows: tuple[Row, ...]
     elapsed_s: float
@@ -101,7 +101,7 @@ class Postgres(Probe):
         return row[0]
 
     def timed(self, statement: str, **params: object) -> Timed:
-        """Do as `rows`, and tell the time it took."""
+        """Return as `rows`, with the time it took."""
         with self._session.lock:
             try:
                 return self._run(statement, params)
@@ -110,7 +110,7 @@ class Postgres(Probe):
                 return self._run(statement, params)
 
     def server(self) -> state.ServerState:
-        """Tell version, role in replication, use of connections."""
+        """Return version, role in replication, use of connections."""
         found = self.row(state.SERVER)
         read_only = found.read_only
         if read_only is None and found.may_read_files:
@@ -132,11 +132,11 @@ class Postgres(Probe):
         return tuple(state.Replica(*row) for row in rows)
 
     def archiver(self) -> state.Archiver:
-        """Tell how archiving of WAL goes."""
+        """Return the state of WAL archiving."""
         return state.Archiver(*self.row(state.ARCHIVER))
 
     def rights(self) -> state.Rights:
-        """Tell what the role may do."""
+        """Return what the role may do."""
         return state.Rights(*self.row(state.RIGHTS))
 
     def migration(self, table_name: str) -> str:
@@ -159,7 +159,7 @@ class Postgres(Probe):
         return where(self._config)
 
     def _run(self, statement: str, params: dict[str, object]) -> Timed:
-        asked = f"{self._where}\n{statement.strip()}\n{f'parameters: {params}' if params else ''}".rstrip()
+        request = f"{self._where}\n{statement.strip()}\n{f'parameters: {params}' if params else ''}".rstrip()
         name = f"SQL {one_line(statement)[:60]}"
         try:
             connection = self._connected()
@@ -171,7 +171,7 @@ class Postgres(Probe):
                 limit_time(cursor, self._config)
                 started = time.perf_counter()
                 # Streaming uses the extended protocol, in which a text can hold one statement only: none can
-                # end the READ ONLY transaction and go on.
+                # end the READ ONLY transaction and continue.
                 rows = tuple(cursor.stream(statement.encode(), params or None))
                 elapsed = time.perf_counter() - started
                 columns = [column.name for column in cursor.description or ()]
@@ -182,10 +182,10 @@ class Postgres(Probe):
             if stale and not isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
                 raise _Stale from error
             failure = explain(error, self._config)
-            self._record(name, f"{asked}\n\n{failure}")
+            self._record(name, f"{request}\n\n{failure}")
             raise failure from error
         self._session.used = True
-        self._record(name, f"{asked}\n\n{table(columns, rows)}\n{elapsed * 1000:.1f} ms")
+        self._record(name, f"{request}\n\n{table(columns, rows)}\n{elapsed * 1000:.1f} ms")
         return Timed(rows, elapsed)
 
     def _connected(self) -> Connection:
@@ -202,11 +202,11 @@ class _Stale(Exception):  # noqa: N818 - a turn of control flow inside this modu
 
 
 class TimedOut(psycopg.OperationalError):
-    """The server stayed silent until the connection was cut from our side."""
+    """No answer until the probe cut the connection."""
 
 
 def where(config: PostgresConfig) -> str:
-    """Name a database as messages do."""
+    """Name of a database in messages."""
     return f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
 
 
@@ -222,8 +222,8 @@ def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig) -> None:
     """Limit the statements of the current transaction on the server."""
     limit = str(round(config.statement_timeout_s * 1000))
     settings = {"statement_timeout": limit, "lock_timeout": limit, **TEXT_FORM}
-    asked = ", ".join(f"set_config('{name}', %s, true) AS {name}" for name in settings)
-    cursor.execute(f"SELECT {asked}".encode(), list(settings.values()))
+    columns = ", ".join(f"set_config('{name}', %s, true) AS {name}" for name in settings)
+    cursor.execute(f"SELECT {columns}".encode(), list(settings.values()))
 
 
 @contextmanager
@@ -243,7 +243,7 @@ def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
         yield
     except psycopg.OperationalError as error:
         if cut.is_set():
-            raise TimedOut("silent for too long") from error
+            raise TimedOut("connection cut after the timeout") from error
         raise
     finally:
         watchdog.cancel()
@@ -252,19 +252,19 @@ def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
 
 def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
     """Turn an error of psycopg into the outcome it stands for, in one line."""
-    said = one_line(error.diag.message_primary or error)
+    reason = one_line(error.diag.message_primary or error)
     if isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
         return Unreachable(
-            f"{where(config)}: no answer within {config.statement_timeout_s:g} s ({said}); "
-            "look for locks and slow storage"
+            f"{where(config)}: no answer within {config.statement_timeout_s:g} s ({reason}); "
+            "check for locks and slow storage"
         )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return Inconclusive(f"{where(config)}: {said}; grant {config.login.user} the right to read it")
+        return Inconclusive(f"{where(config)}: {reason}; grant {config.login.user} the right to read it")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        if any(phrase in said for phrase in _REFUSED):
-            return Inconclusive(f"{where(config)}: login refused ({said}); check user, password and pg_hba.conf")
+        if any(phrase in reason for phrase in _REFUSED):
+            return Inconclusive(f"{where(config)}: login refused ({reason}); check user, password and pg_hba.conf")
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
             return Unreachable(
-                f"{where(config)}: no connection ({said}); is the server up, and its host and port right?"
+                f"{where(config)}: no connection ({reason}); check that the server is up, and its host and port"
             )
-    return Inconclusive(f"{where(config)}: statement refused ({said}); check it against the database's schema")
+    return Inconclusive(f"{where(config)}: statement refused ({reason}); check it against the database's schema")

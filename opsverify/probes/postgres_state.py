@@ -1,4 +1,4 @@
-"""What PostgreSQL says of itself: the statements, and the values they become."""
+"""State of a PostgreSQL server: the statements, and the values that they return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opsverify.errors import Inconclusive
 if TYPE_CHECKING:
     import datetime as dt
 
-# A setting given to this very role says nothing of what other roles may do; then only the files tell.
+# A setting of this very role hides the server's own; then only the files have it.
 # Without pg_read_all_stats the kind of a backend is hidden: background workers are counted as well.
 SERVER: Final = """
 SELECT current_setting('server_version') AS version,
@@ -43,7 +43,7 @@ SELECT coalesce(
          'off')::bool
 """
 
-# PostgreSQL's own lag turns NULL, or old, once a replica has caught up: then it is nothing.
+# PostgreSQL's own lag turns NULL, or old, once a replica has caught up: then it is 0.
 REPLICAS: Final = """
 SELECT coalesce(nullif(application_name, ''), host(client_addr), 'pid ' || pid) AS name,
        state,
@@ -76,7 +76,7 @@ SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """The server itself; `default_read_only` is None where this role cannot find out."""
+    """The server itself; `default_read_only` is None where this role may not read it."""
 
     version: str
     in_recovery: bool
@@ -90,9 +90,9 @@ class ServerState:
         """Whether transactions of other roles start READ ONLY. Raises Inconclusive where that is hidden."""
         if self.default_read_only is None:
             raise Inconclusive(
-                "PostgreSQL: default_transaction_read_only is set for our own role and hides the server's; "
+                "PostgreSQL: default_transaction_read_only is set for this role and hides the server's; "
                 "ALTER ROLE ... RESET default_transaction_read_only, or GRANT EXECUTE ON FUNCTION "
-                "pg_show_all_file_settings() to it (every statement of ours is READ ONLY anyway)"
+                "pg_show_all_file_settings() to it (every statement of the probe is READ ONLY anyway)"
             )
         return self.default_read_only
 

@@ -1,4 +1,4 @@
-"""Prometheus, through prometheus-api-client and the requests session under it."""
+"""Prometheus probe, through prometheus-api-client and the requests session under it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _OK = 200
 
 @dataclass(slots=True)
 class _Answer:
-    """The latest answer, kept by a hook because the client library drops warnings and errors' words."""
+    """The latest answer, kept by a hook because the client library drops warnings and error messages."""
 
     response: requests.Response | None = None
 
@@ -88,18 +88,18 @@ class Prometheus(Probe):
     def instant(self, query: str, at: float | None = None) -> Vector:
         """Evaluate `query` at Unix time `at` (the server's now); no series is an empty vector.
 
-        Raises SourceFault, as Unanswered when nothing answers.
+        Raises SourceFault, as Unanswered without an answer.
         """
-        asked_at = time.time() if at is None else at
+        queried_at = time.time() if at is None else at
         params = {"timeout": f"{self._config.timeout_s:g}s"} | ({} if at is None else {"time": f"{at:.3f}"})
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._ask(name, query, lambda: self._client.custom_query(query, params=params))
+        data = self._query(name, query, lambda: self._client.custom_query(query, params=params))
         samples = self._read(name, query, read_samples, data)
         warnings = self._warnings()
         shown = {
             "source": self._config.url,
             "query": query,
-            "at": dt.datetime.fromtimestamp(asked_at, dt.UTC).isoformat(),
+            "at": dt.datetime.fromtimestamp(queried_at, dt.UTC).isoformat(),
             "warnings": warnings,
             "series": len(samples),
             "samples": [
@@ -110,7 +110,7 @@ class Prometheus(Probe):
         if len(samples) > _MOST_SERIES:
             shown["note"] = f"the first {_MOST_SERIES} of {len(samples)} series"
         self._record(name, json.dumps(shown, indent=1, ensure_ascii=False), "json")
-        return Vector(samples, warnings, asked_at, query)
+        return Vector(samples, warnings, queried_at, query)
 
     def history(self, selector: str, span_s: float, at: float | None = None) -> tuple[Series, ...]:
         """Raw samples of `selector` (an instant vector selector) in the `span_s` seconds up to `at`.
@@ -120,7 +120,7 @@ class Prometheus(Probe):
         query = f"{selector}[{max(1, round(span_s * 1000))}ms]"
         params = {"timeout": f"{self._config.timeout_s:g}s"} | ({} if at is None else {"time": f"{at:.3f}"})
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._ask(name, query, lambda: self._client.custom_query(query, params=params))
+        data = self._query(name, query, lambda: self._client.custom_query(query, params=params))
         series = self._read(name, query, read_series, data)
         self._require_whole(query, self._warnings())
         shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
@@ -145,7 +145,9 @@ class Prometheus(Probe):
             raise SourceFault(FaultReason.AMBIGUOUS, f"{where}: {found} series, expected 1; aggregate them")
         value = vector.samples[0].value
         if not math.isfinite(value):
-            raise SourceFault(FaultReason.NOT_A_NUMBER, f"{where}: the value is {value}; was anything counted at all?")
+            raise SourceFault(
+                FaultReason.NOT_A_NUMBER, f"{where}: the value is {value}; check that anything was counted"
+            )
         return value
 
     def targets(self) -> tuple[ScrapeTarget, ...]:
@@ -159,8 +161,8 @@ class Prometheus(Probe):
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).
 
-        From the series ALERTS: the server itself applies the matchers, and it works where rules are
-        evaluated by somebody else (Thanos, Mimir) as well. Raises as `instant`, and for partial answers.
+        From the series ALERTS: the server itself applies the matchers, and it also works where another
+        server evaluates the rules (Thanos, Mimir). Raises as `instant`, and for partial answers.
         """
         both = ",".join(part for part in ('alertstate="firing"', matchers) if part)
         firing = self._whole(self.instant(f"ALERTS{{{both}}}"))
@@ -183,26 +185,26 @@ class Prometheus(Probe):
         return f"Prometheus {self._config.url}"
 
     def _get(self, path: str, params: dict[str, str], read: Callable[[Any], T]) -> T:
-        def ask() -> None:
+        def send() -> None:
             response = self._session.get(self._config.url + path, params=params, timeout=self._config.timeout_s)
             if response.status_code != _OK:
                 raise PrometheusApiClientException(f"status {response.status_code}")
 
         name = f"Prometheus {path}"
-        data = self._ask(name, path, ask)
+        data = self._query(name, path, send)
         values = self._read(name, path, read, data)
         self._record(name, json.dumps(data, indent=1, ensure_ascii=False), "json")
         return values
 
-    def _ask(self, name: str, what: str, ask: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
-        """Call the library and return the answer's `data`; every way to fail gets its reason."""
+    def _query(self, name: str, what: str, send: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
+        """Call the library and return the answer's `data`; every failure gets its reason."""
         self._answer.response = None
         where = f"{self._where}, {one_line(what)}"
         try:
-            ask()
+            send()
         except requests.Timeout as error:
-            said = f"{where}: no answer within {self._config.timeout_s:g} s; is it overloaded?"
-            self._give_up(name, Unanswered(FaultReason.TIMEOUT, said), error)
+            message = f"{where}: no answer within {self._config.timeout_s:g} s; check its load"
+            self._give_up(name, Unanswered(FaultReason.TIMEOUT, message), error)
         except PrometheusApiClientException as error:
             self._give_up(name, self._refusal(where), error)
         except (
@@ -212,8 +214,8 @@ class Prometheus(Probe):
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
         except requests.RequestException as error:
-            said = f"{where}: no answer ({one_line(root_cause(error))}); is it up, and its URL right?"
-            self._give_up(name, Unanswered(FaultReason.UNREACHABLE, said), error)
+            message = f"{where}: no answer ({one_line(root_cause(error))}); check that it is up, and its URL"
+            self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
         return self._read(name, what, lambda body: body["data"], self._body())
 
     def _read(self, name: str, what: str, read: Callable[[Any], T], data: Any) -> T:  # noqa: ANN401 - any JSON value
@@ -229,8 +231,8 @@ class Prometheus(Probe):
     def _require_whole(self, query: str, warnings: tuple[str, ...]) -> None:
         if warnings:
             lost = one_line("; ".join(warnings))
-            said = f"{self._where}, query {one_line(query)}: parts are missing ({lost}); look at its sources"
-            raise SourceFault(FaultReason.PARTIAL_RESPONSE, said)
+            message = f"{self._where}, query {one_line(query)}: partial response ({lost}); check its sources"
+            raise SourceFault(FaultReason.PARTIAL_RESPONSE, message)
 
     def _body(self) -> Any:  # noqa: ANN401 - any JSON value
         response = self._answer.response
@@ -245,25 +247,27 @@ class Prometheus(Probe):
     def _refusal(self, where: str) -> SourceFault:
         response, body = self._answer.response, self._body()
         status = response.status_code if response is not None else 0
-        kind, said = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
-        told = f": {one_line(said)}" if said else ""
+        kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
+        detail = f": {one_line(reason)}" if reason else ""
         if kind == "bad_data":
-            return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{told}; correct the PromQL")
+            return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
         if kind in ("timeout", "canceled"):
             return SourceFault(
-                FaultReason.TIMEOUT, f"{where}: the query took too long{told}; narrow it, or raise timeout_s"
+                FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
             )
-        hint = "check bearer and rights" if status in (401, 403) else "look at its log, and check the URL"
-        return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{told}; {hint}")
+        hint = "check bearer and rights" if status in (401, 403) else "check its log and the URL"
+        return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}")
 
     def _malformed(self, where: str, error: Exception) -> SourceFault:
-        said = f"{type(error).__name__}: {one_line(error)}"
-        return SourceFault(FaultReason.MALFORMED, f"{where}: not an answer of Prometheus' API ({said}); check the URL")
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        return SourceFault(
+            FaultReason.MALFORMED, f"{where}: not an answer of Prometheus' API ({reason}); check the URL"
+        )
 
     def _give_up(self, name: str, fault: SourceFault, error: Exception) -> NoReturn:
         response = self._answer.response
-        seen = f"\n\nHTTP {response.status_code}\n{response.text[:2000]}" if response is not None else ""
-        self._record(name, f"{fault.reason}: {fault}{seen}")
+        response_text = f"\n\nHTTP {response.status_code}\n{response.text[:2000]}" if response is not None else ""
+        self._record(name, f"{fault.reason}: {fault}{response_text}")
         raise fault from error
 
 

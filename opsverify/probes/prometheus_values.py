@@ -1,4 +1,4 @@
-"""What Prometheus answers, as values, and the faults its answers can have."""
+"""Values of Prometheus' answers, and the faults that answers can have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_THE_SERIES = ("__name__", "alertstate")
 
 
 class FaultReason(StrEnum):
-    """Why a source of metrics gave nothing that can be measured."""
+    """Why a source of metrics could not be measured."""
 
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
@@ -54,11 +54,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """An instant vector, empty if nothing matched; warnings say that parts of it may be missing."""
+    """An instant vector, empty if nothing matched; warnings mean that parts of it may be missing."""
 
     samples: tuple[Sample, ...]
     warnings: tuple[str, ...]
-    asked_at: float
+    queried_at: float
     query: str
 
 

@@ -1,4 +1,4 @@
-"""How probes hand what they saw to the evidence, without knowing where it goes."""
+"""Record: where a probe writes what it sent and received; the evidence, or nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Kind = Literal["text", "json", "csv", "html", "jsonl"]
 
 
 class Record(Protocol):
-    """Keep `body` under `name`; secrets are removed on the way, by value."""
+    """Keep `body` under `name`; secrets are removed, by value."""
 
     def __call__(self, name: str, body: str, kind: Kind = "text") -> None:
         """Store one attachment."""

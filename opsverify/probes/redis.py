@@ -1,4 +1,4 @@
-"""The judgment cache, through redis-py."""
+"""Redis probe: the judgment cache, through redis-py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GONE = -2
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """INFO in our words: bytes, seconds, counts since the server's start; `memory_max` 0 means no limit."""
+    """Values of INFO: bytes, seconds, counts since the server's start; `memory_max` 0 means no limit."""
 
     version: str
     memory_used: int
@@ -43,7 +43,7 @@ class CacheInfo:
 
     @property
     def persistence(self) -> Persistence:
-        """How data outlive a restart. Raises Inconclusive where the server does not let us know."""
+        """How data outlive a restart. Raises Inconclusive where this user may not read it."""
         if self.configured_persistence is None:
             raise Inconclusive(
                 "Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere"
@@ -52,7 +52,7 @@ class CacheInfo:
 
 
 class Redis(Probe):
-    """Questions to the cache that change nothing in it."""
+    """Queries of the cache that change nothing in it."""
 
     def __init__(self, config: RedisConfig, password: str | None = None, record: Record = discard) -> None:
         super().__init__(record)
@@ -65,7 +65,7 @@ class Redis(Probe):
         )  # fmt: skip
 
     def ping(self) -> float:
-        """Seconds that a PING takes, a connection's making included if there was none."""
+        """Seconds that a PING takes, with the connecting if there was no connection."""
         started = time.perf_counter()
         try:
             self._client.ping()
@@ -78,29 +78,29 @@ class Redis(Probe):
     def info(self) -> CacheInfo:
         """Memory, evictions, persistence and keys."""
         try:
-            said: dict[str, Any] = self._client.info()
+            found: dict[str, Any] = self._client.info()
         except client.RedisError as error:
             self._give_up("INFO", error)
-        persistence, schedule = self._persistence(said)
-        shown = {"INFO": said, "CONFIG GET save": schedule}
+        persistence, schedule = self._persistence(found)
+        shown = {"INFO": found, "CONFIG GET save": schedule}
         self._record("Redis INFO", json.dumps(shown, indent=1, default=str), "json")
         statuses = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
         try:
             return CacheInfo(
-                version=said["redis_version"],
-                memory_used=said["used_memory"],
-                memory_max=said["maxmemory"],
-                evicted_keys=said["evicted_keys"],
+                version=found["redis_version"],
+                memory_used=found["used_memory"],
+                memory_max=found["maxmemory"],
+                evicted_keys=found["evicted_keys"],
                 configured_persistence=persistence,
-                last_save_ok=all(said.get(status, "ok") == "ok" for status in statuses),
-                connected_clients=said["connected_clients"],
-                role=said["role"],
-                uptime_s=float(said["uptime_in_seconds"]),
-                keys=said.get(f"db{self._config.db}", {}).get("keys", 0),
+                last_save_ok=all(found.get(status, "ok") == "ok" for status in statuses),
+                connected_clients=found["connected_clients"],
+                role=found["role"],
+                uptime_s=float(found["uptime_in_seconds"]),
+                keys=found.get(f"db{self._config.db}", {}).get("keys", 0),
             )
         except KeyError as error:
             raise Inconclusive(
-                f"{self._where}: INFO does not tell {error}; is it Redis, and may we see it all?"
+                f"{self._where}: INFO has no {error}; check that it is Redis, and the user's rights"
             ) from error
 
     def remaining(self, pattern: str, most: int = 1000) -> tuple[float, ...]:
@@ -122,7 +122,7 @@ class Redis(Probe):
             answers: list[int] = pipeline.execute()
         except client.RedisError as error:
             self._give_up("SCAN and PTTL", error)
-        # -2: the key expired between the two questions.
+        # -2: the key expired between the two commands.
         left = tuple(math.inf if ms == -1 else ms / 1000 for ms in answers if ms != _GONE)
         span = f", {min(left):.1f} to {max(left):.1f} s left" if left else ""
         self._record("Redis SCAN and PTTL", f"{self._where}\n{pattern}: {len(left)} keys{span}")
@@ -136,10 +136,10 @@ class Redis(Probe):
     def _where(self) -> str:
         return f"Redis {self._config.host}:{self._config.port}"
 
-    def _persistence(self, said: dict[str, Any]) -> tuple[Persistence | None, str | None]:
-        if said.get("aof_enabled"):
-            return "aof", "not asked"
-        # INFO does not tell whether snapshots are scheduled.
+    def _persistence(self, found: dict[str, Any]) -> tuple[Persistence | None, str | None]:
+        if found.get("aof_enabled"):
+            return "aof", "not queried"
+        # INFO does not include whether snapshots are scheduled.
         try:
             schedule = self._client.config_get("save").get("save", "")
         except client.ResponseError as error:
@@ -149,17 +149,19 @@ class Redis(Probe):
         return ("rdb" if schedule else "none"), schedule
 
     def _give_up(self, command: str, error: client.RedisError) -> NoReturn:
-        where, said = self._where, one_line(error)
+        where, reason = self._where, one_line(error)
         failure: Inconclusive
         if isinstance(error, client.AuthenticationError | client.exceptions.AuthorizationError):
-            failure = Inconclusive(f"{where}: {command} refused ({said}); check username and password")
+            failure = Inconclusive(f"{where}: {command} refused ({reason}); check username and password")
         elif isinstance(error, client.TimeoutError):
             failure = Unreachable(
-                f"{where}: no answer to {command} within {self._config.timeout_s:g} s; is it overloaded?"
+                f"{where}: no answer to {command} within {self._config.timeout_s:g} s; check its load"
             )
         elif isinstance(error, client.ConnectionError):
-            failure = Unreachable(f"{where}: no answer to {command} ({said}); is it up, and its host and port right?")
+            failure = Unreachable(
+                f"{where}: no answer to {command} ({reason}); check that it is up, and its host and port"
+            )
         else:
-            failure = Inconclusive(f"{where}: {command} refused ({said}); check the user's rights")
+            failure = Inconclusive(f"{where}: {command} refused ({reason}); check the user's rights")
         self._record(f"Redis {command}", str(failure))
         raise failure from error

@@ -1,4 +1,4 @@
-"""The target's HTTP services by name: URLs, certificates and tokens come from the target, never from a check."""
+"""Services of the target over HTTP, by name: URLs, certificates and tokens come from the target, never from a check."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Services:
     def fastest_s(self, name: str, path: str, first: Reply, attempts: int = 3) -> float:
         """Seconds of the fastest of up to `attempts` answers, `first` being one of them.
 
-        A single pause (garbage collection, a neighbour's burst) is no slow service; a slow one is slow each time.
-        Nothing more is sent where the first answer already is within the limit.
+        A single pause (garbage collection, another load) does not make a slow service; a slow one is slow each time.
+        No more is sent where the first answer is within the limit.
         """
         limit = self._named(name).latency or self.target.limits.service_latency
         fastest = first.elapsed_s
@@ -69,5 +69,5 @@ class Services:
     def _named(self, name: str) -> Service:
         if name not in self.target.services:
             known = ", ".join(self.target.services)
-            raise Inconclusive(f"no service {name!r} in the target, which has {known}: add [services.{name}]")
+            raise Inconclusive(f"no service {name!r} in the target, which has {known}; add [services.{name}]")
         return self.target.services[name]

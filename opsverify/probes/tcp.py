@@ -17,7 +17,7 @@ from opsverify.probes.text import one_line
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The verified certificate that a server shows; `remaining_s` counts from the moment of asking."""
+    """The verified certificate that a server shows; `remaining_s` counts from the query."""
 
     subject: str
     issuer: str
@@ -33,9 +33,9 @@ def certificate(
     *,
     address: str | None = None,
 ) -> Certificate | None:
-    """Return the certificate behind an https URL, asked at `address` where one is given; None for plain http.
+    """Return the certificate behind an https URL, connecting to `address` where one is given; None for plain http.
 
-    Raises Unreachable when no verified connection comes about: refused, timed out, expired, of another
+    Raises Unreachable without a verified connection: refused, timed out, expired, of another
     name, of an unknown authority.
     """
     parts = urlsplit(url)
@@ -53,13 +53,13 @@ def certificate(
         ):
             shown: dict[str, Any] = dict(secured.getpeercert() or {})
     except ssl.SSLCertVerificationError as error:
-        said = f"TLS of {host}:{port}: certificate refused ({error.verify_message}); renew it, or set ca_file"
-        record(f"TLS {host}:{port}", said)
-        raise Unreachable(said) from error
+        message = f"TLS of {host}:{port}: certificate refused ({error.verify_message}); renew it, or set ca_file"
+        record(f"TLS {host}:{port}", message)
+        raise Unreachable(message) from error
     except OSError as error:
-        said = f"TLS of {host}:{port}: no connection ({one_line(error)}); is the service up, and its port right?"
-        record(f"TLS {host}:{port}", said)
-        raise Unreachable(said) from error
+        message = f"TLS of {host}:{port}: no connection ({one_line(error)}); check that the service is up, and its port"
+        record(f"TLS {host}:{port}", message)
+        raise Unreachable(message) from error
     not_after = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), dt.UTC)
     remaining = (not_after - dt.datetime.now(dt.UTC)).total_seconds()
     found = Certificate(_name(shown["subject"]), _name(shown["issuer"]), not_after, remaining)
@@ -72,10 +72,9 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 
 def is_open(host: str, port: int, timeout_s: float = 2.0, record: Record = discard) -> bool:
-    """Whether a connection to `host`:`port` comes about within `timeout_s` seconds; nothing is sent.
+    """Whether `host`:`port` accepts a connection within `timeout_s` seconds; nothing is sent.
 
-    False says only that none came about: ask a port that should be open as well, or a network that is down
-    looks like a closed port.
+    False alone does not prove a closed port, for a network may be down: test a port that should be open as well.
     """
     try:
         socket.create_connection((host, port), timeout=timeout_s).close()

@@ -1,4 +1,4 @@
-"""What evidence looks like as text: tables of rows, capped bodies, errors in one line."""
+"""Text of evidence: tables of rows, capped bodies, errors in one line."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def masked(headers: Mapping[str, str]) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """Cut what an error says to one line of readable length."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= _WIDEST * 2 else f"{said[: _WIDEST * 2]}..."
+    """The message of an error as one line of readable length."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= _WIDEST * 2 else f"{line[: _WIDEST * 2]}..."
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -54,7 +54,7 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` is on this machine, where a proxy from the environment only does harm."""
+    """Whether `url` is on this machine, where a proxy from the environment must not be used."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 

@@ -158,7 +158,7 @@ def fake_server(context: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
         do_GET = do_POST = handle_one  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = _Quiet(("127.0.0.1", 0), Handler)
     if context is not None:

@@ -1,4 +1,4 @@
-"""The DNS probe against real resolvers on this machine, well and ill."""
+"""The DNS probe against real resolvers on this machine, working and failing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def records(query: dns.message.Message, *addresses: str, ttl: int = 30) -> bytes
 
 
 def test_addresses_and_time_to_live(recorder: Recorder) -> None:
-    """All addresses come back, sorted, with the seconds they may be kept, and the answer is evidence."""
+    """All addresses are returned, sorted, with the seconds they may be kept, and the answer is evidence."""
     with resolver(lambda query: records(query, "10.0.0.2", "10.0.0.1")) as where:
         found = resolve(NAME, where, record=recorder)
     assert (found.addresses, found.ttl_s, found.resolver) == (("10.0.0.1", "10.0.0.2"), 30, where)
@@ -111,7 +111,7 @@ def test_an_answer_too_long_for_udp_is_asked_for_again_over_tcp() -> None:
 
 
 def test_a_resolver_that_fails_is_inconclusive() -> None:
-    """SERVFAIL says nothing of where clients are sent; neither does rubbish."""
+    """SERVFAIL is no answer to where clients are sent; neither is rubbish."""
 
     def failing(query: dns.message.Message) -> bytes:
         reply = dns.message.make_response(query)
@@ -134,6 +134,6 @@ def test_silence_and_a_closed_port_are_unreachable() -> None:
 
 @pytest.mark.parametrize("named", ["dns.example.com", "dns.example.com:53", "", ":53"])
 def test_a_resolver_is_named_by_its_address(named: str) -> None:
-    """A name would be looked up by the very machine whose word is no evidence."""
-    with pytest.raises(Inconclusive, match="is no address"):
+    """A name would be resolved by this machine's own resolver."""
+    with pytest.raises(Inconclusive, match="is not an address"):
         resolve(NAME, named)

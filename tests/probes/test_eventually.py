@@ -28,7 +28,7 @@ def _after(attempts: int, error: Exception | None = None):  # noqa: ANN202
 
 
 def test_reached(recorder: Recorder) -> None:
-    """The value that satisfies the condition comes back, and every attempt is recorded."""
+    """The value that satisfies the condition is returned, and every attempt is recorded."""
     assert eventually(_after(0), lambda n: n == 3, deadline_s=5, every_s=0.01, what="three", record=recorder) == 3
     name, body, _ = recorder.kept[0]
     assert name == "waiting for three"
@@ -37,7 +37,7 @@ def test_reached(recorder: Recorder) -> None:
 
 
 def test_no_answer_is_asked_again(recorder: Recorder) -> None:
-    """A component that is down for a moment is asked again."""
+    """A component that is down for a moment is queried again."""
     probe = _after(2, Unreachable("refused"))
     assert eventually(probe, lambda _: True, deadline_s=5, every_s=0.01, what="x", record=recorder) == 3
     assert recorder.text.count("Unreachable: refused") == 2
@@ -52,7 +52,7 @@ def test_deadline_returns_the_latest_value() -> None:
 
 @pytest.mark.parametrize("kind", [Unreachable, Inconclusive])
 def test_deadline_without_any_value(kind: type[Inconclusive], recorder: Recorder) -> None:
-    """Without a value the last error is told, as what it was."""
+    """Without a value the last error is raised, of its own kind."""
     probe = _after(1000, kind("down"))
     with pytest.raises(kind, match=r"the stored row: \d+ attempts .* the last one: down") as caught:
         eventually(probe, lambda _: True, deadline_s=0.05, every_s=0.01, what="the stored row", record=recorder)

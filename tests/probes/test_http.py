@@ -12,7 +12,7 @@ from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_serv
 
 
 def test_reply(fake: FakeServer, recorder: Recorder) -> None:
-    """An answer of any status comes back whole, with fields found by path, and is recorded."""
+    """An answer of any status is returned whole, with fields found by path, and is recorded."""
     fake.answer("/health", {"status": "ok", "parts": {"redis": "down"}}, status=503)
     with Http(record=recorder) as http:
         reply = http.get(f"{fake.url}/health")
@@ -83,7 +83,7 @@ def test_refused_connection_is_unreachable(recorder: Recorder) -> None:
 
 
 def test_silence_is_unreachable(fake: FakeServer) -> None:
-    """A server that takes the connection and says nothing runs into the timeout."""
+    """A server that accepts the connection without an answer runs into the timeout."""
     release = threading.Event()
     fake.routes["/slow"] = lambda _: release.wait(5)
     with Http(timeout_s=0.2) as http, pytest.raises(Unreachable, match=r"within 0\.2 s"):

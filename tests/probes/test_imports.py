@@ -1,4 +1,4 @@
-"""What importing costs, and who knows which client."""
+"""Imports: what they cost, and which module imports which client library."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def url() -> Iterator[str]:
 
 
 def test_describe(url: str, recorder: Recorder) -> None:
-    """Who answers, with which tools."""
+    """Name and version of the server, and its tools."""
     found = Mcp(McpServer(url=url), record=recorder).describe()
     assert (found.server_name, found.server_version) == ("sensors", "1.2.3")
     assert found.protocol_version.startswith("20")
@@ -60,7 +60,7 @@ def test_call(url: str, recorder: Recorder) -> None:
 
 
 def test_silence_is_unreachable(url: str) -> None:
-    """A tool that does not come back in time is no answer."""
+    """A tool that does not return in time is no answer."""
     with pytest.raises(Unreachable, match="within 1 s"):
         Mcp(McpServer(url=url, timeout_s=1.0)).call("hang", {})
 

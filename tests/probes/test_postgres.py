@@ -121,7 +121,7 @@ def test_locks_are_no_answer(cluster: Cluster) -> None:
 
 
 def test_frozen_server_is_no_answer(cluster: Cluster) -> None:
-    """A backend that cannot even carry out its own timeout is left from our side."""
+    """A backend that cannot even carry out its own timeout is cut by the probe."""
     with Postgres(cluster.config(statement_timeout_s=0.3, connect_timeout_s=1), PASSWORD) as probe:
         backend = probe.value("SELECT pg_backend_pid()")
         os.kill(backend, signal.SIGSTOP)
@@ -150,7 +150,7 @@ def test_refused_connection_is_unreachable(cluster: Cluster, recorder: Recorder)
 
 
 def test_wrong_password_is_inconclusive(cluster: Cluster, recorder: Recorder) -> None:
-    """A server that refuses us is up: that is no failure of its own; the password is told to nobody."""
+    """A server that refuses us is up: that is no failure of its own; the password is in no message."""
     with (
         Postgres(cluster.config(), "planted-wrong-password", recorder) as probe,
         pytest.raises(Inconclusive, match="login refused") as caught,
@@ -189,7 +189,7 @@ def test_server(postgres: Postgres) -> None:
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize("granted", [False, True])
 def test_read_only_server_seen_by_a_read_only_role(cluster: Cluster, *, read_only: bool, granted: bool) -> None:
-    """Our own role's setting never passes for the server's: the files tell, or it cannot be measured."""
+    """Our own role's setting never passes for the server's: it is read from the files, or it cannot be measured."""
     with cluster.superuser(options="-c default_transaction_read_only=off") as connection:
         connection.execute("ALTER ROLE reader SET default_transaction_read_only = on")
         if granted:
@@ -212,7 +212,7 @@ def test_read_only_server_seen_by_a_read_only_role(cluster: Cluster, *, read_onl
 
 
 def test_read_only_server_is_seen(cluster: Cluster) -> None:
-    """A server that starts all transactions READ ONLY says so to a role without a setting of its own."""
+    """A server that starts all transactions READ ONLY shows that to a role without a setting of its own."""
     with cluster.superuser(options="-c default_transaction_read_only=off") as connection:
         connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         connection.execute("SELECT pg_reload_conf()")
@@ -245,7 +245,7 @@ def test_no_replicas(postgres: Postgres) -> None:
 
 
 def test_rights(cluster: Cluster, postgres: Postgres) -> None:
-    """What doctor tells about a reading role and about one that may write."""
+    """What doctor reports about a reading role and about one that may write."""
     rights = postgres.rights()
     assert (rights.superuser, rights.can_write, rights.pg_monitor, rights.pg_stat_statements) == (False,) * 4
     with Postgres(cluster.config(login=Login(user="smoker")), PASSWORD) as smoker:

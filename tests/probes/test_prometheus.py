@@ -82,7 +82,7 @@ def test_instant_in_the_past_and_empty(prometheus: Prometheus) -> None:
     """Before anything was scraped there is no series: an empty vector, not an error."""
     vector = prometheus.instant("up", at=time.time() - 3600)
     assert vector.samples == ()
-    assert vector.asked_at < time.time() - 3000
+    assert vector.queried_at < time.time() - 3000
 
 
 def test_numbers_that_are_none_stay_visible(prometheus: Prometheus) -> None:
@@ -115,7 +115,7 @@ def test_scalar_and_now(prometheus: Prometheus) -> None:
 
 
 def test_targets(prometheus: Prometheus) -> None:
-    """A target that is down says why."""
+    """A target that is down has its error."""
     targets = {target.job: target for target in prometheus.targets()}
     assert targets["self"].health == "up"
     assert targets["gone"].health == "down"
@@ -150,7 +150,7 @@ def _vector(**more: object) -> dict[str, Any]:
 
 @pytest.fixture
 def faulty(fake: FakeServer, recorder: Recorder) -> Iterator[Callable[..., Prometheus]]:
-    """Open a probe of a fake server whose query endpoint answers as told."""
+    """Open a probe of a fake server whose query endpoint answers as given."""
     with Prometheus(PrometheusConfig(url=fake.url, timeout_s=0.3), "planted-bearer", recorder) as probe:
 
         def answering(body: object, status: int = 200) -> Prometheus:

@@ -50,7 +50,7 @@ def _probe(port: int, password: str = PASSWORD, record: Recorder | None = None, 
 
 
 def test_ping_and_info(server: tuple[int, int], recorder: Recorder) -> None:
-    """A healthy cache, in our words, with what it said recorded."""
+    """A healthy cache as values, with INFO recorded."""
     with _probe(server[0], record=recorder) as probe:
         assert 0 < probe.ping() < 1
         info = probe.info()
@@ -63,7 +63,7 @@ def test_ping_and_info(server: tuple[int, int], recorder: Recorder) -> None:
 
 
 def test_persistence(server: tuple[int, int]) -> None:
-    """Snapshots only, and nothing at all, are told apart; where that is hidden nothing is measured."""
+    """Snapshots only, and nothing at all, are distinguished; where that is hidden nothing is measured."""
     with client.Redis(port=server[0], password=PASSWORD) as admin, _probe(server[0]) as probe:
         admin.config_set("appendonly", "no")
         try:

@@ -13,7 +13,7 @@ from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_serv
 
 
 def test_open_and_closed(recorder: Recorder) -> None:
-    """A port that is listened on is open, one that is not is closed, and both are told."""
+    """A port that is listened on is open, one that is not is closed, and both are recorded."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert is_open("127.0.0.1", server.getsockname()[1], record=recorder)
     assert not is_open("127.0.0.1", free_port(), record=recorder)
