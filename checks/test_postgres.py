@@ -61,11 +61,11 @@ def test_connections(check, postgres):
     id="health.postgres.replication",
     severity="sev2",
     ko="복제가 모두 연결되어 있고 지연이 작은가",
-    en="Every replica is connected and close behind",
+    en="Every replica is connected, with little lag",
     where=("replicas", lambda target: target.postgres.replicas),
 )
 def test_replication(check, postgres):
-    """A replica that is missing or far behind is no place to fail over to."""
+    """A failover to a replica that is missing or lags loses data."""
     with check.must_answer("PostgreSQL"):
         replicas = postgres.replicas()
     check.expect(

@@ -76,7 +76,7 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
         outcome, reasons = _breach(breaches, policy)
         proven = True
     elif window.elapsed_s >= policy.shortest_s and covered and all(map(promotable, assessments)):
-        outcome, reasons = GateOutcome.PROMOTE, [proof(one) for one in assessments]
+        outcome, reasons = GateOutcome.PROMOTE, [proof_text(one) for one in assessments]
         proven = True
     elif window.elapsed_s < policy.longest_s:
         outcome, reasons = GateOutcome.CONTINUE, []
@@ -93,12 +93,12 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
 
 def _at_the_end(assessments: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
     if policy.end_rule == "proof":
-        return GateOutcome.HOLD, [unproven(one) for one in assessments if not promotable(one)]
+        return GateOutcome.HOLD, [unproven_text(one) for one in assessments if not promotable(one)]
     if breaches := [one for one in assessments if one.state is CriterionState.BREACH_MEASURED]:
         return _breach(breaches, policy)
     if few := [one for one in assessments if one.state in (CriterionState.TOO_FEW, CriterionState.UNOBSERVED)]:
-        return GateOutcome.HOLD, [unproven(one) for one in few]
-    return GateOutcome.PROMOTE, [proof(one) for one in assessments]
+        return GateOutcome.HOLD, [unproven_text(one) for one in few]
+    return GateOutcome.PROMOTE, [proof_text(one) for one in assessments]
 
 
 def promotable(assessment: Assessment) -> bool:
@@ -115,19 +115,19 @@ def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome
     return GateOutcome.ROLLBACK, reasons
 
 
-def proof(assessment: Assessment) -> str:
+def proof_text(assessment: Assessment) -> str:
     """Text of a criterion within its limit: whether it is proven, and the bound."""
     confidence = "proven" if assessment.state is CriterionState.BELOW_PROVEN else "not proven"
     latest = "" if assessment.recent_within else ", outside its limit in the latest steps"
     return f"{assessment.text}; {confidence}, {assessment.bound_text}{latest}"
 
 
-def unproven(assessment: Assessment) -> str:
+def unproven_text(assessment: Assessment) -> str:
     """Text of a criterion that is not decided: what is missing."""
     if assessment.state is CriterionState.UNOBSERVED:
         return f"{assessment.criterion.name}: {assessment.fault}"
     if assessment.state is CriterionState.TOO_FEW:
         return f"{assessment.text}; {assessment.more:,} more needed of {assessment.criterion.min_samples:,}"
     if assessment.state is CriterionState.WITHIN and assessment.more:
-        return f"{proof(assessment)}, about {assessment.more:,} more needed at this share"
-    return proof(assessment)
+        return f"{proof_text(assessment)}, about {assessment.more:,} more needed at this share"
+    return proof_text(assessment)

@@ -21,7 +21,7 @@ _EXIT: Final = {
     GateOutcome.HOLD: ExitCode.HOLD,
     GateOutcome.CONTINUE: ExitCode.HOLD,
 }
-"""As of `verify`; a window that was aborted decides nothing."""
+"""Exit codes as of `verify`; a window that was aborted decides nothing."""
 
 
 def replay(path: Path, write: Callable[[str], object]) -> int:

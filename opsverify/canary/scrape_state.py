@@ -62,7 +62,7 @@ class ScrapeState:
         return latest.at < self.restarted.get(instance_of(key), -math.inf)
 
     def missing(self, tolerated_s: float) -> tuple[str, ...]:
-        """InstanceTimes last_scraped of in the window that have been silent for longer than the others."""
+        """Instances scraped in the window whose last scrape is `tolerated_s` older than the latest one."""
         latest = max(self.last_scraped.values(), default=-math.inf)
         return tuple(name for name, at in self.last_scraped.items() if self.start < at < latest - tolerated_s)
 

@@ -82,8 +82,8 @@ class GateWatch:
             for number, progress in enumerate(self._progress):
                 fault = next(self._faults_of(number, common), None)
                 progress.fault, progress.distorted = (fault.text, fault.distorts) if fault else (None, False)
-            moment = WindowState(self.elapsed_s, self.coverage, tuple(self.alerts), self.gaps)
-            self._decision = decide(self.setup.policy, self._progress, moment)
+            window = WindowState(self.elapsed_s, self.coverage, tuple(self.alerts), self.gaps)
+            self._decision = decide(self.setup.policy, self._progress, window)
         return self._decision
 
     @property
@@ -194,7 +194,7 @@ class GateWatch:
         canary = self.scrapes[CANARY]
         for instance in canary.missing(self.stale_after_s):
             yield Fault(
-                f"missing canary instance {instance or '(no label)'}: not scraped while others are; check it",
+                f"missing canary instance {instance or '(no label)'}: not scraped while others are",
                 distorts=False,
             )
         for instance in canary.restarted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.canary.assessment import CriterionState, GateCriterion, Kind, Policy
 from opsverify.canary.criterion import P95_SLOWER
-from opsverify.canary.decision import SHARED_BREACH, GateOutcome, promotable, proof, unproven
+from opsverify.canary.decision import SHARED_BREACH, GateOutcome, promotable, proof_text, unproven_text
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
 from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
@@ -122,11 +122,11 @@ class CanaryWindow:
             self.require_coverage(self.limits.data_coverage)
             if assessment.state is CriterionState.TOO_FEW:
                 raise Inconclusive(
-                    f"{_after_name(unproven(assessment))}; observe longer (--window) or send more traffic"
+                    f"{_after_name(unproven_text(assessment))}; observe longer (--window) or send more traffic"
                 )
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not promotable(assessment):
-                raise Inconclusive(f'{_after_name(unproven(assessment))} (end_rule = "proof")')
+                raise Inconclusive(f'{_after_name(unproven_text(assessment))} (end_rule = "proof")')
             breach = assessment.state is CriterionState.BREACH_MEASURED
             if breach and not (literal and self.watch.decision.outcome is GateOutcome.ROLLBACK):
                 raise Inconclusive(f"{_after_name(assessment.text)}; not proven when the window was stopped")
@@ -166,7 +166,7 @@ class CanaryWindow:
             how = "breach proven" if proven else "measured when the window was over or stopped"
             message = f"{assessment.text}; {how}{shared}"
         else:
-            message = proof(assessment)
+            message = proof_text(assessment)
             if self.stopped_early and self.watch.decision.outcome is not GateOutcome.PROMOTE:
                 message += " so far (stopped early)"
         share = assessment.share if assessment.share is not None else math.nan

@@ -1,4 +1,4 @@
-"""Probe: what every probe does alike: record elsewhere over the same connections, close after a `with` block."""
+"""Base of the probes: recording elsewhere over the same connections, and closing after a `with` block."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
 
 
 def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
-    """Turn an error of psycopg into the outcome it stands for, in one line."""
+    """Turn an error of psycopg into its outcome, with a message of one line."""
     reason = one_line(error.diag.message_primary or error)
     if isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
         return Unreachable(

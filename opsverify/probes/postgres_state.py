@@ -99,7 +99,7 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One connected replica; `replay_lag_s` is None when it lags by a time that is not known."""
+    """One connected replica; `replay_lag_s` is None when the lag is unknown."""
 
     name: str
     state: str

@@ -1,4 +1,4 @@
-"""TCP and TLS of a host: whether a port takes connections, and which certificate it shows; standard library only."""
+"""TCP and TLS of a host: whether a port accepts connections, and its certificate; standard library only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opsverify.probes.text import one_line
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The verified certificate that a server shows; `remaining_s` counts from the query."""
+    """The verified certificate of a server; `remaining_s` counts from the query."""
 
     subject: str
     issuer: str

@@ -42,7 +42,7 @@ class ToolCall(_Table):
 
 
 class Agreement(_Table):
-    """A counter's growth against a count in the database over the same time, `tolerance` apart at most."""
+    """A counter's growth and a count in the database over the same time: they differ by `tolerance` at most."""
 
     signal: str
     sql: str

@@ -195,7 +195,7 @@ class JourneyRunner:
             "difference",
             abs(growth.value - logged),
             Limit("<=", agreement.tolerance, "count"),
-            of=f"difference: metric counted {growth.value:.0f}, log has {logged}",
+            of=f"between metric ({growth.value:.0f}) and log ({logged})",
         )
 
     def _expect(self, step: JourneyStep, found: Mapping[str, Any]) -> None:

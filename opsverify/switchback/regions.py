@@ -112,11 +112,11 @@ class RegionPair:
         return self.http.get(self.config.url, address=address, ca_file=self.config.ca_file)
 
     def is_open(self, host: str, port: int | str) -> bool:
-        """Whether a TCP port takes connections."""
+        """Whether a TCP port accepts connections."""
         return is_open(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
 
     def certificate_at(self, address: str) -> Certificate | None:
-        """The certificate shown at `address` for the clients' name; None for plain http."""
+        """The certificate at `address` for the clients' name; None for plain http."""
         return certificate(self.config.url, self.config.ca_file, record=self.record, address=address)
 
     def timeline(self, name: str) -> int:
