@@ -194,7 +194,7 @@ class GateWatch:
         canary = self.scrapes[CANARY]
         for instance in canary.missing(self.stale_after_s):
             yield Fault(
-                f"missing canary instance {instance or '(no label)'}: not scraped while others are",
+                f"missing canary instance {instance or '(no label)'}: not scraped while others are; check that it runs",
                 distorts=False,
             )
         for instance in canary.restarted:
