@@ -10,7 +10,7 @@ from opsverify.incident.checklist import STEPS, WAY_BACK
 from opsverify.incident.downtime import downtime
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, PageRow, Text, same
-from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
+from opsverify.report.parts import clock, limit_of, objective, rpo_sources_of, sources
 from opsverify.report.runs import actions_of, checks_of, finished, read_run, reds_of, rehearsals
 from opsverify.units import elapsed
 
@@ -49,7 +49,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         bars=tuple(_bars(forth)),
         rto_s=rto.bound,
         took_s=took,
-        witnesses=witnesses_of(recovered) if recovered else (),
+        rpo_sources=rpo_sources_of(recovered) if recovered else (),
         facts=tuple(_facts(incident, forth, runs)),
         losses=losses_of(recovered) if recovered else (),
         lost=tuple(_lost(incident, recovered)),
@@ -57,8 +57,8 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         reds=reds_of(newest) if newest else (),
         trend=tuple(run.point for run in trend),
         actions=(*_actions(incident), *(actions_of(newest) if newest else ())),
-        way_back=tuple(_bars(back)),
-        way_back_facts=tuple(map(_fact, back)),
+        switchback=tuple(_bars(back)),
+        switchback_facts=tuple(map(_fact, back)),
     )
 
 

@@ -27,12 +27,12 @@ def same(text: str) -> Text:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of the timeline, in seconds from its beginning; `said` stands behind it, `marked` sets it apart."""
+    """One bar of the timeline, in seconds from its beginning; `value` stands after it, `marked` sets it apart."""
 
     label: Text
     begins_s: float
     seconds: float
-    said: Text
+    value: Text
     marked: bool = False
 
 
@@ -76,7 +76,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident; `way_back` counts anew."""
+    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident; `switchback` counts anew."""
 
     title: Text
     target: str
@@ -88,7 +88,7 @@ class Page:
     bars: tuple[Bar, ...]
     rto_s: float
     took_s: float | None
-    witnesses: tuple[PageRow, ...]
+    rpo_sources: tuple[PageRow, ...]
     facts: tuple[PageRow, ...]
     losses: tuple[PageRow, ...]
     lost: tuple[Note, ...]
@@ -96,5 +96,5 @@ class Page:
     reds: tuple[Note, ...]
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
-    way_back: tuple[Bar, ...] = ()
-    way_back_facts: tuple[PageRow, ...] = ()
+    switchback: tuple[Bar, ...] = ()
+    switchback_facts: tuple[PageRow, ...] = ()

@@ -39,7 +39,7 @@ def limit_of(run: RehearsalRun, check_id: str) -> Limit | None:
     return None
 
 
-def witnesses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
+def rpo_sources_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     """The statements of the witnesses of a recovery."""
     testimony = run.testimony
     rows = []

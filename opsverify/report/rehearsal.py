@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
-from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
+from opsverify.report.parts import clock, limit_of, objective, rpo_sources_of, sources
 from opsverify.report.runs import actions_of, checks_of, read_run, reds_of, rehearsals
 from opsverify.units import elapsed, quantity
 
@@ -57,7 +57,7 @@ def page_of(folder: Path, language: str | None) -> Page:
         bars=tuple(_bars(drill)) if drill else (),
         rto_s=rto.bound if rto else 0.0,
         took_s=drill.took_s if drill else None,
-        witnesses=witnesses_of(run),
+        rpo_sources=rpo_sources_of(run),
         facts=tuple(_facts(drill)) if drill else (),
         losses=losses_of(run),
         lost=lost_of(run),

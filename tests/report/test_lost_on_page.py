@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def _section(page: Path, language: str = "en") -> str:
     """The text of the section of losses, in one language, a line for each row and note."""
-    body = page.read_text(encoding="utf-8").partition("What was lost")[2].partition("</section>")[0]
+    body = page.read_text(encoding="utf-8").partition("Data loss")[2].partition("</section>")[0]
     other = "ko" if language == "en" else "en"
     body = re.sub(rf'<span class="{other}"[^>]*>[^<]*</span>', "", body)
     body = body.replace("</td>", " | ").replace("</th>", " | ").replace("</tr>", "\n").replace("</li>", "\n")
