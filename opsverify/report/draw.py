@@ -24,7 +24,7 @@ _CHART: Final = 64
 _SHOWN: Final = 12
 _LEAST_COLUMNS: Final = 6
 _MARKED_FROM: Final = 0.05
-"""The RTO's line is drawn among the bars once they use so much of it; below, they would all be a hair's breadth."""
+"""The RTO's line is drawn once the bars use this share of it; below, every bar would be too thin to see."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Columns:
 
 
 def timeline(bars: Sequence[Bar], rto_s: float | None = None) -> Timeline:
-    """Bars from left to right in their order, on a common scale; the RTO as a line where it is within reach."""
+    """Bars from left to right in their order, on a common scale; the RTO as a line from `_MARKED_FROM` of it on."""
     end = max((bar.begins_s + bar.seconds for bar in bars), default=0.0)
     limit_s = rto_s if rto_s is not None and end >= rto_s * _MARKED_FROM else None
     scale = max(end, limit_s or 0.0) or 1.0

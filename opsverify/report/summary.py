@@ -34,14 +34,16 @@ _PLACE: Final = '<div id="app"></div>'
 
 
 def title_of(verdict: dict[str, Any]) -> str:
-    """Return the report's name: which stage, where, what was decided, in which run."""
+    """Return the report's name: stage, target, decision, run id."""
     return f"{verdict['stage']} · {verdict['target']} · {verdict['decision']} · {verdict['run_id']}"
 
 
 def add_summary(html: str, verdict: dict[str, Any], language: str) -> str:
-    """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError if it has no place there."""
+    """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError without one app element."""
     if html.count(_PLACE) != 1:
-        raise EvidenceError("report.html: Allure wrote a page of another shape; use the version in its lock file")
+        raise EvidenceError(
+            "report.html: page of Allure has no single app element; use the Allure version of the lock file"
+        )
     page = html.replace(_PLACE, f"{_summary(verdict, _WORDS[language])}\n    {_PLACE}")
     return page.replace('<html dir="ltr" lang="en">', f'<html dir="ltr" lang="{language}">', 1)
 

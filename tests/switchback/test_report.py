@@ -197,7 +197,7 @@ def test_the_page_shows_the_way_back(project: Path) -> None:
     back_until(project, "stand-down")
     page = publish_incident("t", project, None).read_text(encoding="utf-8")
     for words in ("스위치백 (정상 복귀)", "Switchback", "7-3 return", "트래픽을 본 리전으로 전환", "14 / 14",
-                  "way back: impact: 20:00-21:00"):  # fmt: skip
+                  "switchback: impact: 20:00-21:00"):  # fmt: skip
         assert words in page
 
 
