@@ -61,7 +61,7 @@ class ShareBar:
 
 
 @dataclass(frozen=True)
-class Column:
+class ChartColumn:
     """One rehearsal of a chart; height None where it did not measure."""
 
     x: float
@@ -74,7 +74,7 @@ class Columns:
     """The last rehearsals' values as columns, `step` apart; `newest` is the last one's figure."""
 
     label: Text
-    columns: tuple[Column, ...]
+    columns: tuple[ChartColumn, ...]
     step: float
     newest: str
     width: int = _COLUMN
@@ -117,7 +117,7 @@ def columns(label: Text, values: Sequence[float | None], passed: Sequence[bool],
     highest = max((value for value in values if value is not None), default=0.0) or 1.0
     step = (_COLUMN - 8) / max(len(values), _LEAST_COLUMNS)
     drawn = tuple(
-        Column(index * step, None if value is None else max(1.0, (_CHART - 14) * value / highest), accepted)
+        ChartColumn(index * step, None if value is None else max(1.0, (_CHART - 14) * value / highest), accepted)
         for index, (value, accepted) in enumerate(zip(values, passed, strict=True))
     )
     return Columns(label, drawn, step, shown[-1] if shown else "")
