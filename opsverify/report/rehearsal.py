@@ -89,8 +89,8 @@ def _smoke(drill: Drill) -> str:
     smoke = (drill.business or {}).get("smoke")
     if smoke is None:
         return drill.business_hindrance or UNKNOWN
-    red = len(smoke["reasons"])
-    return f"{smoke['executed']} checks on the restored database, {red} not passed: smoke/ ({smoke['run_id']})"
+    failed = len(smoke["reasons"])
+    return f"{smoke['executed']} checks on the restored database, {failed} not passed: smoke/ ({smoke['run_id']})"
 
 
 def _reached(drill: Drill | None) -> Text:
