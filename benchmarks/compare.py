@@ -1,12 +1,12 @@
-"""Two databases compared: the limit, opsverify, and reladiff, in turns on the same rows.
+"""Comparison of two databases: the limit, opsverify, and reladiff, in turns on the same rows.
 
     python benchmarks/compare.py [--rows 1000000] [--rounds 5] [--without-jsonb]
 
 The limit is what any comparison by content has to do: hash every row once on both sides, at the same time, and
-nothing else. opsverify finds the same seven differing rows by their keys: place by place, as physical copies can be
-compared, and by bucket, as it does where rows are laid out otherwise. reladiff (in its own environment,
+nothing else. opsverify finds the seven differing rows by their keys: by ctid, as physical copies can be
+compared, and by bucket, as it does where rows are stored in another order. reladiff (in its own environment,
 installed on first use) is timed without its start and its imports, with the settings that were best of those tried.
-Further lines: the ledger's own work, which needs one side only.
+Further lines: the ledger's work, which needs one side only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ import argparse
 import datetime as dt
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from cost import Cost, Meter, table
 from peer_environment import environment
 
 from opsverify.recovery.ledger.capture import record_more
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     Columns = Mapping[str, tuple[str, str]]
 
 RELADIFF = ("reladiff==0.6.0", "psycopg2-binary==2.9.13")
-WORKERS = 2  # max_parallel_workers_per_gather as it comes: what the limit has beside its leader
+WORKERS = 2  # max_parallel_workers_per_gather as it comes: the limit's parallel workers besides the leader
 FACTOR, THRESHOLD, THREADS = 64, 16384, 2  # the best of seven settings tried on a million rows
 COLUMNS = {
     "id": ("bigint PRIMARY KEY", "n"),
@@ -65,7 +64,7 @@ COLUMNS = {
     "latency_ms": ("integer NOT NULL", "n % 100"),
     "synthetic_tag": ("text", "CASE WHEN n % 50 = 0 THEN 'smoke-' || n END"),
 }  # fmt: skip
-"""The platform's judgments: each column's type, and what row number n holds."""
+"""The platform's judgments: each column's type, and its value in row number n."""
 FILL = "INSERT INTO judgments SELECT {values} FROM generate_series({first}, {last}) n"
 DAMAGE = (
     "DELETE FROM judgments WHERE id IN ({0}, {1}, {2})",
@@ -87,37 +86,6 @@ print(time.perf_counter() - began, time.process_time() - used, len(rows))
 """
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of one run: on the wall, and of processor time of the client and all of the server's processes."""
-
-    wall_s: float
-    processor_s: float
-
-
-@dataclass(frozen=True)
-class Meter:
-    """Times a piece of work; `postmaster` is the server's first process."""
-
-    postmaster: int
-
-    def timed(self, work: Callable[[], object]) -> Cost:
-        """Return what `work` costs."""
-        began, used = time.perf_counter(), self._used()
-        work()
-        return Cost(time.perf_counter() - began, self._used() - used)
-
-    def _used(self) -> float:
-        """Processor seconds so far: of this process, the server's running ones, and those that have ended."""
-        ended = sum(map(int, Path(f"/proc/{self.postmaster}/stat").read_text().rsplit(")", 1)[1].split()[13:15]))
-        running = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children").read_text().split()
-        return (
-            time.process_time()
-            + ended / os.sysconf("SC_CLK_TCK")
-            + sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in running) / 1e9
-        )
-
-
 @dataclass
 class Side:
     """One of the two databases: a `session`, and as many as work on a parallel query by default (`sessions`)."""
@@ -127,11 +95,11 @@ class Side:
 
     @property
     def sessions(self) -> list[Source]:
-        """Each session's way to be asked."""
+        """The query function of each session."""
         return [Side(session).source for session in (self.session, *self.more)]
 
     def source(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Ask, as opsverify does."""
+        """Run a query, as opsverify does."""
         return self.session.execute(sql.encode(), dict(values) or None).fetchall()
 
 
@@ -142,13 +110,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--without-jsonb", action="store_true", help="leave out the judgments' jsonb column")
     options = parser.parse_args()
-    columns = {name: said for name, said in COLUMNS.items() if name != "input" or not options.without_jsonb}
+    columns = {name: column for name, column in COLUMNS.items() if name != "input" or not options.without_jsonb}
     peer = environment("reladiff-0.6.0", RELADIFF)
     times: dict[str, list[Cost]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="ov-") as name, served(Path(name)) as home:
         original, restored = filled(home, options.rows, columns)
         meter = Meter(int((home / "data" / "postmaster.pid").read_text().split()[0]))
-        contenders = made(original, restored, meter, home, peer, columns)
+        contenders = contenders_of(original, restored, meter, home, peer, columns)
         for turn in range(options.rounds + 1):
             for label, work in contenders.items():
                 cost = work()
@@ -164,7 +132,7 @@ def main() -> None:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Path]:
-    """Run a server with its defaults; the folder of its socket."""
+    """Run a server with its defaults; yields the folder of its socket."""
     folder.chmod(0o755)
     account = unprivileged()
     tools = for_account(find_tools(18), account, folder)
@@ -218,10 +186,10 @@ def filling(columns: Columns, first: int, last: int) -> bytes:
     return FILL.format(values=values, first=first, last=last).encode()
 
 
-def made(
+def contenders_of(
     original: Side, restored: Side, meter: Meter, home: Path, peer: Path, columns: Columns
 ) -> dict[str, Callable[[], Cost]]:
-    """Every contender: what it is called, and a run of it that returns its cost and stops if the work was not done."""
+    """Every contender by its name: a function that runs it, returns its cost, and stops if the work was not done."""
     ((core,), _) = discover(original.source, {"judgments": Chosen(bucket="id", width=1024)})
     compared = ",".join(list(columns)[1:])
     hashing = f"SELECT sum({core.hash}) FROM judgments t"  # noqa: S608 - our own names
@@ -252,22 +220,22 @@ def made(
             lambda: found.append(buckets_again(recorded, "judgments", restored.source, at, limited=False))
         )
         if not found[0].problems:
-            raise SystemExit("the ledger found no difference")
+            raise SystemExit("ledger: no difference found")
         return took
 
     def reladiff() -> Cost:
-        said: list[str] = []
-        whole = meter.timed(lambda: said.extend(subprocess.run(
+        output: list[str] = []
+        whole = meter.timed(lambda: output.extend(subprocess.run(
             [peer, "-c", PEER, "-", compared, str(FACTOR), str(THRESHOLD), str(THREADS)],
             check=True, capture_output=True, text=True, env={**os.environ, "PGHOST": str(home)},
         ).stdout.split()))  # fmt: skip
-        confirm(int(said[2]))
-        return Cost(float(said[0]), whole.processor_s + float(said[1]))  # what its own start takes is in neither
+        confirm(int(output[2]))
+        return Cost(float(output[0]), whole.processor_s + float(output[1]))  # without the time of its start
 
     return {
         "limit: every row hashed once, both sides at once": limit,
-        "opsverify, the very keys": partial(ours, by_place=True),
-        "opsverify, the same by bucket": partial(ours, by_place=False),
+        "opsverify, keys by ctid": partial(ours, by_place=True),
+        "opsverify, keys by bucket": partial(ours, by_place=False),
         f"reladiff 0.6.0 (factor {FACTOR}, {THREADS} threads)": reladiff,
         "limit of one side": one_side,
         "opsverify against the ledger (one side)": ledger,
@@ -287,33 +255,14 @@ def recaptured(side: Side, meter: Meter, rows: int, columns: Columns) -> str:
     hashed = [sum(count for count, _, _ in body["core"]["judgments"]["buckets"].values()) for body in (*first, *second)]
     return (
         f"First capture: {hashed[0]:,} rows hashed, {whole.wall_s:.2f} s. After {rows // 20:,} new rows: "
-        f"{hashed[1]:,} rows hashed, {again.wall_s:.2f} s (catalog and page counts are read anew each time)."
+        f"{hashed[1]:,} rows hashed, {again.wall_s:.2f} s (catalog and page counts are read again each time)."
     )
 
 
 def confirm(found: int) -> None:
-    """Stop the benchmark where a contender did not find what differs."""
+    """Stop the benchmark where a contender did not find every differing row."""
     if found != DIFFERENT:
         raise SystemExit(f"{found} rows found, {DIFFERENT} differ")
-
-
-def table(times: Mapping[str, list[Cost]]) -> str:
-    """Return a Markdown table; ratios are medians over the ratios within each turn."""
-    limit, one_side = (next(runs for name, runs in times.items() if name.startswith(which)) for which in
-                       ("limit:", "limit of"))  # fmt: skip
-    lines = [
-        "| | wall min | wall median | processor median | wall, to its limit | processor, to its limit |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, runs in times.items():
-        turns = list(zip(runs, one_side if "one side" in name else limit, strict=True))
-        walls, processor = [run.wall_s for run in runs], [run.processor_s for run in runs]
-        lines.append(
-            f"| {name} | {min(walls):.2f} s | {statistics.median(walls):.2f} s | {statistics.median(processor):.2f} s "
-            f"| {statistics.median(mine.wall_s / base.wall_s for mine, base in turns):.2f} "
-            f"| {statistics.median(mine.processor_s / base.processor_s for mine, base in turns):.2f} |"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

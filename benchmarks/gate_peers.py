@@ -1,7 +1,7 @@
 """Rules of other canary gates, ported from their sources, on whole minutes of (bad, trials) counts.
 
 Argo Rollouts: `assessMetricStatus` in analysis/analysis.go (argoproj/argo-rollouts): a metric fails once
-  `result.Failed > metric.FailureLimit`; failures add up and are never forgiven. Measured every minute as the
+  `result.Failed > metric.FailureLimit`; failures add up and are never reset. Measured every minute as the
   error rate of the last minute, `successCondition: result[0] < limit`; the first time after one minute
   (`initialDelay`), 20 times (`count`). Without a request the rate is NaN, not below the limit: failed.
 Flagger: `runBuiltinMetricChecks` in pkg/controller/scheduler_metrics.go and `advanceCanary` in
@@ -35,7 +35,7 @@ PROMOTE, ROLLBACK, HOLD = 1, 2, 0
 
 @dataclass(frozen=True)
 class Verdicts:
-    """By trace: what was decided (PROMOTE, ROLLBACK, HOLD) and in which minute."""
+    """By trace: the decision (PROMOTE, ROLLBACK, HOLD) and its minute."""
 
     outcome: NDArray[np.int64]
     minute: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Verdicts:
 def failed_minutes(
     bad: NDArray[np.int64], trials: NDArray[np.int64], limits: NDArray[np.float64], strict: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Say which criteria fail in which minutes; empty ones do. `strict`: the limit itself is a failure."""
+    """Return the failed minutes by criterion; an empty minute fails. `strict`: the limit itself is a failure."""
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = bad / trials
     bounds = limits[None, :, None]
@@ -84,7 +84,7 @@ def _first(alarm: NDArray[np.bool_], minutes: NDArray[np.float64]) -> Verdicts:
 
 
 def _high(canary: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which metrics are High.
+    """Return the metrics that are High.
 
     The score falls with the shift, so the interval begins above 0.25 |estimate| exactly where the score at
     that shift exceeds the quantile. The estimate (Hodges and Lehmann) is the median of all differences.

@@ -1,4 +1,4 @@
-"""Compare the canary gate with Argo Rollouts', Flagger's and Kayenta's rules on identical simulated windows.
+"""Power of the canary gate, compared with Argo Rollouts', Flagger's and Kayenta's rules on identical simulated windows.
 
     python benchmarks/gate_power.py [--quick] [--traces N] [--step S] [--seed N] [--out FILE.md] [--plots DIR]
 
@@ -37,7 +37,7 @@ PATIENCE: Final = 20  # failureLimit that never rolls back
 
 @dataclass(frozen=True)
 class Row:
-    """One gate in one cell: shares of traces, median minutes (NaN where nothing was decided so)."""
+    """One gate in one cell: shares of traces, median minutes (NaN where no trace was decided so)."""
 
     cell: Cell
     gate: str
@@ -54,7 +54,7 @@ class Row:
 
 
 def policies(step_s: float) -> dict[str, Policy]:
-    """Our gate's settings: the runbook's default, and one whose every decision is proven."""
+    """Settings of opsverify's gate: the runbook's default, and two whose every decision is proven."""
     proof = Policy(step_s=step_s, alpha=0.01, beta=0.01, end_rule="proof")
     return {OURS: Policy(step_s=step_s), PROOF: proof, PATIENT: replace(proof, shortest_s=proof.longest_s)}
 
@@ -67,7 +67,7 @@ def by_minute(counts: Counts, step_s: float) -> Counts:
 
 
 def judge(cell: Cell, traces: Traces, step_s: float) -> tuple[list[Row], NDArray[np.bool_]]:
-    """Let every gate decide; returns its rows, and what Argo saw fail by minute."""
+    """Return each gate's row, and the failed minutes by Argo's rule."""
     limits = np.array([rule.limit for rule in cell.rules])
     strict = np.array([rule.strict for rule in cell.rules])
     bad, trials = by_minute(traces.bad, step_s), by_minute(traces.trials, step_s)
@@ -88,7 +88,7 @@ def judge(cell: Cell, traces: Traces, step_s: float) -> tuple[list[Row], NDArray
 
 
 def row(cell: Cell, gate: str, verdicts: Verdicts) -> Row:
-    """Sum up what one gate decided over all traces of a cell."""
+    """Sum up the decisions of one gate over all traces of a cell."""
     rolled, promoted = verdicts.outcome == ROLLBACK, verdicts.outcome == PROMOTE
     return Row(
         cell,
@@ -102,7 +102,7 @@ def row(cell: Cell, gate: str, verdicts: Verdicts) -> Row:
 
 
 def matched(rows: list[Row], failures: dict[Cell, NDArray[np.bool_]]) -> list[Row]:
-    """Give Argo, per traffic, the least failureLimit that rolls back no more allowed canaries than we do."""
+    """Return Argo's rows, per traffic, at the least failureLimit with no more false rollbacks than opsverify."""
     found = []
     for traffic in sorted({cell.traffic for cell in failures}):
         here = {cell: failed for cell, failed in failures.items() if cell.traffic == traffic}
@@ -151,7 +151,7 @@ def markdown(rows: list[Row], traces: int, step_s: float, seed: int) -> str:
 
 
 def aims(rows: list[Row], traces: int) -> list[str]:
-    """Say which aims are met, and list every cell that a peer of equal false-rollback rate wins."""
+    """Return a line for each aim, and one for every cell that a peer of equal false-rollback rate wins."""
     ours = {(r.cell, r.gate): r for r in rows if r.gate.startswith(OURS)}
     good = [r for r in ours.values() if r.gate == OURS and r.cell.kind == "steady" and r.cell.traffic >= 10]
     lines = ["### Aims", ""]

@@ -1,4 +1,4 @@
-"""Simulated canary windows: what every gate of the benchmark is shown, seeded and the same for all."""
+"""Simulated canary windows, seeded: the same input for every gate of the benchmark."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SIX: Final = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One situation: requests/s into the canary, and the true share of bad ones by criterion."""
+    """One situation: requests/s into the canary, and the true share of bad events by criterion."""
 
     kind: str
     traffic: float
@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Traces:
-    """Bad ones and trials of canary and baseline."""
+    """Bad events and trials of canary and baseline."""
 
     bad: Counts
     trials: Counts
@@ -68,7 +68,7 @@ class Traces:
 
 
 def cells() -> list[Cell]:
-    """List every situation of the benchmark."""
+    """Every situation of the benchmark."""
     found: list[Cell] = []
     for traffic in (1.0, 10.0, 100.0):
         found += [

@@ -1,4 +1,4 @@
-"""opsverify's own rule over thousands of traces at once; `gate_power` checks it against `opsverify.gate`."""
+"""Rule of the canary gate over thousands of traces at once; `gate_power` checks it against `opsverify.canary`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdic
 
 
 def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trace: int) -> tuple[int, float]:
-    """Decide one trace with `opsverify.gate`, step by step as in production."""
+    """Decide one trace with `opsverify.canary`, step by step as in production."""
     progress = [
         Progress(
             GateCriterion(
@@ -109,7 +109,7 @@ class _Breach:
 
 
 class _Sums:
-    """Running sums over steps, for any stretch of them."""
+    """Cumulative sums over steps, for any range of them."""
 
     def __init__(self, bad: Counts, trials: Counts) -> None:
         self._bad, self._trials = np.cumsum(bad, axis=2), np.cumsum(trials, axis=2)
@@ -117,10 +117,10 @@ class _Sums:
         self._counted = np.cumsum(trials > 0, axis=2)
 
     def bad(self, first: int, last: int) -> NDArray[np.float64]:
-        return _stretch(self._bad, first, last)
+        return _range(self._bad, first, last)
 
     def trials(self, first: int, last: int) -> NDArray[np.float64]:
-        return _stretch(self._trials, first, last)
+        return _range(self._trials, first, last)
 
     def share(self, first: int, last: int) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -134,7 +134,7 @@ class _Sums:
         return np.where((bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0)
 
 
-def _stretch(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float64]:
+def _range(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float64]:
     whole = sums[:, :, last].astype(float)
     return whole - sums[:, :, first - 1] if first else whole
 

@@ -1,9 +1,9 @@
-"""1,000 HTTP health checks with full evidence, against plain pytest with httpx and other tools.
+"""HTTP health checks, 1,000 with full evidence, against plain pytest with httpx and other tools.
 
     python benchmarks/http_checks.py [--checks 1000] [--rounds 5] [--only NAME ...]
 
-A local server in a process of its own answers them and counts the requests, so that a contender
-that asks less is found out. Wall time is the whole command's, start of the interpreter included.
+A local server in its own process answers them and counts the requests; a contender that sends
+too few stops the benchmark. Wall time is the whole command's, start of the interpreter included.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     wanted = list(dict.fromkeys(("plain", *options.only)))
     if "testinfra" in wanted and not shutil.which("curl"):
         wanted.remove("testinfra")
-        sys.stderr.write("curl is not installed: without pytest-testinfra\n")
+        sys.stderr.write("curl: not installed; pytest-testinfra is left out\n")
     with tempfile.TemporaryDirectory() as folder, _server() as url:
         contenders = []
         for name in wanted:
@@ -59,9 +59,9 @@ def _counted(contender: Contender, url: str, checks: int) -> Contender:
 
     def confirm_and_count(run: Finished) -> None:
         confirm(run)
-        asked = httpx.get(f"{url}/count", trust_env=False).json()["count"]
-        if asked < checks:
-            raise SystemExit(f"{contender.name}: {asked} requests arrived, expected {checks}")
+        requests = httpx.get(f"{url}/count", trust_env=False).json()["count"]
+        if requests < checks:
+            raise SystemExit(f"{contender.name}: {requests} requests received, expected {checks}")
 
     contender.confirm = confirm_and_count
     return contender
@@ -73,7 +73,7 @@ def _server() -> Iterator[str]:
     with subprocess.Popen([sys.executable, server], stdout=subprocess.PIPE, text=True) as process:
         try:
             if process.stdout is None or not (port := process.stdout.readline().strip()):
-                raise SystemExit("the benchmark's server did not start: see above")
+                raise SystemExit("benchmarks/http_server.py did not start; its output is above")
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

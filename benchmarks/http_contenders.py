@@ -1,6 +1,6 @@
-"""The projects that the HTTP benchmark runs: the same health checks, written as each contender's docs do.
+"""Contenders of the HTTP benchmark: the same health checks, written as each contender's docs do.
 
-Every one asks the same addresses with the same token and requires the same: status 200, `status` ok, the
+Every one requests the same URLs with the same token and requires the same: status 200, `status` ok, the
 expected version, an answer within one second.
 """
 
@@ -19,7 +19,7 @@ from peer_environment import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 TAVERN = ("tavern==3.7.1", "pytest==8.4.2")  # it does not load with pytest 9
-TOKEN = "benchmark-token-5b1f0c"  # noqa: S105 - of a server that asks for none; it is here to be redacted
+TOKEN = "benchmark-token-5b1f0c"  # noqa: S105 - the server ignores it; it is there to be redacted
 NO_AUTOLOAD = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 TARGET = """name = "benchmark"
@@ -62,7 +62,7 @@ def test_health(client, number):
     assert reply.json()["version"] == "{version}"
     assert reply.elapsed.total_seconds() < 1
 '''
-TESTINFRA = '''"""Health checks in pytest-testinfra, which asks over HTTP by running curl on the host."""
+TESTINFRA = '''"""Health checks in pytest-testinfra, which runs curl on the host."""
 
 import json
 
@@ -114,7 +114,7 @@ def plain(folder: Path, url: str, count: int) -> Contender:
 
 
 def plain_with_allure(folder: Path, url: str, count: int) -> Contender:
-    """Add what allure-pytest alone writes: one result a test, without the exchange."""
+    """The same with the results of allure-pytest: one a test, without the exchange."""
     _write(folder / "test_health.py", PLAIN, url, count)
     results = folder / "allure-results"
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "allure_pytest.plugin"]
@@ -139,7 +139,7 @@ def opsverify(folder: Path, url: str, count: int) -> Contender:
     (folder / "signing_key.pem").write_bytes(key)
 
     def complete(run: Finished) -> None:
-        require(run.status == 0, "opsverify did not accept", run)
+        require(run.status == 0, "opsverify: decision is not accept", run)
         checks = json.loads((report / "verdict.json").read_text(encoding="utf-8"))["checks"]
         passed = sum(check["outcome"] == "pass" for check in checks)
         written = list((report / "allure-results").iterdir())

@@ -1,4 +1,4 @@
-"""The service under the HTTP benchmark: answers any health path at once, and counts what it was asked.
+"""Service under the HTTP benchmark: it answers any health path at once, and counts the requests.
 
     python benchmarks/http_server.py
 
@@ -24,17 +24,17 @@ VERSION = "1.4.0"
 
 def application() -> Starlette:
     """Build the service."""
-    asked = 0
+    received = 0
 
     async def health(_request: Request) -> JSONResponse:
-        nonlocal asked
-        asked += 1
+        nonlocal received
+        received += 1
         return JSONResponse({"status": "ok", "version": VERSION, "parts": {"postgres": "ok", "redis": "ok"}})
 
     async def count(_request: Request) -> JSONResponse:
-        nonlocal asked
-        answered, asked = asked, 0
-        return JSONResponse({"count": answered})
+        nonlocal received
+        counted, received = received, 0
+        return JSONResponse({"count": counted})
 
     return Starlette(routes=[Route("/health/{number:int}", health), Route("/count", count)])
 

@@ -1,4 +1,4 @@
-"""Run contenders in turns, so that other load on the machine falls on all alike; tabulate."""
+"""Contenders run in turns, so that other load on the machine falls on all alike, and a table of their times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finished:
-    """One run: exit code, what it printed, seconds of wall time and of processor time (children included)."""
+    """One run: exit code, output, seconds of wall time and of processor time (children included)."""
 
     status: int
     output: str
@@ -27,7 +27,7 @@ class Finished:
 
 @dataclass
 class Contender:
-    """One way to do the work; `prepare` runs untimed before it, `confirm` raises if it was not done."""
+    """One way to do the work; `prepare` runs untimed before it, `confirm` raises if the work was not done."""
 
     name: str
     argv: Sequence[str]
@@ -38,7 +38,7 @@ class Contender:
     runs: list[Finished] = field(default_factory=list)
 
     def run_once(self) -> Finished:
-        """Run it to its end in a new process and make sure that it did the work."""
+        """Run it to its end in a new process and confirm that the work was done."""
         self.prepare()
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         before, started = os.times(), time.perf_counter()
@@ -86,7 +86,7 @@ def table(contenders: Sequence[Contender], reference: Contender) -> str:
 
 
 def require(condition: object, what: str, finished: Finished) -> None:
-    """Stop the benchmark, with the end of the contender's output, when it did not do the work."""
+    """Stop the benchmark, with the end of the contender's output, when the work was not done."""
     if not condition:
         raise SystemExit(f"{what} (exit {finished.status}); the end of its output:\n{finished.output[-2000:]}")
 

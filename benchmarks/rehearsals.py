@@ -1,8 +1,8 @@
-"""A healthy rehearsal is green every time: N rehearsals in a row on one sandbox, each of which must accept.
+"""Rehearsals in a row on one healthy sandbox: each of them must accept.
 
     python benchmarks/rehearsals.py [--times 10]
 
-One line for each: decision, checks, RTO to smoked business, RPO, seconds of the whole run. Ends with 1 at the first
+One line for each: decision, checks, RTO to business smoke, RPO, seconds of the whole run. Exit code 1 at the first
 that does not accept.
 """
 
@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Rehearse and print."""
+    """Rehearse and print the table."""
     parser = argparse.ArgumentParser(description="rehearsals in a row, each of which must accept")
     parser.add_argument("--times", type=int, default=10)
     times = parser.parse_args().times
@@ -46,15 +46,15 @@ def main() -> None:
 
 
 def reaches(target: str, moment: dt.datetime) -> bool:
-    """Whether backup and archive can bring `moment` back."""
+    """Whether backup and archive reach to `moment`."""
     try:
         return newest_target(target, REPOSITORY) > moment
-    except Inconclusive:  # nothing behind the backup is archived yet
+    except Inconclusive:  # no segment after the backup is archived yet
         return False
 
 
 def rehearse(turn: int, target: str, folder: Path) -> None:
-    """Run one, print its line; end the program where it does not accept."""
+    """Run one and print its line; exit where it does not accept."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "opsverify", "rehearse", "--target", target, "--report-dir", str(folder)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)

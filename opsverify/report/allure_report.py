@@ -1,11 +1,11 @@
-"""The HTML report: one file made by Allure 3 from a run's results, for people without network or server."""
+"""HTML report of a run: one file made by Allure 3 from its results, readable without network or server."""
 
 from __future__ import annotations
 
 import json
 import re
 import tempfile
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,22 +37,22 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
     """Build `run_dir/report.html` in `ko` or `en` from verdict and Allure results; return its path.
 
     Runs in a reports folder (the one that holds `latest`) are compared with the earlier runs of the same
-    stage on the same target. Raises EvidenceError in one line when the run is not there, Node is missing, or
-    Allure cannot be installed or fails; a report built earlier then stays as it was.
+    stage on the same target. Raises EvidenceError in one line when the run or Node is missing, or Allure
+    cannot be installed or fails; a report built earlier then stays as it was.
     """
     verdict = _verdict(run_dir)
     if not any((run_dir / RESULTS).glob("*-result.json")):
-        raise EvidenceError(f"{run_dir / RESULTS}: no Allure results, so there is nothing to show: run verify first")
+        raise EvidenceError(f"{run_dir / RESULTS}: no Allure results; run opsverify verify first")
     command = allure_command(progress)
     history = _history_of(run_dir, verdict)
     progress(f"building the report of {verdict['run_id']}")
     with tempfile.TemporaryDirectory(prefix="opsverify-report-") as scratch, _locked(history):
         folder = Path(scratch)
         if history:
-            _lend(history, folder / "history.jsonl", verdict)
+            _copy_history(history, folder / "history.jsonl", verdict)
         config = folder / "allurerc.json"
         config.write_text(json.dumps(_configuration(verdict, language, folder, history)), encoding="utf-8")
-        # Relative to the run: Allure takes what is named here for a glob pattern.
+        # Relative to the run: Allure reads this argument as a glob pattern.
         run(
             (*command, "generate", "--config", str(config), "--cwd", str(run_dir.resolve()), RESULTS),
             run_dir,
@@ -62,7 +62,7 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
         try:
             html = (folder / "out" / "index.html").read_text(encoding="utf-8")
         except OSError as error:
-            raise EvidenceError("Allure 3 could not build the report: it wrote no page") from error
+            raise EvidenceError("Allure 3 could not build the report: no page written") from error
         write_atomic(run_dir / REPORT, make_offline(add_summary(html, verdict, language)))
         if history:
             write_atomic(history, (folder / "history.jsonl").read_bytes())
@@ -79,7 +79,7 @@ def _verdict(run_dir: Path) -> dict[str, Any]:
     except (ValueError, AttributeError) as error:
         raise EvidenceError(f"{path}: not a verdict") from error
     if missing:
-        raise EvidenceError(f"{path}: not a verdict, it lacks {', '.join(sorted(missing))}")
+        raise EvidenceError(f"{path}: not a verdict; missing: {', '.join(sorted(missing))}")
     return dict(verdict)
 
 
@@ -123,8 +123,8 @@ def _history_of(run_dir: Path, verdict: dict[str, Any]) -> Path | None:
     return reports / "history" / f"{name}.jsonl"
 
 
-def _locked(history: Path | None) -> Any:  # noqa: ANN401 - a FileLock, whose import is not for everybody
-    """Keep two reports of the same stage from losing each other's line of history."""
+def _locked(history: Path | None) -> AbstractContextManager[object]:
+    """Lock the history, so that two reports of the same stage keep each other's line."""
     if history is None:
         return nullcontext()
     try:
@@ -134,8 +134,8 @@ def _locked(history: Path | None) -> Any:  # noqa: ANN401 - a FileLock, whose im
     return FileLock(history.with_suffix(".lock"))
 
 
-def _lend(history: Path, copy: Path, verdict: dict[str, Any]) -> None:
-    """Give Allure the history without this run's own line, so that building a report twice counts it once."""
+def _copy_history(history: Path, copy: Path, verdict: dict[str, Any]) -> None:
+    """Copy the history for Allure without this run's own line, so that building a report twice counts it once."""
     lines = history.read_bytes().splitlines(keepends=True) if history.exists() else []
     own = title_of(verdict)
     copy.write_bytes(b"".join(line for line in lines if json.loads(line).get("name") != own))

@@ -1,8 +1,11 @@
-"""The page's drawings, as light SVG: bars against the RTO, and columns of the last rehearsals. No script, no font."""
+"""Drawings of the page, as coordinates: bars against the RTO, and columns of the last rehearsals.
+
+`templates/drawings.svg.j2` writes them as light SVG, without script and font.
+"""
 
 from __future__ import annotations
 
-from html import escape
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.report.model import UNKNOWN, Text
@@ -13,81 +16,108 @@ if TYPE_CHECKING:
 
     from opsverify.report.model import Bar
 
-WIDTH: Final = 700
+_WIDTH: Final = 700
 _ROW: Final = 16
 _LEFT, _RIGHT = 150, 165
 _COLUMN: Final = 218
 _CHART: Final = 64
 _SHOWN: Final = 12
+_LEAST_COLUMNS: Final = 6
 _MARKED_FROM: Final = 0.05
-"""The RTO's line is drawn among the bars once they use so much of it; below, they would all be a hair's breadth."""
+"""The RTO's line is drawn once the bars use this share of it; below, every bar would be too thin to see."""
 
 
-def timeline(bars: Sequence[Bar], rto_s: float | None = None) -> str:
-    """Bars from left to right in their order, on a common scale; the RTO as a line where it is within reach."""
+@dataclass(frozen=True)
+class TimelineRow:
+    """One bar of a timeline: label, bar and value, `y` the upper edge of all three."""
+
+    label: Text
+    value: Text
+    x: float
+    y: int
+    width: float
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Bars on a common scale, between labels (up to `left`) and values (from `left + room`); the RTO at `limit_x`."""
+
+    rows: tuple[TimelineRow, ...]
+    height: int
+    limit: str
+    limit_x: float | None
+    width: int = _WIDTH
+    left: int = _LEFT
+    room: int = _WIDTH - _LEFT - _RIGHT
+
+
+@dataclass(frozen=True)
+class ShareBar:
+    """The used share of a limit, in percent of the bar's width; `over` when it is more than all of it."""
+
+    width: float
+    over: bool
+
+
+@dataclass(frozen=True)
+class ChartColumn:
+    """One rehearsal of a chart; height None where it did not measure."""
+
+    x: float
+    height: float | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The last rehearsals' values as columns, `step` apart; `newest` is the last one's figure."""
+
+    label: Text
+    columns: tuple[ChartColumn, ...]
+    step: float
+    newest: str
+    width: int = _COLUMN
+    height: int = _CHART + 20
+    axis_y: int = _CHART + 18
+    right: int = _COLUMN - 8
+    unknown: str = UNKNOWN
+
+
+def timeline(bars: Sequence[Bar], rto_s: float | None = None) -> Timeline:
+    """Bars from left to right in their order, on a common scale; the RTO as a line from `_MARKED_FROM` of it on."""
     end = max((bar.begins_s + bar.seconds for bar in bars), default=0.0)
     limit_s = rto_s if rto_s is not None and end >= rto_s * _MARKED_FROM else None
     scale = max(end, limit_s or 0.0) or 1.0
-    room = WIDTH - _LEFT - _RIGHT
-    height = _ROW * len(bars) + (4 if limit_s is None else 18)
-    parts = []
-    for index, bar in enumerate(bars):
-        y = index * _ROW
-        x = _LEFT + room * bar.begins_s / scale
-        width = max(1.5, room * bar.seconds / scale)
-        kind = "bar mark" if bar.marked else "bar"
-        parts.append(_text(0, y + 12, bar.label))
-        parts.append(f'<rect class="back" x="{_LEFT}" y="{y + 2}" width="{room}" height="{_ROW - 4}"/>')
-        parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="{_ROW - 4}"/>')
-        parts.append(_text(WIDTH - _RIGHT + 8, y + 12, bar.said, "value"))
-    if limit_s is not None:
-        x = _LEFT + room * limit_s / scale
-        parts.append(f'<line class="limit" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height - 14}"/>')
-        said = f"RTO {duration(limit_s)}"
-        parts.append(f'<text class="limit" x="{x:.1f}" y="{height - 3}" text-anchor="end">{said}</text>')
-    return _svg(WIDTH, height, parts)
-
-
-def share_bar(share: float) -> str:
-    """How much of a limit is used up; more than all of it is drawn as all, in the colour of a failure."""
-    width = max(1.0, 100 * min(share, 1.0))
-    kind = "bar" if share <= 1 else "bar over"
-    parts = [
-        '<rect class="back" x="0" y="0" width="100" height="6"/>',
-        f'<rect class="{kind}" x="0" y="0" width="{width:.1f}" height="6"/>',
-    ]
-    return f'<svg class="share" viewBox="0 0 100 6" preserveAspectRatio="none">{"".join(parts)}</svg>'
-
-
-def columns(label: Text, values: Sequence[float | None], passed: Sequence[bool], shown: Sequence[str]) -> str:
-    """The last rehearsals' values as columns, oldest first, the newest with its figure; a dash for none."""
-    values, passed, shown = values[-_SHOWN:], passed[-_SHOWN:], shown[-_SHOWN:]
-    highest = max((value for value in values if value is not None), default=0.0) or 1.0
-    step = (_COLUMN - 8) / max(len(values), 6)
-    parts = [_text(0, 11, label)]
-    for index, (value, well) in enumerate(zip(values, passed, strict=True)):
-        x = index * step
-        if value is None:
-            parts.append(
-                f'<text class="none" x="{x + step / 2:.1f}" y="{_CHART + 16}" text-anchor="middle">{UNKNOWN}</text>'
-            )
-            continue
-        height = max(1.0, (_CHART - 14) * value / highest)
-        kind = "bar" if well else "bar over"
-        top = _CHART + 18 - height
-        parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{top:.1f}" width="{step * 0.7:.1f}" height="{height:.1f}"/>')
-    if shown:
-        parts.append(f'<text class="value" x="{_COLUMN - 8}" y="11" text-anchor="end">{escape(shown[-1])}</text>')
-    parts.append(f'<line class="axis" x1="0" y1="{_CHART + 18}" x2="{_COLUMN - 8}" y2="{_CHART + 18}"/>')
-    return _svg(_COLUMN, _CHART + 20, parts, "chart")
-
-
-def _svg(width: float, height: float, parts: Sequence[str], kind: str = "") -> str:
-    return f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
-
-
-def _text(x: float, y: float, text: Text, kind: str = "") -> str:
-    return "".join(
-        f'<text class="{language} {kind}" lang="{language}" x="{x:.1f}" y="{y:.1f}">{escape(said)}</text>'
-        for language, said in zip(("ko", "en"), text, strict=True)
+    room = _WIDTH - _LEFT - _RIGHT
+    rows = tuple(
+        TimelineRow(
+            label=bar.label,
+            value=bar.value,
+            x=_LEFT + room * bar.begins_s / scale,
+            y=index * _ROW,
+            width=max(1.5, room * bar.seconds / scale),
+            marked=bar.marked,
+        )
+        for index, bar in enumerate(bars)
     )
+    if limit_s is None:
+        return Timeline(rows, _ROW * len(bars) + 4, "", None)
+    return Timeline(rows, _ROW * len(bars) + 18, f"RTO {duration(limit_s)}", _LEFT + room * limit_s / scale)
+
+
+def share_bar(share: float) -> ShareBar:
+    """The used share of a limit; more than all of it is drawn as all, in the colour of a failure."""
+    return ShareBar(max(1.0, 100 * min(share, 1.0)), share > 1)
+
+
+def columns(label: Text, values: Sequence[float | None], passed: Sequence[bool], shown: Sequence[str]) -> Columns:
+    """The last rehearsals' values as columns, oldest first, the newest with its figure; a dash for none."""
+    values, passed = values[-_SHOWN:], passed[-_SHOWN:]
+    highest = max((value for value in values if value is not None), default=0.0) or 1.0
+    step = (_COLUMN - 8) / max(len(values), _LEAST_COLUMNS)
+    drawn = tuple(
+        ChartColumn(index * step, None if value is None else max(1.0, (_CHART - 14) * value / highest), accepted)
+        for index, (value, accepted) in enumerate(zip(values, passed, strict=True))
+    )
+    return Columns(label, drawn, step, shown[-1] if shown else "")

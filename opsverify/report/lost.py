@@ -1,4 +1,4 @@
-"""What was lost, on a page: tables, buckets, rows and keys from the run's answers; the rest from its checks."""
+"""Data loss on a page: tables, buckets, rows and keys from the run's answers, the rest from its checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.verify.questions import BUCKETS
 from opsverify.report.model import NOT_KNOWN, UNKNOWN, Note, PageRow, Text, same
-from opsverify.report.runs import DATA, shortened
+from opsverify.report.runs import DATA, NOT_PASSED, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _ABSENT: Final = "not_applicable"
 
 
 def losses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
-    """Say for each bucket, or stretch of pages, that differs what of it is missing, changed and added, and of when."""
+    """Return a row for each bucket or page range that differs: rows missing, changed and added, and its time."""
     rows: list[PageRow] = []
     for name, finding in _answers(run).items():
         for table, losses in groupby(finding.losses, key=lambda loss: loss.table):
@@ -34,9 +34,9 @@ def losses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
 
 
 def lost_of(run: RehearsalRun) -> tuple[Note, ...]:
-    """Say the window as the witnesses do, the keys, what of the data's checks the table does not say, and the extent.
+    """Return the notes: window of the RPO sources, keys, failed data checks that are not in the table, and extent.
 
-    The extent is what was compared, so that a page on which nothing is lost says how far that goes.
+    The extent is what was compared: a page without loss states for how many tables, buckets and rows that holds.
     """
     answers = _answers(run)
     notes = [*_window(run), *_span(answers), *_keys(answers), *_differences(run, answers)]
@@ -56,25 +56,25 @@ def _table(table: str, losses: Sequence[Loss], keys: Keys | None) -> Iterator[Pa
             where = Text(f"페이지 {loss.where}", f"page{'' if loss.where.isdigit() else 's'} {loss.where}")
         yield PageRow(same(table), (where, *_rows(loss), _when([loss])))
     if rest := losses[len(shown) :]:
-        said = Text(f"그 밖에 {len(rest):,}개", f"and {len(rest):,} more")
-        yield PageRow(same(table), (said, _sum(rest), NOT_KNOWN, NOT_KNOWN, _when(rest)))
+        more = Text(f"그 밖에 {len(rest):,}개", f"and {len(rest):,} more")
+        yield PageRow(same(table), (more, _sum(rest), NOT_KNOWN, NOT_KNOWN, _when(rest)))
     if keys:
         counts = [f"{len(kind):,}" for kind in (keys.missing, keys.changed, keys.added)]
-        yield PageRow(same(table), (Text("합계 (키 기준)", "in all, by key"), *counts, _when(losses)))
+        yield PageRow(same(table), (Text("합계 (키 기준)", "total, by key"), *counts, _when(losses)))
 
 
 def _rows(loss: Loss) -> tuple[str | Text, str | Text, str | Text]:
-    """Return what is missing, changed and added of a loss, as far as two counts and unequal hashes tell."""
+    """Return what is missing, changed and added of a loss, as far as two counts and unequal hashes allow."""
     before, after = loss.recorded, loss.found
     if loss.kind == "pages":
         return _missing_on_pages(before, after), UNKNOWN, UNKNOWN
     if before is None or after is None:
         return NOT_KNOWN, NOT_KNOWN, NOT_KNOWN
-    if 0 in (before, after):  # either all of it, or none was there before: then no row is there twice
+    if 0 in (before, after):  # all rows missing, or none recorded: the counts are exact
         return f"{before:,}", "0", f"{after:,}"
     if before == after:
         return NOT_KNOWN, Text(f"{before:,} 중 일부", f"some of {before:,}"), NOT_KNOWN
-    # The difference of two counts: as many rows may have gone besides as were added.
+    # The difference of two counts is a lower bound: further rows may be missing, and as many added.
     least = abs(after - before)
     if after < before:
         return Text(f"{before:,} 중 {least:,} 이상", f"at least {least:,} of {before:,}"), NOT_KNOWN, NOT_KNOWN
@@ -90,10 +90,10 @@ def _missing_on_pages(before: int | None, after: int | None) -> Text:
 
 
 def _sum(losses: Iterable[Loss]) -> Text:
-    gone = sum(
+    missing = sum(
         max(0, loss.recorded - loss.found) for loss in losses if loss.recorded is not None and loss.found is not None
     )
-    return Text(f"{gone:,} 이상", f"at least {gone:,}")
+    return Text(f"{missing:,} 이상", f"at least {missing:,}")
 
 
 def _when(losses: Iterable[Loss]) -> str | Text:
@@ -113,24 +113,24 @@ def _span(answers: Mapping[str, Finding]) -> Iterator[Note]:
 def _keys(answers: Mapping[str, Finding]) -> Iterator[Note]:
     for name, finding in answers.items():
         if finding.keys:
-            said = f"{name.removeprefix(BUCKETS)}: {finding.keys}"
-            yield Note(Text(f"키 {said}", f"keys of {said}"), "fail")
+            keys = f"{name.removeprefix(BUCKETS)}: {finding.keys}"
+            yield Note(Text(f"키 {keys}", f"keys of {keys}"), "fail")
 
 
 def _differences(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Note]:
-    """Say what red checks of the data say, except of buckets in the table; a table's many dates are one line."""
-    told = {f"{_LEDGER}{name.removeprefix(BUCKETS)}]" for name, finding in answers.items() if finding.losses}
+    """Yield the messages of failed data checks, except of buckets in the table; one line for each family of checks."""
+    shown = {f"{_LEDGER}{name.removeprefix(BUCKETS)}]" for name, finding in answers.items() if finding.losses}
     families: dict[str, list[Mapping[str, str]]] = {}
-    for check in run.reds:
-        if check["id"].startswith(DATA) and check["id"] not in told:
+    for check in run.not_passed:
+        if check["id"].startswith(DATA) and check["id"] not in shown:
             families.setdefault(check["id"].partition("[")[0], []).append(check)
-    # What pages, keys and references say comes first: it says why the counts are wrong.
+    # Pages, keys and references first: they explain why the counts are wrong.
     ordered = sorted(families.values(), key=lambda checks: checks[0]["id"].startswith("sql."))
     for checks in ordered[:_NOTES]:
-        said = f"{checks[0]['id']}: {shortened(checks[0]['message'])}"
+        text = f"{checks[0]['id']}: {shortened(checks[0]['message'])}"
         more = len(checks) - 1
         ko, en = (f" (외 {more}건)", f" (and {more} more)") if more else ("", "")
-        yield Note(Text(said + ko, said + en), checks[0]["outcome"])
+        yield Note(Text(text + ko, text + en), checks[0]["outcome"])
     if (left := len(ordered) - _NOTES) > 0:
         yield Note(Text(f"그 밖에 {left}건", f"and {left} more"))
 
@@ -139,9 +139,9 @@ def _window(run: RehearsalRun) -> Iterator[Note]:
     for check in run.verdict["checks"]:
         if check["id"] == "restore.rpo_witnesses" and check["outcome"] != _ABSENT:
             message = check["message"]
-            said = message.partition("; ")[0] if "transactions lost" in message else shortened(message)
-            kind = check["outcome"] if check["outcome"] in ("fail", "inconclusive") else ""
-            yield Note(Text(f"구간: {said}", f"window: {said}"), kind)
+            window = message.partition("; ")[0] if "transactions lost" in message else shortened(message)
+            kind = check["outcome"] if check["outcome"] in NOT_PASSED else ""
+            yield Note(Text(f"구간: {window}", f"window: {window}"), kind)
 
 
 def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Note]:
@@ -152,7 +152,7 @@ def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Not
         yield Note(
             Text(
                 "원장과 비교한 버킷 없음: 행 손실은 알 수 없음",
-                "no bucket compared with the ledger: rows lost not known",
+                "no bucket compared with the ledger: lost rows not known",
             ),
             "inconclusive",
         )
@@ -173,6 +173,4 @@ def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Not
     checks = [check for check in run.verdict["checks"] if check["id"].startswith(DATA) and check["outcome"] != _ABSENT]
     if checks:
         green = sum(check["outcome"] == "pass" for check in checks)
-        yield Note(
-            Text(f"데이터 점검 {len(checks)}건 중 {green}건 일치", f"{green} of {len(checks)} checks of the data agree")
-        )
+        yield Note(Text(f"데이터 점검 {len(checks)}건 중 {green}건 통과", f"{green} of {len(checks)} data checks pass"))

@@ -1,4 +1,4 @@
-"""What stands on a page, without a word of HTML: plain values, every text in both languages."""
+"""Values of a page, without HTML: every text in both languages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 UNKNOWN: Final = "-"
-"""Stands for a value that nobody measured."""
+"""The text of a value that was not measured."""
 
 
 class Text(NamedTuple):
@@ -17,28 +17,28 @@ class Text(NamedTuple):
 
 
 NOT_KNOWN: Final = Text("알 수 없음", "not known")
-"""Stands for a value that was looked for, and that nothing tells."""
+"""The text of a value that the evidence does not contain."""
 
 
 def same(text: str) -> Text:
-    """A text that reads alike in both: an id, a figure, a message in English."""
+    """A text that is the same in both languages: an id, a figure, a message in English."""
     return Text(text, text)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of the timeline, in seconds from its beginning; `said` stands behind it, `marked` sets it apart."""
+    """One bar of the timeline, in seconds from its beginning; `value` is the text after it, `marked` is drawn paler."""
 
     label: Text
     begins_s: float
     seconds: float
-    said: Text
+    value: Text
     marked: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One headline figure with its limit; `share` is how much of the limit is used up (None: there is none)."""
+    """One headline figure with its limit; `share` is the used part of the limit (None: no limit)."""
 
     label: Text
     value: str
@@ -68,7 +68,7 @@ class PageRow:
 
 @dataclass(frozen=True)
 class Note:
-    """A line of a list: what was lost, a check that is not green, an open action."""
+    """A line of a list: lost data, a check that did not pass, an open action; `kind` is its CSS class."""
 
     text: Text
     kind: str = ""
@@ -76,7 +76,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Page:
-    """One page. `decision` is a verdict's word, or `open` and `closed` of an incident; `way_back` counts anew."""
+    """One page.
+
+    `decision` is a verdict's, or `open` or `closed` of an incident; `switchback` has its own time scale.
+    """
 
     title: Text
     target: str
@@ -88,13 +91,13 @@ class Page:
     bars: tuple[Bar, ...]
     rto_s: float
     took_s: float | None
-    witnesses: tuple[PageRow, ...]
+    rpo_sources: tuple[PageRow, ...]
     facts: tuple[PageRow, ...]
     losses: tuple[PageRow, ...]
     lost: tuple[Note, ...]
     checks: tuple[PageRow, ...]
-    reds: tuple[Note, ...]
+    not_passed: tuple[Note, ...]
     trend: tuple[Point, ...]
     actions: tuple[Note, ...]
-    way_back: tuple[Bar, ...] = ()
-    way_back_facts: tuple[PageRow, ...] = ()
+    switchback: tuple[Bar, ...] = ()
+    switchback_facts: tuple[PageRow, ...] = ()

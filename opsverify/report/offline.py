@@ -1,4 +1,4 @@
-"""Make Allure's page one that asks nothing of any network, and prove it before it is written."""
+"""Offline form of Allure's page: no external load, proven before the page is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLICY: Final = (
     "img-src data: blob:; media-src data: blob:; font-src data:; connect-src data: blob:; "
     "frame-src data: blob:; worker-src blob:; form-action 'none'"
 )
-"""What a browser may load while the page is open: only what the page itself holds."""
+"""Sources a browser may load while the page is open: only data in the page itself."""
 
 _SCRIPT: Final = re.compile(r"<script\b([^>]*)>(.*?)</script>\s*", re.DOTALL)
 _EXTERNAL: Final = re.compile(r"\s*(?:https?:|wss?:|ftp:)?//", re.IGNORECASE)
@@ -24,20 +24,20 @@ _BEACON: Final = ("googletagmanager", "google-analytics", "gtag(")
 def make_offline(html: str) -> str:
     """Return the page without its beacon and with a policy that blocks every external load.
 
-    Raises EvidenceError when something external is left, so that no new Allure can bring one back unnoticed.
+    Raises EvidenceError when an external load is left: a newer Allure cannot add one unnoticed.
     """
     page = _SCRIPT.sub(_keep_unless_beacon, html)
     policy = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     page, heads = re.subn("<head>", policy, page, count=1)
     if not heads:
-        raise EvidenceError("report.html: Allure wrote a page without <head>; use the version in its lock file")
+        raise EvidenceError("report.html: page of Allure without <head>; use the Allure version of the lock file")
     if loads := external_loads(page):
-        raise EvidenceError(f"report.html: not written, it would load {loads[0][:200]} from outside")
+        raise EvidenceError(f"report.html: not written; external load in Allure's page: {loads[0][:200]}")
     return page
 
 
 def external_loads(html: str) -> tuple[str, ...]:
-    """Every address that the markup makes a browser load from outside, and every trace of the beacon."""
+    """Every external address that the markup makes a browser load, and every trace of the beacon."""
     finder = _Loads()
     finder.feed(html)
     finder.close()
@@ -52,14 +52,14 @@ def _keep_unless_beacon(script: re.Match[str]) -> str:
 
 
 class _Loads(HTMLParser):
-    """Collects addresses that are loaded without anybody clicking."""
+    """Addresses that are loaded without a click."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at one element's attributes."""
+        """Collect the addresses in one element's attributes."""
         for name, value in attrs:
             loads = name in _LOADING or (name in {"href", "xlink:href"} and tag != "a")
             if loads and value and _EXTERNAL.match(value[:64]):

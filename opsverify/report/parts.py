@@ -1,4 +1,4 @@
-"""Parts that the pages of a rehearsal and of an incident share: figures, witnesses, sources."""
+"""Parts that the pages of a rehearsal and of an incident share: figures, RPO sources, restore sources."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.drill.run import Drill
     from opsverify.report.runs import RehearsalRun
 
-_ABSENT: Final = "not_applicable"
-_WITNESSES: Final = {
+_RPO_SOURCES: Final = {
     "heartbeat": Text("하트비트", "heartbeat"),
     "archive": Text("아카이브", "archive"),
     "server": Text("서버", "server"),
@@ -24,32 +23,34 @@ _WITNESSES: Final = {
 
 
 def objective(label: Text, seconds: float | None, limit: Limit | None) -> Figure:
-    """A duration held against its objective."""
+    """A duration with its objective."""
     if limit is None or seconds is None:
         return Figure(label, UNKNOWN if seconds is None else elapsed(seconds), None, None, None)
-    said = Text(f"목표 {limit.text}", f"objective {limit.text}")
-    return Figure(label, elapsed(seconds), said, seconds / limit.bound if limit.bound else None, limit.holds(seconds))
+    text = Text(f"목표 {limit.text}", f"objective {limit.text}")
+    return Figure(label, elapsed(seconds), text, seconds / limit.bound if limit.bound else None, limit.holds(seconds))
 
 
 def limit_of(run: RehearsalRun, check_id: str) -> Limit | None:
-    """The limit that a check of the run was held against, in seconds."""
+    """The limit of a check of the run, in seconds; None where it has none."""
     for check in run.verdict["checks"]:
         if check["id"] == check_id and check["limit"]:
             return Limit.parse(f"{check['limit']} s", "s")
     return None
 
 
-def witnesses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
-    """The statements of the witnesses of a recovery."""
+def rpo_sources_of(run: RehearsalRun) -> tuple[PageRow, ...]:
+    """A row for each RPO source of a recovery, and one for their disagreement."""
     testimony = run.testimony
     rows = []
-    for said in testimony["witnesses"] if testimony else ():
-        heading = _WITNESSES.get(said["name"], Text(said["name"], said["name"]))
-        lost = "" if said["lost"] is None else f"{said['lost']:,} {said['counted']}"
-        if said["bound"]:
-            lost += f" ({said['bound']:,} transactions begun)"
+    for source in testimony["witnesses"] if testimony else ():
+        heading = _RPO_SOURCES.get(source["name"], Text(source["name"], source["name"]))
+        lost = "" if source["lost"] is None else f"{source['lost']:,} {source['counted']}"
+        if source["bound"]:
+            lost += f" ({source['bound']:,} transactions begun)"
         cells = (
-            (said["absent"], "", "") if said["absent"] else (clock(said["recovered_to"]), clock(said["newest"]), lost)
+            (source["absent"], "", "")
+            if source["absent"]
+            else (clock(source["recovered_to"]), clock(source["newest"]), lost)
         )
         rows.append(PageRow(heading, cells))
     if testimony and testimony["problem"]:
@@ -57,8 +58,8 @@ def witnesses_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     return tuple(rows)
 
 
-def sources(drill: Drill) -> Iterator[PageRow]:
-    """From what was, or would be, restored."""
+def restore_sources(drill: Drill) -> Iterator[PageRow]:
+    """The rows of the base backup and WAL archive of a drill, also of one that did not restore."""
     size = f", {quantity(drill.size, 'bytes')}" if drill.size else ""
     yield PageRow(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
     archived = f"{drill.segments} segments, last commit {clock(drill.last_commit_at)} UTC"

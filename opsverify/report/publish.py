@@ -26,7 +26,7 @@ def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) 
     folder = find_run_folder(None if str(run) == "latest" else str(run), root)
     page = rehearsal.page_of(folder, language)
     if f"-{STAGE}-" not in page.name:
-        raise EvidenceError(f"{page.name} is no rehearsal: opsverify report {page.name} builds its report")
+        raise EvidenceError(f"{page.name}: not a rehearsal; build its report with opsverify report {page.name}")
     write_atomic(folder / PAGE, render(page))
     return folder / PAGE
 

@@ -1,4 +1,4 @@
-"""The page of a rehearsal, from its run's folder and those of the rehearsals before it."""
+"""Page of a rehearsal, from its run's folder and those of the rehearsals before it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
-from opsverify.report.parts import clock, limit_of, objective, sources, witnesses_of
-from opsverify.report.runs import actions_of, checks_of, read_run, reds_of, rehearsals
+from opsverify.report.parts import clock, limit_of, objective, restore_sources, rpo_sources_of
+from opsverify.report.runs import actions_of, checks_of, not_passed_of, read_run, rehearsals
 from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _STAGES: Final = {
     "integrity": Text("무결성 확인", "integrity"),
     "continuity": Text("WAL 연속성", "WAL continuity"),
     "preflight": Text("사전 점검", "preflight"),
-    "prepare": Text("도구 준비", "tools made ready"),
-    "copy": Text("백업 복사", "copy of the backup"),
+    "prepare": Text("도구 준비", "tools prepared"),
+    "copy": Text("백업 복사", "backup copied"),
     "recover": Text("목표 시점까지 재생", "replay to the target"),
     "read_only": Text("읽기 점검", "read-only checks"),
     "promote": Text("승격", "promotion"),
@@ -41,7 +41,7 @@ _OUTSIDE_RTO: Final = ("random table", "examine", "checksums", "teardown")
 
 
 def page_of(folder: Path, language: str | None) -> Page:
-    """The page of the run in `folder`. Raises EvidenceError when it is no finished run."""
+    """The page of the run in `folder`. Raises EvidenceError when it is not a finished run."""
     run = read_run(folder)
     verdict, drill = run.verdict, run.drill
     rto = limit_of(run, "restore.rto")
@@ -57,12 +57,12 @@ def page_of(folder: Path, language: str | None) -> Page:
         bars=tuple(_bars(drill)) if drill else (),
         rto_s=rto.bound if rto else 0.0,
         took_s=drill.took_s if drill else None,
-        witnesses=witnesses_of(run),
+        rpo_sources=rpo_sources_of(run),
         facts=tuple(_facts(drill)) if drill else (),
         losses=losses_of(run),
         lost=lost_of(run),
         checks=checks_of(run),
-        reds=reds_of(run),
+        not_passed=not_passed_of(run),
         trend=tuple(one.point for one in trend),
         actions=actions_of(run),
     )
@@ -85,37 +85,37 @@ def _figures(run: RehearsalRun) -> Iterator[Figure]:
     )
 
 
-def _smoked(drill: Drill) -> str:
+def _smoke(drill: Drill) -> str:
     smoke = (drill.business or {}).get("smoke")
     if smoke is None:
         return drill.business_hindrance or UNKNOWN
-    red = len(smoke["reasons"])
-    return f"{smoke['executed']} checks on the restored database, {red} red: smoke/ ({smoke['run_id']})"
+    failed = len(smoke["reasons"])
+    return f"{smoke['executed']} checks on the restored database, {failed} not passed: smoke/ ({smoke['run_id']})"
 
 
 def _reached(drill: Drill | None) -> Text:
     if drill is None or drill.to_serving_s is None:
         return Text("RTO (검증까지)", "RTO (to validated data)")
-    return Text("RTO (업무 스모크까지)", "RTO (to smoked business)")
+    return Text("RTO (업무 스모크까지)", "RTO (to business smoke)")
 
 
 def _bars(drill: Drill) -> Iterator[Bar]:
     for stage in drill.stages:
         name = stage["name"]
-        said = elapsed(stage["seconds"])
+        value = elapsed(stage["seconds"])
         if stage["segments"] and stage["seconds"] and name == "recover":
-            said += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} segments/s"
+            value += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} segments/s"
         elif stage["bytes"] and stage["seconds"]:
-            said += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
+            value += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
         label = _STAGES.get(name, same(name))
-        yield Bar(label, stage["began_s"], stage["seconds"], same(said), marked=name in _OUTSIDE_RTO)
+        yield Bar(label, stage["began_s"], stage["seconds"], same(value), marked=name in _OUTSIDE_RTO)
 
 
 def _facts(drill: Drill) -> Iterator[PageRow]:
-    yield from sources(drill)
+    yield from restore_sources(drill)
     yield PageRow(Text("복구 목표", "recovery target"), (f"{clock(drill.target_time)} UTC",))
-    came = f"{clock(drill.recovered_to)} UTC, timeline {drill.timeline}" if drill.timeline else UNKNOWN
-    yield PageRow(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or came,))
+    recovered = f"{clock(drill.recovered_to)} UTC, timeline {drill.timeline}" if drill.timeline else UNKNOWN
+    yield PageRow(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or recovered,))
     if drill.table:
         found = drill.table
         differing = len(found["differences"]) + len(found["ledger_differences"])
@@ -126,6 +126,6 @@ def _facts(drill: Drill) -> Iterator[PageRow]:
     elif drill.table_failure or drill.table_hindrance:
         yield PageRow(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
     if drill.business is not None:
-        yield PageRow(Text("업무 스모크", "business smoke"), (_smoked(drill),))
+        yield PageRow(Text("업무 스모크", "business smoke"), (_smoke(drill),))
     if drill.extrapolated:
         yield PageRow(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))

@@ -1,4 +1,4 @@
-"""Runs as the page reads them: a verdict, its drill, and the earlier rehearsals of the same target."""
+"""Runs on the page: a verdict, its drill, and the earlier rehearsals of the same target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DRILL: Final = "drill.json"
 STAGE: Final = "rehearsal"
-RED: Final = ("fail", "inconclusive")
+NOT_PASSED: Final = ("fail", "inconclusive")
 DATA: Final = ("sql.", "ledger.", "consistency.", "restore.random_table")
 """Checks whose failure means that data is missing or changed."""
 _TREND: Final = 12
@@ -39,20 +39,20 @@ _OUTCOMES: Final = (
 
 @dataclass(frozen=True)
 class RehearsalRun:
-    """One finished run; `drill` only of a rehearsal that got as far."""
+    """One finished run; `drill` only of a rehearsal that started one."""
 
     folder: Path
     verdict: dict[str, Any]
     drill: Drill | None
 
     @property
-    def reds(self) -> list[dict[str, Any]]:
-        """Checks that are neither green nor excused, failures first."""
-        red = [check for check in self.verdict["checks"] if check["outcome"] in RED]
-        return sorted(red, key=lambda check: RED.index(check["outcome"]))
+    def not_passed(self) -> list[dict[str, Any]]:
+        """Checks that failed or could not be measured, failures first."""
+        checks = [check for check in self.verdict["checks"] if check["outcome"] in NOT_PASSED]
+        return sorted(checks, key=lambda check: NOT_PASSED.index(check["outcome"]))
 
     def measured(self, check_id: str) -> float | None:
-        """What a check measured; None where it did not."""
+        """The measured value of a check; None where it has none."""
         for check in self.verdict["checks"]:
             if check["id"] == check_id and isinstance(check["measured"], int | float):
                 return float(check["measured"])
@@ -60,7 +60,7 @@ class RehearsalRun:
 
     @property
     def testimony(self) -> Mapping[str, Any] | None:
-        """What the witnesses of the recovery said, in this run's evidence."""
+        """The report of the RPO sources in this run's evidence; None where there is none."""
         if self.drill:
             return self.drill.testimony
         path = self.folder / TESTIMONY
@@ -68,18 +68,18 @@ class RehearsalRun:
 
     @property
     def answers(self) -> Mapping[str, Finding]:
-        """What was asked of the recovered database, by question; empty where nothing was."""
+        """The answers of the restored database, by question; empty where there are none."""
         kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
         return {name: Finding.from_dict(raw) for name, raw in kept.items()}
 
     @property
     def loss_s(self) -> float | None:
-        """Seconds of data lost, as the witnesses agree."""
+        """Seconds of data lost, on which the RPO sources agree."""
         return self.measured("restore.rpo_witnesses")
 
     @property
     def gb_per_s(self) -> float | None:
-        """How fast the backup was copied."""
+        """The rate at which the backup was copied; None where it was not."""
         for stage in self.drill.stages if self.drill else ():
             if stage["name"] == "copy" and stage["bytes"] and stage["seconds"]:
                 return float(stage["bytes"] / stage["seconds"] / 1e9)
@@ -98,9 +98,7 @@ def read_run(folder: Path) -> RehearsalRun:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
         drill = Drill.load(folder / DRILL) if (folder / DRILL).exists() else None
     except (OSError, ValueError, TypeError) as error:
-        raise EvidenceError(
-            f"{folder}: no finished run that can be read ({error}); run opsverify verify first"
-        ) from error
+        raise EvidenceError(f"{folder}: not a finished run ({error}); run opsverify verify first") from error
     return RehearsalRun(folder, verdict, drill)
 
 
@@ -116,24 +114,24 @@ def finished(reports: Path, target: str, stage: str, until: str) -> Iterator[Reh
             continue
         try:
             run = read_run(folder)
-        except EvidenceError:  # one that was interrupted, or is still under way
+        except EvidenceError:  # interrupted, or still running
             continue
         if run.verdict.get("target") == target:
             yield run
 
 
 def checks_of(run: RehearsalRun) -> tuple[PageRow, ...]:
-    """How many checks came to which outcome."""
+    """The number of checks by outcome."""
     outcomes = [check["outcome"] for check in run.verdict["checks"]]
     return tuple(PageRow(word, (f"{outcomes.count(name)}",)) for name, word in _OUTCOMES if outcomes.count(name))
 
 
-def reds_of(run: RehearsalRun, most: int = 8) -> tuple[Note, ...]:
-    """The checks that are not green, each with what it says; those of the data stand with what was lost."""
+def not_passed_of(run: RehearsalRun, most: int = 8) -> tuple[Note, ...]:
+    """The checks that did not pass, each with its message; data checks are in the section on data loss."""
     notes = [
-        Note(Text(f"{check['title']['ko']} · {said}", f"{check['title']['en']} · {said}"), check["outcome"])
-        for check in run.reds
-        if not check["id"].startswith(DATA) and (said := f"{check['id']}: {shortened(check['message'])}")
+        Note(Text(f"{check['title']['ko']} · {text}", f"{check['title']['en']} · {text}"), check["outcome"])
+        for check in run.not_passed
+        if not check["id"].startswith(DATA) and (text := f"{check['id']}: {shortened(check['message'])}")
     ]
     more = len(notes) - most
     rest = [Note(Text(f"그 밖에 {more}건", f"and {more} more"))] if more > 0 else []
@@ -141,22 +139,20 @@ def reds_of(run: RehearsalRun, most: int = 8) -> tuple[Note, ...]:
 
 
 def shortened(message: str) -> str:
-    """A message as a page has room for it; the whole of it stands in the verdict."""
+    """A message, shortened for a page; the verdict has the whole of it."""
     return textwrap.shorten(message, _LONGEST, placeholder=" ...")
 
 
 def actions_of(run: RehearsalRun, most: int = 6) -> tuple[Note, ...]:
-    """What is left to do after a run: its red checks by owner, and waivers that run out."""
+    """The open actions after a run: its checks that did not pass, by owner, and its waivers."""
     owners: dict[str, list[str]] = {}
-    for check in run.reds:
+    for check in run.not_passed:
         owners.setdefault(check["owner"], []).append(check["id"])
     notes = []
     for owner, ids in owners.items():
         named, more = ", ".join(ids[:most]), len(ids) - most
         ko, en = (f" 외 {more}건", f" and {more} more") if more > 0 else ("", "")
-        notes.append(
-            Note(Text(f"{owner}: {named}{ko} 조치 후 다시 실행", f"{owner}: mend {named}{en}, then run again"))
-        )
+        notes.append(Note(Text(f"{owner}: {named}{ko} 조치 후 다시 실행", f"{owner}: fix {named}{en}, then rerun")))
     notes += [
         Note(same(f"{check['owner']}: {check['id']} {check['message']}"))
         for check in run.verdict["checks"]

@@ -1,11 +1,11 @@
-"""What a reader of the report sees first: the decision and its reasons, above all details."""
+"""Summary at the top of the report: the decision and its reasons, above all details."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any, Final
 
 from opsverify.errors import EvidenceError
+from opsverify.report.template import fill
 
 _SHOWN_REASONS: Final = 10
 _COLOURS: Final = {"promote": "#15803d", "accept": "#15803d", "hold": "#a16207"}
@@ -30,23 +30,20 @@ _WORDS: Final = {
         "more": "{} more: see verdict.json",
     },
 }
-_STYLE: Final = (
-    "font:14px/1.5 'Noto Sans KR','Noto Sans CJK KR','Apple SD Gothic Neo','Malgun Gothic',sans-serif;"
-    "max-width:920px;margin:16px auto 0;padding:12px 20px;border-radius:8px;background:#fff;color:#22252a;"
-    "max-height:40vh;overflow:auto;box-sizing:border-box;border-left:8px solid "
-)
 _PLACE: Final = '<div id="app"></div>'
 
 
 def title_of(verdict: dict[str, Any]) -> str:
-    """Return the report's name: which stage, where, what was decided, in which run."""
+    """Return the report's name: stage, target, decision, run id."""
     return f"{verdict['stage']} · {verdict['target']} · {verdict['decision']} · {verdict['run_id']}"
 
 
 def add_summary(html: str, verdict: dict[str, Any], language: str) -> str:
-    """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError if it has no place there."""
+    """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError without one app element."""
     if html.count(_PLACE) != 1:
-        raise EvidenceError("report.html: Allure wrote a page of another shape; use the version in its lock file")
+        raise EvidenceError(
+            "report.html: page of Allure has no single app element; use the Allure version of the lock file"
+        )
     page = html.replace(_PLACE, f"{_summary(verdict, _WORDS[language])}\n    {_PLACE}")
     return page.replace('<html dir="ltr" lang="en">', f'<html dir="ltr" lang="{language}">', 1)
 
@@ -57,19 +54,17 @@ def _summary(verdict: dict[str, Any], words: dict[str, str]) -> str:
     shown = reasons[:_SHOWN_REASONS]
     if len(reasons) > len(shown):
         shown.append(words["more"].format(len(reasons) - len(shown)))
-    items = "".join(f"<li>{escape(reason)}</li>" for reason in shown)
     facts = (
         f"{verdict['stage']} · {verdict['target']}",
         str(verdict["outcome"]),
         words["executed"].format(executed=verdict.get("executed", "?"), planned=verdict.get("planned", "?")),
         str(verdict["run_id"]),
     )
-    colour = _COLOURS.get(decision, _WORST_COLOUR)
-    return (
-        f'<section id="opsverify-summary" style="{_STYLE}{colour}">'
-        f'<strong style="font-size:20px;color:{colour}">{escape(words.get(decision, decision))}</strong> '
-        f"<code>{escape(decision)}</code>"
-        f"<div>{escape(' — '.join(facts))}</div>"
-        + (f'<ul style="margin:8px 0 0;padding-left:20px;list-style:disc">{items}</ul>' if items else "")
-        + "</section>"
+    return fill(
+        "summary.html.j2",
+        colour=_COLOURS.get(decision, _WORST_COLOUR),
+        decision=decision,
+        word=words.get(decision, decision),
+        facts=facts,
+        reasons=shown,
     )

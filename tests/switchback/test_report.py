@@ -196,8 +196,8 @@ def test_the_page_shows_the_switchback(project: Path) -> None:
     """Its steps in both languages, the downtime, what its report says."""
     back_until(project, "stand-down")
     page = publish_incident("t", project, None).read_text(encoding="utf-8")
-    for words in ("스위치백 (정상 복귀)", "The way back", "7-3 return", "트래픽을 본 리전으로 전환", "14 / 14",
-                  "way back: impact: 20:00-21:00"):  # fmt: skip
+    for words in ("스위치백 (정상 복귀)", "Switchback", "7-3 return", "트래픽을 본 리전으로 전환", "14 / 14",
+                  "switchback: impact: 20:00-21:00"):  # fmt: skip
         assert words in page
 
 
@@ -206,5 +206,5 @@ def test_the_page_of_a_recovery_alone_is_as_before(project: Path) -> None:
     closed(project)
     page = publish_incident("t", project, None).read_text(encoding="utf-8")
     assert "7 / 7" in page
-    assert "The way back" not in page
+    assert "Switchback" not in page
     assert "7-1" not in page
