@@ -1,0 +1,39 @@
+# Public names: what a check file needs, each with the module that defines it. The one list of them.
+
+from .canary.criterion import P95_SLOWER as P95_SLOWER
+from .canary.criterion import Criterion as Criterion
+from .core.attestation import read_attestation as read_attestation
+from .core.stages import CANARY as CANARY
+from .core.stages import INCIDENTS as INCIDENTS
+from .core.stages import SERVING as SERVING
+from .errors import CheckFailed as CheckFailed
+from .errors import Inconclusive as Inconclusive
+from .errors import Unreachable as Unreachable
+from .limits import NONE as NONE
+from .limits import Limit as Limit
+from .metrics.cache_age import (
+    Cached as Cached,
+)
+from .metrics.cache_age import (
+    measure_cached_since as measure_cached_since,
+)
+from .metrics.cache_age import (
+    measure_rebuilt as measure_rebuilt,
+)
+from .probes.eventually import eventually as eventually
+from .pytest_plugin.decorators import per as per
+from .pytest_plugin.decorators import runbook as runbook
+from .recovery.verify.rows import (
+    Consistency as Consistency,
+)
+from .recovery.verify.rows import (
+    catalog_kinds as catalog_kinds,
+)
+from .recovery.verify.rows import (
+    recorded_keys as recorded_keys,
+)
+from .recovery.verify.rows import (
+    recorded_tables as recorded_tables,
+)
+from .smoke.journeys import journeys_of as journeys_of
+from .units import listed as listed
