@@ -27,6 +27,8 @@ red       the checks that must not pass, with their outcome (`fail` or `inconclu
 also      except these: the fault may reach them too
 nothing_restored  true: no server starts, so `red` gets the checks of `[nothing_restored]` as well
 
+`.venv/bin/python -m tests.proof.fault_table [TEXT]` prints the rows whose name holds TEXT.
+
 `*` in the id of a check stands for any text, so `health.*` is a family.
 
 Two files may hold a row of the same stage, fault, variant, target, `omit`, `after` and `platform`: they are one row,
@@ -38,6 +40,7 @@ others must; `[nothing_restored]`.
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -221,3 +224,16 @@ def _place(row: Row) -> tuple[int, bool, int, bool]:
     """Where the row runs: regions by state, irreversible faults last; the sandbox by stage, healthy rows first."""
     state = STATES.index(row.after) if row.after in STATES else -1
     return state, row.last, list(STAGES).index(row.stage) if row.stage in STAGES else -1, bool(row.red or row.fault)
+
+
+def main(text: str = "") -> None:
+    """Print the rows whose name holds `text`, one a line."""
+    for row in (*rows(), *region_rows()):
+        if text in row.name:
+            red = ", ".join(f"{check} ({outcome})" for check, outcome in row.red.items()) or "-"
+            also = f"; may fail too: {', '.join(row.also)}" if row.also else ""
+            sys.stdout.write(f"{row.name}: {red}{also}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
