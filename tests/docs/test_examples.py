@@ -21,6 +21,7 @@ import tomli_w
 from sybil import Document
 from sybil.parsers.markdown import CodeBlockParser
 
+import opsverify.config.limits
 from opsverify.config.load import load_target
 from opsverify.config.model import Target
 from opsverify.smoke.journeys import load_journeys
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 TARGET = REPOSITORY / "targets" / "sandbox.toml"
 RECORD = {"release", "what", "by", "signed_off_by", "notes", "at", "downtime", "impact", "actions"}
 """Keys of a signed record, which is no part of a target."""
-_CONTACTS_NOTHING = ("plan", "sandbox faults")
+_CONTACTS_NOTHING = ("plan ", "sandbox faults")
 _OWN = ("demo", "check", "test")
 """Words that `./run` takes for itself."""
 
@@ -59,7 +60,13 @@ def _shown(text: str) -> list[tuple[str, str]]:
     return [(command, shown) for command, shown in _transcript(text) if shown and command.startswith(quiet)]
 
 
-@pytest.mark.parametrize(("text", "page"), _examples("toml"))
+def _transcript(text: str) -> Iterator[tuple[str, str]]:
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        yield command.partition("  #")[0].strip(), shown.rstrip("\n")
+
+
+@pytest.mark.parametrize(("text", "page"), [*_examples("toml")])
 def test_toml_loads(text: str, page: Path, tmp_path: Path) -> None:
     """A part of a target, put into the sandbox's; a journey; a row of the fault table; a signed record."""
     value = tomllib.loads(text)
@@ -69,7 +76,7 @@ def test_toml_loads(text: str, page: Path, tmp_path: Path) -> None:
         assert load_journeys(path)
     elif {"row", "variant", "also"} & value.keys():
         collect([path])
-    elif not value.keys() <= RECORD:
+    elif page.parent.name != "decisions" and not value.keys() <= RECORD:
         assert value.keys() <= Target.model_fields.keys(), f"{page}: no part of a target"
         whole = tomllib.loads(TARGET.read_text(encoding="utf-8"))
         path.write_text(tomli_w.dumps(_merged(whole, value)), encoding="utf-8")
@@ -83,13 +90,17 @@ def _merged(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return {**whole, **part, **both, **({"absent": absent} if absent != whole.get("absent", []) else {})}
 
 
-@pytest.mark.parametrize(("text", "page"), _examples("python"))
+@pytest.mark.parametrize(("text", "page"), [*_examples("python")])
 def test_python_runs(text: str, page: Path) -> None:
-    """What a reader copies is executed; parts of rejected designs only have to be Python."""
+    """What a reader copies is executed; parts of rejected designs only have to be Python.
+
+    A block that imports nothing is a line of `opsverify/config/limits.py`.
+    """
     if page.parent.name == "decisions":
         ast.parse(text)
     else:
-        exec(compile(text, str(page), "exec"), {"__name__": "example"})  # noqa: S102 - our own docs
+        names = {} if "import " in text else vars(opsverify.config.limits)
+        exec(compile(text, str(page), "exec"), {**names, "__name__": "example"})  # noqa: S102 - our own docs
 
 
 @pytest.mark.parametrize(("text", "page"), [*_examples("console"), *_examples("sh")])
@@ -136,12 +147,6 @@ def _refused(line: str) -> str:
     if words[0] == "sandbox":
         return refusal("sandbox", words[1:])
     return refusal("opsverify", words)
-
-
-def _transcript(text: str) -> Iterator[tuple[str, str]]:
-    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-        command, _, shown = part.partition("\n")
-        yield command.partition("  #")[0].strip(), shown.rstrip("\n")
 
 
 def _run(command: str, folder: Path) -> str:
