@@ -10,7 +10,7 @@ import pytest
 from sandbox import network
 from sandbox.regions.ground import SERVICES
 from sandbox.regions.pair import Regions
-from tests.proof.fault_table import SWITCHBACK, Row, rows
+from tests.proof.fault_table import Row, region_rows
 from tests.proof.regions_way import RegionsOnTheirWay
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionsOnTheirWay]
         yield RegionsOnTheirWay(regions, folder)
 
 
-@pytest.mark.parametrize("row", rows(SWITCHBACK), ids=attrgetter("name"))
+@pytest.mark.parametrize("row", region_rows(), ids=attrgetter("name"))
 def test_exactly_the_declared_checks_turn_red(row: Row, way: RegionsOnTheirWay) -> None:
     """Healthy, all pass; with the row's fault, the declared checks are red, and no others."""
     way.reach(row.after or "")

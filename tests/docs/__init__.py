@@ -1,0 +1,1 @@
+"""Docs: tables that copy the code, examples that run, names that exist."""
