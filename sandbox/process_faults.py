@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox import backup_faults
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
-from sandbox.redis import client
+from sandbox.redis import client, remove_fillers
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -23,7 +23,8 @@ STOPS = {
     "target_down": "",  # the track that is the scope
 }
 _RESTARTS = {"cache_not_cleared": "postgres"}
-_HOLDERS = ("postgres_connections", "redis_memory", "redis_evictions")
+_FILL_REDIS = ("redis_memory", "redis_evictions")
+_HOLDERS = ("postgres_connections", *_FILL_REDIS)
 _AGELESS = "judgment:ageless"
 _HOLDER_DEADLINE_S = 60
 
@@ -61,10 +62,7 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
             parts.take_down(_RESTARTS[name])
             parts.bring_up(_RESTARTS[name])
     elif name in _HOLDERS:
-        if on:
-            _start_holder(parts, name)
-        else:
-            parts.table.stop([_holder(name)], deadline_s=5.0)
+        _hold(parts, name, on=on)
     elif name in _OF_REDIS:
         with client(parts.settings) as redis:
             _OF_REDIS[name](redis, on=on)
@@ -72,6 +70,17 @@ def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
         parts.monitoring.set_rules(present=not on)
     elif name in backup_faults.DAMAGES:
         backup_faults.carry_out(parts.cluster, name, on=on)
+
+
+def _hold(parts: Parts, name: str, *, on: bool) -> None:
+    if on:
+        _start_holder(parts, name)
+        return
+    parts.table.stop([_holder(name)], deadline_s=5.0)
+    if name in _FILL_REDIS:
+        # Here and not in the holder: one that was killed at the deadline leaves nothing behind either.
+        with client(parts.settings) as redis:
+            remove_fillers(redis)
 
 
 def _holder(name: str) -> str:
