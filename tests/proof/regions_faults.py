@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from redis import Redis
+
     from sandbox.regions.pair import Regions
 
 
@@ -258,7 +260,7 @@ class RegionFaults:
         yield
 
     @contextmanager
-    def _cache(self) -> Iterator[object]:
+    def _cache(self) -> Iterator[Redis]:
         with client(self.regions.ground.region(ORIGINAL)) as cache:
             yield cache
 

@@ -70,6 +70,7 @@ def test_row_is_well_formed(row: Row) -> None:
     assert set(row.red.values()) <= {"fail", "inconclusive"}
     assert row.red or not row.fault
     if row.scope is not None:
+        assert row.fault
         assert row.scope in faults.catalogue()[row.fault].scopes
 
 

@@ -47,8 +47,10 @@ def primary(tools: Tools, account: Account | None, home: Path, settings: Mapping
         "log_timezone": "Asia/Seoul",
         "timezone": "Asia/Seoul",
     }
-    where = {"socket_dir": home, "port": PORT, "superuser": "postgres", "log": home / "log"}
-    with Server(tools, data, defaults | dict(settings), account=account, **where) as server:
+    with Server(
+        tools, data, defaults | dict(settings), account=account, socket_dir=home, port=PORT, superuser="postgres",
+        log=home / "log",
+    ) as server:  # fmt: skip
         server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60, what="start of the primary")
         succeed(server, SCHEMA)
         yield server

@@ -16,9 +16,11 @@ from opsverify.switchback.regions import TwoRegions, core_tables, described, res
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from opsverify.config.model import Target
+
 
 ABSENT = SMALLEST.replace('"recovery"]', '"recovery", "regions"]')
 
@@ -71,7 +73,8 @@ def test_faults_of_the_file_are_said(tmp_path: Path, before: str, after: str, sa
 def test_a_target_that_is_silent_holds_and_one_that_has_none_does_not(tmp_path: Path) -> None:
     """Saying nothing of regions is no way around their checks; declaring that there is one region is."""
     silent, absent = target_in(tmp_path), target_in(tmp_path, ABSENT)
-    for ask in (described, resolvers, core_tables):
+    questions: tuple[Callable[[Target], object], ...] = (described, resolvers, core_tables)
+    for ask in questions:
         with pytest.raises(Inconclusive, match="does not say what regions it has"):
             ask(silent)
     assert resolvers(absent) == core_tables(absent) == ()

@@ -66,7 +66,7 @@ def described(works: Works, scratch: Path) -> Callable[..., Recovery]:
     (scratch / "drill").mkdir(mode=0o755)
 
     def section(method: str, **more: Any) -> Recovery:  # noqa: ANN401 - keys of [recovery]
-        keys = {
+        keys: dict[str, dict[str, Any]] = {
             "incremental": {"base_backup": str(scratch / "chain"), "wal_archive": str(works.archive)},
             "pg_dump": {"pg_dump": {"archive": str(scratch / "dumps"), "major": MAJOR}},
         }
