@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import multiprocessing
 import os
+import re
 import sys
 import time
 import tomllib
@@ -259,7 +260,8 @@ class Standin:
         Yields what the stage `post-rollback` has to be told.
         """
         if omit == "record":
-            self.sandbox.record_release("a release before the rollback", "tests")
+            earlier = self.sandbox.record_release("a release before the rollback", "tests")
+            earlier.write_text(re.sub(r"(?m)^at = .*$", f"at = {self._captured.isoformat()}", earlier.read_text()))
         began = dt.datetime.now(dt.UTC)
         share = Control(self.sandbox.home).read().canary_share
         steps: dict[str, Callable[[], object]] = {
