@@ -7,15 +7,16 @@ cache starts as the one that outlived the disaster, so that clearing it has some
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import time
+import tomllib
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tomli_w
 from redis import RedisError
 
 from sandbox import network, redis, target_file
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 COMPONENTS = ("redis", "externals", "stable", "canary", "edge", "alertmanager", "prometheus")
 _RATE = 5.0
-_LEFT_OUT = re.compile(r"^\[+(?:recovery|actions|attestations)\b")
+_LEFT_OUT = ("recovery", "actions", "attestations")
 _STOP_DEADLINE_S = 2.0
 _LOOK_EVERY_S = 0.5
 
@@ -68,7 +69,7 @@ def standing(origin: Path, home: Path, database_port: int, progress: Callable[[s
                 parts.wait(name, running)
             _bring_cache_along(theirs, settings, progress)
             parts.monitoring.wait_scraped()
-            yield _describe(settings)
+            yield _write_target(settings)
         finally:
             with signals_deferred():
                 table.stop(table.all().keys(), deadline_s=_STOP_DEADLINE_S)
@@ -100,22 +101,15 @@ def _bring_cache_along(theirs: Settings, ours: Settings, progress: Callable[[str
         progress(f"the original's cache did not outlive the disaster ({type(error).__name__}): this one starts empty")
 
 
-def _describe(settings: Settings) -> Path:
+def _write_target(settings: Settings) -> Path:
     """Write the target file: the sandbox's own, without what a platform in a rehearsal does not have."""
     template = (REPOSITORY / "targets" / "sandbox.toml").read_text(encoding="utf-8")
-    text = "".join(_kept(template)).replace('name = "sandbox"', 'name = "sandbox-restored"')
-    text = text.replace('absent = ["regions"]', 'absent = ["regions", "recovery"]')
-    text = text.replace("[postgres]\n", "[postgres]\narchives_wal = false\n")
+    content = tomllib.loads(target_file.filled(template, settings))
+    for part in _LEFT_OUT:
+        content.pop(part, None)
+    content["name"] = "sandbox-restored"
+    content["absent"] = ["regions", "recovery"]
+    content["postgres"]["archives_wal"] = False
     path = settings.home / target_file.NAME
-    write_atomic(path, target_file.filled(text, settings), mode=0o644)
+    write_atomic(path, tomli_w.dumps(content), mode=0o644)
     return path
-
-
-def _kept(template: str) -> Iterator[str]:
-    """The lines of every table but those in `_LEFT_OUT`."""
-    keep = True
-    for line in template.splitlines(keepends=True):
-        if line.startswith("["):
-            keep = _LEFT_OUT.match(line) is None
-        if keep:
-            yield line

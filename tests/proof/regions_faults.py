@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, LiteralString
 from opsverify.cli.incident import Said, declare, mark
 from opsverify.incident.checklist import STEPS, WAY_BACK
 from opsverify.incident.timeline import INCIDENTS, NAME
-from sandbox.certificates import LASTING, Authority
+from sandbox.certificates import LIFETIME, Authority
 from sandbox.postgres import SUPERUSER
 from sandbox.redis import client
 from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, DR, ORIGINAL, RESOLVERS, TTL_S, Zone
@@ -138,7 +138,7 @@ class RegionFaults:
             yield
 
     @contextmanager
-    def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LASTING) -> Iterator[None]:
+    def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LIFETIME) -> Iterator[None]:
         path = self.regions.ground.certificate(ORIGINAL)
         with _replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
             yield

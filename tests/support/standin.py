@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import tomli_w
+
 from opsverify.cli.ledger import capture, newest_target
 from opsverify.errors import Inconclusive
 from sandbox import backup_faults, network
@@ -167,7 +169,7 @@ class Standin:
         if not platform:
             del content["recovery"]["platform"]
         path = self.folder / f"{name}.toml"
-        path.write_text(_toml(content), encoding="utf-8")
+        path.write_text(tomli_w.dumps(content), encoding="utf-8")
         return path
 
     def verify(self, stage: str, *arguments: str, target: Path | None = None) -> Verified:
@@ -377,16 +379,3 @@ def _merge(content: dict[str, Any], change: Mapping[str, Any]) -> None:
             _merge(content.setdefault(key, {}), value)
         else:
             content[key] = value
-
-
-def _toml(content: Mapping[str, Any]) -> str:
-    # JSON and TOML write everything that a target file holds alike, but for tables: these are written inline.
-    return "".join(f"{key} = {_inline(value)}\n" for key, value in content.items())
-
-
-def _inline(value: Any) -> str:  # noqa: ANN401 - any TOML value
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
