@@ -165,14 +165,14 @@ def signals_deferred() -> Iterator[None]:
 
 
 def wait_until(ready: Callable[[], bool], deadline_s: float, what: str, stop: Callable[[], str] = str) -> None:
-    """Ask `ready` until it is true; SandboxError after `deadline_s`, or as soon as `stop` says why."""
+    """Poll `ready` until it is true; SandboxError after `deadline_s`, or as soon as `stop` returns a reason."""
     end = time.monotonic() + deadline_s
     while not ready():
         reason = stop()
         if reason:
             raise SandboxError(f"{what}: {reason}")
         if time.monotonic() > end:
-            raise SandboxError(f"waited {deadline_s:.0f} s for {what}, in vain; see the logs folder of the sandbox")
+            raise SandboxError(f"timed out after {deadline_s:.0f} s: {what}; see the logs folder of the sandbox")
         time.sleep(_POLL_S)
 
 
@@ -181,4 +181,4 @@ def died(name: str, running: Running, log: Path) -> str:
     if running.alive:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"{name} ended right after its start: {lines[-1] if lines else 'it said nothing'} (see {log})"
+    return f"{name} ended right after its start: {lines[-1] if lines else 'no output'} (see {log})"

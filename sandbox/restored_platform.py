@@ -1,7 +1,7 @@
-"""A second platform of the sandbox's release on a database that somebody else runs: a rehearsal's restored one.
+"""Platform on a restored database: the sandbox's release, started by a rehearsal.
 
-It has everything but PostgreSQL of its own: services, cache, outside world, Prometheus and Alertmanager. Its
-cache starts as the one that outlived the disaster, so that clearing it has something to clear.
+Everything except PostgreSQL is its own: services, cache, external systems, Prometheus and Alertmanager. Its cache
+starts as a copy of the sandbox's, as a cache that survived the disaster, so that clearing it removes entries.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _LOOK_EVERY_S = 0.5
 
 
 @contextmanager
-def standing(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> Iterator[Path]:
-    """The platform of `origin`, faults of its release included, on the database at `database_port`; its target file.
+def restored_platform(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> Iterator[Path]:
+    """Start the platform of `origin`, with the faults that are on, on the database at `database_port`.
 
-    All of it lives in the folder `home`; on leaving, everything is stopped. Raises SandboxError where it does
-    not come up.
+    Yields its target file. All files are in the folder `home`; on leaving, everything is stopped. Raises SandboxError
+    where it does not start.
     """
-    theirs = load_settings(origin)
+    source = load_settings(origin)
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(theirs.secrets_dir, home / "secrets", dirs_exist_ok=True)
+    shutil.copytree(source.secrets_dir, home / "secrets", dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="opsv-", ignore_cleanup_errors=True) as data:
         settings = _settings(home, Path(data), database_port)
         settings.save()
@@ -67,7 +67,7 @@ def standing(origin: Path, home: Path, database_port: int, progress: Callable[[s
             started = {name: parts.start(name) for name in COMPONENTS}
             for name, running in started.items():
                 parts.wait(name, running)
-            _bring_cache_along(theirs, settings, progress)
+            _copy_cache(source, settings, progress)
             parts.monitoring.wait_scraped()
             yield _write_target(settings)
         finally:
@@ -75,10 +75,10 @@ def standing(origin: Path, home: Path, database_port: int, progress: Callable[[s
                 table.stop(table.all().keys(), deadline_s=_STOP_DEADLINE_S)
 
 
-def stand(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> None:
-    """Run the platform in the foreground until SIGTERM, SIGINT or the caller's end; its target file says it serves."""
+def serve(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> None:
+    """Run the platform in the foreground until SIGTERM, SIGINT or the end of the calling process."""
     caller = os.getppid()
-    with standing(origin, home, database_port, progress) as target:
+    with restored_platform(origin, home, database_port, progress) as target:
         progress(f"the platform serves on the database at port {database_port}; target file: {target}")
         while os.getppid() == caller:  # a rehearsal that was killed must not leave a platform behind
             time.sleep(_LOOK_EVERY_S)
@@ -89,16 +89,16 @@ def _settings(home: Path, data: Path, database_port: int) -> Settings:
     return replace(settings, ports={**settings.ports, "postgres": database_port})
 
 
-def _bring_cache_along(theirs: Settings, ours: Settings, progress: Callable[[str], None]) -> None:
-    """Copy what the original's cache holds, each entry with the time it has left."""
+def _copy_cache(source: Settings, own: Settings, progress: Callable[[str], None]) -> None:
+    """Copy every entry of the sandbox's cache with its remaining time to live."""
     try:
-        with redis.raw_client(theirs) as source, redis.raw_client(ours) as copy:
-            for key in source.scan_iter(b"*", count=500):
-                left, value = source.pttl(key), source.dump(key)
+        with redis.raw_client(source) as cache, redis.raw_client(own) as copy:
+            for key in cache.scan_iter(b"*", count=500):
+                left, value = cache.pttl(key), cache.dump(key)
                 if value is not None and left > 0:
                     copy.restore(key, left, value, replace=True)
     except RedisError as error:
-        progress(f"the original's cache did not outlive the disaster ({type(error).__name__}): this one starts empty")
+        progress(f"cache not copied ({type(error).__name__}): the restored platform starts with an empty cache")
 
 
 def _write_target(settings: Settings) -> Path:
