@@ -1,6 +1,6 @@
-"""Faults of the base backup and of the WAL archive: found by nobody until somebody restores.
+"""Faults of the base backup and of the WAL archive, which show only in a restore.
 
-Each one spoils a single file; a copy of it is kept beside the backups, and switching off puts that back.
+Each damages a single file; a copy is kept next to the backups, and switching off puts it back.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from sandbox.postgres import Cluster
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
-_BEHIND_BACKUP = 3
-"""Segments that a base backup of a quiet database may span itself: the hole lies behind them."""
+_AFTER_BACKUP = 3
+"""Segments that a base backup of a quiet database may span itself: the gap comes after them."""
 _ARCHIVED_DEADLINE_S = 90
 _PAGE = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Which file a fault spoils, and how; the file need not be there."""
+    """Which file a fault damages, and how; the file need not exist."""
 
     victim: Callable[[Cluster], Path]
     spoil: Callable[[Path], object]
 
 
 def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
-    """Spoil the file of the fault `name`, or put it back; what is so already stays so."""
+    """Damage the file of the fault `name`, or put it back; what is so already stays so."""
     note = cluster.backups / f"{name}.json"
     if on and not note.exists():
         damage = DAMAGES[name]
@@ -48,13 +48,13 @@ def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
         note.write_text(json.dumps({"victim": str(victim), "folder": _mark(victim.parent)}), encoding="utf-8")
         damage.spoil(victim)
     elif not on and note.exists():
-        said = json.loads(note.read_text(encoding="utf-8"))
-        _put_back(Path(said["victim"]), said["folder"], cluster.backups / f"{name}.kept")
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        _put_back(Path(noted["victim"]), noted["folder"], cluster.backups / f"{name}.kept")
         note.unlink()
 
 
 def _put_back(victim: Path, folder: int, kept: Path) -> None:
-    # A newer backup may have taken the folder's place meanwhile: that one is whole.
+    # A newer backup may have taken the folder's place meanwhile: that one is undamaged.
     if victim.parent.exists() and _mark(victim.parent) == folder:
         if kept.exists():
             victim.write_bytes(kept.read_bytes())  # in place: its owner stays
@@ -92,16 +92,16 @@ def _base(cluster: Cluster) -> Path:
 
 
 def _segment(cluster: Cluster) -> Path:
-    """A segment of the archive that follows the base backup, with others behind it."""
+    """A segment of the archive that follows the base backup, with others after it."""
     wait_until(
-        lambda: len(_behind_backup(cluster)) > _BEHIND_BACKUP + 1,
+        lambda: len(_after_backup(cluster)) > _AFTER_BACKUP + 1,
         _ARCHIVED_DEADLINE_S,
-        "WAL segments behind the base backup to be archived",
+        "WAL segments after the base backup to be archived",
     )
-    return _behind_backup(cluster)[_BEHIND_BACKUP]
+    return _after_backup(cluster)[_AFTER_BACKUP]
 
 
-def _behind_backup(cluster: Cluster) -> list[Path]:
+def _after_backup(cluster: Cluster) -> list[Path]:
     label = (_base(cluster) / "backup_label").read_text(encoding="utf-8")
     found = re.search(r"\(file ([0-9A-F]{24})\)", label)
     first = found[1] if found else ""
@@ -109,12 +109,12 @@ def _behind_backup(cluster: Cluster) -> list[Path]:
 
 
 def _foreign_history(cluster: Cluster) -> Path:
-    _segment(cluster)  # there has to be WAL behind the point at which the foreign timeline begins
+    _segment(cluster)  # there has to be WAL after the point at which the foreign timeline begins
     return cluster.archive / "00000002.history"
 
 
 def _branch_off(history: Path) -> None:
-    """As a rehearsal leaves it that archives into the archive it restores from: a timeline that nobody serves."""
+    """As a rehearsal leaves it that archives into the archive it restores from: a timeline that no server is on."""
     first = sorted(path.name for path in history.parent.iterdir() if _SEGMENT.fullmatch(path.name))[-2]
     start = int(first[16:], 16) << 20  # segments of 1 MB, all in the first log
     history.write_text(f"1\t{int(first[8:16], 16):X}/{start:X}\tbefore 2026-11-20 10:15:00+00\n", encoding="utf-8")
@@ -129,7 +129,7 @@ def _flip(path: Path) -> None:
 
 
 def _zero_page(path: Path) -> None:
-    """A full page of old rows: nothing is written to it again, so no WAL mends it."""
+    """A full page of old rows: nothing is written to it again, so no WAL repairs it."""
     _overwrite(path, _PAGE, bytes(_PAGE))
 
 
@@ -158,7 +158,7 @@ def _misconfigure(path: Path) -> None:
 
 
 def _add(path: Path) -> None:
-    path.write_text("nobody backed this up\n", encoding="utf-8")
+    path.write_text("not part of the backup\n", encoding="utf-8")
 
 
 def _overwrite(path: Path, offset: int, content: bytes) -> None:
@@ -171,7 +171,7 @@ DAMAGES = {
     "backup_corrupted": Damage(_file_of("intent_logs"), _flip),
     "backup_page_zeroed": Damage(_file_of("llm_calls"), _zero_page),
     "backup_tail_lost": Damage(_file_of("fact_daily_production"), _cut_to_a_page),
-    # Comments: written by initdb alone, so that no WAL brings their pages back, and read by no check.
+    # Comments: written by initdb alone, so that no WAL restores their pages, and read by no check.
     "backup_file_truncated": Damage(_file_of("pg_description"), _halve),
     "backup_file_missing": Damage(_file_of("llm_calls_created_at"), Path.unlink),
     "backup_file_extra": Damage(_in_backup("stranger"), _add),

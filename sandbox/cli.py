@@ -125,9 +125,9 @@ def _regions(_: Sandbox, arguments: argparse.Namespace) -> int:
 
 
 def _stand(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
-    from sandbox.standing import stand  # noqa: PLC0415 - only for this verb
+    from sandbox.restored_platform import serve  # noqa: PLC0415 - only for this verb
 
-    stand(sandbox.home, Path(arguments.folder).resolve(), arguments.database_port, _progress())
+    serve(sandbox.home, Path(arguments.folder).resolve(), arguments.database_port, _progress())
     return 0
 
 
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", parents=[common, flow], help="start everything and wait until it serves")
     up.add_argument("--port-base", type=int, help=f"first of the ports (default {DEFAULT_PORT_BASE})")
     verbs.add_parser("down", parents=[common], help="stop everything and delete its data")
-    verbs.add_parser("status", parents=[common], help="say what runs and which faults are on")
+    verbs.add_parser("status", parents=[common], help="show what runs and which faults are on")
     faults = verbs.add_parser("faults", parents=[common], help="list the faults and what they do")
     faults.add_argument("--lang", choices=("ko", "en"), default="ko")
     fault = verbs.add_parser("fault", parents=[common], help="switch a fault on or off")
@@ -185,14 +185,16 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--by", default="sandbox", help="who signs it off (default: sandbox)")
     verbs.add_parser("backup", parents=[common], help="take a base backup")
     verbs.add_parser("destroy-db", parents=[common], help="the disaster: kill the database and delete its data")
-    regions = verbs.add_parser("regions", parents=[common], help="two regions: lose one, and find the way back")
+    regions = verbs.add_parser("regions", parents=[common], help="two regions: lose one, then switch back")
     regions.add_argument("step", choices=("up", "promote", "rewind", "switchback", "status", "down"))
     regions.add_argument("--choice", choices=("reverse", "dr_as_standby"), default="dr_as_standby")
     regions.add_argument("--port-base", type=int, help="first of the ports (up only)")
-    stand = verbs.add_parser("stand", parents=[common], help="the same release on another database, until SIGTERM")
-    stand.add_argument("--folder", required=True, help="where it lives and writes target.toml")
+    stand = verbs.add_parser(
+        "stand", parents=[common], help="run the platform's release on another database until SIGTERM"
+    )
+    stand.add_argument("--folder", required=True, help="folder of the platform and of its target.toml")
     stand.add_argument("--database-port", type=int, required=True, help="port of the database on this machine")
-    restore = verbs.add_parser("restore", parents=[common], help="bring the database back from backup and WAL archive")
+    restore = verbs.add_parser("restore", parents=[common], help="restore the database from backup and WAL archive")
     restore.add_argument("--target-time", help="ISO 8601 with time zone (default: all that was archived)")
     return parser
 

@@ -76,7 +76,7 @@ def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path
     try:
         return _apt_download(package, work, [])
     except Unavailable:
-        progress("no package lists on this machine: fetching them into a folder of our own (once, some seconds)")
+        progress("no package lists on this machine: fetching them into the cache folder (once, some seconds)")
     private = _private_apt(work.parent / ".apt")
     _run(["apt-get", *private, "update"], work)
     return _apt_download(package, work, private)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WINDOW = "20s"
 QUIET_WITHIN_S = 60
 INTERRUPTED = 130
-"""As shells say it of SIGINT."""
+"""The exit status that shells use for SIGINT."""
 PLAIN_WIDTH = 170
 ERRORS = 'judgment_requests_total{code=~"5.."}'
 RATE = 40.0
@@ -55,7 +55,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Played:
-    """What a scene came to."""
+    """Result of one scene."""
 
     scene: Scene
     exit_code: int
@@ -86,14 +86,14 @@ class Stagehand:
         return []
 
     def prometheus_stops(self) -> list[str]:
-        """Release a healed canary, and take the measuring away."""
+        """Release a canary without faults, then stop Prometheus."""
         self.sandbox.fault("llm_unparsable", off=True)
         self.sandbox.migrate("up")
         self.sandbox.traffic(canary_share=CANARY_SHARE)
         self.sandbox.fault("prometheus_down")
         return []
 
-    def database_comes_back(self) -> list[str]:
+    def database_is_restored(self) -> list[str]:
         """Back up, record, destroy, restore to a point in time."""
         self.sandbox.fault("prometheus_down", off=True)
         self.wait_until_quiet()
@@ -104,7 +104,7 @@ class Stagehand:
         say("traffic goes on until its WAL is archived")
         archive = self.sandbox.home / "recovery" / "wal"
         wait_until(
-            # The cheap question first: a segment's file may be younger than its newest commit.
+            # The cheap condition first: a segment's file may be newer than its newest commit.
             lambda: (
                 max(path.stat().st_mtime for path in archive.iterdir()) > captured and self._recoverable_to() > captured
             ),
@@ -119,7 +119,7 @@ class Stagehand:
             f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
             f"timeline {restored.timeline}"
         )
-        say(f"cache cleared: {self.sandbox.clear_cache()} judgments of before the disaster removed")
+        say(f"cache cleared: {self.sandbox.clear_cache()} judgments from before the disaster removed")
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
 
@@ -129,7 +129,7 @@ class Stagehand:
         return [f"--recovery-target={self.recovery_target}"]
 
     def wait_until_quiet(self) -> None:
-        """Wait until no alert fires any more and the platform answers."""
+        """Wait until no alert fires and the platform is healthy."""
         ports = self.sandbox.settings.ports
         say("waiting until the platform is healthy and no alert fires")
         wait_until(
@@ -154,8 +154,8 @@ class Stagehand:
         return bool(answer and answer["data"]["result"])
 
     def _recoverable_to(self) -> float:
-        said = subprocess.run(_program("dr", "target", *self.target), capture_output=True, text=True, check=False)
-        return datetime.fromisoformat(said.stdout.strip()).timestamp() if said.returncode == 0 else 0.0
+        done = subprocess.run(_program("dr", "target", *self.target), capture_output=True, text=True, check=False)
+        return datetime.fromisoformat(done.stdout.strip()).timestamp() if done.returncode == 0 else 0.0
 
 
 SCENES = (
@@ -166,20 +166,20 @@ SCENES = (
         ("prod-canary", "--window", WINDOW), "rollback", 1,
     ),
     Scene(
-        "c'", "what (c) decided, carried out", Stagehand.nothing, ("act",), "accept", 0, acts=True,
+        "c'", "act on the decision of (c)", Stagehand.nothing, ("act",), "accept", 0, acts=True,
     ),
     Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "8s"), "hold", 10),
-    Scene("e", "database destroyed and restored", Stagehand.database_comes_back, ("post-dr",), "accept", 0),
-    Scene("f", "the same with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
+    Scene("e", "database destroyed and restored", Stagehand.database_is_restored, ("post-dr",), "accept", 0),
+    Scene("f", "the same, with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
 )  # fmt: skip
 
 
 def main() -> int:
-    """Play all scenes; 0 only if every verdict is as expected."""
+    """Run all scenes; 0 only if every verdict is as expected."""
     try:
         return _play_all()
     except KeyboardInterrupt:
-        say("interrupted: no verdict on the whole; what was started is stopped")
+        say("interrupted: no overall verdict; everything started is stopped")
         return INTERRUPTED
 
 
@@ -210,7 +210,7 @@ def opsverify(*arguments: str) -> str:
 
 
 def _play(scene: Scene, stagehand: Stagehand) -> Played:
-    sys.stdout.write(f"\n({scene.letter}) {scene.what}: expecting {scene.decision}, exit {scene.exit_code}\n")
+    sys.stdout.write(f"\n({scene.letter}) {scene.what}: expected {scene.decision}, exit {scene.exit_code}\n")
     sys.stdout.flush()
     more = scene.prepare(stagehand)
     run = stagehand.folder / f"{scene.letter}-{scene.stage}"
@@ -240,7 +240,7 @@ def _print_table(played: list[Played]) -> None:
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="opsverify demo: the verdicts, expected against obtained")
+    table = Table(title="opsverify demo: expected and obtained verdicts")
     for column in ("", "scene", "stage", "expected", "obtained", "", "why"):
         table.add_column(column)
     for entry in played:

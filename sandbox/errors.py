@@ -1,7 +1,7 @@
-"""The one error of the sandbox: a line that says what is missing or wrong, where, and what to do next."""
+"""The one error of the sandbox: one line: what is missing or wrong, where, and what to do next."""
 
 from __future__ import annotations
 
 
 class SandboxError(Exception):
-    """The sandbox cannot do what was asked; the message is one line for the person who asked."""
+    """The command cannot be carried out; the message is one line."""

@@ -1,13 +1,12 @@
-"""A process that keeps one fault up: locks, idle connections, a full Redis.
+"""Process that keeps one fault in effect: idle connections, a full Redis.
 
-Run by the sandbox as `python -m sandbox.holder FAULT --home HOME --ready FILE`. It makes FILE once the
-fault is in effect, and ends the fault when it gets SIGTERM.
+Run by the sandbox as `python -m sandbox.holder FAULT --home HOME --ready FILE`. It makes FILE once the fault is in
+effect, and ends on SIGTERM. What it wrote into Redis is removed by the sandbox, however this process ended.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import signal
 import sys
 import time
@@ -18,17 +17,14 @@ import psycopg
 
 from sandbox.home import Settings, load_settings
 from sandbox.postgres import SUPERUSER
-from sandbox.redis import client
+from sandbox.redis import add_filler, client, evicted, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redis import Redis
-
 _CONNECTIONS_SHARE = 0.93
-_FILLED_SHARE = 0.975
-_FILLER_BYTES = 64 * 1024
 _EVICTING_PAUSE_S = 0.05
+_FILL_PAUSE_S = 0.1
 _CHECK_PAUSE_S = 0.5
 
 
@@ -50,47 +46,24 @@ def connections(settings: Settings, ready: Callable[[], None]) -> NoReturn:
 
 
 def memory(settings: Settings, ready: Callable[[], None]) -> NoReturn:
-    """Fill Redis up to 97.5 % of its memory limit, and keep it there."""
+    """Fill Redis up to 95 % of its memory limit, and keep it there while the cache grows and shrinks."""
     with client(settings) as redis:
-        try:
-            while True:
-                _fill(redis)
-                ready()
-                time.sleep(_CHECK_PAUSE_S)
-        finally:
-            _remove_fillers(redis)
+        while True:
+            fill(redis)
+            ready()
+            time.sleep(_FILL_PAUSE_S)
 
 
 def evictions(settings: Settings, ready: Callable[[], None]) -> NoReturn:
     """Write into a full Redis all the time, so that each write evicts other keys."""
     with client(settings) as redis:
-        try:
-            _fill(redis)
-            before = _evicted(redis)
-            while True:
-                redis.setrange(f"sandbox:filler:{random.getrandbits(64)}", _FILLER_BYTES, "x")
-                if _evicted(redis) > before:
-                    ready()
-                    time.sleep(_EVICTING_PAUSE_S)
-        finally:
-            _remove_fillers(redis)
-
-
-def _fill(redis: Redis) -> None:
-    info = cast("dict[str, int]", redis.info("memory"))
-    room = int(info["maxmemory"] * _FILLED_SHARE) - info["used_memory"]
-    for _ in range(room // (_FILLER_BYTES + 1024)):
-        redis.setrange(f"sandbox:filler:{random.getrandbits(64)}", _FILLER_BYTES, "x")
-
-
-def _evicted(redis: Redis) -> int:
-    return int(cast("dict[str, int]", redis.info("stats"))["evicted_keys"])
-
-
-def _remove_fillers(redis: Redis) -> None:
-    for key in redis.scan_iter("sandbox:filler:*", count=1000):
-        redis.unlink(key)
-    redis.config_resetstat()  # evicted_keys counts since the start, or since this
+        fill(redis)
+        before = evicted(redis)
+        while True:
+            add_filler(redis)
+            if evicted(redis) > before:
+                ready()
+                time.sleep(_EVICTING_PAUSE_S)
 
 
 def _superuser(settings: Settings) -> psycopg.Connection:

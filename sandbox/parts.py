@@ -1,4 +1,4 @@
-"""The parts of one running sandbox, for whoever starts, stops or breaks them."""
+"""Parts of one running sandbox: start, wait for, and stop them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Parts:
             return
         if name == "postgres":
             self.cluster.start()
-            # A checkpointer that fell asleep during recovery misses archive_timeout for half a minute: wake it.
+            # A checkpointer idle since recovery misses archive_timeout for half a minute: wake it.
             self.cluster.checkpoint()
         else:
             self.wait(name, self.start(name))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sandbox import backup_faults
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
-from sandbox.redis import client
+from sandbox.redis import client, remove_fillers
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -23,7 +23,8 @@ STOPS = {
     "target_down": "",  # the track that is the scope
 }
 _RESTARTS = {"cache_not_cleared": "postgres"}
-_HOLDERS = ("postgres_connections", "redis_memory", "redis_evictions")
+_FILL_REDIS = ("redis_memory", "redis_evictions")
+_HOLDERS = ("postgres_connections", *_FILL_REDIS)
 _AGELESS = "judgment:ageless"
 _HOLDER_DEADLINE_S = 60
 
@@ -48,30 +49,54 @@ _OF_REDIS = {"redis_persistence_broken": _switch_persistence, "cache_ageless": _
 """Faults inside Redis, by which function they are carried out."""
 
 
+class Action(Protocol):
+    """What switches a fault of one kind."""
+
+    def __call__(self, parts: Parts, name: str, scope: str, /, *, on: bool) -> None:
+        """Switch the fault `name` for `scope`; what is so already stays so."""
+
+
 def carry_out(parts: Parts, name: str, scope: str, *, on: bool) -> None:
     """Switch a fault of kind `process`."""
-    if name in STOPS:
-        component = stopped_component(name, scope)
-        if on:
-            parts.take_down(component)
-        else:
-            parts.bring_up(component)
-    elif name in _RESTARTS:
-        if on:
-            parts.take_down(_RESTARTS[name])
-            parts.bring_up(_RESTARTS[name])
-    elif name in _HOLDERS:
-        if on:
-            _start_holder(parts, name)
-        else:
-            parts.table.stop([_holder(name)], deadline_s=5.0)
-    elif name in _OF_REDIS:
+    ACTIONS[name](parts, name, scope, on=on)
+
+
+def _stop(parts: Parts, name: str, scope: str, *, on: bool) -> None:
+    component = stopped_component(name, scope)
+    if on:
+        parts.take_down(component)
+    else:
+        parts.bring_up(component)
+
+
+def _restart(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    if on:
+        parts.take_down(_RESTARTS[name])
+        parts.bring_up(_RESTARTS[name])
+
+
+def _change_redis(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    with client(parts.settings) as redis:
+        _OF_REDIS[name](redis, on=on)
+
+
+def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
+    parts.monitoring.set_rules(present=not on)
+
+
+def _damage(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    backup_faults.carry_out(parts.cluster, name, on=on)
+
+
+def _hold(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    if on:
+        _start_holder(parts, name)
+        return
+    parts.table.stop([_holder(name)], deadline_s=5.0)
+    if name in _FILL_REDIS:
+        # Here and not in the holder: one that was killed at the deadline leaves nothing behind either.
         with client(parts.settings) as redis:
-            _OF_REDIS[name](redis, on=on)
-    elif name == "prometheus_rules_missing":
-        parts.monitoring.set_rules(present=not on)
-    elif name in backup_faults.DAMAGES:
-        backup_faults.carry_out(parts.cluster, name, on=on)
+            remove_fillers(redis)
 
 
 def _holder(name: str) -> str:
@@ -100,3 +125,14 @@ def _start_holder(parts: Parts, name: str) -> None:
         cwd=REPOSITORY,
     )
     wait_until(ready.exists, _HOLDER_DEADLINE_S, f"fault {name} to take effect", lambda: died(name, running, log))
+
+
+ACTIONS: dict[str, Action] = {
+    **dict.fromkeys(STOPS, _stop),
+    **dict.fromkeys(_RESTARTS, _restart),
+    **dict.fromkeys(_HOLDERS, _hold),
+    **dict.fromkeys(_OF_REDIS, _change_redis),
+    "prometheus_rules_missing": _remove_rules,
+    **dict.fromkeys(backup_faults.DAMAGES, _damage),
+}
+"""Every fault of kind `process`, by what switches it."""

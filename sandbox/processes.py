@@ -13,14 +13,16 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from sandbox.errors import SandboxError
 from sandbox.home import locked, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
     from types import FrameType
 
 _POLL_S = 0.03
@@ -51,21 +53,17 @@ class Running:
 
 
 def start_mark(pid: int) -> str | None:
-    """When process `pid` was started, as an opaque mark; None if there is none, or only its zombie."""
+    """When process `pid` was started, as an opaque mark; None if there is none, or only its zombie.
+
+    Counted from the start of the machine: unlike a time of day it stays the same when the clock is set.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return _start_mark_by_ps(pid) if not Path("/proc/self/stat").exists() else None
-    fields = stat.rpartition(")")[2].split()
-    state, ticks_since_boot = fields[0], fields[19]
-    return None if state in "ZX" else ticks_since_boot
-
-
-def _start_mark_by_ps(pid: int) -> str | None:
-    said = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.split()
-    return " ".join(said[1:]) if said and not said[0].startswith("Z") else None
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None
 
 
 class Table:
@@ -167,14 +165,14 @@ def signals_deferred() -> Iterator[None]:
 
 
 def wait_until(ready: Callable[[], bool], deadline_s: float, what: str, stop: Callable[[], str] = str) -> None:
-    """Ask `ready` until it is true; SandboxError after `deadline_s`, or as soon as `stop` says why."""
+    """Poll `ready` until it is true; SandboxError after `deadline_s`, or as soon as `stop` returns a reason."""
     end = time.monotonic() + deadline_s
     while not ready():
         reason = stop()
         if reason:
             raise SandboxError(f"{what}: {reason}")
         if time.monotonic() > end:
-            raise SandboxError(f"waited {deadline_s:.0f} s for {what}, in vain; see the logs folder of the sandbox")
+            raise SandboxError(f"timed out after {deadline_s:.0f} s: {what}; see the logs folder of the sandbox")
         time.sleep(_POLL_S)
 
 
@@ -183,4 +181,4 @@ def died(name: str, running: Running, log: Path) -> str:
     if running.alive:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"{name} ended right after its start: {lines[-1] if lines else 'it said nothing'} (see {log})"
+    return f"{name} ended right after its start: {lines[-1] if lines else 'no output'} (see {log})"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from redis import Redis, RedisError
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _TEMPLATE = Path(__file__).parent / "templates" / "redis.conf"
 _START_DEADLINE_S = 60
+_FILLED_SHARE = 0.95
+_FILLER = "sandbox:filler:"
+_FILLER_BYTES = 64 * 1024
 
 
 def client(settings: Settings) -> Redis:
@@ -35,6 +39,42 @@ def _client(settings: Settings, *, decode_responses: bool) -> Redis:
         host="127.0.0.1", port=settings.ports["redis"], password=settings.secret("redis"), socket_timeout=5,
         decode_responses=decode_responses,
     )  # fmt: skip
+
+
+def fill(redis: Redis) -> None:
+    """Add or remove fillers until 95 % of the memory limit is used, which evicts nothing.
+
+    The size of a filler depends on the server's allocator, so `used_memory` is read again after each few.
+    """
+    while (missing := _missing_fillers(redis)) > 0:
+        for _ in range(max(1, missing // 2)):
+            add_filler(redis)
+    if missing < 0:
+        for key in list(redis.scan_iter(f"{_FILLER}*", count=1000))[:-missing]:
+            redis.delete(key)
+
+
+def add_filler(redis: Redis) -> None:
+    """Write one key of 64 KB."""
+    redis.setrange(f"{_FILLER}{random.getrandbits(64)}", _FILLER_BYTES, "x")
+
+
+def remove_fillers(redis: Redis) -> None:
+    """Remove every filler, then set the count of evicted keys back to 0: it counts since the start, or since this."""
+    for key in redis.scan_iter(f"{_FILLER}*", count=1000):
+        redis.delete(key)
+    redis.config_resetstat()
+
+
+def evicted(redis: Redis) -> int:
+    """How many keys were evicted since the start or since `remove_fillers`."""
+    return int(cast("dict[str, int]", redis.info("stats"))["evicted_keys"])
+
+
+def _missing_fillers(redis: Redis) -> int:
+    info = cast("dict[str, int]", redis.info("memory"))
+    room = int(info["maxmemory"] * _FILLED_SHARE) - info["used_memory"]
+    return int(room / _FILLER_BYTES)  # towards 0: less than one filler is neither added nor removed
 
 
 class RedisServer:

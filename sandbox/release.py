@@ -8,6 +8,8 @@ import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import tomli_w
+
 from sandbox.errors import SandboxError
 from sandbox.home import write_atomic
 
@@ -54,7 +56,6 @@ def record(settings: Settings, what: str, by: str) -> Path:
         "signed_off_by": by,
         "notes": "the stand-in platform keeps no release notes",
     }
-    lines = [f"{name} = {json.dumps(text, ensure_ascii=False)}\n" for name, text in fields.items()]
-    lines.append(f"at = {datetime.now(UTC).isoformat(timespec='seconds')}\n")
-    write_atomic(path, "".join(lines), mode=0o644)
+    at = datetime.now(UTC).replace(microsecond=0)
+    write_atomic(path, tomli_w.dumps({**fields, "at": at}), mode=0o644)
     return path

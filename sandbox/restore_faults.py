@@ -1,4 +1,4 @@
-"""What a restore may leave behind or leave out, done to the running database by reversible SQL."""
+"""Faults of a restore, made in the running database by reversible SQL."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CHANGES = {
     ),
     "key_doubled": Change(
         (
-            # Behind the back of its index, a key comes twice.
+            # Twice the same key: the index is not updated.
             "UPDATE pg_index SET indisready = false WHERE indexrelid = 'rule_versions_pkey'::regclass",
             "INSERT INTO rule_versions SELECT * FROM rule_versions WHERE version = 'r11'",
             "UPDATE pg_index SET indisready = true WHERE indexrelid = 'rule_versions_pkey'::regclass",

@@ -5,7 +5,7 @@ Rows taken away are kept in a file beside the data, so that switching off brings
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING, LiteralString, Protocol
 
 from psycopg import sql
 
@@ -45,24 +45,36 @@ _LOST: dict[str, tuple[LiteralString, LiteralString]] = {
 _ADDED_PRODUCT = "P-EXTRA"
 
 
+class Action(Protocol):
+    """What switches a fault of one kind."""
+
+    def __call__(self, parts: Parts, name: str, /, *, on: bool) -> None:
+        """Switch the fault `name`; what is so already stays so."""
+
+
 def carry_out(parts: Parts, name: str, *, on: bool) -> None:
     """Switch a fault of kind `sql`."""
-    cluster = parts.cluster
-    if name in _LOST:
-        kept = parts.settings.data_dir / f"{name}.rows"
-        if on:
-            _lose(cluster, *_LOST[name], kept)
-        else:
-            _bring_back(cluster, _LOST[name][0], kept)
-    elif name in _OF_CLUSTER:
-        _OF_CLUSTER[name](cluster, on=on)
-    elif name == "restore_incomplete" or name in restore_faults.CHANGES:
-        restore_faults.change(cluster, name, on=on)
-    elif name == "stale_migration":
-        if on:
-            parts.platform.migrate("downgrade")
-        else:
-            parts.platform.migrate("upgrade")
+    ACTIONS[name](parts, name, on=on)
+
+
+def _lose_rows(parts: Parts, name: str, *, on: bool) -> None:
+    kept = parts.settings.data_dir / f"{name}.rows"
+    if on:
+        _lose(parts.cluster, *_LOST[name], kept)
+    else:
+        _bring_back(parts.cluster, _LOST[name][0], kept)
+
+
+def _change_cluster(parts: Parts, name: str, *, on: bool) -> None:
+    _OF_CLUSTER[name](parts.cluster, on=on)
+
+
+def _change_restored(parts: Parts, name: str, *, on: bool) -> None:
+    restore_faults.change(parts.cluster, name, on=on)
+
+
+def _migrate(parts: Parts, _name: str, *, on: bool) -> None:
+    parts.platform.migrate("downgrade" if on else "upgrade")
 
 
 def _lose(cluster: Cluster, table: LiteralString, condition: LiteralString, kept: Path) -> None:
@@ -148,3 +160,11 @@ _OF_CLUSTER = {
     "pg_stat_statements_missing": _drop_extension,
 }
 """Faults that a function of the cluster alone carries out."""
+
+ACTIONS: dict[str, Action] = {
+    **dict.fromkeys(_LOST, _lose_rows),
+    **dict.fromkeys(_OF_CLUSTER, _change_cluster),
+    **dict.fromkeys((*restore_faults.CHANGES, "restore_incomplete"), _change_restored),
+    "stale_migration": _migrate,
+}
+"""Every fault of kind `sql`, by what switches it."""

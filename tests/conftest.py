@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
     """
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where xdist is in use
 
-    class PlatformsTogether(LoadScopeScheduling):  # type: ignore[misc] - xdist ships no types
+    class PlatformsTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
         def _split_scope(self, nodeid: str) -> str:
             return _platform(nodeid) or nodeid
 

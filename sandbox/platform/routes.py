@@ -8,7 +8,7 @@ import json
 import time
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from sandbox.platform.service import Service
+    from sandbox.home import Settings
+    from sandbox.platform.cache import Cache
+    from sandbox.platform.decision import Judge
+    from sandbox.platform.faults import Faults
+    from sandbox.platform.llm_client import LLM
+    from sandbox.platform.metrics import Metrics
+    from sandbox.platform.store import Store
+    from sandbox.platform.tools import Tools
+    from sandbox.platform.workflow import Workflows
 
 _HEALTH_SECONDS = 1.0
 _SLOW_HEALTH_SECONDS = 3.0
@@ -69,11 +77,42 @@ async def _answer(work: Awaitable[Response]) -> Response:
         return _error(500, str(error))
 
 
+class ServiceParts(Protocol):
+    """The parts of the service that the handlers use; `service.Service` has them."""
+
+    @property
+    def settings(self) -> Settings: ...  # noqa: D102
+
+    @property
+    def faults(self) -> Faults: ...  # noqa: D102
+
+    @property
+    def metrics(self) -> Metrics: ...  # noqa: D102
+
+    @property
+    def store(self) -> Store: ...  # noqa: D102
+
+    @property
+    def cache(self) -> Cache: ...  # noqa: D102
+
+    @property
+    def llm(self) -> LLM: ...  # noqa: D102
+
+    @property
+    def tools(self) -> Tools: ...  # noqa: D102
+
+    @property
+    def judge(self) -> Judge: ...  # noqa: D102
+
+    @property
+    def workflows(self) -> Workflows: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """One method for each path."""
 
-    service: Service
+    service: ServiceParts
 
     async def health(self, _: Request) -> Response:
         """Every part's state; 503 only when PostgreSQL is away."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,10 @@ from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow, policy_of, setup_of
 from opsverify.config.limits import Limits
 from opsverify.config.model import Canary, Owners, PrometheusConfig, Service, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 MOMENTS = [float(at) for at in range(0, 61, 10)]
 WINDOW_S = 60.0
@@ -43,11 +48,11 @@ ERRORS = row("request_errors", "requests", "error_rate")
 
 
 def window(
-    canary: dict[str, object],
-    baseline: dict[str, object] | None = None,
+    canary: Mapping[str, Mapping[str, Mapping[float, float]]],
+    baseline: Mapping[str, Mapping[str, Mapping[float, float]]] | None = None,
     alerts: tuple[str, ...] = (),
     criterion: Criterion = ERRORS,
-    **policy: object,
+    **policy: Any,  # noqa: ANN401 - keys of [canary]
 ) -> CanaryWindow:
     """A window of 60 s, watched to its end."""
     target = Target(
@@ -86,6 +91,8 @@ def test_proven_within() -> None:
     """What is proven carries the bound and the evidence."""
     good = window({"requests": grown(3000), "request_errors": grown(3, "code=500")}).judged(ERRORS)
     assert (good.holds, good.proven) == (True, True)
+    assert good.upper_bound is not None
+    assert good.log_e is not None
     assert 0.001 < good.upper_bound < 0.01
     assert good.log_e > 3
     assert "; proven, upper bound 0." in good.message
@@ -131,7 +138,7 @@ def test_no_failure_series_means_none_failed() -> None:
     ],
     ids=["misspelled label", "no data", "gaps", "NaN", "too few", "none"],
 )
-def test_no_answer_is_inconclusive(canary: dict[str, object], said: str) -> None:
+def test_no_answer_is_inconclusive(canary: dict[str, dict[str, dict[float, float]]], said: str) -> None:
     """Misspelled labels, missing series, gaps, NaN and too few trials never become zero failures."""
     with pytest.raises(Inconclusive, match=said):
         window(canary).judged(ERRORS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from opsverify.core.interval import Interval
 
 if TYPE_CHECKING:
     from opsverify.core.check import Check
+    from tests.support.checks import Kept
 
 RATE = Limit.parse("< 1 %", "ratio")
 
@@ -111,5 +112,6 @@ def test_evidence(check: Check) -> None:
     """Steps and attachments reach the evidence."""
     with check.step("ask"):
         check.attach("answer", "42")
-    assert check.evidence.steps == ["ask"]
-    assert check.evidence.attached == [("answer", "42")]
+    kept = cast("Kept", check.evidence)
+    assert kept.steps == ["ask"]
+    assert kept.attached == [("answer", "42")]

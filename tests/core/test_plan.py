@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 TODAY = dt.date(2026, 11, 22)
 
 
-def spec(**changes: object) -> CheckSpec:
+def spec(**changes: Any) -> CheckSpec:  # noqa: ANN401 - fields of any type
     """A check's description."""
-    given = {
+    given: dict[str, Any] = {
         "id": "sql.case", "lines": ("8/errors", "2-2/cost"), "stages": ("daily",), "severity": "sev2",
         "ko": "점검", "en": "A check",
     }  # fmt: skip

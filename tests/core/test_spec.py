@@ -47,9 +47,9 @@ def test_runbook_marks_and_per_collects() -> None:
     def test_case() -> None:
         """Stand for a check."""
 
-    (mark,) = test_case.pytestmark
+    (mark,) = vars(test_case)["pytestmark"]
     assert mark.args[0].id == "t.case"
-    (rows,) = test_case.opsverify_per
+    (rows,) = vars(test_case)["opsverify_per"]
     assert (rows.argument, rows.what) == ("name", "service")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,10 @@ from opsverify.core.results import CheckResult
 from opsverify.core.stages import STAGES, Decision, Outcome
 from opsverify.core.verdict import Verdict, judge
 
+if TYPE_CHECKING:
+    from opsverify.core.stages import Stage
+
+
 OUTCOMES = st.sampled_from([*Outcome, None])
 ROWS = st.lists(
     st.tuples(OUTCOMES, st.sampled_from(["run", "run", "not applicable", "cannot run", "waived"])), max_size=6
@@ -19,7 +25,7 @@ STAGE = st.sampled_from(sorted(STAGES.values(), key=lambda stage: stage.name))
 TROUBLES = st.lists(st.sampled_from(["interrupted", "import error"]), max_size=1)
 
 
-def verdict_of(stage: object, rows: list[tuple[Outcome | None, str]], troubles: list[str]) -> Verdict:
+def verdict_of(stage: Stage, rows: list[tuple[Outcome | None, str]], troubles: list[str]) -> Verdict:
     """Judge rows of (outcome or None for no result, kind of plan entry)."""
     checks = tuple(
         Planned(
@@ -39,7 +45,7 @@ def verdict_of(stage: object, rows: list[tuple[Outcome | None, str]], troubles: 
 
 
 @given(STAGE, ROWS, TROUBLES)
-def test_rule(stage: object, rows: list[tuple[Outcome | None, str]], troubles: list[str]) -> None:
+def test_rule(stage: Stage, rows: list[tuple[Outcome | None, str]], troubles: list[str]) -> None:
     """Fail beats all; a pass needs everything settled and one pass; all else is inconclusive."""
     verdict = verdict_of(stage, rows, troubles)
     outcomes = [result.outcome for result in verdict.results]
@@ -56,7 +62,7 @@ def test_rule(stage: object, rows: list[tuple[Outcome | None, str]], troubles: l
 
 @given(STAGE, ROWS, TROUBLES, st.integers(0, 7))
 def test_zero_needs_a_complete_plan(
-    stage: object, rows: list[tuple[Outcome | None, str]], troubles: list[str], status: int
+    stage: Stage, rows: list[tuple[Outcome | None, str]], troubles: list[str], status: int
 ) -> None:
     """No combination with a missing result, a trouble or pytest's own trouble ends in 0."""
     verdict = verdict_of(stage, rows, troubles)
@@ -73,7 +79,7 @@ def test_zero_needs_a_complete_plan(
 
 @given(STAGE, ROWS, TROUBLES)
 def test_every_verdict_but_a_pass_has_reasons(
-    stage: object, rows: list[tuple[Outcome | None, str]], troubles: list[str]
+    stage: Stage, rows: list[tuple[Outcome | None, str]], troubles: list[str]
 ) -> None:
     """Whoever is told to roll back or hold is told why, failures first."""
     verdict = verdict_of(stage, rows, troubles)
@@ -84,7 +90,7 @@ def test_every_verdict_but_a_pass_has_reasons(
 
 
 @given(STAGE, st.sampled_from([Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE]))
-def test_decisions(stage: object, outcome: Outcome) -> None:
+def test_decisions(stage: Stage, outcome: Outcome) -> None:
     """Releases are promoted or rolled back, operations accepted or rejected; both are held."""
     releases = stage.name in {"staging", "preprod-canary", "prod-canary"}
     good, bad = ("promote", "rollback") if releases else ("accept", "reject")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from opsverify.evidence.redact import MASK, RedactedStream, Redactor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ALPHABET = st.characters(min_codepoint=33, max_codepoint=0x24F, exclude_categories=("Cc", "Cs", "Cf", "Zs"))
@@ -38,7 +39,7 @@ SPELLINGS = (
 
 
 @given(SECRETS, AROUND, AROUND, st.sampled_from(SPELLINGS))
-def test_text(secret: str, before: str, after: str, spell: object) -> None:
+def test_text(secret: str, before: str, after: str, spell: Callable[[str], str]) -> None:
     """In every spelling, within any text, the secret becomes a mask."""
     spelled = spell(secret)
     clean = Redactor([secret]).text(before + spelled + after)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from opsverify import Inconclusive
 from opsverify.config.model import PrometheusConfig
 from opsverify.metrics.lookback import Lookback
+
+if TYPE_CHECKING:
+    from opsverify.probes.prometheus import Prometheus
 
 
 @dataclass
@@ -39,7 +43,8 @@ class Answers:
 def lookback(**series: list[list[tuple[float, float]]]) -> Lookback:
     """A lookback with simple names."""
     signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
-    return Lookback(Answers(**series), PrometheusConfig(url="http://p", lookback="1h", signals=signals))
+    config = PrometheusConfig.model_validate({"url": "http://p", "lookback": "1h", "signals": signals})
+    return Lookback(cast("Prometheus", Answers(**series)), config)
 
 
 def test_rate() -> None:

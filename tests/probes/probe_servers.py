@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 import pytest
@@ -95,7 +95,10 @@ def running(
     """Run a server process that ends with the block, by the signal `stop`."""
     log = folder / "server.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **({"cwd": folder} | how))
+        options: dict[str, Any] = {"cwd": folder, **how}
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **options
+        )
         try:
             wait_until(ready, process, log)
             yield process
@@ -180,8 +183,15 @@ def fake() -> Iterator[FakeServer]:
         yield server
 
 
+class CertificateOf(Protocol):
+    """A maker of self-signed certificates."""
+
+    def __call__(self, remaining_s: float, /) -> tuple[Path, Path]:
+        """Certificate and key, which end so many seconds from now."""
+
+
 @pytest.fixture(scope="session")
-def certificate_of() -> Iterator[Callable[[float], tuple[Path, Path]]]:
+def certificate_of() -> Iterator[CertificateOf]:
     """Return a maker of self-signed certificates that end so many seconds from now: (certificate, key)."""
     with tempfile.TemporaryDirectory() as folder:
 
@@ -268,7 +278,7 @@ class Cluster:
             return False
         return True
 
-    def superuser(self, **how: str) -> psycopg.Connection[Any]:
+    def superuser(self, **how: Any) -> psycopg.Connection[Any]:  # noqa: ANN401 - whatever psycopg takes
         """Open an autocommit connection that may do anything."""
         return psycopg.connect(
             host=str(self.folder), port=self.port, user="postgres", dbname="postgres", autocommit=True, **how

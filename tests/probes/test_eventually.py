@@ -11,10 +11,12 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.eventually import eventually, set_waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.probes.probe_servers import Recorder
 
 
-def _after(attempts: int, error: Exception | None = None):  # noqa: ANN202
+def _after(attempts: int, error: Exception | None = None) -> Callable[[], int]:
     """Make a probe that counts its calls, raising `error` in the first `attempts` ones."""
     calls: list[int] = []
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.http import Http
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
+
+if TYPE_CHECKING:
+    from tests.probes.probe_servers import CertificateOf
 
 
 def test_reply(fake: FakeServer, recorder: Recorder) -> None:
@@ -148,7 +152,7 @@ def test_proxies_of_the_environment_are_ignored_on_loopback(fake: FakeServer, mo
         assert http.get(f"{fake.url}/health").status == 200
 
 
-def test_tls_is_verified_against_the_given_authority(certificate_of) -> None:  # noqa: ANN001
+def test_tls_is_verified_against_the_given_authority(certificate_of: CertificateOf) -> None:
     """An unknown authority is refused, one named in ca_file trusted; a ca_file that is none is our fault."""
     files = certificate_of(86400)
     with tls_server(files) as server, Http() as http:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,9 @@ from opsverify.errors import Unreachable
 from opsverify.probes.http import Http
 from opsverify.probes.tcp import certificate, is_open
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
+
+if TYPE_CHECKING:
+    from tests.probes.probe_servers import CertificateOf
 
 
 def test_open_and_closed(recorder: Recorder) -> None:
@@ -30,7 +34,7 @@ def test_http_at_an_address(fake: FakeServer) -> None:
     assert fake.seen[0][2]["Host"] == f"judgment.region.test:{port}"
 
 
-def test_tls_at_an_address(certificate_of) -> None:  # noqa: ANN001
+def test_tls_at_an_address(certificate_of: CertificateOf) -> None:
     """The certificate is verified against the name of the URL, wherever the connection goes."""
     files = certificate_of(86400)
     with tls_server(files) as server, Http() as http:

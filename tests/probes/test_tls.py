@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.tcp import certificate
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
+if TYPE_CHECKING:
+    from tests.probes.probe_servers import CertificateOf
 
-def test_certificate(certificate_of, recorder: Recorder) -> None:  # noqa: ANN001
+
+def test_certificate(certificate_of: CertificateOf, recorder: Recorder) -> None:
     """Subject, issuer and the time left are read from a verified connection."""
     files = certificate_of(3 * 86400)
     with tls_server(files) as server:
@@ -25,14 +30,14 @@ def test_plain_http_has_none(fake: FakeServer) -> None:
     assert certificate(fake.url) is None
 
 
-def test_expired_certificate_is_unreachable(certificate_of) -> None:  # noqa: ANN001
+def test_expired_certificate_is_unreachable(certificate_of: CertificateOf) -> None:
     """No client gets through to a service with an expired certificate."""
     files = certificate_of(-60)
     with tls_server(files) as server, pytest.raises(Unreachable, match="expired"):
         certificate(server.url, ca_file=str(files[0]))
 
 
-def test_unknown_authority_is_unreachable(certificate_of) -> None:  # noqa: ANN001
+def test_unknown_authority_is_unreachable(certificate_of: CertificateOf) -> None:
     """A certificate that no trusted authority signed is refused."""
     with tls_server(certificate_of(86400)) as server, pytest.raises(Unreachable, match="certificate refused"):
         certificate(server.url)

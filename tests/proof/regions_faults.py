@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, LiteralString
 from opsverify.cli.incident import Said, declare, mark
 from opsverify.incident.checklist import STEPS, WAY_BACK
 from opsverify.incident.timeline import INCIDENTS, NAME
-from sandbox.certificates import LASTING, Authority
+from sandbox.certificates import LIFETIME, Authority
 from sandbox.postgres import SUPERUSER
 from sandbox.redis import client
 from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, DR, ORIGINAL, RESOLVERS, TTL_S, Zone
@@ -23,6 +23,8 @@ from tests.proof.tls_database import tls_database
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from redis import Redis
 
     from sandbox.regions.pair import Regions
 
@@ -136,7 +138,7 @@ class RegionFaults:
             yield
 
     @contextmanager
-    def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LASTING) -> Iterator[None]:
+    def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LIFETIME) -> Iterator[None]:
         path = self.regions.ground.certificate(ORIGINAL)
         with _replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
             yield
@@ -258,7 +260,7 @@ class RegionFaults:
         yield
 
     @contextmanager
-    def _cache(self) -> Iterator[object]:
+    def _cache(self) -> Iterator[Redis]:
         with client(self.regions.ground.region(ORIGINAL)) as cache:
             yield cache
 

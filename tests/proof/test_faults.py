@@ -45,8 +45,7 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
     if row.fault:
-        around.callback(standin.sandbox.fault, row.fault, off=True)
-        standin.sandbox.fault(row.fault, row.scope)
+        around.enter_context(standin.fault(row.fault, row.scope))
     if row.restored:
         arguments = standin.arguments_behind_now()
     if row.until:

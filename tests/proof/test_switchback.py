@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+pytestmark = pytest.mark.random_order(disabled=True)
+"""The rows follow one incident, which goes one way: `after` says how far."""
+
+
 @pytest.fixture(scope="module")
 def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegionsOnTheirWay]:
     """Both regions, up."""

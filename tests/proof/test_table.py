@@ -89,8 +89,8 @@ def test_row_is_well_formed(row: Row) -> None:
     assert row.variant is None or row.variant in variants()
     assert set(row.red.values()) <= {"fail", "inconclusive"}
     assert row.red or not row.fault
-    assert row.fault or not row.scope
-    if row.fault and row.scope:
+    if row.scope is not None:
+        assert row.fault
         assert row.scope in faults.catalogue()[row.fault].scopes
 
 

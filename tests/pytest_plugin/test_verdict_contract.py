@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jsonschema import Draft202012Validator
 
@@ -13,6 +13,8 @@ from opsverify.core.stages import STAGES, Decision, Outcome
 from tests.pytest_plugin.contract import assert_keeps_contract, schema
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.pytest_plugin.suite import Suite
 
 MANY = """
@@ -40,6 +42,7 @@ def test_waived(check):
     check.measure("x", 0.5, RATE)
 """
 WAIVER = '[[waivers]]\ncheck = "t.waived"\nowner = "me"\nreason = "mended on Monday"\nuntil = 2999-12-31\n'
+SCHEMA: Mapping[str, Any] = cast("Mapping[str, Any]", schema().schema)
 CHANGING = ("run_id", "started_at", "finished_at", "duration_s", "evidence")
 
 
@@ -53,10 +56,10 @@ def unchanging(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 def test_the_schema_is_one_and_knows_the_words() -> None:
     """The schema is valid, and its stages, outcomes and decisions are the library's."""
     Draft202012Validator.check_schema(schema().schema)
-    properties = schema().schema["properties"]
+    properties = SCHEMA["properties"]
     assert properties["stage"]["enum"] == list(STAGES)
     assert properties["decision"]["enum"] == list(Decision)
-    assert schema().schema["$defs"]["check"]["properties"]["outcome"]["enum"] == list(Outcome)
+    assert SCHEMA["$defs"]["check"]["properties"]["outcome"]["enum"] == list(Outcome)
 
 
 def test_same_verdict_alone_and_over_workers(suite: Suite) -> None:
@@ -97,7 +100,7 @@ def test_the_schema_refuses(suite: Suite) -> None:
     verdict = suite.run().verdict
     assert verdict is not None
     assert_keeps_contract(verdict)
-    for field in schema().schema["required"]:
+    for field in SCHEMA["required"]:
         lacking = copy.deepcopy(verdict)
         del lacking[field]
         assert list(schema().iter_errors(lacking)), field

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
-from sandbox import SandboxError, backup_faults, faults, process_faults, restore_faults, sql_faults
+from sandbox import SandboxError, faults, process_faults, sql_faults
 from sandbox.core import Sandbox
 from sandbox.home import Control, ControlState, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NAMES = list(faults.catalogue())
@@ -38,12 +39,27 @@ def test_fault_is_described_in_both_languages(name: str) -> None:
     assert set(fault.scopes) <= {"all", "canary", "stable"}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if faults.catalogue()[name].kind != "app"])
-def test_every_fault_of_the_sandbox_is_carried_out(name: str) -> None:
-    """Each fault of kind process or sql is named in the code of its kind."""
-    process = faults.catalogue()[name].kind == "process"
-    modules = (process_faults, backup_faults) if process else (sql_faults, restore_faults)
-    assert any(f'"{name}"' in inspect.getsource(module) for module in modules)
+@pytest.mark.parametrize(("kind", "actions"), [("process", process_faults.ACTIONS), ("sql", sql_faults.ACTIONS)])
+def test_every_fault_of_the_sandbox_has_an_action(kind: str, actions: Mapping[str, object]) -> None:
+    """What is switched by kind `process` or `sql` is what the catalogue lists; that it breaks something, the proof."""
+    assert set(actions) == {name for name in NAMES if faults.catalogue()[name].kind == kind}
+
+
+@pytest.mark.parametrize("off", [False, True])
+@pytest.mark.parametrize("name", sql_faults.ACTIONS)
+def test_fault_of_kind_sql_reaches_the_database(
+    name: str,
+    off: bool,  # noqa: FBT001 - a parameter of the test
+    parts: Any,  # noqa: ANN401
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Switching it on, or off after that, sends statements or migrates."""
+    parts.cluster, parts.platform = MagicMock(), MagicMock()
+    (tmp_path / f"{name}.rows").touch()
+    monkeypatch.setattr(sql_faults, "wait_until", lambda *_: None)
+    faults.switch(parts, name, None, off=off)
+    assert parts.cluster.mock_calls or parts.platform.mock_calls
 
 
 def test_switching_on_and_off_is_written_for_the_platform(parts: Any) -> None:  # noqa: ANN401

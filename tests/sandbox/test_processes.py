@@ -123,7 +123,7 @@ def test_waiting_stops_when_the_process_has_ended(table: Table, tmp_path: Path) 
 
 def test_waiting_ends_at_its_deadline() -> None:
     """A condition that never comes true is an error naming it."""
-    with pytest.raises(SandboxError, match="waited 0 s for a miracle"):
+    with pytest.raises(SandboxError, match="timed out after 0 s: a miracle"):
         wait_until(lambda: False, 0, "a miracle")
 
 

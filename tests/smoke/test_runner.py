@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.core.check import Check
+    from opsverify.probes.postgres import Postgres
+    from opsverify.probes.services import Services
 
 SPEC = CheckSpec("smoke.j", ("2-1/judgment",), ("staging",), "sev1", "여정", "A journey")
 
@@ -49,6 +51,10 @@ def nobody(*_arguments: object) -> Any:  # noqa: ANN401 - stands for any probe
     raise AssertionError("not needed")
 
 
+NOBODY = cast("Services", nobody)
+"""No service is asked either."""
+
+
 @pytest.fixture
 def database() -> Database:
     """Make a database."""
@@ -58,7 +64,8 @@ def database() -> Database:
 @pytest.fixture
 def journey_runner(check: Check, database: Database) -> JourneyRunner:
     """Make a journey_runner with a database only."""
-    return JourneyRunner(check, nobody, lambda: database, nobody, nobody, nobody, nobody, nobody)
+    asked = cast("Postgres", database)
+    return JourneyRunner(check, NOBODY, lambda: asked, nobody, nobody, nobody, nobody, nobody)
 
 
 def test_sql_names_become_bound_parameters(journey_runner: JourneyRunner, database: Database) -> None:
@@ -97,7 +104,7 @@ def test_unknown_name(journey_runner: JourneyRunner) -> None:
 
 def test_tags_are_the_journeys_own(check: Check) -> None:
     """Two journeys never share a tag: cleaning one up leaves the other's rows."""
-    tags = {JourneyRunner(check, *[nobody] * 7).tag for _ in range(50)}
+    tags = {JourneyRunner(check, NOBODY, nobody, nobody, nobody, nobody, nobody, nobody).tag for _ in range(50)}
     assert len(tags) == 50
     assert all(tag.startswith("opsverify-") for tag in tags)
 

@@ -16,15 +16,16 @@ from psycopg.rows import namedtuple_row
 
 from opsverify.recovery.backup.base_backup import inspect
 from opsverify.recovery.postgres.server import Server
-from opsverify.recovery.postgres.tools import Account, find_tools, for_account, unprivileged
 from tests.support.clones import WHOLE, Clone
-from tests.support.primary import owned, primary
+from tests.support.primary import owned, primary, server_tools
 from tests.support.target_file import SMALLEST
 from tests.support.wreck import Disaster, free_port, heartbeat_writer
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
+
+    from opsverify.recovery.postgres.tools import Account
 
 
 MAJOR = 18
@@ -85,8 +86,7 @@ def port() -> int:
 @pytest.fixture(scope="session")
 def disaster(open_folder: Path) -> Disaster:
     """Run a cluster, back it up, commit twice, archive its WAL, destroy it."""
-    account = unprivileged()
-    tools = for_account(find_tools(MAJOR), account, open_folder)
+    tools, account = server_tools(MAJOR, open_folder)
     home = open_folder / "primary"
     archive = open_folder / "wal"
     for folder in (home, archive):
@@ -195,8 +195,7 @@ def _copy(source: Path, target: Path, account: Account | None) -> Path:
 @pytest.fixture(scope="session")
 def whole(open_folder: Path) -> Iterator[tuple[Server, Path]]:
     """Run a server whose database `whole` nobody touches: `clone` copies it."""
-    account = unprivileged()
-    tools = for_account(find_tools(MAJOR), account, open_folder)
+    tools, account = server_tools(MAJOR, open_folder)
     home = open_folder / "clones"
     home.mkdir()
     if account:
@@ -225,9 +224,8 @@ def whole(open_folder: Path) -> Iterator[tuple[Server, Path]]:
 @pytest.fixture
 def second_server(open_folder: Path) -> Iterator[Server]:
     """Run another server, which is not the one that was restored."""
-    account = unprivileged()
+    tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "second", account)
-    tools = for_account(find_tools(MAJOR), account, open_folder)
     with primary(tools, account, home, {"archive_mode": "off"}) as server:
         yield server
 

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.postgres.tools import Account, Tools, find_tools, for_account, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    from opsverify.recovery.postgres.tools import Account, Tools
 
 PORT = 5433
 """Only names the socket: nothing listens on TCP."""
@@ -21,6 +20,16 @@ SCHEMA = """
 CREATE TABLE judgment_executions (id int PRIMARY KEY, note text);
 INSERT INTO judgment_executions SELECT n, repeat(md5(n::text), 8) FROM generate_series(1, 3000) n;
 """
+
+
+def server_tools(major: int, open_folder: Path) -> tuple[Tools, Account | None]:
+    """Tools of PostgreSQL `major` that the account may run, and the account; None is ourselves.
+
+    Every test that starts a server takes both from here: root's clone, and with it the wheel's programs, may lie in
+    a folder of mode 0700 that the account cannot enter. The copy of the programs is made once in `open_folder`.
+    """
+    account = unprivileged()
+    return for_account(find_tools(major), account, open_folder), account
 
 
 @contextmanager
@@ -38,8 +47,10 @@ def primary(tools: Tools, account: Account | None, home: Path, settings: Mapping
         "log_timezone": "Asia/Seoul",
         "timezone": "Asia/Seoul",
     }
-    where = {"socket_dir": home, "port": PORT, "superuser": "postgres", "log": home / "log"}
-    with Server(tools, data, defaults | dict(settings), account=account, **where) as server:
+    with Server(
+        tools, data, defaults | dict(settings), account=account, socket_dir=home, port=PORT, superuser="postgres",
+        log=home / "log",
+    ) as server:  # fmt: skip
         server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60, what="start of the primary")
         succeed(server, SCHEMA)
         yield server

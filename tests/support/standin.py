@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import multiprocessing
 import os
+import re
 import sys
 import time
 import tomllib
@@ -17,10 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import tomli_w
+
 from opsverify.cli.ledger import capture, newest_target
 from opsverify.errors import Inconclusive
-from sandbox import network
+from sandbox import backup_faults, network
 from sandbox.home import Control
+from sandbox.postgres import Cluster
+from sandbox.processes import Table
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -142,6 +147,8 @@ class Standin:
     folder: Path
     _runs: count[int] = field(default_factory=count)
     _captured: dt.datetime = field(init=False)
+    _unchanged_since: dt.datetime = field(init=False)
+    """From here on the database holds what was recorded: the last fault or rollback that changed it is undone."""
 
     def __post_init__(self) -> None:
         self._warm = multiprocessing.get_context("forkserver")
@@ -162,7 +169,7 @@ class Standin:
         if not platform:
             del content["recovery"]["platform"]
         path = self.folder / f"{name}.toml"
-        path.write_text(_toml(content), encoding="utf-8")
+        path.write_text(tomli_w.dumps(content), encoding="utf-8")
         return path
 
     def verify(self, stage: str, *arguments: str, target: Path | None = None) -> Verified:
@@ -183,7 +190,7 @@ class Standin:
         """Back up, and record what the tables hold: what post-dr and rehearsal compare with later."""
         self.sandbox.backup()
         capture(str(self.target), REPOSITORY)
-        self._captured = dt.datetime.now(dt.UTC)
+        self._captured = self._unchanged_since = dt.datetime.now(dt.UTC)
 
     @property
     def backup_age_s(self) -> float:
@@ -206,7 +213,7 @@ class Standin:
         if stage == "rehearsal":
             # A disaster now would lose what came after it: an old target would lose too much.
             behind = self._captured + dt.timedelta(seconds=behind_backup_s)
-            return [f"--recovery-target={self._newest_since(max(self._rehearsing_since, behind))}"]
+            return [f"--recovery-target={self._newest_since(max(self._unchanged_since, behind))}"]
         return []
 
     def arguments_behind_now(self) -> list[str]:
@@ -218,13 +225,17 @@ class Standin:
         """A point in time behind the record of the tables, to which backup and archive reach."""
         return self._newest_since(self._captured)
 
-    @cached_property
-    def _rehearsing_since(self) -> dt.datetime:
-        """From here on no fault takes rows away any more: those of post-dr are over, and their rows are back."""
-        return dt.datetime.now(dt.UTC)
-
     def _newest_since(self, moment: dt.datetime) -> str:
-        self.await_that(lambda: self._recoverable_to() > moment, "the WAL archive to reach the record")
+        """Wait until the archive reaches beyond `moment`: without a switch, a segment is archived every 10 s."""
+        cluster = Cluster(self.sandbox.settings, Table(self.sandbox.home))
+
+        def reached() -> bool:
+            if self._recoverable_to() > moment:
+                return True
+            cluster.value("SELECT pg_switch_wal()")
+            return False
+
+        self.await_that(reached, "the WAL archive to reach the record")
         return self._recoverable_to().isoformat()
 
     def _recoverable_to(self) -> dt.datetime:
@@ -234,11 +245,25 @@ class Standin:
             return dt.datetime.min.replace(tzinfo=dt.UTC)
 
     @contextmanager
+    def fault(self, name: str, scope: str | None = None) -> Iterator[None]:
+        """Switch the fault on, and off afterwards: what runs next does not depend on it."""
+        try:
+            self.sandbox.fault(name, scope)
+            yield
+        finally:
+            self.sandbox.fault(name, off=True)
+            if name not in backup_faults.DAMAGES:  # these change no more than the backup, and put that back
+                self._unchanged_since = dt.datetime.now(dt.UTC)
+
+    @contextmanager
     def rolled_back(self, omit: str | None) -> Iterator[list[str]]:
         """Carry the steps of a rollback out, all but `omit`; put the platform back afterwards.
 
         Yields what the stage `post-rollback` has to be told.
         """
+        if omit == "record":
+            earlier = self.sandbox.record_release("a release before the rollback", "tests")
+            earlier.write_text(re.sub(r"(?m)^at = .*$", f"at = {self._captured.isoformat()}", earlier.read_text()))
         began = dt.datetime.now(dt.UTC)
         share = Control(self.sandbox.home).read().canary_share
         steps: dict[str, Callable[[], object]] = {
@@ -255,6 +280,7 @@ class Standin:
         finally:
             self.sandbox.migrate("up")
             self.sandbox.traffic(canary_share=share)
+            self._unchanged_since = dt.datetime.now(dt.UTC)
 
     def await_effect(self, promql: str) -> None:
         """Wait until Prometheus has a sample for `promql`."""
@@ -271,34 +297,34 @@ class Standin:
         """Wait until `condition` holds."""
         self._await(lambda: [] if condition() else [what])
 
-    def ports(self, *names: str) -> Iterable[int]:
-        """Ports of services by name."""
-        return (self.sandbox.settings.ports[name] for name in names)
+    def port(self, name: str) -> int:
+        """Port of the service `name`."""
+        return self.sandbox.settings.ports[name]
 
     def _troubles(self, stage: str) -> list[str]:
         on = Control(self.sandbox.home).read().faults
         if on:
             return [f"faults are on: {', '.join(on)}"]
         found = []
-        health = network.get_json(*self.ports("edge"), "/health") or {}
+        health = network.get_json(self.port("edge"), "/health") or {}
         if health.get("status") != "ok":
             found.append(f"the platform's health is {health}")
-        for port in self.ports("stable", "canary"):
+        for port in map(self.port, ("stable", "canary")):
             breakers = network.get_json(port, "/v1/breakers") or {}
             if breakers.get("mcp", {}).get("state") != "closed":
                 found.append(f"breakers are {breakers}")
-        answer = network.get_json(*self.ports("prometheus"), "/api/v1/targets?state=active")
+        answer = network.get_json(self.port("prometheus"), "/api/v1/targets?state=active")
         scraped = [target["health"] for target in answer["data"]["activeTargets"]] if answer else []
         if scraped != ["up"] * SCRAPED:
             found.append(f"Prometheus scrapes {scraped}, expected {SCRAPED} targets up")
         if stage in _WATCHES_ALERTS:
-            alerts = network.get_json(*self.ports("alertmanager"), "/api/v2/alerts")
+            alerts = network.get_json(self.port("alertmanager"), "/api/v2/alerts")
             if alerts != []:
                 found.append(f"alerts: {[alert['labels'] for alert in alerts or ()]}")
         return found or [promql for promql in _promises(stage) if not self._query(promql)]
 
     def _query(self, promql: str) -> list[Any]:
-        answer = network.get_json(*self.ports("prometheus"), f"/api/v1/query?query={quote(promql)}")
+        answer = network.get_json(self.port("prometheus"), f"/api/v1/query?query={quote(promql)}")
         return answer["data"]["result"] if answer else []
 
     def _await(self, troubles: Callable[[], list[str]]) -> None:
@@ -353,16 +379,3 @@ def _merge(content: dict[str, Any], change: Mapping[str, Any]) -> None:
             _merge(content.setdefault(key, {}), value)
         else:
             content[key] = value
-
-
-def _toml(content: Mapping[str, Any]) -> str:
-    # JSON and TOML write everything that a target file holds alike, but for tables: these are written inline.
-    return "".join(f"{key} = {_inline(value)}\n" for key, value in content.items())
-
-
-def _inline(value: Any) -> str:  # noqa: ANN401 - any TOML value
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

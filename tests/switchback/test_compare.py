@@ -14,9 +14,9 @@ from psycopg import sql
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.server import Server
-from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
 from opsverify.switchback.table import TableCopy, TimeSpan
+from tests.support.primary import server_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,8 +45,7 @@ SELECT 'L' || n %% 3, n, %(at)s, n / 7.0, n / 3.0::float8, 'n' || n, json_build_
 @pytest.fixture(scope="module")
 def pair(open_folder: Path) -> Iterator[Pair]:
     """Two databases of one server."""
-    account = unprivileged()
-    tools = for_account(find_tools(18), account, open_folder)
+    tools, account = server_tools(18, open_folder)
     home = open_folder / "databases"
     home.mkdir(mode=0o777)
     home.chmod(0o777)

@@ -16,9 +16,11 @@ from opsverify.switchback.regions import RegionPair, core_tables, dr_is_standby,
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from opsverify.config.model import Target
+
 
 ABSENT = SMALLEST.replace('"recovery"]', '"recovery", "regions"]')
 
@@ -71,7 +73,8 @@ def test_faults_of_the_file_are_reported(tmp_path: Path, before: str, after: str
 def test_a_target_without_regions_holds_unless_they_are_absent(tmp_path: Path) -> None:
     """A target without [regions] does not skip their checks; one that declares them absent does."""
     silent, absent = target_in(tmp_path), target_in(tmp_path, ABSENT)
-    for ask in (require_regions, resolvers, core_tables):
+    questions: tuple[Callable[[Target], object], ...] = (require_regions, resolvers, core_tables)
+    for ask in questions:
         with pytest.raises(Inconclusive, match=r"missing \[regions\]"):
             ask(silent)
     assert resolvers(absent) == core_tables(absent) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import re
@@ -13,6 +14,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import platformdirs
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.docker_tools import NoContainer, tools_of_image
@@ -26,6 +29,7 @@ NAMED_BY: Final = "OPSVERIFY_PG_BIN"
 NEEDED: Final = ("postgres", "psql", "pg_controldata", "pg_verifybackup", "pg_waldump")
 """What verifying and restoring a backup runs; a folder that lacks one of them is passed over."""
 
+_SYSTEM_CACHE: Final = platformdirs.site_cache_path("opsverify")
 _ACCOUNTS: Final = ("postgres", "embedded_postgres", "nobody")
 
 
@@ -202,15 +206,17 @@ def may_enter(account: Account, folder: Path) -> bool:
     return run_tool((program, "-r", str(folder), "-a", "-x", str(folder)), account=account).exit_code == 0
 
 
-def for_account(tools: Tools, account: Account | None, cache_folder: Path) -> Tools:
-    """Give tools that `account` may run: these, or a copy in `cache_folder` if theirs is closed to it.
+def for_account(tools: Tools, account: Account | None, copies: Path) -> Tools:
+    """Return tools that `account` may run: these, or a copy in `copies` if theirs is closed to it.
 
-    `cache_folder` has to be open to the account; the copy (about 100 MB) is made once.
+    `copies` has to be open to the account; the copy (about 100 MB) is made once. It is made in the system's cache
+    folder where that can be written, so that a scratch folder is left as it was.
     """
     if account is None or may_enter(account, tools.folder):
         return tools
+    copies = _system_cache(account) or copies
     base, parts = _parts(tools)
-    copy = cache_folder / f"postgresql-{tools.major}-{parts[0].stat().st_mtime_ns}"
+    copy = copies / f"postgresql-{tools.major}-{_fingerprint(base, parts)}"
     if not copy.exists():
         partial = copy.with_name(f"{copy.name}.{os.getpid()}")
         for part in parts:
@@ -224,8 +230,25 @@ def for_account(tools: Tools, account: Account | None, cache_folder: Path) -> To
             shutil.rmtree(partial)
     folder = copy / tools.folder.relative_to(base)
     if not may_enter(account, folder):
-        raise Inconclusive(f"{cache_folder} is closed to {account.name}, who has to run PostgreSQL: chmod a+rx it")
+        raise Inconclusive(f"{copies} is closed to {account.name}, as whom PostgreSQL runs: chmod a+rx it")
     return Tools(folder, tools.major, f"copy of {tools.origin}")
+
+
+def _system_cache(account: Account) -> Path | None:
+    """Make the system's cache folder, which `account` may enter; None where that is not possible."""
+    try:
+        _SYSTEM_CACHE.mkdir(parents=True, exist_ok=True)
+        _SYSTEM_CACHE.chmod(0o755)
+    except OSError:
+        return None
+    return _SYSTEM_CACHE if may_enter(account, _SYSTEM_CACHE) else None
+
+
+def _fingerprint(base: Path, parts: tuple[Path, ...]) -> str:
+    """Names and sizes of all files: the same wheel in two environments is copied once."""
+    files = sorted(path for part in parts for path in part.rglob("*") if path.is_file())
+    listing = "\n".join(f"{path.relative_to(base)} {path.stat().st_size}" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
 def _parts(tools: Tools) -> tuple[Path, tuple[Path, ...]]:

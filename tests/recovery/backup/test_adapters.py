@@ -16,9 +16,8 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of, source_of
 from opsverify.recovery.backup.inventory import Inventory, take_inventory
 from opsverify.recovery.backup.source import BackupDamaged
-from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from tests.support.drills import rehearse
-from tests.support.primary import PORT, commit_and_archive, owned, primary
+from tests.support.primary import PORT, commit_and_archive, owned, primary, server_tools
 from tests.support.wreck import detach
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ class Works:
 @pytest.fixture(scope="module")
 def works(open_folder: Path) -> Works:
     """Run a primary, back it up in every way that PostgreSQL has, stop it."""
-    account = unprivileged()
-    tools = find_tools(MAJOR)
+    tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "works", account)
     chain, archive, dumps = (owned(home / name, account) for name in ("chain", "archive", "dumps"))
     where = ("-h", home, "-p", str(PORT), "-U", "postgres")
@@ -68,7 +66,7 @@ def described(works: Works, scratch: Path) -> Callable[..., Recovery]:
     (scratch / "drill").mkdir(mode=0o755)
 
     def section(method: str, **more: Any) -> Recovery:  # noqa: ANN401 - keys of [recovery]
-        keys = {
+        keys: dict[str, dict[str, Any]] = {
             "incremental": {"base_backup": str(scratch / "chain"), "wal_archive": str(works.archive)},
             "pg_dump": {"pg_dump": {"archive": str(scratch / "dumps"), "major": MAJOR}},
         }

@@ -19,10 +19,10 @@ from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import verify
-from opsverify.recovery.postgres.tools import Account, find_tools, run_tool, unprivileged
+from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
 from opsverify.recovery.wal.continuity import continuity
 from tests.support.drills import rehearse
-from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, spread_out
+from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out
 from tests.support.wreck import detach
 
 if TYPE_CHECKING:
@@ -143,13 +143,12 @@ class Keeper:
 def lab(open_folder: Path) -> Lab:
     """Run PostgreSQL 15, back it up twice with every manager there is, commit behind it, stop it."""
     try:
-        tools = find_tools(MAJOR)
+        tools, account = server_tools(MAJOR, open_folder)
     except Inconclusive as missing:
         pytest.skip(str(missing))
     present = tuple(name for name in MANAGERS if shutil.which(name))
     if not present:
         pytest.skip("neither pgbackrest nor barman is installed: apt-get install pgbackrest barman")
-    account = unprivileged()
     user = account.name if account else getpass.getuser()
     home = owned(open_folder / "lab", account)
     _configure(home, tools.folder, user, account)
@@ -200,9 +199,9 @@ def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str)
     assert drill.problems == ()
     assert drill.continuity is None
     assert (drill.failure, drill.hindrance, drill.table_failure) == (None, None, None)
-    assert drill.segments >= 4
+    assert (drill.segments or 0) >= 4
     assert drill.read == ROWS + 2 * 4  # recovery ends where a later commit begins: the ninth
-    assert drill.durations["unpack"] > 0
+    assert (drill.durations or {})["unpack"] > 0
     assert not list((stored / "drill").iterdir())
 
 

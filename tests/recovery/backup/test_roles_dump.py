@@ -20,9 +20,8 @@ from opsverify.recovery.backup.roles_dump import choose, read_cluster_dump
 from opsverify.recovery.backup.source import BackupDamaged
 from opsverify.recovery.ledger.capture import record_more
 from opsverify.recovery.ledger.history import History
-from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from tests.support.drills import rehearse
-from tests.support.primary import PORT, SCHEMA, listing, owned, primary, succeed
+from tests.support.primary import PORT, SCHEMA, listing, owned, primary, server_tools, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +56,7 @@ class Plant:
 @pytest.fixture(scope="module")
 def plant(open_folder: Path) -> Plant:
     """Run a primary with roles, grants, a policy and a tablespace, dump all of it, stop it."""
-    account, tools = unprivileged(), find_tools(MAJOR)
+    tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "plant", account)
     folder, slow = owned(home / "dumps", account), owned(home / "slow", account)
     where = ("-h", home, "-p", str(PORT), "-U", "postgres")
@@ -131,10 +130,10 @@ def test_without_roles_a_dump_may_not_be_restorable(plant: Plant, described: Cal
 
 
 def test_a_dump_that_needs_no_roles_says_that_they_are_not_in_it(
-    described: Callable[..., Recovery], scratch: Path
+    described: Callable[..., Recovery], scratch: Path, open_folder: Path
 ) -> None:
     """Its rows come back as before; what the ledger holds of roles and grants is neither passed nor failed."""
-    tools, account = find_tools(MAJOR), unprivileged()
+    tools, account = server_tools(MAJOR, open_folder)
     home = owned(scratch / "p", account)
     with primary(tools, account, home, {"archive_mode": "off"}) as server:
         where = ("-h", home, "-p", str(PORT), "-U", "postgres")

@@ -20,7 +20,7 @@ from opsverify.recovery.postgres.tools import find_tools, run_tool, unprivileged
 from opsverify.recovery.restore.copy_backup import listing as contents
 from opsverify.recovery.restore.pitr import restore
 from tests.support.drills import rehearse
-from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, spread_out, succeed
+from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out, succeed
 from tests.support.wreck import detach, free_port
 
 MAJOR = 18
@@ -44,7 +44,7 @@ class Spread:
 @pytest.fixture(scope="module")
 def spread(open_folder: Path) -> Spread:
     """Run a primary whose table lies in a tablespace, back it up, make another tablespace, stop it."""
-    account, tools = unprivileged(), find_tools(MAJOR)
+    tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "spread", account)
     chain, archive, production, late = (owned(home / name, account) for name in ("chain", "archive", "slow", "late"))
     where = ("-h", home, "-p", str(PORT), "-U", "postgres")

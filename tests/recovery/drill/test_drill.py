@@ -70,6 +70,12 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
         "integrity", "continuity", "preflight", "prepare", "copy", "recover", "read_only", "promote", "write_probe",
         "validate", "random table", "examine", "checksums", "teardown",
     ]  # fmt: skip
+    assert drill.to_target_s is not None
+    assert drill.to_read_write_s is not None
+    assert drill.to_validated_s is not None
+    assert drill.extrapolated is not None
+    assert drill.table is not None
+    assert drill.testimony is not None
     assert 0 < drill.to_target_s < drill.to_read_write_s < drill.to_validated_s
     assert drill.extrapolated["low_s"] <= drill.extrapolated["high_s"]
     assert drill.table["differences"] == []
@@ -78,6 +84,8 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
     assert heartbeat.lost == 2
     assert archive.lost == 5
     assert archive.recovered_to == server.recovered_to
+    assert loss.recovered_to is not None
+    assert loss.newest is not None
     assert loss.recovered_to < disaster.between < loss.newest
     assert [path.name for path in healthy.parent.iterdir()] == ["drill.json"]
 

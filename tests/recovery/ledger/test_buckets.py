@@ -133,10 +133,11 @@ def _reading(clone: Clone, read: list[int]) -> Callable[..., list[tuple[Any, ...
     """Ask like the clone, and note how many rows each statement on a table of ours had to read."""
 
     def rows(plan: Mapping[str, Any]) -> int:
-        below = sum(map(rows, plan.get("Plans", ())))
+        below: int = sum(map(rows, plan.get("Plans", ())))
         if plan.get("Relation Name") not in CHOSEN:
             return below
-        return below + round(plan["Actual Rows"] * plan["Actual Loops"]) + plan.get("Rows Removed by Filter", 0)
+        read: int = round(plan["Actual Rows"] * plan["Actual Loops"]) + plan.get("Rows Removed by Filter", 0)
+        return below + read
 
     def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         if "ctid >=" not in sql:  # pages: test_returned_pages.py

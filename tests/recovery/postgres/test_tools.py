@@ -97,8 +97,10 @@ def test_a_tool_that_hangs_or_is_not_there_is_inconclusive(argv: tuple[str, ...]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")
-def test_tools_in_a_closed_folder_are_copied(scratch: Path) -> None:
+def test_tools_in_a_closed_folder_are_copied(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root's private virtual environment does not keep the unprivileged account from PostgreSQL."""
+    cache = scratch / "cache"
+    monkeypatch.setattr(tools_module, "_SYSTEM_CACHE", cache)
     private = scratch / "private" / "pg" / "bin"
     private.mkdir(parents=True)
     (scratch / "private").chmod(0o700)
@@ -110,6 +112,24 @@ def test_tools_in_a_closed_folder_are_copied(scratch: Path) -> None:
     assert may_enter(account, copied.folder)
     assert copied.run("psql", account=account).stdout == "psql (PostgreSQL) 18.1\n"
     assert for_account(tools, account, scratch) == copied
+    assert copied.folder.is_relative_to(cache)
+    assert sorted(path.name for path in scratch.iterdir()) == ["cache", "private"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")
+def test_copies_lie_in_scratch_where_the_system_has_no_cache(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only system keeps nobody from a drill."""
+    (scratch / "file").touch()
+    monkeypatch.setattr(tools_module, "_SYSTEM_CACHE", scratch / "file" / "cache")
+    private = scratch / "private" / "pg" / "bin"
+    private.mkdir(parents=True)
+    (scratch / "private").chmod(0o700)
+    copies = scratch / "copies"
+    copies.mkdir(mode=0o755)
+    account = unprivileged()
+    copied = for_account(type(find_tools(18))(_fake_tools(private, "18.1"), 18, "test"), account, copies)
+    assert copied.folder.is_relative_to(copies)
+    assert copied.run("psql", account=account).stdout == "psql (PostgreSQL) 18.1\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery.postgres.tools import may_enter, unprivileged
+from opsverify.recovery.postgres.tools import NAMED_BY, find_tools, may_enter, unprivileged
 from opsverify.recovery.restore.pitr import restore
 from tests.support.wreck import damage_record
 
@@ -215,6 +215,9 @@ def _as_ordinary_user(disaster: Disaster, port: int) -> int:
         os.setgroups([])
         os.setgid(disaster.account.gid)
         os.setuid(disaster.account.uid)
+        # Root's environment may be closed to it, as another's always is.
+        os.environ[NAMED_BY] = str(disaster.tools.folder)
+        find_tools.cache_clear()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="ov-") as folder,

@@ -16,6 +16,8 @@ from opsverify.recovery.verify.lost_pages import pages_again
 from tests.support.ledgers import again, heaps, history, record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.support.clones import Clone
 
 
@@ -98,7 +100,7 @@ def test_uniqueness_and_references_are_read_from_the_tables(clone: Clone) -> Non
     """No plan of theirs asks an index: the index may be what is wrong."""
     plans: list[str] = []
 
-    def explaining(sql: str, values: dict[str, object]) -> list[tuple[object, ...]]:
+    def explaining(sql: str, values: Mapping[str, object]) -> list[tuple[object, ...]]:
         plans.extend(line for (line,) in clone.source(f"EXPLAIN {sql}", values))
         return clone.source(sql, values)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from opsverify.recovery.ledger.tables import Chosen, CoreTable, discover
 from opsverify.recovery.verify.database_diff import compare_databases
+from opsverify.recovery.verify.loss import Keys
 from opsverify.recovery.verify.page_diff import suspects
-from opsverify.recovery.verify.row_diff import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

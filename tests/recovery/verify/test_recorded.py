@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -16,18 +16,19 @@ from opsverify.recovery.verify.rows import recorded_before, recovery_target
 if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.core.check import Check
+    from tests.support.checks import Kept
 
 AT = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
 KEYS = ("2026-11-20-L03", "2026-11-21-L03")
 FACT = "fact_daily_production"
 
 
-def facts(rows: int = 24, produced: str = "1000") -> dict[str, int | str]:
+def facts(rows: int = 24, produced: str = "1000") -> dict[str, int | str | None]:
     """One line's day."""
     return {"rows": rows, "planned_qty": "1100", "produced_qty": produced, "defect_qty": "3"}
 
 
-def recovered(found: dict[str, dict[str, int | str]]) -> RecordedData:
+def recovered(found: dict[str, dict[str, int | str | None]]) -> RecordedData:
     """Two recorded days of line L03, and what was found of them."""
     before = Recorded(1, AT - dt.timedelta(minutes=5), {FACT: {key: facts() for key in KEYS}}, {}, {})
     return RecordedData(before, {FACT: found}, {FACT: "SELECT 1"}, AT)
@@ -48,13 +49,13 @@ def test_equal_facts_pass(check: Check) -> None:
         ({KEYS[0]: facts(produced="999")}, "produced_qty 1000 recorded, 999 found"),
     ],
 )
-def test_differences_fail(check: Check, found: dict[str, dict[str, int | str]], said: str) -> None:
+def test_differences_fail(check: Check, found: dict[str, dict[str, int | str | None]], said: str) -> None:
     """A lost key, a lost row and a changed sum each fail, naming table, date and line."""
     recovered(found).compare(check, FACT, KEYS[0])
     with pytest.raises(CheckFailed) as raised:
         check.conclude()
     assert said in str(raised.value)
-    shown = json.loads(dict(check.evidence.attached)["recorded and found"])
+    shown = json.loads(dict(cast("Kept", check.evidence).attached)["recorded and found"])
     assert shown[KEYS[0]]["recorded"] == facts()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -57,7 +57,7 @@ def compress_all(archive: Path, form: str) -> list[Path]:
 
 def described(disaster: Disaster, archive: Path, scratch: Path, until: dt.datetime | None = None) -> Recovery:
     """A target's section on a base backup and `archive`."""
-    where = {"base_backup": str(disaster.base), "wal_archive": str(archive)}
+    where: dict[str, Any] = {"base_backup": str(disaster.base), "wal_archive": str(archive)}
     return Recovery(**where, ledger="unused", scratch=str(scratch), recovery_target=until)
 
 

@@ -1,21 +1,22 @@
-"""A second platform of the sandbox's release on a database that somebody else runs: a rehearsal's restored one.
+"""Platform on a restored database: the sandbox's release, started by a rehearsal.
 
-It has everything but PostgreSQL of its own: services, cache, outside world, Prometheus and Alertmanager. Its
-cache starts as the one that outlived the disaster, so that clearing it has something to clear.
+Everything except PostgreSQL is its own: services, cache, external systems, Prometheus and Alertmanager. Its cache
+starts as a copy of the sandbox's, as a cache that survived the disaster, so that clearing it removes entries.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import time
+import tomllib
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tomli_w
 from redis import RedisError
 
 from sandbox import network, redis, target_file
@@ -31,21 +32,21 @@ if TYPE_CHECKING:
 
 COMPONENTS = ("redis", "externals", "stable", "canary", "edge", "alertmanager", "prometheus")
 _RATE = 5.0
-_LEFT_OUT = re.compile(r"^\[+(?:recovery|actions|attestations)\b")
+_LEFT_OUT = ("recovery", "actions", "attestations")
 _STOP_DEADLINE_S = 2.0
 _LOOK_EVERY_S = 0.5
 
 
 @contextmanager
-def standing(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> Iterator[Path]:
-    """The platform of `origin`, faults of its release included, on the database at `database_port`; its target file.
+def restored_platform(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> Iterator[Path]:
+    """Start the platform of `origin`, with the faults that are on, on the database at `database_port`.
 
-    All of it lives in the folder `home`; on leaving, everything is stopped. Raises SandboxError where it does
-    not come up.
+    Yields its target file. All files are in the folder `home`; on leaving, everything is stopped. Raises SandboxError
+    where it does not start.
     """
-    theirs = load_settings(origin)
+    source = load_settings(origin)
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(theirs.secrets_dir, home / "secrets", dirs_exist_ok=True)
+    shutil.copytree(source.secrets_dir, home / "secrets", dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="opsv-", ignore_cleanup_errors=True) as data:
         settings = _settings(home, Path(data), database_port)
         settings.save()
@@ -66,18 +67,18 @@ def standing(origin: Path, home: Path, database_port: int, progress: Callable[[s
             started = {name: parts.start(name) for name in COMPONENTS}
             for name, running in started.items():
                 parts.wait(name, running)
-            _bring_cache_along(theirs, settings, progress)
+            _copy_cache(source, settings, progress)
             parts.monitoring.wait_scraped()
-            yield _describe(settings)
+            yield _write_target(settings)
         finally:
             with signals_deferred():
                 table.stop(table.all().keys(), deadline_s=_STOP_DEADLINE_S)
 
 
-def stand(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> None:
-    """Run the platform in the foreground until SIGTERM, SIGINT or the caller's end; its target file says it serves."""
+def serve(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> None:
+    """Run the platform in the foreground until SIGTERM, SIGINT or the end of the calling process."""
     caller = os.getppid()
-    with standing(origin, home, database_port, progress) as target:
+    with restored_platform(origin, home, database_port, progress) as target:
         progress(f"the platform serves on the database at port {database_port}; target file: {target}")
         while os.getppid() == caller:  # a rehearsal that was killed must not leave a platform behind
             time.sleep(_LOOK_EVERY_S)
@@ -88,34 +89,27 @@ def _settings(home: Path, data: Path, database_port: int) -> Settings:
     return replace(settings, ports={**settings.ports, "postgres": database_port})
 
 
-def _bring_cache_along(theirs: Settings, ours: Settings, progress: Callable[[str], None]) -> None:
-    """Copy what the original's cache holds, each entry with the time it has left."""
+def _copy_cache(source: Settings, own: Settings, progress: Callable[[str], None]) -> None:
+    """Copy every entry of the sandbox's cache with its remaining time to live."""
     try:
-        with redis.raw_client(theirs) as source, redis.raw_client(ours) as copy:
-            for key in source.scan_iter(b"*", count=500):
-                left, value = source.pttl(key), source.dump(key)
+        with redis.raw_client(source) as cache, redis.raw_client(own) as copy:
+            for key in cache.scan_iter(b"*", count=500):
+                left, value = cache.pttl(key), cache.dump(key)
                 if value is not None and left > 0:
                     copy.restore(key, left, value, replace=True)
     except RedisError as error:
-        progress(f"the original's cache did not outlive the disaster ({type(error).__name__}): this one starts empty")
+        progress(f"cache not copied ({type(error).__name__}): the restored platform starts with an empty cache")
 
 
-def _describe(settings: Settings) -> Path:
+def _write_target(settings: Settings) -> Path:
     """Write the target file: the sandbox's own, without what a platform in a rehearsal does not have."""
     template = (REPOSITORY / "targets" / "sandbox.toml").read_text(encoding="utf-8")
-    text = "".join(_kept(template)).replace('name = "sandbox"', 'name = "sandbox-restored"')
-    text = text.replace('absent = ["regions"]', 'absent = ["regions", "recovery"]')
-    text = text.replace("[postgres]\n", "[postgres]\narchives_wal = false\n")
+    content = tomllib.loads(target_file.filled(template, settings))
+    for part in _LEFT_OUT:
+        content.pop(part, None)
+    content["name"] = "sandbox-restored"
+    content["absent"] = ["regions", "recovery"]
+    content["postgres"]["archives_wal"] = False
     path = settings.home / target_file.NAME
-    write_atomic(path, target_file.filled(text, settings), mode=0o644)
+    write_atomic(path, tomli_w.dumps(content), mode=0o644)
     return path
-
-
-def _kept(template: str) -> Iterator[str]:
-    """The lines of every table but those in `_LEFT_OUT`."""
-    keep = True
-    for line in template.splitlines(keepends=True):
-        if line.startswith("["):
-            keep = _LEFT_OUT.match(line) is None
-        if keep:
-            yield line
