@@ -67,7 +67,7 @@ class Row:
             if expected and outcome not in expected:
                 lines.append(f"{check} is {outcome}, declared {expected[0]}")
             if not expected and not any(matches(pattern, check) for pattern in self.also):
-                lines.append(f"{check} is {outcome}, which nobody declared")
+                lines.append(f"{check} is {outcome}, which is not declared")
         return lines
 
 
