@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the stand-in platform, and the demonstration on it."""
+"""Entry point `python -m sandbox`: the stand-in platform, and the demo on it."""
 
 import sys
 

@@ -143,7 +143,7 @@ def _halve(path: Path) -> None:
 
 
 def _cut_to_a_page(path: Path) -> None:
-    """To a page's boundary, of a table that nobody writes to: the file is well-formed and the rows are gone."""
+    """To a page's boundary, of a table that is not written: the file is well-formed and the rows are gone."""
     os.truncate(path, _PAGE)
 
 

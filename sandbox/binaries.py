@@ -1,4 +1,4 @@
-"""Where the sandbox's servers come from, in this order.
+"""Programs of the sandbox's servers, found in this order.
 
 1. the file (PostgreSQL: the bin folder) named by an environment variable,
 2. PATH,

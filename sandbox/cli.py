@@ -1,4 +1,4 @@
-"""The command line: `python -m sandbox VERB`, the same as `opsverify sandbox VERB`."""
+"""Command line `python -m sandbox VERB`, the same as `opsverify sandbox VERB`."""
 
 from __future__ import annotations
 

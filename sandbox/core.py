@@ -1,4 +1,4 @@
-"""One sandbox: everything started, asked and stopped together."""
+"""Sandbox: all components of one stand-in platform, started, changed and stopped together."""
 
 from __future__ import annotations
 

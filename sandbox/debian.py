@@ -1,4 +1,4 @@
-"""A Debian package unpacked into a cache folder, without root and without installing anything."""
+"""Debian package unpacked into a cache folder, without root and without an installation."""
 
 from __future__ import annotations
 

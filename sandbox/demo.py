@@ -1,4 +1,4 @@
-"""`./run demo`: the runbook executed on the stand-in platform, each time with the verdict it must have."""
+"""Demo (`./run demo`): stages of the runbook on the stand-in platform, each with the verdict it must have."""
 
 from __future__ import annotations
 

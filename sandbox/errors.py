@@ -1,4 +1,4 @@
-"""The one error of the sandbox: one line: what is missing or wrong, where, and what to do next."""
+"""Error of the sandbox: one line with what is missing or wrong, where, and what to do next."""
 
 from __future__ import annotations
 

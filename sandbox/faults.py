@@ -1,4 +1,4 @@
-"""The catalogue of faults, and switching one on or off.
+"""Catalogue of faults, and switching one on or off.
 
 `faults.toml` says what there is. Faults of kind `app` are carried out by the platform's processes, which read
 them in the control file; those of kind `process` and `sql` are carried out here.

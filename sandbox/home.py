@@ -1,4 +1,4 @@
-"""The home folder of one sandbox: its settings, secrets, control file, and how they are written.
+"""Home folder of one sandbox: its settings, secrets, control file, and how they are written.
 
 Everything here is read by the platform's processes too, so files are replaced atomically and a reader
 never sees half of one.
@@ -58,7 +58,7 @@ def write_atomic(path: Path, text: str, mode: int = 0o600) -> None:
 
 @contextmanager
 def locked(home: Path, name: str) -> Iterator[None]:
-    """Hold the lock file `name` of `home`, waiting for whoever holds it; a home that is not there is a SandboxError."""
+    """Hold the lock file `name` of `home`, waiting until it is free; SandboxError if the home does not exist."""
     try:
         opened = (home / f".{name}.lock").open("w", encoding="ascii")
     except FileNotFoundError as error:
@@ -190,7 +190,7 @@ class ControlState:
 
 
 class Control:
-    """`control.json` of one home; `read` costs one stat as long as nobody has written it."""
+    """`control.json` of one home; `read` costs one stat until it is written."""
 
     def __init__(self, home: Path | str) -> None:
         self._home = Path(home)

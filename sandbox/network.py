@@ -1,4 +1,4 @@
-"""Questions to a port of this machine."""
+"""Ports of this machine: free, listening, and HTTP requests to them."""
 
 from __future__ import annotations
 

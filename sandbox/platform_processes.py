@@ -1,4 +1,4 @@
-"""The platform's own Python processes: judgment service, edge, and what stands outside."""
+"""Python processes of the platform: judgment service, edge, external systems, heartbeat."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROCESSES = {
     "edge": ("sandbox.platform.edge",),
 }
 HEARTBEAT = "heartbeat"
-"""The suite's own writer of acknowledged commits, as it would run beside production."""
+"""The suite's heartbeat writer, as it would run in production."""
 _START_DEADLINE_S = 90
 _MIGRATION_TIMEOUT_S = 120
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL cluster with WAL archiving: made, started, stopped, asked.
+"""PostgreSQL cluster with WAL archiving: create, start, stop, query.
 
 Durability against a crash of the machine is given up for speed (fsync off): the data is synthetic, and every
 `up` makes a new cluster. Everything that recovery rests on (full pages, checksums, WAL archive) stays on.

@@ -1,4 +1,4 @@
-"""Faults that stop a component, or disturb it from a process of their own."""
+"""Faults that stop a component, or disturb it by a separate process."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _hold(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
         return
     parts.table.stop([_holder(name)], deadline_s=5.0)
     if name in _FILL_REDIS:
-        # Here and not in the holder: one that was killed at the deadline leaves nothing behind either.
+        # Here and not in the holder: a holder that is killed at the deadline leaves no keys either.
         with client(parts.settings) as redis:
             remove_fillers(redis)
 

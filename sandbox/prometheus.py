@@ -1,4 +1,4 @@
-"""Real Prometheus and Alertmanager: scrape and evaluate every second, alerts go to the inbox."""
+"""Prometheus and Alertmanager: scrape and evaluate every second, alerts go to the inbox."""
 
 from __future__ import annotations
 

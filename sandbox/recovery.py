@@ -34,7 +34,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """One restore; `recovered_to` is when the last transaction that came back was committed, if any."""
+    """One restore; `recovered_to` is commit time of the last replayed transaction, if any."""
 
     started_at: datetime
     finished_at: datetime

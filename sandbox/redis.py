@@ -1,4 +1,4 @@
-"""A real Redis server with a password, a memory limit and an append-only file."""
+"""Redis server with a password, a memory limit and an append-only file."""
 
 from __future__ import annotations
 

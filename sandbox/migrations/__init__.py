@@ -1,1 +1,1 @@
-"""The database of the judgment platform: Alembic revisions that go up and down, data included."""
+"""Migrations of the platform's database: Alembic revisions that upgrade and downgrade, data included."""

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: one connection, made by psycopg from the settings of the sandbox."""
+"""Environment of Alembic: one connection, made by psycopg from the settings of the sandbox."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The judgment platform itself: the service in two versions, what it talks to, and who calls it."""
+"""Judgment platform: the service in two versions, its external systems, and its users."""

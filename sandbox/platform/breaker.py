@@ -1,4 +1,4 @@
-"""The circuit breaker before the MCP server."""
+"""Circuit breaker of calls to the MCP server."""
 
 from __future__ import annotations
 

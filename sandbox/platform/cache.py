@@ -1,4 +1,4 @@
-"""The judgment cache in Redis; without Redis every lookup is a miss and nothing else happens."""
+"""Judgment cache in Redis; without Redis every lookup is a miss and nothing else fails."""
 
 from __future__ import annotations
 

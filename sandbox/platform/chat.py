@@ -1,4 +1,4 @@
-"""Chat utterances and the intents they are taken for."""
+"""Chat utterances and the intents recognised in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one judgment is made: fault, cache, rules, LLM, store, notify."""
+"""Judgment, step by step: fault, cache, rules, LLM, store, notify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry point of the edge: splits requests between stable and canary by weight, and makes the traffic."""
+"""Edge process: splits requests between stable and canary by weight, and makes the synthetic traffic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry point of what the platform talks to: LLM, inbox and MCP server on their own ports, in one loop."""
+"""External systems in one process: LLM, inbox and MCP server, each on its own port."""
 
 from __future__ import annotations
 

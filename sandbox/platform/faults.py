@@ -1,4 +1,4 @@
-"""Which faults are on for one track, and how a share of requests is picked evenly."""
+"""Faults that are on for one track, and an even choice of a share of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook receiver that stands for the team's channel: Alertmanager and the service post here."""
+"""Webhook receiver that stands for the team's channel: Alertmanager and the service post here."""
 
 from __future__ import annotations
 

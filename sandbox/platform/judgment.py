@@ -1,4 +1,4 @@
-"""Entry point of the judgment service: `python -m sandbox.platform.judgment --home H --track stable`."""
+"""Judgment service process: `python -m sandbox.platform.judgment --home H --track stable`."""
 
 from __future__ import annotations
 

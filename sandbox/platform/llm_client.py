@@ -1,4 +1,4 @@
-"""The LLM half of a judgment: ask, pay, parse, log."""
+"""LLM client: call the endpoint, count cost, parse the answer, log the call."""
 
 from __future__ import annotations
 

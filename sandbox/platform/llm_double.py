@@ -1,4 +1,4 @@
-"""An OpenAI-compatible LLM endpoint whose answers depend on the question alone."""
+"""LLM endpoint, OpenAI-compatible, whose answers depend on the question alone."""
 
 from __future__ import annotations
 

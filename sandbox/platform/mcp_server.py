@@ -1,4 +1,4 @@
-"""A real MCP server (official SDK, streamable HTTP) with the connectors of the factory."""
+"""MCP server (official SDK, streamable HTTP) with the connectors of the factory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mcp_app(faults: Faults) -> Starlette:
         return await call_next(ctx)
 
     server = MCPServer("connectors", version="3.1.0", log_level="WARNING", middleware=[faulty])
-    # Without an exporter the SDK's tracing costs time and tells nobody anything.
+    # Without an exporter the SDK's tracing costs time and is read by nothing.
     logging.getLogger("mcp").setLevel(logging.WARNING)
 
     @server.tool()

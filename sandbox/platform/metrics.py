@@ -1,4 +1,4 @@
-"""What the service counts, and how faults of the exposition itself show."""
+"""Metrics of the service, and the faults of their exposition."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Metrics:
         self._notifications = self._counter("notifications", "Notifications of alarms by outcome", "outcome")
         self.dead_letters = self._gauge("workflow_dead_letters", "Unresolved dead letters without synthetic ones")
         self.breaker_open = self._gauge("mcp_breaker_open", "1 while the circuit breaker lets no call through")
-        self.alert_firing = self._gauge("sandbox_alert_firing", "1 while somebody wants an alert to fire")
+        self.alert_firing = self._gauge("sandbox_alert_firing", "1 while the fault alert_firing is on")
         self._info = Gauge("app_info", "The running version", ("track", "version", "migration"), registry=self.registry)
         for code in _CODES:
             self._requests.labels(track, version, code)

@@ -1,4 +1,4 @@
-"""The handlers behind the paths of the judgment service."""
+"""Handlers of the HTTP paths of the judgment service."""
 
 from __future__ import annotations
 

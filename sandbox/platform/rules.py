@@ -1,4 +1,4 @@
-"""The rule half of a judgment: thresholds decide the clear cases, the rest is for the LLM."""
+"""Rules of a judgment: thresholds decide the clear cases, the LLM the others."""
 
 from __future__ import annotations
 

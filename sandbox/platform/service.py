@@ -1,4 +1,4 @@
-"""The HTTP API of the judgment service, and the tasks that run beside it."""
+"""HTTP API of the judgment service, and its background tasks."""
 
 from __future__ import annotations
 

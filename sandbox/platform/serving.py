@@ -1,4 +1,4 @@
-"""How every process of the platform serves HTTP: quietly, on the loopback address, until SIGTERM."""
+"""HTTP server of every process of the platform: no access log, loopback address, until SIGTERM."""
 
 from __future__ import annotations
 

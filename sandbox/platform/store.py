@@ -1,4 +1,4 @@
-"""Everything the service reads from and writes to PostgreSQL, except BI figures and workflows."""
+"""PostgreSQL store of the service: everything except BI figures and workflows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MCP tool calls through one session that is kept open, behind a circuit breaker."""
+"""MCP tool calls through one open session and a circuit breaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic users: a steady, open-loop mixture of requests that looks like business, not like tests."""
+"""Synthetic users: a steady, open-loop mixture of requests, as business makes them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Traffic:
             return False
 
     def _requests(self, number: int) -> list[tuple[str, Coroutine[Any, Any, httpx.Response]]]:
-        """One judgment, and now and then something else beside it."""
+        """One judgment, and now and then another request with it."""
         reading = self._inputs.next()
         line_code = reading["line_code"]
         requests = [("judgment", self._http.post("/v1/judgments", json=reading))]

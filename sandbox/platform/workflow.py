@@ -56,7 +56,7 @@ class Workflows:
             raise InvalidInputError(f"definition is {definition!r}, expected one of {', '.join(DEFINITIONS)}")
         reading = Reading.parse(payload)
         instance_id = uuid.uuid4()
-        # Known before it is stored, so that `tend` does not take it for one that was left behind.
+        # Known before it is stored, so that `tend` does not take it for an interrupted one.
         self._known.add(instance_id)
         try:
             await self._store.execute(
@@ -144,7 +144,7 @@ class Workflows:
         self._metrics.workflow_finished(completed=False)
 
     async def tend(self) -> None:
-        """One round of housekeeping: take up what was left behind, redrive dead letters, count them."""
+        """One round of housekeeping: resume interrupted instances, redrive dead letters, count them."""
         if not self._faults.on("workflow_stuck"):
             await self._take_up()
         if self._tools.breaker.state == "half-open":
@@ -171,7 +171,7 @@ class Workflows:
         self._queue_again([row["id"] for row in rows])
 
     async def _redrive(self) -> None:
-        # Letters older than an hour are left for people; synthetic ones for whoever made them.
+        # Letters older than an hour are left for people; synthetic ones for the tests that made them.
         rows = await self._store.rows(
             "UPDATE workflow_dead_letters SET resolved_at = now() WHERE id IN (SELECT d.id"
             " FROM workflow_dead_letters d JOIN workflow_instances i ON i.id = d.instance_id"

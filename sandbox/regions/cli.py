@@ -1,4 +1,4 @@
-"""The command line: `opsverify sandbox regions VERB`."""
+"""Command line `opsverify sandbox regions VERB`."""
 
 from __future__ import annotations
 

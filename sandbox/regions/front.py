@@ -1,4 +1,4 @@
-"""What clients meet: two resolvers, and at each region's address its ingress (TLS) with a small judgment service.
+"""Resolvers and ingresses of two regions: at each region's address TLS and a small judgment service.
 
 Run as `python -m sandbox.regions.front --home HOME`. What is answered where stands in the zone file, which is
 read at every question, as certificates are at every connection: moving traffic is replacing that file.
@@ -80,7 +80,7 @@ class SecureFront(ThreadingHTTPServer):
 
 
 class Ingress(BaseHTTPRequestHandler):
-    """The ingress at one region's address, and the judgment service behind it."""
+    """The ingress at one region's address, and its judgment service."""
 
     protocol_version = "HTTP/1.1"
 

@@ -1,4 +1,4 @@
-"""Where everything of two regions is: folders, ports, addresses, and what the resolvers are to say."""
+"""Layout of two regions: folders, ports, addresses, and the DNS records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both regions together: brought up, the original one lost, the DR region promoted, and the way back."""
+"""Pair of regions: start both, lose the original one, promote the DR region, switch back."""
 
 from __future__ import annotations
 

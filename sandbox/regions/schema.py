@@ -1,4 +1,4 @@
-"""The tables of the two regions: a small likeness of the platform's, with a column that says when a row changed."""
+"""Tables of the two regions: like the platform's, with a column for the time of the last change."""
 
 from __future__ import annotations
 

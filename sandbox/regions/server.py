@@ -1,4 +1,4 @@
-"""The PostgreSQL of one region, as primary or standby of the other: cloned, promoted, rewound, fenced."""
+"""PostgreSQL of one region, as primary or standby of the other: clone, promote, rewind, fence."""
 
 from __future__ import annotations
 

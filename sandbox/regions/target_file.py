@@ -1,4 +1,4 @@
-"""The target file of the two regions, and the record that ends a switchback."""
+"""Target file of the two regions, and the report of a switchback."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class RegionFaults:
 
     @contextmanager
     def certificate_untrusted(self) -> Iterator[None]:
-        """It shows one that somebody made in a hurry, of an authority that no client knows."""
+        """A certificate of an authority that no client trusts."""
         with self._certificate(Authority.create("rebuilt in a hurry")):
             yield
 

@@ -42,7 +42,7 @@ class RegionsOnTheirWay:
     def __post_init__(self) -> None:
         self._warm = multiprocessing.get_context("forkserver")
         self._warm.set_forkserver_preload(list(_PRELOAD))
-        # Incidents are kept in the project: those of whoever runs the proof are not its own.
+        # Incidents are kept in the project: those of the repository are left alone.
         self.project = self.folder / "project"
         self.project.mkdir()
         for name in _SUITES:

@@ -47,7 +47,7 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     if row.fault:
         around.enter_context(standin.fault(row.fault, row.scope))
     if row.restored:
-        arguments = standin.arguments_behind_now()
+        arguments = standin.arguments_after_now()
     if row.until:
         standin.await_effect(row.until)
     run = standin.verify(row.stage, *arguments, target=target)

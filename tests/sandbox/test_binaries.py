@@ -164,7 +164,7 @@ def test_incomplete_wheel_is_passed_over(bare: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_ordinary_user_needs_no_other_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is not root runs PostgreSQL himself, from where it is."""
+    """An ordinary user runs PostgreSQL as this user, from where it is."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert unprivileged.identity() is None
     assert unprivileged.reachable_bin(Path("/anywhere"), None) == Path("/anywhere")

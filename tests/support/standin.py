@@ -197,10 +197,10 @@ class Standin:
         """Seconds since the base backup was made and the tables were recorded."""
         return (dt.datetime.now(dt.UTC) - self._captured).total_seconds()
 
-    def arguments(self, stage: str, target: str | None = None, behind_backup_s: float = 0.0) -> list[str]:
-        """What a stage has to be told beside its target; `target` names a recovery target that nobody can reach.
+    def arguments(self, stage: str, target: str | None = None, after_backup_s: float = 0.0) -> list[str]:
+        """Arguments of a stage other than its target file; `target` names a recovery target that cannot be reached.
 
-        The recovery target of a rehearsal lies at least `behind_backup_s` behind the backup.
+        The recovery target of a rehearsal is at least `after_backup_s` after the backup.
         """
         if target == "before-backup":
             return [f"--recovery-target={(self._captured - dt.timedelta(hours=1)).isoformat()}"]
@@ -212,17 +212,17 @@ class Standin:
             return [f"--recovery-target={self.recovery_target}"]
         if stage == "rehearsal":
             # A disaster now would lose what came after it: an old target would lose too much.
-            behind = self._captured + dt.timedelta(seconds=behind_backup_s)
-            return [f"--recovery-target={self._newest_since(max(self._unchanged_since, behind))}"]
+            earliest = self._captured + dt.timedelta(seconds=after_backup_s)
+            return [f"--recovery-target={self._newest_since(max(self._unchanged_since, earliest))}"]
         return []
 
-    def arguments_behind_now(self) -> list[str]:
-        """A recovery target behind everything that was done until now."""
+    def arguments_after_now(self) -> list[str]:
+        """A recovery target after everything that was done until now."""
         return [f"--recovery-target={self._newest_since(dt.datetime.now(dt.UTC))}"]
 
     @cached_property
     def recovery_target(self) -> str:
-        """A point in time behind the record of the tables, to which backup and archive reach."""
+        """A point in time after the capture of the tables, to which backup and archive reach."""
         return self._newest_since(self._captured)
 
     def _newest_since(self, moment: dt.datetime) -> str:
@@ -241,7 +241,7 @@ class Standin:
     def _recoverable_to(self) -> dt.datetime:
         try:
             return newest_target(str(self.target), REPOSITORY)
-        except Inconclusive:  # nothing behind the backup is archived yet
+        except Inconclusive:  # nothing after the backup is archived yet
             return dt.datetime.min.replace(tzinfo=dt.UTC)
 
     @contextmanager
@@ -331,7 +331,7 @@ class Standin:
         end = time.monotonic() + QUIET_DEADLINE_S
         while found := troubles():
             if time.monotonic() > end:
-                raise TimeoutError(f"waited {QUIET_DEADLINE_S} s in vain: {'; '.join(found)}")
+                raise TimeoutError(f"timed out after {QUIET_DEADLINE_S} s: {'; '.join(found)}")
             time.sleep(0.1)  # between two looks at a condition
 
 

@@ -1,4 +1,4 @@
-"""A past: change history, two weeks of production, two days of judgments, workflows and chat."""
+"""Seed data: change history, two weeks of production, two days of judgments, workflows and chat."""
 
 from __future__ import annotations
 

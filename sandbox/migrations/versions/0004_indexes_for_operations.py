@@ -1,4 +1,4 @@
-"""Indexes for what operators ask most: the failures of the LLM, and dead letters nobody has looked at."""
+"""Indexes for frequent queries of operators: LLM failures and unresolved dead letters."""
 
 from __future__ import annotations
 
