@@ -1,9 +1,10 @@
-"""What a stage run can be told on pytest's command line, and what it must not be told."""
+"""Options of a stage run on pytest's command line, and options of pytest that a stage refuses."""
 
 from __future__ import annotations
 
 import pytest
 
+from opsverify.config.run_options import RUN_OPTIONS, given_in
 from opsverify.pytest_plugin.stage_run import Request
 
 SUITES = ("checks", "smoke", "dr_validation")
@@ -32,32 +33,14 @@ def declare(group: pytest.OptionGroup) -> None:
     """Add the options of a stage run."""
     group.addoption("--stage", metavar="STAGE", help="verify this stage of the runbook")
     group.addoption("--target", metavar="NAME_OR_FILE", help="the target: targets/NAME.toml or a file")
-    group.addoption("--window", metavar="DURATION", help="how long a canary is observed, such as 12m")
-    group.addoption(
-        "--recovery-target", metavar="TIME", help="the point in time the database was recovered to (ISO 8601)"
-    )
-    group.addoption("--rolled-back-at", metavar="TIME", help="when the rollback began (ISO 8601)")
-    group.addoption("--switched-at", metavar="TIME", help="when traffic was given to the other region (ISO 8601)")
-    group.addoption("--share", metavar="SHARE", help="the share the canary should receive, such as 50%%")
-    group.addoption("--report-dir", metavar="DIR", help="put the run's evidence directly in DIR")
-    group.addoption("--allow-short-window", action="store_true", help="accept less than the runbook's window")
+    for option in RUN_OPTIONS:
+        option.declare(group.addoption)
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
 
 
 def request_of(config: pytest.Config) -> Request:
-    """What was asked for on pytest's command line."""
-    options = config.option
-    return Request(
-        options.stage,
-        options.target,
-        options.window,
-        options.report_dir,
-        options.recovery_target,
-        allow_short_window=options.allow_short_window,
-        rolled_back_at=options.rolled_back_at,
-        switched_at=options.switched_at,
-        share=options.share,
-    )
+    """The stage, target and run options of pytest's command line."""
+    return Request(config.option.stage, config.option.target, given_in(config.option))
 
 
 def use_suites(config: pytest.Config) -> None:
