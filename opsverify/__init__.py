@@ -1,4 +1,4 @@
-"""Public names: what a check file needs."""
+"""Public names of opsverify: what a check file needs."""
 
 from opsverify.canary.criterion import P95_SLOWER, Criterion
 from opsverify.core.attestation import read_attestation

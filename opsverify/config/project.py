@@ -1,11 +1,11 @@
-"""Where the suites are, and how a target named on the command line is handed on."""
+"""Project folder: where the suites are, and how a target of the command line is handed on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-"""The folder that this package lies in, with the suites beside it."""
+"""The folder of this package, with the suites next to it."""
 
 
 def project_root() -> Path:
@@ -18,6 +18,6 @@ def project_root() -> Path:
 
 
 def target_argument(name_or_file: str) -> str:
-    """The target as given, a file by its absolute path: what comes later may run in another folder."""
+    """The target as given, a file by its absolute path: pytest runs in the project folder."""
     path = Path(name_or_file)
     return str(path.resolve()) if path.suffix == ".toml" else name_or_file

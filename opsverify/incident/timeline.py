@@ -1,13 +1,12 @@
-"""The timeline of one incident: an append-only file of JSON lines, each on the disk before the next one.
+"""Timeline of one incident: an append-only file of JSON lines, each on the disk before the next one.
 
-Every line carries the SHA-256 over the line before it and one over itself, so that one changed or taken out later
-shows, the newest included.
+Every line holds the SHA-256 of the line before it and one of itself, so that a line changed or removed later is
+found, the newest included.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,8 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock
 
 from opsverify.errors import EvidenceError, Refused
 from opsverify.incident.checklist import STEPS, SWITCHBACK, ChecklistStep
@@ -102,8 +103,7 @@ class Incident:
         """Append `event`; the incident with it. Raises EvidenceError, and Refused after another writer's entry."""
         path = self.folder / NAME
         try:
-            with path.open("ab+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with FileLock(path.with_suffix(".lock")), path.open("ab+") as file:
                 file.seek(0)
                 before = file.read().splitlines()
                 if len(before) != len(self.events):
@@ -123,7 +123,7 @@ class Incident:
 
 
 def read(folder: Path) -> Incident:
-    """The incident kept in `folder`. Raises EvidenceError when it cannot be read, or was changed afterwards."""
+    """The incident kept in `folder`. Raises EvidenceError when it cannot be read or was altered."""
     path = folder / NAME
     try:
         lines = path.read_bytes().splitlines()
@@ -176,7 +176,7 @@ def current(known: Sequence[Incident]) -> Incident:
 
 
 def begin(reports: Path, target: str, at: dt.datetime) -> Incident:
-    """Make the folder of a new incident on `target`. Raises Refused while another one is open there."""
+    """Make the folder of a new incident on `target`. Raises Refused while another one is open."""
     open_one = next((incident for incident in incidents(reports, target) if not incident.closed), None)
     if open_one is not None:
         raise Refused(f"incident {open_one.id} on {target} is open; mark its steps, or close it first")

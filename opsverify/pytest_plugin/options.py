@@ -26,7 +26,7 @@ NARROWING = (
     "newfirst",
     "pyargs",
 )
-"""Options that would run less than the plan without pytest saying so: refused together with a stage."""
+"""Options that run less than the plan without a message of pytest: refused together with a stage."""
 
 
 def declare(group: pytest.OptionGroup) -> None:
@@ -44,11 +44,11 @@ def request_of(config: pytest.Config) -> Request:
 
 
 def use_suites(config: pytest.Config) -> None:
-    """Collect from all suites; raises UsageError where the person named tests."""
+    """Collect from all suites; raises UsageError where the command line names tests."""
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         raise pytest.UsageError(
-            f"a stage runs its whole plan: leave {' '.join(config.args) or 'all but options'} out; "
-            "to try one check use -k (the verdict then holds)"
+            f"a stage runs its whole plan; leave {' '.join(config.args) or 'all but options'} out "
+            "(-k runs one check, and the verdict then holds)"
         )
     config.args = [str(config.rootpath / suite) for suite in SUITES]
 
@@ -60,4 +60,4 @@ def refuse_narrowing(config: pytest.Config) -> None:
     given += [f"-o {pair}" for pair in overridden if pair.partition("=")[0] in NARROWING_INI]
     if given and not hasattr(config, "workerinput"):
         names = ", ".join(given)
-        raise pytest.UsageError(f"{names} would run less than the plan: leave it out (opsverify plan lists the plan)")
+        raise pytest.UsageError(f"{names}: would run less than the plan; leave it out (opsverify plan lists the plan)")

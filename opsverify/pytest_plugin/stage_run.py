@@ -1,4 +1,4 @@
-"""One run of a stage: what is planned, what came of it, and the verdict and evidence at its end."""
+"""Run of a stage: its plan, its results, and the verdict and evidence at its end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass
 class StageRun:
-    """The state of one run; in an xdist worker only what a running check needs of it."""
+    """The state of one run; in an xdist worker only the part that a running check needs."""
 
     stage: Stage
     target: Target
@@ -119,9 +119,9 @@ class StageRun:
         """
         from opsverify.evidence.allure import write_result  # noqa: PLC0415 - a plan needs no Allure
 
-        told = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
-        if pytest_status == 1 and not (told or self.lost or self.troubles):
-            self.troubles.append("pytest reports a failure that belongs to no planned check: see its output")
+        explained = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
+        if pytest_status == 1 and not (explained or self.lost or self.troubles):
+            self.troubles.append("pytest reports a failure that belongs to no planned check; see its output")
         verdict = self.judge()
         for result, check in zip(verdict.results, verdict.plan.checks, strict=True):
             if result.started_at is None:
@@ -132,7 +132,7 @@ class StageRun:
         return verdict, code
 
     def judge(self) -> Verdict:
-        """The verdict as it stands."""
+        """The verdict over the results so far."""
         verdict = judge(self.plan, self.results, self.troubles)
         if not self.lost:
             return verdict
@@ -187,13 +187,13 @@ class StageRun:
         }
 
     def command(self, verdict: Verdict, step: ActionStep) -> str:
-        """A step as a person types it, as far as the verdict fills its placeholders."""
+        """A step as a shell command, as far as the verdict fills its placeholders."""
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know to weigh the verdict."""
+        """Remarks that a reader of the verdict needs."""
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return ()
@@ -206,7 +206,7 @@ class StageRun:
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target that are asked for, without reading a secret."""
+    """The stage and target of `request`; reads no secret."""
     stage = stage_named(request.stage)
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
     return stage, overridden(target, stage.name, request.given)

@@ -41,7 +41,7 @@ def test_a_described_target(tmp_path: Path) -> None:
     ("before", "after", "said"),
     [
         ('"10.0.0.1:22"', '"10.0.0.1"', "regions.original.closed.0: "),
-        ('"10.0.0.1:22"', '"10.0.0.1:99999"', "names no port: expected such as"),
+        ('"10.0.0.1:22"', '"10.0.0.1:99999"', "has no port: expected such as"),
         ('switchback = "reverse"', 'switchback = "both"', "regions.switchback: "),
         ('ttl = "60s"', 'ttl = "60"', "is not a duration"),
         ('addresses = ["10.1.0.1"]', "addresses = []", "regions.dr.addresses: "),
