@@ -1,4 +1,4 @@
-"""The program: `opsverify` and `python -m opsverify`."""
+"""Program `opsverify`, also `python -m opsverify`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run one command of a target: an argv list, in its own process group, with a deadline, its output kept."""
+"""Commands: run an argv list in its own process group, with a deadline, and keep its output."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 MOST_OUTPUT = 1_000_000
-"""Bytes of a command's output that are kept: its end, where errors stand."""
+"""Bytes of a command's output that are kept: its end, where errors are."""
 _GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of a command; `trouble` says why it has no exit code of its own."""
+    """Result of a command; `trouble` is the reason why it has no exit code of its own."""
 
     exit_code: int | None
     duration_s: float
@@ -33,22 +33,22 @@ class Ran:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what it was asked to."""
+        """Whether it ended with exit code 0."""
         return self.exit_code == 0
 
     @property
     def text(self) -> str:
-        """What went wrong, in a few words."""
+        """The reason of a failure, in a few words."""
         return self.trouble or f"exit code {self.exit_code}"
 
 
 def run_command(argv: Sequence[str], timeout_s: float, folder: str | None, env: Mapping[str, str] | None = None) -> Ran:
-    """Run `argv` in `folder` (None: where we are) and `env` (None: ours); never raises for what the command does.
+    """Run `argv` in `folder` (None: the working directory) and `env` (None: inherited); raises for no failure of it.
 
-    On the deadline, or when we are interrupted, its whole process group is ended.
+    On the deadline, or when this process is interrupted, its whole process group is ended.
     """
     began = time.monotonic()
-    # A file, not a pipe: a process it leaves behind may hold the output open for ever.
+    # A file, not a pipe: a process that outlives the command may hold the output open for ever.
     with tempfile.TemporaryFile() as output:
         exit_code, trouble = _run(argv, timeout_s, folder, output, env)
         output.seek(max(0, output.seek(0, os.SEEK_END) - MOST_OUTPUT))
@@ -69,7 +69,7 @@ def _run(
     try:
         return process.wait(timeout_s), None
     except subprocess.TimeoutExpired:
-        return None, f"not done within {duration(timeout_s)}"
+        return None, f"timed out after {duration(timeout_s)}"
     except KeyboardInterrupt:
         return None, "interrupted"
     finally:
@@ -78,7 +78,7 @@ def _run(
 
 
 def end_group(process: subprocess.Popen[bytes], grace_s: float) -> None:
-    """End the process group that `process` leads: in good order within `grace_s` seconds, else by force."""
+    """End the process group that `process` leads: SIGTERM, and SIGKILL after `grace_s` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,11 +1,11 @@
-"""The error tree of opsverify.
+"""Error tree of opsverify.
 
 OpsVerifyError
  ├── TargetError      the target file, its secrets or the command line are wrong (exit 4)
  ├── EvidenceError    evidence could not be written, read back or verified
- ├── Refused          `act` or `rollout` does nothing, for a reason that has to be mended first (exit 10)
+ ├── Refused          `act` or `rollout` does nothing; the message says what to fix first (exit 10)
  └── Inconclusive     something could not be measured: never a pass, never a fail
-     ├── Unreachable  because what was asked did not answer at all
+     ├── Unreachable  because there was no answer at all
      └── NotRestorable  because the backup or its WAL is at fault: for a rehearsal, that is a failure
 CheckFailed           (an AssertionError) something was measured and lies outside its limit
 
@@ -32,21 +32,21 @@ class EvidenceError(OpsVerifyError):
     """Evidence that cannot be written, or does not match its manifest or signature."""
 
 
-class Refused(OpsVerifyError):  # noqa: N818 - what happened, and no fault of the program
-    """A verdict must not be carried out as it stands; nothing was done."""
+class Refused(OpsVerifyError):  # noqa: N818 - an outcome, not an error of the program
+    """A verdict that must not be carried out; nothing was done."""
 
 
-class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: the design's own word
-    """What a check wanted to know could not be measured; the message says why and what to do."""
+class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: the word of the design page
+    """Something could not be measured; the message says why and what to do."""
 
 
 class Unreachable(Inconclusive):
-    """A component did not answer; a health check of that very component turns this into a failure."""
+    """A component did not answer; for the health check of that very component this is a failure."""
 
 
 class NotRestorable(Inconclusive):
-    """A restore failed through its backup or WAL, and not through this machine; a rehearsal fails on it."""
+    """A restore failed because of its backup or WAL, not because of this machine; a rehearsal fails on it."""
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - pairs with Inconclusive
-    """A measurement outside its limit; the message is the one line for the person on call."""
+    """A measurement outside its limit; the message is one line for the person on call."""

@@ -1,4 +1,4 @@
-"""Limits as the runbook writes them: `< 1 %`, `< 1.5 s`, `10..20 %`, `>= 14 d`.
+"""Limits, as the runbook writes them: `< 1 %`, `< 1.5 s`, `10..20 %`, `>= 14 d`.
 
 A limit is parsed once, kept in the base unit of its kind (ratio, seconds, bytes, plain count) and printed
 in two ways: `str(limit)` for programs (`< 0.01`), `limit.text` for people (`< 1%`).
@@ -85,7 +85,7 @@ class Limit:
 
 
 NONE: Final = Limit("==", 0, "count")
-"""Not a single one."""
+"""Exactly zero."""
 
 
 def _any_of(spellings: dict[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""Units: quantities as people write them (`12m`, `500 GB`), and as they read them (`2.31%`, `1.5s`)."""
+"""Units: quantities as a target file has them (`12m`, `500 GB`), and as messages show them (`2.31%`, `1.5s`)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def quantity(value: float, unit: str) -> str:  # noqa: PLR0911 - one for each un
 
 
 def duration(seconds: float) -> str:
-    """Print seconds in the unit a person would say: `340ms`, `1.5s`, `12m`, `4h`, `14d`."""
+    """Print seconds in the largest unit that fits: `340ms`, `1.5s`, `12m`, `4h`, `14d`."""
     for name in ("d", "h", "m"):
         factor = UNITS["s"][name]
         if abs(seconds) >= factor and (seconds / factor).is_integer():
@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Print a measured time at a glance: `340ms`, `3.34s`, `1h 12m`."""
+    """Print a measured time: `340ms`, `3.34s`, `1h 12m`."""
     if seconds < UNITS["s"]["m"]:
         return duration(round(seconds, 3))
     minutes, rest = divmod(round(seconds), 60)

@@ -32,7 +32,7 @@ def test_deadline_ends_the_whole_group() -> None:
     began = time.monotonic()
     ran = run_command(["sh", "-c", "sleep 60 & sleep 60"], timeout_s=0.2, folder=None)
     assert ran.exit_code is None
-    assert ran.text == "not done within 200ms"
+    assert ran.text == "timed out after 200ms"
     assert time.monotonic() - began < 10
 
 
@@ -66,9 +66,9 @@ def test_values_are_facts_texts_and_answers() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (TWO_LINES, "it printed 2 lines, expected 1"),
+        (TWO_LINES, "2 lines of output, expected 1"),
         (Value(run=("false",)), "exit code 1"),
-        (Value(run=("true",)), "it printed 0 lines"),
+        (Value(run=("true",)), "0 lines of output"),
         (Value(run=("/no/such",)), "could not be started"),
     ],
 )

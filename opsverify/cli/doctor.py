@@ -1,4 +1,4 @@
-"""`opsverify doctor`: what of a target can be reached, with which rights, and what each stage would lack."""
+"""`opsverify doctor`: what can be reached on a target, with which rights, and what each stage would lack."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.canary.observer import COUNTERS
+from opsverify.cli.arguments import add_target
 from opsverify.cli.plan import collect
 from opsverify.config.load import find_target, load_target
+from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
@@ -27,38 +29,45 @@ from opsverify.switchback.regions import require_regions
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
 
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
 
 STALE_BEATS = 30
-"""Beats that may be late before the heartbeat counts as silent."""
+"""Beats that may be missing before the heartbeat counts as stopped."""
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One thing the doctor looked at; `said` is what to do where it is not well."""
+    """One part of a target; where it is not `ok`, `text` says what was found and what to do."""
 
     part: str
-    well: bool
-    said: str
+    ok: bool
+    text: str
 
 
-def examine(target_name: str, root: Path) -> int:
-    """Print every finding; 0 when all is well, 10 (hold) when a stage would lack something.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_target(parser)
+
+
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Print every finding; 0 without problems, 10 (hold) when a stage would lack something.
 
     Raises TargetError for a target file that cannot be used at all.
     """
-    target_file = find_target(target_name, root / "targets")
+    root = project_root()
+    target_file = find_target(target_argument(options.target), root / "targets")
     target, secrets = load_target(target_file)
-    sick = 0
+    problems = 0
     for finding in _findings(target_file, target, secrets, root):
-        sick += not finding.well
-        sys.stdout.write(f"{'ok  ' if finding.well else 'LACK'}  {finding.part:<28} {finding.said}\n")
+        problems += not finding.ok
+        sys.stdout.write(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<28} {finding.text}\n")
         sys.stdout.flush()
-    sys.stdout.write(f"{target.name}: {f'{sick} things to mend' if sick else 'nothing to mend'}\n")
-    return ExitCode.HOLD if sick else ExitCode.PASSED
+    sys.stdout.write(f"{target.name}: {problems or 'no'} problem{'' if problems == 1 else 's'}\n")
+    return ExitCode.HOLD if problems else ExitCode.PASSED
 
 
 def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[DoctorFinding]:
@@ -98,9 +107,9 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Prometheus(config, secrets.of(config.bearer)) as prometheus:
-        reached = _try("prometheus", lambda: f"answers; its clock says {prometheus.now():.0f}")
+        reached = _try("prometheus", lambda: f"reachable; its clock is at {prometheus.now():.0f}")
         yield reached
-        if not reached.well:
+        if not reached.ok:
             return
         for name in (*COUNTERS, "duration_buckets", "llm_calls", "llm_failures"):
             selector = getattr(config.signals, name).selector()
@@ -110,7 +119,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
 def _series(prometheus: object, selector: str) -> str:
     found = len(prometheus.instant(selector).samples)  # type: ignore[attr-defined]
     if not found:
-        raise OpsVerifyError(f"no series {selector}: correct the name in prometheus.signals, or have it exported")
+        raise OpsVerifyError(f"no series {selector}; correct the name in prometheus.signals, or export the metric")
     return f"{found} series {selector}"
 
 
@@ -123,25 +132,25 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     with Postgres(config, secrets.of(config.login.password)) as postgres:
         reached = _try("postgres", lambda: f"PostgreSQL {postgres.server().version}")
         yield reached
-        if not reached.well:
+        if not reached.ok:
             return
         rights, role = postgres.rights(), config.login.user
         writes = rights.superuser or rights.can_write
         yield DoctorFinding(
             "postgres rights",
             not writes,
-            f"{role} may write: give the suite a role that only reads" if writes else f"{role} may only read",
+            f"{role} may write; use a role that may only read" if writes else f"{role} may only read",
         )
         yield DoctorFinding(
             "postgres pg_monitor",
             rights.pg_monitor,
-            "granted" if rights.pg_monitor else f"missing, replication stays unknown: GRANT pg_monitor TO {role}",
+            "granted" if rights.pg_monitor else f"missing, replication is not measured; GRANT pg_monitor TO {role}",
         )
         kept = rights.pg_stat_statements
         yield DoctorFinding(
             "postgres pg_stat_statements",
             kept,
-            "installed" if kept else "missing, slow queries stay unknown: CREATE EXTENSION pg_stat_statements",
+            "installed" if kept else "missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements",
         )
 
 
@@ -163,9 +172,9 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
         missing = set(config.tools) - set(found.tools)
         if missing:
             raise OpsVerifyError(
-                f"lacks tools {', '.join(sorted(missing))}; it offers {', '.join(found.tools) or 'none'}"
+                f"missing tools {', '.join(sorted(missing))}; offered: {', '.join(found.tools) or 'none'}"
             )
-        return f"{found.server_name} offers {len(found.tools)} tools"
+        return f"{found.server_name}, {len(found.tools)} tools"
 
 
 def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -199,10 +208,10 @@ def _heartbeat(target: Target) -> str:
         return "absent"
     beats = HeartbeatLog(Path(heartbeat.log)).read()
     if not beats:
-        raise OpsVerifyError(f"{heartbeat.log} holds no beat; run `opsverify dr heartbeat` all the time")
+        raise OpsVerifyError(f"{heartbeat.log}: no beat; run `opsverify dr heartbeat` all the time")
     age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
     if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
-        raise OpsVerifyError(f"silent for {elapsed(age_s)}; is `opsverify dr heartbeat` running?")
+        raise OpsVerifyError(f"{heartbeat.log}: no beat for {elapsed(age_s)}; start `opsverify dr heartbeat`")
     return f"beat {beats[-1].number}, {elapsed(max(age_s, 0.0))} ago"
 
 
@@ -220,7 +229,7 @@ def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
         with Postgres(region.database, secrets.of(region.database.login.password)) as database:
             yield _try(
                 f"regions.{name}.database",
-                lambda asked=database: "standby" if asked.server().in_recovery else "primary",  # type: ignore[misc]
+                lambda session=database: "standby" if session.server().in_recovery else "primary",  # type: ignore[misc]
             )
 
 
@@ -228,17 +237,17 @@ def _stages(target_file: Path, root: Path) -> Iterator[DoctorFinding]:
     planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}
-        lacking = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
-        said = (
-            f"no check yet for {', '.join(lacking)}: the stage holds until done by hand"
-            if lacking
+        missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
+        text = (
+            f"no check yet for {', '.join(missing)}: the stage holds until done by hand"
+            if missing
             else "every line has a check"
         )
-        yield DoctorFinding(f"stage {name}", not lacking, said)
+        yield DoctorFinding(f"stage {name}", not missing, text)
 
 
-def _try(part: str, look: Callable[[], str]) -> DoctorFinding:
+def _try(part: str, measure: Callable[[], str]) -> DoctorFinding:
     try:
-        return DoctorFinding(part, well=True, said=look())
+        return DoctorFinding(part, ok=True, text=measure())
     except OpsVerifyError as error:
-        return DoctorFinding(part, well=False, said=str(error).splitlines()[0])
+        return DoctorFinding(part, ok=False, text=str(error).splitlines()[0])

@@ -1,43 +1,41 @@
-"""`opsverify report` and `opsverify evidence`: one run's HTML, and whether its evidence still is what was sealed."""
+"""`opsverify evidence`: verify that a run's evidence is complete, unaltered and signed."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from opsverify.config.project import project_root
+from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
-from opsverify.evidence.run_folder import VERDICT, find_run_folder
+from opsverify.evidence.run_folder import find_run_folder
 from opsverify.evidence.signature import verify_run
-from opsverify.report.allure_report import build_report
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
-def publish_report(run: str | None, root: Path, language: str | None) -> Path:
-    """Build the report of `run` (an id, a folder, or the newest) and return its path. Raises EvidenceError."""
-    folder = find_run_folder(run, root)
-    if not (folder / VERDICT).is_file():
-        raise EvidenceError(f"{folder}: no {VERDICT} there; name a run's id or folder, or run opsverify verify first")
-    spoken = language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
-    return build_report(folder, spoken, _tell)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
+    parser.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
 
 
-def verify_evidence(run: str | None, public_key: str | None, root: Path) -> int:
-    """Print what is wrong with a run's evidence; 0 when nothing is, else 10: no decision may rest on it.
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Print what is wrong with the evidence; 0 when nothing is, else 10: no decision may rest on it.
 
-    `public_key` names a PEM file. Raises EvidenceError when run or key cannot be read.
+    Raises EvidenceError when run or key cannot be read.
     """
-    folder = find_run_folder(run, root)
+    folder = find_run_folder(options.run_folder, project_root())
     try:
-        key = Path(public_key).read_text(encoding="utf-8") if public_key else None
+        key = Path(options.public_key).read_text(encoding="utf-8") if options.public_key else None
     except OSError as error:
-        raise EvidenceError(f"public key {public_key}: cannot be read ({error.strerror})") from error
+        raise EvidenceError(f"public key {options.public_key}: cannot be read ({error.strerror})") from error
     found = verify_run(folder, key)
     for problem in found.problems:
         sys.stdout.write(f"{problem}\n")
     signed = f"signed by key {found.signed_by}" if found.signed_by else "signature not checked: no --public-key"
     sys.stdout.write(f"{folder.name}: {'complete and unaltered' if found.ok else 'NOT what was sealed'}; {signed}\n")
-    return 0 if found.ok else 10
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    return ExitCode.PASSED if found.ok else ExitCode.HOLD

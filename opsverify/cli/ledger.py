@@ -1,12 +1,15 @@
-"""`opsverify ledger capture` and `opsverify dr target`: what a recovery needs to be decided and proven."""
+"""`opsverify ledger capture`: record the core tables, so that a later recovery can be verified."""
 
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsverify.cli.arguments import add_target
 from opsverify.config.load import find_target, load_target
+from opsverify.config.project import project_root, target_argument
 from opsverify.errors import TargetError
 from opsverify.recovery.ledger.capture import record_more
 from opsverify.recovery.ledger.history import History
@@ -16,24 +19,37 @@ from opsverify.recovery.ledger.tables import Chosen
 from opsverify.recovery.restore.recoverable import newest_recoverable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
 
     from opsverify.recovery.ledger.ledger import Recorded
 
 
-def capture(target_name: str, root: Path) -> str:
-    """Record the core tables' closed buckets in the target's ledger; one line that says what was recorded.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("action", choices=("capture",))
+    add_target(parser)
 
-    Raises TargetError, Inconclusive (the database does not answer) or EvidenceError (the ledger cannot be written).
+
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Capture, and print what was recorded."""
+    sys.stdout.write(f"{capture(target_argument(options.target), project_root())}\n")
+    return 0
+
+
+def capture(target_name: str, root: Path) -> str:
+    """Record the core tables' closed buckets in the target's ledger; lines that name what was recorded.
+
+    Raises TargetError, Inconclusive (the database is not reachable) or EvidenceError (the ledger cannot be written).
     """
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
 
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
-        raise TargetError(f"target {target.name}: capturing needs [postgres] and [recovery]")
+        raise TargetError(f"target {target.name}: ledger capture needs [postgres] and [recovery]")
     queries = read_queries(root / "dr_validation" / "sql")
     ledger = Ledger(Path(target.recovery.ledger))
-    chosen = {name: Chosen(**said.model_dump()) for name, said in target.recovery.tables.items()}
+    chosen = {name: Chosen(**table.model_dump()) for name, table in target.recovery.tables.items()}
     tag = target.synthetic.tag_column
     with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
 
@@ -49,12 +65,12 @@ def capture(target_name: str, root: Path) -> str:
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head
     when = recorded.captured_at.isoformat()
-    said = f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
-    return "\n".join([said, *_core(ledger, recorded)])
+    line = f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
+    return "\n".join([line, *_core(ledger, recorded)])
 
 
 def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
-    """One line for each core table: what the ledger now holds of it, and what it leaves out."""
+    """One line for each core table: what the ledger holds of it now, and what it leaves out."""
     history = History.of(ledger.bodies_until(recorded.captured_at))
     for name, core in sorted(history.tables.items()):
         new = len(recorded.new_buckets.get(name, ()))
@@ -65,9 +81,9 @@ def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
 
 
 def newest_target(target_name: str, root: Path) -> dt.datetime:
-    """The newest point in time that backup and WAL archive can bring back without a gap (runbook 5-2).
+    """The newest point in time to which backup and WAL archive can recover without a gap (runbook 5-2).
 
-    Raises Inconclusive, naming segment and time, where the archive is broken before its end.
+    Raises Inconclusive, naming segment and time, where the archive has a gap before its end.
     """
     target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
     if target.recovery is None:

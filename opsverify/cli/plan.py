@@ -1,4 +1,4 @@
-"""`opsverify plan`: what a stage would execute on a target."""
+"""`opsverify plan`: the checks that a stage would execute on a target."""
 
 from __future__ import annotations
 
@@ -7,66 +7,73 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from opsverify.cli.arguments import add_run_options, add_stage, stage_arguments
+from opsverify.config.project import project_root
+from opsverify.config.run_options import arguments_of
+from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
 from opsverify.pytest_plugin.stage_run import with_uncovered
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from opsverify.pytest_plugin.plugin import PlanPlugin
 
 
-class _Capture:
-    """Takes hold of the plan when pytest has collected the suites."""
+class _PlanRecorder:
+    """Keeps the plan when pytest has collected the suites."""
 
     plugin: PlanPlugin | None = None
 
-    def pytest_collection_finish(self, session: object) -> None:
-        self.plugin = session.config.pluginmanager.get_plugin("opsverify-plan")  # type: ignore[attr-defined]
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.plugin = session.config.pluginmanager.get_plugin("opsverify-plan")
 
 
-def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> PlanPlugin:
-    """Work the plan out as pytest collects it, contacting nothing.
-
-    Raises TargetError, after pytest has said why, when there is nothing to plan from.
-    """
-    import pytest  # noqa: PLC0415 - 0.2 s, not for the other commands
-
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    capture = _Capture()
-    pytest.main(
-        [
-            f"--rootdir={root}",
-            f"--config-file={root / 'pyproject.toml'}",
-            f"--confcutdir={root}",
-            "-popsverify.pytest_plugin.plugin",
-            "-pno:terminal",
-            "--collect-only",
-            "--opsverify-plan",
-            f"--stage={stage}",
-            f"--target={target}",
-            *more,
-        ],
-        plugins=[capture],
-    )
-    if capture.plugin is None:
-        raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")
-    return capture.plugin
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_stage(parser)
+    add_run_options(parser, "plan")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
-def print_plan(stage: str, target: str, root: Path, more: Sequence[str] = (), *, as_json: bool) -> int:
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Print the plan; 0 when it is complete, 2 (as pytest for errors in collection) with the reasons on stderr."""
-    found = collect(stage, target, root, more)
+    found = collect(options.stage, options.target, project_root(), arguments_of(options))
     plan = Plan(found.stage, with_uncovered(found.stage, found.target, found.planned.values()))
-    if as_json:
+    if options.json:
         sys.stdout.write(json.dumps(plan.to_dict(), ensure_ascii=False, indent=2) + "\n")
     else:
         sys.stdout.write("\n".join(_lines(plan, found.target.name, found.target.language)) + "\n")
     for trouble in found.troubles:
         sys.stderr.write(f"opsverify: {trouble}\n")
-    return 2 if found.troubles else 0
+    return ExitCode.INTERRUPTED if found.troubles else ExitCode.PASSED
+
+
+def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> PlanPlugin:
+    """The plan of `stage` on `target`, as pytest collects it; contacts nothing.
+
+    Raises TargetError, after pytest has said why, when there is nothing to plan from.
+    """
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    recorder = _PlanRecorder()
+    pytest.main(
+        [
+            *stage_arguments(root, stage, target),
+            "-pno:terminal",
+            "--collect-only",
+            "--opsverify-plan",
+            *more,
+        ],
+        plugins=[recorder],
+    )
+    if recorder.plugin is None:
+        raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")
+    return recorder.plugin
 
 
 def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Configuration: a TOML file becomes a `Target`; every fault of the file is named at once."""
+"""Configuration: a TOML file becomes a `Target`; all problems of the file are reported at once."""

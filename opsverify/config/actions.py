@@ -1,4 +1,4 @@
-"""What a verdict leads to: steps, the values in their placeholders, shares of an expansion, and records."""
+"""Actions that follow a verdict: steps, the values of their placeholders, shares of a rollout, attestations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARE_FACTS = ("share", "percent")
 def _share(text: str) -> str:
     share = share_of(text)
     if not 0 < share <= 1:
-        raise ValueError(f'"{text}" is no share of the traffic: expected such as "10 %", up to "100 %"')
+        raise ValueError(f'"{text}" is not a share of the traffic: expected such as "10 %", up to "100 %"')
     return text
 
 
@@ -38,7 +38,7 @@ def share_of(text: str) -> float:
     try:
         return Limit.parse(f"== {text}", "ratio").bound
     except ValueError as error:
-        raise ValueError(f'"{text}" is no share of the traffic: expected such as "10 %"') from error
+        raise ValueError(f'"{text}" is not a share of the traffic: expected such as "10 %"') from error
 
 
 ShareText = Annotated[str, AfterValidator(_share)]
@@ -58,7 +58,7 @@ class ActionStep(Section):
 
 
 class Value(Section):
-    """What stands for a placeholder: `text`, or the one line that `run` prints (a command that only asks)."""
+    """The value of a placeholder: `text`, or the one line that `run` prints (a command that changes nothing)."""
 
     text: str | None = None
     run: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Value(Section):
 
 
 class Actions(Section):
-    """What to do after a verdict, in order: shown by `verify`, carried out by `act`."""
+    """The steps after a verdict, in order: shown by `verify`, carried out by `act`."""
 
     promote: tuple[ActionStep, ...] = ()
     rollback: tuple[ActionStep, ...] = ()

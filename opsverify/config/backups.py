@@ -1,4 +1,4 @@
-"""Which tool makes the backups, what has to be known to read them, and how many of them are promised."""
+"""Backup settings: which tool makes them, what is needed to read them, and how many are promised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEEDS: dict[Method, tuple[str, ...]] = {
     "pgbackrest": ("pgbackrest",),
     "barman": ("barman",),
 }
-"""The keys of [recovery] that a method reads; those of other methods are refused beside it."""
+"""The keys of [recovery] that a method reads; those of other methods are refused with it."""
 
 
 class PgDump(Section):
@@ -43,7 +43,7 @@ class PgBackRest(Section):
 
 
 class Barman(Section):
-    """A server of barman, on barman's own machine; `user` is who runs barman where we are root."""
+    """A server of barman, on barman's own machine; `user` runs barman where opsverify is run by root."""
 
     server: str
     config: str | None = None
@@ -52,7 +52,7 @@ class Barman(Section):
 
 
 class Retention(Section):
-    """What is promised of older backups: that many, or a recovery to any moment of the past `window`."""
+    """The promise on older backups: that many, or a recovery to any moment of the past `window`."""
 
     backups: int | None = Field(default=None, ge=1)
     window: Duration | None = None

@@ -1,4 +1,4 @@
-"""A PostgreSQL database as a target names it, with its login and where secrets are found."""
+"""Database settings: a PostgreSQL server, its login, and where its secrets are found."""
 
 from __future__ import annotations
 

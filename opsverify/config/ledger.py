@@ -1,4 +1,4 @@
-"""What the ledger records of which tables, and how tables too large to read are compared."""
+"""Ledger settings: what is recorded of which tables, and how tables too large to read are compared."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from opsverify.config.section import Duration, Section
 
 
 class LedgerTable(Section):
-    """One core table. What is left out is found in the catalog: bucket column, and width by its type.
+    """One core table. Defaults come from the catalog: bucket column, and width by its type.
 
     `width` is a duration (times, dates) or a number of keys; `mutable` names columns that change after a bucket
-    is closed: they are not hashed. Rows older than `retention` need not come back.
+    is closed: they are not hashed. Rows older than `retention` need not be restored.
     """
 
     bucket: str | None = None

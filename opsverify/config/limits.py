@@ -1,4 +1,4 @@
-"""Every limit a check may use, with the runbook's value as its default (section in the description)."""
+"""Limits of a target, with the runbook's values as defaults (each description names the section)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a target file: every fault at once, one line each, with file, key, expected form and the nearest name."""
+"""Loader of a target file: all problems at once, one line each, with file, key, expected form and nearest name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATHS = (
 """Keys of [recovery] and of its tables that are paths relative to the target file."""
 
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
-_MAY_BE_UNSAID: tuple[Part, ...] = ("regions",)
+_OPTIONAL: tuple[Part, ...] = ("regions",)
 """Parts that a target need neither describe nor declare absent: checks that need one then hold."""
 
 
@@ -48,7 +48,7 @@ def find_target(name_or_file: str, folder: Path) -> Path:
 
 
 def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secrets]:
-    """Read `path` and the secrets it names (none of them without `with_secrets`: planning needs none).
+    """Read `path` and the secrets it names (none of them without `with_secrets`: a plan needs none).
 
     Raises TargetError with one line for every unknown key, missing key, wrong value, undeclared part and
     unset secret.
@@ -110,13 +110,13 @@ def _as_json(raw: dict[str, Any]) -> bytes:
 def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
     absent = raw.get("absent", ())
     for part in get_args(Part):
-        if part not in raw and part not in absent and part not in _MAY_BE_UNSAID:
+        if part not in raw and part not in absent and part not in _OPTIONAL:
             yield (
                 f"{part}: missing table {_MULTIPLE.get(part, f'[{part}]')}; describe it, "
-                f'or add "{part}" to absent if this platform really has none'
+                f'or add "{part}" to absent if this platform has none'
             )
         if part in raw and part in absent:
-            yield f"absent: names {part}, which is described as well; remove one of the two"
+            yield f"absent: names {part}, which is described as well; remove one of them"
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -124,7 +124,7 @@ def _explain(detail: ErrorDetails) -> str:
     key = ".".join(str(step) for step in location)
     match detail["type"]:
         case "extra_forbidden":
-            names = _keys_beside(location)
+            names = _keys_next_to(location)
             return f"{key}: unknown key{_nearest(str(location[-1]), names)}"
         case "missing":
             return f"{key}: missing; expected {_expected(location)}"
@@ -134,7 +134,7 @@ def _explain(detail: ErrorDetails) -> str:
             return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, not {detail['input']!r}"
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+def _keys_next_to(location: tuple[int | str, ...]) -> list[str]:
     model = _model_at(location[:-1])
     return list(model.model_fields) if model else []
 

@@ -1,4 +1,4 @@
-"""A target: one environment, as small frozen value objects with no behaviour but what derives from them."""
+"""Target: one environment, as small frozen value objects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Service(Section):
 
 
 class PrometheusConfig(Section):
-    """The Prometheus that scrapes the platform, and the names it knows things by."""
+    """The Prometheus that scrapes the platform, and the names of jobs, rules and signals in it."""
 
     url: Url
     bearer: SecretRef | None = None
@@ -53,7 +53,7 @@ class PrometheusConfig(Section):
 
 
 class AlertmanagerConfig(Section):
-    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that say nothing about it."""
+    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform."""
 
     url: Url
     bearer: SecretRef | None = None
@@ -68,7 +68,7 @@ class InboxConfig(Section):
 
 
 class Canary(Section):
-    """How canary and baseline are told apart in every signal, and how the window is observed."""
+    """How canary and baseline are selected in every signal, and how the window is observed."""
 
     canary: str = 'track="canary"'
     baseline: str = 'track="stable"'
@@ -100,7 +100,7 @@ class RedisConfig(Section):
 
     @property
     def cache_ttl_s(self) -> float | None:
-        """Seconds that a cached judgment lives; None where the target does not say."""
+        """Seconds that a cached judgment lives; None where the target does not set it."""
         return None if self.cache_ttl is None else parse_duration(self.cache_ttl)
 
 
@@ -143,7 +143,7 @@ class Recovery(Section):
     """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised.
 
     `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
-    where it still answers: the very keys of rows that differ are read there; `platform` is started on the
+    where it is still reachable: the keys of rows that differ are read there; `platform` is started on the
     database that a rehearsal restored.
     """
 
@@ -169,7 +169,7 @@ class Recovery(Section):
 
     @property
     def production_bytes(self) -> float | None:
-        """The size of production's database in bytes; None where the target does not say."""
+        """The size of production's database in bytes; None where the target does not set it."""
         return None if self.production_size is None else parse_bytes(self.production_size)
 
     @model_validator(mode="after")
@@ -178,12 +178,12 @@ class Recovery(Section):
         for name in sorted({name for names in NEEDS.values() for name in names}):
             if (getattr(self, name) is not None) != (name in wanted):
                 verb = "needs" if name in wanted else "has no use for"
-                raise ValueError(f'method "{self.method}" {verb} {name}: expected {" and ".join(wanted)}')
+                raise ValueError(f'method "{self.method}" {verb} {name}; expected {" and ".join(wanted)}')
         return self
 
 
 class Waiver(Section):
-    """A dated, owned, reasoned exception: a failing check counts as `waived` until the end of `until`."""
+    """An exception with owner, reason and end: a failing check counts as `waived` until the end of `until`."""
 
     check: str
     owner: str = Field(min_length=1)
@@ -192,7 +192,7 @@ class Waiver(Section):
 
 
 class Owners(Section):
-    """Who is asked: one default, and one for each family of checks (the id before the first dot)."""
+    """Owners of checks: one default, and one for each family of checks (the id before the first dot)."""
 
     default: str
     families: dict[str, str] = Field(default_factory=dict)
@@ -232,7 +232,7 @@ class Target(Section):
     evidence: EvidenceConfig = EvidenceConfig()
 
     def has(self, part: Part) -> bool:
-        """Whether the target describes `part`; what it neither has nor declares absent was refused on loading."""
+        """Whether the target describes `part`; a part neither described nor declared absent is refused on loading."""
         return part not in self.absent
 
     def owner_of(self, check_id: str) -> str:
@@ -241,9 +241,9 @@ class Target(Section):
 
 
 def require(part: T | None) -> T:
-    """Return `part` of a target, which the plan found to be there.
+    """Return `part` of a target, which the plan requires to be there.
 
-    Raises LookupError where a check uses what it does not name in `needs`.
+    Raises LookupError where a check uses a part that it does not name in `needs`.
     """
     if part is None:
         raise LookupError("a check uses a part of the target that it does not name in `needs`")

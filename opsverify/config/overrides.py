@@ -1,83 +1,54 @@
-"""What the command line changes in a target for one run: points in time, and the share of an expansion's step."""
+"""Overrides: what one option of a run changes in a target (points in time, the share of a rollout's step)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
 
 from opsverify.config.actions import share_of
-from opsverify.config.model import Waiver
+from opsverify.config.model import Target, Waiver
 from opsverify.errors import TargetError
 from opsverify.limits import Limit
 from opsverify.units import quantity
 
-if TYPE_CHECKING:
-    from opsverify.config.model import Target
-
 SHARE_TOLERANCE = 0.2
-"""Of the share asked for: load balancers split by connection or by pod, never exactly."""
+"""Of the expected share: load balancers split by connection or by pod, never exactly."""
 COMPARISON = "canary.llm_cost"
 """The canary check that needs traffic on the baseline."""
-AFTERWARDS = "post-rollback"
+AFTER_ROLLBACK = "post-rollback"
+
+Override = Callable[[Target, str, str], Target]
+"""The target, an option's flag and its value -> the changed target; raises TargetError, naming the flag."""
 
 
-class Asked(Protocol):
-    """The parts of a request that change a target."""
-
-    @property
-    def stage(self) -> str:
-        """The stage."""
-
-    @property
-    def recovery_target(self) -> str | None:
-        """Value of `--recovery-target`."""
-
-    @property
-    def rolled_back_at(self) -> str | None:
-        """Value of `--rolled-back-at`."""
-
-    @property
-    def switched_at(self) -> str | None:
-        """Value of `--switched-at`."""
-
-    @property
-    def share(self) -> str | None:
-        """Value of `--share`."""
+def recovered_to(target: Target, flag: str, text: str) -> Target:
+    """The database was recovered to the point in time `text`."""
+    if target.recovery is None:
+        return target
+    recovery = target.recovery.model_copy(update={"recovery_target": moment_in(flag, text)})
+    return target.model_copy(update={"recovery": recovery})
 
 
-def adapted(target: Target, asked: Asked) -> Target:
-    """`target` as this run sees it. Raises TargetError for what cannot be read."""
-    if asked.recovery_target is not None and target.recovery is not None:
-        moment = moment_in("--recovery-target", asked.recovery_target)
-        recovery = target.recovery.model_copy(update={"recovery_target": moment})
-        target = target.model_copy(update={"recovery": recovery})
-    if asked.rolled_back_at is not None:
-        moment = moment_in("--rolled-back-at", asked.rolled_back_at)
-        actions = target.actions.model_copy(update={"rolled_back_at": moment})
-        target = target.model_copy(update={"actions": actions})
-    if asked.switched_at is not None and target.regions is not None:
-        moment = moment_in("--switched-at", asked.switched_at)
-        target = target.model_copy(update={"regions": target.regions.model_copy(update={"switched_at": moment})})
-    if asked.share is not None:
-        target = _at_share(target, asked.share)
-    return _rolled_back(target) if asked.stage == AFTERWARDS else target
+def rolled_back_at(target: Target, flag: str, text: str) -> Target:
+    """The rollback began at `text`."""
+    actions = target.actions.model_copy(update={"rolled_back_at": moment_in(flag, text)})
+    return target.model_copy(update={"actions": actions})
 
 
-def _rolled_back(target: Target) -> Target:
-    """After a rollback, services answer as the version before."""
-    services = {
-        name: service.model_copy(update={"version": service.previous_version or service.version})
-        for name, service in target.services.items()
-    }
-    return target.model_copy(update={"services": services})
+def switched_at(target: Target, flag: str, text: str) -> Target:
+    """Traffic was given to the other region at `text`."""
+    if target.regions is None:
+        return target
+    regions = target.regions.model_copy(update={"switched_at": moment_in(flag, text)})
+    return target.model_copy(update={"regions": regions})
 
 
-def _at_share(target: Target, text: str) -> Target:
-    """Expect the canary to receive `text` of the traffic, give or take a fifth."""
+def at_share(target: Target, flag: str, text: str) -> Target:
+    """Expect the canary to receive `text` of the traffic, within 20 %."""
     try:
         share = share_of(text)
     except ValueError as error:
-        raise TargetError(f"--share: {error}") from error
+        raise TargetError(f"{flag}: {error}") from error
     around = Limit("..", share * (1 - SHARE_TOLERANCE), "ratio", min(1.0, share * (1 + SHARE_TOLERANCE)))
     limits = target.limits.model_copy(update={"traffic_share": around})
     waivers = target.waivers
@@ -91,13 +62,22 @@ def _at_share(target: Target, text: str) -> Target:
     return target.model_copy(update={"limits": limits, "waivers": waivers})
 
 
-def moment_in(option: str, text: str) -> dt.datetime:
-    """Read the time given with `option`. Raises TargetError, with the expected form, for anything else."""
+def rolled_back(target: Target) -> Target:
+    """After a rollback, services report the previous version."""
+    services = {
+        name: service.model_copy(update={"version": service.previous_version or service.version})
+        for name, service in target.services.items()
+    }
+    return target.model_copy(update={"services": services})
+
+
+def moment_in(flag: str, text: str) -> dt.datetime:
+    """Read the time given with `flag`. Raises TargetError, with the expected form, for anything else."""
     example = "2026-11-22T20:00:00+09:00"
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise TargetError(f"{option} {text}: expected a time such as {example}") from error
+        raise TargetError(f"{flag} {text}: expected a time such as {example}") from error
     if moment.tzinfo is None:
-        raise TargetError(f"{option} {text}: has no time zone; expected such as {example}")
+        raise TargetError(f"{flag} {text}: has no time zone; expected such as {example}")
     return moment

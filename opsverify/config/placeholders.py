@@ -1,4 +1,4 @@
-"""Placeholders of a target's steps, such as `{revision}`: what they stand for, and the steps with them replaced."""
+"""Placeholders of a target's steps, such as `{revision}`: their values, and the steps with them replaced."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def resolve(
     facts: Mapping[str, str],
     folder: str | None,
 ) -> dict[str, str]:
-    """The text for every placeholder in `argvs`: facts, texts, and what the values' commands print.
+    """The text for every placeholder in `argvs`: facts, texts, and the output of the values' commands.
 
     Raises Refused when a command fails or prints anything but one line.
     """
     names = dict.fromkeys(name for argv in argvs for name in placeholders(argv))
-    return {name: facts[name] if name in facts else _ask(name, values[name], folder) for name in names}
+    return {name: facts[name] if name in facts else _value_of(name, values[name], folder) for name in names}
 
 
 def filled(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
@@ -34,12 +34,12 @@ def filled(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
     return [PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word) for word in argv]
 
 
-def _ask(name: str, value: Value, folder: str | None) -> str:
+def _value_of(name: str, value: Value, folder: str | None) -> str:
     if value.text is not None:
         return value.text
     ran = run_command(value.run, parse_duration(value.timeout), folder)
     lines = ran.output.strip().splitlines()
     if not ran.ok or len(lines) != 1:
-        said = ran.text if not ran.ok else f"it printed {len(lines)} lines, expected 1"
-        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {said}; correct the command, nothing was done")
+        why = ran.text if not ran.ok else f"{len(lines)} lines of output, expected 1"
+        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {why}; correct the command, nothing was done")
     return lines[0].strip()

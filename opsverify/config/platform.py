@@ -1,4 +1,4 @@
-"""How a rehearsal starts a platform on the database it restored, for the cache and the business smoke."""
+"""Platform of a rehearsal: how it is started on the restored database, for the cache and the business smoke."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opsverify.config.section import Duration, Section
 from opsverify.units import parse_duration
 
 FACTS = ("port", "dbname", "home")
-"""Placeholders that the drill fills in: the restored database's port (on 127.0.0.1) and name, the platform's folder."""
+"""Placeholders that the drill fills: the restored database's port (on 127.0.0.1) and name, the platform's folder."""
 
 
 class RehearsalPlatform(Section):
@@ -26,7 +26,7 @@ class RehearsalPlatform(Section):
 
     @property
     def within_s(self) -> float:
-        """Seconds in which the platform has to serve."""
+        """Seconds until the platform has to serve."""
         return parse_duration(self.within)
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-"""The folder that this package lies in, with the suites beside it."""
+"""The folder of this package, with the suites next to it."""
 
 
 def project_root() -> Path:
@@ -20,7 +20,7 @@ def project_root() -> Path:
 
 
 def target_argument(name_or_file: str) -> str:
-    """The target as given, a file by its absolute path: what comes later may run in another folder."""
+    """The target as given, a file by its absolute path: pytest runs in the project folder."""
     path = Path(name_or_file)
     return str(path.resolve()) if path.suffix == ".toml" else name_or_file
 

@@ -1,4 +1,4 @@
-"""Two regions, the original one and the one that stands in after a disaster, and the way between them."""
+"""Regions: the original one, the DR region that serves after a disaster, and how traffic is switched."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIGHEST_PORT = 65535
 def _endpoint(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
-        raise ValueError(f'"{text}" names no port: expected such as "10.0.0.2:22" or "[fd00::2]:22"')
+        raise ValueError(f'"{text}" has no port: expected such as "10.0.0.2:22" or "[fd00::2]:22"')
     return text
 
 
@@ -28,8 +28,8 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 class RegionTable(Section):
     """A table whose rows must be the same in both regions.
 
-    `changed` is a column of type timestamptz that is set at every write of a row; where rows are only ever
-    added, the time of that.
+    `changed` is a column of type timestamptz that is set at every write of a row (at its insert, where rows are
+    never updated).
     """
 
     name: str
@@ -38,7 +38,7 @@ class RegionTable(Section):
 
 
 class Region(Section):
-    """One region: what its ingress says of itself, its addresses, its database, and ports closed to us."""
+    """One region: the marker of its ingress, its addresses, its database, and ports that must be closed."""
 
     marker: str
     addresses: tuple[str, ...] = Field(min_length=1)
@@ -47,7 +47,7 @@ class Region(Section):
 
 
 class Regions(Section):
-    """How traffic finds a region, and what was chosen for the way back (runbook 7-2).
+    """How traffic finds a region, and the method of the switchback (runbook 7-2).
 
     `url` holds the name that clients use; `resolvers` are name servers as `ADDRESS` or `ADDRESS:PORT`.
     """
@@ -80,5 +80,5 @@ class Regions(Section):
 
     @property
     def ttl_s(self) -> float:
-        """Seconds that resolvers and clients may go on using the address of before a switch."""
+        """Seconds for which resolvers and clients may still use the previous address after a switch."""
         return parse_duration(self.ttl)

@@ -1,4 +1,4 @@
-"""Secrets of a target: read from where the target file says, known by value so that every sink can remove them."""
+"""Secrets of a target: read from the environment and from files, with their values for the redaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FORM = frozenset({"env", "file"})
 SHORTEST = 6
-"""Characters; a shorter secret would turn ordinary words of a report into masks."""
+"""Characters; a shorter secret would mask ordinary words of a report."""
 
 
 class Secrets:
@@ -64,8 +64,8 @@ def _read(env: str | None, file: str | None, folder: Path) -> str:
     if len(value) < SHORTEST:
         source = f"environment variable {env}" if env is not None else f"file {folder / str(file)}"
         raise TargetError(
-            f"secret in {source} is too short: expected {SHORTEST} characters or more, "
-            "for a shorter one cannot be told apart and removed from reports"
+            f"secret in {source} is too short: expected {SHORTEST} characters or more "
+            "(a shorter one cannot be removed from reports)"
         )
     return value
 

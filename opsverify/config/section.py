@@ -1,4 +1,4 @@
-"""What every table of a target file is, and the kinds of text in it."""
+"""Section of a target file: the base of every table, and the kinds of text in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the platform's metrics are called. PromQL is built from these names; each can be replaced whole."""
+"""Signals: the names of the platform's metrics. PromQL is built from them; each can be replaced whole."""
 
 from __future__ import annotations
 

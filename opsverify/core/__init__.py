@@ -1,1 +1,1 @@
-"""Core: the words of a verdict, from a line of the runbook to the decision. Pure: it contacts nothing."""
+"""Core: the parts of a verdict, from a line of the runbook to the decision. Pure: contacts nothing."""

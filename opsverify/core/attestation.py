@@ -1,4 +1,4 @@
-"""Attestations: what only a person can vouch for, as a dated record with a name under it."""
+"""Attestations: what only a person can confirm, as a dated and signed record."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[
     """Read the record `name` of the target, made at or after `since`; `also` are further fields it must fill in.
 
     Raises Inconclusive where the target names none, or the file is missing, incomplete, unsigned, older or
-    dated in the future: nobody has vouched for this deployment then.
+    dated in the future: this deployment is not attested then.
     """
     if name not in target.attestations:
-        raise Inconclusive(f"no attestation: add [attestations.{name}] with record = FILE to the target")
+        raise Inconclusive(f"missing [attestations.{name}]; add it to the target, with record = FILE")
     path = Path(target.attestations[name].record)
     example = (
         f"a TOML file with {', '.join((*FIELDS, *also))} (text) and at = {since.isoformat(timespec='seconds')} or later"
@@ -51,10 +51,10 @@ def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[
     if record.at < since:
         raise Inconclusive(
             f"attestation {name}: {path} is of {record.at.isoformat()}, before this deployment "
-            f"({since.isoformat(timespec='seconds')}): it is about an earlier one; write {example}"
+            f"({since.isoformat(timespec='seconds')}); write {example}"
         )
     if record.at > dt.datetime.now(dt.UTC) + CLOCK_SLACK:
-        raise Inconclusive(f"attestation {name}: {path} is dated {record.at.isoformat()}, which is yet to come")
+        raise Inconclusive(f"attestation {name}: {path} is dated {record.at.isoformat()}, in the future; correct at")
     return record
 
 

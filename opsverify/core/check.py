@@ -1,4 +1,4 @@
-"""The `check` fixture: what a check's body says what it measured with."""
+"""Check: what the `check` fixture gives to a test, to measure and to record with."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class EvidenceSink(Protocol):
         """Keep one attachment."""
 
     def step(self, title: str) -> AbstractContextManager[object]:
-        """Show what happens inside as one step."""
+        """Show what is done inside as one step."""
 
 
 @dataclass
 class Check:
     """One running check: its plan entry, the target, and what it has measured so far.
 
-    `measure` and `expect` record and go on, so that a reader sees every number; what lay outside its limit
-    fails the check when its body has ended.
+    `measure` and `expect` record and go on, so that a reader sees every number; values outside their limits
+    fail the check when its body has ended.
     """
 
     planned: Planned
@@ -55,17 +55,17 @@ class Check:
     def measure(
         self, name: str, value: float | None, limit: Limit, *, samples: int | None = None, of: str = ""
     ) -> bool:
-        """Hold `value` (base unit of `limit`) against `limit`; say whether it holds.
+        """Compare `value` (base unit of `limit`) with `limit`; return whether it holds.
 
-        `of` says what was counted, as in "2.31% *of 4,120 requests failed*". Raises Inconclusive when there is
+        `of` names what was counted, as in "2.31% *of 4,120 requests failed*". Raises Inconclusive when there is
         no value: None, NaN or infinite.
         """
         if value is None or not math.isfinite(value):
-            raise Inconclusive(f"{name} has no value ({value}): nothing to hold against limit {limit.text}")
+            raise Inconclusive(f"{name}: no value ({value}) to compare with limit {limit.text}")
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
 
     def measure_estimate(self, name: str, estimate: Interval, limit: Limit, *, samples: int, of: str) -> bool:
-        """Hold an estimate against `limit`, as `measure` does.
+        """Compare an estimate with `limit`, as `measure` does.
 
         Raises Inconclusive where it lies outside, and chance alone may have moved it there.
         """
@@ -79,11 +79,11 @@ class Check:
         return self.measure(name, value, limit, samples=samples, of=of)
 
     def expect(self, name: str, value: object, expected: object) -> bool:
-        """Require `value` to equal `expected`; say whether it does."""
+        """Require `value` to equal `expected`; return whether it does."""
         return self._keep(Measurement.equal(name, value, expected))
 
     def expect_all(self, what: str, expected: Iterable[str], found: Collection[str]) -> bool:
-        """Require every one of `expected` to be among `found`; say whether they are."""
+        """Require every one of `expected` to be among `found`; return whether they are."""
         wanted = list(expected)
         missing = [name for name in wanted if name not in found]
         return self.measure(
@@ -100,16 +100,16 @@ class Check:
             )
 
     def record(self, measurement: Measurement) -> bool:
-        """Keep a measurement that was judged elsewhere (by the canary gate); say whether it holds."""
+        """Keep a measurement that was judged elsewhere (by the canary gate); return whether it holds."""
         return self._keep(measurement)
 
     def fail(self, message: str) -> NoReturn:
-        """Fail now: what was seen makes the rest of the check pointless."""
+        """Fail now: the rest of the check would measure nothing."""
         raise CheckFailed(message)
 
     @contextmanager
     def must_answer(self, what: str) -> Iterator[None]:
-        """Inside, no answer is a failure: the check's own subject is down, which is not a hole in knowledge."""
+        """Inside, no answer is a failure, not inconclusive: the component under check is down."""
         try:
             yield
         except Unreachable as error:
@@ -121,7 +121,7 @@ class Check:
         self.evidence.attach(name, body, kind)
 
     def step(self, title: str) -> AbstractContextManager[object]:
-        """Show what happens inside as one step of the evidence."""
+        """Show what is done inside as one step of the evidence."""
         return self.evidence.step(title)
 
     def conclude(self) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What a process ends with; all but the first two mean hold to a pipeline. 2 to 5 as pytest defines them."""
+    """Exit codes of a process; to a pipeline, all but the first two mean hold. 2 to 5 as pytest defines them."""
 
     PASSED = 0
     FAILED = 1
@@ -33,4 +33,4 @@ EXIT: Final[Mapping[Decision, ExitCode]] = {
 """The exit code of every decision."""
 
 DECIDED: Final = frozenset(EXIT.values())
-"""Codes that stand for a decision: no process may end with one of them without a verdict."""
+"""Codes of decisions: no process may end with one of them without a verdict."""

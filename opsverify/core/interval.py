@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """A ratio, and between which values chance alone may have moved it; (0, inf) where nothing is known of that."""
+    """A ratio, and its confidence interval; (0, inf) where that is unknown."""
 
     value: float
     low: float

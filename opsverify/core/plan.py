@@ -1,4 +1,4 @@
-"""The plan: the checks a stage must execute on a target, fixed before the first one runs."""
+"""Plan: the checks a stage must execute on a target, fixed before the first one runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Planned:
-    """One check of the plan; `not_applicable` and `cannot_run` say why it needs no run, or can have none."""
+    """One check of the plan; `not_applicable` and `cannot_run` are reasons why it needs no run, or can have none."""
 
     id: str
     ko: str
@@ -71,7 +71,7 @@ def planned(
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = None
     if missing_part:
-        not_applicable = f"the target declares that it has no {missing_part}"
+        not_applicable = f"the target declares {missing_part} absent"
     elif absent:
         not_applicable = f"the target lists no {absent.what}"
     elif spec.where and not spec.where[1](target):
@@ -113,7 +113,7 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
             (line.id,),
             "sev2",
             target.owners.default,
-            cannot_run="no check carries out this runbook line yet: do it by hand and record it",
+            cannot_run="no check carries out this runbook line yet; do it by hand and record it",
         )
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried

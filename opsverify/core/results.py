@@ -1,4 +1,4 @@
-"""What a check measured, and what came of it: the rows of `verdict.json`."""
+"""Results: what a check measured, and its outcome; the rows of `verdict.json`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Measurement:
 
     @classmethod
     def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
-        """Hold `measured` against `limit`; `what` says in words what was counted (`of 4,120 requests failed`)."""
+        """Compare `measured` with `limit`; `what` names what was counted (`of 4,120 requests failed`)."""
         text = quantity(measured, limit.unit)
         detail = f" {what}" if what else f" of {samples:,} samples" if samples is not None else ""
         message = f"{name} {text}{detail}" if not what else f"{text} {what}"
@@ -50,7 +50,7 @@ class Measurement:
 
     @classmethod
     def equal(cls, name: str, measured: object, expected: object) -> Measurement:
-        """Hold `measured` against the one value `expected`, both shown as text."""
+        """Compare `measured` with the one value `expected`, both shown as text."""
         holds = measured == expected
         return cls(
             name,
@@ -65,7 +65,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The outcome of one planned check, with everything `verdict.json` says about it."""
+    """The outcome of one planned check, with everything that `verdict.json` holds of it."""
 
     id: str
     outcome: Outcome
@@ -107,7 +107,7 @@ class CheckResult:
         return {**vars(self), "outcome": self.outcome.value, "measurements": measurements}
 
     @classmethod
-    def from_dict(cls, wire: dict[str, Any]) -> CheckResult:
-        """The other end of `to_dict`."""
-        measurements = tuple(Measurement(**row) for row in wire["measurements"])
-        return cls(**{**wire, "outcome": Outcome(wire["outcome"]), "measurements": measurements})
+    def from_dict(cls, content: dict[str, Any]) -> CheckResult:
+        """The inverse of `to_dict`."""
+        measurements = tuple(Measurement(**row) for row in content["measurements"])
+        return cls(**{**content, "outcome": Outcome(content["outcome"]), "measurements": measurements})

@@ -1,4 +1,4 @@
-"""Specification of a check: what it says of itself, and what stands for the rows of a parametrized one."""
+"""Specification of a check: id, lines, stages, titles; and the markers among the rows of a parametrized one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """What a check says of itself."""
+    """The specification of one check, as `@runbook` gives it."""
 
     id: str
     lines: tuple[str, ...]
@@ -37,28 +37,28 @@ class CheckSpec:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table of checks: a parameter that brings its own description along."""
+    """A row of a table of checks: a parameter with its own specification."""
 
     spec: CheckSpec
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Stands for the rows of a table that the target leaves empty: the check is then not applicable."""
+    """In place of rows where the target lists none: the check is then not applicable."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Stands for rows that cannot be worked out: the check is then planned, and inconclusive."""
+    """In place of rows that cannot be determined: the check is then planned, and inconclusive."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class PerTarget:
-    """An argument of a check whose values come from the target."""
+    """An argument of a check whose values are rows of the target."""
 
     argument: str
     rows: Callable[[Target], Sequence[Any]]

@@ -1,4 +1,4 @@
-"""Stages: what a pipeline or a person may ask for, and what each outcome then decides."""
+"""Stages: what a pipeline or a person may run, and the decision that follows from each outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opsverify.errors import TargetError
 
 
 class Outcome(StrEnum):
-    """What came of a check, or of a whole stage (then only the first three)."""
+    """Outcome of a check, or of a whole stage (then only the first three)."""
 
     PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
@@ -31,7 +31,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Stage:
-    """A named selection of checks; `releases` tells promote/rollback from accept/reject."""
+    """A named selection of checks; `releases`: decides promote or rollback, else accept or reject."""
 
     name: str
     releases: bool = False

@@ -1,4 +1,4 @@
-"""The verdict: from a plan and its results to one outcome, one decision and one exit code.
+"""Verdict: from a plan and its results to one outcome, one decision and one exit code.
 
 The rules are those of the design page: a stage passes only if every planned check is `pass`,
 `not_applicable` or `waived` and at least one is `pass`; one `fail` makes it fail; anything else, a planned
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PYTEST_TROUBLE: Final = frozenset(
     {ExitCode.INTERRUPTED, ExitCode.INTERNAL_ERROR, ExitCode.USAGE, ExitCode.NOTHING_COLLECTED}
 )
-"""pytest's own statuses that say the run itself went wrong: interrupted, internal error, usage, nothing collected."""
+"""pytest's own statuses for a run that failed as such: interrupted, internal error, usage, nothing collected."""
 
 _SETTLED: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE, Outcome.WAIVED})
 
@@ -67,7 +67,7 @@ class Verdict:
         return target.actions.rollback if self.decision is Decision.ROLLBACK else ()
 
     def exit_code(self, pytest_status: int) -> int:
-        """The one exit code: pytest's own where the run itself went wrong, else the decision's."""
+        """The one exit code: pytest's own where the run failed as such, else the decision's."""
         if pytest_status in PYTEST_TROUBLE:
             return pytest_status
         if self.troubles and EXIT[self.decision] is ExitCode.PASSED:
@@ -87,7 +87,7 @@ def judge(
 ) -> Verdict:
     """Judge `results` (by check id) over the whole `plan`.
 
-    A planned check without a result becomes inconclusive, with `missing` as its reason; a result for a check
+    A planned check without a result is inconclusive, with `missing` as its reason; a result for a check
     that was never planned is ignored.
     """
     complete = tuple(_settle(check, results.get(check.id), missing) for check in plan.checks)
@@ -112,7 +112,7 @@ def _settle(check: Planned, result: CheckResult | None, missing: str) -> CheckRe
         return CheckResult(
             check.id,
             Outcome.WAIVED,
-            f"waived: {check.waiver}; it said: {result.message}",
+            f"waived: {check.waiver}; without the waiver: {result.message}",
             result.started_at,
             result.duration_s,
             result.measurements,

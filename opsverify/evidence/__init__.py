@@ -1,1 +1,1 @@
-"""Evidence: what a run leaves behind, and how anybody can tell later that it was not touched."""
+"""Evidence: the files of a run, and the manifest and signature that show later that they are unaltered."""

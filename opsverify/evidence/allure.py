@@ -1,4 +1,4 @@
-"""The one module that knows Allure: labels, titles, steps, attachments, and a writer that lets no secret through."""
+"""Allure results: labels, titles, steps, attachments, and a writer that removes secrets."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class AllureEvidence:
         allure.attach(body, name=name, attachment_type=_KINDS[kind])
 
     def step(self, title: str) -> AbstractContextManager[object]:
-        """Show what happens inside as one step."""
+        """Show what is done inside as one step."""
         step: AbstractContextManager[object] = allure.step(title)
         return step
 
 
 class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no types
-    """allure-pytest's listener without its book on fixtures, which costs time in every check.
+    """allure-pytest's listener without its records of fixtures, which cost time in every check.
 
-    What goes wrong in a fixture stands in the result of the check that asked for it.
+    A failure of a fixture is in the result of the check that uses it.
     """
 
     pytest_fixture_setup = None
@@ -80,7 +80,7 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
         result.links.extend(_links(planned, target))
 
     def _update_fixtures_children(self, item: pytest.Item) -> None:
-        """Keep no book."""
+        """Record no fixture."""
 
 
 class _RedactingLogger(AllureFileLogger):
@@ -93,7 +93,7 @@ class _RedactingLogger(AllureFileLogger):
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
-        """Write one test result, known over the years by its check's id and not by where its function stands."""
+        """Write one test result, identified over the years by its check's id and not by its function's place."""
         check_id = next((label.value for label in result.labels if label.name == LabelType.ID), None)
         if check_id is not None:
             result.historyId = result.testCaseId = md5(check_id)
@@ -113,7 +113,7 @@ class _RedactingLogger(AllureFileLogger):
         self._put(item.file_pattern.format(prefix=uuid.uuid4()), text.encode("utf-8", "backslashreplace"))
 
     def _put(self, name: str, content: bytes) -> None:
-        # Not synced to the disk, as other evidence is: a run that does not live to its verdict holds anyway.
+        # Not synced to the disk, as other evidence is: a run that ends before its verdict holds anyway.
         draft = f"{self._folder}/{name}.tmp"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
@@ -126,14 +126,14 @@ class _RedactingLogger(AllureFileLogger):
 
 
 def _without_default_suites(labels: list[Label]) -> list[Label]:
-    """Drop the suites that allure-pytest makes of folders, which stand before ours of stage and family."""
+    """Drop the suites that allure-pytest makes of folders, which precede ours of stage and family."""
     ours = {label.name: label for label in labels if label.name in _SUITES}
     ours.pop(LabelType.SUB_SUITE, None)
     return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
 
 
 def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> Callable[[], None]:
-    """Let Allure follow checks only, and write without secrets to `folder`; return the way back."""
+    """Let Allure record checks only, and write without secrets to `folder`; return its undoing."""
     manager = allure_commons.plugin_manager
     replaced = [plugin for plugin in manager.get_plugins() if isinstance(plugin, AllureFileLogger | AllureListener)]
     for plugin in replaced:
@@ -163,7 +163,7 @@ def describe_running(planned: Planned, target: Target, stage: str) -> None:
 def write_result(
     folder: Path, planned: Planned, result: CheckResult, target: Target, stage: str, redactor: Redactor
 ) -> None:
-    """Write the Allure result of a planned check that left none: not run, lost with its worker, not applicable."""
+    """Write the Allure result of a planned check without one: not run, lost with its worker, not applicable."""
     entry = TestResult(
         uuid=str(uuid.uuid4()),
         name=planned.title(target.language),

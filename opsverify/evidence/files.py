@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: the writer under everything in a run's folder."""
+"""Files of a run's folder, written atomically: each is whole or absent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ _SMALL = 1 << 20
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to `path`: a reader sees the old file or the new one, never a part.
 
-    Survives a crash of the machine once it returns. Raises EvidenceError, and leaves nothing behind, when the
-    folder is missing, read-only or full.
+    Durable once it returns. Raises EvidenceError, and leaves no file, when the folder is missing, read-only or full.
     """
     data = content.encode() if isinstance(content, str) else content
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -39,7 +38,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
                 draft.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise EvidenceError(f"{path}: cannot be written ({error.strerror}): free or unlock the folder") from error
+        raise EvidenceError(f"{path}: cannot be written ({error.strerror}); free or unlock the folder") from error
 
 
 def link_latest(reports_dir: Path, run_dir: Path) -> None:
@@ -70,7 +69,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable: without it a power cut may bring the old name back."""
+    """Make the rename itself durable: without it the old name may reappear after a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

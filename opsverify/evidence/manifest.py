@@ -1,7 +1,7 @@
-"""The manifest: the SHA-256 sum of every file of a run, in the form `sha256sum --check` reads.
+"""Manifest: the SHA-256 sum of every file of a run, in the form `sha256sum --check` reads.
 
-It covers all but itself and what is made from it or after it: the verdict (which carries the manifest's own
-sum), the signature (which covers both) and the HTML pages (rebuilt at will from the covered files).
+It covers all files but itself and those written after it: the verdict (which holds the manifest's own sum), the
+signature (which covers both) and the HTML pages (built again at will from the covered files).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<sum>[0-9a-f]{64}) [ *](?P<path>.
 
 @dataclass(frozen=True)
 class Problem:
-    """One file that is not as the manifest or signature says; reads as one line."""
+    """One file that differs from manifest or signature; its text is one line."""
 
     path: str
     what: str
@@ -44,7 +44,7 @@ def write_manifest(run_dir: Path) -> str:
     for path in sorted(_covered(run_dir)):
         file = run_dir / path
         if file.is_symlink() or not file.is_file():
-            raise EvidenceError(f"{path}: not a regular file, so no evidence: remove it from {run_dir}")
+            raise EvidenceError(f"{path}: not a regular file; remove it from {run_dir}")
         try:
             lines.append(_line(path, sha256_of(file)))
         except OSError as error:
@@ -59,16 +59,16 @@ def verify_manifest(run_dir: Path) -> tuple[Problem, ...]:
     try:
         text = (run_dir / MANIFEST).read_bytes().decode(errors="surrogateescape")
     except OSError as error:
-        return (Problem(MANIFEST, f"cannot be read ({error.strerror}): nothing can be verified"),)
+        return (Problem(MANIFEST, f"cannot be read ({error.strerror}); nothing can be verified"),)
     expected: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line)
         if match is None:
-            return (Problem(MANIFEST, f"line {number} is not a sum and a path: the manifest is damaged"),)
+            return (Problem(MANIFEST, f"line {number}: expected a sum and a path; the manifest is damaged"),)
         expected[_unescaped(match["path"]) if match["escaped"] else match["path"]] = match["sum"]
     present = set(_covered(run_dir))
-    problems = [Problem(path, "additional: the manifest does not know it") for path in present - expected.keys()]
-    problems += [Problem(path, "missing, though the manifest lists it") for path in expected.keys() - present]
+    problems = [Problem(path, "additional: not in the manifest") for path in present - expected.keys()]
+    problems += [Problem(path, "missing: listed in the manifest") for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
     return tuple(sorted(problems, key=lambda problem: problem.path))
 
@@ -76,14 +76,14 @@ def verify_manifest(run_dir: Path) -> tuple[Problem, ...]:
 def _compare(run_dir: Path, path: str, expected: str) -> Problem | None:
     file = run_dir / path
     if file.is_symlink() or not file.is_file():
-        return Problem(path, "altered: no regular file any more")
+        return Problem(path, "altered: not a regular file")
     try:
         measured = sha256_of(file)
     except OSError as error:
-        return Problem(path, f"cannot be read ({error.strerror}), so cannot be verified")
+        return Problem(path, f"cannot be read ({error.strerror})")
     if measured == expected:
         return None
-    return Problem(path, f"altered: SHA-256 is {measured[:12]}..., the manifest says {expected[:12]}...")
+    return Problem(path, f"altered: SHA-256 is {measured[:12]}..., in the manifest {expected[:12]}...")
 
 
 def _covered(run_dir: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Work that a run does once, whatever its number of workers: the first one does it, the others wait and read."""
+"""Once per run: a file that the first worker writes, while the others wait for it and read it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
-    """The file `folder/name`, written by `make` if it is not there yet.
+def write_once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
+    """The file `folder/name`, written by `make` if it does not exist yet.
 
-    A name that ends in `.gz` is compressed on the way. A worker that dies in mid-work frees the lock and leaves
-    a draft, which the next one starts anew.
+    A name that ends in `.gz` is compressed. A worker that dies while it writes frees the lock and leaves a draft,
+    which the next one replaces.
     """
     final = folder / name
     draft = folder / f".{name}.draft"
@@ -34,6 +34,6 @@ def once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Path:
 
 
 def clear_locks(folder: Path) -> None:
-    """Remove what `once` needed during the run, before the evidence is sealed."""
+    """Remove locks and drafts of `write_once`, before the evidence is sealed."""
     for leftover in (*folder.glob(".*.lock"), *folder.glob(".*.draft")):
         leftover.unlink()

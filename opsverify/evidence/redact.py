@@ -1,4 +1,4 @@
-"""Remove secrets by value, wherever they turn up: terminal, messages, Allure results, attachments, files."""
+"""Redaction of secrets by value, in every sink: terminal, messages, Allure results, attachments, files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ESCAPED = re.compile("%[0-9A-F]{2}")
 
 
 class Redactor:
-    """Knows every loaded secret in each spelling it may take: plain, repr, HTML, URL, JSON, base64."""
+    """Every loaded secret in each of its spellings: plain, repr, HTML, URL, JSON, base64."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {form for secret in secrets for form in _spellings(secret) if len(form) >= SHORTEST}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        # Nearly every text holds no secret, and a search for each spelling says so faster than the pattern.
+        # Nearly every text holds no secret: a search for each spelling is then faster than the pattern.
         self._spellings = tuple(longest_first)
         self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in longest_first)
         self._in_json = tuple({json.dumps(form, ensure_ascii=False)[1:-1] for form in longest_first})
@@ -64,7 +64,7 @@ class Redactor:
     def sweep(self, folder: Path) -> tuple[Path, ...]:
         """Clean every file below `folder` in place; the files that held a secret.
 
-        The last line of defence, for what other plugins wrote on their own.
+        For files that other plugins wrote on their own.
         """
         found = []
         for place, _, names in os.walk(folder) if self._pattern else ():
@@ -104,7 +104,7 @@ def _spellings(secret: str) -> Iterable[str]:
         for ascii_only in (True, False):
             once = json.dumps(plain, ensure_ascii=ascii_only)[1:-1]
             yield once
-            yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]  # JSON that stands as text in JSON
+            yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]  # JSON as text in JSON
     for in_url in (quote(secret), quote(secret, safe=""), quote_plus(secret)):
         yield in_url
         yield _ESCAPED.sub(lambda match: match[0].lower(), in_url)

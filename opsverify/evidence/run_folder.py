@@ -1,4 +1,4 @@
-"""The folder of one run: `reports/<run-id>/`, or the folder that the caller named."""
+"""Folder of one run: `reports/<run-id>/`, or the folder given with `--report-dir`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESULTS = "allure-results"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where one run leaves its evidence; `reports` is set where `latest` should point to it."""
+    """The folder with the evidence of one run; `reports` is set where `latest` should point to it."""
 
     run_id: str
     path: Path
@@ -34,8 +34,8 @@ class RunFolder:
     def create(cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None) -> RunFolder:
         """Make the folder of a new run.
 
-        A named folder that holds an earlier run is set aside as `<folder>-<its run id>`, so that an old
-        verdict is neither lost nor taken for the new one. Raises TargetError when the folder cannot be had.
+        A given folder that holds an earlier run is renamed to `<folder>-<its run id>`, so that an old verdict is
+        neither lost nor taken for the new one. Raises TargetError when the folder cannot be used.
         """
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
         path = report_dir or reports / run_id
@@ -45,7 +45,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise TargetError(
-                    f"--report-dir {path}: holds files that are no run of opsverify; name an empty or a new folder"
+                    f"--report-dir {path}: holds files of no opsverify run; expected an empty or a new folder"
                 )
             write_atomic(path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
         except (OSError, EvidenceError) as error:

@@ -1,4 +1,4 @@
-"""Close a run's evidence: manifest, signature, and the verdict last of all."""
+"""Seal of a run's evidence: manifest, signature, and last the verdict."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from opsverify.evidence.signature import sign_run
 def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) -> None:
     """Write manifest, signature (where there is a key) and `verdict.json`, in this order.
 
-    The signature covers the manifest and the very bytes of the verdict that is written after it, so that the
-    verdict appears only when everything it rests on is in place.
+    The signature covers the manifest and the exact bytes of the verdict that is written after it, so that the
+    verdict appears only when all of its evidence is complete.
     """
     manifest_sha256 = write_manifest(folder.path)
     content = {**verdict, "evidence": {"manifest_sha256": manifest_sha256, "signed": signing_key is not None}}

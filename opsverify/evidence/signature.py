@@ -1,9 +1,9 @@
-"""The signature: a DSSE envelope around an in-toto test result that names the verdict and the manifest.
+"""Signature: a DSSE envelope around an in-toto test result that names the verdict and the manifest.
 
 The predicate is https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md (0.1.0). Its
 result is `PASSED` only for a verdict that passed without waiver, and `WARNED` for one that needed a waiver.
-What could not be measured is `FAILED`: a policy that lets warnings through must not let through a release
-that nobody measured.
+What could not be measured is `FAILED`: a policy that accepts warnings must not accept a release that was
+not measured.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from securesystemslib.dsse import Envelope
 
-    # The package re-exports both without saying so in the way mypy asks for.
+    # The package re-exports both without `__all__`, which mypy requires.
     from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 SIGNATURE: Final = "signature.dsse.json"
@@ -36,7 +36,7 @@ _SUBJECTS: Final = (MANIFEST, VERDICT)
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of verifying a run; `signed_by` is the id of the key whose signature holds."""
+    """The verification of a run; `signed_by` is the id of the key whose signature is valid."""
 
     ok: bool
     problems: tuple[Problem, ...]
@@ -46,9 +46,9 @@ class Verification:
 def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) -> str:
     """Sign the run with an Ed25519 PKCS8 PEM key into `signature.dsse.json`; return the key's id.
 
-    `verdict` is the very content of a `verdict.json` still to be written; without it, the file is read.
+    `verdict` is the exact content of a `verdict.json` still to be written; without it, the file is read.
 
-    Raises EvidenceError when the verdict does not name the manifest as it stands, or the key cannot be used.
+    Raises EvidenceError when the verdict names another manifest, or the key cannot be used.
     """
     if stale := _verdict_problems(run_dir, verdict):
         raise EvidenceError(f"{stale[0]}; only a finished run can be signed")
@@ -67,7 +67,7 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) 
 
 
 def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
-    """Hold a run against its manifest and, where `public_key_pem` is given, against its signature.
+    """Verify a run by its manifest and, where `public_key_pem` is given, by its signature.
 
     With a key, a run without signature is a problem. Raises EvidenceError only when the key cannot be used.
     """
@@ -92,7 +92,7 @@ def public_half(private_key_pem: str) -> str:
 
 
 def _check_signature(run_dir: Path, key: SSlibKey) -> None:
-    """Raise EvidenceError with the reason why `key` does not vouch for the files as they are."""
+    """Raise EvidenceError with the reason why the signature of `key` is not valid for the files."""
     from securesystemslib.exceptions import VerificationError  # noqa: PLC0415 - as above
 
     envelope = _envelope(run_dir)
@@ -105,9 +105,9 @@ def _check_signature(run_dir: Path, key: SSlibKey) -> None:
         kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError("what was signed is no in-toto statement") from error
+        raise EvidenceError("the signed content is not an in-toto statement") from error
     if kinds != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
-        raise EvidenceError(f"what was signed is no in-toto test result but {', '.join(map(str, kinds))}")
+        raise EvidenceError(f"the signed content is not an in-toto test result but {', '.join(map(str, kinds))}")
     for name in _SUBJECTS:
         if _digest(run_dir / name) != signed.get(name):
             raise EvidenceError(f"{name} is not the file that was signed")
@@ -127,16 +127,16 @@ def _envelope(run_dir: Path) -> Envelope:
 
 
 def _verdict_problems(run_dir: Path, verdict: bytes | None = None) -> tuple[Problem, ...]:
-    """Why the verdict is not the one that goes with the manifest; empty if it is."""
+    """Why the verdict does not belong to the manifest; empty if it does."""
     try:
         content = (run_dir / VERDICT).read_bytes() if verdict is None else verdict
         named = json.loads(content)["evidence"]["manifest_sha256"]
     except OSError as error:
         return (Problem(VERDICT, f"cannot be read ({error.strerror})"),)
     except (ValueError, KeyError, TypeError):
-        return (Problem(VERDICT, "names no manifest: evidence.manifest_sha256 is missing"),)
+        return (Problem(VERDICT, "missing evidence.manifest_sha256"),)
     if named != _digest(run_dir / MANIFEST):
-        return (Problem(VERDICT, f"evidence.manifest_sha256 is not the sum of {MANIFEST} as it stands"),)
+        return (Problem(VERDICT, f"evidence.manifest_sha256 is not the sum of {MANIFEST}"),)
     return ()
 
 

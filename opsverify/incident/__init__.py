@@ -1,1 +1,1 @@
-"""An incident as a recorded timeline: recovery and way back step by step, who and when, and what was proven between."""
+"""Incident: the timeline of a recovery and its switchback, step by step, who and when, with the evidence of each."""

@@ -1,4 +1,4 @@
-"""The steps of runbook sections 5 and 7, and the evidence that opens the way to the next one."""
+"""The checklist of runbook sections 5 and 7, and the evidence that opens the gate to each next step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from opsverify.errors import TargetError
 class Gate:
     """What has to be proven before a step counts as done: a run of `stage`, begun after the step `after` was marked.
 
-    With `lines`, every check of the run that carries one of these runbook lines has passed, whatever became of the
-    others; without, the whole run is accepted.
+    With `lines`, every check of the run that carries one of these runbook lines has passed, whatever the outcome of
+    the others; without, the whole run is accepted.
     """
 
     stage: str
@@ -79,23 +79,23 @@ STEPS: Final = (
 )
 """The checklist of a recovery in its order."""
 
-WAY_BACK: Final = (
+SWITCHBACK: Final = (
     ChecklistStep(
         "origin",
         "7-1",
         "원 리전/DB 복구, 네트워크/보안 확인",
-        "Original region and its network well again",
+        "Original region and its network restored",
         Gate("switchback", "close", ("7-1/origin",)),
     ),
-    # No run proves it while clients wait: what DR writes from here on turns `switchback.increment` red in the next one.
+    # No run proves it while clients wait: a write in DR from here on fails `switchback.increment` in the next one.
     ChecklistStep(
-        "fence", "7-2", "DR 리전 쓰기 차단: 서비스 중단 시작", "DR region takes no writes: traffic stands still"
+        "fence", "7-2", "DR 리전 쓰기 차단: 서비스 중단 시작", "DR region takes no writes: service is interrupted"
     ),
     ChecklistStep(
         "sync",
         "7-2",
         "증분 동기화 확인",
-        "Increment in step in both regions",
+        "Increment synchronized in both regions",
         Gate("switchback", "fence", ("7-2/sync",)),
     ),
     ChecklistStep(
@@ -124,15 +124,15 @@ WAY_BACK: Final = (
         Gate("switchback", "report"),
     ),
 )
-"""The checklist of the way back, which may follow a recovery, in its order."""
+"""The checklist of a switchback, which may follow a recovery, in its order."""
 
 NOTE: Final = "note"
-"""No step: something that happened, and is worth a line."""
+"""No step: an event that is recorded in a line."""
 
 
 def step_named(name: str) -> ChecklistStep:
     """The step called `name`. Raises TargetError with the nearest name and the whole list."""
-    known = (*STEPS, *WAY_BACK)
+    known = (*STEPS, *SWITCHBACK)
     for step in known:
         if step.name == name:
             return step

@@ -1,4 +1,4 @@
-"""How long clients were not served, from what was recorded: in the outage, and once more on the way back."""
+"""Downtime, from the timeline: how long clients were not served, in the outage and in the switchback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interruption:
-    """One stretch without service, between two entries of the timeline; None for one that is not on record."""
+    """One stretch without service, between two entries of the timeline; None for one that is not recorded."""
 
     name: str
     since: str
@@ -26,18 +26,18 @@ class Interruption:
 
     @property
     def seconds(self) -> float | None:
-        """How long it was; None while one of its ends is missing, or where they contradict each other."""
+        """Its length; None while one of its ends is missing, or where they contradict each other."""
         if self.began is None or self.ended is None or self.ended < self.began:
             return None
         return (self.ended - self.began).total_seconds()
 
     @property
     def problem(self) -> str | None:
-        """Why its length is not known; None where it is."""
+        """Why its length is unknown; None where it is known."""
         missing = [name for name, at in ((self.since, self.began), (self.until, self.ended)) if at is None]
         if missing:
-            return f"{self.name}: {' and '.join(missing)} not on record"
-        return None if self.seconds is not None else f"{self.name}: {self.until} lies before {self.since}"
+            return f"{self.name}: {' and '.join(missing)} not recorded"
+        return None if self.seconds is not None else f"{self.name}: {self.until} is before {self.since}"
 
     def __str__(self) -> str:
         return self.problem or f"{self.name} {elapsed(self.seconds or 0.0)} ({self.since} to {self.until})"
@@ -45,31 +45,31 @@ class Interruption:
 
 @dataclass(frozen=True)
 class Downtime:
-    """The outage, and the interruption on the way back."""
+    """The outage, and the interruption of the switchback."""
 
     outage: Interruption
-    way_back: Interruption
+    switchback: Interruption
 
     @property
     def seconds(self) -> float | None:
-        """Both together; None where one of them is not known."""
-        outage, back = self.outage.seconds, self.way_back.seconds
+        """Both together; None where one of them is unknown."""
+        outage, back = self.outage.seconds, self.switchback.seconds
         return None if outage is None or back is None else outage + back
 
     @property
     def problems(self) -> Iterator[str]:
-        """Why it is not known."""
-        return (why for part in (self.outage, self.way_back) if (why := part.problem))
+        """Why it is unknown."""
+        return (why for part in (self.outage, self.switchback) if (why := part.problem))
 
     def __str__(self) -> str:
         total = "unknown" if self.seconds is None else elapsed(self.seconds)
-        return f"downtime {total}: {self.outage}, {self.way_back}"
+        return f"downtime {total}: {self.outage}, {self.switchback}"
 
 
 def downtime(incident: Incident) -> Downtime:
     """The downtime of `incident`: from the disaster to `switch`, and from `fence` to `return`.
 
-    Where nobody said when the disaster was, its declaration counts.
+    Without `disaster_at` the declaration counts.
     """
     declared = incident.events[0]
     if declared.disaster_at:
@@ -83,5 +83,5 @@ def downtime(incident: Incident) -> Downtime:
 
     return Downtime(
         Interruption("outage", outage[0], "switch", outage[1], at("switch")),
-        Interruption("way back", "fence", "return", at("fence"), at("return")),
+        Interruption("switchback", "fence", "return", at("fence"), at("return")),
     )

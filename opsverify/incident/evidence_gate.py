@@ -1,4 +1,4 @@
-"""Whether a run's evidence opens the gate of a step: its stage, its target, its time, its checks, its integrity."""
+"""Evidence gate of a step: whether a run opens it, by stage, target, time, checks and integrity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opsverify.incident.timeline import Incident
 
 _ACCEPTED = "accept"
-_WELL = ("pass", "not_applicable", "waived")
+_ACCEPTABLE = ("pass", "not_applicable", "waived")
 
 
 def evidence_for(
@@ -26,8 +26,8 @@ def evidence_for(
 ) -> tuple[str | None, str | None]:
     """The run that opens `gate`, and why none does: exactly one of them.
 
-    `named` is a run's id or folder; without it the newest run that could do is taken. With `public_key` (PEM) its
-    signature has to hold.
+    `named` is a run's id or folder; without it the newest run that opens the gate is taken. With `public_key` (PEM)
+    its signature has to be valid.
     """
     if named is not None:
         folder = Path(named) if Path(named).is_dir() else reports / named
@@ -39,7 +39,7 @@ def evidence_for(
         if why is None:
             return folder.name, None
         newest_fault = newest_fault or why
-    return None, newest_fault or f"there is no run of {gate.stage} on {incident.target}"
+    return None, newest_fault or f"no run of {gate.stage} on {incident.target}"
 
 
 def fault(gate: Gate, incident: Incident, folder: Path, public_key: str | None = None) -> str | None:
@@ -55,7 +55,7 @@ def fault(gate: Gate, incident: Incident, folder: Path, public_key: str | None =
     if begun is None:
         return f"step {gate.after} was not marked"
     if dt.datetime.fromisoformat(verdict["started_at"]) < begun.moment:
-        return f"{name} was begun before {gate.after} ({begun.at}): run the stage again"
+        return f"{name} was begun before {gate.after} ({begun.at}); rerun the stage"
     why = _unmet(gate, verdict)
     if why is None and (problems := verify_run(folder, public_key).problems):
         why = f"its evidence is not what was sealed ({problems[0]})"
@@ -67,7 +67,7 @@ def _unmet(gate: Gate, verdict: dict[str, Any]) -> str | None:
         return None if verdict["decision"] == _ACCEPTED else f"its decision is {verdict['decision']}"
     for line in gate.lines:
         checks = [check for check in verdict["checks"] if line in check.get("lines", ())]
-        bad = next((check for check in checks if check["outcome"] not in _WELL), None)
+        bad = next((check for check in checks if check["outcome"] not in _ACCEPTABLE), None)
         if bad is not None:
             return f"{bad['id']} is {bad['outcome']}: {bad['message']}"
         if not any(check["outcome"] == "pass" for check in checks):
@@ -79,7 +79,7 @@ def _verdict(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / VERDICT).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise EvidenceError(f"{folder.name}: no verdict that can be read; name a finished run") from error
+        raise EvidenceError(f"{folder.name}: no readable verdict; name a finished run") from error
 
 
 def _newest_first(reports: Path, stage: str) -> Iterator[Path]:

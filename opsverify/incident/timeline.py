@@ -1,13 +1,12 @@
-"""The timeline of one incident: an append-only file of JSON lines, each on the disk before the next one.
+"""Timeline of one incident: an append-only file of JSON lines, each on the disk before the next one.
 
-Every line carries the SHA-256 over the line before it and one over itself, so that one changed or taken out later
-shows, the newest included.
+Every line holds the SHA-256 of the line before it and one of itself, so that a line changed or removed later is
+found, the newest included.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import os
@@ -16,8 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from filelock import FileLock
+
 from opsverify.errors import EvidenceError, Refused
-from opsverify.incident.checklist import STEPS, WAY_BACK, ChecklistStep
+from opsverify.incident.checklist import STEPS, SWITCHBACK, ChecklistStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ class Event:
 
     `at` is when it happened, `recorded_at` when it was written down (ISO 8601). `evidence` names the run that opened
     the step's gate, `exception` why the step was recorded without it or out of order. `impact`, `loss` and
-    `actions` are those of a report: of the recovery, or of the way back.
+    `actions` are those of a report: of the recovery, or of the switchback.
     """
 
     step: str
@@ -72,7 +73,7 @@ class Incident:
 
     @property
     def target(self) -> str:
-        """The name of the target that it befell."""
+        """The name of its target."""
         return self.events[0].target
 
     def of(self, step: str) -> Event | None:
@@ -81,33 +82,34 @@ class Incident:
 
     @property
     def next_step(self) -> ChecklistStep | None:
-        """The first step of recovery and way back that was not marked; None when all were."""
-        return next((step for step in (*STEPS, *WAY_BACK) if self.of(step.name) is None), None)
+        """The first step of recovery and switchback that was not marked; None when all were."""
+        return next((step for step in (*STEPS, *SWITCHBACK) if self.of(step.name) is None), None)
 
     @property
-    def on_way_back(self) -> bool:
-        """Whether the way back was begun."""
-        return any(self.of(step.name) for step in WAY_BACK)
+    def in_switchback(self) -> bool:
+        """Whether the switchback was begun."""
+        return any(self.of(step.name) for step in SWITCHBACK)
 
     @property
     def closed(self) -> bool:
-        """Whether all that was begun has ended: the recovery, and the way back if there is one."""
-        return self.ended(STEPS) and (not self.on_way_back or self.ended(WAY_BACK))
+        """Whether all that was begun has ended: the recovery, and the switchback if there is one."""
+        return self.ended(STEPS) and (not self.in_switchback or self.ended(SWITCHBACK))
 
     def ended(self, checklist: tuple[ChecklistStep, ...]) -> bool:
         """Whether the last step of a checklist was marked."""
         return self.of(checklist[-1].name) is not None
 
     def append(self, event: Event) -> Incident:
-        """Write `event` behind the others; the incident with it. Raises EvidenceError."""
+        """Append `event`; the incident with it. Raises EvidenceError, and Refused after another writer's entry."""
         path = self.folder / NAME
         try:
-            with path.open("ab+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with FileLock(path.with_suffix(".lock")), path.open("ab+") as file:
                 file.seek(0)
                 before = file.read().splitlines()
                 if len(before) != len(self.events):
-                    raise Refused(f"{path}: somebody else has written to it meanwhile; look at the status, and repeat")
+                    raise Refused(
+                        f"{path}: changed by another writer in the meantime; see `opsverify dr status`, then repeat"
+                    )
                 previous = hashlib.sha256(before[-1]).hexdigest() if before else _GENESIS
                 content = {"schema": SCHEMA, **vars(event), "previous": previous}
                 file.write(_line({**content, _OWN: hashlib.sha256(_line(content)).hexdigest()}) + b"\n")
@@ -121,7 +123,7 @@ class Incident:
 
 
 def read(folder: Path) -> Incident:
-    """The incident kept in `folder`. Raises EvidenceError when it cannot be read, or was changed afterwards."""
+    """The incident kept in `folder`. Raises EvidenceError when it cannot be read or was altered."""
     path = folder / NAME
     try:
         lines = path.read_bytes().splitlines()
@@ -132,18 +134,18 @@ def read(folder: Path) -> Incident:
     for number, line in enumerate(lines, 1):
         try:
             raw: dict[str, Any] = json.loads(line)
-            own = raw.pop(_OWN, None)  # lines of before this sum was kept have none
+            own = raw.pop(_OWN, None)  # lines of older versions have no such sum
             if own is not None and own != hashlib.sha256(_line(raw)).hexdigest():
-                raise EvidenceError(f"{path}, line {number}: is not what was written: it was changed")
+                raise EvidenceError(f"{path}, line {number}: altered after it was written")
             if raw.pop("previous") != previous:
-                raise EvidenceError(f"{path}, line {number}: does not follow from the line before: one was changed")
+                raise EvidenceError(f"{path}, line {number}: does not follow the line before; one of them was altered")
             values = {name: value for name, value in raw.items() if name in known}
             events.append(Event(**{**values, "actions": tuple(values.get("actions", ()))}))
         except (ValueError, KeyError, TypeError) as error:
-            raise EvidenceError(f"{path}, line {number}: is no event of an incident: {error}") from error
+            raise EvidenceError(f"{path}, line {number}: not an event of an incident: {error}") from error
         previous = hashlib.sha256(line).hexdigest()
     if not events:
-        raise EvidenceError(f"{path}: holds nothing")
+        raise EvidenceError(f"{path}: no events")
     return Incident(folder, tuple(events))
 
 
@@ -164,7 +166,7 @@ def find(reports: Path, target: str, name: str | None) -> Incident:
         return read(given)
     known = list(incidents(reports, target))
     if not known:
-        raise Refused(f"no incident was declared on {target}: opsverify dr declare --target {target}")
+        raise Refused(f"no incident was declared on {target}; run opsverify dr declare --target {target}")
     return current(known)
 
 
@@ -174,10 +176,10 @@ def current(known: Sequence[Incident]) -> Incident:
 
 
 def begin(reports: Path, target: str, at: dt.datetime) -> Incident:
-    """Make the folder of a new incident on `target`. Raises Refused while another one is open there."""
+    """Make the folder of a new incident on `target`. Raises Refused while another one is open."""
     open_one = next((incident for incident in incidents(reports, target) if not incident.closed), None)
     if open_one is not None:
-        raise Refused(f"incident {open_one.id} on {target} is open: mark its steps, or close it first")
+        raise Refused(f"incident {open_one.id} on {target} is open; mark its steps, or close it first")
     folder = reports / INCIDENTS / f"{at:%Y%m%dT%H%M%SZ}-{target}-{secrets.token_hex(2)}"
     with _writable(folder):
         folder.mkdir(parents=True)

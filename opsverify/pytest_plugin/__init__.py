@@ -1,1 +1,1 @@
-"""pytest plugin: the one package that knows pytest. Hooks, options, fixtures, terminal, exit status."""
+"""Plugin of pytest: the one package that imports its hooks. Hooks, options, fixtures, terminal, exit status."""

@@ -1,4 +1,4 @@
-"""The probes of one process, each made when first asked for, closed together."""
+"""Clients of one process: probes, each opened at first use, closed together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ P = TypeVar("P")
 
 
 class Connections:
-    """The probes of one process, each made when first asked for."""
+    """The probes of one process, each opened at first use."""
 
     def __init__(self, run: StageRun) -> None:
         self.run = run
@@ -66,7 +66,7 @@ class Connections:
 
     @property
     def original(self) -> Callable[[], Source] | None:
-        """How to ask the original database, where the target says that it still answers."""
+        """How to query the original database; None where the target names none."""
         config = self.run.target.recovery.source if self.run.target.recovery else None
         if config is None:
             return None
@@ -117,7 +117,7 @@ class Connections:
             keep.write(self.run.redactor.text(line) + "\n")
             keep.flush()
 
-        # Our clock may be set in mid-window: only its beginning is taken from it.
+        # The clock may be set during the window: only the start is taken from it.
         started = time.time() - time.monotonic()
         clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
         Observer(self.prometheus, clock, self.run.say, write).observe(setup)

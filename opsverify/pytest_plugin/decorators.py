@@ -19,7 +19,7 @@ Test = TypeVar("Test", bound="Callable[..., None]")
 
 def runbook(
     *runbook_lines: str,
-    id: str,  # noqa: A002 - the word of the design page and of verdict.json
+    id: str,  # noqa: A002 - the name in the design page and in verdict.json
     stages: Sequence[str],
     severity: Severity,
     ko: str,
@@ -32,7 +32,7 @@ def runbook(
 
     The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs`
     names parts without which the check is not applicable (where the target declares them absent); `where` a
-    condition on the target, with the name of what it lacks where that does not hold.
+    condition on the target, with the name of what is absent where it does not hold.
     Raises ValueError for a line or stage that does not exist.
     """
     spec = CheckSpec(id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where)
@@ -42,7 +42,7 @@ def runbook(
 def per(
     argument: str, rows: Callable[[Target], Sequence[Any]], name: Callable[[Any], str] = str, what: str = ""
 ) -> Callable[[Test], Test]:
-    """Run a check once for each of `rows(target)`; `name(row)` is the ASCII id of a row, `what` says what rows are."""
+    """Run a check once for each of `rows(target)`; `name(row)` is the ASCII id of a row, `what` names the rows."""
 
     def mark(test: Test) -> Test:
         test.__dict__.setdefault("opsverify_per", []).append(PerTarget(argument, rows, name, what or argument))

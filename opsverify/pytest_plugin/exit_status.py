@@ -1,4 +1,4 @@
-"""Exit status of a run: the verdict's, whatever happens to the process."""
+"""Exit status of a run: that of its verdict, also after a crash."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def conclude(run: StageRun, pytest_status: int) -> int:
-    """Conclude `run` and return its exit code; where evidence cannot be written, hold and say why."""
+    """Conclude `run` and return its exit code; where evidence cannot be written, hold and print the reason."""
     try:
         _, code = run.conclude(pytest_status)
-    except Exception as error:  # noqa: BLE001 - whatever breaks here must end in a hold, never in pytest's own 0
+    except Exception as error:  # noqa: BLE001 - any failure here has to end in a hold, never in pytest's own 0
         run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
@@ -37,7 +37,7 @@ def conclude(run: StageRun, pytest_status: int) -> int:
 
 
 def _page(run: StageRun) -> None:
-    """A rehearsal ends in its page; a page that cannot be made changes no verdict."""
+    """Build the page of a rehearsal; a page that cannot be built changes no verdict."""
     if run.stage.name != "rehearsal":
         return
     try:
@@ -45,19 +45,19 @@ def _page(run: StageRun) -> None:
 
         page = publish_rehearsal(run.folder.path, run.folder.path)
         run.pages.append(str(page))
-    except Exception as error:  # noqa: BLE001 - the verdict is written, and stays what it is
+    except Exception as error:  # noqa: BLE001 - the verdict is written already, and final
         sys.stderr.write(run.redactor.text(f"opsverify: no page: {type(error).__name__}: {error}\n"))
 
 
 def exit_status(pytest_status: int, concluded: int | None) -> int:
-    """The process's exit code: the verdict's; without a verdict never one that stands for a decision."""
+    """The exit code of the process: the verdict's; without a verdict never that of a decision."""
     if concluded is not None:
         return concluded
     return ExitCode.HOLD if pytest_status in DECIDED else pytest_status
 
 
 def guard_exit() -> Callable[[], None]:
-    """Let no check end this process with a decision's exit code (`os._exit(0)`); return the way back."""
+    """Let no check end this process with a decision's exit code (`os._exit(0)`); return its undoing."""
     leave, process = os._exit, os.getpid()
 
     def guarded(status: int) -> NoReturn:

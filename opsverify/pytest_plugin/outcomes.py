@@ -1,4 +1,4 @@
-"""One running check between pytest's hooks: started, its phases noted, its result put on the report."""
+"""Outcome of one running check: started, judged phase by phase, and put on pytest's report."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _CHECK = pytest.StashKey[Check]()
 _STARTED = pytest.StashKey[dt.datetime]()
 _OUTCOME = pytest.StashKey[tuple[Outcome, str]]()
-_WIRE = "opsverify_result"
+_RESULT = "opsverify_result"
 _WORSE = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL)
-"""Outcomes of phases and subtests: the worst one stands."""
+"""Outcomes of phases and subtests, the worst one last."""
 
 
 def start_check(item: pytest.Item, planned: Planned, run: StageRun) -> None:
@@ -41,22 +41,22 @@ def running_check(item: pytest.Item) -> Check:
 def note_phase(
     item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, stage: str, redactor: Redactor
 ) -> None:
-    """Note what a phase (setup, call, teardown) says; after the last one put the result on the report."""
+    """Judge a phase (setup, call, teardown); after the last one put the result on the report."""
     check = running_check(item)
-    said = _judge_phase(check, call, report)
-    if said is not None:
+    judged = _judge_phase(check, call, report)
+    if judged is not None:
         before = item.stash.get(_OUTCOME, None)
-        if before is None or before[0] is Outcome.PASS or _WORSE.index(said[0]) > _WORSE.index(before[0]):
-            item.stash[_OUTCOME] = (said[0], redactor.text(said[1]))
+        if before is None or before[0] is Outcome.PASS or _WORSE.index(judged[0]) > _WORSE.index(before[0]):
+            item.stash[_OUTCOME] = (judged[0], redactor.text(judged[1]))
     if report.failed or report.skipped:
         expected = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Inconclusive)
-        report.longrepr = redactor.text(said[1] if expected and said else report.longreprtext)
+        report.longrepr = redactor.text(judged[1] if expected and judged else report.longreprtext)
     report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
         # Not earlier: allure-pytest gives the test its function's name and docstring after the set-up.
         describe_running(check.planned, check.target, stage)
         started = item.stash[_STARTED]
-        outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, "its body was never run"))
+        outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, "its body did not run"))
         result = CheckResult(
             check.planned.id,
             outcome,
@@ -65,34 +65,33 @@ def note_phase(
             (dt.datetime.now(dt.UTC) - started).total_seconds(),
             tuple(check.measurements),
         )
-        setattr(report, _WIRE, redactor.data(result.to_dict()))
+        setattr(report, _RESULT, redactor.data(result.to_dict()))
 
 
 def result_on(report: pytest.TestReport) -> CheckResult | None:
     """The result that a report carries, if it is the last one of its check."""
-    wire = getattr(report, _WIRE, None)
-    return CheckResult.from_dict(wire) if wire else None
+    content = getattr(report, _RESULT, None)
+    return CheckResult.from_dict(content) if content else None
 
 
 def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str] | None:
-    """What one phase says of its check; None for a setup or teardown that went well."""
+    """The outcome of one phase, with its message; None for a setup or teardown that passed."""
     called = report.when == "call"
     if call.excinfo is None:
-        if report.failed:  # what pytest itself holds against a body that ended well
+        if report.failed:  # a failure that pytest itself reports of a body that passed
             return Outcome.INCONCLUSIVE, f"pytest reports a failure: {report.longreprtext.strip()}"
         return (Outcome.PASS, "; ".join(m.message for m in check.measurements)) if called else None
     error = call.excinfo.value
-    said = str(error).strip() or type(error).__name__
+    message = str(error).strip() or type(error).__name__
     excused = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
     if called and not excused and isinstance(error, AssertionError | pytest.fail.Exception):
-        return Outcome.FAIL, said
+        return Outcome.FAIL, message
     outside = "; ".join(m.message for m in check.measurements if not m.holds)
     if called and outside:
-        return Outcome.FAIL, f"{outside}; then could not go on: {said}"
+        return Outcome.FAIL, f"{outside}; then aborted: {message}"
     if excused:
-        said = f"skipped, so not measured: {said}"
+        message = f"skipped, not measured: {message}"
     elif not isinstance(error, Inconclusive):
-        phase = {"setup": "could not be prepared", "teardown": "left something behind"}
-        went = phase.get(report.when or "", "broke off")
-        said = f"{went}: {type(error).__name__}: {said.splitlines()[0]}"
-    return Outcome.INCONCLUSIVE, said
+        what = {"setup": "setup failed", "teardown": "teardown failed"}.get(report.when or "", "aborted")
+        message = f"{what}: {type(error).__name__}: {message.splitlines()[0]}"
+    return Outcome.INCONCLUSIVE, message

@@ -1,4 +1,4 @@
-"""The pytest plugin: the only module with hooks. Without `--stage` it does nothing.
+"""Plugin of pytest: the only module with hooks. Without `--stage` it does nothing.
 
 With a stage it fixes the plan from what was collected before anything was deselected, turns each test into
 one `CheckResult`, and replaces pytest's exit status by the verdict's. Under pytest-xdist the controller
@@ -24,9 +24,9 @@ from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.options import declare, refuse_narrowing, request_of, use_suites
-from opsverify.pytest_plugin.progress import Display, say
+from opsverify.pytest_plugin.progress import Display, report_progress
 from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
-from opsverify.pytest_plugin.terminal import guard_terminal, report_unsaid, result_line, summary
+from opsverify.pytest_plugin.terminal import guard_terminal, print_missing_summary, result_line, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -40,13 +40,13 @@ FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare what a stage run can be told."""
+    """Declare the options of a stage run."""
     declare(parser.getgroup("opsverify", "operational verification"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the plugin's class when a stage is asked for."""
+    """Register the plugin's class when a stage is given."""
     if not config.option.stage:
         return
     if config.option.opsverify_plan:
@@ -83,11 +83,13 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run checks outside a stage: without a target they could measure nothing."""
     if not config.option.stage and any(item.get_closest_marker("opsverify") for item in items):
-        raise pytest.UsageError("checks run in a stage: pytest --stage STAGE --target TARGET (opsverify plan --help)")
+        raise pytest.UsageError(
+            "missing --stage: checks run in a stage; pytest --stage STAGE --target TARGET (opsverify plan --help)"
+        )
 
 
 def spec_of(item: pytest.Item) -> CheckSpec | None:
-    """The check's own description: its row's, or its `@runbook`; None if the item is no check."""
+    """The specification of a check: its row's, or its `@runbook`; None if the item is no check."""
     callspec = getattr(item, "callspec", None)
     for value in callspec.params.values() if callspec else ():
         if isinstance(value, Row):
@@ -97,7 +99,7 @@ def spec_of(item: pytest.Item) -> CheckSpec | None:
 
 
 class PlanPlugin:
-    """Hooks that work the plan out from the suites and the target, contacting nothing."""
+    """Hooks that determine the plan from the suites and the target; they contact nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -130,9 +132,9 @@ class PlanPlugin:
         self.collected.append(item)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that cannot be collected hides checks: nothing can be promoted without it."""
+        """A file that cannot be collected hides checks: the stage holds."""
         if report.failed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
-            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason given"
+            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason"
             self.troubles.append(f"{report.nodeid}: cannot be collected, its checks are unknown: {last}")
 
     @pytest.hookimpl(tryfirst=True)
@@ -141,7 +143,7 @@ class PlanPlugin:
         for item in self.collected:
             spec = spec_of(item)
             if spec is None:
-                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...) to say what it checks")
+                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...)")
             if self.stage.name in spec.stages:
                 callspec = getattr(item, "callspec", None)
                 parameters, parameter_id = (callspec.params, callspec.id) if callspec else ({}, None)
@@ -179,22 +181,22 @@ class StagePlugin(PlanPlugin):
         """Write the plan down before the first check runs."""
         if not self.is_worker:
             self.run.fix_plan(self.planned.values())
-        gc.freeze()  # what was collected stays to the end: no use in looking through it again and again
+        gc.freeze()  # collected items live to the end: scanning them at every collection costs time
         self.undo.append(gc.unfreeze)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
-        """Tell a worker which run it works for."""
+        """Hand the run's id and folder to a worker."""
         node.workerinput[RUN_FOLDER] = (self.run.folder.run_id, str(self.run.folder.path))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Guard every sink, and take SIGTERM for what it means here: stop, and still write the verdict."""
+        """Guard every sink, and on SIGTERM stop as on Ctrl-C: the verdict is still written."""
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
         self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
         stream = guard_terminal(self.config, self.run.redactor)
-        self.run.say = partial(say, self.run.folder.path)
+        self.run.say = partial(report_progress, self.run.folder.path)
         if not self.is_worker:
             display = Display(self.run.folder.path, stream)
             display.start()
@@ -206,7 +208,7 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
-        """Give the item its check, before its fixtures ask for it."""
+        """Give the item its check, before its fixtures are set up."""
         from opsverify.pytest_plugin.outcomes import start_check  # noqa: PLC0415 - imports allure
 
         start_check(item, self.planned[item.nodeid], self.run)
@@ -214,7 +216,7 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """When the body has ended, let what was measured decide."""
+        """When the body has ended, judge its measurements."""
         from opsverify.pytest_plugin.outcomes import running_check  # noqa: PLC0415
 
         result = yield
@@ -241,7 +243,7 @@ class StagePlugin(PlanPlugin):
         result = result_on(report)
         if result is not None:
             self.run.results[result.id] = result
-            self._say_result(report.nodeid, result)
+            self._print_result(report.nodeid, result)
         elif report.when not in ("setup", "call", "teardown"):
             self.run.lost[report.nodeid] = f"lost with its process: {str(report.longrepr).splitlines()[0]}"
 
@@ -255,12 +257,12 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
-        """Write the verdict after all other plugins, also where one breaks off; its exit code is pytest's."""
+        """Write the verdict after all other plugins, also where one raises; its exit code is pytest's."""
         status = int(exitstatus)
         try:
             return (yield)
         except BaseException as error:
-            self.troubles.append(f"the end of the run broke off: {type(error).__name__}: {error}")
+            self.troubles.append(f"end of the run aborted: {type(error).__name__}: {error}")
             status = ExitCode.INTERNAL_ERROR
             raise
         finally:
@@ -268,10 +270,10 @@ class StagePlugin(PlanPlugin):
                 self.before_verdict.pop()()
             if not self.is_worker:
                 session.exitstatus = conclude(self.run, status)
-                report_unsaid(self.run, status)
+                print_missing_summary(self.run, status)
 
     def pytest_report_teststatus(self) -> tuple[str, str, str]:
-        """Print nothing of pytest's own for a test: the result's line says it."""
+        """Print nothing of pytest's own for a test: the check has a line of its own."""
         return "", "", ""
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -280,11 +282,11 @@ class StagePlugin(PlanPlugin):
             terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:
-        """Put everything back that a later session in the same process would stumble over."""
+        """Undo everything that would affect a later session in the same process."""
         while self.undo:
             self.undo.pop()()
 
-    def _say_result(self, nodeid: str, result: CheckResult) -> None:
+    def _print_result(self, nodeid: str, result: CheckResult) -> None:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
@@ -310,9 +312,7 @@ def _begin(config: pytest.Config) -> StageRun:
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")
         if not config.pluginmanager.has_plugin("allure_pytest.plugin"):
-            raise pytest.UsageError(
-                "Allure is switched off, but the evidence needs it: leave -p no:allure_pytest.plugin out"
-            )
+            raise pytest.UsageError("-p no:allure_pytest.plugin: the evidence needs Allure; leave the option out")
     return run
 
 
@@ -320,7 +320,9 @@ def _refuse_duplicates(planned: Iterable[Planned]) -> None:
     seen: dict[str, str | None] = {}
     for check in planned:
         if check.id in seen:
-            raise pytest.UsageError(f"check id {check.id} is used twice: {seen[check.id]} and {check.nodeid}")
+            raise pytest.UsageError(
+                f"check id {check.id}: used twice, by {seen[check.id]} and {check.nodeid}; rename one"
+            )
         seen[check.id] = check.nodeid
 
 

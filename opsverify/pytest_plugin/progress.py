@@ -1,4 +1,4 @@
-"""Progress of long work: said by whichever process does it, shown by the one that has the terminal."""
+"""Progress of a long run: written by any of its processes, shown by the one that has the terminal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 NAME = ".progress"
 PLAIN_EVERY_S = 30.0
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 
 
-def say(folder: Path, text: str) -> None:
-    """Say how far the work is; any process of the run may."""
+def report_progress(folder: Path, text: str) -> None:
+    """Write a line of progress; any process of the run may."""
     with (folder / NAME).open("a", encoding="utf-8") as file:
         file.write(text.replace("\n", " ") + "\n")
 
@@ -35,11 +35,11 @@ class Display:
         self._thread = threading.Thread(target=self._run, name="opsverify-progress", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to poll."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking, clear the line and remove the file."""
+        """Stop polling, clear the line and remove the file."""
         self._ended.set()
         self._thread.join()
         if self._live and self._read:
@@ -47,7 +47,7 @@ class Display:
         self._file.unlink(missing_ok=True)
 
     def _run(self) -> None:
-        while not self._ended.wait(_LOOK_EVERY_S):
+        while not self._ended.wait(_POLL_S):
             line = self._newest()
             if line and self._live:
                 self._stream.write("\r" + line[: self._width].ljust(self._width))
@@ -63,6 +63,6 @@ class Display:
                 file.seek(self._read)
                 lines = file.read().splitlines()
                 self._read = file.tell()
-        except OSError:  # nothing has been said yet
+        except OSError:  # no progress has been written yet
             return ""
         return lines[-1] if lines else ""

@@ -1,4 +1,4 @@
-"""One run of a stage: what is planned, what came of it, and the verdict and evidence at its end."""
+"""Run of a stage: its plan, its results, and the verdict and evidence at its end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
-from opsverify.config.overrides import adapted
 from opsverify.config.placeholders import filled
+from opsverify.config.run_options import ALLOW_SHORT_WINDOW, REPORT_DIR, WINDOW, overridden
 from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
+    from opsverify.config.run_options import Given, RunOption
     from opsverify.config.secrets import Secrets
     from opsverify.core.results import CheckResult
     from opsverify.core.spec import CheckSpec
@@ -38,22 +39,21 @@ LEAST_WINDOW_S = 1.0
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line."""
+    """What the command line asks for; `given` holds the run options by name."""
 
     stage: str
     target: str
-    window: str | None = None
-    report_dir: str | None = None
-    recovery_target: str | None = None
-    allow_short_window: bool = False
-    rolled_back_at: str | None = None
-    share: str | None = None
-    switched_at: str | None = None
+    given: Mapping[str, Given] = field(default_factory=dict)
+
+    def text(self, option: RunOption) -> str | None:
+        """The value of `option`; None where it is not given."""
+        value = self.given.get(option.name)
+        return None if value is None else str(value)
 
 
 @dataclass
 class StageRun:
-    """The state of one run; in an xdist worker only what a running check needs of it."""
+    """The state of one run; in an xdist worker only the part that a running check needs."""
 
     stage: Stage
     target: Target
@@ -80,12 +80,12 @@ class StageRun:
         stage = stage_named(request.stage)
         target_file = find_target(request.target, root / TARGETS)
         target, secrets = load_target(target_file)
-        target = adapted(target, request)
+        target = overridden(target, stage.name, request.given)
         window_s = window_of(request, stage, target)
         started = dt.datetime.now(dt.UTC)
-        report_dir = Path(request.report_dir) if request.report_dir else None
         if folder is None:
-            folder = RunFolder.create(stage.name, started, root / REPORTS, report_dir)
+            report_dir = request.text(REPORT_DIR)
+            folder = RunFolder.create(stage.name, started, root / REPORTS, Path(report_dir) if report_dir else None)
         return cls(
             stage,
             target,
@@ -119,9 +119,9 @@ class StageRun:
         """
         from opsverify.evidence.allure import write_result  # noqa: PLC0415 - a plan needs no Allure
 
-        told = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
-        if pytest_status == 1 and not (told or self.lost or self.troubles):
-            self.troubles.append("pytest reports a failure that belongs to no planned check: see its output")
+        explained = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
+        if pytest_status == 1 and not (explained or self.lost or self.troubles):
+            self.troubles.append("pytest reports a failure that belongs to no planned check; see its output")
         verdict = self.judge()
         for result, check in zip(verdict.results, verdict.plan.checks, strict=True):
             if result.started_at is None:
@@ -132,7 +132,7 @@ class StageRun:
         return verdict, code
 
     def judge(self) -> Verdict:
-        """The verdict as it stands."""
+        """The verdict over the results so far."""
         verdict = judge(self.plan, self.results, self.troubles)
         if not self.lost:
             return verdict
@@ -187,13 +187,13 @@ class StageRun:
         }
 
     def command(self, verdict: Verdict, step: ActionStep) -> str:
-        """A step as a person types it, as far as the verdict fills its placeholders."""
+        """A step as a shell command, as far as the verdict fills its placeholders."""
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know to weigh the verdict."""
+        """Remarks that a reader of the verdict needs."""
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return ()
@@ -206,10 +206,10 @@ class StageRun:
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target that are asked for, without reading a secret."""
+    """The stage and target of `request`; reads no secret."""
     stage = stage_named(request.stage)
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
-    return stage, adapted(target, request)
+    return stage, overridden(target, stage.name, request.given)
 
 
 def window_of(request: Request, stage: Stage, target: Target) -> float | None:
@@ -220,25 +220,25 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
     if stage.name not in CANARY or target.canary is None:
         return None
     canary = target.canary
+    text = request.text(WINDOW) or canary.window
     try:
-        window = parse_duration(request.window or canary.window)
+        window = parse_duration(text)
     except ValueError as error:
-        raise TargetError(f"--window: {error}") from error
-    allowed = request.allow_short_window if target.environment == "production" else canary.allow_short_window
+        raise TargetError(f"{WINDOW.flag}: {error}") from error
     if window > LONGEST_WINDOW_S:
         raise TargetError(
-            f"--window {request.window or canary.window}: a canary is observed {duration(LONGEST_WINDOW_S)} at most "
-            f"(the runbook: 10 to 20 minutes); expected such as 20m"
+            f"{WINDOW.flag} {text}: longer than {duration(LONGEST_WINDOW_S)} (the runbook: 10 to 20 minutes); "
+            "expected such as 20m"
         )
     if window < LEAST_WINDOW_S:
         raise TargetError(
-            f"--window {request.window or canary.window}: too short to see anything; expected "
-            f"{duration(LEAST_WINDOW_S)} or longer"
+            f"{WINDOW.flag} {text}: too short to measure anything; expected {duration(LEAST_WINDOW_S)} or longer"
         )
-    if window < parse_duration(canary.shortest_window) and not (allowed or request.allow_short_window):
+    allowed = canary.allow_short_window and target.environment != "production"
+    if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
         raise TargetError(
-            f"--window {request.window or canary.window}: the runbook observes {canary.shortest_window} "
-            "or longer; a shorter window needs --allow-short-window"
+            f"{WINDOW.flag} {text}: the runbook observes {canary.shortest_window} or longer; "
+            f"a shorter window needs {ALLOW_SHORT_WINDOW.flag}"
         )
     return window
 

@@ -1,4 +1,4 @@
-"""Terminal output of a run: one line a check, and the verdict in a few lines."""
+"""Terminal output of a run: one line for each check, and a summary of the verdict."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _SUMMARIZED = frozenset({0, 1, 2, 4, 5})
 """pytest's statuses after which it prints a summary."""
 
 
-def report_unsaid(run: StageRun, pytest_status: int) -> None:
-    """Say the verdict on stderr where pytest, after a crash, prints no summary."""
+def print_missing_summary(run: StageRun, pytest_status: int) -> None:
+    """Print the summary on stderr where pytest, after a crash, prints none."""
     if pytest_status not in _SUMMARIZED:
         sys.stderr.write(run.redactor.text("\n".join([*summary(run), ""])))
 
@@ -71,20 +71,20 @@ def summary(run: StageRun) -> Iterator[str]:
     if steps:
         yield f"  next: or all of it, verified: opsverify act {run.folder.path} --target {run.target_file} --yes"
     if run.concluded == ExitCode.HOLD:
-        yield "  next: mend what could not be measured and run the stage again; promote nothing until then"
+        yield "  next: fix what could not be measured, then rerun; do not promote until then"
     yield f"  evidence: {run.folder.path}"
     for page in run.pages:
         yield f"  page: {page}"
 
 
 def _without_repeats(verdict: Verdict) -> Iterator[str]:
-    """The verdict's reasons, with checks that say the very same (one source is down) in one line."""
-    told: dict[str, list[str]] = {}
+    """The verdict's reasons, with checks of the same message (one source is down) in one line."""
+    same: dict[str, list[str]] = {}
     for result in verdict.results:
-        told.setdefault(result.message, []).append(result.id)
+        same.setdefault(result.message, []).append(result.id)
     for reason in verdict.reasons:
         check_id, _, message = reason.partition(": ")
-        ids = told.get(message, [])
+        ids = same.get(message, [])
         if len(ids) < _REPEATS or check_id not in ids:
             yield reason
         elif check_id == ids[0]:
@@ -92,7 +92,7 @@ def _without_repeats(verdict: Verdict) -> Iterator[str]:
 
 
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
-    """Let no secret reach what pytest prints; the guarded stream, for others to print to."""
+    """Remove secrets from what pytest prints; the guarded stream, for others to print to."""
     if config.option.capture == "no":
         sys.stdout, sys.stderr = (
             cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)
@@ -102,5 +102,5 @@ def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
         return cast("TextIO", RedactedStream(sys.stdout, redactor))
     writer = reporter._tw  # noqa: SLF001 - the one way to the stream that pytest prints to
     writer._file = RedactedStream(writer._file, redactor)  # noqa: SLF001
-    reporter._show_progress_info = False  # noqa: SLF001 - the results' own lines are the progress
+    reporter._show_progress_info = False  # noqa: SLF001 - the lines of the results are the progress
     return cast("TextIO", writer._file)  # noqa: SLF001

@@ -1,1 +1,1 @@
-"""Release: what a verdict leads to is authorized, carried out, journalled; a rollout goes on step by step."""
+"""Release: the steps after a verdict are authorized, carried out and journalled; a rollout, step by step."""

@@ -1,4 +1,4 @@
-"""`opsverify act`: carry out what one run's verdict decided."""
+"""Act: carry out the decision of one run's verdict."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def act(run: str, target_name: str | None, root: Path, *, yes: bool, dry_run: bo
     order = read_order(folder, platform.target, key, platform.redactor, dt.datetime.now(dt.UTC))
     journal = folder.parent / "actions" / order.run_id
     if dry_run or not (yes or platform.target.actions.unattended):
-        return _show(order, journal, platform, asked=dry_run)
-    return carry_out(work_of(order), journal, platform)
+        return _show(order, journal, platform, dry_run=dry_run)
+    return carry_out(execution_of(order), journal, platform)
 
 
 def open_platform(target_name: str, root: Path) -> tuple[Platform, Secrets]:
-    """Load the target for acting on it, and let SIGTERM stop us as Ctrl-C does. Raises TargetError."""
+    """Load the target to act on it, and let SIGTERM stop this process as Ctrl-C does. Raises TargetError."""
     target_file = find_target(target_name, root / "targets").resolve()
     target, secrets = load_target(target_file)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return Platform(target, target_file, root, Redactor(secrets.values), _print), secrets
 
 
-def work_of(order: Order) -> Execution:
-    """The steps of an order, and what the journal says of where they come from."""
+def execution_of(order: Order) -> Execution:
+    """The steps of an order, and the head of their journal."""
     head = {
         "run_id": order.run_id,
         "stage": order.stage,
@@ -61,25 +61,25 @@ def work_of(order: Order) -> Execution:
     return Execution(order.decision, order.steps, order.facts, head)
 
 
-def _show(order: Order, journal: Path, platform: Platform, *, asked: bool) -> int:
-    """Say what would be done; runs no command, not even those that only ask for a value."""
+def _show(order: Order, journal: Path, platform: Platform, *, dry_run: bool) -> int:
+    """Show what would be done; runs no command, not even those that print a value."""
     if journal.exists():
-        raise Refused(f"run {order.run_id}: was carried out before; see {journal}")
-    signed = f"signed by {order.signed_by[:12]}..." if order.signed_by else "not signed, as the target has no key"
-    platform.tell(f"{order.stage} on {platform.target.name}: {order.decision.value}  ({order.run_id}, {signed})")
+        raise Refused(f"run {order.run_id}: carried out before; see {journal}")
+    signed = f"signed by {order.signed_by[:12]}..." if order.signed_by else "not signed: the target has no key"
+    platform.show(f"{order.stage} on {platform.target.name}: {order.decision.value}  ({order.run_id}, {signed})")
     facts = {**order.facts, "target": platform.target.name}
     for number, step in enumerate(order.steps, 1):
         argv = filled(step.run, facts)
-        platform.tell(f"  would run {number}: {' '.join(argv)}    (runbook {step.runbook}, within {step.timeout})")
+        platform.show(f"  would run {number}: {' '.join(argv)}    (runbook {step.runbook}, within {step.timeout})")
         for name in placeholders(argv):
             value = platform.target.actions.values[name]
-            source = value.text if value.text is not None else f"what {' '.join(value.run)} prints"
-            platform.tell(f"      {{{name}}}: {source}")
+            source = value.text if value.text is not None else f"output of {' '.join(value.run)}"
+            platform.show(f"      {{{name}}}: {source}")
     if order.decision is Decision.ROLLBACK:
-        platform.tell("  would then verify post-rollback")
-    if asked:
+        platform.show("  would then verify post-rollback")
+    if dry_run:
         return DONE
-    platform.tell("nothing was done: say --yes, or set actions.unattended = true in the target")
+    platform.show("nothing was done; give --yes, or set actions.unattended = true in the target")
     return HELD
 
 

@@ -1,4 +1,4 @@
-"""An order: a verdict that may be carried out. Everything that speaks against it is refused in one line."""
+"""Authorization: a verdict that may be carried out becomes an order; any other is refused in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLOCK_SLACK = dt.timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Order:
-    """What has to be done: the decision of one run, and the target's steps for it."""
+    """The decision of one run, and the target's steps that carry it out."""
 
     folder: Path
     run_id: str
@@ -43,14 +43,14 @@ class Order:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the verdict puts into placeholders."""
+        """The placeholders that the verdict fills."""
         return {"run_id": self.run_id, "stage": self.stage, "decision": self.decision.value}
 
 
 def read_order(folder: Path, target: Target, signing_key: str | None, redactor: Redactor, now: dt.datetime) -> Order:
-    """Read the verdict in `folder` and find it fit to be carried out on `target` at `now`.
+    """Read the verdict in `folder`; the order, if it may be carried out on `target` at `now`.
 
-    Raises Refused, naming what is wrong and what to do, for every verdict that is not.
+    Raises Refused, naming what is wrong and what to do, for every verdict that may not.
     """
     verdict = _verdict(folder)
     signed_by = _require_untouched(folder, signing_key)
@@ -86,9 +86,7 @@ def _verdict(folder: Path) -> dict[str, Any]:
     try:
         verdict = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Refused(
-            f"{path}: {error.strerror}; the run is not finished, or is no run: name one that has a verdict"
-        ) from error
+        raise Refused(f"{path}: {error.strerror}; name a finished run") from error
     except ValueError as error:
         raise Refused(f"{path}: not JSON; verify again") from error
     if not isinstance(verdict, dict) or verdict.get("schema") != SCHEMA:
@@ -111,22 +109,22 @@ def _require_target(verdict: dict[str, Any], target: Target) -> None:
     found, expected = (verdict["target"], verdict["environment"]), (target.name, target.environment)
     if found != expected:
         raise Refused(
-            f"run {verdict['run_id']}: is about target {found[0]} ({found[1]}), "
-            f"not {expected[0]} ({expected[1]}); name its own with --target"
+            f"run {verdict['run_id']}: target {found[0]} ({found[1]}), "
+            f"not {expected[0]} ({expected[1]}); give its own with --target"
         )
 
 
 def _require_decided(verdict: dict[str, Any], order: Order) -> None:
     if order.decision is Decision.HOLD:
         reason = next(iter(verdict["reasons"]), "nothing was measured")
-        raise Refused(f"run {order.run_id}: decided hold ({reason}); mend that and verify again")
+        raise Refused(f"run {order.run_id}: decided hold ({reason}); fix that and verify again")
     if not STAGES[order.stage].releases:
         raise Refused(
-            f"run {order.run_id}: {order.stage} decides {order.decision.value} and orders no action; "
-            "act follows promote and rollback only"
+            f"run {order.run_id}: {order.stage} decides {order.decision.value}, which has no actions; "
+            "act carries out promote and rollback only"
         )
     if verdict["exit_code"] != EXIT[order.decision] or not verdict["planned"]:
-        raise Refused(f"run {order.run_id}: was interrupted or incomplete (exit {verdict['exit_code']}); verify again")
+        raise Refused(f"run {order.run_id}: interrupted or incomplete (exit {verdict['exit_code']}); verify again")
     if not order.steps:
         raise Refused(
             f"run {order.run_id}: decided {order.decision.value}, "
@@ -137,10 +135,7 @@ def _require_decided(verdict: dict[str, Any], order: Order) -> None:
 def _require_same_steps(shown: Iterable[dict[str, Any]], order: Order, redactor: Redactor) -> None:
     then = [entry["argv"] for entry in shown]
     if then != [redactor.data(list(step.run)) for step in order.steps]:
-        raise Refused(
-            f"run {order.run_id}: its verdict shows other steps than the target lists now; "
-            "verify again, so that what is done is what was shown"
-        )
+        raise Refused(f"run {order.run_id}: the steps of its verdict differ from those of the target now; verify again")
 
 
 def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
@@ -148,17 +143,17 @@ def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
     age = now - order.finished_at
     if age > limit:
         raise Refused(
-            f"run {order.run_id}: its verdict is {duration(round(age / MINUTE) * 60)} old, "
+            f"run {order.run_id}: verdict {duration(round(age / MINUTE) * 60)} old, "
             f"limit {target.actions.max_age} (actions.max_age); verify again"
         )
     if age < -CLOCK_SLACK:
         raise Refused(
-            f"run {order.run_id}: its verdict is of {order.finished_at.isoformat()}, yet to come; set the clock"
+            f"run {order.run_id}: verdict of {order.finished_at.isoformat()}, in the future; correct the clock"
         )
 
 
 def _require_newest(order: Order, target: Target) -> None:
-    """A release that a later run did not promote must not be promoted on an earlier one's word."""
+    """Refuse to promote by an earlier run what a later one did not promote."""
     if order.decision is not Decision.PROMOTE:
         return
     for path in order.folder.parent.glob(f"*/{VERDICT}"):
@@ -167,8 +162,8 @@ def _require_newest(order: Order, target: Target) -> None:
             later = dt.datetime.fromisoformat(other["finished_at"]) > order.finished_at
             about = (other["target"], other["stage"]) == (target.name, order.stage)
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # no verdict of ours: it says nothing about this one
+            continue  # not a verdict of opsverify
         if later and about and other.get("decision") != Decision.PROMOTE:
             raise Refused(
-                f"run {order.run_id}: later run {other.get('run_id')} decided {other.get('decision')}; act on that one"
+                f"run {order.run_id}: later run {other.get('run_id')} decided {other.get('decision')}; act on that run"
             )

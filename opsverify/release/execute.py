@@ -1,4 +1,4 @@
-"""Carry steps out, one after the other, and after a rollback verify that the platform is stable again."""
+"""Execution of steps, one after the other; after a rollback the platform is verified to be stable again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.commands import run_command
 from opsverify.config.placeholders import filled, resolve
+from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Decision
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.release.journal import Journal
@@ -24,24 +25,23 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.evidence.redact import Redactor
 
-DONE, FAILED, HELD = 0, 1, 10
-INTERRUPTED = 2
+DONE, FAILED, HELD = ExitCode.PASSED, ExitCode.FAILED, ExitCode.HOLD
 STABILITY = "post-rollback"
 
 
 @dataclass(frozen=True)
 class Platform:
-    """The target that is acted on: its file, where its commands run, and what must not be shown of it."""
+    """The target of an action: its file, the project folder, its secrets to redact, and where lines are printed."""
 
     target: Target
     target_file: Path
     root: Path
     redactor: Redactor
-    say: Callable[[str], None]
+    write: Callable[[str], None]
 
-    def tell(self, text: str) -> None:
-        """Say one line, without secrets."""
-        self.say(self.redactor.text(text))
+    def show(self, text: str) -> None:
+        """Print one line, without secrets."""
+        self.write(self.redactor.text(text))
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,23 @@ class Execution:
     head: Mapping[str, object]
 
 
-def carry_out(work: Execution, folder: Path, platform: Platform) -> int:
-    """Carry `work` out once; 0 done (and stable after a rollback), 1 failed or rejected, 10 not known to be stable.
+def carry_out(execution: Execution, folder: Path, platform: Platform) -> int:
+    """Carry `execution` out once; 0 done (after a rollback: stable), 1 failed or rejected, 10 not known to be stable.
 
-    Raises Refused, with nothing done, when a value cannot be had or `folder` holds a journal already.
+    Raises Refused, with nothing done, when a value cannot be determined or `folder` holds a journal already.
     """
     actions = platform.target.actions
-    facts = {**work.facts, "target": platform.target.name, "decision": work.decision.value}
-    values = resolve([step.run for step in work.steps], actions.values, facts, actions.folder)
-    argvs = [filled(step.run, values) for step in work.steps]
-    head = {**work.head, "target": platform.target.name, "environment": platform.target.environment}
-    journal = Journal.begin(folder, {**head, "decision": work.decision.value, "values": values}, platform.redactor)
-    journal.plan(work.steps, argvs)
+    facts = {**execution.facts, "target": platform.target.name, "decision": execution.decision.value}
+    values = resolve([step.run for step in execution.steps], actions.values, facts, actions.folder)
+    argvs = [filled(step.run, values) for step in execution.steps]
+    head = {**execution.head, "target": platform.target.name, "environment": platform.target.environment}
+    journal = Journal.begin(folder, {**head, "decision": execution.decision.value, "values": values}, platform.redactor)
+    journal.plan(execution.steps, argvs)
     began = dt.datetime.now(dt.UTC)
-    failed = _run_steps(work.steps, argvs, journal, platform)
+    failed = _run_steps(execution.steps, argvs, journal, platform)
     if failed is not None:
         return failed
-    if work.decision is not Decision.ROLLBACK:
+    if execution.decision is not Decision.ROLLBACK:
         journal.close("done", DONE)
         return DONE
     return _verify_stability(began, journal, platform)
@@ -79,31 +79,31 @@ def carry_out(work: Execution, folder: Path, platform: Platform) -> int:
 def _run_steps(
     steps: Sequence[ActionStep], argvs: Sequence[Sequence[str]], journal: Journal, platform: Platform
 ) -> int | None:
-    """Run all steps; None if all went well."""
+    """Run all steps; None if all succeeded."""
     for number, (step, argv) in enumerate(zip(steps, argvs, strict=True)):
         shown = " ".join(argv)
-        platform.tell(f"step {number + 1} of {len(steps)}: {shown}    (runbook {step.runbook})")
+        platform.show(f"step {number + 1} of {len(steps)}: {shown}    (runbook {step.runbook})")
         journal.step_begins(number)
         ran = run_command(argv, step.timeout_s, platform.target.actions.folder)
         journal.step_ended(number, ran)
         for line in ran.output.strip().splitlines()[-5:]:
-            platform.tell(f"    {line}")
+            platform.show(f"    {line}")
         if not ran.ok:
             left = [" ".join(argv) for argv in argvs[number + 1 :]]
             if journal.content["decision"] == Decision.ROLLBACK:
                 left.append(f"verify {STABILITY}")
             journal.close("failed", FAILED, [shown, *left])
-            platform.tell(f"FAILED: {shown}: {ran.text}; its output is in {journal.folder}")
+            platform.show(f"FAILED: {shown}: {ran.text}; output in {journal.folder}")
             for command in left:
-                platform.tell(f"  left: {command}")
+                platform.show(f"  left: {command}")
             return FAILED
-        platform.tell(f"    done in {duration(round(ran.duration_s, 1))}")
+        platform.show(f"    done in {duration(round(ran.duration_s, 1))}")
     return None
 
 
 def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) -> int:
     folder = journal.folder / STABILITY
-    platform.tell(f"all steps done; verify {STABILITY}")
+    platform.show(f"all steps done; verify {STABILITY}")
     code = verify(platform, STABILITY, folder, f"--rolled-back-at={began.isoformat()}")
     try:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
@@ -112,8 +112,8 @@ def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) 
         run_id, decision = None, "hold"
     journal.note(post_rollback={"run_id": run_id, "decision": decision, "exit_code": code})
     outcome, exit_code = {0: ("done", DONE), 1: ("rejected", FAILED)}.get(code, ("held", HELD))
-    journal.close(outcome, exit_code, () if exit_code == DONE else (f"verify {STABILITY} again, once mended",))
-    platform.tell(f"{STABILITY}: {decision}")
+    journal.close(outcome, exit_code, () if exit_code == DONE else (f"verify {STABILITY} again, after the fix",))
+    platform.show(f"{STABILITY}: {decision}")
     return exit_code
 
 
@@ -127,4 +127,4 @@ def verify(platform: Platform, stage: str, folder: Path, *arguments: str) -> int
     try:
         return subprocess.run(command, cwd=platform.root, stdin=subprocess.DEVNULL, check=False).returncode
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED

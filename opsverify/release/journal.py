@@ -1,4 +1,4 @@
-"""The journal of one action: begun once and never again, written anew before and after every step."""
+"""Journal of one action: begun only once, and rewritten before and after every step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCHEMA = "opsverify.actions/1"
 
 @dataclass
 class Journal:
-    """What is done, as it is done, in `folder/actions.json`."""
+    """The steps and their results, as they are run, in `folder/actions.json`."""
 
     folder: Path
     redactor: Redactor
@@ -46,8 +46,8 @@ class Journal:
             handle = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:
             raise Refused(
-                f"{folder}: these steps were begun before, and are not carried out twice; "
-                f"see {ACTIONS} there, do what it says is left by hand, or verify again"
+                f"{folder}: steps were begun before and are not run twice; "
+                f"see {ACTIONS}, run its `left` by hand, or verify again"
             ) from None
         except OSError as error:
             raise Refused(f"{folder}: cannot be written ({error.strerror}); nothing was done") from error
@@ -61,7 +61,7 @@ class Journal:
         return journal
 
     def plan(self, steps: Sequence[ActionStep], argvs: Sequence[Sequence[str]]) -> None:
-        """Write down all steps before the first one."""
+        """Record all steps before the first one."""
         self.content["actions"] = [
             {
                 "step": " ".join(argv),
@@ -75,12 +75,12 @@ class Journal:
         self.write()
 
     def step_begins(self, number: int) -> None:
-        """Note that a step begins: after a crash nobody could know otherwise whether it did."""
+        """Record that a step begins: so that it is known after a crash."""
         self.content["actions"][number]["started_at"] = timestamp(dt.datetime.now(dt.UTC))
         self.write()
 
     def step_ended(self, number: int, ran: Ran) -> None:
-        """Note what came of a step, and keep its output."""
+        """Record the result of a step, and keep its output."""
         entry = self.content["actions"][number]
         log = f"{number + 1:02d}-output.txt"
         write_atomic(self.folder / log, self.redactor.text(ran.output))
@@ -112,7 +112,7 @@ class Journal:
         self.write()
 
     def write(self) -> None:
-        """Write the journal as it stands. Raises EvidenceError when that cannot be done."""
+        """Write the journal. Raises EvidenceError when that fails."""
         text = json.dumps(self.redactor.data(self.content), ensure_ascii=False, indent=2)
         write_atomic(self.folder / ACTIONS, text + "\n")
 

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
-from opsverify.incident.checklist import STEPS, WAY_BACK
+from opsverify.incident.checklist import STEPS, SWITCHBACK
 from opsverify.incident.downtime import downtime
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, PageRow, Text, same
@@ -71,12 +71,12 @@ def _took_s(incident: Incident) -> float:
 def _recovery_and_switchback(incident: Incident) -> tuple[Sequence[Event], Sequence[Event]]:
     """The events before the first step of the switchback, and those from it on, notes included."""
     events = incident.events
-    first = next((index for index, event in enumerate(events) if _step_of(event) in WAY_BACK), len(events))
+    first = next((index for index, event in enumerate(events) if _step_of(event) in SWITCHBACK), len(events))
     return events[:first], events[first:]
 
 
 def _step_of(event: Event) -> ChecklistStep | None:
-    return next((step for step in (*STEPS, *WAY_BACK) if step.name == event.step), None)
+    return next((step for step in (*STEPS, *SWITCHBACK) if step.name == event.step), None)
 
 
 def _figures(incident: Incident, target: Target, runs: list[RehearsalRun]) -> Iterator[Figure]:
@@ -88,8 +88,8 @@ def _figures(incident: Incident, target: Target, runs: list[RehearsalRun]) -> It
     )
     rpo = limit_of(measured, _RPO_CHECK) if measured else target.limits.rpo
     yield objective(Text("RPO (손실 구간)", "RPO (data lost)"), measured.loss_s if measured else None, rpo)
-    steps = (*STEPS, *WAY_BACK) if incident.on_way_back else STEPS
-    if incident.on_way_back:
+    steps = (*STEPS, *SWITCHBACK) if incident.in_switchback else STEPS
+    if incident.in_switchback:
         yield _downtime(incident)
     excused = sum(event.exception is not None for event in incident.events)
     done = sum(incident.of(step.name) is not None for step in steps)
@@ -106,7 +106,7 @@ def _downtime(incident: Incident) -> Figure:
     """The downtime of outage and switchback together."""
     found = downtime(incident)
     outage, switchback = (
-        UNKNOWN if part.seconds is None else elapsed(part.seconds) for part in (found.outage, found.way_back)
+        UNKNOWN if part.seconds is None else elapsed(part.seconds) for part in (found.outage, found.switchback)
     )
     return Figure(
         Text("다운타임", "downtime"),
@@ -162,9 +162,9 @@ def _recovered(incident: Incident, target: str, reports: Path) -> RehearsalRun |
 
 
 def _lost(incident: Incident, recovered: RehearsalRun | None) -> Iterator[Note]:
-    for step in (step for step in (*STEPS, *WAY_BACK) if step.reports):
+    for step in (step for step in (*STEPS, *SWITCHBACK) if step.reports):
         report = incident.of(step.name)
-        ko, en = ("스위치백 ", "switchback: ") if step in WAY_BACK else ("", "")
+        ko, en = ("스위치백 ", "switchback: ") if step in SWITCHBACK else ("", "")
         if report and report.impact:
             yield Note(Text(f"{ko}영향 구간: {report.impact}", f"{en}impact: {report.impact}"))
         if report and report.loss:
@@ -187,7 +187,7 @@ def _actions(incident: Incident) -> Iterator[Note]:
                 Text(f"예외 {event.step}: {event.exception}", f"exception {event.step}: {event.exception}"), "fail"
             )
     step = incident.next_step
-    if step is not None and (step in STEPS or incident.on_way_back):
+    if step is not None and (step in STEPS or incident.in_switchback):
         yield Note(Text(f"{step.runbook} {step.ko}", f"{step.runbook} {step.en}"), "inconclusive")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.incident.checklist import WAY_BACK
+from opsverify.incident.checklist import SWITCHBACK
 from opsverify.incident.downtime import downtime
 from opsverify.incident.timeline import NAME, current, incidents
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.incident.timeline import Incident
 
-_LAST = WAY_BACK[-1].name
+_LAST = SWITCHBACK[-1].name
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli import main, recovery, rehearse
-from opsverify.cli.heartbeat import _until_told
+from opsverify.cli import main, rehearse
+from opsverify.cli.dr.heartbeat import _run_until_stopped
 from opsverify.errors import EvidenceError, Inconclusive
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @pytest.fixture(name="project")
 def at_the_command_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the command line find the project."""
-    monkeypatch.setattr(recovery, "project_root", lambda: project)
+    for suite in ("checks", "dr_validation"):
+        (project / suite).mkdir(exist_ok=True)
+    monkeypatch.chdir(project)
     return project
 
 
@@ -69,13 +71,14 @@ def test_a_rehearsal_always_leaves_a_verdict(
     ran: list[list[str]] = []
     monkeypatch.setattr(rehearse, "newest_target", newest)
     monkeypatch.setattr(os, "execv", lambda _program, argv: ran.append(argv))
-    rehearse.rehearse("t", tmp_path, "out", ["-x"])
+    monkeypatch.chdir(tmp_path)
+    main.main(["rehearse", "--target", "t", "--report-dir", "out", "--", "-x"])
     expected = ["verify", "rehearsal", "--target", "t"]
     expected += ["--recovery-target", moment] if reachable else []
-    assert ran[0][3:] == [*expected, "--report-dir", "out", "--", "-x"]
+    assert ran[0][3:] == [*expected, f"--report-dir={tmp_path / 'out'}", "--", "-x"]
 
 
-def test_a_heartbeat_stops_when_told() -> None:
+def test_a_heartbeat_stops_on_sigterm() -> None:
     """SIGTERM ends it in good order; its own end and its errors come through."""
     waiting = threading.get_ident()
 
@@ -87,7 +90,7 @@ def test_a_heartbeat_stops_when_told() -> None:
             signal.pthread_kill(waiting, signal.SIGTERM)
             assert stop.wait(30)
 
-    _until_told(beat, None)
-    _until_told(beat, 3)
+    _run_until_stopped(beat, None)
+    _run_until_stopped(beat, 3)
     with pytest.raises(EvidenceError, match="cannot be written"):
-        _until_told(beat, 0)
+        _run_until_stopped(beat, 0)

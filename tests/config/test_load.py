@@ -59,7 +59,7 @@ def test_shipped_targets_load(path: Path) -> None:
             "waivers.0.until: ",
         ),
         ("[[actions.promote]]\nrun = 'helm upgrade'\nrunbook = '2-3'", "actions.promote.0.run: "),
-        ("[redis]\nhost = 'r'", "absent: names redis, which is described as well; remove one of the two"),
+        ("[redis]\nhost = 'r'", "absent: names redis, which is described as well; remove one of them"),
         ("[synthetik]", "synthetik: unknown key; did you mean 'synthetic'?"),
     ],
 )
@@ -195,11 +195,11 @@ def test_paths_of_a_backup_tool_are_relative_to_the_file_too(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("method = 'barman'", 'recovery: method "barman" needs barman: expected barman'),
-        ("", 'recovery: method "basebackup" needs base_backup: expected base_backup and wal_archive'),
+        ("method = 'barman'", 'recovery: method "barman" needs barman; expected barman'),
+        ("", 'recovery: method "basebackup" needs base_backup; expected base_backup and wal_archive'),
         (
             "method = 'pgbackrest'\npgbackrest = { stanza = 's' }\nbase_backup = 'b'",
-            'recovery: method "pgbackrest" has no use for base_backup: expected pgbackrest',
+            'recovery: method "pgbackrest" has no use for base_backup; expected pgbackrest',
         ),
         ("method = 'tape'", "recovery.method: input should be 'basebackup', 'incremental', "),
         ("method = 'pgbackrest'\npgbackrest = { stanzas = 's' }", "recovery.pgbackrest.stanza: missing"),

@@ -44,8 +44,8 @@ def test_outside_the_limit_fails_at_the_end(check: Check) -> None:
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_no_value_is_inconclusive(check: Check, value: float | None) -> None:
-    """None, NaN and infinity are holes in knowledge, neither pass nor fail."""
-    with pytest.raises(Inconclusive, match="rate has no value"):
+    """None, NaN and infinity are inconclusive, neither pass nor fail."""
+    with pytest.raises(Inconclusive, match="rate: no value"):
         check.measure("rate", value, RATE)
     assert check.measurements == []
 
@@ -63,7 +63,7 @@ def test_no_value_is_inconclusive(check: Check, value: float | None) -> None:
 def test_estimates_fail_only_beyond_chance(check: Check, estimate: Interval, *, outcome: bool | None) -> None:
     """Outside the limit fails where the whole interval is; where chance may have done it, more must be observed."""
     if outcome is None:
-        with pytest.raises(Inconclusive, match=r"by chance alone it may be .* observe longer|rate has no value"):
+        with pytest.raises(Inconclusive, match=r"by chance alone it may be .* observe longer|rate: no value"):
             check.measure_estimate("rate", estimate, RATE, samples=10, of="of 10 requests failed")
     else:
         assert check.measure_estimate("rate", estimate, RATE, samples=10, of="of 10 requests failed") is outcome

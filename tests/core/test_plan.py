@@ -50,7 +50,7 @@ def test_parameters_make_ids(target: Target) -> None:
 @pytest.mark.parametrize(
     ("changes", "parameters", "said"),
     [
-        ({"needs": ("redis",)}, {}, "the target declares that it has no redis"),
+        ({"needs": ("redis",)}, {}, "the target declares redis absent"),
         ({}, {"x": Absent("https service")}, "the target lists no https service"),
         ({"where": ("replica", lambda _: False)}, {}, "the target lists no replica"),
     ],

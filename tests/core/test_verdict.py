@@ -100,11 +100,11 @@ def test_decisions(stage: Stage, outcome: Outcome) -> None:
 
 
 def test_waiver_keeps_what_was_measured() -> None:
-    """A waived check says why, and what it would have said."""
+    """A waived check has the reason, and its message without the waiver."""
     verdict = verdict_of(STAGES["daily"], [(Outcome.FAIL, "waived"), (Outcome.PASS, "run")], [])
     waived = verdict.results[0]
     assert waived.outcome is Outcome.WAIVED
-    assert waived.message == "waived: until Monday; it said: m0"
+    assert waived.message == "waived: until Monday; without the waiver: m0"
     assert verdict.outcome is Outcome.PASS
 
 

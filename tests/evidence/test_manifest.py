@@ -37,7 +37,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "linked folder": (_hide_in_linked_folder, "extra: additional"),
     "damaged manifest": (
         lambda run: (run / "manifest.sha256").write_text("x\n"),
-        "line 1 is not a sum and a path",
+        "line 1: expected a sum and a path",
     ),
     "no manifest": (lambda run: (run / "manifest.sha256").unlink(), "manifest.sha256: cannot be read"),
 }

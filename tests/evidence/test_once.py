@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.evidence.once import clear_locks, once
+from opsverify.evidence.once import clear_locks, write_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAKER = """
 import os, signal, sys
 from pathlib import Path
-from opsverify.evidence.once import once
+from opsverify.evidence.once import write_once
 folder, how = Path(sys.argv[1]), sys.argv[2]
 
 def make(keep):
@@ -32,7 +32,7 @@ def make(keep):
         sys.stdin.readline()
     keep.write("whole")
 
-print(once(folder, "fact.json", make).read_text())
+print(write_once(folder, "fact.json", make).read_text())
 """
 
 
@@ -74,7 +74,7 @@ def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise ValueError("odd")
 
     with pytest.raises(ValueError, match="odd"):
-        once(tmp_path, "fact.json", fail)
-    assert once(tmp_path, "fact.json", lambda keep: keep.write("x")).read_text() == "x"
+        write_once(tmp_path, "fact.json", fail)
+    assert write_once(tmp_path, "fact.json", lambda keep: keep.write("x")).read_text() == "x"
     clear_locks(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["fact.json"]

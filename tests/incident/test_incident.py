@@ -1,4 +1,4 @@
-"""A recovery's timeline: append-only, in order, and every step behind the gate of its own evidence."""
+"""A recovery's timeline: append-only, in order, and every step after the gate of its own evidence."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli.incident import Said, declare, mark, status
 from opsverify.errors import EvidenceError, Refused, TargetError
 from opsverify.evidence.files import write_atomic
+from opsverify.incident.entries import Entry, declare, mark, status
 from opsverify.incident.timeline import NAME, incidents, read
 from opsverify.report.publish import publish_incident
 from tests.support.sealed_runs import CLOSING, recovered, rehearsed, run
@@ -29,12 +29,12 @@ def events(project: Path) -> Incident:
 
 def test_a_whole_recovery_is_recorded_step_by_step(project: Path) -> None:
     """All seven steps, each opened by evidence, who and when; afterwards the next disaster may be declared."""
-    declare("t", project, Said(by="kim", disaster_at="2026-11-22T20:00:00+09:00"))
+    declare("t", project, Entry(by="kim", disaster_at="2026-11-22T20:00:00+09:00"))
     rehearsal = rehearsed(project)
-    mark("t", project, None, "backup", Said(by="kim"))
+    mark("t", project, None, "backup", Entry(by="kim"))
     after = recovered(project)
     for step in ("restore", "switch", "consistency", "smoke"):
-        mark("t", project, None, step, Said(by="lee"))
+        mark("t", project, None, step, Entry(by="lee"))
     incident = mark("t", project, None, "close", CLOSING)
     assert [event.step for event in incident.events] == [
         "declare", "backup", "restore", "switch", "consistency", "smoke", "close",
@@ -42,22 +42,22 @@ def test_a_whole_recovery_is_recorded_step_by_step(project: Path) -> None:
     assert [event.evidence for event in incident.events] == [None, rehearsal.name, *[after.name] * 5]
     assert incident.closed
     assert read(incident.folder) == incident
-    assert declare("t", project, Said()).id != incident.id
+    assert declare("t", project, Entry()).id != incident.id
 
 
 @pytest.mark.parametrize(
     ("step", "said"),
     [
         ("restore", "restore is out of order: backup (5-2) comes next"),
-        ("backup", "there is no run of rehearsal on t"),
+        ("backup", "no run of rehearsal on t"),
         ("declare", "declare was marked before"),
     ],
 )
 def test_a_step_out_of_order_or_without_evidence_is_refused(project: Path, step: str, said: str) -> None:
     """Nothing is recorded, and the message says what comes next or what is lacking."""
-    declare("t", project, Said())
+    declare("t", project, Entry())
     with pytest.raises(Refused) as raised:
-        mark("t", project, None, step, Said())
+        mark("t", project, None, step, Entry())
     assert said in str(raised.value)
     assert len(events(project).events) == 1
 
@@ -65,43 +65,43 @@ def test_a_step_out_of_order_or_without_evidence_is_refused(project: Path, step:
 def test_evidence_has_to_be_of_this_recovery(project: Path) -> None:
     """A run from before the declaration, of another target, or one that rejects opens no gate."""
     old = rehearsed(project, ago_s=60)
-    declare("t", project, Said())
+    declare("t", project, Entry())
     with pytest.raises(Refused, match=r"was begun before declare"):
-        mark("t", project, None, "backup", Said(evidence=old.name))
+        mark("t", project, None, "backup", Entry(evidence=old.name))
     foreign = rehearsed(project, target="other")
     with pytest.raises(Refused, match="is a run of rehearsal on other"):
-        mark("t", project, None, "backup", Said(evidence=str(foreign)))
+        mark("t", project, None, "backup", Entry(evidence=str(foreign)))
     rejected = run(project, "rehearsal", {"5-2/integrity": "fail"})
     with pytest.raises(Refused, match="its decision is reject"):
-        mark("t", project, None, "backup", Said(evidence=rejected.name))
+        mark("t", project, None, "backup", Entry(evidence=rejected.name))
 
 
 def test_a_gate_looks_at_its_own_lines(project: Path) -> None:
     """Reads and writes are proven while alerts still fire; smoke is not."""
-    declare("t", project, Said())
+    declare("t", project, Entry())
     rehearsed(project)
-    mark("t", project, None, "backup", Said())
+    mark("t", project, None, "backup", Entry())
     recovered(project, **{"5-6/smoke": "fail"})
     for step in ("restore", "switch", "consistency"):
-        mark("t", project, None, step, Said())
+        mark("t", project, None, step, Entry())
     with pytest.raises(Refused, match=r"c\.6 is fail: said so"):
-        mark("t", project, None, "smoke", Said())
+        mark("t", project, None, "smoke", Entry())
 
 
 def test_evidence_that_was_changed_opens_nothing(project: Path) -> None:
     """A file added to a sealed run is enough."""
-    declare("t", project, Said())
+    declare("t", project, Entry())
     write_atomic(rehearsed(project) / "more.txt", "late")
     with pytest.raises(Refused, match="not what was sealed"):
-        mark("t", project, None, "backup", Said())
+        mark("t", project, None, "backup", Entry())
 
 
 def test_an_exception_is_recorded_with_its_reason(project: Path) -> None:
-    """What would have been refused stands in the timeline beside the reason; two words are no reason."""
-    declare("t", project, Said())
-    with pytest.raises(Refused, match="is no reason"):
-        mark("t", project, None, "restore", Said(exception="hurry"))
-    incident = mark("t", project, None, "restore", Said(exception="backup host is unreachable"))
+    """What would have been refused stands in the timeline with the reason; a reason is a sentence."""
+    declare("t", project, Entry())
+    with pytest.raises(Refused, match="expected a sentence"):
+        mark("t", project, None, "restore", Entry(exception="hurry"))
+    incident = mark("t", project, None, "restore", Entry(exception="backup host is unreachable"))
     exception = incident.events[-1].exception or ""
     assert exception.startswith("backup host is unreachable (restore is out of order: backup")
     assert incident.next_step is not None
@@ -110,47 +110,47 @@ def test_an_exception_is_recorded_with_its_reason(project: Path) -> None:
 
 def test_closing_needs_the_report(project: Path) -> None:
     """Runbook 5-7: impact, loss and actions are part of the end."""
-    declare("t", project, Said())
+    declare("t", project, Entry())
     rehearsed(project)
-    mark("t", project, None, "backup", Said())
+    mark("t", project, None, "backup", Entry())
     recovered(project)
     for step in ("restore", "switch", "consistency", "smoke"):
-        mark("t", project, None, step, Said())
-    with pytest.raises(Refused, match="report of close lacks --impact, --loss, --action"):
-        mark("t", project, None, "close", Said())
+        mark("t", project, None, step, Entry())
+    with pytest.raises(Refused, match="report of close: missing --impact, --loss, --action"):
+        mark("t", project, None, "close", Entry())
 
 
 def test_two_disasters_at_once_are_one_incident(project: Path) -> None:
     """A second declaration names the open one."""
-    first = declare("t", project, Said())
+    first = declare("t", project, Entry())
     with pytest.raises(Refused, match=first.id):
-        declare("t", project, Said())
+        declare("t", project, Entry())
 
 
 def test_times_are_checked(project: Path) -> None:
     """No time without zone, none in the future, none before the newest entry."""
     with pytest.raises(TargetError, match="no time zone"):
-        declare("t", project, Said(at="2026-11-22T20:00:00"))
-    with pytest.raises(Refused, match="lies after its declaration"):
-        declare("t", project, Said(disaster_at="2999-11-22T20:00:00Z"))
+        declare("t", project, Entry(at="2026-11-22T20:00:00"))
+    with pytest.raises(Refused, match="after the declaration"):
+        declare("t", project, Entry(disaster_at="2999-11-22T20:00:00Z"))
     with pytest.raises(Refused, match="future"):
-        declare("t", project, Said(at="2999-11-22T20:00:00Z"))
-    declare("t", project, Said())
+        declare("t", project, Entry(at="2999-11-22T20:00:00Z"))
+    declare("t", project, Entry())
     with pytest.raises(Refused, match="before the newest entry"):
-        mark("t", project, None, "note", Said(at="2026-01-01T00:00:00Z", note="late"))
+        mark("t", project, None, "note", Entry(at="2026-01-01T00:00:00Z", note="late"))
 
 
 def test_a_changed_timeline_shows(project: Path) -> None:
     """A line edited, or taken out, afterwards breaks the chain; an unknown step name gets the nearest one."""
-    declare("t", project, Said(note="first"))
-    incident = mark("t", project, None, "note", Said(note="second"))
+    declare("t", project, Entry(note="first"))
+    incident = mark("t", project, None, "note", Entry(note="second"))
     with pytest.raises(TargetError, match="did you mean 'backup'"):
-        mark("t", project, None, "bakcup", Said())
+        mark("t", project, None, "bakcup", Entry())
     path = incident.folder / NAME
     first, second = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for text, said in (
-        (first.replace("first", "changed") + second, "line 1: is not what was written"),
-        (first + second.replace("second", "changed"), "line 2: is not what was written"),
+        (first.replace("first", "changed") + second, "line 1: altered after it was written"),
+        (first + second.replace("second", "changed"), "line 2: altered after it was written"),
         (second, "line 1: does not follow"),
     ):
         path.write_text(text, encoding="utf-8")
@@ -160,7 +160,7 @@ def test_a_changed_timeline_shows(project: Path) -> None:
 
 def test_a_timeline_of_before_lines_kept_their_own_sum_is_read(project: Path) -> None:
     """What was recorded by an earlier version stays readable, and is still bound by its chain."""
-    incident = mark("t", project, declare("t", project, Said(note="first")).id, "note", Said(note="second"))
+    incident = mark("t", project, declare("t", project, Entry(note="first")).id, "note", Entry(note="second"))
     path = incident.folder / NAME
     older, previous = [], "0" * 64
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -177,8 +177,8 @@ def test_a_timeline_of_before_lines_kept_their_own_sum_is_read(project: Path) ->
 
 def test_status_and_page_say_where_the_recovery_stands(project: Path) -> None:
     """What is done, what comes next and what it needs; the page is complete in itself."""
-    declare("t", project, Said(by="kim", note="DB lost <b>"))
-    mark("t", project, None, "restore", Said(exception="backup host is unreachable"))
+    declare("t", project, Entry(by="kim", note="DB lost <b>"))
+    mark("t", project, None, "restore", Entry(exception="backup host is unreachable"))
     lines = list(status("t", project, None))
     assert "open" in lines[0]
     assert "EXCEPTION backup host is unreachable" in lines[2]
@@ -192,12 +192,12 @@ def test_status_and_page_say_where_the_recovery_stands(project: Path) -> None:
 def test_nothing_declared_is_refused(project: Path) -> None:
     """A mark without a declaration has no clock to run against."""
     with pytest.raises(Refused, match="no incident was declared"):
-        mark("t", project, None, "backup", Said())
+        mark("t", project, None, "backup", Entry())
 
 
 def test_lines_are_plain_json(project: Path) -> None:
     """Any tool reads the timeline."""
-    incident = declare("t", project, Said(by="김", note="선언"))
+    incident = declare("t", project, Entry(by="김", note="선언"))
     line = json.loads((incident.folder / NAME).read_text(encoding="utf-8"))
     assert (line["step"], line["by"], line["note"], line["schema"]) == ("declare", "김", "선언", "opsverify.incident/1")
 
@@ -208,9 +208,9 @@ def test_a_password_in_a_persons_words_is_not_kept(project: Path, monkeypatch: p
     monkeypatch.setenv("INCIDENT_TOKEN", secret)
     target = project / "targets" / "t.toml"
     target.write_text(target.read_text(encoding="utf-8") + 'bearer = { env = "INCIDENT_TOKEN" }\n', encoding="utf-8")
-    declare("t", project, Said(note=f"logged in with {secret}"))
+    declare("t", project, Entry(note=f"logged in with {secret}"))
     reason = f"restored by hand with {secret}"
-    incident = mark("t", project, None, "restore", Said(exception=reason, actions=(f"rotate {secret}",)))
+    incident = mark("t", project, None, "restore", Entry(exception=reason, actions=(f"rotate {secret}",)))
     kept = (incident.folder / NAME).read_text(encoding="utf-8")
     assert secret not in kept
     assert kept.count("[redacted]") == 3

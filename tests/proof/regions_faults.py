@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
-from opsverify.cli.incident import Said, declare, mark
-from opsverify.incident.checklist import STEPS, WAY_BACK
+from opsverify.incident.checklist import STEPS, SWITCHBACK
+from opsverify.incident.entries import Entry, declare, mark
 from opsverify.incident.timeline import INCIDENTS, NAME
 from sandbox.certificates import LIFETIME, Authority
 from sandbox.postgres import SUPERUSER
@@ -194,36 +194,36 @@ class RegionFaults:
     @contextmanager
     def reported(self) -> Iterator[None]:
         """The way back stands in the incident's timeline, and nowhere else."""
-        with self.report_missing(), self._incident(Said(impact="all judgments", loss="none", actions=("none",))):
+        with self.report_missing(), self._incident(Entry(impact="all judgments", loss="none", actions=("none",))):
             yield
 
     @contextmanager
     def report_without_impact(self) -> Iterator[None]:
         """It stands there without what it meant for anybody; the signed record does not mend that."""
-        with self._incident(Said(loss="none", actions=("none",), exception="impact is still being counted")):
+        with self._incident(Entry(loss="none", actions=("none",), exception="impact is still being counted")):
             yield
 
     @contextmanager
     def report_changed(self) -> Iterator[None]:
         """Somebody has put the report right afterwards."""
-        with self._incident(Said(impact="all judgments", loss="none", actions=("none",))):
+        with self._incident(Entry(impact="all judgments", loss="none", actions=("none",))):
             (timeline,) = (self.project / "reports" / INCIDENTS).glob(f"*/{NAME}")
             timeline.write_text(timeline.read_text(encoding="utf-8").replace("all judgments", "none"), encoding="utf-8")
             yield
 
     @contextmanager
-    def _incident(self, report: Said) -> Iterator[None]:
+    def _incident(self, report: Entry) -> Iterator[None]:
         """Declared at the outage and recorded to its report, whose stage is yet to accept."""
         target, ground = str(self.regions.target), self.regions.ground
         assert ground.outage_at is not None
         assert ground.switched_at is not None
         # The stages between are not run here: their gates have tests of their own (tests/switchback/test_report.py).
-        step_said = Said(
+        step_said = Entry(
             at=ground.switched_at.isoformat(), exception="recorded afterwards, for the proof",
             impact="all", loss="three commits", actions=("none",),
         )  # fmt: skip
-        declare(target, self.project, Said(at=ground.outage_at.isoformat()))
-        for step in (*STEPS[1:], *WAY_BACK[:-2]):
+        declare(target, self.project, Entry(at=ground.outage_at.isoformat()))
+        for step in (*STEPS[1:], *SWITCHBACK[:-2]):
             mark(target, self.project, None, step.name, step_said)
         mark(target, self.project, None, "report", report)
         yield

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SUITES = ("checks", "smoke", "dr_validation", "conftest.py", "pyproject.toml")
 _PRELOAD = (
-    "pytest", "allure_pytest.plugin", "opsverify.cli.main", "opsverify.pytest_plugin.fixtures",
+    "pytest", "allure_pytest.plugin", "opsverify.cli.main", "opsverify.cli.verify", "opsverify.pytest_plugin.fixtures",
     "opsverify.switchback.regions",
     "opsverify.recovery", "opsverify.evidence.seal", "opsverify.evidence.signature", "opsverify.smoke.runner",
     "opsverify.probes.redis", "opsverify.probes.cleanup", "opsverify.probes.dns", "opsverify.probes.http",

@@ -32,7 +32,7 @@ def test_foreign_files_are_left_alone(suite: Suite) -> None:
     (folder / "thesis.txt").write_text("years of work")
     ran = suite.run("cli", [f"--report-dir={folder}"])
     assert ran.code == 4
-    assert "holds files that are no run of opsverify" in ran.err
+    assert "holds files of no opsverify run" in ran.err
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
 

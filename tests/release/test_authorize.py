@@ -34,16 +34,19 @@ def age(minutes: float) -> str:
 
 
 VERDICTS: dict[str, tuple[dict[str, Any], str]] = {
-    "hold": ({"decision": "hold", "actions": []}, "decided hold .*mend that"),
+    "hold": ({"decision": "hold", "actions": []}, "decided hold .*fix that"),
     "accept": ({"stage": "daily", "decision": "accept", "actions": []}, "daily decides accept"),
-    "reject": ({"stage": "post-rollback", "decision": "reject", "actions": []}, "orders no action"),
-    "another target": ({"target": "staging"}, "is about target staging"),
+    "reject": ({"stage": "post-rollback", "decision": "reject", "actions": []}, "has no actions"),
+    "another target": ({"target": "staging"}, "target staging"),
     "another environment": ({"environment": "staging"}, r"not prod \(production\)"),
     "too old": ({"finished_at": age(31)}, "old, limit 30m"),
-    "from the future": ({"finished_at": age(-120)}, "set the clock"),
+    "from the future": ({"finished_at": age(-120)}, "in the future; correct the clock"),
     "interrupted": ({"exit_code": 2}, r"interrupted or incomplete \(exit 2\)"),
     "nothing planned": ({"planned": 0}, "incomplete"),
-    "other steps": ({"actions": [{"argv": ["helm", "rollback"]}]}, "other steps than the target lists now"),
+    "other steps": (
+        {"actions": [{"argv": ["helm", "rollback"]}]},
+        "steps of its verdict differ from those of the target",
+    ),
     "another schema": ({"schema": "opsverify.verdict/9"}, "expected schema"),
     "no time": ({"finished_at": "yesterday"}, "not a verdict"),
     "unknown stage": ({"stage": "moon"}, "not a verdict"),
@@ -72,7 +75,7 @@ TOUCHED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no manifest": (lambda run: (run / "manifest.sha256").unlink(), "manifest.sha256"),
     "no signature": (lambda run: (run / "signature.dsse.json").unlink(), "not signed"),
-    "no verdict": (lambda run: (run / "verdict.json").unlink(), "the run is not finished"),
+    "no verdict": (lambda run: (run / "verdict.json").unlink(), "name a finished run"),
     "half a verdict": (lambda run: (run / "verdict.json").write_text('{"schema'), "not JSON"),
 }
 

@@ -124,7 +124,7 @@ def test_timeout_of_a_step(tmp_path: Path) -> None:
     run = finish(tmp_path / "reports" / "1", platform)
     assert act(run, platform, "--yes") == 1
     entry = journal(run)["actions"][0]
-    assert (entry["exit_code"], entry["trouble"]) == (None, "not done within 200ms")
+    assert (entry["exit_code"], entry["trouble"]) == (None, "timed out after 200ms")
 
 
 @pytest.mark.parametrize("failing", [False, True])
@@ -142,7 +142,7 @@ def test_second_execution_is_refused(
     assert act(run, platform, "--yes") == 10
     assert act(run, platform, "--dry-run") == 10
     assert (done(tmp_path), journal(run)) == (["once"], before)
-    assert "not carried out twice" in capsys.readouterr().err
+    assert "not run twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opsverify.cli import main
+from opsverify.cli import rollout as command
 from opsverify.evidence.manifest import verify_manifest
 from opsverify.release import execute
 from opsverify.release import rollout as rolling
@@ -40,7 +41,7 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
 
         monkeypatch.setattr(rolling, "verify", verify)
         monkeypatch.setattr(execute, "verify", verify)
-        monkeypatch.setattr(main, "project_root", lambda: tmp_path)
+        monkeypatch.setattr(command, "project_root", lambda: tmp_path)
         platform = platform_in(tmp_path, actions)
         code = main.main(["rollout", f"--target={platform.target_file}", "--yes", "--window=12m"])
         [folder] = (tmp_path / "reports" / "rollouts").iterdir()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.cli.incident import Said, declare
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import RunFolder
+from opsverify.incident.entries import Entry, declare
 from opsverify.recovery.drill.run import run_drill
 from opsverify.recovery.verify.questions import keep_answer
 from opsverify.report.publish import publish_incident, publish_rehearsal
@@ -141,7 +141,7 @@ def test_the_page_of_a_recovery_lists_lost_keys(
         "UPDATE events SET qty = 77 WHERE code = 'E130'",
         "INSERT INTO totals SELECT current_date - 3, 'L99', 1",
     )
-    declare("t", project, Said(by="kim"))
+    declare("t", project, Entry(by="kim"))
     assert "lost rows not known: no run of post-dr" in _section(publish_incident("t", project, None, "en"))
     folder = RunFolder.create("post-dr", dt.datetime.now(dt.UTC), project / "reports", None)
     for table in ("events", "totals"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from opsverify.cli.incident import Said, declare, mark
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.evidence.seal import seal
+from opsverify.incident.entries import Entry, declare, mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 POST_DR = ("5-3/restore", "5-4/service", "5-5/consistency", "5-sql/judgments", "5-sql/workflows", "5-sql/fact",
            "5-6/smoke")  # fmt: skip
-CLOSING = Said(impact="20:00-21:00", loss="none", actions=("more disk",))
+CLOSING = Entry(impact="20:00-21:00", loss="none", actions=("more disk",))
 
 
 def run(project: Path, stage: str, outcomes: dict[str, str], *, ago_s: float = -2.0, target: str = "t") -> Path:
@@ -53,12 +53,12 @@ def recovered(project: Path, **outcomes: str) -> Path:
     return run(project, "post-dr", dict.fromkeys(POST_DR, "pass") | outcomes)
 
 
-def closed(project: Path, declared: Said | None = None) -> Incident:
+def closed(project: Path, declared: Entry | None = None) -> Incident:
     """A recovery declared and closed, every step with its evidence."""
-    declare("t", project, declared or Said())
+    declare("t", project, declared or Entry())
     rehearsed(project)
-    mark("t", project, None, "backup", Said())
+    mark("t", project, None, "backup", Entry())
     recovered(project)
     for step in ("restore", "switch", "consistency", "smoke"):
-        mark("t", project, None, step, Said())
+        mark("t", project, None, step, Entry())
     return mark("t", project, None, "close", CLOSING)

@@ -69,6 +69,7 @@ _PRELOAD = (
     "pytest",
     "allure_pytest.plugin",
     "opsverify.cli.main",
+    "opsverify.cli.verify",
     "opsverify.pytest_plugin.fixtures",
     "opsverify.recovery.verify.recorded",
     "opsverify.recovery.drill.run",

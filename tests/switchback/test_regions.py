@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.config.overrides import adapted
+from opsverify.config.run_options import overridden
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.recovery.wal.timelines import way_back
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
 
 
 ABSENT = SMALLEST.replace('"recovery"]', '"recovery", "regions"]')
-
-
-@dataclass
-class Asked:
-    """What a command line asks for."""
-
-    stage: str = "switchback"
-    recovery_target: str | None = None
-    rolled_back_at: str | None = None
-    switched_at: str | None = None
-    share: str | None = None
 
 
 def regions_of(target: Target, stage: str = "switchback") -> RegionPair:
@@ -55,7 +43,7 @@ def test_a_described_target(tmp_path: Path) -> None:
     ("before", "after", "said"),
     [
         ('"10.0.0.1:22"', '"10.0.0.1"', "regions.original.closed.0: "),
-        ('"10.0.0.1:22"', '"10.0.0.1:99999"', "names no port: expected such as"),
+        ('"10.0.0.1:22"', '"10.0.0.1:99999"', "has no port: expected such as"),
         ('switchback = "reverse"', 'switchback = "both"', "regions.switchback: "),
         ('ttl = "60s"', 'ttl = "60"', "is not a duration"),
         ('addresses = ["10.1.0.1"]', "addresses = []", "regions.dr.addresses: "),
@@ -102,12 +90,12 @@ def test_the_moment_of_the_switch_has_to_be_said(tmp_path: Path) -> None:
     target = target_in(tmp_path, SMALLEST + REGIONS)
     with pytest.raises(Inconclusive, match="--switched-at"):
         _ = regions_of(target).switched_at
-    moved = adapted(target, Asked(switched_at="2026-11-22T20:00:00+09:00"))
+    moved = overridden(target, "switchback", {"switched_at": "2026-11-22T20:00:00+09:00"})
     assert regions_of(moved).switched_at == dt.datetime(2026, 11, 22, 11, tzinfo=dt.UTC)
     with pytest.raises(Inconclusive, match="outage_at"):
         _ = regions_of(moved).span
     with pytest.raises(TargetError, match="--switched-at noon"):
-        adapted(target, Asked(switched_at="noon"))
+        overridden(target, "switchback", {"switched_at": "noon"})
 
 
 def test_where_a_timeline_came_from(tmp_path: Path) -> None:

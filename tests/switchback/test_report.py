@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli.incident import Said, declare, mark, status
 from opsverify.errors import Inconclusive, Refused
 from opsverify.incident.downtime import Interruption, downtime
+from opsverify.incident.entries import Entry, declare, mark, status
 from opsverify.incident.timeline import NAME
 from opsverify.report.publish import publish_incident
 from opsverify.switchback.report import latest_report
@@ -37,7 +37,7 @@ def back_until(project: Path, last: str) -> Incident:
     incident = closed(project)
     proven(project)
     for step in STEPS[: STEPS.index(last) + 1]:
-        said = CLOSING if step == "report" else Said(by="lee")
+        said = CLOSING if step == "report" else Entry(by="lee")
         incident = mark("t", project, None, step, said)
     return incident
 
@@ -53,14 +53,14 @@ def test_a_switchback_is_recorded_to_its_end(project: Path) -> None:
     assert recovery.closed
     evidence = proven(project).name
     for step in STEPS:
-        incident = mark("t", project, None, step, CLOSING if step == "report" else Said(by="lee"))
+        incident = mark("t", project, None, step, CLOSING if step == "report" else Entry(by="lee"))
         assert incident.id == recovery.id
         assert incident.closed == (step == "stand-down")
     marked = {event.step: event.evidence for event in incident.events if event.step in STEPS}
     assert marked == dict.fromkeys(STEPS, evidence) | {"fence": None, "report": None}
-    with pytest.raises(Refused, match="is back"):
-        mark("t", project, None, "origin", Said())
-    assert declare("t", project, Said()).id != incident.id
+    with pytest.raises(Refused, match="switchback is closed"):
+        mark("t", project, None, "origin", Entry())
+    assert declare("t", project, Entry()).id != incident.id
 
 
 @pytest.mark.parametrize(
@@ -73,66 +73,66 @@ def test_each_step_needs_its_own_lines(project: Path, line: str, step: str) -> N
     closed(project)
     proven(project, **{line: "fail"})
     for before in STEPS[: STEPS.index(step)]:
-        mark("t", project, None, before, CLOSING if before == "report" else Said())
+        mark("t", project, None, before, CLOSING if before == "report" else Entry())
     with pytest.raises(Refused, match="is fail: said so" if step != "stand-down" else "its decision is reject"):
-        mark("t", project, None, step, Said())
+        mark("t", project, None, step, Entry())
     reason = "the operator has looked at it by hand"
-    excused = mark("t", project, None, step, Said(exception=reason)).events[-1].exception
+    excused = mark("t", project, None, step, Entry(exception=reason)).events[-1].exception
     assert excused is not None
     assert excused.startswith(reason)
 
 
 def test_the_recovery_comes_first(project: Path) -> None:
     """There is no switchback from a recovery that was not closed."""
-    declare("t", project, Said())
+    declare("t", project, Entry())
     with pytest.raises(Refused, match=r"origin is out of order: backup \(5-2\) comes next"):
-        mark("t", project, None, "origin", Said())
+        mark("t", project, None, "origin", Entry())
 
 
 def test_a_run_of_before_the_fence_proves_no_increment(project: Path) -> None:
     """What DR wrote after that run nobody has compared."""
     closed(project)
     run(project, "switchback", dict.fromkeys(LINES, "pass"), ago_s=-1)
-    mark("t", project, None, "origin", Said())
+    mark("t", project, None, "origin", Entry())
     later = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)).isoformat()
-    mark("t", project, None, "fence", Said(at=later))
+    mark("t", project, None, "fence", Entry(at=later))
     with pytest.raises(Refused, match="was begun before fence"):
-        mark("t", project, None, "sync", Said(at=later))
+        mark("t", project, None, "sync", Entry(at=later))
 
 
 def test_downtime_comes_from_the_timeline(project: Path) -> None:
     """From the disaster to the switch, and from the fence to the return; where one is missing it is not known."""
-    incident = closed(project, Said(at="2026-11-01T00:10:00Z", disaster_at="2026-11-01T00:00:00Z"))
+    incident = closed(project, Entry(at="2026-11-01T00:10:00Z", disaster_at="2026-11-01T00:00:00Z"))
     switched = incident.of("switch")
     assert switched is not None
     outage_s = (switched.moment - dt.datetime(2026, 11, 1, tzinfo=dt.UTC)).total_seconds()
     proven(project)
-    mark("t", project, None, "origin", Said())
+    mark("t", project, None, "origin", Entry())
     began = incident.events[-1].moment + dt.timedelta(seconds=1)
-    incident = mark("t", project, None, "fence", Said(at=began.isoformat()))
+    incident = mark("t", project, None, "fence", Entry(at=began.isoformat()))
     assert downtime(incident).seconds is None
-    assert list(downtime(incident).problems) == ["way back: return not on record"]
+    assert list(downtime(incident).problems) == ["switchback: return not recorded"]
     ended = (began + dt.timedelta(seconds=20)).isoformat()
     for step in ("sync", "return"):
-        incident = mark("t", project, None, step, Said(at=ended))
+        incident = mark("t", project, None, step, Entry(at=ended))
     assert downtime(incident).seconds == outage_s + 20
-    assert str(downtime(incident)).endswith("way back 20s (fence to return)")
+    assert str(downtime(incident)).endswith("switchback 20s (fence to return)")
     assert any(str(downtime(incident)) in line for line in status("t", project, None))
 
 
 def test_a_report_needs_its_words_and_its_times(project: Path) -> None:
     """Impact, loss and actions, and the entries that the downtime is computed from."""
     closed(project)
-    said = "report lacks --impact, --loss, --action; way back: fence and return not on record"
+    said = "report of report: missing --impact, --loss, --action; switchback: fence and return not recorded"
     with pytest.raises(Refused, match=said):
-        mark("t", project, None, "report", Said())
+        mark("t", project, None, "report", Entry())
 
 
 def test_times_that_contradict_each_other_give_no_downtime() -> None:
     """A stretch that ends before it begins is not on record as zero."""
     began = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     outage = Interruption("outage", "disaster", "switch", began, began - dt.timedelta(seconds=1))
-    assert (outage.seconds, str(outage)) == (None, "outage: switch lies before disaster")
+    assert (outage.seconds, str(outage)) == (None, "outage: switch is before disaster")
 
 
 def test_the_stage_reads_the_report_before_the_last_step(project: Path) -> None:
@@ -156,7 +156,7 @@ def test_an_incident_without_a_report_is_no_report(project: Path, last: str | No
 def test_a_report_with_a_field_missing_is_no_report(project: Path) -> None:
     """One that was recorded as an exception without its loss is named."""
     back_until(project, "verify")
-    said = Said(impact="all", actions=("more disk",), exception="losses are still being counted")
+    said = Entry(impact="all", actions=("more disk",), exception="losses are still being counted")
     mark("t", project, None, "report", said)
     with pytest.raises(Inconclusive, match="is incomplete: no loss"):
         report_of(project)
@@ -188,7 +188,7 @@ def test_without_an_incident_the_signed_record_counts(project: Path) -> None:
     closed(project)
     later = f'outage_at = {(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)).isoformat()}\nttl = "60s"'
     text = SMALLEST + REGIONS.replace('ttl = "60s"', later)
-    with pytest.raises(Inconclusive, match="no attestation"):
+    with pytest.raises(Inconclusive, match=r"missing \[attestations"):
         latest_report(target_in(project, text), project / "reports", LONG_AGO)
 
 

@@ -76,6 +76,10 @@ def test_no_engine_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_testcontainers_is_imported_only_when_needed() -> None:
     """It costs half a second, and most machines have the tools."""
-    code = f"import sys; from opsverify.recovery.postgres.tools import find_tools; find_tools({MAJOR}); print('docker' in sys.modules)"
+    code = f"""
+import sys
+from opsverify.recovery.postgres.tools import find_tools
+find_tools({MAJOR})
+print('docker' in sys.modules)"""
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert said.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""`opsverify dr declare|mark|status`: record a real recovery as it happens, and refuse what is out of order."""
+"""Entries of a timeline, written by a person: declare a disaster, mark a step; refused where out of order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opsverify.config.overrides import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.signature import public_half
-from opsverify.incident.checklist import NOTE, STEPS, WAY_BACK, ChecklistStep, step_named
+from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK, ChecklistStep, step_named
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
 from opsverify.incident.timeline import Event, Incident, begin, find
@@ -32,8 +32,8 @@ _CLOCKS = dt.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a person says with a mark; times are ISO 8601 with zone."""
+class Entry:
+    """What a person gives with `declare` or `mark`; times are ISO 8601 with zone."""
 
     by: str | None = None
     at: str | None = None
@@ -46,45 +46,47 @@ class Said:
     actions: tuple[str, ...] = ()
 
 
-def declare(target_name: str, root: Path, said: Said) -> Incident:
+def declare(target_name: str, root: Path, entry: Entry) -> Incident:
     """Declare a disaster on the target: the RTO runs from here.
 
-    Raises Refused while another incident is open there or for a disaster that comes after its declaration,
-    TargetError for a time that cannot be read.
+    Raises Refused while another incident is open on the target or for a disaster after its declaration,
+    TargetError for a time that cannot be parsed.
     """
     target, secrets = _target(target_name, root)
-    said = _without_secrets(said, secrets)
-    at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
-    disaster = _moment("--disaster-at", said.disaster_at)
+    entry = _without_secrets(entry, secrets)
+    at = _moment("--at", entry.at) or dt.datetime.now(dt.UTC)
+    disaster = _moment("--disaster-at", entry.disaster_at)
     if disaster is not None and disaster > at:
-        raise Refused(f"the disaster at {disaster.isoformat()} lies after its declaration ({at.isoformat()})")
-    event = _event("declare", target.name, said, at)
+        raise Refused(f"--disaster-at {disaster.isoformat()}: after the declaration ({at.isoformat()})")
+    event = _event("declare", target.name, entry, at)
     return begin(root / REPORTS, target.name, at).append(event)
 
 
-def mark(target_name: str, root: Path, incident_name: str | None, step_name: str, said: Said) -> Incident:
-    """Record that a step is done. Raises Refused where it is out of order, or its gate is closed.
+def mark(target_name: str, root: Path, incident_name: str | None, step_name: str, entry: Entry) -> Incident:
+    """Record that a step is done. Raises Refused where it is out of order, or no evidence opens its gate.
 
-    With `said.exception` it is recorded nevertheless, with that reason and with what would have been refused.
+    With `entry.exception` it is recorded all the same, with that reason and with the refusal.
     """
     target, secrets = _target(target_name, root)
     public_key = _public_key(target, secrets)
-    said = _without_secrets(said, secrets)
+    entry = _without_secrets(entry, secrets)
     incident = find(root / REPORTS, target.name, incident_name)
-    at = _moment("--at", said.at) or dt.datetime.now(dt.UTC)
+    at = _moment("--at", entry.at) or dt.datetime.now(dt.UTC)
     if at < incident.events[-1].moment:
-        raise Refused(f"{at.isoformat()} lies before the newest entry ({incident.events[-1].at}): give the right --at")
+        raise Refused(f"--at {at.isoformat()}: before the newest entry ({incident.events[-1].at}); correct --at")
     if step_name == NOTE:
-        return incident.append(_event(NOTE, target.name, said, at))
-    refusal, evidence = _refusal(incident, step_name, root / REPORTS, said, public_key)
+        return incident.append(_event(NOTE, target.name, entry, at))
+    refusal, evidence = _refusal(incident, step_name, root / REPORTS, entry, public_key)
     exception = None
     if refusal is not None:
-        if said.exception is None:
+        if entry.exception is None:
             raise Refused(f"{refusal}; or record it with --exception REASON")
-        if len(said.exception) < _LEAST_REASON:
-            raise Refused(f"--exception {said.exception!r} is no reason: say in a sentence why it cannot wait")
-        exception = f"{said.exception} ({refusal})"
-    return incident.append(_event(step_name, target.name, said, at, evidence, exception))
+        if len(entry.exception) < _LEAST_REASON:
+            raise Refused(
+                f"--exception {entry.exception!r}: too short; expected a sentence that says why it cannot wait"
+            )
+        exception = f"{entry.exception} ({refusal})"
+    return incident.append(_event(step_name, target.name, entry, at, evidence, exception))
 
 
 def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[str]:
@@ -102,48 +104,48 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
         excused = f"  EXCEPTION {event.exception}" if event.exception else ""
         note = f"  {event.note}" if event.note else ""
         yield f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}{proof}{excused}"
-    if incident.on_way_back:
+    if incident.in_switchback:
         yield f"  {downtime(incident)}"
     step = incident.next_step
     if step is not None and not incident.closed:
-        yield f"  next: {_what(step)}"
-    elif target.regions is not None and not incident.on_way_back:
-        yield f"  the way back begins with {_what(WAY_BACK[0])}"
+        yield f"  next: {_text(step)}"
+    elif target.regions is not None and not incident.in_switchback:
+        yield f"  switchback: begins with {_text(SWITCHBACK[0])}"
 
 
 def _refusal(
-    incident: Incident, step_name: str, reports: Path, said: Said, public_key: str | None
+    incident: Incident, step_name: str, reports: Path, entry: Entry, public_key: str | None
 ) -> tuple[str | None, str | None]:
     """Why the step must not be marked (None: it may), and the run that opens its gate."""
     step = step_named(step_name)
     reasons = []
     expected = incident.next_step
-    if incident.ended(WAY_BACK if step in WAY_BACK else STEPS):
-        reasons.append(f"incident {incident.id} is {'back' if step in WAY_BACK else 'closed'}")
+    if incident.ended(SWITCHBACK if step in SWITCHBACK else STEPS):
+        reasons.append(f"incident {incident.id}: {'switchback' if step in SWITCHBACK else 'recovery'} is closed")
     elif expected is not None and expected != step:
         again = f"{step.name} was marked before" if incident.of(step.name) else f"{step.name} is out of order"
         reasons.append(f"{again}: {expected.name} ({expected.runbook}) comes next")
     evidence = None
     if step.gate is not None:
-        evidence, fault = evidence_for(step.gate, incident, reports, said.evidence, public_key)
+        evidence, fault = evidence_for(step.gate, incident, reports, entry.evidence, public_key)
         if fault is not None:
             reasons.append(f"{step.name} needs {step.gate}; {fault}")
     if step.reports:
-        reasons += _lacking(incident, step, said)
+        reasons += _missing(incident, step, entry)
     return "; ".join(reasons) or None, evidence
 
 
-def _lacking(incident: Incident, step: ChecklistStep, said: Said) -> Iterator[str]:
-    """What a report lacks."""
-    missing = [name for name in ("impact", "loss") if not getattr(said, name)]
-    missing += [] if said.actions else ["action"]
+def _missing(incident: Incident, step: ChecklistStep, entry: Entry) -> Iterator[str]:
+    """What is missing in a report."""
+    missing = [name for name in ("impact", "loss") if not getattr(entry, name)]
+    missing += [] if entry.actions else ["action"]
     if missing:
-        yield f"the report of {step.name} lacks {', '.join(f'--{name}' for name in missing)}"
-    if step in WAY_BACK:
+        yield f"report of {step.name}: missing {', '.join(f'--{name}' for name in missing)}"
+    if step in SWITCHBACK:
         yield from downtime(incident).problems
 
 
-def _what(step: ChecklistStep) -> str:
+def _text(step: ChecklistStep) -> str:
     need = f" needs {step.gate}" if step.gate else ""
     return f"{step.name} ({step.runbook}, {step.en}){need}"
 
@@ -151,51 +153,51 @@ def _what(step: ChecklistStep) -> str:
 def _event(
     step: str,
     target: str,
-    said: Said,
+    entry: Entry,
     at: dt.datetime,
     evidence: str | None = None,
     exception: str | None = None,
 ) -> Event:
     now = dt.datetime.now(dt.UTC)
     if at > now + _CLOCKS:
-        raise Refused(f"{at.isoformat()} lies in the future: nothing can be recorded that has not happened")
-    disaster = _moment("--disaster-at", said.disaster_at)
+        raise Refused(f"--at {at.isoformat()}: in the future; expected a time that has passed")
+    disaster = _moment("--disaster-at", entry.disaster_at)
     return Event(
         step=step,
         at=at.astimezone(dt.UTC).isoformat(timespec="seconds"),
         recorded_at=now.isoformat(timespec="seconds"),
-        by=said.by or getpass.getuser(),
+        by=entry.by or getpass.getuser(),
         target=target,
-        note=said.note,
+        note=entry.note,
         evidence=evidence,
         exception=exception,
         disaster_at=disaster.isoformat() if disaster else None,
-        impact=said.impact,
-        loss=said.loss,
-        actions=said.actions,
+        impact=entry.impact,
+        loss=entry.loss,
+        actions=entry.actions,
     )
 
 
 def _target(name: str, root: Path) -> tuple[Target, Secrets]:
-    """The target, with its secrets where they are at hand: a disaster may have taken them."""
+    """The target, with its secrets where they are available: a disaster may have taken them."""
     path = find_target(name, root / "targets")
     try:
         return load_target(path)
     except TargetError as error:
         sys.stderr.write(
-            f"opsverify: the secrets are not at hand, evidence is accepted without its signature: {error.problems[0]}\n"
+            f"opsverify: secrets not available, evidence is accepted without its signature: {error.problems[0]}\n"
         )
         return load_target(path, with_secrets=False)
 
 
-def _without_secrets(said: Said, secrets: Secrets) -> Said:
-    """What a person says is kept for years and printed: a password that slipped into it is not."""
-    clean = Redactor(secrets.values).data(vars(said))
-    return Said(**{**clean, "actions": tuple(clean["actions"])})
+def _without_secrets(entry: Entry, secrets: Secrets) -> Entry:
+    """An entry is kept for years and printed: a password in its text is not."""
+    clean = Redactor(secrets.values).data(vars(entry))
+    return Entry(**{**clean, "actions": tuple(clean["actions"])})
 
 
 def _public_key(target: Target, secrets: Secrets) -> str | None:
-    """The public half of the target's signing key, if that is at hand."""
+    """The public half of the target's signing key, if that is available."""
     key = target.evidence.signing_key
     if key is None or not secrets.values:
         return None

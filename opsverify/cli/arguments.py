@@ -1,0 +1,49 @@
+"""Arguments that several commands share, and the arguments with which they start pytest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsverify.config.project import target_argument
+from opsverify.config.run_options import options_of
+from opsverify.core.stages import STAGES
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def add_stage(parser: argparse.ArgumentParser) -> None:
+    """Take a stage and a target."""
+    parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Take a target."""
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+
+
+def add_run_options(parser: argparse.ArgumentParser, command: str) -> None:
+    """Take the run options of `command`."""
+    for option in options_of(command):
+        option.declare(parser.add_argument)
+
+
+def add_permission(parser: argparse.ArgumentParser) -> None:
+    """Take `--yes` or `--dry-run`."""
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--yes", action="store_true", help="do it (default: actions.unattended of the target)")
+    either.add_argument("--dry-run", action="store_true", help="only show what would be done")
+
+
+def stage_arguments(root: Path, stage: str, target: str) -> list[str]:
+    """Arguments of pytest that run `stage` on `target` with the suites in `root`, whatever the working directory."""
+    return [
+        f"--rootdir={root}",
+        f"--config-file={root / 'pyproject.toml'}",
+        f"--confcutdir={root}",
+        "-popsverify.pytest_plugin.plugin",
+        f"--stage={stage}",
+        f"--target={target_argument(target)}",
+    ]

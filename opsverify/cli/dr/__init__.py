@@ -1,0 +1,1 @@
+"""Verbs of `opsverify dr`, one module a verb."""

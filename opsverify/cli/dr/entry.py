@@ -1,0 +1,30 @@
+"""An entry of a timeline on the command line: the arguments that `declare`, `mark` and `status` share."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from opsverify.config.project import project_root, target_argument
+from opsverify.incident.entries import status
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_entry(parser: argparse.ArgumentParser) -> None:
+    """Take who did it, when, and a note."""
+    parser.add_argument("--by", metavar="NAME", help="who did it (default: the user)")
+    parser.add_argument("--at", metavar="TIME", help="when it was done (ISO 8601; default: now)")
+    parser.add_argument("--note", default="", help="a line for the report")
+
+
+def add_incident(parser: argparse.ArgumentParser) -> None:
+    """Take the incident."""
+    parser.add_argument("--incident", metavar="ID", help="default: the target's open one, else its newest")
+
+
+def print_status(options: argparse.Namespace, incident: str | None) -> None:
+    """Print the status of `incident` (an id; None: as `--incident` has it)."""
+    for line in status(target_argument(options.target), project_root(), incident):
+        sys.stdout.write(f"{line}\n")

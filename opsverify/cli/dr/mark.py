@@ -1,0 +1,48 @@
+"""`opsverify dr mark`: record that a step of the checklist is done, with its evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsverify.cli.arguments import add_target
+from opsverify.cli.dr.entry import add_entry, add_incident, print_status
+from opsverify.config.project import project_root, target_argument
+from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK
+from opsverify.incident.entries import Entry, mark
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_target(parser)
+    names = (*(step.name for step in (*STEPS[1:], *SWITCHBACK)), NOTE)
+    parser.add_argument("step", metavar="STEP", help=", ".join(names))
+    add_entry(parser)
+    add_incident(parser)
+    parser.add_argument("--evidence", metavar="RUN", help="the run that proves it (default: the newest that does)")
+    parser.add_argument("--exception", metavar="REASON", help="record it out of order or without evidence, and why")
+    parser.add_argument("--impact", help="close, report: the stretch of time and the services that were affected")
+    parser.add_argument("--loss", help="close, report: what was lost, or none")
+    parser.add_argument(
+        "--action", action="append", default=[], help="close, report: what keeps it from happening again"
+    )
+
+
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Record the step and print the status. Raises Refused."""
+    entry = Entry(
+        by=options.by,
+        at=options.at,
+        note=options.note,
+        evidence=options.evidence,
+        exception=options.exception,
+        impact=options.impact,
+        loss=options.loss,
+        actions=tuple(options.action),
+    )
+    incident = mark(target_argument(options.target), project_root(), options.incident, options.step, entry)
+    print_status(options, incident.id)
+    return 0

@@ -1,0 +1,27 @@
+"""`opsverify rollout`: expand the canary step by step, each step verified before the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsverify.cli.arguments import add_permission, add_run_options, add_target
+from opsverify.config.project import project_root, target_argument
+from opsverify.config.run_options import arguments_of
+from opsverify.release.rollout import rollout
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_target(parser)
+    add_run_options(parser, "rollout")
+    add_permission(parser)
+
+
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Roll out, or show what would be done; the exit code."""
+    target, more = target_argument(options.target), arguments_of(options)
+    return rollout(target, project_root(), more, yes=options.yes, dry_run=options.dry_run)
