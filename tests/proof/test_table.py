@@ -142,7 +142,7 @@ def test_a_default_of_a_stage_reaches_its_failing_rows_only(tmp_path: Path) -> N
     [
         ('until = "up"', 'until = "down"', "until is 'up' in another file"),
         ('red = { "a.b" = "fail" }', 'red = { "a.b" = "inconclusive" }', "a.b is 'fail' in another file"),
-        ("", 'unitl = "up"', "unknown keys ['unitl']"),
+        ("", 'colour = "up"', "unknown keys ['colour']"),
         ("", '[[rwo]]\nstage = "daily"', "unknown tables rwo"),
         ("", '[[row]]\nstage = "daily"\nfault = "f"', "two rows daily-f"),
     ],
