@@ -12,14 +12,16 @@ import shlex
 import shutil
 import socket
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from opsverify.config.project import cache_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _COLLECT: Final = """
 set -e
@@ -52,15 +54,15 @@ def tools_of_image(major: int) -> tuple[Path, Path]:
     Needs a Docker engine the first time only; the tree stays in the cache folder (some 100 MB). Raises
     NoContainer when no engine answers, it has no such image, or the image is not understood.
     """
-    tree = _cache() / f"postgres-{major}-image"
+    tree = cache_folder() / f"postgres-{major}-image"
     if not tree.exists():
         try:
-            _cache().mkdir(parents=True, exist_ok=True)
-            with FileLock(_cache() / f".{tree.name}.lock"):
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            with FileLock(cache_folder() / f".{tree.name}.lock"):
                 if not tree.exists():
                     _take(f"postgres:{major}", tree)
         except OSError as error:
-            raise NoContainer(f"cannot write {_cache()} ({error.strerror}): set XDG_CACHE_HOME") from error
+            raise NoContainer(f"cannot write {cache_folder()} ({error.strerror}): set XDG_CACHE_HOME") from error
     programs = next(tree.glob("**/bin/.real"), None)
     if programs is None:
         raise NoContainer(f"{tree} is incomplete: remove it")
@@ -149,7 +151,3 @@ def _wrap(folder: Path, tree: Path) -> None:
 
 def _library_folders(tree: Path) -> Iterable[Path]:
     return sorted({path.parent for path in tree.glob("**/*.so.*")})
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsverify"
