@@ -17,7 +17,8 @@ from opsverify.recovery.drill.run import Drill, run_drill
 from opsverify.recovery.ledger.capture import record_more
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.tables import Chosen
-from opsverify.recovery.restore.pitr import RestoredServer, restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination, RestoredServer
 from tests.support.wreck import Disaster, free_port
 
 if TYPE_CHECKING:
@@ -41,10 +42,8 @@ def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "
 @contextmanager
 def restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[RestoredServer]:
     """Restore `base` in `scratch`, to between the two commits."""
-    with restore(
-        base, disaster.archive, scratch / "data", target_time=disaster.between, port=free_port(),
-        socket_dir=scratch / "s",
-    ) as server:  # fmt: skip
+    destination = Destination(scratch / "data", scratch / "s", free_port())
+    with restore(RestorePlan(base, disaster.archive, destination, disaster.between)) as server:
         yield server
 
 

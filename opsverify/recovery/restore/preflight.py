@@ -35,17 +35,17 @@ class Preflight:
 
 
 def preflight(
-    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, ours: bool = False
+    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, movable: bool = False
 ) -> Preflight:
     """Find out whether `backup` can be restored to `target` in `scratch`; `wal` was followed up to `target`.
 
-    One that is `ours` lies in `scratch` already, and is moved.
+    A `movable` one lies in `scratch` already, and is not copied.
 
     Raises Inconclusive when this machine has no room or the target lies outside of the window, NotRestorable when
     it lies behind a break in the archive.
     """
     size = listing(backup.path).size
-    needed = int(size * (_SPARE - 1 if ours else _SPARE))
+    needed = int(size * (_SPARE - 1 if movable else _SPARE))
     free = shutil.disk_usage(scratch).free
     if needed > free:
         raise Inconclusive(

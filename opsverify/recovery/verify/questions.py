@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from opsverify.evidence.run_folder import RunFolder
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
 
     Ask = Callable[[], Finding]
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.ledger.ledger import Ledger, Recorded
 from opsverify.recovery.ledger.queries import TABLES, Facts, fingerprint, read_queries, table
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.verify.key_counts import compare
 from tests.support.paths import REPOSITORY
 
@@ -307,16 +308,10 @@ def test_a_restored_database_is_held_against_the_ledger(
     disaster: Disaster, scratch: Path, port: int, ledger: Ledger
 ) -> None:
     """On a real restore: equal as it is; each loss found in its table and group, and nowhere else."""
+    settings = {"shared_buffers": "16MB", "fsync": "off", "timezone": "Asia/Seoul"}
+    destination = Destination(scratch / "data", scratch / "s", port, settings=settings)
     with (
-        restore(
-            disaster.base,
-            disaster.archive,
-            scratch / "data",
-            target_time=disaster.between,
-            port=port,
-            socket_dir=scratch / "s",
-            settings={"shared_buffers": "16MB", "fsync": "off", "timezone": "Asia/Seoul"},
-        ) as server,
+        restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server,
         psycopg.connect(server.dsn) as database,
     ):
 

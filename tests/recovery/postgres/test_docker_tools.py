@@ -17,7 +17,8 @@ from opsverify.recovery.backup.base_backup import inspect, verify
 from opsverify.recovery.postgres import tools as tools_module
 from opsverify.recovery.postgres.docker_tools import engine_answers
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,14 +54,8 @@ def test_a_drill_runs_on_tools_from_an_image(disaster: Disaster, scratch: Path, 
     assert tools.origin == f"image postgres:{MAJOR}"
     tools = for_account(tools, unprivileged(), scratch)
     assert verify(inspect(disaster.base, tools, disaster.archive), tools).ok
-    with restore(
-        disaster.base,
-        disaster.archive,
-        scratch / "data",
-        target_time=disaster.between,
-        port=port,
-        socket_dir=scratch / "s",
-    ) as server:
+    destination = Destination(scratch / "data", scratch / "s", port)
+    with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
         assert str(server.server.tools.folder).startswith(str(scratch))
         assert server.server.ask("SELECT count(*) FROM marks") == ["1"]
 
@@ -76,6 +71,9 @@ def test_no_engine_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_testcontainers_is_imported_only_when_needed() -> None:
     """It costs half a second, and most machines have the tools."""
-    code = f"import sys; from opsverify.recovery.postgres.tools import find_tools; find_tools({MAJOR}); print('docker' in sys.modules)"
+    code = (
+        "import sys; from opsverify.recovery.postgres.tools import find_tools; "
+        f"find_tools({MAJOR}); print('docker' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert said.stdout.strip() == "False"

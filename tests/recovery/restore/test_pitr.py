@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,31 +15,25 @@ import pytest
 
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.postgres.tools import may_enter, unprivileged
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from tests.support.wreck import damage_record
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
     from tests.support.wreck import Disaster
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 
 
 def _restore(disaster: Disaster, scratch: Path, port: int, **changes: object) -> AbstractContextManager[RestoredServer]:
-    settings = {
-        "base_backup": disaster.base,
-        "wal_archive": disaster.archive,
-        "data_dir": scratch / "data",
-        "target_time": disaster.between,
-        "port": port,
-        "socket_dir": scratch / "s",
-        "settings": SMALL,
-        "within_s": 30.0,
-        **changes,
-    }
-    return restore(**settings)  # type: ignore[arg-type]
+    """Restore to between the two commits; `changes` are fields of the plan or of its destination."""
+    destination = Destination(scratch / "data", scratch / "s", port, settings=SMALL)
+    plan = RestorePlan(disaster.base, disaster.archive, destination, disaster.between, within_s=30.0)
+    moved = {name: changes.pop(name) for name in ("data_dir", "settings", "socket_dir", "log") if name in changes}
+    return restore(replace(plan, destination=replace(destination, **moved), **changes))  # type: ignore[arg-type]
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, int]]:
