@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.errors import TargetError
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.ledger.queries import read_queries
-from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.restore.recoverable import newest_recoverable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def capture(target_name: str, root: Path) -> str:
         raise TargetError(f"target {target.name}: capturing needs [postgres] and [recovery]")
     queries = read_queries(root / "dr_validation" / "sql")
     ledger = Ledger(Path(target.recovery.ledger))
-    chosen = {name: Chosen(**said.model_dump()) for name, said in target.recovery.tables.items()}
+    chosen = {name: TableChoice(**said.model_dump()) for name, said in target.recovery.tables.items()}
     tag = target.synthetic.tag_column
     with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
 
@@ -44,7 +44,7 @@ def capture(target_name: str, root: Path) -> str:
             source,
             dt.datetime.now(dt.UTC),
             queries,
-            more=lambda at, before: record_more(source, at, before, chosen, tag),
+            more=lambda at, before: capture_details(source, at, before, chosen, tag),
         )
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head

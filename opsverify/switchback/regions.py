@@ -13,7 +13,7 @@ from opsverify.errors import Inconclusive
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
-from opsverify.recovery.wal.timelines import way_back
+from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, strays
 from opsverify.switchback.table import Side, TimeSpan
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
     from opsverify.probes.tcp import Certificate
-    from opsverify.recovery.wal.timelines import Way
+    from opsverify.recovery.wal.timelines import TimelinePath
     from opsverify.switchback.compare import Apart
 
 WAY_BACK: Final = "switchback"
@@ -123,11 +123,11 @@ class TwoRegions:
         """The timeline that the region's database writes or follows."""
         return int(self._database(name).value(_TIMELINE))
 
-    def way(self, timeline: int) -> Way:
+    def timeline_path(self, timeline: int) -> TimelinePath:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
         if self.config.wal_archive is None:
             raise Inconclusive("where are timeline histories? Set regions.wal_archive (a WAL archive keeps them)")
-        return way_back(Path(self.config.wal_archive), timeline)
+        return timeline_path(Path(self.config.wal_archive), timeline)
 
     def lag(self, deadline_s: float) -> Lag:
         """Await, for `deadline_s` at most, that the DR region shows what the original has written by now.

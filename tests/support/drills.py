@@ -14,9 +14,9 @@ import psycopg
 from opsverify.config.database import Login
 from opsverify.config.model import Heartbeat, Recovery
 from opsverify.recovery.drill.run import Drill, run_drill
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
-from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination, RestoredServer
 from tests.support.wreck import Disaster, free_port
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 CHOSEN = {
-    "judgment_executions": Chosen(bucket="created_at"),
-    "fact_daily_production": Chosen(bucket="date"),
+    "judgment_executions": TableChoice(bucket="created_at"),
+    "fact_daily_production": TableChoice(bucket="date"),
 }
 
 
@@ -57,7 +57,7 @@ def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]
         def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
             return session.execute(sql.encode(), dict(values) or None).fetchall()
 
-        body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
+        body = capture_details(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
         paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
     return History.of([(1, body | {"captured_at": disaster.between.isoformat()})]), paths
 

@@ -14,7 +14,7 @@ from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.backup.base_backup import verify
 from opsverify.recovery.drill.platform import SMOKE, standing
 from opsverify.recovery.postgres.identifiers import qualified
-from opsverify.recovery.postgres.server_log import SLOW_MS, look_through
+from opsverify.recovery.postgres.server_log import SLOW_MS, scan_log
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.pitr import RestorePlan, restore
@@ -93,13 +93,13 @@ class DrillSteps:
         course, facts = self.course, self.facts
         began = time.monotonic()
         with source.unpacked(self.scratch) as unpacked:
-            unpacked_s = time.monotonic() - began if unpacked.ours else 0.0
+            unpacked_s = time.monotonic() - began if unpacked.movable else 0.0
             backup, archive = unpacked.backup, unpacked.archive
             tools = find_tools(backup.major)
-            if unpacked.ours:
+            if unpacked.movable:
                 course.follow(course.elapsed() - unpacked_s, {"unpack": unpacked_s}, {})
             again: tuple[str, ...] = ()
-            if unpacked.ours and (backup.path / "backup_manifest").exists():
+            if unpacked.movable and (backup.path / "backup_manifest").exists():
                 with course.stage("integrity of the unpacked backup"):
                     again = verify(backup, tools).problems
             facts["problems"] = (*facts["problems"], *unpacked.problems, *again)
@@ -121,7 +121,7 @@ class DrillSteps:
             }
             with _restoring(), ExitStack() as stack:
                 with course.stage("preflight"):
-                    ready = preflight(backup, wal, tools, self.scratch, target_time, movable=unpacked.ours)
+                    ready = preflight(backup, wal, tools, self.scratch, target_time, movable=unpacked.movable)
                 facts["size"] = ready.size
                 before = course.elapsed()
                 server = stack.enter_context(
@@ -131,14 +131,14 @@ class DrillSteps:
                             archive,
                             self._destination(ready.primary),
                             target_time,
-                            movable=unpacked.ours,
+                            movable=unpacked.movable,
                             at_target=self._read,
                             progress=course.restoring(backup.segment_size),
                         )
                     )
                 )
                 replayed = {"bytes": server.replayed, "segments": -(-server.replayed // backup.segment_size)}
-                copied = {} if unpacked.ours else {"copy": {"bytes": ready.size}}
+                copied = {} if unpacked.movable else {"copy": {"bytes": ready.size}}
                 course.follow(before, server.durations, {**copied, "recover": replayed})
                 facts["durations"] = {"unpack": unpacked_s, **server.durations}
                 self._ask(server, before, unpacked)
@@ -214,7 +214,7 @@ class DrillSteps:
             self.facts["facts"] = _asked(server.dsn, self.dbname, self.recorded, self.queries)
         if physical is not None:
             self._hear(server, physical)
-        look = look_through(server.server.log_lines())
+        look = scan_log(server.server.log_lines())
         self.facts |= {"log_errors": look.errors, "log_slow": look.slow}
 
     def _hear(self, server: RestoredServer, physical: Unpacked) -> None:
@@ -287,7 +287,7 @@ def _asked(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]
     from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     with RestoredSession(dsn, dbname) as session:
-        return recorded.ask_again(session.rows, queries)
+        return recorded.read_facts(session.rows, queries)
 
 
 def _free_port() -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.backup.roles_dump import run_sql
 from opsverify.recovery.backup.source import BackupDamaged
-from opsverify.recovery.backup.tablespaces import keep_inside
+from opsverify.recovery.backup.tablespaces import require_links_inside
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.restore.copy_backup import private_folder
 from opsverify.recovery.restore.restored_server import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOURS_S: Final = 4 * 3600.0
 _START_S: Final = 60.0
-_PASSING: Final = "opsverify.sql"
+_SQL_FILE: Final = "opsverify.sql"
 _OF_DATABASE: Final = re.compile(r"^\d+; \d+ \d+ (?:DATABASE|ACL - DATABASE|DATABASE PROPERTIES) .*$", re.MULTILINE)
 _ON_DATABASE: Final = re.compile(r"^(?:ALTER DATABASE|ALTER ROLE|GRANT|REVOKE) .*;$", re.MULTILINE)
 _ROLE_MISSING: Final = re.compile(r'role "[^"]*" does not exist')
@@ -126,7 +126,7 @@ def _load(plan: DumpRestorePlan, destination: Destination, server: Server) -> No
         hint = "" if roles or not _ROLE_MISSING.search(first) else _NAME_ROLES
         raise BackupDamaged(f"pg_restore {archive}: {first} (exit {done.exit_code}){hint}")
     if roles is not None:
-        _set_database_up(server, archive, destination)
+        _set_database_properties(server, archive, destination)
 
 
 def _make_roles(server: Server, roles: ClusterDump, destination: Destination) -> None:
@@ -138,10 +138,10 @@ def _make_roles(server: Server, roles: ClusterDump, destination: Destination) ->
             os.chown(folder, server.account.uid, server.account.gid)
     with _private_file(data_dir, roles.with_tablespaces_in(destination.tablespaces), server) as path:
         run_sql(server, path, "postgres", existing=roles.superuser, origin=roles.path.name)
-    keep_inside(data_dir)
+    require_links_inside(data_dir)
 
 
-def _set_database_up(server: Server, archive: Path, destination: Destination) -> None:
+def _set_database_properties(server: Server, archive: Path, destination: Destination) -> None:
     """Give the database its owner, grants and settings: pg_restore does that only to one that it makes itself."""
     dbname, data_dir = destination.dbname, destination.data_dir
     listed = server.tools.succeed("pg_restore", "--create", "--list", archive).stdout
@@ -155,8 +155,8 @@ def _set_database_up(server: Server, archive: Path, destination: Destination) ->
 
 @contextmanager
 def _private_file(data_dir: Path, content: str, server: Server) -> Iterator[Path]:
-    write_files(data_dir, {_PASSING: content}, server.account)
+    write_files(data_dir, {_SQL_FILE: content}, server.account)
     try:
-        yield data_dir / _PASSING
+        yield data_dir / _SQL_FILE
     finally:
-        (data_dir / _PASSING).unlink()
+        (data_dir / _SQL_FILE).unlink()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup import base_backup, tablespaces
 from opsverify.recovery.model import BaseBackup
-from opsverify.recovery.postgres.server import Server, ServerDied
+from opsverify.recovery.postgres.server import Server, ServerExited
 from opsverify.recovery.postgres.tools import find_tools, for_account, may_enter, unprivileged
 from opsverify.recovery.restore.copy_backup import copy_backup, move_backup, private_folder
-from opsverify.recovery.restore.diagnosis import at_fault, explained, too_early, too_small
+from opsverify.recovery.restore.diagnosis import early_exit_error, early_target, exit_error, small_setting
 from opsverify.recovery.restore.restored_server import (
     Destination,
     Progress,
@@ -23,7 +23,7 @@ from opsverify.recovery.restore.restored_server import (
     probe_writes,
     write_files,
 )
-from opsverify.recovery.restore.settings import FILES, FOREIGN, drill_settings, primarys_settings
+from opsverify.recovery.restore.settings import FILES, FOREIGN, drill_settings, primary_minimums
 from opsverify.recovery.wal.continuity import unbroken_run
 from opsverify.recovery.wal.timelines import branches
 
@@ -150,9 +150,9 @@ def prepare(plan: RestorePlan) -> Iterator[PreparedRestore]:
         backup = base_backup.inspect(backup, tools, plan.wal_archive)
     complete_at = backup.finished_at or backup.started_at
     if target_time < complete_at:  # the server would silently stop at the backup's end, later than asked for
-        raise Inconclusive(too_early(target_time, complete_at))
+        raise Inconclusive(early_target(target_time, complete_at))
     path = branches(plan.wal_archive, backup, plan.timeline)
-    tablespaces.refuse_new(backup, unbroken_run(backup, plan.wal_archive, path), tools, target_time)
+    tablespaces.refuse_new_tablespaces(backup, unbroken_run(backup, plan.wal_archive, path), tools, target_time)
     destination = plan.destination
     if len(str(destination.socket_dir)) > _LONGEST_SOCKET:
         raise Inconclusive(
@@ -195,29 +195,31 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
             what=f"recovery to {target.isoformat()}",
             seen=lambda seen: plan.progress("recover", replayed(seen), 0),
         )
-    except ServerDied as died:
-        if small := too_small(server):
-            raise Inconclusive(small) from died
+    except ServerExited as exited:
+        if small := small_setting(server):
+            raise Inconclusive(small) from exited
         timeline, archive = prepared.timeline, plan.wal_archive
-        raise explained(died, prepared.backup, archive, server.tools, target=target, timeline=timeline) from died
-    if small := too_small(server):
+        raise early_exit_error(
+            exited, prepared.backup, archive, server.tools, target=target, timeline=timeline
+        ) from exited
+    if small := small_setting(server):
         raise Inconclusive(small)
     _require_archiving_off(row[2])
     last_commit_at = dt.datetime.fromisoformat(row[1]) if row[1] else None
     if last_commit_at is not None and last_commit_at > target:
         raise Inconclusive(f"recovery went to {last_commit_at.isoformat()}, past its target {target.isoformat()}")
-    tablespaces.keep_inside(plan.destination.data_dir)
+    tablespaces.require_links_inside(plan.destination.data_dir)
     plan.progress("recover", replayed(row), replayed(row))
     return RecoveredPoint(last_commit_at, replayed(row))
 
 
 def promote(server: Server) -> None:
     """Promote the paused `server`. Raises NotRestorable or Inconclusive when it ends, Inconclusive after a minute."""
-    server.ask("SELECT pg_promote(false)")
+    server.row("SELECT pg_promote(false)")
     try:
         server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what="promotion of the restored server")
-    except ServerDied as died:
-        raise at_fault(died) from died
+    except ServerExited as exited:
+        raise exit_error(exited) from exited
 
 
 def _absolute(plan: RestorePlan) -> RestorePlan:
@@ -248,7 +250,7 @@ def _server(prepared: PreparedRestore) -> Server:
     data_dir = destination.data_dir
     for name in FOREIGN:
         (data_dir / name).unlink(missing_ok=True)
-    tablespaces.keep_inside(data_dir)
+    tablespaces.require_links_inside(data_dir)
     write_files(data_dir, FILES, prepared.account)
     settings = drill_settings(
         archive=plan.wal_archive,
@@ -260,17 +262,17 @@ def _server(prepared: PreparedRestore) -> Server:
     )
     if not (data_dir / "postgresql.conf").exists():
         (data_dir / "postgresql.conf").write_text("", encoding="utf-8")
-        settings |= primarys_settings(base_backup.control_data(data_dir, prepared.tools))
+        settings |= primary_minimums(base_backup.control_data(data_dir, prepared.tools))
     return destination.server(prepared.tools, prepared.account, settings)
 
 
 def _timeline_written(server: Server) -> int:
     """The timeline on which the promoted server writes."""
-    archive_mode, wal_file = server.ask(_WRITTEN)
+    archive_mode, wal_file = server.row(_WRITTEN)
     _require_archiving_off(archive_mode)
     return int(wal_file[:8], 16)
 
 
 def _require_archiving_off(archive_mode: str) -> None:
     if archive_mode != "off":
-        raise Inconclusive(f"restored server: archive_mode is {archive_mode}, must be off: it was stopped")
+        raise Inconclusive(f"restored server: archive_mode is {archive_mode}, must be off; the restore was stopped")

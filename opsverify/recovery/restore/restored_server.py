@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opsverify.errors import NotRestorable
-from opsverify.recovery.backup.tablespaces import ROOM
+from opsverify.recovery.backup.tablespaces import TABLESPACES
 from opsverify.recovery.postgres.server import Server
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Destination:
     @property
     def tablespaces(self) -> Path:
         """The folder that holds all tablespaces."""
-        return self.data_dir.with_name(ROOM)
+        return self.data_dir.with_name(TABLESPACES)
 
     @property
     def log_file(self) -> Path:

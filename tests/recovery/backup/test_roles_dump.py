@@ -18,7 +18,7 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.backup.roles_dump import choose, read_cluster_dump
 from opsverify.recovery.backup.source import BackupDamaged
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from tests.support.drills import rehearse
@@ -86,7 +86,7 @@ def _recorded(dsn: str) -> History:
             return session.execute(sql.encode(), dict(values) or None).fetchall()
 
         at = dt.datetime.now(dt.UTC)
-        body = record_more(source, at, None, {}, None) | {"captured_at": at.isoformat()}
+        body = capture_details(source, at, None, {}, None) | {"captured_at": at.isoformat()}
     return History.of([(1, json.loads(json.dumps(body)))])
 
 

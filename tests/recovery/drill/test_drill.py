@@ -185,7 +185,7 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
     writer = heartbeat_writer(scratch / "nowhere", log)
     writer.say = said.append
     stop = threading.Event()
-    writer.log.mend()
+    writer.log.repair()
     writer._try()
     assert "heartbeat silent" in said[0]
     destination = Destination(

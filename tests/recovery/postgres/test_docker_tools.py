@@ -15,7 +15,7 @@ import pytest
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.base_backup import inspect, verify
 from opsverify.recovery.postgres import tools as tools_module
-from opsverify.recovery.postgres.docker_tools import engine_answers
+from opsverify.recovery.postgres.docker_tools import engine_available
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
@@ -42,7 +42,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> Iterator[Non
 @pytest.mark.usefixtures("nothing_here")
 def test_a_drill_runs_on_tools_from_an_image(disaster: Disaster, scratch: Path, port: int) -> None:
     """Verified, restored, promoted and written with programs, libraries and loader of the image alone."""
-    if not engine_answers():
+    if not engine_available():
         pytest.skip("no Docker engine answers")
     import docker  # noqa: PLC0415 - slow to import
 
@@ -57,7 +57,7 @@ def test_a_drill_runs_on_tools_from_an_image(disaster: Disaster, scratch: Path, 
     destination = Destination(scratch / "data", scratch / "s", port)
     with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
         assert str(server.server.tools.folder).startswith(str(scratch))
-        assert server.server.ask("SELECT count(*) FROM marks") == ["1"]
+        assert server.server.row("SELECT count(*) FROM marks") == ["1"]
 
 
 @pytest.mark.usefixtures("nothing_here")

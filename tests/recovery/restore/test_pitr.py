@@ -113,7 +113,7 @@ def test_a_target_before_the_end_of_the_backup_is_explained(disaster: Disaster, 
 def test_a_server_that_dies_is_quoted(disaster: Disaster, scratch: Path, port: int) -> None:
     """The FATAL line of the server's log is the message, at once and not after the deadline."""
     with (
-        pytest.raises(Inconclusive, match=r'the restored server died: .*"no_such_library"'),
+        pytest.raises(Inconclusive, match=r'the restored server exited: .*"no_such_library"'),
         _restore(disaster, scratch, port, settings={"shared_preload_libraries": "no_such_library"}),
     ):
         pass
@@ -166,7 +166,7 @@ def test_a_backup_without_configuration_files_restores(
     for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf"):
         (base_copy / name).unlink()
     with _restore(disaster, scratch, port, base_backup=base_copy) as server:
-        assert server.server.ask("SHOW max_connections") == ["100"]
+        assert server.server.row("SHOW max_connections") == ["100"]
 
 
 def test_a_naive_target_is_refused(disaster: Disaster, scratch: Path, port: int) -> None:
@@ -216,7 +216,7 @@ def _as_ordinary_user(disaster: Disaster, port: int) -> int:
             _restore(disaster, Path(folder), port) as server,
         ):
             himself = unprivileged(reading=disaster.archive) is None
-            return 0 if himself and server.server.ask("SELECT count(*) FROM marks") == ["1"] else 1
+            return 0 if himself and server.server.row("SELECT count(*) FROM marks") == ["1"] else 1
     except BaseException:  # noqa: BLE001 - nothing may leave the forked child but its exit status
         traceback.print_exc()
         return 2
@@ -235,4 +235,4 @@ def test_an_archive_closed_to_every_usual_account_is_read_as_its_owner(
     assert account.uid == 1
     assert may_enter(account, archive_copy)
     with _restore(disaster, scratch, port, wal_archive=archive_copy) as server:
-        assert server.server.ask("SELECT count(*) FROM marks") == ["1"]
+        assert server.server.row("SELECT count(*) FROM marks") == ["1"]
