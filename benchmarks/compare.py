@@ -30,13 +30,13 @@ import psycopg
 from cost import Cost, Meter, table
 from peer_environment import environment
 
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
-from opsverify.recovery.ledger.tables import Chosen, discover
+from opsverify.recovery.ledger.tables import TableChoice, core_tables
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.verify.database_diff import compare_databases
-from opsverify.recovery.verify.ledger_checks import buckets_again
+from opsverify.recovery.verify.ledger_checks import check_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -190,12 +190,12 @@ def contenders_of(
     original: Side, restored: Side, meter: Meter, home: Path, peer: Path, columns: Columns
 ) -> dict[str, Callable[[], Cost]]:
     """Every contender by its name: a function that runs it, returns its cost, and stops if the work was not done."""
-    ((core,), _) = discover(original.source, {"judgments": Chosen(bucket="id", width=1024)})
+    ((core,), _) = core_tables(original.source, {"judgments": TableChoice(bucket="id", width=1024)})
     compared = ",".join(list(columns)[1:])
     hashing = f"SELECT sum({core.hash}) FROM judgments t"  # noqa: S608 - our own names
     at = dt.datetime.now(dt.UTC)
     recorded = History.of(
-        [(1, record_more(original.source, at, None, {"judgments": Chosen(bucket="id")}, None) | {
+        [(1, capture_details(original.source, at, None, {"judgments": TableChoice(bucket="id")}, None) | {
             "captured_at": at.isoformat()})]
     )  # fmt: skip
 
@@ -217,7 +217,7 @@ def contenders_of(
     def ledger() -> Cost:
         found: list[Any] = []
         took = meter.timed(
-            lambda: found.append(buckets_again(recorded, "judgments", restored.source, at, limited=False))
+            lambda: found.append(check_buckets(recorded, "judgments", restored.source, at, limited=False))
         )
         if not found[0].problems:
             raise SystemExit("ledger: no difference found")
@@ -244,14 +244,14 @@ def contenders_of(
 
 def recaptured(side: Side, meter: Meter, rows: int, columns: Columns) -> str:
     """Capture, add a twentieth of the rows, capture again: rows hashed and seconds of each."""
-    chosen = {"judgments": Chosen(bucket="id")}
+    chosen = {"judgments": TableChoice(bucket="id")}
     at = dt.datetime.now(dt.UTC)
     first: list[Any] = []
-    whole = meter.timed(lambda: first.append(record_more(side.source, at, None, chosen, None)))
+    whole = meter.timed(lambda: first.append(capture_details(side.source, at, None, chosen, None)))
     side.session.execute(filling(columns, rows + 1, rows + rows // 20))
     before = json.loads(json.dumps(first[0]))
     second: list[Any] = []
-    again = meter.timed(lambda: second.append(record_more(side.source, at, before, chosen, None)))
+    again = meter.timed(lambda: second.append(capture_details(side.source, at, before, chosen, None)))
     hashed = [sum(count for count, _, _ in body["core"]["judgments"]["buckets"].values()) for body in (*first, *second)]
     return (
         f"First capture: {hashed[0]:,} rows hashed, {whole.wall_s:.2f} s. After {rows // 20:,} new rows: "

@@ -23,7 +23,7 @@ def test_age(check, inventory):
     if inventory.method == "pg_dump":
         check.measure("exposure", age, check.limits.rpo, of="since the dump began: no WAL carries it on")
         return
-    wal = inventory.stock.newest_wal
+    wal = inventory.listing.newest_wal
     if wal is None:
         check.fail("no WAL was archived: nothing after the newest backup can be recovered; look at archive_command")
     else:
@@ -47,7 +47,7 @@ def test_retention(check, inventory):
     if promised.backups is not None:
         check.measure(
             "backups",
-            len(inventory.stock.usable),
+            len(inventory.listing.usable),
             Limit(">=", promised.backups, "count"),
             of=listed("usable backups; not counted", inventory.problems) if inventory.problems else "usable backups",
         )

@@ -55,4 +55,4 @@ CHECKS = (
 @pytest.mark.parametrize("row", CHECKS, ids=attrgetter("name"))
 def test_consistency(restored_data, check, row):
     """What was restored agrees with itself."""
-    restored_data.hold(check, row.name)
+    restored_data.measure(check, row.name)

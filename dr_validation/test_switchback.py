@@ -78,18 +78,18 @@ def test_security(check, regions):
 def test_timeline(check, regions):
     """An old primary that was merely started again lacks all that was written since: its history says so."""
     ours, theirs = regions.timeline("original"), regions.timeline("dr")
-    way = regions.way(ours)
-    if not way.descends_from(theirs):
+    path = regions.timeline_path(ours)
+    if not path.descends_from(theirs):
         check.fail(
             f"timeline {theirs} of the DR region is not in the history of timeline {ours} of the original region: the "
             "two have parted; find out which one holds what was written since, and rewind the other"
         )
-    if way.detour is None:
+    if path.passed is None:
         check.fail(
-            f"timeline {ours} of the original region has {len(way.ancestors)} ancestors: it never took over what "
+            f"timeline {ours} of the original region has {len(path.ancestors)} ancestors: it never took over what "
             "the DR region wrote; run pg_rewind against the DR region, let it follow, and switch again"
         )
-    check.measure("increment", way.detour.size, Limit(">=", 0, "bytes"), of=way.detour.text)
+    check.measure("increment", path.passed.size, Limit(">=", 0, "bytes"), of=path.passed.text)
 
 
 @runbook(

@@ -195,7 +195,7 @@ def _recovery(target: Target) -> str:
     if target.recovery.method in ("basebackup", "incremental"):
         return f"backup and WAL reach {newest_recoverable(target.recovery).isoformat()}"
     # To know how far the others reach they would have to be restored.
-    stock = source_of(target.recovery).stock()
+    stock = source_of(target.recovery).list_backups()
     if not stock.usable:
         raise Inconclusive(f"{target.recovery.method} has no usable backup")
     wal = f", newest WAL {stock.newest_wal.name}" if stock.newest_wal else ""

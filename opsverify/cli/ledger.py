@@ -11,11 +11,11 @@ from opsverify.cli.arguments import add_target
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.errors import TargetError
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.ledger.queries import read_queries
-from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.restore.recoverable import newest_recoverable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def capture(target_name: str, root: Path) -> str:
         raise TargetError(f"target {target.name}: ledger capture needs [postgres] and [recovery]")
     queries = read_queries(root / "dr_validation" / "sql")
     ledger = Ledger(Path(target.recovery.ledger))
-    chosen = {name: Chosen(**table.model_dump()) for name, table in target.recovery.tables.items()}
+    chosen = {name: TableChoice(**table.model_dump()) for name, table in target.recovery.tables.items()}
     tag = target.synthetic.tag_column
     with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
 
@@ -60,7 +60,7 @@ def capture(target_name: str, root: Path) -> str:
             source,
             dt.datetime.now(dt.UTC),
             queries,
-            more=lambda at, before: record_more(source, at, before, chosen, tag),
+            more=lambda at, before: capture_details(source, at, before, chosen, tag),
         )
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head

@@ -1,4 +1,4 @@
-"""Model of a recovery: the base backup, WAL segments and stretches of timelines, as plain values."""
+"""Model of a recovery: the base backup, WAL segments and spans of timelines, as plain values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BaseBackup:
-    """What a base backup says about itself; LSNs are byte offsets, times are aware.
+    """A base backup as its label and manifest describe it; LSNs are byte offsets, times are aware.
 
     `finished_at` is known only from the backup history file in the WAL archive, or from a catalogue. An
     incremental backup builds upon the one that starts at `builds_on_lsn`.
@@ -37,7 +37,7 @@ class BaseBackup:
 
 
 WAL_PER_ID: Final = 0x1_0000_0000
-"""Bytes of WAL behind one value of the middle eight digits of a segment's name."""
+"""Bytes of WAL for each value of the middle eight digits of a segment's name."""
 
 
 def segment_name(timeline: int, number: int, segment_size: int) -> str:
@@ -59,7 +59,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Branch:
-    """A stretch of WAL history: `timeline` is written from LSN `begins` (a byte offset) on."""
+    """A span of WAL history: `timeline` is written from LSN `begins` (a byte offset) on."""
 
     timeline: int
     begins: int

@@ -13,7 +13,7 @@ from opsverify.evidence.run_folder import VERDICT
 from opsverify.recovery.drill.run import Drill
 from opsverify.recovery.rpo.measure import NAME as TESTIMONY
 from opsverify.recovery.verify.finding import Finding
-from opsverify.recovery.verify.questions import read_answers
+from opsverify.recovery.verify.questions import load_answers
 from opsverify.report.model import Note, PageRow, Point, Text, same
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class RehearsalRun:
     @property
     def answers(self) -> Mapping[str, Finding]:
         """The answers of the restored database, by question; empty where there are none."""
-        kept = (self.drill.answers or {}) if self.drill else read_answers(self.folder)
+        kept = (self.drill.answers or {}) if self.drill else load_answers(self.folder)
         return {name: Finding.from_dict(raw) for name, raw in kept.items()}
 
     @property

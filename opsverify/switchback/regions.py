@@ -13,7 +13,7 @@ from opsverify.errors import Inconclusive
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
-from opsverify.recovery.wal.timelines import way_back
+from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
 from opsverify.switchback.table import TableCopy, TimeSpan
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
     from opsverify.probes.tcp import Certificate
-    from opsverify.recovery.wal.timelines import Way
+    from opsverify.recovery.wal.timelines import TimelinePath
     from opsverify.switchback.compare import TableDifference
 
 SWITCHBACK: Final = "switchback"
@@ -123,11 +123,11 @@ class RegionPair:
         """The timeline that the region's database writes or follows."""
         return int(self._database(name).value(_TIMELINE))
 
-    def timeline_path(self, timeline: int) -> Way:
+    def timeline_path(self, timeline: int) -> TimelinePath:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
         if self.config.wal_archive is None:
             raise Inconclusive("missing regions.wal_archive: the timeline histories are read from it")
-        return way_back(Path(self.config.wal_archive), timeline)
+        return timeline_path(Path(self.config.wal_archive), timeline)
 
     def lag(self, deadline_s: float) -> Lag:
         """Wait, for `deadline_s` at most, until the DR region has replayed what the original has written by now.

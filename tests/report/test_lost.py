@@ -11,7 +11,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.loss import Keys, Loss
-from opsverify.recovery.verify.questions import keep_answer
+from opsverify.recovery.verify.questions import save_answer
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import NOT_KNOWN, Text
 from opsverify.report.runs import RehearsalRun, read_run
@@ -28,7 +28,7 @@ def _bucket(hour: int, recorded: int, found: int) -> Loss:
 def _finished(folder: Path, answers: dict[str, Finding], checks: dict[str, str]) -> RehearsalRun:
     """Make a finished run of post-dr with `checks` (outcome by id) and `answers` in its folder."""
     for name, answer in answers.items():
-        assert keep_answer(RunFolder("r", folder), Redactor(()), name, answer) is answer
+        assert save_answer(RunFolder("r", folder), Redactor(()), name, answer) is answer
     listed: list[dict[str, Any]] = [
         {"id": name, "outcome": outcome, "message": f"message of {name}", "measured": None}
         for name, outcome in checks.items()

@@ -15,7 +15,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.incident.entries import Entry, declare
 from opsverify.recovery.drill.run import run_drill
-from opsverify.recovery.verify.questions import keep_answer
+from opsverify.recovery.verify.questions import save_answer
 from opsverify.report.publish import publish_incident, publish_rehearsal
 from tests.support.drills import recorded, recovery
 from tests.support.ledgers import again, history, record
@@ -146,7 +146,7 @@ def test_the_page_of_a_recovery_lists_lost_keys(
     folder = RunFolder.create("post-dr", dt.datetime.now(dt.UTC), project / "reports", None)
     for table in ("events", "totals"):
         live = (lambda: whole_source) if table == "events" else None
-        keep_answer(folder, Redactor(()), f"buckets/{table}", again(before, table, clone, live=live))
+        save_answer(folder, Redactor(()), f"buckets/{table}", again(before, table, clone, live=live))
     _verdict(folder.path, "post-dr", [_check("ledger.buckets[events]", "fail"), _check("sql.x", "pass")])
     losses = _section(publish_incident("t", project, None, "en"))
     assert re.search(r"events \| \S+Z \| at least 6 of 60 \| not known \| not known \| \S+ ~ \S+", losses)

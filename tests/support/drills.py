@@ -14,10 +14,11 @@ import psycopg
 from opsverify.config.database import Login
 from opsverify.config.model import Heartbeat, Recovery
 from opsverify.recovery.drill.run import Drill, run_drill
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
-from opsverify.recovery.ledger.tables import Chosen
-from opsverify.recovery.restore.pitr import RestoredServer, restore
+from opsverify.recovery.ledger.tables import TableChoice
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination, RestoredServer
 from tests.support.wreck import Disaster, free_port
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 CHOSEN = {
-    "judgment_executions": Chosen(bucket="created_at"),
-    "fact_daily_production": Chosen(bucket="date"),
+    "judgment_executions": TableChoice(bucket="created_at"),
+    "fact_daily_production": TableChoice(bucket="date"),
 }
 
 
@@ -41,10 +42,8 @@ def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "
 @contextmanager
 def restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[RestoredServer]:
     """Restore `base` in `scratch`, to between the two commits."""
-    with restore(
-        base, disaster.archive, scratch / "data", target_time=disaster.between, port=free_port(),
-        socket_dir=scratch / "s",
-    ) as server:  # fmt: skip
+    destination = Destination(scratch / "data", scratch / "s", free_port())
+    with restore(RestorePlan(base, disaster.archive, destination, disaster.between)) as server:
         yield server
 
 
@@ -58,7 +57,7 @@ def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]
         def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
             return session.execute(sql.encode(), dict(values) or None).fetchall()
 
-        body = record_more(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
+        body = capture_details(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
         paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
     return History.of([(1, body | {"captured_at": disaster.between.isoformat()})]), paths
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
-from opsverify.recovery.ledger.tables import Chosen
+from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.verify import heap_files
-from opsverify.recovery.verify.finding import Finding, found
-from opsverify.recovery.verify.ledger_checks import buckets_again
+from opsverify.recovery.verify.finding import Finding, finding_of
+from opsverify.recovery.verify.ledger_checks import check_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from tests.support.clones import Clone
 
 
-CHOSEN: Mapping[str, Chosen] = {
-    "events": Chosen(bucket="created_at", width="1h", mutable=("note",)),
-    "totals": Chosen(),
-    "readings": Chosen(),
+CHOSEN: Mapping[str, TableChoice] = {
+    "events": TableChoice(bucket="created_at", width="1h", mutable=("note",)),
+    "totals": TableChoice(),
+    "readings": TableChoice(),
 }
 
 
@@ -40,13 +40,13 @@ def now_at(clone: Clone) -> dt.datetime:
 def record(
     clone: Clone,
     previous: Mapping[str, Any] | None = None,
-    chosen: Mapping[str, Chosen] = CHOSEN,
+    chosen: Mapping[str, TableChoice] = CHOSEN,
     ago: dt.timedelta = dt.timedelta(0),
     source: Source | None = None,
 ) -> dict[str, Any]:
     """One record's content, through JSON as the ledger keeps it."""
     at = now_at(clone) - ago
-    body = record_more(source or clone.source, at, previous, chosen, "synthetic_tag")
+    body = capture_details(source or clone.source, at, previous, chosen, "synthetic_tag")
     return dict(json.loads(json.dumps(body | {"captured_at": at.isoformat()})))
 
 
@@ -55,15 +55,15 @@ def history(*bodies: Mapping[str, Any]) -> History:
     return History.of(enumerate(bodies, 1))
 
 
-def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of buckets_again
+def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of check_buckets
     """Ask the clone for the buckets of a table."""
-    return found(
-        lambda: buckets_again(recorded, table, clone.source, now_at(clone), **more),
+    return finding_of(
+        lambda: check_buckets(recorded, table, clone.source, now_at(clone), **more),
         errors=(psycopg.Error, Inconclusive),
     )
 
 
 def heaps(clone: Clone, recorded: History | None = None) -> Finding:
     """Look into the files of the clone's tables."""
-    ask = partial(heap_files.heaps, clone.source, clone.data, psycopg.Error, recorded)
-    return found(ask, errors=psycopg.Error)
+    ask = partial(heap_files.check_heaps, clone.source, clone.data, psycopg.Error, recorded)
+    return finding_of(ask, errors=psycopg.Error)

@@ -67,7 +67,7 @@ def commit_and_archive(server: Server, *ids: int) -> None:
     for number in ids:
         succeed(server, f"INSERT INTO judgment_executions VALUES ({number}, 'later')")  # noqa: S608 - a number
         succeed(server, "SELECT pg_switch_wal()")
-    newest = server.ask("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")[0]
+    newest = server.row("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")[0]
     done = f"SELECT coalesce(last_archived_wal, '') >= '{newest}' FROM pg_stat_archiver"  # noqa: S608 - a segment name
     server.wait_for(done, "t", within_s=60, what="archiving")
 

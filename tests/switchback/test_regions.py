@@ -10,7 +10,7 @@ import pytest
 from opsverify.config.run_options import overridden
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import Inconclusive, TargetError
-from opsverify.recovery.wal.timelines import way_back
+from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.regions import RegionPair, core_tables, dr_is_standby, require_regions, resolvers
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
@@ -103,16 +103,16 @@ def test_where_a_timeline_came_from(tmp_path: Path) -> None:
     (tmp_path / "00000003.history").write_text("1\t0/C49708\tno target\n2\t0/D000A0\tno target\n", encoding="utf-8")
     (tmp_path / "00000002.history").write_text("1\t0/C49708\tno target\n", encoding="utf-8")
     (tmp_path / "00000005.history").write_text("1\tnonsense\n", encoding="utf-8")
-    way = way_back(tmp_path, 3)
-    assert way.detour is not None
-    assert (way.detour.timeline, way.detour.size) == (2, 0xD000A0 - 0xC49708)
-    assert "from 0/C49708 (divergence) to 0/D000A0" in way.detour.text
-    assert [way.descends_from(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
-    assert way_back(tmp_path, 1).detour is way_back(tmp_path, 2).detour is None
+    path = timeline_path(tmp_path, 3)
+    assert path.passed is not None
+    assert (path.passed.timeline, path.passed.size) == (2, 0xD000A0 - 0xC49708)
+    assert "from 0/C49708 (divergence) to 0/D000A0" in path.passed.text
+    assert [path.descends_from(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
+    assert timeline_path(tmp_path, 1).passed is timeline_path(tmp_path, 2).passed is None
     with pytest.raises(Inconclusive, match=r"00000004\.history"):
-        way_back(tmp_path, 4)
-    with pytest.raises(Inconclusive, match="not understood"):
-        way_back(tmp_path, 5)
+        timeline_path(tmp_path, 4)
+    with pytest.raises(Inconclusive, match="could not be parsed"):
+        timeline_path(tmp_path, 5)
 
 
 def test_a_report_without_impact_is_no_report(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Backups, whatever made them, behind one interface: `source_of` gives the adapter of a target's method."""
+"""Adapters of the kinds of backup: `source_of` gives the one for a target's method."""
 
 from __future__ import annotations
 
@@ -10,46 +10,25 @@ from opsverify.recovery.backup.barman import BarmanSource
 from opsverify.recovery.backup.basebackup import PlainSource
 from opsverify.recovery.backup.pg_dump import DumpSource
 from opsverify.recovery.backup.pgbackrest import PgBackRestSource
-from opsverify.recovery.backup.source import (
-    UNCLEAR,
-    ArchivedWal,
-    BackupDamaged,
-    BackupSource,
-    Held,
-    PhysicalSource,
-    Stock,
-    Unpacked,
-)
 
 if TYPE_CHECKING:
     from opsverify.config.model import Recovery
-
-__all__ = [
-    "UNCLEAR",
-    "ArchivedWal",
-    "BackupDamaged",
-    "BackupSource",
-    "DumpSource",
-    "Held",
-    "PhysicalSource",
-    "Stock",
-    "Unpacked",
-    "physical_source_of",
-    "source_of",
-]
+    from opsverify.recovery.backup.source import BackupSource, PhysicalSource
 
 
 def physical_source_of(recovery: Recovery) -> PhysicalSource:
-    """Return the adapter of a kind of backup that WAL carries forward. Raises Inconclusive for pg_dump's."""
+    """Return the adapter of a physical backup, which WAL carries forward. Raises Inconclusive for pg_dump's."""
     if recovery.method == "pg_dump":
-        raise Inconclusive("an archive of pg_dump brings back the moment it was begun at, and no other: no WAL follows")
+        raise Inconclusive(
+            'method = "pg_dump": a dump restores the time at which it began, and no other; no WAL follows'
+        )
     return cast("PhysicalSource", source_of(recovery))
 
 
 def source_of(recovery: Recovery) -> BackupSource:
     """Return the adapter for what `recovery.method` names; nothing is contacted.
 
-    With a recovery target the backup meant is the newest one before it.
+    With a recovery target the selected backup is the newest one before it.
     """
     until = recovery.recovery_target
     if recovery.pg_dump:

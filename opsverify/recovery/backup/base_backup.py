@@ -1,4 +1,4 @@
-"""A base backup in plain form: what it says about itself, and whether it is whole."""
+"""Base backup in plain form: its label, manifest and pg_control read, its files verified against the manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.model import BaseBackup, segment_name
-from opsverify.recovery.wal.archive import find, read_text
+from opsverify.recovery.wal.archive import find_file, read_text
 from opsverify.recovery.wal.lsn import parse_lsn
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from opsverify.recovery.postgres.tools import ToolRun, Tools
 
 _QUARTER_S: Final = 900
-_PLAIN_NAMED_SINCE: Final = 18  # the first pg_verifybackup with --format; older ones know plain only
+_FORMAT_OPTION_SINCE: Final = 18  # the first pg_verifybackup with --format; older ones know plain only
 _VERIFIED: Final = "backup successfully verified"
 _FINDING: Final = "pg_verifybackup: error: "
 _UNREADABLE: Final = ("Permission denied", "Too many open files", "out of memory")
 
 
 @dataclass(frozen=True)
-class Catalogued:
-    """What a catalogue says of a backup that has no manifest of PostgreSQL's (`finished_at` if it knows)."""
+class CatalogEntry:
+    """What a backup manager's catalogue records of a backup that has no manifest (`finished_at` may be unknown)."""
 
     started_at: dt.datetime
     finished_at: dt.datetime | None
@@ -36,7 +36,7 @@ class Catalogued:
 
 @dataclass(frozen=True)
 class Integrity:
-    """Whether every file is as recorded; `problems` in the verifying tool's words, one a line."""
+    """Whether every file is as recorded; `problems` as the verifying tool prints them, one a line."""
 
     ok: bool
     problems: tuple[str, ...]
@@ -60,22 +60,22 @@ def inspect(
     archive: Path | None = None,
     *,
     incremental: bool = False,
-    catalogued: Catalogued | None = None,
+    catalog_entry: CatalogEntry | None = None,
 ) -> BaseBackup:
     """Read backup_label, backup_manifest and pg_control of `base_backup`, and its history file in `archive`.
 
-    `catalogued` stands for the manifest. Raises Inconclusive when one of them is missing or not understood,
-    and for an incremental backup unless `incremental` says that one is expected.
+    `catalog_entry` replaces the manifest. Raises Inconclusive when one of them is missing or cannot be
+    parsed, and for an incremental backup unless `incremental` is set.
     """
     major = major_of(base_backup)
     label = dict(re.findall(r"^([A-Z ]+): (.*)$", _read(base_backup / "backup_label"), re.MULTILINE))
     builds_on = label.get("INCREMENTAL FROM LSN")
     if builds_on and not incremental:
         raise Inconclusive(
-            f'{base_backup} is an incremental backup: join it with pg_combinebackup, or say method = "incremental"'
+            f'{base_backup} is an incremental backup: join it with pg_combinebackup, or set method = "incremental"'
         )
     try:
-        made = catalogued or _manifested(base_backup)
+        made = catalog_entry or _manifested(base_backup)
         start_text = label["START WAL LOCATION"].split()[0]
         control = control_data(base_backup, tools)
         offset = _offset(label["START TIME"], made.started_at)
@@ -83,7 +83,7 @@ def inspect(
         start_lsn = parse_lsn(start_text)
         timeline = int(label["START TIMELINE"])
         first = segment_name(timeline, start_lsn // segment_size, segment_size)
-        history = find(archive, f"{first}.{start_lsn % segment_size:08X}.backup") if archive else None
+        history = find_file(archive, f"{first}.{start_lsn % segment_size:08X}.backup") if archive else None
         stopped = _stop_time(history, offset) if history else None
         return BaseBackup(
             path=base_backup,
@@ -100,8 +100,8 @@ def inspect(
         )
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise Inconclusive(
-            f"{base_backup}: backup_label, backup_manifest or pg_control is not understood ({error!r}); "
-            "a plain base backup made by pg_basebackup with a manifest was expected"
+            f"{base_backup}: backup_label, backup_manifest or pg_control could not be parsed ({error!r}); "
+            "expected a plain base backup made by pg_basebackup with a manifest"
         ) from error
 
 
@@ -118,41 +118,41 @@ def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
 
 
 def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -> Integrity:
-    """Hold every file of the backup against its manifest with pg_verifybackup.
+    """Verify every file of the backup against its manifest with pg_verifybackup.
 
     WAL inside the backup is parsed as well; when the WAL is in an archive, `wal.continuity` is what checks
-    it. Has to run before the backup is first started. Raises Inconclusive when the output is not understood,
-    or tells of a hindrance rather than of damage.
+    it. Has to run before the backup is first started. Raises Inconclusive when the output cannot be parsed,
+    or files could not be read.
     """
-    options = ["--format=plain"] if backup.major >= _PLAIN_NAMED_SINCE else []
+    options = ["--format=plain"] if backup.major >= _FORMAT_OPTION_SINCE else []
     if not (backup.path / "pg_wal" / backup.first_segment).exists():
         options.append("--no-parse-wal")
     run = tools.run("pg_verifybackup", *options, backup.path, timeout_s=timeout_s)
     lines = run.stderr.splitlines()
     problems = tuple(line.removeprefix(_FINDING) for line in lines if line.startswith(_FINDING))
-    hindrance = next(filter(is_hindrance, problems), None)
-    if hindrance is not None:
-        raise Inconclusive(f"pg_verifybackup could not read all of {backup.path}: {hindrance}")
+    failure = next(filter(is_read_failure, problems), None)
+    if failure is not None:
+        raise Inconclusive(f"pg_verifybackup could not read all of {backup.path}: {failure}")
     if run.exit_code == 0 and not problems and _VERIFIED in run.stdout:
         return Integrity(ok=True, problems=(), run=run)
     if run.exit_code == 1 and problems:
         return Integrity(ok=False, problems=problems, run=run)
     raise Inconclusive(
-        f"pg_verifybackup {backup.path}: output not understood: {run.last_line!r} (exit {run.exit_code})"
+        f"pg_verifybackup {backup.path}: output could not be parsed: {run.last_line!r} (exit {run.exit_code})"
     )
 
 
-def is_hindrance(problem: str) -> bool:
-    """Whether a problem of pg_verifybackup is about us, who could not read, and not about the backup."""
+def is_read_failure(problem: str) -> bool:
+    """Whether a problem of pg_verifybackup is that it could not read a file, and not damage of the backup."""
     return problem.endswith(_UNREADABLE)
 
 
-def _manifested(base_backup: Path) -> Catalogued:
+def _manifested(base_backup: Path) -> CatalogEntry:
     manifest = json.loads(_read(base_backup / "backup_manifest"))
     written = next(file["Last-Modified"] for file in manifest["Files"] if file["Path"] == "backup_label")
     # The label's zone is an ambiguous abbreviation (CST); the manifest has the same moment in GMT.
     started_at = dt.datetime.strptime(written, "%Y-%m-%d %H:%M:%S GMT").replace(tzinfo=dt.UTC)
-    return Catalogued(started_at, None, parse_lsn(manifest["WAL-Ranges"][-1]["End-LSN"]))
+    return CatalogEntry(started_at, None, parse_lsn(manifest["WAL-Ranges"][-1]["End-LSN"]))
 
 
 def _read(path: Path) -> str:
@@ -160,17 +160,17 @@ def _read(path: Path) -> str:
         return read_text(path)
     except OSError as error:
         raise Inconclusive(
-            f"{path} cannot be read: {error.strerror}; a plain base backup made by pg_basebackup was expected"
+            f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
         ) from error
 
 
 def _naive(text: str) -> dt.datetime:
-    return dt.datetime.strptime(text.rsplit(" ", 1)[0], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone is what is sought
+    return dt.datetime.strptime(text.rsplit(" ", 1)[0], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone is computed from it
 
 
 def _offset(label_time: str, moment: dt.datetime) -> dt.timedelta:
-    apart = (_naive(label_time) - moment.replace(tzinfo=None)).total_seconds()
-    return dt.timedelta(seconds=round(apart / _QUARTER_S) * _QUARTER_S)
+    offset_s = (_naive(label_time) - moment.replace(tzinfo=None)).total_seconds()
+    return dt.timedelta(seconds=round(offset_s / _QUARTER_S) * _QUARTER_S)
 
 
 def _stop_time(history: Path, offset: dt.timedelta) -> dt.datetime:

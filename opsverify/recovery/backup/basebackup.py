@@ -1,4 +1,4 @@
-"""Backups of pg_basebackup, whole or incremental, in plain form beside a WAL archive."""
+"""Backups of pg_basebackup, whole or incremental, in plain form, with a WAL archive."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup import base_backup as backups
-from opsverify.recovery.backup.base_backup import Catalogued, Integrity
-from opsverify.recovery.backup.source import UNCLEAR, ArchivedWal, BackupDamaged, Held, Stock, Unpacked, hand_over
-from opsverify.recovery.backup.tablespaces import ROOM, tablespaces_of
+from opsverify.recovery.backup.base_backup import CatalogEntry, Integrity
+from opsverify.recovery.backup.source import (
+    UNCLEAR,
+    ArchivedWal,
+    BackupDamaged,
+    BackupEntry,
+    BackupList,
+    Unpacked,
+    change_owner,
+)
+from opsverify.recovery.backup.tablespaces import TABLESPACES, tablespaces_of
 from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from opsverify.recovery.wal.lsn import format_lsn
 from opsverify.recovery.wal.segments import archive_segments
@@ -29,7 +37,7 @@ _HOURS_S = 4 * 3600.0
 
 @dataclass(frozen=True)
 class PlainSource:
-    """`base` is a backup, or a folder of backups; of several the newest before `until` is the one meant.
+    """`base` is a backup, or a folder of backups; of several the newest before `until` is the one selected.
 
     With the method `incremental` backups may build upon each other; they all lie in `base`.
     """
@@ -39,17 +47,17 @@ class PlainSource:
     archive: Path
     until: dt.datetime | None = None
 
-    def stock(self) -> Stock:
-        """See `BackupSource`; a folder that is no complete backup is listed with what is wrong with it."""
+    def list_backups(self) -> BackupList:
+        """See `BackupSource`; a folder that is no complete backup is listed with its problem."""
         found = self._found()
         tools = find_tools(backups.major_of(found[0]))
-        held = [self._held(path, tools) for path in found]
-        held.sort(key=lambda entry: entry[0].taken_at)
-        whole = [backup for _, backup in held if backup is not None]
-        return Stock(tuple(entry for entry, _ in held), self._newest_wal(whole[-1]) if whole else None)
+        entries = [self._entry(path, tools) for path in found]
+        entries.sort(key=lambda entry: entry[0].taken_at)
+        whole = [backup for _, backup in entries if backup is not None]
+        return BackupList(tuple(entry for entry, _ in entries), self._newest_wal(whole[-1]) if whole else None)
 
     def verify(self) -> Integrity:
-        """Hold the newest backup, and every one that it builds upon, against their manifests."""
+        """Verify the newest backup, and every one that it builds upon, against their manifests."""
         chain, tools = self._chain()
         done = [backups.verify(backup, tools) for backup in chain]
         problems = tuple(
@@ -61,29 +69,31 @@ class PlainSource:
 
     @contextmanager
     def unpacked(self, scratch: Path) -> Iterator[Unpacked]:
-        """Where it lies; an incremental one joined with its predecessors in `scratch`."""
+        """See `PhysicalSource`: a whole one as it is; an incremental one joined with its predecessors in `scratch`."""
         chain, tools = self._chain()
         newest = chain[-1]
         if len(chain) == 1:
-            yield Unpacked(newest, self.archive, ours=False)
+            yield Unpacked(newest, self.archive, movable=False)
             return
         spaces = tablespaces_of(newest.path)
-        joined, room = scratch / "base", scratch / ROOM
-        room.mkdir(mode=0o700)
-        moved = [f"--tablespace-mapping={_escaped(space.location)}={_escaped(room / space.oid)}" for space in spaces]
+        joined, spaces_folder = scratch / "base", scratch / TABLESPACES
+        spaces_folder.mkdir(mode=0o700)
+        moved = [
+            f"--tablespace-mapping={_escaped(space.location)}={_escaped(spaces_folder / space.oid)}" for space in spaces
+        ]
         paths = [backup.path for backup in chain]
         run = tools.run("pg_combinebackup", *moved, *paths, "-o", joined, "--no-sync", timeout_s=_HOURS_S)
         if run.exit_code != 0:
             raise BackupDamaged(f"pg_combinebackup cannot join {newest.path} with its predecessors: {run.last_line}")
-        hand_over(room, unprivileged(reading=self.archive))
-        # The joined label is as new as the joining: the moments are the incremental backup's own.
-        made = Catalogued(newest.started_at, newest.finished_at, newest.end_lsn)
-        yield Unpacked(backups.inspect(joined, tools, catalogued=made), self.archive, ours=True)
+        change_owner(spaces_folder, unprivileged(reading=self.archive))
+        # pg_combinebackup writes a label with the present time: the times are the incremental backup's own.
+        made = CatalogEntry(newest.started_at, newest.finished_at, newest.end_lsn)
+        yield Unpacked(backups.inspect(joined, tools, catalog_entry=made), self.archive, movable=True)
 
     def _newest_wal(self, backup: BaseBackup) -> ArchivedWal | None:
-        # A drill or an abandoned standby may leave younger segments of a timeline that leads elsewhere.
-        ours = {branch.timeline for branch in branches(self.archive, backup)}
-        segments = [found for found in archive_segments(self.archive, backup.segment_size) if found.timeline in ours]
+        # A drill or an abandoned standby may leave younger segments of a timeline that does not follow.
+        path = {branch.timeline for branch in branches(self.archive, backup)}
+        segments = [found for found in archive_segments(self.archive, backup.segment_size) if found.timeline in path]
         return ArchivedWal(segments[-1].name, segments[-1].modified_at) if segments else None
 
     def _found(self) -> list[Path]:
@@ -95,14 +105,14 @@ class PlainSource:
             raise Inconclusive(f"{self.base} cannot be read: {error.strerror}") from error
         return sorted(found) or [self.base]
 
-    def _held(self, path: Path, tools: Tools) -> tuple[Held, BaseBackup | None]:
+    def _entry(self, path: Path, tools: Tools) -> tuple[BackupEntry, BaseBackup | None]:
         try:
             backup = backups.inspect(path, tools, self.archive, incremental=self.method == "incremental")
         except Inconclusive as error:
             begun = dt.datetime.fromtimestamp((path / "PG_VERSION").stat().st_mtime, dt.UTC)
-            return Held(path.name, UNCLEAR, begun, str(error)), None
+            return BackupEntry(path.name, UNCLEAR, begun, str(error)), None
         kind = "full" if backup.builds_on_lsn is None else "incremental"
-        return Held(path.name, kind, backup.finished_at or backup.started_at), backup
+        return BackupEntry(path.name, kind, backup.finished_at or backup.started_at), backup
 
     def _chain(self) -> tuple[list[BaseBackup], Tools]:
         """Return the newest backup preceded by all that it builds upon, the full one first."""
@@ -110,10 +120,10 @@ class PlainSource:
         tools = find_tools(backups.major_of(found[0]))
         if len(found) == 1:
             return [backups.inspect(found[0], tools, self.archive)], tools
-        whole = [backup for path in found if (backup := self._held(path, tools)[1]) is not None]
+        whole = [backup for path in found if (backup := self._entry(path, tools)[1]) is not None]
         whole.sort(key=lambda backup: (backup.started_at, backup.start_lsn))
         if not whole:
-            raise Inconclusive(f"no complete backup in {self.base}: {self._held(found[-1], tools)[0].problem}")
+            raise Inconclusive(f"no complete backup in {self.base}: {self._entry(found[-1], tools)[0].problem}")
         early = [backup for backup in whole if not self.until or (backup.finished_at or backup.started_at) < self.until]
         chain = [(early or whole[:1])[-1]]
         while (builds_on := chain[0].builds_on_lsn) is not None:
@@ -121,7 +131,7 @@ class PlainSource:
             if not below:
                 raise BackupDamaged(
                     f"{chain[0].path} builds upon a backup that starts at LSN {format_lsn(builds_on)}, "
-                    f"and {self.base} has none: without it nothing of the chain can be restored"
+                    f"which is missing in {self.base}: nothing of the chain can be restored"
                 )
             chain.insert(0, below[-1])
         return chain, tools

@@ -1,4 +1,4 @@
-"""Archives of pg_dump, in custom or directory format: no WAL carries them on."""
+"""Archives of pg_dump, in custom or directory format; no WAL follows them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.base_backup import Integrity
-from opsverify.recovery.backup.roles_dump import ClusterDump, choose, read_cluster_dump
-from opsverify.recovery.backup.source import BackupDamaged, Held, Stock
+from opsverify.recovery.backup.roles_dump import ClusterDump, nearest_file, read_cluster_dump
+from opsverify.recovery.backup.source import BackupDamaged, BackupEntry, BackupList
 from opsverify.recovery.postgres.tools import find_tools
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ _HOURS_S: Final = 4 * 3600.0
 _ERROR: Final = "pg_restore: error: "
 _CREATED: Final = re.compile(r"^;\s+(?:Archive|archive) created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC$", re.MULTILINE)
 _SUM: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
-_HINDRANCES: Final = ("Permission denied", "unsupported version", "out of memory")
+_READ_FAILURES: Final = ("Permission denied", "unsupported version", "out of memory")
 
 
 @dataclass(frozen=True)
 class DumpSource:
-    """`archive` is one dump, or a folder of dumps; the newest before `until` is the one meant.
+    """`archive` is one dump, or a folder of dumps; the newest before `until` is the one selected.
 
     `sums` holds recorded SHA-256 sums as `sha256sum` writes them, with paths relative to its own folder; `roles`
     is the file that pg_dumpall wrote, or a pattern of such.
@@ -41,33 +41,35 @@ class DumpSource:
     until: dt.datetime | None = None
     roles: Path | None = None
 
-    def stock(self) -> Stock:
+    def list_backups(self) -> BackupList:
         """See `BackupSource`; a file that pg_restore cannot list is a dump that was not finished."""
         tools = find_tools(self.major)
-        held = (self._held(path, tools) for path in self._found())
-        return Stock(tuple(sorted(held, key=lambda entry: entry.taken_at)), None)
+        entries = (self._entry(path, tools) for path in self._found())
+        return BackupList(tuple(sorted(entries, key=lambda entry: entry.taken_at)), None)
 
     def newest(self) -> tuple[Path, dt.datetime]:
-        """Return the dump that is meant and the moment that it brings back."""
-        held = self.stock()
-        if not held.usable:
-            raise Inconclusive(f"no dump in {self.archive} can be read: {held.backups[-1].problem}")
-        early = [entry for entry in held.usable if self.until is None or entry.taken_at < self.until]
-        chosen = (early or held.usable[:1])[-1]
+        """Return the selected dump and the time that it restores."""
+        found = self.list_backups()
+        if not found.usable:
+            raise Inconclusive(f"no dump in {self.archive} can be read: {found.backups[-1].problem}")
+        early = [entry for entry in found.usable if self.until is None or entry.taken_at < self.until]
+        chosen = (early or found.usable[:1])[-1]
         return next(path for path in self._found() if path.name == chosen.name), chosen.taken_at
 
     def verify(self) -> Integrity:
-        """Read the whole archive with pg_restore, and hold its files, and the roles beside it, against recorded sums.
+        """Read the whole archive with pg_restore; compare its files, and the roles file, with the recorded sums.
 
         A list of contents proves nothing: a truncated archive still has one.
         """
         path, taken_at = self.newest()
         run = find_tools(self.major).run("pg_restore", "-f", "/dev/null", path, timeout_s=_HOURS_S)
         problems = tuple(line.removeprefix(_ERROR) for line in run.stderr.splitlines() if line.startswith(_ERROR))
-        if any(hindrance in problem for problem in problems for hindrance in _HINDRANCES):
+        if any(failure in problem for problem in problems for failure in _READ_FAILURES):
             raise Inconclusive(f"pg_restore could not read all of {path}: {problems[0]}")
         if (run.exit_code == 0) != (not problems):
-            raise Inconclusive(f"pg_restore {path}: output not understood: {run.last_line!r} (exit {run.exit_code})")
+            raise Inconclusive(
+                f"pg_restore {path}: output could not be parsed: {run.last_line!r} (exit {run.exit_code})"
+            )
         found = Integrity(ok=not problems, problems=tuple(f"{path.name}: {problem}" for problem in problems), run=run)
         more = [] if self.sums is None else [*self._changed(path, self.sums)]
         try:
@@ -82,7 +84,7 @@ class DumpSource:
 
         Raises BackupDamaged when they are missing, empty or cut off.
         """
-        return None if self.roles is None else read_cluster_dump(choose(self.roles, taken_at))
+        return None if self.roles is None else read_cluster_dump(nearest_file(self.roles, taken_at))
 
     def _found(self) -> list[Path]:
         try:
@@ -97,15 +99,15 @@ class DumpSource:
             )
         return sorted(inside)
 
-    def _held(self, path: Path, tools: Tools) -> Held:
+    def _entry(self, path: Path, tools: Tools) -> BackupEntry:
         answer = tools.run("pg_restore", "--list", path)
-        if any(hindrance in answer.stderr for hindrance in _HINDRANCES):
+        if any(failure in answer.stderr for failure in _READ_FAILURES):
             raise Inconclusive(f"pg_restore --list {path}: {answer.last_line}; is major = {self.major} right?")
         created = _created(answer)
         if created is not None:
-            return Held(path.name, "dump", created)
+            return BackupEntry(path.name, "dump", created)
         written = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
-        return Held(path.name, "dump", written, f"pg_restore cannot list it: {answer.last_line}")
+        return BackupEntry(path.name, "dump", written, f"pg_restore cannot list it: {answer.last_line}")
 
     def _changed(self, path: Path, sums: Path) -> Iterator[str]:
         try:

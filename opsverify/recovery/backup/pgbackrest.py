@@ -1,7 +1,7 @@
-"""Backups of pgBackRest: asked, verified, restored and their WAL fetched by `pgbackrest` itself.
+"""Backups of pgBackRest: listed, verified, restored and their WAL fetched by `pgbackrest` itself.
 
-Its `verify` ends with status 0 on a corrupted backup, and calls a deleted WAL segment none that is missing:
-what it prints is read, and the WAL it brings is followed by ourselves.
+Its `verify` ends with status 0 on a corrupted backup, and does not count a deleted WAL segment as missing: its
+output is parsed, and the fetched WAL is followed segment by segment.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup import base_backup as backups
-from opsverify.recovery.backup.base_backup import Catalogued, Integrity
+from opsverify.recovery.backup.base_backup import CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
     ArchivedWal,
     BackupDamaged,
-    Held,
-    Stock,
+    BackupEntry,
+    BackupList,
     Unpacked,
-    hand_over,
+    change_owner,
     read_json,
     run_manager,
 )
-from opsverify.recovery.backup.tablespaces import ROOM
+from opsverify.recovery.backup.tablespaces import TABLESPACES
 from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from opsverify.recovery.wal.lsn import parse_lsn
 
@@ -48,74 +48,78 @@ _WAL: Final = re.compile(r"archiveId: (?P<id>\S+), total WAL checked: \d+, total
 _BACKUP: Final = re.compile(rf"backup: (?P<id>\S+), status: (?P<status>[^,\n]+)(?:,[^\n]*)?(?:{_COUNTS})?")
 _UNFINISHED: Final = "in-progress"
 _DAMAGE: Final = frozenset({26, 28, 29, 55})
-"""Exit codes of `restore` that speak of the repository's files: checksum, invalid, format, missing file."""
-_NOWHERE_ELSE: Final = ("--reset-tablespace-map", "--reset-link-map", "--no-link-all")
-"""What a configuration may say of folders outside of the one that `restore` is given, taken back."""
+"""Exit codes of `restore` that are about the repository's files: checksum, invalid, format, missing file."""
+_INSIDE_ONLY: Final = ("--reset-tablespace-map", "--reset-link-map", "--no-link-all")
+"""Options that undo what a configuration sets for folders outside of the one that `restore` is given."""
 _ABSENT: Final = 1
 """Exit code of `archive-get` for a file that the archive does not have."""
 
 
 @dataclass(frozen=True)
 class PgBackRestSource:
-    """A stanza's backups; the newest one before `until` is the one meant."""
+    """A stanza's backups; the newest one before `until` is the one selected."""
 
     config: PgBackRest
     until: dt.datetime | None = None
 
-    def stock(self) -> Stock:
+    def list_backups(self) -> BackupList:
         """See `BackupSource`; from `info` and `repo-ls`."""
         info = self._info()
         names = self._archived(info)
         newest = max((name for name in names if not name.endswith(".history")), default=None)
         wal = ArchivedWal(newest, dt.datetime.fromtimestamp(names[newest], dt.UTC)) if newest else None
-        return Stock(tuple(sorted(map(_held, self._backups(info)), key=lambda held: held.taken_at)), wal)
+        return BackupList(tuple(sorted(map(_entry, self._backups(info)), key=lambda one: one.taken_at)), wal)
 
     def verify(self) -> Integrity:
-        """Read what `pgbackrest verify` prints of every file in the repository; its exit status says nothing."""
-        meant = self._meant(self._info())["label"]
+        """Read what `pgbackrest verify` prints of every file in the repository; its exit status tells nothing."""
+        selected = self._selected(self._info())["label"]
         run = self._run("verify", "--output=text", "--verbose", timeout_s=_HOURS_S)
         lists = list(_BACKUP.finditer(run.stdout))
         problems = tuple(line for match in (*_WAL.finditer(run.stdout), *lists) if (line := _problem(match)))
         status = re.search(r"^\s*status: (\w+)$", run.stdout, re.MULTILINE)
         clean = status is not None and status[1] == "ok" and run.exit_code == 0
-        # "ok" may stand above a backup whose manifest is missing: the lines decide, not the summary.
-        if not (clean or problems) or meant not in {match["id"] for match in lists}:
+        # The summary may be "ok" for a backup whose manifest is missing: the lines decide.
+        if not (clean or problems) or selected not in {match["id"] for match in lists}:
             raise Inconclusive(
-                f"pgbackrest verify: output not understood, or not of backup {meant}: "
+                f"pgbackrest verify: output could not be parsed, or is not of backup {selected}: "
                 f"{run.last_line!r} (exit {run.exit_code})"
             )
         return Integrity(ok=not problems, problems=problems, run=run)
 
     @contextmanager
     def unpacked(self, scratch: Path) -> Iterator[Unpacked]:
-        """Restored by `pgbackrest restore`, its WAL fetched by `archive-get`, all into `scratch`."""
+        """See `PhysicalSource`; by `pgbackrest restore`, its WAL by `archive-get`, all into `scratch`."""
         info = self._info()
-        meant = self._meant(info)
-        base, room = scratch / "base", scratch / ROOM
-        for folder in (base, room):
+        selected = self._selected(info)
+        base, spaces_folder = scratch / "base", scratch / TABLESPACES
+        for folder in (base, spaces_folder):
             folder.mkdir(mode=0o700)
-        options = (f"--set={meant['label']}", f"--pg1-path={base}", "--type=none", f"--lock-path={scratch / 'lock'}")
-        done = self._run("restore", *options, f"--tablespace-map-all={room}", *_NOWHERE_ELSE, timeout_s=_HOURS_S)
+        options = (f"--set={selected['label']}", f"--pg1-path={base}", "--type=none", f"--lock-path={scratch / 'lock'}")
+        done = self._run(
+            "restore", *options, f"--tablespace-map-all={spaces_folder}", *_INSIDE_ONLY, timeout_s=_HOURS_S
+        )
         if done.exit_code in _DAMAGE:
-            raise BackupDamaged(f"pgbackrest restore of {meant['label']}: {_first_error(done)}")
+            raise BackupDamaged(f"pgbackrest restore of {selected['label']}: {_first_error(done)}")
         if done.exit_code != 0:
             raise Inconclusive(f"pgbackrest restore: {_first_error(done)} (exit {done.exit_code})")
-        hand_over(room, unprivileged())
+        change_owner(spaces_folder, unprivileged())
         tools = find_tools(backups.major_of(base))
         try:
-            # Whole seconds, cut off: what was complete in that second is surely complete in the next.
+            # pgBackRest cuts off fractions: a backup completed within that second is complete in the next one.
             started, finished = (
-                dt.datetime.fromtimestamp(meant["timestamp"][key], dt.UTC) for key in ("start", "stop")
+                dt.datetime.fromtimestamp(selected["timestamp"][key], dt.UTC) for key in ("start", "stop")
             )
-            made = Catalogued(started, finished + dt.timedelta(seconds=1), parse_lsn(meant["lsn"]["stop"]))
+            made = CatalogEntry(started, finished + dt.timedelta(seconds=1), parse_lsn(selected["lsn"]["stop"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise Inconclusive(f"pgbackrest info: backup {meant['label']} is not understood ({error!r})") from error
-        backup = backups.inspect(base, tools, catalogued=made)
+            raise Inconclusive(
+                f"pgbackrest info: backup {selected['label']} could not be parsed ({error!r})"
+            ) from error
+        backup = backups.inspect(base, tools, catalog_entry=made)
         wal = scratch / "wal"
         wal.mkdir(mode=0o700)
         needed = [name for name in self._archived(info) if name[8:] >= backup.first_segment[8:] or len(name) < 24]  # noqa: PLR2004 - a history file
         problems = tuple(line for name in sorted(needed) if (line := self._fetch(name, wal, base)))
-        yield Unpacked(backup, hand_over(wal, unprivileged()), ours=True, problems=problems)
+        yield Unpacked(backup, change_owner(wal, unprivileged()), movable=True, problems=problems)
 
     def _fetch(self, name: str, folder: Path, base: Path) -> str | None:
         done = self._run("archive-get", f"--pg1-path={base}", name, str(folder / name), timeout_s=_HOURS_S)
@@ -128,7 +132,7 @@ class PgBackRestSource:
         said = read_json(self._run("info", "--output=json"))
         entry = next((entry for entry in said if entry["name"] == self.config.stanza), None)
         if entry is None or not entry.get("db"):
-            raise Inconclusive(f"pgbackrest info knows no stanza {self.config.stanza}; see [recovery.pgbackrest]")
+            raise Inconclusive(f"pgbackrest info: no stanza {self.config.stanza}; see [recovery.pgbackrest]")
         found: Mapping[str, Any] = entry
         return found
 
@@ -136,7 +140,7 @@ class PgBackRestSource:
         repo = self.config.repo
         return [entry for entry in info["backup"] if repo is None or entry["database"]["repo-key"] == repo]
 
-    def _meant(self, info: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _selected(self, info: Mapping[str, Any]) -> Mapping[str, Any]:
         by_age = sorted(self._backups(info), key=lambda entry: entry["timestamp"]["stop"])
         whole = [entry for entry in by_age if not entry["error"]]
         if not whole:
@@ -165,10 +169,10 @@ class PgBackRestSource:
         return run_manager(argv, timeout_s=timeout_s)
 
 
-def _held(entry: Mapping[str, Any]) -> Held:
+def _entry(entry: Mapping[str, Any]) -> BackupEntry:
     problem = "pgBackRest found pages with wrong checksums while it was made" if entry["error"] else None
     taken_at = dt.datetime.fromtimestamp(entry["timestamp"]["stop"], dt.UTC)
-    return Held(entry["label"], _KINDS.get(entry["type"], entry["type"]), taken_at, problem)
+    return BackupEntry(entry["label"], _KINDS.get(entry["type"], entry["type"]), taken_at, problem)
 
 
 def _problem(match: re.Match[str]) -> str | None:

@@ -1,7 +1,7 @@
-"""What `pg_dumpall --globals-only` wrote beside the dumps: the cluster's roles, read whole and made safe to restore.
+"""Roles of a cluster, as `pg_dumpall --globals-only` writes them: read whole and made safe to restore.
 
-It holds password hashes: psql is told to name errors by SQLSTATE alone, and statements are quoted by their first
-words, so that none of them reaches a message, a log or the evidence.
+The file holds password hashes: psql runs with VERBOSITY=sqlstate, and statements are quoted by their first words,
+so that no hash reaches a message, a log or the evidence.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _ANY_TABLESPACE: Final = re.compile(r"\bCREATE\s+TABLESPACE\b", re.IGNORECASE)
 _ROLE: Final = re.compile(r'^CREATE ROLE ("(?:[^"]|"")+"|\S+);$', re.MULTILINE)
 _SUPERUSER: Final = re.compile(r'^ALTER ROLE ("(?:[^"]|"")+"|\S+) WITH SUPERUSER ', re.MULTILINE)
 _FIRST_WORDS: Final = re.compile(r'^(?:CREATE|ALTER|GRANT|REVOKE|COMMENT|SET)\b(?: ON)?(?: [A-Z]+)* ?(?:"[^"]*"|\w+)?')
-_SAID: Final = re.compile(r"^psql:.*:(\d+): (ERROR|FATAL|PANIC|WARNING|NOTICE):  (\w{5})$")
+_PSQL_MESSAGE: Final = re.compile(r"^psql:.*:(\d+): (ERROR|FATAL|PANIC|WARNING|NOTICE):  (\w{5})$")
 _EXISTS: Final = "42710"  # duplicate_object
-_UNSEEN: Final = (
+_NO_LOGGING: Final = (
     "SET log_min_messages TO panic; SET log_min_error_statement TO panic; "
     "SET log_min_duration_statement TO -1; SET log_statement TO none"
 )
@@ -49,27 +49,27 @@ class ClusterDump:
         """How many tablespaces it makes."""
         return len(_TABLESPACE.findall(self.sql))
 
-    def with_tablespaces_in(self, room: Path) -> str:
-        """Return its SQL with each tablespace in a folder of `room`, numbered from 0, not in production's."""
+    def with_tablespaces_in(self, spaces_folder: Path) -> str:
+        """Return its SQL with each tablespace in a folder of `spaces_folder`, numbered from 0, not in production's."""
         number = iter(range(self.tablespaces))
-        inside = str(room).replace("'", "''")
+        inside = str(spaces_folder).replace("'", "''")
         return _TABLESPACE.sub(lambda match: f"{match[1]}'{inside}/{next(number)}';", self.sql)
 
 
-def choose(pattern: Path, taken_at: dt.datetime) -> Path:
+def nearest_file(pattern: Path, taken_at: dt.datetime) -> Path:
     """Return the file that `pattern` (of a name, or a path) matches; of several the one written nearest to `taken_at`.
 
     Raises BackupDamaged when there is none, Inconclusive when the folder cannot be read.
     """
 
-    def apart(path: Path) -> dt.timedelta:
+    def distance(path: Path) -> dt.timedelta:
         return abs(dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) - taken_at)
 
     try:
         found = [pattern] if pattern.is_file() else sorted(pattern.parent.glob(pattern.name))
         if not found:
-            raise BackupDamaged(f"{pattern} is missing: without it no role comes back; run pg_dumpall --globals-only")
-        return min(found, key=apart)
+            raise BackupDamaged(f"{pattern} is missing: no role can be restored; run pg_dumpall --globals-only")
+        return min(found, key=distance)
     except OSError as error:
         raise Inconclusive(f"{pattern} cannot be read: {error.strerror}") from error
 
@@ -86,47 +86,50 @@ def read_cluster_dump(path: Path) -> ClusterDump:
     except UnicodeDecodeError as error:
         raise Inconclusive(f"{path} is not UTF-8: run pg_dumpall with --encoding=UTF8") from error
     if not sql.strip():
-        raise BackupDamaged(f"{path.name} is empty: no role comes back; look at what runs pg_dumpall")
+        raise BackupDamaged(f"{path.name} is empty: no role can be restored; check the job that runs pg_dumpall")
     if _COMPLETE not in sql.splitlines()[-_LAST_LINES:]:
         raise BackupDamaged(f'{path.name} was cut off: it does not end with "{_COMPLETE}"')
     if command := _COMMAND.search(sql):
         raise Inconclusive(f"{path} holds the command {command[0]}: expected the output of pg_dumpall --globals-only")
     if len(_ANY_TABLESPACE.findall(sql)) != len(_TABLESPACE.findall(sql)):
-        raise Inconclusive(f"{path} makes tablespaces in a way that is not understood: they might be production's")
+        raise Inconclusive(
+            f"{path} has a CREATE TABLESPACE that could not be parsed: it could name a folder of production's"
+        )
     return ClusterDump(path, _superuser(path, sql), sql)
 
 
 def run_sql(server: Server, path: Path, dbname: str, *, existing: str | None = None, origin: str) -> None:
-    """Send the file `path` through psql, unseen by the server's log; role `existing` may be there already.
+    """Send the file `path` through psql, with the server's logging off; role `existing` may be there already.
 
     Raises BackupDamaged for the first statement that fails, by the name `origin` of what it came from, and
-    Inconclusive when psql says something else.
+    Inconclusive when psql's output cannot be parsed.
     """
     where = ("-h", server.socket_dir, "-p", str(server.port), "-U", server.superuser, "-d", dbname)
-    options = ("-X", "-q", "-w", "-v", "VERBOSITY=sqlstate", "-o", "/dev/null", "-c", _UNSEEN, "-f", path)
+    options = ("-X", "-q", "-w", "-v", "VERBOSITY=sqlstate", "-o", "/dev/null", "-c", _NO_LOGGING, "-f", path)
     done = server.tools.run("psql", *where, *options, account=server.account, timeout_s=600.0)
     statements = path.read_text(encoding="utf-8").splitlines()
     tolerated = f"CREATE ROLE {existing};", f"CREATE ROLE {quoted(existing)};" if existing else ""
     for line in filter(None, done.stderr.splitlines()):
-        match = _SAID.fullmatch(line)
+        match = _PSQL_MESSAGE.fullmatch(line)
         if match is None:
-            raise Inconclusive(f"psql did not understand {origin}, or is not understood (exit {done.exit_code})")
+            raise Inconclusive(f"psql on {origin}: output could not be parsed (exit {done.exit_code})")
         statement = statements[int(match[1]) - 1]
         if match[2] in ("WARNING", "NOTICE") or (match[3] == _EXISTS and statement in tolerated):
             continue
         raise BackupDamaged(f"{origin}, line {match[1]}: {_brief(statement)}: SQLSTATE {match[3]}")
     if done.exit_code != 0:
-        raise Inconclusive(f"psql ended with {done.exit_code} on {origin}")
+        raise Inconclusive(f"psql on {origin}: exit {done.exit_code}")
 
 
 def _superuser(path: Path, sql: str) -> str:
-    """Return who was made by initdb, which grants name as the grantor: postgres, or the only superuser there is."""
+    """Return the role that initdb made, which grants name as the grantor: postgres, or the only superuser."""
     made, super_ = set(map(_plain, _ROLE.findall(sql))), sorted(set(map(_plain, _SUPERUSER.findall(sql))))
     if "postgres" in made or not super_:
         return "postgres"
     if len(super_) > 1:
         raise Inconclusive(
-            f"{path}: which of {', '.join(super_)} made the cluster? Keep one superuser, or name it postgres"
+            f"{path}: {len(super_)} superusers ({', '.join(super_)}), and which one initdb made is unknown; "
+            "keep one, or name it postgres"
         )
     return super_[0]
 

@@ -1,4 +1,4 @@
-"""What every kind of backup is asked: what there is, whether it is whole, and its plain form."""
+"""Interface of the kinds of backup: list what there is, verify it, and give it in plain form."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 UNCLEAR: Final = "unclear"
-"""The kind of what may be a backup and is not understood."""
+"""The kind of a folder that may be a backup and could not be read."""
 
 
 class BackupDamaged(NotRestorable):
-    """The backup itself keeps its tool from bringing it into plain form: what there is cannot be restored.
+    """The backup is damaged: its own tool could not bring it into plain form.
 
-    To a drill this is a finding about the backup, unlike every other Inconclusive, which is one about us.
+    A drill reports it as a fault of the backup, every other Inconclusive as one of the environment.
     """
 
 
 @dataclass(frozen=True)
-class Held:
-    """One backup in stock. It brings back what was committed up to `taken_at` without any WAL.
+class BackupEntry:
+    """One backup. It restores what was committed up to `taken_at` without any WAL.
 
-    `kind` is `full`, `incremental`, `differential`, `dump` or `UNCLEAR`; `problem` says why it does not count.
+    `kind` is `full`, `incremental`, `differential`, `dump` or `UNCLEAR`; `problem` is why it cannot be used.
     """
 
     name: str
@@ -54,44 +54,44 @@ class ArchivedWal:
 
 
 @dataclass(frozen=True)
-class Stock:
+class BackupList:
     """All backups, oldest first, and the newest archived WAL (None: this kind of backup has no WAL)."""
 
-    backups: tuple[Held, ...]
+    backups: tuple[BackupEntry, ...]
     newest_wal: ArchivedWal | None
 
     @property
-    def usable(self) -> tuple[Held, ...]:
-        """The backups that count, oldest first."""
-        return tuple(held for held in self.backups if held.problem is None)
+    def usable(self) -> tuple[BackupEntry, ...]:
+        """The backups without a problem, oldest first."""
+        return tuple(entry for entry in self.backups if entry.problem is None)
 
 
 @dataclass(frozen=True)
 class Unpacked:
     """A backup in plain form with a folder of plain WAL segments: what `restore` takes.
 
-    `ours` says that both lie in the drill's own folder: they may be moved and are not verified yet.
-    `problems` are what the backup's own tool said of single files while it brought them.
+    `movable`: both lie in the drill's own folder, may be moved, and are not verified yet.
+    `problems` are what the backup's own tool printed of single files while it restored them.
     """
 
     backup: BaseBackup
     archive: Path
-    ours: bool
+    movable: bool
     problems: tuple[str, ...] = ()
 
 
 class BackupSource(Protocol):
-    """One kind of backup. Every method raises Inconclusive where something is missing or not understood."""
+    """One kind of backup. Every method raises Inconclusive where something is missing or cannot be parsed."""
 
-    def stock(self) -> Stock:
-        """Say which backups there are; only catalogues and labels are read."""
+    def list_backups(self) -> BackupList:
+        """List the backups; only catalogues and labels are read."""
 
     def verify(self) -> Integrity:
-        """Let the tool that made the newest backup verify it where it lies."""
+        """Verify the newest backup where it lies, with the tool that made it."""
 
 
 class PhysicalSource(BackupSource, Protocol):
-    """A kind of backup that WAL carries forward."""
+    """A kind of backup that WAL replay carries forward."""
 
     @property
     def until(self) -> dt.datetime | None:
@@ -100,7 +100,7 @@ class PhysicalSource(BackupSource, Protocol):
     def unpacked(self, scratch: Path) -> AbstractContextManager[Unpacked]:
         """Bring the newest backup and its WAL into plain form, in the folder `scratch` if need be.
 
-        Raises BackupDamaged where the backup does not let itself be unpacked.
+        Raises BackupDamaged where the backup cannot be unpacked.
         """
 
 
@@ -108,7 +108,7 @@ def run_manager(argv: tuple[str, ...], *, account: Account | None = None, timeou
     """Run a backup manager's command; see `run_tool`. Raises Inconclusive when it is not installed."""
     program = shutil.which(argv[0])
     if program is None:
-        raise Inconclusive(f"{argv[0]} is not on this machine: install it, or name its path as program in [recovery]")
+        raise Inconclusive(f"{argv[0]} is not installed: install it, or name its path as program in [recovery]")
     return run_tool((program, *argv[1:]), timeout_s=timeout_s, account=account)
 
 
@@ -119,10 +119,10 @@ def read_json(answer: ToolRun) -> Any:  # noqa: ANN401 - JSON
             raise ValueError(f"exit {answer.exit_code}")
         return json.loads(answer.stdout)
     except ValueError as error:
-        raise Inconclusive(f"{' '.join(answer.argv)}: not understood ({error}): {answer.last_line!r}") from error
+        raise Inconclusive(f"{' '.join(answer.argv)}: could not be parsed ({error}): {answer.last_line!r}") from error
 
 
-def hand_over(folder: Path, account: Account | None) -> Path:
+def change_owner(folder: Path, account: Account | None) -> Path:
     """Make `folder` and all in it private to `account`, as whom the drill's server runs; the folder."""
     for parent, names, leaves in os.walk(folder):
         for name in (*names, *leaves, "."):

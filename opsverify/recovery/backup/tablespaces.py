@@ -1,4 +1,4 @@
-"""Tablespaces of a base backup: where their files lie, and that a drill keeps to folders of its own.
+"""Tablespaces of a base backup: where their files lie, and the guard that keeps a drill inside its own folders.
 
 In a base backup `pg_tblspc` holds a link for each, named by its OID. On the machine that made the backup the links,
 or the file `tablespace_map`, may lead into folders that production writes to; and replaying a CREATE TABLESPACE
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.model import segment_name
-from opsverify.recovery.wal.archive import Spoiled, lay_out
+from opsverify.recovery.wal.archive import UnreadableArchiveFile, write_plain
 from opsverify.recovery.wal.commits import read_commits
 from opsverify.recovery.wal.lsn import format_lsn, parse_lsn
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from opsverify.recovery.model import BaseBackup, Segment
     from opsverify.recovery.postgres.tools import Tools
 
-ROOM: Final = "tablespaces"
+TABLESPACES: Final = "tablespaces"
 """The folder beside a drill's data directory that holds all tablespaces."""
 LINKS: Final = "pg_tblspc"
 MAP: Final = "tablespace_map"
-"""What a server that recovers makes links from, in place of those that are there."""
+"""The file from which a recovering server makes the links anew."""
 
 _ENTRY: Final = re.compile(r"^(\d+) (.+)$", re.MULTILINE)
 _CREATE: Final = re.compile(r'lsn: ([0-9A-F]+/[0-9A-F]+),.*?desc: CREATE (\d+) "(.+)"$', re.MULTILINE)
@@ -47,7 +47,7 @@ class Tablespace:
 
 
 def tablespaces_of(base: Path) -> tuple[Tablespace, ...]:
-    """Return the tablespaces that `base` links to, by OID; those made in place are part of it and left out.
+    """Return the tablespaces that `base` links to, by OID; those made in place are part of it and not returned.
 
     Raises Inconclusive for a link that leads nowhere, and for a tablespace of `tablespace_map` that is not there.
     """
@@ -56,7 +56,7 @@ def tablespaces_of(base: Path) -> tuple[Tablespace, ...]:
     for path in links:
         if not path.is_dir():
             raise Inconclusive(
-                f"{path} leads to {path.readlink()}, which is not here: the tablespace is not in the backup"
+                f"{path} leads to {path.readlink()}, which is missing: the tablespace is not in the backup"
             )
     recorded = base / MAP
     for oid, location in _ENTRY.findall(recorded.read_text(encoding="utf-8")) if recorded.exists() else ():
@@ -68,18 +68,18 @@ def tablespaces_of(base: Path) -> tuple[Tablespace, ...]:
     return tuple(Tablespace(path.name, path.resolve()) for path in links)
 
 
-def keep_inside(data_dir: Path) -> None:
-    """Raise Inconclusive when a link in the drill's `data_dir` leads out of the folder `ROOM` beside it."""
-    room = data_dir.with_name(ROOM).resolve()
+def require_links_inside(data_dir: Path) -> None:
+    """Raise Inconclusive when a link in the drill's `data_dir` leads out of the folder `TABLESPACES` beside it."""
+    spaces_folder = data_dir.with_name(TABLESPACES).resolve()
     for tablespace in tablespaces_of(data_dir):
-        if not tablespace.location.is_relative_to(room):
+        if not tablespace.location.is_relative_to(spaces_folder):
             raise Inconclusive(
-                f"tablespace {tablespace.oid} of the drill's server lies in {tablespace.location}, which is not the "
-                "drill's: the server is not let go on"
+                f"tablespace {tablespace.oid} of the drill's server lies in {tablespace.location}, outside of the "
+                "drill's folder: the restore was stopped"
             )
 
 
-def refuse_new(backup: BaseBackup, run: Sequence[Segment], tools: Tools, target: dt.datetime) -> None:
+def refuse_new_tablespaces(backup: BaseBackup, run: Sequence[Segment], tools: Tools, target: dt.datetime) -> None:
     """Raise Inconclusive when recovery of `backup` along `run` to `target` would replay a CREATE TABLESPACE.
 
     Every segment of `run` is read by pg_waldump, compressed ones unpacked a few at a time.
@@ -102,26 +102,26 @@ def _created(backup: BaseBackup, run: Sequence[Segment], tools: Tools) -> Iterat
         # One segment more, which the next window begins with: a record may go on in it.
         window = run[first : first + each + 1]
         with tempfile.TemporaryDirectory(prefix="opsverify-wal-") as folder:
-            said = _dumped(Path(folder), window, backup.segment_size, tools)
-        for at, oid, location in _CREATE.findall(said[0]):
+            output, stopped_early = _dumped(Path(folder), window, backup.segment_size, tools)
+        for at, oid, location in _CREATE.findall(output):
             if (lsn := parse_lsn(at)) >= backup.start_lsn:
                 yield lsn, oid, location
-        if said[1]:
+        if stopped_early:
             return  # what cannot be read is not replayed either
 
 
 def _dumped(folder: Path, window: Sequence[Segment], size: int, tools: Tools) -> tuple[str, bool]:
-    """Let pg_waldump read `window` in one go; what it printed, and whether it stopped early."""
-    # It follows one timeline only; which one a page says does not matter to it.
+    """Run pg_waldump once over `window`; its output, and whether it stopped early."""
+    # It follows one timeline only; the one in a page's header is not compared.
     names = [segment_name(window[-1].timeline, segment.number, size) for segment in window]
     for name, segment in zip(names, window, strict=True):
         try:
-            lay_out(segment.path, folder / name)
-        except Spoiled:
+            write_plain(segment.path, folder / name)
+        except UnreadableArchiveFile:
             return "", True
         except OSError as error:
             raise Inconclusive(f"{segment.path} cannot be read: {error.strerror}") from error
     done = tools.run("pg_waldump", "-p", folder, "-r", "Tablespace", names[0], names[-1], timeout_s=3600.0)
     if done.exit_code != 0 and not done.stderr.startswith(_ERROR):
-        raise Inconclusive(f"pg_waldump {names[0]}: output not understood: {done.last_line!r}")
+        raise Inconclusive(f"pg_waldump {names[0]}: output could not be parsed: {done.last_line!r}")
     return done.stdout, done.exit_code != 0

@@ -195,7 +195,7 @@ def _require_same_database(server: Server, target: Target, secrets: Secrets) -> 
         raise Inconclusive(f"target {target.name} of the restored platform describes no [postgres]: whose data is it?")
     with Postgres(config, secrets.of(config.login.password)) as probe:
         theirs = probe.row(_STARTED_AT)[0]
-    ours = server.ask(_STARTED_AT)[0]
+    ours = server.row(_STARTED_AT)[0]
     if theirs != ours:
         raise Inconclusive(
             f"the platform started for the rehearsal uses the database at {config.host}:{config.port}, which is not "

@@ -14,11 +14,12 @@ from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.backup.base_backup import verify
 from opsverify.recovery.drill.platform import SMOKE, standing
 from opsverify.recovery.postgres.identifiers import qualified
-from opsverify.recovery.postgres.server_log import SLOW_MS, look_through
+from opsverify.recovery.postgres.server_log import SLOW_MS, scan_log
 from opsverify.recovery.postgres.tools import find_tools
-from opsverify.recovery.restore.pg_restore import restore_dump
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
+from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.preflight import preflight
+from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.restore.throughput import extrapolate
 from opsverify.recovery.rpo.measure import Hearing
 from opsverify.recovery.rpo.objectives import rto
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.postgres.server import Server
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
 
 SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 """A drill serves one session: it needs none of the primary's memory."""
@@ -92,13 +93,13 @@ class DrillSteps:
         course, facts = self.course, self.facts
         began = time.monotonic()
         with source.unpacked(self.scratch) as unpacked:
-            unpacked_s = time.monotonic() - began if unpacked.ours else 0.0
+            unpacked_s = time.monotonic() - began if unpacked.movable else 0.0
             backup, archive = unpacked.backup, unpacked.archive
             tools = find_tools(backup.major)
-            if unpacked.ours:
+            if unpacked.movable:
                 course.follow(course.elapsed() - unpacked_s, {"unpack": unpacked_s}, {})
             again: tuple[str, ...] = ()
-            if unpacked.ours and (backup.path / "backup_manifest").exists():
+            if unpacked.movable and (backup.path / "backup_manifest").exists():
                 with course.stage("integrity of the unpacked backup"):
                     again = verify(backup, tools).problems
             facts["problems"] = (*facts["problems"], *unpacked.problems, *again)
@@ -120,26 +121,24 @@ class DrillSteps:
             }
             with _restoring(), ExitStack() as stack:
                 with course.stage("preflight"):
-                    ready = preflight(backup, wal, tools, self.scratch, target_time, ours=unpacked.ours)
+                    ready = preflight(backup, wal, tools, self.scratch, target_time, movable=unpacked.movable)
                 facts["size"] = ready.size
                 before = course.elapsed()
                 server = stack.enter_context(
                     restore(
-                        backup,
-                        archive,
-                        self.scratch / "data",
-                        target_time=target_time,
-                        port=_free_port(),
-                        socket_dir=self.scratch / "s",
-                        progress=course.restoring(backup.segment_size),
-                        dbname=self.dbname,
-                        settings={**ready.primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"},
-                        at_target=self._read,
-                        ours=unpacked.ours,
+                        RestorePlan(
+                            backup,
+                            archive,
+                            self._destination(ready.primary),
+                            target_time,
+                            movable=unpacked.movable,
+                            at_target=self._read,
+                            progress=course.restoring(backup.segment_size),
+                        )
                     )
                 )
                 replayed = {"bytes": server.replayed, "segments": -(-server.replayed // backup.segment_size)}
-                copied = {} if unpacked.ours else {"copy": {"bytes": ready.size}}
+                copied = {} if unpacked.movable else {"copy": {"bytes": ready.size}}
                 course.follow(before, server.durations, {**copied, "recover": replayed})
                 facts["durations"] = {"unpack": unpacked_s, **server.durations}
                 self._ask(server, before, unpacked)
@@ -155,16 +154,14 @@ class DrillSteps:
             roles = source.roles_at(taken_at)
             server = stack.enter_context(
                 restore_dump(
-                    archive,
-                    self.scratch / "data",
-                    major=source.major,
-                    taken_at=taken_at,
-                    port=_free_port(),
-                    socket_dir=self.scratch / "s",
-                    progress=self.course.restoring(1),
-                    dbname=self.dbname,
-                    settings={**SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"},
-                    roles=roles,
+                    DumpRestorePlan(
+                        archive,
+                        self._destination({}),
+                        major=source.major,
+                        taken_at=taken_at,
+                        roles=roles,
+                        progress=self.course.restoring(1),
+                    )
                 )
             )
             self.course.follow(before, server.durations, {})
@@ -175,6 +172,13 @@ class DrillSteps:
                 self.facts["answers"] = without_roles(self.facts["answers"])
             with self.course.stage("teardown"):
                 stack.close()
+
+    def _destination(self, primary: Mapping[str, str]) -> Destination:
+        """The drill's own server; `primary` are the least sizes that recovery needs."""
+        settings = {**primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"}
+        return Destination(
+            self.scratch / "data", self.scratch / "s", _free_port(), dbname=self.dbname, settings=settings
+        )
 
     def _ask(self, server: RestoredServer, before: float, physical: Unpacked | None) -> None:
         """Note how far and how fast it came back, validate the data, restore one table alone, do business on it."""
@@ -210,7 +214,7 @@ class DrillSteps:
             self.facts["facts"] = _asked(server.dsn, self.dbname, self.recorded, self.queries)
         if physical is not None:
             self._hear(server, physical)
-        look = look_through(server.server.log_lines())
+        look = scan_log(server.server.log_lines())
         self.facts |= {"log_errors": look.errors, "log_slow": look.slow}
 
     def _hear(self, server: RestoredServer, physical: Unpacked) -> None:
@@ -283,7 +287,7 @@ def _asked(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]
     from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     with RestoredSession(dsn, dbname) as session:
-        return recorded.ask_again(session.rows, queries)
+        return recorded.read_facts(session.rows, queries)
 
 
 def _free_port() -> int:

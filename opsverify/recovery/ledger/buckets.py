@@ -57,7 +57,7 @@ class Span:
         return bool(self.since >= self.until)
 
 
-EVERYTHING: Final = Span(None, None)
+WHOLE_TABLE: Final = Span(None, None)
 """All rows of a table."""
 
 
@@ -238,11 +238,11 @@ def edge(table: CoreTable, text: str) -> Edge:
 
 def differences(recorded: Mapping[str, Bucket], found: Mapping[str, Bucket]) -> Iterator[tuple[str, Bucket, Bucket]]:
     """Yield name, recorded and found of every bucket that is not as it was recorded, in order of their names."""
-    for name in unequal(recorded, found):
+    for name in differing_names(recorded, found):
         yield name, recorded.get(name, EMPTY), found.get(name, EMPTY)
 
 
-def unequal(before: Mapping[Name, Bucket], after: Mapping[Name, Bucket]) -> list[Name]:
+def differing_names(before: Mapping[Name, Bucket], after: Mapping[Name, Bucket]) -> list[Name]:
     """Return, in order, the names (or numbers) whose rows are not the same; one left out has none."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name, EMPTY) != after.get(name, EMPTY))
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.recovery.ledger.buckets import closed, edge, key, read_buckets, sliced
 from opsverify.recovery.ledger.catalog import read_catalog
 from opsverify.recovery.ledger.heap_pages import POSITION, SYSTEM, read_pages
-from opsverify.recovery.ledger.tables import discover
+from opsverify.recovery.ledger.tables import core_tables
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
     from opsverify.recovery.ledger.queries import Source
-    from opsverify.recovery.ledger.tables import Chosen, CoreTable
+    from opsverify.recovery.ledger.tables import CoreTable, TableChoice
 
-WITNESS: Final = "SELECT hash_record_extended(ROW('opsverify'::text, 42::int8, 1.5::numeric, true), 0)"
+HASH_SAMPLE: Final = "SELECT hash_record_extended(ROW('opsverify'::text, 42::int8, 1.5::numeric, true), 0)"
 """A row whose hash tells servers apart that hash differently (another major version or byte order)."""
 
 _TIMELINE: Final = """
@@ -27,28 +27,28 @@ SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_cu
 _ESTIMATE: Final = "SELECT greatest(sum(c.reltuples), 0)::int8 FROM pg_class c WHERE c.oid = %(name)s::regclass"
 
 
-def record_more(
+def capture_details(
     source: Source,
     at: dt.datetime,
     previous: Mapping[str, Any] | None,
-    chosen: Mapping[str, Chosen],
+    chosen: Mapping[str, TableChoice],
     tag_column: str | None,
 ) -> dict[str, Any]:
     """Return what the record as of `at` holds of core tables, catalog and pages.
 
     `previous` is the content of the newest record: buckets that it or an earlier one holds are not read again,
     unless the table's definition changed, or the server is on another timeline (after a recovery, what was
-    recorded since its target never happened). Raises Inconclusive as `discover` does.
+    recorded since its target never happened). Raises Inconclusive as `core_tables` does.
     """
     ((timeline,),) = source(_TIMELINE, {})
-    ((witness,),) = source(WITNESS, {})
+    ((witness,),) = source(HASH_SAMPLE, {})
     before = previous or {}
     same = before.get("timeline") == timeline and before.get("witness") == str(witness)
     ((system,),), ((position,),) = source(SYSTEM, {}), source(POSITION, {})
     pages = read_pages(source, before["pages"] if same and _read_of(before).get("system") == system else {})
     ((read_until,),) = source("SELECT clock_timestamp()", {})
     known = before.get("core", {}) if same else {}
-    tables, left_out = discover(source, chosen, tag_column)
+    tables, left_out = core_tables(source, chosen, tag_column)
     core = {table.name: _table(source, table, known.get(table.name), at) for table in tables}
     catalog = read_catalog(source)
     digest = hashlib.sha256(json.dumps(catalog, sort_keys=True).encode()).hexdigest()

@@ -53,7 +53,7 @@ class Recorded:
     queries: Mapping[str, str]
     new_buckets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def ask_again(self, source: Source, sql: Mapping[str, str]) -> dict[str, Facts]:
+    def read_facts(self, source: Source, sql: Mapping[str, str]) -> dict[str, Facts]:
         """Return what `source` (the restored database) holds of the same windows, by the same queries.
 
         Raises Inconclusive when a query is not the one that was recorded with.

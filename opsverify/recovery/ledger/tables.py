@@ -58,7 +58,7 @@ SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
 
 
 @dataclass(frozen=True)
-class Chosen:
+class TableChoice:
     """What a target says of one table; None and empty mean: as found in the catalog."""
 
     bucket: str | None = None
@@ -122,8 +122,8 @@ class CoreTable:
         return cls(**{**raw, **{name: tuple(raw[name]) for name in ("key", "terms", "hashed")}})
 
 
-def discover(
-    source: Source, chosen: Mapping[str, Chosen], tag_column: str | None = None
+def core_tables(
+    source: Source, chosen: Mapping[str, TableChoice], tag_column: str | None = None
 ) -> tuple[tuple[CoreTable, ...], tuple[str, ...]]:
     """Return the tables to record, and one line for each that cannot be.
 
@@ -137,7 +137,7 @@ def discover(
     names = {name: row for row in found for name in (row[2], f"{row[1]}.{row[2]}")}
     if unknown := [name for name in chosen if name not in names]:
         raise Inconclusive(f"[recovery.tables] names {', '.join(unknown)}: no such table; tables: {_listed(found)}")
-    wanted = [(names[name], said, name) for name, said in chosen.items()] or [(row, Chosen(), "") for row in found]
+    wanted = [(names[name], said, name) for name, said in chosen.items()] or [(row, TableChoice(), "") for row in found]
     tables, left_out = [], []
     for row, said, given in wanted:
         oid, schema, name, quoted, key, leading, _estimate, updates, readable = row
@@ -170,7 +170,7 @@ def discover(
 
 
 def _bucket(
-    cols: Sequence[Column], said: Chosen, key: Sequence[str], leading: Sequence[str], label: str
+    cols: Sequence[Column], said: TableChoice, key: Sequence[str], leading: Sequence[str], label: str
 ) -> Column | None:
     if said.bucket is not None:
         named = next((column for column in cols if column.name == said.bucket), None)
@@ -194,7 +194,7 @@ def _candidates(
 
 
 def _hashed(
-    cols: Sequence[Column], said: Chosen, key: Sequence[str], bucket: Column, *, guess: bool
+    cols: Sequence[Column], said: TableChoice, key: Sequence[str], bucket: Column, *, guess: bool
 ) -> tuple[Column, ...]:
     if unknown := [name for name in said.mutable if name not in {column.name for column in cols}]:
         raise Inconclusive(f"[recovery.tables] mutable names {', '.join(unknown)}: no such column")
@@ -203,7 +203,7 @@ def _hashed(
     return tuple(column for column in cols if column.name not in said.mutable)
 
 
-def _width(said: Chosen, kind: Kind, label: str) -> int:
+def _width(said: TableChoice, kind: Kind, label: str) -> int:
     if said.width is None:
         return _WIDTHS[kind]
     if kind == "integer":

@@ -1,8 +1,8 @@
-"""PostgreSQL's tools out of the image `postgres:N`: taken once by testcontainers, run without a container.
+"""PostgreSQL tools taken from the image `postgres:N`: copied out once by testcontainers, run without a container.
 
-A container would see neither the backup nor the drill's folders, and takes signals its own way. So the programs
-are copied out with every library they were linked against and with the image's own loader, which needs nothing of
-this machine but its kernel.
+A container would need mounts for backup and drill folders, and handles signals otherwise. So the programs are
+copied out with every library they were linked against and with the image's own loader, which needs only this
+machine's kernel.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import shlex
 import shutil
 import socket
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from opsverify.config.project import cache_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _COLLECT: Final = """
 set -e
@@ -28,8 +30,8 @@ lib=$("$bin/pg_config" --pkglibdir)
 share=$("$bin/pg_config" --sharedir)
 linked=$(ldd "$bin"/* "$lib"/*.so 2>/dev/null | sed -n 's,^[^/]*\\(/[^ ]*\\) (0x.*,\\1,p' | sort -u)
 whole=$(for file in $linked; do echo "$(readlink -f "$(dirname "$file")")/$(basename "$file")"; done | sort -u)
-tar -chf /tmp/opsverify.tar "$bin" "$lib" "$share" $whole 2>/tmp/opsverify.said ||
-    { tail -1 /tmp/opsverify.said; exit 1; }
+tar -chf /tmp/opsverify.tar "$bin" "$lib" "$share" $whole 2>/tmp/opsverify.errors ||
+    { tail -1 /tmp/opsverify.errors; exit 1; }
 echo "$bin"
 """
 _TAR: Final = "/tmp/opsverify.tar"  # noqa: S108 - inside a container of our own
@@ -42,33 +44,33 @@ exec "$root/{loader}" --library-path "{libraries}" --argv0 "$0" "$bin/.real/{pro
 """
 
 
-class NoContainer(Exception):  # noqa: N818 - one source of several said no
-    """The tools cannot be had this way; the message says why, in a few words."""
+class ImageUnavailable(Exception):  # noqa: N818 - one source of several is not available
+    """The tools cannot be taken from an image; the message is the reason, in a few words."""
 
 
 def tools_of_image(major: int) -> tuple[Path, Path]:
     """Return the folder of PostgreSQL `major`'s tools taken out of `postgres:major`, and the tree it belongs to.
 
     Needs a Docker engine the first time only; the tree stays in the cache folder (some 100 MB). Raises
-    NoContainer when no engine answers, it has no such image, or the image is not understood.
+    ImageUnavailable without an engine, without the image, or when the image is laid out otherwise.
     """
-    tree = _cache() / f"postgres-{major}-image"
+    tree = cache_folder() / f"postgres-{major}-image"
     if not tree.exists():
         try:
-            _cache().mkdir(parents=True, exist_ok=True)
-            with FileLock(_cache() / f".{tree.name}.lock"):
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            with FileLock(cache_folder() / f".{tree.name}.lock"):
                 if not tree.exists():
-                    _take(f"postgres:{major}", tree)
+                    _extract(f"postgres:{major}", tree)
         except OSError as error:
-            raise NoContainer(f"cannot write {_cache()} ({error.strerror}): set XDG_CACHE_HOME") from error
+            raise ImageUnavailable(f"cannot write {cache_folder()} ({error.strerror}): set XDG_CACHE_HOME") from error
     programs = next(tree.glob("**/bin/.real"), None)
     if programs is None:
-        raise NoContainer(f"{tree} is incomplete: remove it")
+        raise ImageUnavailable(f"{tree} is incomplete: remove it")
     return programs.parent, tree
 
 
-def engine_answers() -> bool:
-    """Whether something listens where a Docker engine should; True where only Docker's own client can tell."""
+def engine_available() -> bool:
+    """Whether something listens on the Docker engine's socket; True where DOCKER_HOST is no local socket."""
     host = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
     if host.scheme != "unix":
         return True
@@ -81,11 +83,11 @@ def engine_answers() -> bool:
     return True
 
 
-def _take(image: str, tree: Path) -> None:
+def _extract(image: str, tree: Path) -> None:
     partial = tree.with_name(f"{tree.name}.{os.getpid()}")
     packed = partial.with_suffix(".tar")
     try:
-        folder = _copied_out(image, packed)
+        folder = _copy_out(image, packed)
         with tarfile.open(packed) as archive:
             archive.extractall(partial, filter="tar")
         _wrap(partial / folder.lstrip("/"), partial)
@@ -96,11 +98,11 @@ def _take(image: str, tree: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _copied_out(image: str, packed: Path) -> str:
+def _copy_out(image: str, packed: Path) -> str:
     """Write the image's tools to the tar file `packed`; the folder they have in there."""
-    if not engine_answers():
-        raise NoContainer("no Docker engine answers")
-    import docker.errors  # noqa: PLC0415 - half a second, and only where nothing else is at hand
+    if not engine_available():
+        raise ImageUnavailable("no Docker engine available")
+    import docker.errors  # noqa: PLC0415 - half a second, and only where there are no other tools
     from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
@@ -110,27 +112,29 @@ def _copied_out(image: str, packed: Path) -> str:
         container = DockerContainer(image).with_kwargs(entrypoint=["sleep"], network_mode="none")
         with container.with_command("900") as running:
             done = running.exec(["sh", "-c", _COLLECT])
-            said = done.output.decode(errors="backslashreplace").strip().splitlines()
-            if done.exit_code != 0 or not said:
-                raise NoContainer(f"image {image} is not understood: {said[-1] if said else 'no output'}")
+            output = done.output.decode(errors="backslashreplace").strip().splitlines()
+            if done.exit_code != 0 or not output:
+                raise ImageUnavailable(
+                    f"image {image}: tools could not be collected: {output[-1] if output else 'no output'}"
+                )
             running.copy_from_container(_TAR, packed)
-            return str(said[-1])
+            return str(output[-1])
     except docker.errors.APIError as error:
-        raise NoContainer(f"the Docker engine says {error.explanation or error}") from error
+        raise ImageUnavailable(f"Docker engine: {error.explanation or error}") from error
     except docker.errors.DockerException as error:
-        raise NoContainer("no Docker engine answers") from error
+        raise ImageUnavailable("no Docker engine available") from error
     finally:
         testcontainers_config.ryuk_disabled = reaper
 
 
 def _wrap(folder: Path, tree: Path) -> None:
-    """Put in place of every program a script that starts it with the tree's own loader and libraries.
+    """Replace every program with a script that starts it with the tree's own loader and libraries.
 
     The scripts keep the programs' names: PostgreSQL's programs start each other by their own folder.
     """
     loaders = sorted(tree.glob(f"**/{_LOADER}"))
     if not loaders:
-        raise NoContainer("its loader was not found: expected an image of Debian's kind")
+        raise ImageUnavailable(f"no loader {_LOADER} in the image: expected a Debian image")
     up = os.path.relpath(tree, folder)
     libraries = ":".join(f"$root/{path.relative_to(tree)}" for path in _library_folders(tree))
     real = folder / ".real"
@@ -149,7 +153,3 @@ def _wrap(folder: Path, tree: Path) -> None:
 
 def _library_folders(tree: Path) -> Iterable[Path]:
     return sorted({path.parent for path in tree.glob("**/*.so.*")})
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsverify"

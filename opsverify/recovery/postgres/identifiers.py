@@ -1,4 +1,4 @@
-"""Names of tables as SQL writes them."""
+"""Identifiers quoted for SQL: names and tables."""
 
 from __future__ import annotations
 

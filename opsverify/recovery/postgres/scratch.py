@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scratch_folder(recovery: Recovery) -> Iterator[Path]:
-    """A folder for one drill where the target says (`scratch`), removed afterwards."""
+    """A folder for one drill, in the target's `[recovery] scratch`, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="ov-", dir=recovery.scratch) as name:
-        Path(name).chmod(0o755)  # the server's unprivileged account has to read its way in
+        Path(name).chmod(0o755)  # the server's unprivileged account has to enter it
         yield Path(name)

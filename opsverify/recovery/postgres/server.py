@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own in a drill: started as a child, watched, asked through psql, stopped."""
+"""Server of a drill: PostgreSQL started as a child process, watched, queried through psql, stopped."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _STOPS: Final = (
     (signal.SIGINT, 20.0),
     (signal.SIGQUIT, 5.0),
     (signal.SIGKILL, 5.0),
-)  # fast, immediate, by force
+)  # fast, immediate, SIGKILL
 _FATAL: Final = re.compile(r"(?:FATAL|PANIC):  (?!the database system is |terminating (?:connection|background))(.*)")
 
 
-class ServerDied(Inconclusive):
-    """The drill's server ended by itself; `reason` is the line of its log that says why."""
+class ServerExited(Inconclusive):
+    """The drill's server exited by itself; `reason` is the last error line of its log."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the restored server died: {reason}")
+        super().__init__(f"the restored server exited: {reason}")
         self.reason = reason
 
 
 class Server:
     """A server on `data_dir` that listens on a private socket folder and on loopback; a context manager.
 
-    `settings` go on its command line, which outranks every configuration file that the backup brought along.
+    `settings` go on its command line, which overrides every configuration file of the backup.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Server:
                 stderr=log,
                 cwd="/",
                 env=tool_environment(),
-                start_new_session=True,  # Ctrl-C is for us, who then stop the server in good order
+                start_new_session=True,  # Ctrl-C reaches opsverify alone, which then shuts the server down
                 user=self.account.uid if self.account else None,
                 group=self.account.gid if self.account else None,
                 extra_groups=() if self.account else None,
@@ -86,7 +86,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """End the server, quickly if it can, by force if it must; nothing if it is not running."""
+        """Stop the server: fast shutdown, then immediate, then SIGKILL; nothing if it is not running."""
         process = self._process
         if process is None:
             return
@@ -99,18 +99,18 @@ class Server:
                     continue
         self._process = None
 
-    def rest(self) -> None:
-        """Let a moment pass between two questions. Raises ServerDied as soon as the server has ended."""
+    def pause(self) -> None:
+        """Wait a tenth of a second between two queries. Raises ServerExited as soon as the server has exited."""
         if self._process is None:
-            raise ServerDied("it was stopped")
+            raise ServerExited("stopped by opsverify")
         try:
             status = self._process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             return
-        raise ServerDied(self._last_words() or f"exit status {status} and an empty log")
+        raise ServerExited(self._exit_reason() or f"exit status {status} and an empty log")
 
     def psql(self, sql: str, *, dbname: str = "postgres", timeout_s: float = 30.0) -> ToolRun:
-        """Send `sql` as the superuser over the private socket; the answer is CSV without a header."""
+        """Send `sql` as the superuser over the private socket; the output is CSV without a header."""
         where = ("-h", self.socket_dir, "-p", str(self.port), "-U", self.superuser, "-d", dbname)
         return self.tools.run(
             "psql",
@@ -127,25 +127,25 @@ class Server:
             timeout_s=timeout_s,
         )
 
-    def ask(self, sql: str, *, dbname: str = "postgres") -> list[str]:
-        """Return the first row of the answer to `sql`, as text.
+    def row(self, sql: str, *, dbname: str = "postgres") -> list[str]:
+        """Return the first row that `sql` gives, as text.
 
-        Raises Inconclusive when the server refuses it.
+        Raises Inconclusive when the statement fails.
         """
         rows = self.rows(sql, dbname=dbname)
         if not rows:
-            raise Inconclusive(f"the restored server has no answer to {_brief(sql)!r}")
+            raise Inconclusive(f"the restored server returned no row for {_brief(sql)!r}")
         return rows[0]
 
     def rows(self, sql: str, *, dbname: str = "postgres", timeout_s: float = 30.0) -> list[list[str]]:
-        """Return all rows of the answer to `sql`, as text; NULL is an empty one.
+        """Return all rows that `sql` gives, as text; NULL is an empty text.
 
-        Raises Inconclusive when the server refuses it.
+        Raises Inconclusive when the statement fails.
         """
-        answer = self.psql(sql, dbname=dbname, timeout_s=timeout_s)
-        if answer.exit_code != 0:
-            raise Inconclusive(f"the restored server refused {_brief(sql)!r}: {answer.first_error}")
-        return list(csv.reader(io.StringIO(answer.stdout)))
+        done = self.psql(sql, dbname=dbname, timeout_s=timeout_s)
+        if done.exit_code != 0:
+            raise Inconclusive(f"the restored server: {_brief(sql)!r} failed: {done.first_error}")
+        return list(csv.reader(io.StringIO(done.stdout)))
 
     def wait_for(
         self,
@@ -156,22 +156,21 @@ class Server:
         what: str,
         seen: Callable[[list[str]], None] = lambda _row: None,
     ) -> list[str]:
-        """Ask `sql` until the first column of its first row is `wanted`; the row. `seen` is told every first row.
+        """Query `sql` until the first column of its first row is `wanted`; that row. `seen` gets every first row.
 
-        Raises ServerDied when the server ends, Inconclusive after `within_s` seconds; each says what was
-        seen last.
+        Raises ServerExited when the server exits, Inconclusive after `within_s` seconds with the row seen last.
         """
         deadline = time.monotonic() + within_s
         while True:
-            answer = self.psql(sql)
-            rows = list(csv.reader(io.StringIO(answer.stdout))) if answer.exit_code == 0 else []
+            done = self.psql(sql)
+            rows = list(csv.reader(io.StringIO(done.stdout))) if done.exit_code == 0 else []
             if rows:
                 seen(rows[0])
                 if rows[0][0] == wanted:
                     return rows[0]
-            self.rest()
+            self.pause()
             if time.monotonic() > deadline:
-                last = ", ".join(rows[0]) if rows else answer.last_line
+                last = ", ".join(rows[0]) if rows else done.last_line
                 raise Inconclusive(
                     f"{what}: not within {within_s:g} s, last seen: {last}; "
                     f"last lines of its log: {self.log_lines()[-2:]}"
@@ -181,7 +180,7 @@ class Server:
         """Return the server's log so far."""
         return self.log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
 
-    def _last_words(self) -> str | None:
+    def _exit_reason(self) -> str | None:
         lines = self.log_lines()
         fatal = [match[1] for line in lines if (match := _FATAL.search(line))]
         return (fatal or lines[-1:] or [None])[0]

@@ -1,4 +1,4 @@
-"""The log of a restored server: errors and slow statements in it, less what a start in recovery says as a rule."""
+"""Log of a restored server: its errors and slow statements, without the usual lines of a start in recovery."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _USUAL: Final = re.compile(
     r"the database system is (?:starting up|not yet accepting connections|shutting down)"
     r"|terminating (?:connection|background worker|walreceiver) .*"
 )
-"""Who asks a server that is still starting is turned away; who is connected when it stops is disconnected."""
+"""Connections to a server that is starting are refused; those open when it stops are terminated."""
 
 
 @dataclass(frozen=True)
-class LogLook:
-    """What stands in a server's log: `errors` as logged, statements slower than `SLOW_MS`."""
+class LogFindings:
+    """Lines of a server's log: `errors` as logged, statements slower than `SLOW_MS`."""
 
     errors: tuple[str, ...]
     slow: tuple[str, ...]
 
 
-def look_through(lines: Sequence[str]) -> LogLook:
+def scan_log(lines: Sequence[str]) -> LogFindings:
     """Errors and slow statements in `lines`, each once, in their order."""
     errors = [match[1] for line in lines if (match := _ERROR.search(line) or _DAMAGE.search(line))]
     slow = [line.partition("LOG:  ")[2] for line in lines if _SLOW.search(line)]
-    return LogLook(
+    return LogFindings(
         tuple(dict.fromkeys(error for error in errors if not _USUAL.fullmatch(error))), tuple(dict.fromkeys(slow))
     )

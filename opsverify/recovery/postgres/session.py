@@ -1,4 +1,4 @@
-"""The server that a drill restored: ours to ask anything, as its superuser, through psycopg."""
+"""Session on the server that a drill restored, as its superuser, through psycopg."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ERRORS: Final = psycopg.Error
-"""What `rows` raises for a statement that fails."""
+"""The exception that `rows` raises for a statement that fails."""
 
 
 class RestoredSession:
@@ -25,12 +25,12 @@ class RestoredSession:
         )
 
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Rows of one statement, none for a statement that gives none. Raises `ERRORS`."""
+        """Rows of one statement, none for a statement without a result. Raises `ERRORS`."""
         cursor = self._connection.execute(sql.encode(), dict(parameters) or None)
         return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
-        """End the session: the server can be stopped then."""
+        """Close the session, so that the server can be stopped."""
         self._connection.close()
 
     def __enter__(self) -> Self:

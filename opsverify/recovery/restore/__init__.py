@@ -1,1 +1,1 @@
-"""Restore of a backup: checked beforehand, carried out, measured, and explained where it ends early."""
+"""Restore of a backup: checked beforehand, carried out, measured, and diagnosed where it ends early."""

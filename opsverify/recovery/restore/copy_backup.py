@@ -1,4 +1,4 @@
-"""Copy a base backup into a folder of its own, which is removed again afterwards."""
+"""Copy of a base backup in a folder of its own, which is removed afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.backup.tablespaces import LINKS, ROOM, Tablespace, tablespaces_of
+from opsverify.recovery.backup.tablespaces import LINKS, TABLESPACES, Tablespace, tablespaces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, ...]) -> Iterator[None]:
-    """Make `path` (absent, or empty and our own) a folder of `account` alone, and remove it in the end.
+    """Make `path` (absent, or empty and this user's) a folder of `account` alone, and remove it in the end.
 
-    Raises Inconclusive when the folder is not empty, is somebody else's, or overlaps a folder of
+    Raises Inconclusive when the folder is not empty, belongs to another user, or overlaps a folder of
     `apart_from`.
     """
     resolved = path.resolve()
@@ -32,9 +32,9 @@ def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, 
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_symlink() or path.stat().st_uid != os.geteuid():
-            raise Inconclusive(f"{path} is a link or belongs to somebody else: a restore wants a folder of its own")
+            raise Inconclusive(f"{path} is a link or belongs to another user: name a folder of your own")
         if any(path.iterdir()):
-            raise Inconclusive(f"{path} is not empty: a restore wants a new or empty folder, and touches no other")
+            raise Inconclusive(f"{path} is not empty: name a new or empty folder for the restore")
         path.chmod(0o700)
         if account is not None:
             os.chown(path, account.uid, account.gid)
@@ -43,12 +43,12 @@ def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, 
     try:
         yield
     finally:
-        shutil.rmtree(path, ignore_errors=True)  # what cannot be removed must not hide why the restore ended
+        shutil.rmtree(path, ignore_errors=True)  # an error here must not hide why the restore ended
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a backup consists of: paths relative to it, files with their sizes; `size` is all of them, in bytes.
+class BackupContents:
+    """Contents of a backup: paths relative to it, files with their sizes; `size` is the sum, in bytes.
 
     Those of a tablespace lead through its link in `pg_tblspc`.
     """
@@ -66,7 +66,7 @@ class Listing:
 def copy_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
     """Copy every file of `source` into the empty `target`, as private files of `account`; progress in bytes.
 
-    Its tablespaces go into folders of `ROOM` beside `target`, which must be there and empty, and are linked from it.
+    Its tablespaces go into folders of `TABLESPACES` next to `target`, which must exist and be empty, and are linked.
     Raises Inconclusive as `listing`, and when reading, writing or the disk's space fails.
     """
     found = listing(source)
@@ -81,7 +81,7 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
         for folder in found.folders:
             _own((target / folder), account, make=True)
             if folder == LINKS:
-                _make_room(target, found.tablespaces, account)
+                _make_tablespaces(target, found.tablespaces, account)
         for name, size in found.files:
             shutil.copyfile(source / name, target / name)
             _own(target / name, account, make=False)
@@ -94,7 +94,7 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
 def move_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
     """Move every file of `source`, which lies in the drill's own folder, as `copy_backup` would copy it.
 
-    Its tablespaces stay where they are: in `ROOM` beside `target`.
+    Its tablespaces stay where they are: in `TABLESPACES` next to `target`.
     """
     found = listing(source)
     try:
@@ -109,8 +109,8 @@ def move_backup(source: Path, target: Path, account: Account | None, progress: C
     progress(found.size, found.size)
 
 
-def listing(source: Path) -> Listing:
-    """Return what the backup `source` consists of, with the files of its tablespaces.
+def listing(source: Path) -> BackupContents:
+    """Return the contents of the backup `source`, with the files of its tablespaces.
 
     Raises Inconclusive for any other link in it (a WAL folder elsewhere): followed, it would lead the restored
     server into folders of the original.
@@ -132,12 +132,12 @@ def listing(source: Path) -> Listing:
                     folders.append(relative)
                 else:
                     files.append((relative, os.path.getsize(path)))  # noqa: PTH202
-    return Listing(tuple(files), tuple(folders), tablespaces)
+    return BackupContents(tuple(files), tuple(folders), tablespaces)
 
 
-def _make_room(target: Path, tablespaces: tuple[Tablespace, ...], account: Account | None) -> None:
+def _make_tablespaces(target: Path, tablespaces: tuple[Tablespace, ...], account: Account | None) -> None:
     for tablespace in tablespaces:
-        folder = target.with_name(ROOM) / tablespace.oid
+        folder = target.with_name(TABLESPACES) / tablespace.oid
         _own(folder, account, make=True)
         link = target / LINKS / tablespace.oid
         link.symlink_to(folder)

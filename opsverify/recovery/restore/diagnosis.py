@@ -1,4 +1,4 @@
-"""Why a restored server ended or stopped early, and whose fault that is: the backup's, the target's, this machine's."""
+"""Diagnosis of a restored server that ended early: a fault of the backup, of the target, or of this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.recovery.model import BaseBackup
-    from opsverify.recovery.postgres.server import Server, ServerDied
+    from opsverify.recovery.postgres.server import Server, ServerExited
     from opsverify.recovery.postgres.tools import Tools
 
 _EARLY_END: Final = "recovery ended before configured recovery target was reached"
@@ -29,18 +29,18 @@ _THIS_MACHINE: Final = (
     "Permission denied",
     "out of memory",
 )
-"""Last words of a server that could not run here, whatever the backup is worth."""
+"""Log lines of a server that could not run on this machine, whatever the state of the backup."""
 
 
-def explained(
-    died: ServerDied, backup: BaseBackup, archive: Path, tools: Tools, *, target: dt.datetime, timeline: int
+def early_exit_error(
+    exited: ServerExited, backup: BaseBackup, archive: Path, tools: Tools, *, target: dt.datetime, timeline: int
 ) -> Inconclusive:
     """Return the error for a server that ended before it reached `target` on `timeline`."""
-    if _BEFORE_END in died.reason:
-        return Inconclusive(too_early(target, backup.finished_at or backup.started_at))
-    if _EARLY_END not in died.reason:
-        return at_fault(died)
-    # Headers of segments were right, or nothing would have been started: now every record is read.
+    if _BEFORE_END in exited.reason:
+        return Inconclusive(early_target(target, backup.finished_at or backup.started_at))
+    if _EARLY_END not in exited.reason:
+        return exit_error(exited)
+    # Headers of segments were verified before the start: now every record is read.
     reach = continuity(backup, archive, tools, target, timeline, every_record=True)
     if reach.problem:
         return NotRestorable(f"recovery ended before its target {target.isoformat()}: {reach.problem}")
@@ -52,15 +52,15 @@ def explained(
     )
 
 
-def at_fault(died: ServerDied) -> Inconclusive:
-    """Return the error for a server that died: the backup's fault, unless it names what this machine lacks."""
-    if any(words in died.reason for words in _THIS_MACHINE):
-        return Inconclusive(f"{died}; mend this machine, or restore on another")
-    return NotRestorable(str(died))
+def exit_error(exited: ServerExited) -> Inconclusive:
+    """Return the error for a server that exited: the backup's fault, unless its log names what this machine lacks."""
+    if any(words in exited.reason for words in _THIS_MACHINE):
+        return Inconclusive(f"{exited}; fix this machine, or restore on another")
+    return NotRestorable(str(exited))
 
 
-def too_small(server: Server) -> str | None:
-    """Say which setting is smaller than the primary's, if the server's log does."""
+def small_setting(server: Server) -> str | None:
+    """Return which setting is smaller than the primary's, according to the server's log; None without one."""
     lines = server.log_lines()
     details = [after.partition("DETAIL:  ")[2] for line, after in pairwise(lines) if _TOO_SMALL in line]
     if not details:
@@ -71,8 +71,8 @@ def too_small(server: Server) -> str | None:
     )
 
 
-def too_early(target: dt.datetime, complete_at: dt.datetime) -> str:
-    """Say that a backup cannot be brought to a moment before it was complete."""
+def early_target(target: dt.datetime, complete_at: dt.datetime) -> str:
+    """Return the message for a target before the backup was complete."""
     return (
         f"recovery target {target.isoformat()} lies before the end of the base backup "
         f"({complete_at.isoformat()}): choose a later target or an older backup"

@@ -1,4 +1,4 @@
-"""Before anything is copied: room on the disk, and a recovery target that backup and archive can reach."""
+"""Preflight of a restore, before anything is copied: free space, and a target that backup and archive can reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.backup.base_backup import control_data
 from opsverify.recovery.restore.copy_backup import listing
-from opsverify.recovery.restore.settings import primarys_settings
+from opsverify.recovery.restore.settings import primary_minimums
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from opsverify.recovery.wal.continuity import Continuity
 
 _SPARE: Final = 1.1
-"""What replayed WAL and a table restored once more may add to the backup's size."""
+"""Factor for what replayed WAL and a table restored once more may add to the backup's size."""
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What a drill needs and finds here; sizes in bytes, `primary` the least sizes recovery needs (pg_control)."""
+    """Space that a drill needs and has, in bytes; `primary` the least settings that recovery needs (pg_control)."""
 
     size: int
     needed: int
@@ -35,17 +35,17 @@ class Preflight:
 
 
 def preflight(
-    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, ours: bool = False
+    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, movable: bool = False
 ) -> Preflight:
     """Find out whether `backup` can be restored to `target` in `scratch`; `wal` was followed up to `target`.
 
-    One that is `ours` lies in `scratch` already, and is moved.
+    A `movable` one lies in `scratch` already, and is not copied.
 
-    Raises Inconclusive when this machine has no room or the target lies outside of the window, NotRestorable when
-    it lies behind a break in the archive.
+    Raises Inconclusive when the disk is too small or the target lies outside of the window, NotRestorable when
+    it lies after a gap in the archive.
     """
     size = listing(backup.path).size
-    needed = int(size * (_SPARE - 1 if ours else _SPARE))
+    needed = int(size * (_SPARE - 1 if movable else _SPARE))
     free = shutil.disk_usage(scratch).free
     if needed > free:
         raise Inconclusive(
@@ -60,4 +60,4 @@ def preflight(
             f"recovery target {target.isoformat()} lies after the last archived commit ({last}), and no WAL is "
             "missing; choose a target up to then (opsverify dr target), or wait for the archiver"
         )
-    return Preflight(size, needed, free, primarys_settings(control_data(backup.path, tools)))
+    return Preflight(size, needed, free, primary_minimums(control_data(backup.path, tools)))

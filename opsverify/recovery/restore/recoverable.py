@@ -1,4 +1,4 @@
-"""Recoverable span: the newest point in time that backup and WAL archive bring back without a gap."""
+"""Recoverable span: the newest point in time that backup and WAL archive reach without a gap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def newest_recoverable(recovery: Recovery) -> dt.datetime:
     earliest = backup.finished_at or backup.started_at
     if wal.newest_target is None or wal.newest_target <= earliest:
         raise Inconclusive(
-            f"{recovery.wal_archive or recovery.method}: no commit archived that is later than the backup's end "
+            f"{recovery.wal_archive or recovery.method}: no archived commit after the end of the backup "
             f"({earliest.isoformat()}); "
             "wait for the next WAL segment"
         )

@@ -1,4 +1,4 @@
-"""The settings with which a drill's server starts, to reach its target and touch nothing else."""
+"""Settings of a drill's server, with which it reaches its target and touches nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_OTHER_TARGET: Final = (
 )
 
 _ALONE: Final = {
-    "archive_mode": "off",  # a drill must never write into the archive it reads from
+    "archive_mode": "off",  # a drill must never write into the archive that it reads
     "archive_command": "",
     "archive_library": "",
     "primary_conninfo": "",
@@ -38,7 +38,7 @@ _READABLE_LOG: Final = {
     "timezone": "UTC",
     "lc_messages": "C",
 }
-_PRIMARYS: Final = {
+_PRIMARY_MINIMUMS: Final = {
     "max_connections": "max_connections setting",
     "max_worker_processes": "max_worker_processes setting",
     "max_wal_senders": "max_wal_senders setting",
@@ -86,19 +86,19 @@ HBA_NAME: Final = "opsverify_hba.conf"
 IDENT_NAME: Final = "opsverify_ident.conf"
 
 ACCESS: Final = {
-    # The socket folder is open to the server's account and root alone; over TCP everybody needs his password.
+    # The socket folder is open to the server's account and root alone; over TCP a password is required.
     HBA_NAME: "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
     IDENT_NAME: "",
 }
-"""Who may reach a drill's server."""
+"""Access to a drill's server."""
 
 FILES: Final = {**ACCESS, "recovery.signal": ""}
-"""What is written into the copy of the backup."""
+"""Files written into the copy of the backup."""
 
 FOREIGN: Final = ("standby.signal", "postmaster.pid", "postmaster.opts", "tablespace_map")
-"""What a backup may bring along and a drill must not have."""
+"""Files that a backup may hold and a drill must not have."""
 
 
-def primarys_settings(control: Mapping[str, str]) -> dict[str, str]:
+def primary_minimums(control: Mapping[str, str]) -> dict[str, str]:
     """Return the least sizes for recovery, from pg_control: for a backup without its postgresql.conf."""
-    return {name: control[line] for name, line in _PRIMARYS.items()}
+    return {name: control[line] for name, line in _PRIMARY_MINIMUMS.items()}

@@ -1,4 +1,4 @@
-"""How fast a restore was, stage by stage, and how long one of production's size would take: plain arithmetic."""
+"""Throughput of a restore, stage by stage, and the duration extrapolated to production's size: plain arithmetic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WARM_CACHE: Final = 4 << 30
 
 @dataclass(frozen=True)
 class DrillStage:
-    """One stage of a drill: when it began (seconds after the drill did), how long it took, what it moved."""
+    """One stage of a drill: its beginning (seconds after the drill's), its duration, and what it transferred."""
 
     name: str
     began_s: float
@@ -38,7 +38,7 @@ class DrillStage:
 
 @dataclass(frozen=True)
 class Extrapolated:
-    """How long a restore of `size` bytes would take: between `low_s` and `high_s`, and what that rests on."""
+    """Duration of a restore of `size` bytes: between `low_s` and `high_s`, and the measurement it rests on."""
 
     size: int
     low_s: float
@@ -56,7 +56,7 @@ class Meter:
 
     @property
     def started(self) -> bool:
-        """Whether it measures."""
+        """Whether measuring has begun."""
         return self._at is not None
 
     def start(self) -> None:
@@ -76,7 +76,7 @@ class Meter:
 
 
 def extrapolate(size: int, copied: int, slices: Iterable[float], fixed_s: float) -> Extrapolated | None:
-    """Return how long `size` bytes would take at the slowest and the fastest of the measured `slices` (bytes a second).
+    """Return the duration for `size` bytes at the slowest and the fastest of the measured `slices` (bytes a second).
 
     `fixed_s` is what does not grow with the database: WAL replay (it follows the age of the backup), promotion,
     checks. None where nothing was measured.
@@ -84,7 +84,7 @@ def extrapolate(size: int, copied: int, slices: Iterable[float], fixed_s: float)
     rates = [rate for rate in slices if rate > 0]
     if not rates:
         return None
-    cached = " that may have come from the page cache: read it as the least" if copied < _WARM_CACHE else ""
+    cached = " possibly read from the page cache: take it as the least" if copied < _WARM_CACHE else ""
     return Extrapolated(
         size=size,
         low_s=size / max(rates) + fixed_s,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from opsverify.recovery.model import Branch
 
-COMMITTING: Final = dt.timedelta(seconds=2)
+COMMIT_DURATION: Final = dt.timedelta(seconds=2)
 """How long a beat's commit may take: one noted that shortly before the recovery target may rightly be lost."""
 
 
@@ -70,7 +70,7 @@ class HeartbeatLog:
         except OSError as error:
             raise EvidenceError(f"heartbeat log {self.path} cannot be written: {error.strerror}") from error
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Cut a last line off that a crash left without its end, so that the next one begins a line of its own."""
         try:
             content = self.path.read_bytes()
@@ -104,7 +104,7 @@ class HeartbeatLog:
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeartbeatComparison:
     """What the heartbeat says of a recovery to a point in time.
 
     `last_back` is the last beat that came back; `missing` are beats acknowledged before that point in time which
@@ -124,13 +124,13 @@ class Heard:
         return self.lost[-1].transaction - begin
 
 
-def heard(
+def compare_beats(
     acknowledged: Sequence[Beat],
     present: Collection[int],
     way: Sequence[Branch],
     until: dt.datetime,
     disaster_at: dt.datetime | None = None,
-) -> Heard:
+) -> HeartbeatComparison:
     """Hold `acknowledged` against the numbers `present` in the database that was recovered to `until`.
 
     At stake are the beats on `way`, the history that was recovered, from the oldest one present (older ones were
@@ -143,11 +143,11 @@ def heard(
         if beat.number >= oldest and _on(way, beat) and (disaster_at is None or beat.at <= disaster_at)
     ]
     absent = [beat for beat in at_stake if beat.number not in present]
-    lost = tuple(beat for beat in absent if beat.at > until - COMMITTING)
+    lost = tuple(beat for beat in absent if beat.at > until - COMMIT_DURATION)
     back = [beat for beat in at_stake if beat.number in present and not (lost and beat.number > lost[0].number)]
-    return Heard(
+    return HeartbeatComparison(
         last_back=back[-1] if back else None,
-        missing=tuple(beat for beat in absent if beat.at <= until - COMMITTING),
+        missing=tuple(beat for beat in absent if beat.at <= until - COMMIT_DURATION),
         lost=lost,
     )
 

@@ -52,7 +52,7 @@ class Writer:
 
     def run(self, stop: threading.Event, beats: int | None = None) -> None:
         """Beat until `stop` is set, or `beats` were acknowledged. Raises EvidenceError when the log cannot."""
-        self.log.mend()
+        self.log.repair()
         done, due = 0, time.monotonic()
         try:
             while not stop.is_set() and done != beats:

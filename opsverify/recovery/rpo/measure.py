@@ -13,8 +13,8 @@ from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.recovery.postgres.tools import find_tools
-from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog, heard
-from opsverify.recovery.rpo.sources import Witness, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog, compare_beats
+from opsverify.recovery.rpo.sources import RpoSource, agree, from_archive, from_heartbeat, from_server
 from opsverify.recovery.verify.rows import recovery_target
 from opsverify.recovery.wal.continuity import tail
 from opsverify.recovery.wal.timelines import branches
@@ -47,7 +47,7 @@ _STATE = """
 class RpoMeasurement:
     """What the witnesses said; `problem` is what one of them said that nobody can overrule."""
 
-    witnesses: tuple[Witness, ...]
+    witnesses: tuple[RpoSource, ...]
     tolerance_s: float
     problem: str | None = None
 
@@ -73,7 +73,7 @@ class RpoMeasurement:
             times = {name: dt.datetime.fromisoformat(row[name]) for name in _TIMES if row[name]}
             return {**row, **times}
 
-        return cls(tuple(Witness(**moments(row)) for row in wire["witnesses"]), wire["tolerance_s"], wire["problem"])
+        return cls(tuple(RpoSource(**moments(row)) for row in wire["witnesses"]), wire["tolerance_s"], wire["problem"])
 
 
 @dataclass(frozen=True)
@@ -125,27 +125,27 @@ class Hearing:
         *,
         left_behind: bool = True,
     ) -> RpoMeasurement:
-        heard: list[Witness] = []
+        sources: list[RpoSource] = []
         problem = None
         try:
-            heard.append(self._heartbeat(way, until, numbers, disaster_at))
+            sources.append(self._heartbeat(way, until, numbers, disaster_at))
             archived = tail(self.backup, self.archive, self.tools, until, way[-1].timeline, disaster_at)
-            heard.append(from_archive(archived, left_behind=left_behind))
-            heard.append(from_server(replayed, until, why_null))
+            sources.append(from_archive(archived, left_behind=left_behind))
+            sources.append(from_server(replayed, until, why_null))
         except Inconclusive as error:
-            said = "; ".join(map(str, heard))
+            said = "; ".join(map(str, sources))
             problem = f"{error}; {said}" if said else str(error)
-        return RpoMeasurement(tuple(heard), parse_duration(self.recovery.witness_tolerance), problem)
+        return RpoMeasurement(tuple(sources), parse_duration(self.recovery.witness_tolerance), problem)
 
     def _heartbeat(
         self, way: Sequence[Branch], until: dt.datetime, numbers: Numbers, disaster_at: dt.datetime | None
-    ) -> Witness:
+    ) -> RpoSource:
         heartbeat: Heartbeat | None = self.recovery.heartbeat
         acknowledged = self.acknowledged()
         if heartbeat is None or acknowledged is None:
-            return Witness("heartbeat", absent="the target has no [recovery.heartbeat]")
+            return RpoSource("heartbeat", absent="the target has no [recovery.heartbeat]")
         present = frozenset(numbers(heartbeat.table))
-        return from_heartbeat(heard(acknowledged, present, way, until, disaster_at), heartbeat.every_s)
+        return from_heartbeat(compare_beats(acknowledged, present, way, until, disaster_at), heartbeat.every_s)
 
 
 def of_target(target: Target, postgres: Postgres) -> RpoMeasurement:

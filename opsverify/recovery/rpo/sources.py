@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from opsverify.recovery.rpo.heartbeat_log import Heard
+    from opsverify.recovery.rpo.heartbeat_log import HeartbeatComparison
     from opsverify.recovery.wal.commits import Tail
 
-QUORUM: Final = 2
+LEAST_SOURCES: Final = 2
 """So many witnesses at least: one has nobody who would contradict him."""
 
 
 @dataclass(frozen=True)
-class Witness:
+class RpoSource:
     """What one witness says. `absent` says why it says nothing.
 
     `recovered_to` is the last commit that came back, `newest` the last one made before the disaster; None where the
@@ -63,7 +63,7 @@ class RpoLoss:
     seconds: float
     at_least: int
     at_most: int | None
-    witnesses: tuple[Witness, ...]
+    witnesses: tuple[RpoSource, ...]
 
     @property
     def transactions(self) -> str:
@@ -78,19 +78,19 @@ class RpoLoss:
         return f"of data and {self.transactions} transactions lost; {'; '.join(map(str, self.witnesses))}"
 
 
-def from_archive(tail: Tail, *, left_behind: bool = True) -> Witness:
+def from_archive(tail: Tail, *, left_behind: bool = True) -> RpoSource:
     """The archive's statement; it knows of no commit that was not archived.
 
     Where no recovery left any history behind, nothing of the archive was lost, and more may be there than in it.
     """
     if not left_behind:
-        return Witness("archive", None, tail.newest, 0, "archived commits")
+        return RpoSource("archive", None, tail.newest, 0, "archived commits")
     if tail.recovered_to is None:
-        return Witness("archive", absent="no commit was archived between backup and recovery target")
-    return Witness("archive", tail.recovered_to, tail.newest, tail.lost, "archived commits")
+        return RpoSource("archive", absent="no commit was archived between backup and recovery target")
+    return RpoSource("archive", tail.recovered_to, tail.newest, tail.lost, "archived commits")
 
 
-def from_heartbeat(found: Heard, interval_s: float) -> Witness:
+def from_heartbeat(found: HeartbeatComparison, interval_s: float) -> RpoSource:
     """The heartbeat's statement. Raises Inconclusive for a beat that ought to have come back and did not."""
     if found.missing:
         hole = found.missing[0]
@@ -99,8 +99,8 @@ def from_heartbeat(found: Heard, interval_s: float) -> Witness:
             f"back, the first is beat {hole.number} of {hole.at.isoformat()}: compare the data before anything else"
         )
     if found.last_back is None:
-        return Witness("heartbeat", absent="no beat was acknowledged between backup and recovery target")
-    return Witness(
+        return RpoSource("heartbeat", absent="no beat was acknowledged between backup and recovery target")
+    return RpoSource(
         "heartbeat",
         found.last_back.at,
         (found.lost[-1] if found.lost else found.last_back).at,
@@ -111,32 +111,32 @@ def from_heartbeat(found: Heard, interval_s: float) -> Witness:
     )
 
 
-def from_server(replayed: dt.datetime | None, target: dt.datetime, why_absent: str) -> Witness:
+def from_server(replayed: dt.datetime | None, target: dt.datetime, why_absent: str) -> RpoSource:
     """The server's statement, its pg_last_xact_replay_timestamp().
 
     Raises Inconclusive when it lies after `target`: it was replayed on another way than the one asked for.
     """
     if replayed is None:
-        return Witness("server", absent=why_absent)
+        return RpoSource("server", absent=why_absent)
     if replayed > target:
         raise Inconclusive(
             f"server says that it replayed up to {replayed.isoformat()}, past the recovery target "
             f"{target.isoformat()}: it followed another timeline, or was recovered to another target"
         )
-    return Witness("server", replayed)
+    return RpoSource("server", replayed)
 
 
-def agree(witnesses: Sequence[Witness], tolerance_s: float) -> RpoLoss:
+def agree(witnesses: Sequence[RpoSource], tolerance_s: float) -> RpoLoss:
     """Return the loss that the witnesses agree on.
 
     `tolerance_s` is how far two may differ, in seconds. Raises Inconclusive when two differ by more, when the
-    heartbeat fell silent before the archive's last commit, or when fewer than `QUORUM` testify.
+    heartbeat fell silent before the archive's last commit, or when fewer than `LEAST_SOURCES` testify.
     """
     present = [witness for witness in witnesses if witness.absent is None]
     said = "; ".join(map(str, witnesses))
-    if len(present) < QUORUM:
+    if len(present) < LEAST_SOURCES:
         raise Inconclusive(
-            f"{len(present)} of {QUORUM} witnesses needed say what was lost: {said}; "
+            f"{len(present)} of {LEAST_SOURCES} witnesses needed say what was lost: {said}; "
             "run `opsverify dr heartbeat` all the time"
         )
     for one, other in combinations(present, 2):
@@ -162,7 +162,7 @@ def agree(witnesses: Sequence[Witness], tolerance_s: float) -> RpoLoss:
     )
 
 
-def _not_silent(present: Sequence[Witness], tolerance_s: float, said: str) -> None:
+def _not_silent(present: Sequence[RpoSource], tolerance_s: float, said: str) -> None:
     latest = max((witness.newest for witness in present if witness.newest and not witness.behind_s), default=None)
     for witness in present:
         if witness.behind_s and witness.newest and latest:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HOURS_S: Final = 4 * 3600.0
 
 
-def amcheck(server: Server, dbname: str) -> Finding:
+def check_indexes(server: Server, dbname: str) -> Finding:
     """Check every heap and B-tree index, each against the other (`pg_amcheck`, manual page of PostgreSQL 18)."""
     where = ("-h", server.socket_dir, "-p", str(server.port), "-U", server.superuser, "-d", dbname)
     done = server.tools.run(
@@ -51,7 +51,7 @@ def _paired(lines: list[str]) -> Iterator[str]:
             head = ""
 
 
-def checksums(server: Server, data_dir: Path) -> Finding:
+def check_checksums(server: Server, data_dir: Path) -> Finding:
     """Verify the checksum of every page on disk; call it last: the server is stopped for it, in good order.
 
     A cluster without checksums is unknown, not well.

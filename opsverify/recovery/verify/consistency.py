@@ -106,7 +106,7 @@ SELECT n.nspname || '.' || c.relname AS name, pg_relation_size(c.oid) / current_
 """
 
 
-def sequences(source: Source) -> Finding:
+def check_sequences(source: Source) -> Finding:
     """Find sequences that would give out a value again that their column already holds."""
     problems, closed = [], []
     rows = list(source(_SEQUENCES, {}))
@@ -126,7 +126,7 @@ def sequences(source: Source) -> Finding:
     return Finding(len(rows), of, tuple(problems), None if problems else unknown)
 
 
-def foreign_keys(source: Source) -> Finding:
+def check_foreign_keys(source: Source) -> Finding:
     """Find rows whose reference leads nowhere, by an anti-join: VALIDATE trusts the flag, and says ok on orphans."""
     problems = []
     rows = list(source(_FOREIGN_KEYS, {}))
@@ -151,7 +151,7 @@ def foreign_keys(source: Source) -> Finding:
     return Finding(len(rows), f"of {len(rows)} foreign keys have orphans", tuple(problems))
 
 
-def unique_keys(source: Source) -> Finding:
+def check_unique_keys(source: Source) -> Finding:
     """Find rows that share a unique key, by grouping the table itself; its index is not asked."""
     problems = []
     rows = list(source(_UNIQUE, {}))
@@ -173,14 +173,14 @@ def unique_keys(source: Source) -> Finding:
     return Finding(len(rows), f"of {len(rows)} unique keys hold duplicates", tuple(problems))
 
 
-def validity(source: Source) -> Finding:
+def check_validity(source: Source) -> Finding:
     """Find invalid indexes, constraints never validated, and disabled triggers (those of foreign keys included)."""
     ((asked,),) = source(_VALIDITY_OF, {})
     problems = tuple(str(line) for (line,) in source(_VALIDITY, {}))
     return Finding(int(asked), f"of {int(asked):,} indexes, constraints and triggers are not in force", problems)
 
 
-def unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Finding:
+def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Finding:
     """Find unlogged tables that held rows when they were recorded: recovery empties them, WAL knows nothing of them.
 
     Without a record every unlogged table is one that may have held rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from opsverify.recovery.ledger.buckets import EVERYTHING, differences, read_buckets, read_named, sliced
+from opsverify.recovery.ledger.buckets import WHOLE_TABLE, differences, read_buckets, read_named, sliced
 from opsverify.recovery.verify.loss import Keys
 from opsverify.recovery.verify.page_diff import suspects
 from opsverify.recovery.verify.row_diff import differing_keys
@@ -22,7 +22,7 @@ def compare_databases(
     table: CoreTable,
     original: Sequence[Source],
     restored: Sequence[Source],
-    span: Span = EVERYTHING,
+    span: Span = WHOLE_TABLE,
     rows: int = 0,
     *,
     by_place: bool = True,
@@ -35,7 +35,7 @@ def compare_databases(
     statement; both databases must be at rest then. A table without key gives no keys.
     """
     first = original[0], restored[0]
-    whole = span == EVERYTHING and table.indexed
+    whole = span == WHOLE_TABLE and table.indexed
     names = suspects(table, original, restored) if by_place and whole else None
 
     def read(source: Source) -> dict[str, Bucket]:

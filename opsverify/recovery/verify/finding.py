@@ -57,7 +57,7 @@ class Finding:
         )
 
 
-def found(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
+def finding_of(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
     """Carry `ask` out; damage on the way is a problem, any other of `errors` is a hole in knowledge.
 
     Damage is told by the SQLSTATE of the error or of its cause.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.ledger.heap_pages import read_states
-from opsverify.recovery.verify.finding import DAMAGED, Finding, found, sqlstate
+from opsverify.recovery.verify.finding import DAMAGED, Finding, finding_of, sqlstate
 from opsverify.recovery.verify.heap_storage import Heap
 from opsverify.recovery.verify.loss import page_list
 from opsverify.recovery.verify.lost_pages import PageVerdict, comparable, runs_of, shorter
@@ -73,7 +73,7 @@ class _Table:
     before: Pages | None
 
 
-def heaps(source: Source, data_dir: Path, errors: _Errors, history: History | None = None) -> Finding:
+def check_heaps(source: Source, data_dir: Path, errors: _Errors, history: History | None = None) -> Finding:
     """Find pages of zeros and lost tails of tables: by the record, the visibility map, and the indexes.
 
     `source` is a superuser's session outside of a transaction, `errors` what it raises. A page of zeros before
@@ -88,7 +88,7 @@ def heaps(source: Source, data_dir: Path, errors: _Errors, history: History | No
     rows = list(source(_HEAPS, {}))
     for name, quoted, path, index, first in rows:
         table = _Table(quoted, Heap(data_dir / path), index, first, states[name], known.get(name))
-        verdict.add(found(partial(_heap, source, errors, table, recorded.get(name)), errors=errors))
+        verdict.add(finding_of(partial(_heap, source, errors, table, recorded.get(name)), errors=errors))
     return verdict.finding(len(rows), f"of {len(rows)} tables lost pages")
 
 
@@ -98,7 +98,7 @@ def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None
     _zeroed(source, table, _led_into(source, table, zeroed, verdict), verdict)
     if table.index is not None:
         ask = partial(_by_index, source, table.quoted, table.index, table.first, errors)
-        verdict.add(found(ask, errors=errors))
+        verdict.add(finding_of(ask, errors=errors))
     _tail(source, table, recorded, verdict)
     return verdict.finding(1, "tables")
 

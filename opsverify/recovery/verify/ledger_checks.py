@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
-from opsverify.recovery.ledger.capture import WITNESS
+from opsverify.recovery.ledger.capture import HASH_SAMPLE
 from opsverify.recovery.ledger.catalog import changes, read_catalog
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.loss import Loss
@@ -36,7 +36,7 @@ class Sampling:
     seed: int
 
 
-def buckets_again(
+def check_buckets(
     history: History,
     name: str,
     restored: Source,
@@ -56,7 +56,7 @@ def buckets_again(
     if kept is None:
         return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded))
     span, buckets = kept
-    ((witness,),) = restored(WITNESS, {})
+    ((witness,),) = restored(HASH_SAMPLE, {})
     if str(witness) != history.witness:
         return Finding(
             0,
@@ -97,7 +97,7 @@ def buckets_again(
     )
 
 
-def catalog_again(history: History, kind: str, restored: Source) -> Finding:
+def check_catalog(history: History, kind: str, restored: Source) -> Finding:
     """Compare the catalog's objects of `kind` with what was recorded of them last."""
     recorded = history.catalog.get(kind, {})
     lines = changes(recorded, read_catalog(restored, [kind])[kind])

@@ -54,7 +54,7 @@ class PageVerdict:
         return Finding(asked, of, tuple(self.problems), unknown, notes, tuple(self.losses))
 
 
-def pages_again(history: History, restored: Source) -> Finding:
+def check_pages(history: History, restored: Source) -> Finding:
     """Compare the tables' lengths with what was recorded, and look for emptied pages where no bucket tells of rows.
 
     A database that runs says whether a page has rows, not whether it is all zero: empty pages are a doubt.

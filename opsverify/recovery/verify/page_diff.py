@@ -18,7 +18,7 @@ from itertools import chain
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from opsverify.recovery.ledger.buckets import EVERYTHING, Bucket, bucket_name, hashed, unequal
+from opsverify.recovery.ledger.buckets import WHOLE_TABLE, Bucket, bucket_name, differing_names, hashed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def suspects(table: CoreTable, original: Sequence[Source], restored: Sequence[So
     with ThreadPoolExecutor(max_workers=2) as threads:
 
         def unlike(places: Sequence[int], width: int, last: int) -> list[int]:
-            return unequal(*threads.map(partial(_read, table, places, width, last), (original, restored)))
+            return differing_names(*threads.map(partial(_read, table, places, width, last), (original, restored)))
 
         first = original[0], restored[0]
         sizes = tuple(threads.map(partial(_pages, table), first))
@@ -66,7 +66,7 @@ def suspects(table: CoreTable, original: Sequence[Source], restored: Sequence[So
         bad = unlike(places, width, places[-1])
         if not bad:
             return ()
-        return tuple(unequal(*threads.map(partial(_grouped, table, bad, width, places[-1]), first)))
+        return tuple(differing_names(*threads.map(partial(_grouped, table, bad, width, places[-1]), first)))
 
 
 def _pages(table: CoreTable, source: Source) -> int:
@@ -114,6 +114,6 @@ def _grouped(table: CoreTable, places: Sequence[int], width: int, last: int, sou
 def _inside(table: CoreTable, more: str = "") -> str:
     """Return the SQL of the rows in one place of those `asked`; the `last` has no end: no row is left out."""
     end = f"CASE asked.page WHEN %(last)s THEN {_BEYOND} ELSE asked.page + %(width)s END"
-    return f"""{hashed(table, more, [EVERYTHING])}
+    return f"""{hashed(table, more, [WHOLE_TABLE])}
            AND t.ctid >= ('(' || asked.page || ',0)')::tid
            AND t.ctid < ('(' || {end} || ',0)')::tid"""

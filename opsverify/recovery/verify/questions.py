@@ -17,7 +17,7 @@ from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
 from opsverify.recovery.verify import amcheck, consistency, heap_files, ledger_checks, lost_pages
-from opsverify.recovery.verify.finding import Finding, found
+from opsverify.recovery.verify.finding import Finding, finding_of
 from opsverify.recovery.verify.ledger_checks import Sampling
 from opsverify.units import listed
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from opsverify.evidence.run_folder import RunFolder
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
 
     Ask = Callable[[], Finding]
 
@@ -44,7 +44,7 @@ ANSWERS = "answers"
 _OF_ROLES = ("roles", "grants")
 
 
-def kept(answers: Mapping[str, T], name: str) -> T:
+def answer_named(answers: Mapping[str, T], name: str) -> T:
     """Return the answer called `name`. Raises Inconclusive where nothing was recorded that it could be about."""
     if name not in answers:
         raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
@@ -68,20 +68,20 @@ class Questions:
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best asked."""
         asks: dict[str, Ask] = {
-            "sequences": partial(consistency.sequences, self.source),
-            "foreign_keys": partial(consistency.foreign_keys, self.source),
-            "unique_keys": partial(consistency.unique_keys, self.source),
-            "validity": partial(consistency.validity, self.source),
-            "unlogged": partial(consistency.unlogged, self.source, self.history.pages if self.history else None),
+            "sequences": partial(consistency.check_sequences, self.source),
+            "foreign_keys": partial(consistency.check_foreign_keys, self.source),
+            "unique_keys": partial(consistency.check_unique_keys, self.source),
+            "validity": partial(consistency.check_validity, self.source),
+            "unlogged": partial(consistency.check_unlogged, self.source, self.history.pages if self.history else None),
         }
         if self.history is None:
             return asks
-        asks["pages"] = partial(lost_pages.pages_again, self.history, self.source)
+        asks["pages"] = partial(lost_pages.check_pages, self.history, self.source)
         for kind in KINDS:
-            asks[CATALOG + kind] = partial(ledger_checks.catalog_again, self.history, kind, self.source)
+            asks[CATALOG + kind] = partial(ledger_checks.check_catalog, self.history, kind, self.source)
         for name in self.history.tables:
             asks[BUCKETS + name] = partial(
-                ledger_checks.buckets_again,
+                ledger_checks.check_buckets,
                 self.history, name, self.source, self.at,
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip
@@ -94,7 +94,7 @@ class RestoredData:
 
     answer: Callable[[str], Finding]
 
-    def hold(self, check: Check, name: str) -> None:
+    def measure(self, check: Check, name: str) -> None:
         """Measure on `check` how many problems the question `name` found, naming the first of them.
 
         Raises Inconclusive where it could not be answered.
@@ -110,7 +110,7 @@ class RestoredData:
         )
 
 
-def keep_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
+def save_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
     """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
     (folder.path / ANSWERS).mkdir(exist_ok=True)
     file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
@@ -118,8 +118,8 @@ def keep_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Findi
     return finding
 
 
-def read_answers(folder: Path) -> dict[str, Any]:
-    """Read what `keep_answer` kept in a run's folder, by name."""
+def load_answers(folder: Path) -> dict[str, Any]:
+    """Read what `save_answer` kept in a run's folder, by name."""
     kept_ones = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / ANSWERS).glob("*.json")))
     return {one["name"]: one["finding"] for one in kept_ones}
 
@@ -140,9 +140,9 @@ def examine(
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files know more; and extensions are installed after the catalog was read
-        asks["pages"] = partial(heap_files.heaps, session.rows, data_dir, ERRORS, history)
-        asks["indexes"] = partial(amcheck.amcheck, server.server, dbname)
-        answers = {name: found(ask, errors=caught) for name, ask in asks.items()}
+        asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
+        asks["indexes"] = partial(amcheck.check_indexes, server.server, dbname)
+        answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
     return {name: finding.to_dict() for name, finding in answers.items()}
 
 
@@ -158,7 +158,7 @@ def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
     """Stop the server and verify its checksums; the answers as JSON, by name."""
-    answer = found(partial(amcheck.checksums, server.server, data_dir), errors=Inconclusive)
+    answer = finding_of(partial(amcheck.check_checksums, server.server, data_dir), errors=Inconclusive)
     return {"checksums": answer.to_dict()}
 
 

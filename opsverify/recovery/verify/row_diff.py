@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from opsverify.recovery.ledger.buckets import Bucket, edges, hashed, runs, unequal
+from opsverify.recovery.ledger.buckets import Bucket, differing_names, edges, hashed, runs
 from opsverify.recovery.ledger.row_hash import row_hash
 from opsverify.recovery.verify.loss import Keys
 
@@ -33,7 +33,7 @@ def differing_keys(table: CoreTable, source: Source, restored: Source, names: It
     changed: list[str] = []
     with ThreadPoolExecutor(max_workers=2) as threads:
         for spans in runs(table, names):
-            bad = unequal(*threads.map(partial(_slots, table, spans), (source, restored)))
+            bad = differing_names(*threads.map(partial(_slots, table, spans), (source, restored)))
             before, after = threads.map(partial(_hashes, table, spans, bad), (source, restored))
             for key in sorted({*before, *after}, key=_in_order):
                 there, here = before.get(key, ()), after.get(key, ())

@@ -84,7 +84,7 @@ class SingleTable:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RestoredTable:
     """One table restored alone: how it was drawn, `rows` of it, and every difference from the original."""
 
     table: str
@@ -116,7 +116,7 @@ def draw(tables: Sequence[SingleTable], seed: int) -> SingleTable:
     return random.Random(seed).choices(tables, weights)[0]  # noqa: S311 - a draw that can be repeated, no secret
 
 
-def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str], seed: int) -> Drawn:
+def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str], seed: int) -> RestoredTable:
     """Draw a table of `dbname`, restore it into the scratch database `SCRATCH`, and compare.
 
     The scratch database gets all definitions (types, functions, tables), then the rows of the one table, its
@@ -125,7 +125,7 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
     """
     tables = candidates(server, dbname, among)
     table = draw(tables, seed)
-    (encoding,) = server.ask("SELECT getdatabaseencoding()", dbname=dbname)
+    (encoding,) = server.row("SELECT getdatabaseencoding()", dbname=dbname)
     server.rows(f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING '{encoding}'")
     definitions, content, wanted = folder / "definitions", folder / "table", folder / "wanted"
     _run(server, "pg_dump", "-Fc", "--section=pre-data", "-f", definitions, "-d", dbname)
@@ -136,7 +136,7 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
     wanted.write_text("\n".join(line for line in listing.splitlines() if " FK CONSTRAINT " not in line) + "\n")
     _run(server, "pg_restore", "--exit-on-error", "-L", wanted, "-d", SCRATCH, content)
     original, restored = (_content(server, name, table) for name in (dbname, SCRATCH))
-    return Drawn(
+    return RestoredTable(
         str(table), seed, len(tables), table.size, int(restored["rows"][0]), tuple(_differences(original, restored))
     )
 

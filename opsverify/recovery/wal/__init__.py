@@ -1,1 +1,1 @@
-"""WAL: positions, archived segments, timelines, commits, and whether one follows the other."""
+"""WAL: positions, archived segments, timelines, commits, and continuity."""

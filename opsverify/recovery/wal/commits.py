@@ -1,4 +1,4 @@
-"""COMMIT records of archived WAL, as `pg_waldump` reads them: when, where, and how many lie past a point in time."""
+"""Commits in archived WAL, as `pg_waldump` reads them: time, position, and how many lie past a point in time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.wal.archive import Spoiled, in_plain
+from opsverify.recovery.wal.archive import UnreadableArchiveFile, plain_folder
 from opsverify.recovery.wal.lsn import parse_lsn
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ _ERROR: Final = "pg_waldump: error: "
 
 @dataclass(frozen=True)
 class Commit:
-    """One COMMIT record: where it begins (a byte offset) and the time that it carries (UTC)."""
+    """One COMMIT record: where it begins (a byte offset) and its time (UTC)."""
 
     lsn: int
     at: dt.datetime
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The commits of one segment, in the order of the log; `fault` says why it cannot be read, None if it can.
+class SegmentCommits:
+    """The commits of one segment, in the order of the log; `fault` is why it cannot be read, None if it can.
 
-    Of one that cannot, the commits before the fault.
+    With a fault, the commits before it.
     """
 
     commits: tuple[Commit, ...]
@@ -45,9 +45,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Tail:
-    """What an archive says of a recovery to a point in time.
+    """Commits of an archive, split at the end of a recovery to a point in time.
 
-    `recovered_to` is the last commit that such a recovery brings back (None: there was none since the backup),
+    `recovered_to` is the last commit that such a recovery restores (None: there was none since the backup),
     `newest` the last one archived, `lost` how many archived commits lie past the point where recovery stops.
     """
 
@@ -56,20 +56,20 @@ class Tail:
     lost: int
 
 
-def read_commits(segment: Segment, tools: Tools) -> Reading:
-    """Read the commits of `segment`. Raises Inconclusive when pg_waldump's output is not understood."""
+def read_commits(segment: Segment, tools: Tools) -> SegmentCommits:
+    """Read the commits of `segment`. Raises Inconclusive when pg_waldump's output cannot be parsed."""
     try:
-        with in_plain(segment.name, segment.path) as folder:
+        with plain_folder(segment.name, segment.path) as folder:
             answer = tools.run("pg_waldump", "-p", folder, "-r", "Transaction", segment.name, segment.name)
-    except Spoiled as spoiled:
-        return Reading((), f"{segment.path.name}: {spoiled}")
+    except UnreadableArchiveFile as error:
+        return SegmentCommits((), f"{segment.path.name}: {error}")
     except OSError as error:
         raise Inconclusive(f"{segment.path} cannot be unpacked: {error.strerror}") from error
     if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
         if not answer.stderr.startswith(_ERROR):
-            raise Inconclusive(f"pg_waldump {segment.name}: output not understood: {answer.last_line!r}")
-        return Reading(tuple(parse_commits(answer.stdout)), answer.last_line.removeprefix(_ERROR))
-    return Reading(tuple(parse_commits(answer.stdout)))
+            raise Inconclusive(f"pg_waldump {segment.name}: output could not be parsed: {answer.last_line!r}")
+        return SegmentCommits(tuple(parse_commits(answer.stdout)), answer.last_line.removeprefix(_ERROR))
+    return SegmentCommits(tuple(parse_commits(answer.stdout)))
 
 
 def parse_commits(output: str) -> Iterable[Commit]:
@@ -85,7 +85,7 @@ def tail_of(
 
     That is before the first commit, in the order of the log, whose time is later than `until`
     (recovery_target_inclusive = on; PostgreSQL manual, 19.5.6). Read from the end, and no further back than to
-    the first segment with a commit that comes back. What was committed after `disaster_at` was not there to be lost.
+    the first segment with a restored commit. Commits after `disaster_at` do not count.
     Raises Inconclusive for a segment that cannot be read.
     """
     later: list[Commit] = []
@@ -102,11 +102,11 @@ def tail_of(
 def split(commits: Sequence[Commit], until: dt.datetime, disaster_at: dt.datetime | None = None) -> Tail:
     """Split `commits`, in the order of the log, as `tail_of` does."""
     commits = [commit for commit in commits if disaster_at is None or commit.at <= disaster_at]
-    kept = next((index for index, commit in enumerate(commits) if commit.at > until), len(commits))
+    restored = next((index for index, commit in enumerate(commits) if commit.at > until), len(commits))
     return Tail(
-        recovered_to=commits[kept - 1].at if kept else None,
+        recovered_to=commits[restored - 1].at if restored else None,
         newest=max((commit.at for commit in commits), default=None),
-        lost=len(commits) - kept,
+        lost=len(commits) - restored,
     )
 
 

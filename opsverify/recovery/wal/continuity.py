@@ -1,4 +1,4 @@
-"""The WAL archive: which segments there are, whether they follow each other, and how far they reach."""
+"""Continuity of a WAL archive: whether its segments follow each other from a backup on, and how far they reach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.recovery.model import Branch, Segment, segment_name
 from opsverify.recovery.wal.commits import Tail, read_commits, tail_of
 from opsverify.recovery.wal.segments import archive_segments, segment_fault
-from opsverify.recovery.wal.timelines import branches, rivals
+from opsverify.recovery.wal.timelines import branches, second_archiver
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,29 +26,29 @@ MARGIN: Final = dt.timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Continuity:
-    """How far the archive carries a backup forward, without a gap, on `timeline`.
+    """How far WAL of the archive follows a backup, without a gap, on `timeline`.
 
-    `first` .. `last` is the unbroken run (`last` is None when already the first is missing); `holes` are
+    `first` .. `last` is the unbroken run (`last` is None when already the first is missing); `gaps` are
     missing segments before the newest archived one; `damaged` are segments that are there and unusable, each
     with its reason; `last_commit_at` is the last commit in the run, after which data is lost if the run ends
-    early. `reaches` says whether the run leads to the place asked for (None: none was asked for). `rival` says that
-    another server archives a history of its own into the same place.
+    early. `reaches`: whether the run leads to the given place (None: none was given). `second_archiver`: why another
+    server seems to archive a timeline of its own into the same folder.
     """
 
     timeline: int
     first: str
     last: str | None
     segments: int
-    holes: tuple[str, ...]
+    gaps: tuple[str, ...]
     damaged: tuple[str, ...]
     last_commit_at: dt.datetime | None
     reaches: bool | None
-    rival: str | None = None
+    second_archiver: str | None = None
 
     @property
     def unbroken(self) -> bool:
         """Whether nothing is missing or damaged from the backup to the newest archived segment."""
-        return self.last is not None and not self.holes and not self.damaged
+        return self.last is not None and not self.gaps and not self.damaged
 
     @property
     def newest_target(self) -> dt.datetime | None:
@@ -60,13 +60,13 @@ class Continuity:
         """What breaks the run, for a message of one line; None when nothing does."""
         if self.damaged:
             what = f"WAL segment {self.damaged[0]}"
-        elif self.holes:
-            what = f"WAL segment {self.holes[0]} is missing"
+        elif self.gaps:
+            what = f"WAL segment {self.gaps[0]} is missing"
         elif self.last is None:
             what = f"WAL segment {self.first} is missing, with which recovery begins"
         else:
-            return self.rival
-        more = len(self.damaged) + len(self.holes) - 1
+            return self.second_archiver
+        more = len(self.damaged) + len(self.gaps) - 1
         others = f" (and {more} more)" if more > 0 else ""
         since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
         return f"{what}{others}: commits after {since} cannot be recovered"
@@ -81,16 +81,16 @@ def continuity(
     *,
     every_record: bool = False,
 ) -> Continuity:
-    """Follow the archive from the backup's first segment to its newest, on the way to `timeline`.
+    """Follow the archive from the backup's first segment to its newest, up to `timeline`.
 
     `until` is an LSN or an aware time; without `timeline` the newest one that descends from the backup's is
-    taken. Sizes and page headers of every segment on the way are checked, for which compressed ones are read
+    taken. Sizes and page headers of every segment are verified, for which compressed ones are read
     through; pg_waldump reads the last ones for the time of the last commit, or with `every_record` all of them.
-    Raises Inconclusive when the archive cannot be read or a tool's output is not understood.
+    Raises Inconclusive when the archive cannot be read or a tool's output cannot be parsed.
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
-    run, holes, damaged = _follow(backup, archive, path)
+    run, gaps, damaged = _follow(backup, archive, path)
     readable, last_commit_at, unreadable = (_read_all if every_record else _last_commit)(run, tools)
     if unreadable:
         damaged.insert(0, unreadable)
@@ -99,11 +99,11 @@ def continuity(
         first=segment_name(backup.timeline, backup.start_lsn // size, size),
         last=readable[-1].name if readable else None,
         segments=len(readable),
-        holes=tuple(holes),
+        gaps=tuple(gaps),
         damaged=tuple(damaged),
         last_commit_at=last_commit_at,
         reaches=_reaches(until, readable, last_commit_at, size),
-        rival=rivals(archive, path, archive_segments(archive, size), size),
+        second_archiver=second_archiver(archive, path, archive_segments(archive, size), size),
     )
 
 
@@ -115,7 +115,7 @@ def tail(
     timeline: int | None = None,
     disaster_at: dt.datetime | None = None,
 ) -> Tail:
-    """Count the commits of `archive` past a recovery of `backup` to `until` on the way to `timeline`.
+    """Count the commits of `archive` past a recovery of `backup` to `until` up to `timeline`.
 
     Without `timeline` the newest one. Only the unbroken run counts, and of it what was committed by `disaster_at`.
     Raises Inconclusive as `continuity` does.
@@ -123,53 +123,59 @@ def tail(
     return tail_of(unbroken_run(backup, archive, branches(archive, backup, timeline)), tools, until, disaster_at)
 
 
-def unbroken_run(backup: BaseBackup, archive: Path, way: tuple[Branch, ...]) -> list[Segment]:
-    """Return the segments with which recovery of `backup` goes `way`, up to the first missing or damaged one."""
-    return _follow(backup, archive, way)[0]
+def unbroken_run(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> list[Segment]:
+    """Return the segments with which recovery of `backup` follows `path`, up to the first missing or damaged one."""
+    return _follow(backup, archive, path)[0]
 
 
 def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tuple[list[Segment], list[str], list[str]]:
     """Return the unbroken run of segments from the backup's first on, what is missing, and what is damaged."""
     size = backup.segment_size
-    brought = backup.path / "pg_wal"  # a backup may bring the WAL that makes it consistent
+    own_wal = backup.path / "pg_wal"  # a backup may hold the WAL that makes it consistent
     segments = [
-        *(archive_segments(brought, size) if brought.is_dir() else ()),
+        *(archive_segments(own_wal, size) if own_wal.is_dir() else ()),
         *archive_segments(archive, size),
     ]
-    held = {(segment.timeline, segment.number): segment for segment in segments}
-    newest = max((number for owner, number in held if _owns(path, owner, number, size)), default=-1)
-    newest = max(newest, _never_begun(path, held, size))
-    way = [(_owner(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
+    segments_by_key = {(segment.timeline, segment.number): segment for segment in segments}
+    newest = max((number for owner, number in segments_by_key if _owns(path, owner, number, size)), default=-1)
+    newest = max(newest, _never_begun(path, segments_by_key, size))
+    needed = [(_owner(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
     run: list[Segment] = []
-    holes: list[str] = []
+    gaps: list[str] = []
     damaged: list[str] = []
     with ThreadPoolExecutor() as pool:  # compressed segments keep every processor busy
         faults = dict(
-            zip(way, pool.map(lambda key: segment_fault(held[key], backup) if key in held else None, way), strict=True)
+            zip(
+                needed,
+                pool.map(
+                    lambda key: segment_fault(segments_by_key[key], backup) if key in segments_by_key else None, needed
+                ),
+                strict=True,
+            )
         )
-    for owner, number in way:
-        segment = held.get((owner, number))
+    for owner, number in needed:
+        segment = segments_by_key.get((owner, number))
         if segment is None:
-            holes.append(segment_name(owner, number, size))
+            gaps.append(segment_name(owner, number, size))
         elif fault := faults[owner, number]:
             damaged.append(f"{segment.name} {fault}")
-        elif not holes and not damaged:
+        elif not gaps and not damaged:
             run.append(segment)
-    return run, holes, damaged
+    return run, gaps, damaged
 
 
-def _never_begun(path: tuple[Branch, ...], held: Collection[tuple[int, int]], size: int) -> int:
-    """The number of the last timeline's first segment where only its parent's WAL goes on behind it; else -1.
+def _never_begun(path: tuple[Branch, ...], segments_by_key: Collection[tuple[int, int]], size: int) -> int:
+    """The number of the last timeline's first segment where only its parent's WAL goes on after it; else -1.
 
     A history without WAL of its own is a promotion of a moment ago, or got into the archive from elsewhere (a
-    rehearsal that archives): recovery follows it, and would end without a word where it begins.
+    rehearsal that archives): recovery follows it, and would end without an error where it begins.
     """
     if len(path) == 1:
         return -1
     parent, last = path[-2:]
     first = last.begins // size
-    begun = any(timeline == last.timeline and number >= first for timeline, number in held)
-    parent_goes_on = any(timeline == parent.timeline and number > first for timeline, number in held)
+    begun = any(timeline == last.timeline and number >= first for timeline, number in segments_by_key)
+    parent_goes_on = any(timeline == parent.timeline and number > first for timeline, number in segments_by_key)
     return first if parent_goes_on and not begun else -1
 
 
@@ -184,7 +190,7 @@ def _owns(path: tuple[Branch, ...], timeline: int, number: int, size: int) -> bo
 
 
 def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
-    """Return what pg_waldump can read of `run`, its last commit, and the fault of the first unreadable."""
+    """Return the part of `run` that pg_waldump can read, its last commit, and the fault of the first unreadable one."""
     unreadable = None
     for index in range(len(run) - 1, -1, -1):
         reading = read_commits(run[index], tools)

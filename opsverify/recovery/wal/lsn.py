@@ -1,4 +1,4 @@
-"""WAL positions (LSN): `0/2000028` as text, a byte offset as number, and the names of WAL segments."""
+"""LSNs, positions in the WAL: `0/2000028` as text, a byte offset as number, and the names of WAL segments."""
 
 from __future__ import annotations
 

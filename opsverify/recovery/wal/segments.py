@@ -1,4 +1,4 @@
-"""Segments of a WAL archive: which there are, and whether each is whole and belongs where it lies."""
+"""Segments of a WAL archive: which there are, and whether each is whole and is the one that its name says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.model import Segment
-from opsverify.recovery.wal.archive import listed, measure
+from opsverify.recovery.wal.archive import archive_files, read_head
 from opsverify.recovery.wal.lsn import format_lsn, parse_segment_name
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ _LONG: Final = 0x0002  # XLP_LONG_HEADER
 
 
 def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
-    """Return the WAL segments in `folder` in order; other files (history, .backup, .partial) are left out.
+    """Return the WAL segments in `folder` in order; other files (history, .backup, .partial) are skipped.
 
     Raises Inconclusive when the folder cannot be read.
     """
     found = []
     try:
-        for name, path in listed(folder).items():
+        for name, path in archive_files(folder).items():
             if len(name) == _NAME:
                 timeline, number = parse_segment_name(name, segment_size)
                 modified_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
@@ -46,12 +46,12 @@ def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
 
 
 def segment_fault(segment: Segment, backup: BaseBackup) -> str | None:
-    """Why `segment` is of no use to a recovery of `backup`; None where its size and first page header are right.
+    """Why recovery of `backup` cannot use `segment`; None where its size and first page header are right.
 
     A compressed one is read through. Raises Inconclusive where it cannot be read.
     """
     try:
-        found = measure(segment.path, _LONG_HEADER.size)
+        found = read_head(segment.path, _LONG_HEADER.size)
     except OSError as error:
         raise Inconclusive(f"{segment.path} cannot be read: {error.strerror}") from error
     if found.fault:

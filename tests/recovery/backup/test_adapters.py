@@ -89,7 +89,7 @@ def test_a_chain_is_joined_and_rehearsed(described: Callable[..., Recovery]) -> 
 
 def test_an_earlier_target_takes_a_shorter_chain(described: Callable[..., Recovery]) -> None:
     """What was made after the recovery target is left out."""
-    second = source_of(described("incremental")).stock().usable[1]
+    second = source_of(described("incremental")).list_backups().usable[1]
     source = physical_source_of(described("incremental", recovery_target=second.taken_at))
     verified = source.verify()
     assert verified.ok
@@ -123,15 +123,15 @@ def test_the_inventory_lists_and_counts(described: Callable[..., Recovery], work
     with kept.open("w") as file:
         take_inventory(described("incremental"), file)
     inventory = Inventory.load(kept)
-    assert [held.kind for held in inventory.stock.usable] == ["full", "incremental"]
+    assert [held.kind for held in inventory.listing.usable] == ["full", "incremental"]
     assert inventory.newest.name == "3-incremental"
     assert inventory.oldest.name == "1-full"
     assert 0 < inventory.age_s(inventory.newest.taken_at) <= inventory.age_s(inventory.oldest.taken_at)
     assert len(inventory.problems) == 1
     assert inventory.problems[0].startswith("2-incremental: ")
     newest = max(path.name for path in works.archive.iterdir() if len(path.name) == 24)
-    assert inventory.stock.newest_wal is not None
-    assert inventory.stock.newest_wal.name == newest
+    assert inventory.listing.newest_wal is not None
+    assert inventory.listing.newest_wal.name == newest
     assert not inventory.empty
 
 
@@ -142,7 +142,7 @@ def test_a_foreign_timelines_wal_is_not_ours(described: Callable[..., Recovery],
     newest = max(path.name for path in archive.iterdir() if len(path.name) == 24)
     (archive / "00000002.history").write_text("1\t0/1000028\tno recovery target specified\n")
     (archive / "0000000200000000000000FF").write_bytes(bytes(1 << 20))
-    stock = source_of(described("incremental", wal_archive=str(archive))).stock()
+    stock = source_of(described("incremental", wal_archive=str(archive))).list_backups()
     assert stock.newest_wal is not None
     assert stock.newest_wal.name == newest
 
@@ -167,7 +167,9 @@ def test_a_dump_is_rehearsed(described: Callable[..., Recovery], scratch: Path, 
     drill = rehearse(recovery)
     assert (drill.problems, drill.failure) == ((), None)
     assert drill.read == ROWS + 3 * 2
-    assert drill.last_commit_at == drill.target_time == source_of(recovery).stock().usable[0].taken_at.isoformat()
+    assert (
+        drill.last_commit_at == drill.target_time == source_of(recovery).list_backups().usable[0].taken_at.isoformat()
+    )
     assert not list(Path(str(recovery.scratch)).iterdir())
 
 
@@ -189,7 +191,7 @@ def test_a_damaged_dump_is_found(
     dump = scratch / "dumps" / "custom.dump"
     damage(dump)
     recovery = described("pg_dump", pg_dump={"archive": str(dump), "major": MAJOR})
-    assert len(source_of(recovery).stock().usable) == 1
+    assert len(source_of(recovery).list_backups().usable) == 1
     drill = rehearse(recovery)
     assert drill.problems
     assert drill.problems[0].startswith("custom.dump: could not ")
@@ -228,4 +230,6 @@ def test_a_dump_has_no_wal_and_says_so(described: Callable[..., Recovery], scrat
         physical_source_of(described("pg_dump"))
     (scratch / "dumps" / "plain").mkdir()
     with pytest.raises(Inconclusive, match="no archive of pg_dump"):
-        source_of(described("pg_dump", pg_dump={"archive": str(scratch / "dumps" / "plain"), "major": MAJOR})).stock()
+        source_of(
+            described("pg_dump", pg_dump={"archive": str(scratch / "dumps" / "plain"), "major": MAJOR})
+        ).list_backups()

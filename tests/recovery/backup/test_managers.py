@@ -207,7 +207,7 @@ def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str)
 
 def test_an_earlier_target_takes_an_earlier_backup(lab: Lab, stored: Path, manager: str) -> None:
     """A target before the newest backup is reached from the one before it."""
-    stock = physical_source_of(lab.recovery(manager, stored)).stock()
+    stock = physical_source_of(lab.recovery(manager, stored)).list_backups()
     first, second = stock.usable
     assert stock.newest_wal is not None
     assert stock.newest_wal.archived_at >= second.taken_at
@@ -307,4 +307,4 @@ def test_an_unknown_name_is_inconclusive(lab: Lab, stored: Path, manager: str) -
     key = "stanza" if manager == "pgbackrest" else "server"
     changed = getattr(recovery, manager).model_copy(update={key: "nowhere"})
     with pytest.raises(Inconclusive):
-        physical_source_of(recovery.model_copy(update={manager: changed})).stock()
+        physical_source_of(recovery.model_copy(update={manager: changed})).list_backups()

@@ -16,9 +16,9 @@ import pytest
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.backup.roles_dump import choose, read_cluster_dump
+from opsverify.recovery.backup.roles_dump import nearest_file, read_cluster_dump
 from opsverify.recovery.backup.source import BackupDamaged
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from tests.support.drills import rehearse
 from tests.support.primary import PORT, SCHEMA, listing, owned, primary, server_tools, succeed
@@ -85,7 +85,7 @@ def _recorded(dsn: str) -> History:
             return session.execute(sql.encode(), dict(values) or None).fetchall()
 
         at = dt.datetime.now(dt.UTC)
-        body = record_more(source, at, None, {}, None) | {"captured_at": at.isoformat()}
+        body = capture_details(source, at, None, {}, None) | {"captured_at": at.isoformat()}
     return History.of([(1, json.loads(json.dumps(body)))])
 
 
@@ -211,9 +211,9 @@ def test_of_several_the_nearest_in_time_is_taken(scratch: Path) -> None:
         path.touch()
         moment = taken_at.replace(day=day, minute=1).timestamp()
         os.utime(path, (moment, moment))
-    assert choose(scratch / "globals-*.sql", taken_at).name == "globals-20.sql"
+    assert nearest_file(scratch / "globals-*.sql", taken_at).name == "globals-20.sql"
     with pytest.raises(BackupDamaged, match="is missing"):
-        choose(scratch / "roles-*.sql", taken_at)
+        nearest_file(scratch / "roles-*.sql", taken_at)
 
 
 END = "--\n-- PostgreSQL database cluster dump complete\n--\n"

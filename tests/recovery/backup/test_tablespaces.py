@@ -15,10 +15,11 @@ from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import inspect, verify
-from opsverify.recovery.backup.tablespaces import ROOM, keep_inside, tablespaces_of
+from opsverify.recovery.backup.tablespaces import TABLESPACES, require_links_inside, tablespaces_of
 from opsverify.recovery.postgres.tools import find_tools, run_tool, unprivileged
 from opsverify.recovery.restore.copy_backup import listing as contents
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from tests.support.drills import rehearse
 from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out, succeed
 from tests.support.wreck import detach, free_port
@@ -59,7 +60,7 @@ def spread(open_folder: Path) -> Spread:
             tools.succeed("pg_basebackup", *where, *options, account=account)
             before = ("--incremental", chain / name / "backup_manifest")
             commit_and_archive(server, *range(10_000 * number, 10_000 * number + 3))
-        at = dt.datetime.fromisoformat(server.ask("SELECT to_json(clock_timestamp()) #>> '{}'")[0])
+        at = dt.datetime.fromisoformat(server.row("SELECT to_json(clock_timestamp()) #>> '{}'")[0])
         commit_and_archive(server, 50_000)
         succeed(server, f"CREATE TABLESPACE late LOCATION '{late}'")
         succeed(server, "CREATE TABLE later TABLESPACE late AS SELECT generate_series(1, 100) n")
@@ -101,20 +102,24 @@ def test_a_spread_backup_is_rehearsed(spread: Spread, scratch: Path, method: str
     assert list((scratch / "drill").iterdir()) == []
 
 
+def _plan(spread: Spread, scratch: Path) -> RestorePlan:
+    destination = Destination(
+        scratch / "data", scratch / "s", free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
+    )
+    return RestorePlan(spread.chain / "1-full", spread.archive, destination, spread.late)
+
+
 def test_every_link_of_the_running_server_leads_into_scratch(spread: Spread, scratch: Path) -> None:
     """Asked of the server itself; the folder beside its data directory is gone afterwards."""
-    with restore(
-        spread.chain / "1-full", spread.archive, scratch / "data", target_time=spread.late, port=free_port(),
-        socket_dir=scratch / "s", settings={"shared_buffers": "16MB", "fsync": "off"},
-    ) as restored:  # fmt: skip
-        said = restored.server.ask("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'slow disk'")
+    with restore(_plan(spread, scratch)) as restored:
+        said = restored.server.row("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'slow disk'")
         (tablespace,) = tablespaces_of(scratch / "data")
         assert said == [str(tablespace.location)]
-        assert tablespace.location.parent == scratch / ROOM
-        keep_inside(scratch / "data")
+        assert tablespace.location.parent == scratch / TABLESPACES
+        require_links_inside(scratch / "data")
         (scratch / "data" / "pg_tblspc" / "99999").symlink_to(spread.production)
-        with pytest.raises(Inconclusive, match=r"tablespace 99999 .* is not the drill's"):
-            keep_inside(scratch / "data")
+        with pytest.raises(Inconclusive, match=r"tablespace 99999 .* is outside of the drill's folder"):
+            require_links_inside(scratch / "data")
     assert list(scratch.iterdir()) == []
 
 
@@ -132,10 +137,7 @@ def test_a_tablespace_made_after_the_backup_is_refused(spread: Spread, scratch: 
 def test_a_tablespace_made_on_another_timeline_is_refused(spread: Spread, scratch: Path) -> None:
     """Segments of several timelines are read as one log: the way leads from the backup's to the newest."""
     archive = Path(shutil.copytree(spread.archive, scratch / "archive", copy_function=os.link))
-    with restore(
-        spread.chain / "1-full", spread.archive, scratch / "data", target_time=spread.late, port=free_port(),
-        socket_dir=scratch / "s", settings={"shared_buffers": "16MB", "fsync": "off"},
-    ) as restored:  # fmt: skip
+    with restore(_plan(spread, scratch)) as restored:
         made = owned(scratch / "made", unprivileged())
         succeed(restored.server, f"CREATE TABLESPACE elsewhere LOCATION '{made}'")
         succeed(restored.server, "SELECT pg_switch_wal()")
@@ -200,4 +202,4 @@ def test_a_joined_chain_keeps_to_scratch(spread: Spread, scratch: Path) -> None:
     source = physical_source_of(described(spread, scratch))
     with source.unpacked(scratch / "drill") as unpacked:
         (tablespace,) = tablespaces_of(unpacked.backup.path)
-        assert tablespace.location.parent == scratch / "drill" / ROOM
+        assert tablespace.location.parent == scratch / "drill" / TABLESPACES

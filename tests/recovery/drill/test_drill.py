@@ -19,7 +19,8 @@ from opsverify.config.model import Heartbeat
 from opsverify.errors import Inconclusive
 from opsverify.recovery.drill.run import Drill, run_drill
 from opsverify.recovery.drill.steps import _free_port
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.rpo import measure
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
 from opsverify.report.html import render
@@ -192,13 +193,13 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
     writer = heartbeat_writer(scratch / "nowhere", log)
     writer.say = said.append
     stop = threading.Event()
-    writer.log.mend()
+    writer.log.repair()
     writer._try()
     assert "heartbeat silent" in said[0]
-    with restore(
-        disaster.base, disaster.archive, scratch / "data", target_time=disaster.between, port=_free_port(),
-        socket_dir=scratch / "s", settings={"shared_buffers": "16MB", "fsync": "off"},
-    ) as server:  # fmt: skip
+    destination = Destination(
+        scratch / "data", scratch / "s", _free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
+    )
+    with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
         writer = heartbeat_writer(scratch / "s", log, server.port)
         writer.run(stop, beats=2)
         acknowledged = writer.log.read()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.recovery.ledger.history import History
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
     from tests.support.wreck import Disaster
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.buckets import SLICE_ROWS, Span
-from opsverify.recovery.ledger.capture import record_more
+from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.ledger.queries import TABLES
-from opsverify.recovery.ledger.tables import Chosen, discover
+from opsverify.recovery.ledger.tables import TableChoice, core_tables
 from opsverify.recovery.verify.database_diff import compare_databases
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.ledger_checks import Sampling
@@ -72,14 +72,14 @@ def test_rows_that_are_not_as_recorded_show(clone: Clone, damage: str, table: st
 
 def test_null_and_empty_are_told_apart(clone: Clone) -> None:
     """NULL for '' changes a row."""
-    recorded = history(record(clone, chosen={"events": Chosen(width="1h")}))
+    recorded = history(record(clone, chosen={"events": TableChoice(width="1h")}))
     clone.run("UPDATE events SET note = NULL WHERE code = 'E7'")
     assert len(again(recorded, "events", clone).problems) == 1
 
 
 def test_what_may_change_does_not_count(clone: Clone) -> None:
     """Mutable columns, synthetic rows, rows of open buckets and rows past their retention are no difference."""
-    chosen = {"events": Chosen(mutable=("note",), retention="36h")}
+    chosen = {"events": TableChoice(mutable=("note",), retention="36h")}
     recorded = history(record(clone, chosen=chosen))
     clone.run(
         "UPDATE events SET note = 'seen'",
@@ -103,7 +103,7 @@ def test_any_type_is_hashed(clone: Clone, kind: str) -> None:
         f"CREATE TABLE odd (id int PRIMARY KEY, v {kind})",
         f"INSERT INTO odd SELECT n, CASE WHEN n % 2 = 0 THEN $x${one}$x$::{kind} END FROM generate_series(1, 30) n",  # noqa: S608
     )
-    recorded = history(record(clone, chosen={"odd": Chosen(width=10)}))
+    recorded = history(record(clone, chosen={"odd": TableChoice(width=10)}))
     assert recorded.tables["odd"].rows == 19
     assert again(recorded, "odd", clone).problems == ()
     clone.run(f"UPDATE odd SET v = $x${other}$x$ WHERE id = 4")  # noqa: S608
@@ -117,7 +117,7 @@ def test_keys_below_zero_fall_into_whole_buckets(clone: Clone, width: int) -> No
         "CREATE TABLE signed (id int PRIMARY KEY, v int)",
         "INSERT INTO signed SELECT n, n FROM generate_series(-50, 50) n",
     )
-    recorded = history(record(clone, chosen={"signed": Chosen(width=width)}))
+    recorded = history(record(clone, chosen={"signed": TableChoice(width=width)}))
     starts = {int(name): bucket.rows for name, bucket in recorded.tables["signed"].buckets.items()}
     there = {*range(-50, 51)}
     assert starts == {
@@ -157,7 +157,7 @@ def test_a_later_capture_reads_new_rows_only(clone: Clone) -> None:
     )
     read: list[int] = []
     at = now_at(clone)
-    body = record_more(_reading(clone, read), at, first, {"events": CHOSEN["events"]}, "synthetic_tag")
+    body = capture_details(_reading(clone, read), at, first, {"events": CHOSEN["events"]}, "synthetic_tag")
     new = body["core"]["events"]
     rows = sum(count for count, _, _ in new["buckets"].values())
     assert 0 < len(new["buckets"]) <= 12
@@ -170,7 +170,7 @@ def test_a_later_capture_reads_new_rows_only(clone: Clone) -> None:
 def test_a_changed_definition_or_timeline_is_recorded_anew(clone: Clone) -> None:
     """Hashes of other columns, or of a timeline that was given up by a recovery, are no beginning to go on from."""
     first = record(clone)
-    other = record(clone, first, {**CHOSEN, "events": Chosen(mutable=("note", "qty"))})
+    other = record(clone, first, {**CHOSEN, "events": TableChoice(mutable=("note", "qty"))})
     assert [entry["goes_on"] for entry in other["core"].values()] == [False, True, True]
     assert other["catalog"] is None
     moved = record(clone, {**first, "timeline": "0000000A"})
@@ -189,9 +189,9 @@ def test_tables_are_found_in_the_catalog(clone: Clone) -> None:
     assert hashed["readings"][0] == "id"
     assert recorded.left_out == ("lines: no bucket column", "plain: no bucket column")
     with pytest.raises(Inconclusive, match=r"names evnts: no such table; tables: events, lines"):
-        record(clone, chosen={"evnts": Chosen()})
+        record(clone, chosen={"evnts": TableChoice()})
     with pytest.raises(Inconclusive, match="bucket 'code' is of type text"):
-        record(clone, chosen={"events": Chosen(bucket="code")})
+        record(clone, chosen={"events": TableChoice(bucket="code")})
 
 
 def test_a_live_source_names_the_very_keys(clone: Clone, whole_source: Any) -> None:  # noqa: ANN401 - a source
@@ -246,7 +246,7 @@ def test_records_are_kept_in_the_chain(clone: Clone, tmp_path: Path) -> None:
     def capture(at: dt.datetime) -> None:
         ledger.capture(
             clone.source, at, empty,
-            more=lambda at, before: record_more(clone.source, at, before, CHOSEN, "synthetic_tag"),
+            more=lambda at, before: capture_details(clone.source, at, before, CHOSEN, "synthetic_tag"),
         )  # fmt: skip
 
     at = now_at(clone)
@@ -263,7 +263,7 @@ def test_records_are_kept_in_the_chain(clone: Clone, tmp_path: Path) -> None:
 
 def test_two_databases_at_hand_are_compared_by_key(clone: Clone, whole_source: Any) -> None:  # noqa: ANN401 - a source
     """All rows of both, bounded or not: the buckets that differ, and the very keys."""
-    ((core,), _) = discover(clone.source, {"readings": Chosen()})
+    ((core,), _) = core_tables(clone.source, {"readings": TableChoice()})
     assert compare_databases(core, [whole_source], [clone.source]) == ([], Keys())
     clone.run("DELETE FROM readings WHERE id IN (44990, 7)", "UPDATE readings SET value = 0 WHERE id = 20000")
     for span, rows in ((Span(None, None), 0), (Span(0, 49152), 3 * SLICE_ROWS)):

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from opsverify.recovery.ledger.heap_pages import PageRange
-from opsverify.recovery.verify.lost_pages import pages_again
+from opsverify.recovery.verify.lost_pages import check_pages
 from tests.support.ledgers import heaps, history, record
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_zeroed_page_without_an_index_is_lost(clone: Clone) -> None:
     assert answer.problems == ("public.loose: page 7 all zero: held rows when recorded; 34 rows recorded there",)
     (loss,) = answer.losses
     assert (loss.table, loss.where, loss.recorded, loss.found) == ("public.loose", "7", 34, 0)
-    again = pages_again(recorded, clone.source)
+    again = check_pages(recorded, clone.source)
     assert again.problems == ()
     assert "public.loose: page 7 held rows when recorded, empty now (34 rows recorded there)" in str(again.unknown)
 
@@ -52,7 +52,7 @@ def test_a_lost_tail_without_an_index_is_lost(clone: Clone) -> None:
     clone.run(*LOOSE)
     recorded = history(record(clone))
     clone.cut("loose", 2)
-    for answer in (heaps(clone, recorded), pages_again(recorded, clone.source)):
+    for answer in (heaps(clone, recorded), check_pages(recorded, clone.source)):
         (problem,) = answer.problems
         assert problem.startswith("public.loose lost its tail: 87 pages, at least 89 recorded; 42 rows recorded there")
         assert answer.losses[0].where == "87-88"
@@ -89,7 +89,7 @@ def test_untouched_neighbours_prove_that_a_page_was_never_given_back(clone: Clon
     assert heaps(clone, recorded).problems == (
         "public.loose: page 7 all zero: held rows when recorded; 34 rows recorded there",
     )
-    assert _clean(pages_again(recorded, clone.source))  # rows may be deleted there at any time
+    assert _clean(check_pages(recorded, clone.source))  # rows may be deleted there at any time
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_was_deleted_or_rewritten_is_no_loss(clone: Clone, change: tuple[st
     recorded = history(record(clone))
     clone.run(*change)
     assert _clean(heaps(clone, recorded))
-    assert _clean(pages_again(recorded, clone.source))
+    assert _clean(check_pages(recorded, clone.source))
 
 
 def test_rows_deleted_for_the_first_time_leave_a_doubt_that_the_files_resolve(clone: Clone) -> None:
@@ -121,11 +121,11 @@ def test_rows_deleted_for_the_first_time_leave_a_doubt_that_the_files_resolve(cl
     recorded = history(record(clone))
     clone.run("DELETE FROM loose WHERE ctid < '(5,0)'")
     assert _clean(heaps(clone, recorded))
-    again = pages_again(recorded, clone.source)
+    again = check_pages(recorded, clone.source)
     assert again.problems == ()
     assert "public.loose: pages 0-4 held rows when recorded, empty now (170 rows recorded there)" in str(again.unknown)
     clone.run("SELECT pg_stat_force_next_flush()")
-    assert _clean(pages_again(recorded, clone.source))  # its statistics say that rows are deleted here
+    assert _clean(check_pages(recorded, clone.source))  # its statistics say that rows are deleted here
 
 
 def test_a_page_given_back_and_never_used_again_is_a_doubt(clone: Clone) -> None:
@@ -248,7 +248,7 @@ def test_a_record_of_an_earlier_version_stays_readable(clone: Clone) -> None:
     newer = record(clone, old)
     assert history(old, newer).pages["public.loose"].runs == history(newer).pages["public.loose"].runs != ()
     clone.cut("loose", 1)
-    for answer in (heaps(clone, history(old)), pages_again(history(old), clone.source)):
+    for answer in (heaps(clone, history(old)), check_pages(history(old), clone.source)):
         assert answer.problems == ("public.loose lost its tail: 88 pages, at least 89 recorded",)
 
 

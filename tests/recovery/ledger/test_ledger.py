@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.ledger.ledger import Ledger, Recorded
 from opsverify.recovery.ledger.queries import TABLES, Facts, fingerprint, read_queries, table
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.verify.key_counts import compare
 from tests.support.paths import REPOSITORY
 
@@ -81,7 +82,7 @@ def test_what_is_recorded_is_read_back_under_stable_ascii_keys(ledger: Ledger) -
             "defect_qty": "0",
         },
     }
-    assert compare(recorded, recorded.ask_again(_source(ROWS), SQL), AT) == ()
+    assert compare(recorded, recorded.read_facts(_source(ROWS), SQL), AT) == ()
 
 
 def test_only_settled_buckets_are_asked_for() -> None:
@@ -132,7 +133,7 @@ def test_a_changed_query_is_inconclusive(ledger: Ledger) -> None:
     assert fingerprint(f"-- a word more\n{SQL[name]}") == fingerprint(SQL[name])
     changed = {**SQL, name: SQL[name].replace("IS NULL", "IS NOT NULL")}
     with pytest.raises(Inconclusive, match=r"1-judgments\.sql was changed"):
-        recorded.ask_again(_source(ROWS), changed)
+        recorded.read_facts(_source(ROWS), changed)
 
 
 def _captures(ledger: Ledger, count: int) -> None:
@@ -307,16 +308,10 @@ def test_a_restored_database_is_held_against_the_ledger(
     disaster: Disaster, scratch: Path, port: int, ledger: Ledger
 ) -> None:
     """On a real restore: equal as it is; each loss found in its table and group, and nowhere else."""
+    settings = {"shared_buffers": "16MB", "fsync": "off", "timezone": "Asia/Seoul"}
+    destination = Destination(scratch / "data", scratch / "s", port, settings=settings)
     with (
-        restore(
-            disaster.base,
-            disaster.archive,
-            scratch / "data",
-            target_time=disaster.between,
-            port=port,
-            socket_dir=scratch / "s",
-            settings={"shared_buffers": "16MB", "fsync": "off", "timezone": "Asia/Seoul"},
-        ) as server,
+        restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server,
         psycopg.connect(server.dsn) as database,
     ):
 
@@ -334,11 +329,11 @@ def test_a_restored_database_is_held_against_the_ledger(
             "UPDATE workflow_instances SET status = 'COMPLETED' WHERE status = 'RUNNING' AND random() < 0.5"
         )
         database.execute("SET timezone TO 'Asia/Seoul'")
-        assert compare(recorded, recorded.ask_again(source, SQL), target) == ()
+        assert compare(recorded, recorded.read_facts(source, SQL), target) == ()
         database.execute("SET timezone TO 'UTC'")
         database.commit()
         for loss, (name, groups) in LOSSES.items():
             database.execute(loss.encode())
-            differences = compare(recorded, recorded.ask_again(source, SQL), target)
+            differences = compare(recorded, recorded.read_facts(source, SQL), target)
             database.rollback()
             assert {(d.table, d.group) for d in differences} == {(name, group) for group in groups}, loss

@@ -15,9 +15,10 @@ import pytest
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.base_backup import inspect, verify
 from opsverify.recovery.postgres import tools as tools_module
-from opsverify.recovery.postgres.docker_tools import engine_answers
+from opsverify.recovery.postgres.docker_tools import engine_available
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> Iterator[Non
 @pytest.mark.usefixtures("nothing_here")
 def test_a_drill_runs_on_tools_from_an_image(disaster: Disaster, scratch: Path, port: int) -> None:
     """Verified, restored, promoted and written with programs, libraries and loader of the image alone."""
-    if not engine_answers():
+    if not engine_available():
         pytest.skip("no Docker engine answers")
     import docker  # noqa: PLC0415 - slow to import
 
@@ -53,16 +54,10 @@ def test_a_drill_runs_on_tools_from_an_image(disaster: Disaster, scratch: Path, 
     assert tools.origin == f"image postgres:{MAJOR}"
     tools = for_account(tools, unprivileged(), scratch)
     assert verify(inspect(disaster.base, tools, disaster.archive), tools).ok
-    with restore(
-        disaster.base,
-        disaster.archive,
-        scratch / "data",
-        target_time=disaster.between,
-        port=port,
-        socket_dir=scratch / "s",
-    ) as server:
+    destination = Destination(scratch / "data", scratch / "s", port)
+    with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
         assert str(server.server.tools.folder).startswith(str(scratch))
-        assert server.server.ask("SELECT count(*) FROM marks") == ["1"]
+        assert server.server.row("SELECT count(*) FROM marks") == ["1"]
 
 
 @pytest.mark.usefixtures("nothing_here")
@@ -76,10 +71,9 @@ def test_no_engine_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_testcontainers_is_imported_only_when_needed() -> None:
     """It costs half a second, and most machines have the tools."""
-    code = f"""
-import sys
-from opsverify.recovery.postgres.tools import find_tools
-find_tools({MAJOR})
-print('docker' in sys.modules)"""
+    code = (
+        "import sys; from opsverify.recovery.postgres.tools import find_tools; "
+        f"find_tools({MAJOR}); print('docker' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert said.stdout.strip() == "False"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsverify.recovery.postgres.server_log import look_through
+from opsverify.recovery.postgres.server_log import scan_log
 
 LOG = """\
 2026-11-24 02:30:00.1 UTC [1] LOG:  starting PostgreSQL 18.6
@@ -18,7 +18,7 @@ LOG = """\
 
 def test_errors_and_slow_statements_are_found() -> None:
     """Damage and a slow statement, each once; who came too early or stayed too long is no error."""
-    look = look_through(LOG.splitlines())
+    look = scan_log(LOG.splitlines())
     assert look.errors == (
         "page verification failed, calculated checksum 1 but expected 2",
         'invalid page in block 0 of relation "base/5/16384"',

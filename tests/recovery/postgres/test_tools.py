@@ -11,7 +11,7 @@ import pytest
 from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres import tools as tools_module
 from opsverify.recovery.postgres.tools import (
-    NAMED_BY,
+    BIN_VARIABLE,
     NEEDED,
     find_tools,
     for_account,
@@ -51,7 +51,7 @@ def test_the_wheels_tools_are_found() -> None:
 
 def test_the_persons_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person names is taken when it is of the right version."""
-    monkeypatch.setenv(NAMED_BY, str(_fake_tools(tmp_path, "18.9")))
+    monkeypatch.setenv(BIN_VARIABLE, str(_fake_tools(tmp_path, "18.9")))
     assert find_tools(18).folder == tmp_path
 
 
@@ -62,7 +62,7 @@ def test_a_folder_of_another_version_or_incomplete_is_passed_over(
     named, on_path = tmp_path / "named", tmp_path / "path"
     for folder in (named, on_path):
         folder.mkdir()
-    monkeypatch.setenv(NAMED_BY, str(_fake_tools(named, "98.1")))
+    monkeypatch.setenv(BIN_VARIABLE, str(_fake_tools(named, "98.1")))
     monkeypatch.setenv("PATH", str(_fake_tools(on_path, "99.2")), prepend=":")
     assert find_tools(99).folder == on_path
     (on_path / "pg_waldump").unlink()
@@ -73,8 +73,8 @@ def test_a_folder_of_another_version_or_incomplete_is_passed_over(
 
 def test_no_tools_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where was looked, what to install, what to set."""
-    monkeypatch.delenv(NAMED_BY, raising=False)
-    with pytest.raises(Inconclusive, match=rf"no tools of PostgreSQL 99 .*postgresql-99 .*{NAMED_BY}") as caught:
+    monkeypatch.delenv(BIN_VARIABLE, raising=False)
+    with pytest.raises(Inconclusive, match=rf"no tools of PostgreSQL 99 .*postgresql-99 .*{BIN_VARIABLE}") as caught:
         find_tools(99)
     assert "\n" not in str(caught.value)
 

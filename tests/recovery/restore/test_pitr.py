@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,32 +14,26 @@ import psycopg
 import pytest
 
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery.postgres.tools import NAMED_BY, find_tools, may_enter, unprivileged
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.postgres.tools import find_tools, may_enter, unprivileged
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from tests.support.wreck import damage_record
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
     from tests.support.wreck import Disaster
 
 SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 
 
 def _restore(disaster: Disaster, scratch: Path, port: int, **changes: object) -> AbstractContextManager[RestoredServer]:
-    settings = {
-        "base_backup": disaster.base,
-        "wal_archive": disaster.archive,
-        "data_dir": scratch / "data",
-        "target_time": disaster.between,
-        "port": port,
-        "socket_dir": scratch / "s",
-        "settings": SMALL,
-        "within_s": 30.0,
-        **changes,
-    }
-    return restore(**settings)  # type: ignore[arg-type]
+    """Restore to between the two commits; `changes` are fields of the plan or of its destination."""
+    destination = Destination(scratch / "data", scratch / "s", port, settings=SMALL)
+    plan = RestorePlan(disaster.base, disaster.archive, destination, disaster.between, within_s=30.0)
+    moved = {name: changes.pop(name) for name in ("data_dir", "settings", "socket_dir", "log") if name in changes}
+    return restore(replace(plan, destination=replace(destination, **moved), **changes))  # type: ignore[arg-type]
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, int]]:
@@ -118,7 +113,7 @@ def test_a_target_before_the_end_of_the_backup_is_explained(disaster: Disaster, 
 def test_a_server_that_dies_is_quoted(disaster: Disaster, scratch: Path, port: int) -> None:
     """The FATAL line of the server's log is the message, at once and not after the deadline."""
     with (
-        pytest.raises(Inconclusive, match=r'the restored server died: .*"no_such_library"'),
+        pytest.raises(Inconclusive, match=r'the restored server exited: .*"no_such_library"'),
         _restore(disaster, scratch, port, settings={"shared_preload_libraries": "no_such_library"}),
     ):
         pass
@@ -171,7 +166,7 @@ def test_a_backup_without_configuration_files_restores(
     for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf"):
         (base_copy / name).unlink()
     with _restore(disaster, scratch, port, base_backup=base_copy) as server:
-        assert server.server.ask("SHOW max_connections") == ["100"]
+        assert server.server.row("SHOW max_connections") == ["100"]
 
 
 def test_a_naive_target_is_refused(disaster: Disaster, scratch: Path, port: int) -> None:
@@ -216,7 +211,7 @@ def _as_ordinary_user(disaster: Disaster, port: int) -> int:
         os.setgid(disaster.account.gid)
         os.setuid(disaster.account.uid)
         # Root's environment may be closed to it, as another's always is.
-        os.environ[NAMED_BY] = str(disaster.tools.folder)
+        os.environ[BIN_VARIABLE] = str(disaster.tools.folder)
         find_tools.cache_clear()
     try:
         with (
@@ -224,7 +219,7 @@ def _as_ordinary_user(disaster: Disaster, port: int) -> int:
             _restore(disaster, Path(folder), port) as server,
         ):
             himself = unprivileged(reading=disaster.archive) is None
-            return 0 if himself and server.server.ask("SELECT count(*) FROM marks") == ["1"] else 1
+            return 0 if himself and server.server.row("SELECT count(*) FROM marks") == ["1"] else 1
     except BaseException:  # noqa: BLE001 - nothing may leave the forked child but its exit status
         traceback.print_exc()
         return 2
@@ -243,4 +238,4 @@ def test_an_archive_closed_to_every_usual_account_is_read_as_its_owner(
     assert account.uid == 1
     assert may_enter(account, archive_copy)
     with _restore(disaster, scratch, port, wal_archive=archive_copy) as server:
-        assert server.server.ask("SELECT count(*) FROM marks") == ["1"]
+        assert server.server.row("SELECT count(*) FROM marks") == ["1"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.model import Branch
-from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog, heard
-from opsverify.recovery.rpo.sources import Witness, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog, compare_beats
+from opsverify.recovery.rpo.sources import RpoSource, agree, from_archive, from_heartbeat, from_server
 from opsverify.recovery.wal.commits import Commit, parse_commits, split
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def beats(count: int, timeline: int = 1) -> list[Beat]:
     return [Beat(n, timeline, 1000 * n, 700 + 4 * n, at(n)) for n in range(1, count + 1)]
 
 
-def archive(back: float, newest: float, lost: int) -> Witness:
+def archive(back: float, newest: float, lost: int) -> RpoSource:
     """What the archive says."""
-    return Witness("archive", at(back), at(newest), lost, "archived commits")
+    return RpoSource("archive", at(back), at(newest), lost, "archived commits")
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(0, 50))
@@ -76,7 +76,7 @@ def test_log_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     with log.path.open("a") as file:
         file.write("3 1 0/")
     assert log.read() == tuple(beats(2))
-    log.mend()
+    log.repair()
     log.append(beats(3)[2])
     assert log.read() == tuple(beats(3))
 
@@ -97,7 +97,7 @@ def test_log_that_is_no_log_is_inconclusive(tmp_path: Path) -> None:
 def test_lost_beats_are_those_behind_the_recovery_target(count: int, back: int) -> None:
     """Whatever was acknowledged and did not come back is lost, and their transactions with them."""
     back = min(back, count)
-    found = heard(beats(count), range(1, back + 1), WAY, until=at(back))
+    found = compare_beats(beats(count), range(1, back + 1), WAY, until=at(back))
     assert found.last_back == beats(count)[back - 1]
     assert [beat.number for beat in found.lost] == list(range(back + 1, count + 1))
     assert found.transactions == 4 * (count - back)
@@ -108,27 +108,27 @@ def test_beats_of_an_abandoned_history_are_not_at_stake() -> None:
     """What an earlier recovery left behind on timeline 1 is no loss of this one."""
     log = [*beats(9), *(Beat(n, 2, 1000 * n, 700 + 4 * n, at(n)) for n in range(10, 13))]
     way = (Branch(1, 0), Branch(2, 5500))
-    found = heard(log, [*range(1, 6), 10, 11], way, until=at(11))
+    found = compare_beats(log, [*range(1, 6), 10, 11], way, until=at(11))
     assert [beat.number for beat in found.lost] == [12]
     assert not found.missing
 
 
 def test_a_beat_that_ought_to_be_back_is_no_small_loss() -> None:
     """Acknowledged well before the target and not there: the data itself is in doubt."""
-    found = heard(beats(20), [*range(1, 8), *range(9, 16)], WAY, until=at(15))
+    found = compare_beats(beats(20), [*range(1, 8), *range(9, 16)], WAY, until=at(15))
     with pytest.raises(Inconclusive, match=r"1 commits acknowledged .* the first is beat 8"):
         from_heartbeat(found, 1.0)
 
 
 def test_tidied_beats_are_not_missing() -> None:
     """The writer removes old rows; the log goes further back than the table."""
-    assert not heard(beats(20), range(10, 21), WAY, until=at(20)).missing
+    assert not compare_beats(beats(20), range(10, 21), WAY, until=at(20)).missing
 
 
 def test_witnesses_that_agree_say_what_was_lost() -> None:
     """Seconds from the last commit that came back to the newest known one; transactions between two bounds."""
-    found = heard(beats(20), range(1, 11), WAY, until=at(10.5))
-    loss = agree([from_heartbeat(found, 1.0), archive(10.4, 15, 17), Witness("server", at(10.4))], 1.0)
+    found = compare_beats(beats(20), range(1, 11), WAY, until=at(10.5))
+    loss = agree([from_heartbeat(found, 1.0), archive(10.4, 15, 17), RpoSource("server", at(10.4))], 1.0)
     assert loss.seconds == pytest.approx(9.6)
     assert (loss.at_least, loss.at_most) == (17, 40)
     assert loss.transactions == "17 to 40"
@@ -138,7 +138,9 @@ def test_witnesses_that_agree_say_what_was_lost() -> None:
 def test_an_absent_witness_is_said_to_be_absent() -> None:
     """Two are enough; the third one's reason stands in the message."""
     server = from_server(None, at(10), "the server was restarted since")
-    loss = agree([from_heartbeat(heard(beats(10), range(1, 11), WAY, at(10)), 1.0), archive(10, 10, 0), server], 1.0)
+    loss = agree(
+        [from_heartbeat(compare_beats(beats(10), range(1, 11), WAY, at(10)), 1.0), archive(10, 10, 0), server], 1.0
+    )
     assert loss.seconds == 0
     assert "server is absent (the server was restarted since)" in str(loss)
 
@@ -146,15 +148,15 @@ def test_an_absent_witness_is_said_to_be_absent() -> None:
 @pytest.mark.parametrize(
     ("witnesses", "said"),
     [
-        ([archive(10, 12, 3), Witness("server", at(4))], "archive and server disagree by 6.0 s"),
-        ([archive(10, 12, 3), Witness("server", absent="NULL")], "1 of 2 witnesses needed"),
+        ([archive(10, 12, 3), RpoSource("server", at(4))], "archive and server disagree by 6.0 s"),
+        ([archive(10, 12, 3), RpoSource("server", absent="NULL")], "1 of 2 witnesses needed"),
         (
-            [archive(10, 30, 3), Witness("heartbeat", at(10), at(11), 1, "beats", behind_s=1.0)],
+            [archive(10, 30, 3), RpoSource("heartbeat", at(10), at(11), 1, "beats", behind_s=1.0)],
             "heartbeat was silent for 19.0 s before the last archived commit",
         ),
     ],
 )
-def test_disagreement_is_inconclusive_and_says_who_says_what(witnesses: list[Witness], said: str) -> None:
+def test_disagreement_is_inconclusive_and_says_who_says_what(witnesses: list[RpoSource], said: str) -> None:
     """No witness is believed over another; all their words are in the message."""
     with pytest.raises(Inconclusive, match=said) as raised:
         agree(witnesses, 2.0)

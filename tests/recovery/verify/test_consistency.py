@@ -10,9 +10,9 @@ import pytest
 
 from opsverify.recovery.ledger.catalog import KINDS
 from opsverify.recovery.verify import amcheck, consistency
-from opsverify.recovery.verify.finding import Finding, found
-from opsverify.recovery.verify.ledger_checks import catalog_again
-from opsverify.recovery.verify.lost_pages import pages_again
+from opsverify.recovery.verify.finding import Finding, finding_of
+from opsverify.recovery.verify.ledger_checks import check_catalog
+from opsverify.recovery.verify.lost_pages import check_pages
 from tests.support.ledgers import again, heaps, history, record
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 RELATIONS = {
-    "sequences": consistency.sequences,
-    "foreign_keys": consistency.foreign_keys,
-    "unique_keys": consistency.unique_keys,
-    "validity": consistency.validity,
+    "sequences": consistency.check_sequences,
+    "foreign_keys": consistency.check_foreign_keys,
+    "unique_keys": consistency.check_unique_keys,
+    "validity": consistency.check_validity,
 }
 WITHOUT_INDEX = (
     "UPDATE pg_index SET indisready = false WHERE indexrelid = '{0}'::regclass",
@@ -46,10 +46,10 @@ def test_a_whole_copy_is_consistent(clone: Clone) -> None:
         answer = ask(clone.source)
         assert (answer.problems, answer.unknown) == ((), None)
         assert answer.asked > 0
-    assert consistency.unlogged(clone.source, {}).problems == ()
+    assert consistency.check_unlogged(clone.source, {}).problems == ()
     answer = heaps(clone)
     assert (answer.problems, answer.unknown) == ((), None)
-    assert amcheck.amcheck(clone.server, clone.name).problems == ()
+    assert amcheck.check_indexes(clone.server, clone.name).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_validate_says_ok_on_orphans_and_we_do_not(clone: Clone) -> None:
         "SET session_replication_role = replica", "DELETE FROM lines WHERE code = 'L03'",
         "RESET session_replication_role", "ALTER TABLE events VALIDATE CONSTRAINT events_line_fkey",
     )  # fmt: skip
-    assert len(consistency.foreign_keys(clone.source).problems) == 1
+    assert len(consistency.check_foreign_keys(clone.source).problems) == 1
 
 
 def test_a_sequence_that_may_not_be_read_is_unknown(clone: Clone) -> None:
     """The message says what to grant."""
     clone.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO plant_reader", "SET ROLE plant_reader")
-    answer = consistency.sequences(clone.source)
+    answer = consistency.check_sequences(clone.source)
     clone.run("RESET ROLE")
     assert answer.unknown == "no right to read public.events_id_seq: GRANT SELECT on the sequences"
 
@@ -105,8 +105,8 @@ def test_uniqueness_and_references_are_read_from_the_tables(clone: Clone) -> Non
         return clone.source(sql, values)
 
     clone.run("CREATE UNIQUE INDEX part ON events (code) WHERE qty > 50")
-    consistency.unique_keys(explaining)
-    consistency.foreign_keys(explaining)
+    consistency.check_unique_keys(explaining)
+    consistency.check_foreign_keys(explaining)
     used = [line for line in plans if " on events" in line or " on lines" in line or " on totals" in line]
     assert len(used) >= 6
     assert all("Seq Scan" in line for line in used), used
@@ -139,7 +139,7 @@ def test_a_changed_catalog_is_named(clone: Clone, damage: str, kind: str, said: 
     recorded = history(record(clone))
     clone.run(*damage.format(name=clone.name).split("; "))
     try:
-        problems = {name: catalog_again(recorded, name, clone.source).problems for name in KINDS}
+        problems = {name: check_catalog(recorded, name, clone.source).problems for name in KINDS}
     finally:
         if kind == "roles":  # roles are the whole server's
             clone.run("DROP ROLE plant_app_x", "CREATE ROLE plant_app LOGIN", "GRANT plant_reader TO plant_app")
@@ -150,7 +150,7 @@ def test_a_zeroed_page_is_found_where_every_tool_passes_it(clone: Clone) -> None
     """pg_amcheck with all options says nothing; the table's index and the ledger do."""
     recorded = history(record(clone))
     clone.zero("events", 3)
-    assert amcheck.amcheck(clone.server, clone.name).problems == ()
+    assert amcheck.check_indexes(clone.server, clone.name).problems == ()
     (problem,) = heaps(clone).problems
     assert "point into zeroed page 3: these rows are lost" in problem
     assert again(recorded, "events", clone).problems
@@ -160,19 +160,21 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     """pg_amcheck with all options says nothing; index, page count and ledger do."""
     recorded = history(record(clone))
     clone.cut("events", 2)
-    assert amcheck.amcheck(clone.server, clone.name).problems == ()
+    assert amcheck.check_indexes(clone.server, clone.name).problems == ()
     by_index, by_map = heaps(clone).problems
     assert "public.events lost its tail" in by_map
     assert "public.events: events_" in by_index
     assert "points behind the end of the table, which lost its tail" in by_index
-    assert any("public.events lost its tail" in line for line in pages_again(recorded, clone.source).problems)
+    assert any("public.events lost its tail" in line for line in check_pages(recorded, clone.source).problems)
     assert again(recorded, "events", clone).problems
 
 
 def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     """By pg_amcheck's comparison with the heap, and by counting the rows both ways."""
     clone.run(*behind_the_back("totals_pkey", "INSERT INTO totals VALUES (current_date, 'L07', 1)"))
-    assert any("lacks matching index tuple" in line for line in amcheck.amcheck(clone.server, clone.name).problems)
+    assert any(
+        "lacks matching index tuple" in line for line in amcheck.check_indexes(clone.server, clone.name).problems
+    )
     assert "public.totals: 55 rows in the table, 54 by totals_pkey" in heaps(clone).problems
 
 
@@ -181,7 +183,7 @@ def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
     recorded = history(record(clone))
     clone.flip("totals", 0)
     assert "invalid page in block 0" in again(recorded, "totals", clone).problems[0]
-    problems = amcheck.amcheck(clone.server, clone.name).problems
+    problems = amcheck.check_indexes(clone.server, clone.name).problems
     assert any("totals" in line and "invalid page" in line for line in problems), problems
 
 
@@ -191,14 +193,14 @@ def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone
     clone.run("CHECKPOINT", "SELECT pg_buffercache_evict_all()")
     gone.unlink()
     clone.session.execute("DISCARD ALL")
-    answer = found(partial(consistency.unique_keys, clone.source), errors=psycopg.Error)
+    answer = finding_of(partial(consistency.check_unique_keys, clone.source), errors=psycopg.Error)
     assert any(gone.name in problem for problem in answer.problems), answer
 
     def load() -> Finding:
         clone.run("LOAD 'no_such_library'")
         raise AssertionError
 
-    lacking = found(load, errors=psycopg.Error)
+    lacking = finding_of(load, errors=psycopg.Error)
     assert (lacking.problems, "no_such_library" in str(lacking.unknown)) == ((), True)
 
 
@@ -206,8 +208,8 @@ def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
     """One that was empty when recorded has nothing to lose; one nobody recorded may have had."""
     clone.run("CREATE UNLOGGED TABLE draft (n int)")
     recorded = history(record(clone))
-    assert consistency.unlogged(clone.source, recorded.pages).problems == ()
-    assert "nothing recorded says" in consistency.unlogged(clone.source, None).problems[0]
+    assert consistency.check_unlogged(clone.source, recorded.pages).problems == ()
+    assert "nothing recorded says" in consistency.check_unlogged(clone.source, None).problems[0]
     clone.run("ALTER TABLE plain SET UNLOGGED")
-    (problem,) = consistency.unlogged(clone.source, recorded.pages).problems
+    (problem,) = consistency.check_unlogged(clone.source, recorded.pages).problems
     assert problem.startswith("public.plain is unlogged: it held 9 pages")

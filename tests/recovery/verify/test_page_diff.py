@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsverify.recovery.ledger.tables import Chosen, CoreTable, discover
+from opsverify.recovery.ledger.tables import CoreTable, TableChoice, core_tables
 from opsverify.recovery.verify.database_diff import compare_databases
 from opsverify.recovery.verify.loss import Keys
 from opsverify.recovery.verify.page_diff import suspects
@@ -27,7 +27,7 @@ SOME = st.sets(st.integers(1, ROWS + 3000), max_size=8)
 
 def readings(clone: Clone) -> CoreTable:
     """The table of 45,000 readings, in some eleven places."""
-    ((core,), _) = discover(clone.source, {"readings": Chosen(width=512)})
+    ((core,), _) = core_tables(clone.source, {"readings": TableChoice(width=512)})
     return core
 
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.drill.steps import _free_port
-from opsverify.recovery.restore.pitr import restore
+from opsverify.recovery.restore.pitr import RestorePlan, restore
+from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.verify.single_table import SCRATCH, SingleTable, _differences, draw, restore_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.recovery.restore.pitr import RestoredServer
+    from opsverify.recovery.restore.restored_server import RestoredServer
     from tests.support.wreck import Disaster
 
 RICH = """
@@ -52,15 +53,10 @@ def restored(disaster: Disaster, open_folder: Path) -> Iterator[RestoredServer]:
     """Restore the backup once, and add tables to it that have everything a table may have."""
     with tempfile.TemporaryDirectory(dir=open_folder) as folder:
         Path(folder).chmod(0o755)
-        with restore(
-            disaster.base,
-            disaster.archive,
-            Path(folder) / "data",
-            target_time=disaster.between,
-            port=_free_port(),
-            socket_dir=Path(folder) / "s",
-            settings={"shared_buffers": "16MB", "fsync": "off"},
-        ) as server:
+        destination = Destination(
+            Path(folder) / "data", Path(folder) / "s", _free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
+        )
+        with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
             with psycopg.connect(server.dsn, autocommit=True) as database:
                 database.execute(RICH)
             yield server

@@ -13,9 +13,9 @@ from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.postgres.tools import find_tools, run_tool
-from opsverify.recovery.wal.archive import PROGRAMS, find, restore_command
+from opsverify.recovery.wal.archive import PROGRAMS, find_file, restore_command
 from opsverify.recovery.wal.continuity import continuity, tail
-from opsverify.recovery.wal.timelines import branches, way_back
+from opsverify.recovery.wal.timelines import branches, timeline_path
 from tests.support.drills import rehearse
 from tests.support.primary import listing
 
@@ -74,7 +74,7 @@ def test_a_compressed_archive_is_rehearsed(disaster: Disaster, archive_copy: Pat
     assert dt.datetime.fromisoformat(str(drill.last_commit_at)) == plain.last_commit_at
     lost = tail(disaster.backup, archive_copy, disaster.tools, disaster.between)
     assert lost == tail(disaster.backup, disaster.archive, disaster.tools, disaster.between)
-    stock = source_of(recovery).stock()
+    stock = source_of(recovery).list_backups()
     assert stock.newest_wal is not None
     assert stock.newest_wal.name == newest.name[:24]
     assert stock.newest_wal.archived_at.timestamp() == pytest.approx(newest.stat().st_mtime)
@@ -149,7 +149,7 @@ def test_timeline_histories_may_be_compressed(disaster: Disaster, archive_copy: 
     history.write_text("1\t0/7F000000\tno recovery target specified\n")
     compress(history, ".gz")
     assert [branch.timeline for branch in branches(archive_copy, disaster.backup)] == [1, 2]
-    assert way_back(archive_copy, 2).ancestors == ((1, 0x7F000000),)
+    assert timeline_path(archive_copy, 2).ancestors == ((1, 0x7F000000),)
     _truncate(archive_copy / "00000002.history.gz")
     with pytest.raises(Inconclusive, match=r"00000002.history.gz cannot be read: "):
         branches(archive_copy, disaster.backup)
@@ -170,4 +170,4 @@ def test_a_missing_program_says_what_to_install(
             with pytest.raises(Inconclusive, match="install zstd"):
                 continuity(disaster.backup, archive_copy, find_tools(disaster.backup.major))
             path.with_name(path.name + form).rename(path)
-    assert find(archive_copy, "0000000100000000000000FF") is None
+    assert find_file(archive_copy, "0000000100000000000000FF") is None

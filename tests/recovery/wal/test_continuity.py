@@ -77,7 +77,7 @@ def test_a_missing_segment_is_a_hole(disaster: Disaster, archive_copy: Path) -> 
     segments = _segments(archive_copy)
     segments[-2].unlink()
     reach = continuity(disaster.backup, archive_copy, disaster.tools, disaster.end)
-    assert reach.holes == (segments[-2].name,)
+    assert reach.gaps == (segments[-2].name,)
     assert reach.last == segments[-3].name
     assert reach.reaches is False
     assert reach.problem is not None
@@ -89,7 +89,7 @@ def test_a_missing_first_segment_leaves_nothing(disaster: Disaster, archive_copy
     (archive_copy / disaster.backup.first_segment).unlink()
     reach = continuity(disaster.backup, archive_copy, disaster.tools)
     assert reach.last is None
-    assert reach.holes == (disaster.backup.first_segment,)
+    assert reach.gaps == (disaster.backup.first_segment,)
     assert reach.reaches is None
 
 
@@ -164,7 +164,7 @@ def test_a_history_that_no_wal_followed_is_a_break(disaster: Disaster, archive_c
     begins = disaster.backup.end_lsn + MIB
     (archive_copy / "00000002.history").write_text(f"1\t{format_lsn(begins)}\tbefore a time\n")
     reach = continuity(disaster.backup, archive_copy, disaster.tools)
-    assert reach.holes == (segment_name(2, begins // MIB, MIB),)
+    assert reach.gaps == (segment_name(2, begins // MIB, MIB),)
     assert "is missing: commits after" in (reach.problem or "")
 
 
@@ -194,6 +194,6 @@ def test_two_servers_that_archive_into_one_place_are_told(disaster: Disaster, ar
         moment = last.stat().st_mtime + seconds
         os.utime(history, (moment, moment))
         reach = continuity(disaster.backup, archive_copy, disaster.tools)
-        assert (reach.rival is not None) is rival
+        assert (reach.second_archiver is not None) is rival
         if rival:
-            assert f"{last.name} was archived after that: two servers archive here" in str(reach.rival)
+            assert f"{last.name} was archived after that: two servers archive here" in str(reach.second_archiver)
