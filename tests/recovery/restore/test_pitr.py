@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery.postgres.tools import find_tools, may_enter, unprivileged
+from opsverify.recovery.postgres.tools import BIN_VARIABLE, find_tools, may_enter, unprivileged
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
 from tests.support.wreck import damage_record
