@@ -32,8 +32,9 @@ def test_integrity(check, drill):
 )
 def test_wal(check, drill):
     """Commits after a missing segment cannot be recovered."""
-    check.expect("WAL archive", drill.archive.gap or "continuous", "continuous")
-    check.measure("segments", drill.archive.segments, Limit(">=", 1, "count"), of="archived segments follow the backup")
+    archive = drill.archive
+    check.expect("WAL archive", f"broken: {archive.gap}" if archive.gap else "continuous", "continuous")
+    check.measure("segments", archive.segments, Limit(">=", 1, "count"), of="archived segments follow the backup")
 
 
 @REHEARSAL(

@@ -71,16 +71,16 @@ def test_security(check, regions):
 )
 def test_timeline(check, regions):
     """An old primary that was only started again lacks all later writes: its timeline history shows it."""
-    ours, theirs = regions.timeline("original"), regions.timeline("dr")
-    path = regions.way(ours)
-    if not path.descends_from(theirs):
+    original, dr = regions.timeline("original"), regions.timeline("dr")
+    path = regions.way(original)
+    if not path.descends_from(dr):
         check.fail(
-            f"timeline {theirs} of the DR region is not in the history of timeline {ours} of the original region: the "
+            f"timeline {dr} of the DR region is not in the history of timeline {original} of the original region: the "
             "two have diverged; find out which one holds the later writes, and rewind the other"
         )
     if path.detour is None:
         check.fail(
-            f"timeline {ours} of the original region has {len(path.ancestors)} ancestors: it lacks the writes of "
+            f"timeline {original} of the original region has {len(path.ancestors)} ancestors: it lacks the writes of "
             "the DR region; run pg_rewind against the DR region, let it follow, and switch again"
         )
     check.measure("increment", path.detour.size, Limit(">=", 0, "bytes"), of=path.detour.text)

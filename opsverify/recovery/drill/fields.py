@@ -45,7 +45,7 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "segments": archive and archive.segments,
         "last_commit_at": archive and archive.last_commit_at,
         "target_time": parts.target_time,
-        "looked_at": parts.looked_at,
+        "looked_at": parts.archive_read_at,
         "base_backup": parts.backup.label,
         "backup_at": parts.backup.taken_at,
         "recovered_to": restore and restore.recovered_to,

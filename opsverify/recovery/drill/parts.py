@@ -1,4 +1,4 @@
-"""Parts of a drill's result, frozen; a part that the drill did not come to is a `NotReached`."""
+"""Parts of a drill's result, frozen; a part that the drill did not reach is a `NotReached`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class NotReached:
         return CheckFailed(self.reason) if self.fault == "backup" else Inconclusive(self.reason)
 
 
-NOT_YET: Final = NotReached("drill.json has no such part: run the rehearsal again")
+NOT_YET: Final = NotReached("drill.json has no such part: rerun the rehearsal")
 NO_LEDGER: Final = NotReached(
     "nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule"
 )
 NO_ARCHIVE: Final = NotReached("pg_dump has no WAL archive: the data lost cannot be measured")
 NO_PLATFORM: Final = NotReached("missing [recovery.platform]")
 DEFAULTS: Final = (NOT_YET, NO_LEDGER, NO_ARCHIVE, NO_PLATFORM)
-"""Parts before the drill has come to them."""
+"""Parts before the drill reaches them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class TablePart:
 
 @dataclass(frozen=True)
 class AnswersPart:
-    """One finding for each question that the restored server was asked, by name."""
+    """One finding for each question to the restored server, by name."""
 
     findings: Mapping[str, Finding]
 
@@ -132,7 +132,7 @@ class SmokeResult:
 
 @dataclass(frozen=True)
 class PlatformPart:
-    """The platform on the restored database, as far as it came; `blocked` is why it came no further.
+    """The platform on the restored database, as far as it got; `blocked` is why it got no further.
 
     `to_serving_s` counts to the end of the smoke, without the verification after `to_validated_s`.
     """
@@ -146,12 +146,12 @@ class PlatformPart:
 
 @dataclass(frozen=True)
 class DrillParts:
-    """Parts of a drill as far as it came, in the order in which they are reached. Times are ISO 8601.
+    """Parts of a drill as far as it got, in the order in which they are reached. Times are ISO 8601.
 
-    `looked_at` is when the archive was read, before the restore took its time; before that, when the drill began.
+    `archive_read_at` is when the archive was read, before the restore; until then, when the drill began.
     """
 
-    looked_at: str
+    archive_read_at: str
     target_time: str | None
     backup: BackupPart = field(default_factory=BackupPart)
     archive: ArchivePart | NotReached = NOT_YET
@@ -164,13 +164,13 @@ class DrillParts:
     answers: AnswersPart | NotReached = NOT_YET
 
     def ended_by(self, ended: NotReached) -> DrillParts:
-        """These parts; the ones to which the drill did not come are `ended`."""
+        """These parts; the ones that the drill did not reach are `ended`."""
 
         def after(part: P | NotReached) -> P | NotReached:
             return ended if isinstance(part, NotReached) and part in DEFAULTS else part
 
         return DrillParts(
-            self.looked_at,
+            self.archive_read_at,
             self.target_time,
             self.backup,
             archive=after(self.archive),
@@ -190,5 +190,5 @@ def or_none(part: P | NotReached) -> P | None:
 
 
 def own_failure(part: object, ended: NotReached | None) -> NotReached | None:
-    """`part` where it failed by itself; None where it was reached, or the drill never came to it."""
+    """`part` where it failed by itself; None where it has values, or the drill ended before it."""
     return part if isinstance(part, NotReached) and part not in (*DEFAULTS, ended) else None

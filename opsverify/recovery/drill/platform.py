@@ -76,7 +76,7 @@ class RestoredPlatform:
 
     def _reached(self, name: str, value: T | None) -> T:
         if value is None:
-            raise Inconclusive(self.part.blocked or f"drill.json has no {name}: run the rehearsal again")
+            raise Inconclusive(self.part.blocked or f"drill.json has no {name}: rerun the rehearsal")
         return value
 
 

@@ -113,7 +113,7 @@ class Drill:
     def exposure_s(self) -> float | None:
         """Seconds from the last commit in the archive to the moment when the archive was read."""
         last = self.archive.last_commit_at
-        return None if last is None else (_moment(self.parts.looked_at) - _moment(last)).total_seconds()
+        return None if last is None else (_moment(self.parts.archive_read_at) - _moment(last)).total_seconds()
 
     @property
     def to_serving_s(self) -> float | None:
@@ -131,7 +131,7 @@ class Drill:
 
     @property
     def table_problem(self) -> str | None:
-        """Why the random table could not be restored alone; None where it was, or the drill never came to it."""
+        """Why the random table could not be restored alone; None where it was, or the drill ended before it."""
         failed = own_failure(self.parts.table, self.ended)
         return failed.reason if failed else None
 

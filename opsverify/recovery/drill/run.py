@@ -55,7 +55,7 @@ def run_drill(
 
 
 def _drilled(steps: DrillSteps, source: BackupSource, none: DrillParts) -> Drill:
-    """Run the steps as far as they come; an error ends the drill, and the parts reached before it stay."""
+    """Run the steps in order; an error ends the drill, and the parts reached before it stay."""
     parts = none
     try:
         with closing(steps.run(source, none)) as reached:

@@ -76,7 +76,7 @@ _JUDGMENTS = "SELECT count(*) FROM judgment_executions"
 _SEED_BITS = 48
 
 
-class RestoreBlocked(Exception):  # noqa: N818 - tells a restore that could not be tried from what came before it
+class RestoreBlocked(Exception):  # noqa: N818 - a restore that was not tried, which is no error of the backup
     """A restore that this machine, or the target, kept from being tried; the cause is the blocked reason."""
 
 
@@ -139,7 +139,7 @@ class DrillSteps:
             parts = replace(
                 parts,
                 # Not when the drill began: what was archived while the backup was verified is not lost.
-                looked_at=dt.datetime.now(dt.UTC).isoformat(),
+                archive_read_at=dt.datetime.now(dt.UTC).isoformat(),
                 target_time=target_time.isoformat(),
                 backup=BackupPart(problems, self._label(unpacked.backup), unpacked.backup.started_at.isoformat()),
                 archive=ArchivePart(wal.problem, wal.segments, last_commit_at),
@@ -253,7 +253,7 @@ class DrillSteps:
             parts = replace(parts, ledger=self._ledger_facts(server))
             yield parts
             if physical is not None:
-                parts = replace(parts, rpo=self._rpo(server, physical, parts.looked_at))
+                parts = replace(parts, rpo=self._rpo(server, physical, parts.archive_read_at))
                 yield parts
             log = look_through(server.server.log_lines())
         validated_s = self.timer.elapsed()
@@ -291,15 +291,15 @@ class DrillSteps:
             return NO_LEDGER
         return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.queries))
 
-    def _rpo(self, server: RestoredServer, physical: Unpacked, looked_at: str) -> RpoMeasurement:
-        """The data lost if the disaster had been at `looked_at`, as the RPO sources report it."""
+    def _rpo(self, server: RestoredServer, physical: Unpacked, archive_read_at: str) -> RpoMeasurement:
+        """The data lost if the disaster had been at `archive_read_at`, as the RPO sources report it."""
 
         def numbers(table: str) -> list[int]:
             rows = server.server.rows(f"SELECT number FROM {qualified(table)}", dbname=self.dbname)  # noqa: S608 - quoted
             return [int(number) for (number,) in rows]
 
         inputs = RpoInputs(self.recovery, physical.backup, physical.archive, server.server.tools)
-        at = dt.datetime.fromisoformat(looked_at)
+        at = dt.datetime.fromisoformat(archive_read_at)
         return inputs.of_drill(server.recovered_to, server.target_time, at, numbers)
 
     def _extrapolate(self, copied: int, validated_s: float) -> Extrapolated | None:

@@ -51,7 +51,7 @@ _STATE = """
 class RpoMeasurement:
     """Reports of the RPO sources; a `problem` that one of them found outweighs the others."""
 
-    witnesses: tuple[Witness, ...]
+    sources: tuple[Witness, ...]
     tolerance_s: float
     problem: str | None = None
 
@@ -59,13 +59,13 @@ class RpoMeasurement:
         """The loss on which the sources agree. Raises Inconclusive where they disagree, or there is a `problem`."""
         if self.problem:
             raise Inconclusive(self.problem)
-        return agree(self.witnesses, self.tolerance_s)
+        return agree(self.sources, self.tolerance_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the evidence."""
         rows = [
             {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in vars(one).items()}
-            for one in self.witnesses
+            for one in self.sources
         ]
         return {"witnesses": rows, "tolerance_s": self.tolerance_s, "problem": self.problem}
 
@@ -103,15 +103,15 @@ class RpoInputs:
         return HeartbeatLog(Path(heartbeat.log)).read() if heartbeat else None
 
     def of_drill(
-        self, replayed: dt.datetime | None, until: dt.datetime, looked_at: dt.datetime, numbers: Numbers
+        self, replayed: dt.datetime | None, until: dt.datetime, archive_read_at: dt.datetime, numbers: Numbers
     ) -> RpoMeasurement:
-        """The loss if the disaster had been at `looked_at` and the recovery went to `until`.
+        """The loss if the disaster had been at `archive_read_at` and the recovery went to `until`.
 
         `replayed` is the restored server's last replayed commit, `numbers` queries that server.
         """
         path = branches(self.archive, self.backup)
         why = "pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target"
-        return self._measure(replayed, why, until, path, numbers, looked_at)
+        return self._measure(replayed, why, until, path, numbers, archive_read_at)
 
     def of_recovered(
         self, replayed: dt.datetime | None, timeline: int, until: dt.datetime, numbers: Numbers

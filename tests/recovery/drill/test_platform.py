@@ -113,7 +113,7 @@ def test_a_cache_that_cannot_be_cleared_is_reported_with_the_commands_last_line(
 
 def test_a_smoke_that_ends_without_a_verdict_is_reported(server: Server, tmp_path: Path) -> None:
     """Its folder holds foreign files: the run never begins, and its output says why."""
-    (tmp_path / "theirs").write_text("", encoding="utf-8")
+    (tmp_path / "foreign").write_text("", encoding="utf-8")
     with (
         start_platform(serving(on(server.socket_dir)), server, "postgres", tmp_path / "p") as started,
         pytest.raises(Inconclusive, match=r"no verdict: exit code 4: .*no run of opsverify"),
