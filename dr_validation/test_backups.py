@@ -1,49 +1,49 @@
 """Runbook 5-2 and the objectives: there is a backup to restore, it is young, and older ones are kept as promised."""
 
+from functools import partial
+
 from opsverify import Limit, listed, runbook
 
-BACKUPS = {"stages": ("rehearsal",), "needs": ("recovery",), "severity": "sev1"}
+BACKUPS = partial(runbook, stages=("rehearsal",), needs=("recovery",), severity="sev1")
 
 
-@runbook(
+@BACKUPS(
     "5-2/integrity",
     "5/objectives",
     id="backup.age",
     ko="최신 백업과 최신 아카이브 WAL이 기준 시간 이내인가",
     en="The newest backup and the newest archived WAL are young enough",
-    **BACKUPS,
 )
 def test_age(check, inventory):
-    """A backup job that stopped weeks ago still leaves a backup that restores; WAL that stopped costs the RPO."""
+    """A backup job that stopped weeks ago leaves a backup that restores; an archive that stopped costs the RPO."""
     if inventory.empty:
-        check.fail(f"there is no backup that could be restored: {listed('seen', inventory.problems)}")
+        check.fail(f"no backup that can be restored: {listed('found', inventory.problems)}")
     newest = inventory.newest
     age = inventory.age_s(newest.taken_at)
     check.measure("newest backup", age, check.limits.backup_age, of=f"since backup {newest.name} was taken")
     if inventory.method == "pg_dump":
-        check.measure("exposure", age, check.limits.rpo, of="since the dump began: no WAL carries it on")
+        check.measure("exposure", age, check.limits.rpo, of="since the dump began: a dump has no WAL after it")
         return
     wal = inventory.listing.newest_wal
     if wal is None:
-        check.fail("no WAL was archived: nothing after the newest backup can be recovered; look at archive_command")
+        check.fail("no WAL archived: commits after the newest backup cannot be recovered; fix archive_command")
     else:
         archived = inventory.age_s(wal.archived_at)
         check.measure("newest WAL", archived, check.limits.rpo, of=f"since WAL segment {wal.name} was archived")
 
 
-@runbook(
+@BACKUPS(
     "5-2/integrity",
     id="backup.retention",
     ko="약속한 수와 기간만큼 백업을 보관하고 있는가",
     en="As many and as old backups are kept as promised",
     where=("retention", lambda target: target.recovery.retention),
-    **BACKUPS,
 )
 def test_retention(check, inventory):
-    """Damage that is noticed late needs an older backup; what cannot be used does not count."""
+    """Damage that is noticed late needs an older backup; unusable backups do not count."""
     promised = check.target.recovery.retention
     if inventory.empty:
-        check.fail(f"there is no backup that could be restored: {listed('seen', inventory.problems)}")
+        check.fail(f"no backup that can be restored: {listed('found', inventory.problems)}")
     if promised.backups is not None:
         check.measure(
             "backups",

@@ -1,36 +1,33 @@
-"""Runbook 5-5 and 5-6: on the restored database the platform starts, its cache is rebuilt, and business goes on."""
+"""Runbook 5-5 and 5-6: on the restored database the platform starts, its cache is rebuilt, business smoke passes."""
+
+from functools import partial
 
 from opsverify import NONE, Cached, listed, measure_rebuilt, runbook
 
-STARTED_AT = "SELECT pg_postmaster_start_time()"  # the recovered server's
+STARTED_AT = "SELECT pg_postmaster_start_time()"  # the restored server's
 
-REHEARSED = {
-    "stages": ("rehearsal",),
-    "needs": ("recovery", "postgres"),
-    "severity": "sev1",
-}
+REHEARSAL = partial(runbook, stages=("rehearsal",), needs=("recovery", "postgres"), severity="sev1")
 
 
-@runbook(
+@REHEARSAL(
     "5-6/smoke",
     id="restore.smoke",
     ko="복구한 DB 위에서 대표 WF/판단/BI 스모크가 통과하는가",
     en="On the restored database the smoke of workflow, judgment and BI passes",
     where=("platform for rehearsals (recovery.platform)", lambda target: target.recovery.platform),
-    **REHEARSED,
 )
 def test_smoke(check, restored_platform):
-    """The suite's own stage `staging`, on a platform that was started on the restored database."""
+    """The stage `staging`, run on a platform that was started on the restored database."""
     smoke = restored_platform.smoke
-    check.attach("passed on the restored database", "\n".join(smoke["passed"]))
-    check.expect("outcome", smoke["outcome"], "pass")
+    check.attach("passed on the restored database", "\n".join(smoke.passed))
+    check.expect("outcome", smoke.outcome, "pass")
     check.measure(
-        "reasons", len(smoke["reasons"]), NONE, samples=smoke["executed"],
-        of=listed(f"of {smoke['executed']} checks on the restored platform are red", smoke["reasons"]),
+        "reasons", len(smoke.reasons), NONE, samples=smoke.executed,
+        of=listed(f"of {smoke.executed} checks on the restored platform failed", smoke.reasons),
     )  # fmt: skip
 
 
-@runbook(
+@REHEARSAL(
     "5-5/cache",
     id="restore.cache",
     ko="복구 후 캐시를 비우고 다시 채울 수 있는가",
@@ -39,10 +36,9 @@ def test_smoke(check, restored_platform):
         "command that clears the rehearsal platform's cache (recovery.platform.clear_cache)",
         lambda target: target.recovery.platform and target.recovery.platform.clear_cache,
     ),
-    **REHEARSED,
 )
 def test_cache(check, restored_platform):
-    """A cache that outlived the disaster answers from judgments that the database never had."""
+    """A cache from before the disaster returns judgments that the restored database does not have."""
     measure_rebuilt(check, restored_platform.cached, restored_platform.cleared_at)
 
 
@@ -56,7 +52,7 @@ def test_cache(check, restored_platform):
     en="The cache was cleared after the recovery, and fills again",
 )
 def test_cache_after_recovery(check, postgres, redis):
-    """What was cached before the recovered database came up was judged on data that may be gone."""
+    """Judgments cached before the restored database started are based on data that may be lost."""
     with check.must_answer("Redis"):
         cached = Cached.read(redis, check.target.redis)
     switched_at = check.target.regions and check.target.regions.switched_at

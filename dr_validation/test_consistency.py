@@ -1,4 +1,4 @@
-"""Runbook 5-5: keys, references, sequences and storage hold together, whatever was recorded."""
+"""Runbook 5-5: keys, references, sequences and storage are consistent, with or without a ledger."""
 
 from operator import attrgetter
 
@@ -6,37 +6,37 @@ import pytest
 
 from opsverify import Consistency
 
-ALSO_AFTER_DR = ("post-dr", "rehearsal")
+BOTH = ("post-dr", "rehearsal")
 
 CHECKS = (
     # A sequence that is behind gives out keys that exist: the next insert fails.
     Consistency(
-        name="sequences", stages=ALSO_AFTER_DR,
+        name="sequences", stages=BOTH,
         ko="시퀀스가 컬럼 값보다 뒤처지지 않았는가", en="No sequence is behind its column",
     ),
-    # VALIDATE CONSTRAINT trusts the flag in the catalog and says ok on orphans.
+    # VALIDATE CONSTRAINT trusts the flag in the catalog and passes with orphans.
     Consistency(
-        name="foreign_keys", stages=ALSO_AFTER_DR,
+        name="foreign_keys", stages=BOTH,
         ko="외래 키에 고아 행이 없는가 (안티 조인)", en="Every reference leads to a row (anti-join)",
     ),
-    # An index that lacks an entry lets the same key in twice, and hides it from whoever asks by the index.
+    # An index that lacks an entry lets the same key in twice, and hides the row from index scans.
     Consistency(
-        name="unique_keys", stages=ALSO_AFTER_DR,
+        name="unique_keys", stages=BOTH,
         ko="유일 키에 중복 행이 없는가 (순차 스캔)", en="No unique key is there twice (sequential scan)",
     ),
-    # Invalid indexes, NOT VALID constraints and disabled triggers look complete in every list of names.
+    # Invalid indexes, NOT VALID constraints and disabled triggers are present in every list of names.
     Consistency(
-        name="validity", stages=ALSO_AFTER_DR,
+        name="validity", stages=BOTH,
         ko="인덱스·제약·트리거가 모두 유효한가", en="Indexes, constraints and triggers are in force",
     ),
-    # WAL knows nothing of unlogged tables: recovery empties them and says nothing.
+    # WAL has no records of unlogged tables: recovery empties them without an error.
     Consistency(
-        name="unlogged", stages=ALSO_AFTER_DR,
-        ko="복구로 비워지는 unlogged 테이블이 없는가", en="No unlogged table lost what it held",
+        name="unlogged", stages=BOTH,
+        ko="복구로 비워지는 unlogged 테이블이 없는가", en="No unlogged table lost its rows",
     ),
-    # pg_checksums, pg_amcheck and pg_dump pass a zeroed page and a truncated table; their indexes know better.
+    # pg_checksums, pg_amcheck and pg_dump pass a zeroed page and a truncated table; entries of an index show both.
     Consistency(
-        name="pages", stages=ALSO_AFTER_DR,
+        name="pages", stages=BOTH,
         ko="테이블의 페이지가 사라지거나 0으로 채워지지 않았는가", en="No table lost its tail or pages in between",
     ),
     # pg_amcheck --heapallindexed --parent-check --rootdescend on the restored server.
@@ -54,5 +54,5 @@ CHECKS = (
 
 @pytest.mark.parametrize("row", CHECKS, ids=attrgetter("name"))
 def test_consistency(restored_data, check, row):
-    """What was restored agrees with itself."""
+    """Restored data without contradictions of its own."""
     restored_data.measure(check, row.name)

@@ -1,10 +1,12 @@
-"""Runbook 7: the original region serves again, holds what was written meanwhile, and stands alone as primary."""
+"""Runbook 7: the original region serves again, holds the increment of the DR region, and is the only primary."""
+
+from functools import partial
 
 from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook
 from opsverify.switchback.regions import core_tables, dr_is_standby, elapsed_s
 from opsverify.units import quantity
 
-BACK = {"stages": ("switchback",), "needs": ("regions",)}
+SWITCHBACK = partial(runbook, stages=("switchback",), needs=("regions",), severity="sev1")
 ENCRYPTED = ("require", "verify-ca", "verify-full")
 SAMPLE = 1000
 AT_ALL = Limit(">=", 1, "count")
@@ -16,16 +18,14 @@ PLAIN_LINKS = """
 """
 
 
-@runbook(
+@SWITCHBACK(
     "7-1/origin",
     id="switchback.origin",
-    severity="sev1",
     ko="원 리전의 서비스와 DB가 복구되어 정상인가",
     en="Service and database of the original region are back and healthy",
-    **BACK,
 )
 def test_origin(check, regions):
-    """Asked at its own addresses, wherever DNS points: traffic must not be led into a region that is not well."""
+    """Requested at its own addresses, whatever DNS points to: traffic must not be sent to a failing region."""
     config = regions.config
     for address in config.original.addresses:
         with check.must_answer(f"original region at {address}"):
@@ -37,23 +37,19 @@ def test_origin(check, regions):
     check.measure("damaged pages", failed, NONE, of="pages failed their checksum in the original region's database")
 
 
-@runbook(
+@SWITCHBACK(
     "7-1/origin",
     id="switchback.security",
-    severity="sev1",
     ko="원 리전의 네트워크/보안이 정상인가 (TLS, 관리 포트)",
     en="Network and security of the original region are as promised (TLS, administration ports)",
-    **BACK,
 )
 def test_security(check, regions):
-    """A region rebuilt in a hurry often comes back with a self-signed certificate or an open firewall."""
+    """A region rebuilt in a hurry often has a self-signed certificate or an open firewall."""
     config = regions.config
     for address in config.original.addresses:
-        # Without it, a network that is down would look like a good firewall.
+        # Otherwise a network that is down would pass as a closed firewall.
         if not regions.is_open(address, config.port):
-            raise Inconclusive(
-                f"{address}:{config.port} takes no connection, so closed ports say nothing: mend it first"
-            )
+            raise Inconclusive(f"{address}:{config.port} takes no connection: closed ports prove nothing; fix it first")
         with check.must_answer(f"TLS of {address}"):
             shown = regions.certificate_at(address)
         if shown:
@@ -67,42 +63,38 @@ def test_security(check, regions):
         check.measure("plain links", len(plain), NONE, of=listed("replication links without TLS", plain))
 
 
-@runbook(
+@SWITCHBACK(
     "7-2/sync",
     id="switchback.timeline",
-    severity="sev1",
     ko="원 리전 DB가 DR 리전의 타임라인을 이어받았는가",
     en="The original region's database continues the DR region's timeline",
-    **BACK,
 )
 def test_timeline(check, regions):
-    """An old primary that was merely started again lacks all that was written since: its history says so."""
-    ours, theirs = regions.timeline("original"), regions.timeline("dr")
-    path = regions.timeline_path(ours)
-    if not path.descends_from(theirs):
+    """An old primary that was only started again lacks all later writes: its timeline history shows it."""
+    original, dr = regions.timeline("original"), regions.timeline("dr")
+    path = regions.timeline_path(original)
+    if not path.descends_from(dr):
         check.fail(
-            f"timeline {theirs} of the DR region is not in the history of timeline {ours} of the original region: the "
-            "two have parted; find out which one holds what was written since, and rewind the other"
+            f"timeline {dr} of the DR region is not in the history of timeline {original} of the original region: the "
+            "two have diverged; find out which one holds the later writes, and rewind the other"
         )
     if path.passed is None:
         check.fail(
-            f"timeline {ours} of the original region has {len(path.ancestors)} ancestors: it never took over what "
-            "the DR region wrote; run pg_rewind against the DR region, let it follow, and switch again"
+            f"timeline {original} of the original region has {len(path.ancestors)} ancestors: it lacks the writes of "
+            "the DR region; run pg_rewind against the DR region, let it follow, and switch again"
         )
     check.measure("increment", path.passed.size, Limit(">=", 0, "bytes"), of=path.passed.text)
 
 
-@runbook(
+@SWITCHBACK(
     "7-2/sync",
     id="switchback.increment",
-    severity="sev1",
     ko="DR 기간의 증분이 양쪽에서 같은가",
     en="What was written meanwhile is the same in both regions",
-    **BACK,
 )
 @per("table", core_tables, name=lambda table: table.name, what="core table")
 def test_increment(check, regions, table):
-    """Rows written from the outage to the switch, in chunks by key, in both directions."""
+    """Rows written from the outage to the switch, compared by key in chunks, in both directions."""
     found = regions.compare(table)
     check.measure(
         "rows apart",
@@ -124,17 +116,15 @@ def test_increment(check, regions, table):
         )
 
 
-@runbook(
+@SWITCHBACK(
     "7-2/sync",
     id="switchback.lag",
-    severity="sev1",
     ko="DR 스탠바이의 복제 지연이 한계 이내인가",
     en="The DR standby shows what the original region writes, within the limit",
     where=("DR standby", dr_is_standby),
-    **BACK,
 )
 def test_lag(check, regions):
-    """Awaited, not read from a view: replication that hangs can report no lag at all."""
+    """Measured by a write, not read from a view: replication that hangs can report no lag at all."""
     limit = check.limits.replication_lag
     lag = regions.lag(limit.bound)
     if not lag.arrived:
@@ -145,22 +135,20 @@ def test_lag(check, regions):
     check.measure("replay lag", lag.elapsed_s, limit, of="until the DR region showed what was written")
 
 
-@runbook(
+@SWITCHBACK(
     "7-2/sync",
     "7-5/close",
     id="switchback.one_primary",
-    severity="sev1",
     ko="쓰기 가능한 프라이머리가 원 리전 하나뿐인가",
     en="The original region is the only primary",
-    **BACK,
 )
 def test_one_primary(check, regions):
-    """Two primaries take different writes, and every one of them is lost or merged by hand."""
+    """Two primaries take different writes, and one side's must be discarded or merged by hand."""
     with check.must_answer("database of the original region"):
         original = regions.original.server()
-    # No answer is no proof that it is down: it may serve others.
-    standing_in = regions.dr.server()
-    primaries = [name for name, server in (("original", original), ("dr", standing_in)) if not server.in_recovery]
+    # No answer does not prove that it is down: it may serve other clients.
+    dr = regions.dr.server()
+    primaries = [name for name, server in (("original", original), ("dr", dr)) if not server.in_recovery]
     if not check.expect("primaries", ", ".join(primaries) or "none", "original"):
         check.fail(
             f"primaries: {' and '.join(primaries) or 'none'}, expected the original region alone; "
@@ -169,21 +157,21 @@ def test_one_primary(check, regions):
     check.expect("the original region takes writes", not original.read_only, expected=True)
 
 
-@runbook(
+@SWITCHBACK(
     "7-4/verify",
     id="switchback.consistency",
-    severity="sev1",
     ko="데이터 정합성 샘플링: 이전 데이터가 양쪽에서 같은가",
     en="Consistency sampled: older rows are the same in both regions",
-    **BACK,
 )
 @per("table", core_tables, name=lambda table: table.name, what="core table")
 def test_consistency(check, regions, table):
-    """Random rows of before the outage, drawn in either region and looked up in the other one."""
+    """Random rows of before the outage, drawn in each region and compared with the other one."""
     found = regions.compare_sample(table, SAMPLE)
     if not found.rows:
-        raise Inconclusive(f"{table.name}: no row of before the outage was drawn; is {table.changed} filled in?")
-    check.attach("sample", f"seed {regions.seed}: about {SAMPLE} rows a side, {found.rows} different keys")
+        raise Inconclusive(
+            f"{table.name}: no row of before the outage was drawn; check that {table.changed} is filled in"
+        )
+    check.attach("sample", f"seed {regions.seed}: about {SAMPLE} rows a region, {found.rows} different keys")
     check.measure(
         "rows apart",
         found.count,
@@ -193,52 +181,49 @@ def test_consistency(check, regions, table):
     )
 
 
-@runbook(
+@SWITCHBACK(
     "7-4/verify",
     id="switchback.cache",
     needs=("regions", "redis"),
-    stages=("switchback",),
     severity="sev2",
     ko="원 리전의 캐시가 비워지고 다시 채워졌는가",
     en="The original region's cache was cleared and fills again",
 )
 def test_cache(check, regions, redis):
-    """What was cached before the outage is as old as the outage."""
+    """Judgments cached before the outage are outdated."""
     ages = measure_cached_since(check, redis, regions.switched_at).ages_s
     # Younger ones may be those of this stage's own smoke.
     since_s = elapsed_s(regions.run_started)
     check.measure("cached", sum(age > since_s for age in ages), AT_ALL, of="judgments cached between switch and stage")
 
 
-@runbook(
+@SWITCHBACK(
     "7-5/close",
     id="switchback.dr_side",
     severity="sev2",
     ko="DR 리전이 선택대로 대기하거나 축소되었는가",
     en="The DR region is on standby, or reduced, as chosen",
-    **BACK,
 )
 def test_dr_side(check, regions):
-    """A DR region that follows nobody is no place to go next time."""
+    """A DR region that follows no primary cannot take over next time."""
     check.expect("DR database in recovery", regions.dr.server().in_recovery, expected=True)
     if not dr_is_standby(check.target):
         return
     receiving = [row.status for row in regions.wal_receiver()]
-    check.expect("DR database receives WAL", ", ".join(receiving) or "from nobody", "streaming")
+    check.expect("DR database receives WAL", ", ".join(receiving) or "no WAL receiver", "streaming")
     streaming = [replica.name for replica in regions.original.replicas() if replica.state == "streaming"]
     check.measure("standbys", len(streaming), AT_ALL, of=listed("standbys of the original region", streaming))
 
 
-@runbook(
+@SWITCHBACK(
     "7-5/close",
     id="switchback.report",
     severity="sev3",
     ko="보고서가 작성되었는가 (다운타임/영향/조치)",
     en="The report is written: downtime, impact, actions",
-    **BACK,
 )
 def test_report(check, switchback_report):
-    """A switchback without a report leaves the next one to memory."""
+    """A switchback without a report teaches nothing for the next one."""
     check.attach("report", switchback_report.text)
     check.measure(
         "reported", switchback_report.after_s, Limit(">=", 0, "s"), of=f"after the switch, {switchback_report.summary}"

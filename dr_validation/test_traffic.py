@@ -1,70 +1,65 @@
-"""Runbook 5-4 and 7-3: after a switch, clients are sent to the region that has to serve, and it answers them.
+"""Runbook 5-4 and 7-3: after a switch, clients are sent to the region that has to serve, and it serves them.
 
-In `switchback` that is the original region, in `post-dr` the one that stands in for it.
+In `switchback` that is the original region, in `post-dr` the DR region.
 """
+
+from functools import partial
 
 from opsverify import NONE, Inconclusive, Limit, listed, per, runbook
 from opsverify.switchback.regions import elapsed_s, resolvers
 from opsverify.units import duration
 
-AFTER_A_SWITCH = {"stages": ("post-dr", "switchback"), "needs": ("regions",), "severity": "sev1"}
-MEND = " (correct the record, or flush this resolver's cache)"
+AFTER_SWITCH = partial(
+    runbook, "7-3/traffic", "5-4/service", stages=("post-dr", "switchback"), needs=("regions",), severity="sev1"
+)
+FIX = " (correct the record, or flush this resolver's cache)"
 
 
-@runbook(
-    "7-3/traffic",
-    "5-4/service",
+@AFTER_SWITCH(
     id="traffic.dns",
     ko="DNS가 서비스해야 할 리전의 주소만 답하는가",
     en="The resolver answers with addresses of the region that has to serve, and no other",
-    **AFTER_A_SWITCH,
 )
 @per("resolver", resolvers, what="resolver")
 def test_dns(check, regions, resolver):
-    """A resolver that still has the old answer sends its clients to a region that must not serve."""
+    """A resolver that still caches the old record sends its clients to a region that must not serve."""
     found = regions.resolve(resolver)
     check.measure("addresses", len(found.addresses), Limit(">=", 1, "count"), of=f"addresses of {regions.config.name}")
     wrong = [regions.owner_of(address) for address in found.addresses if address not in regions.expected.addresses]
     check.measure(
-        "wrong addresses", len(wrong), NONE, of=listed("addresses of another region" + (MEND if wrong else ""), wrong)
+        "wrong addresses", len(wrong), NONE, of=listed("addresses of another region" + (FIX if wrong else ""), wrong)
     )
     if found.ttl_s is not None:
         check.measure("time to live", found.ttl_s, Limit("<=", regions.config.ttl_s, "s"))
 
 
-@runbook(
-    "7-3/traffic",
-    "5-4/service",
+@AFTER_SWITCH(
     id="traffic.ttl",
     ko="전환 후 이전 DNS 레코드의 TTL이 지났는가",
     en="The old record's time to live is over since the switch",
-    **AFTER_A_SWITCH,
 )
 def test_ttl(check, regions):
-    """Until then any client may rightly use the address of before; what it does is not yet known."""
+    """Until then a client may use the old address within the record's time to live."""
     elapsed, ttl = elapsed_s(regions.switched_at), regions.config.ttl_s
     if elapsed < ttl:
         raise Inconclusive(
             f"switched {duration(round(elapsed))} ago, and resolvers may keep the old address for "
-            f"{duration(ttl)}: run the stage again in {duration(round(ttl - elapsed) + 1)}"
+            f"{duration(ttl)}: rerun in {duration(round(ttl - elapsed) + 1)}"
         )
     check.measure("since the switch", elapsed, Limit(">=", ttl, "s"))
 
 
-@runbook(
-    "7-3/traffic",
-    "5-4/service",
+@AFTER_SWITCH(
     id="traffic.marker",
     ko="이름으로 들어간 요청에 기대한 리전이 응답하는가",
     en="A request to the name is answered by the expected region",
-    **AFTER_A_SWITCH,
 )
 def test_marker(check, regions):
-    """A right address whose ingress forwards to the other region has moved nothing."""
+    """A right address whose ingress forwards to the other region has not switched traffic."""
     config = regions.config
     sent_to = {address: name for name in config.resolvers for address in regions.resolve(name).addresses}
     if not sent_to:
-        raise Inconclusive(f"no resolver knows {config.name}: there is no address to ask")
+        raise Inconclusive(f"no resolver returns an address of {config.name}: no request sent")
     for address, resolver in sorted(sent_to.items()):
         with check.must_answer(f"{address}, where {resolver} sends clients"):
             reply = regions.answer_at(address)

@@ -6,13 +6,14 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.limits import Limit
+from opsverify.recovery.drill.parts import ArchivePart, or_none
 from opsverify.report.model import UNKNOWN, Figure, PageRow, Text
 from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.recovery.drill.run import Drill
+    from opsverify.recovery.drill.result import Drill
     from opsverify.report.runs import RehearsalRun
 
 _RPO_SOURCES: Final = {
@@ -60,10 +61,11 @@ def rpo_sources_of(run: RehearsalRun) -> tuple[PageRow, ...]:
 
 def restore_sources(drill: Drill) -> Iterator[PageRow]:
     """The rows of the base backup and WAL archive of a drill, also of one that did not restore."""
-    size = f", {quantity(drill.size, 'bytes')}" if drill.size else ""
-    yield PageRow(Text("베이스 백업", "base backup"), (f"{drill.base_backup} ({clock(drill.backup_at)} UTC{size})",))
-    archived = f"{drill.segments} segments, last commit {clock(drill.last_commit_at)} UTC"
-    yield PageRow(Text("WAL 아카이브", "WAL archive"), (drill.continuity or archived,))
+    backup, archive = drill.backup, or_none(drill.parts.archive) or ArchivePart(None, None, None)
+    size = f", {quantity(backup.size, 'bytes')}" if backup.size else ""
+    yield PageRow(Text("베이스 백업", "base backup"), (f"{backup.label} ({clock(backup.taken_at)} UTC{size})",))
+    archived = f"{archive.segments} segments, last commit {clock(archive.last_commit_at)} UTC"
+    yield PageRow(Text("WAL 아카이브", "WAL archive"), (archive.gap or archived,))
 
 
 def clock(moment: str | None) -> str:

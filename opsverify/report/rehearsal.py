@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.recovery.drill.parts import NotReached, or_none
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
 from opsverify.report.parts import clock, limit_of, objective, restore_sources, rpo_sources_of
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from opsverify.recovery.drill.run import Drill
+    from opsverify.recovery.drill.parts import PlatformPart
+    from opsverify.recovery.drill.result import Drill
     from opsverify.report.runs import RehearsalRun
 
 _STAGES: Final = {
@@ -78,19 +80,19 @@ def _figures(run: RehearsalRun) -> Iterator[Figure]:
     more = drill.extrapolated if drill else None
     limit = None
     if more is not None:
-        size, low, high = quantity(more["size"], "bytes"), elapsed(more["low_s"]), elapsed(more["high_s"])
+        size, low, high = quantity(more.size, "bytes"), elapsed(more.low_s), elapsed(more.high_s)
         limit = Text(f"{size}이면 {low} ~ {high}", f"{size} would take {low} to {high}")
     yield Figure(
         Text("복사 속도", "copy"), UNKNOWN if speed is None else f"{quantity(speed, 'count')} GB/s", limit, None, None
     )
 
 
-def _smoke(drill: Drill) -> str:
-    smoke = (drill.business or {}).get("smoke")
+def _smoke(platform: PlatformPart) -> str:
+    smoke = platform.smoke
     if smoke is None:
-        return drill.business_hindrance or UNKNOWN
-    failed = len(smoke["reasons"])
-    return f"{smoke['executed']} checks on the restored database, {failed} not passed: smoke/ ({smoke['run_id']})"
+        return platform.blocked or UNKNOWN
+    failed = len(smoke.reasons)
+    return f"{smoke.executed} checks on the restored database, {failed} not passed: smoke/ ({smoke.run_id})"
 
 
 def _reached(drill: Drill | None) -> Text:
@@ -101,31 +103,34 @@ def _reached(drill: Drill | None) -> Text:
 
 def _bars(drill: Drill) -> Iterator[Bar]:
     for stage in drill.stages:
-        name = stage["name"]
-        value = elapsed(stage["seconds"])
-        if stage["segments"] and stage["seconds"] and name == "recover":
-            value += f" · {quantity(stage['segments'] / stage['seconds'], 'count')} segments/s"
-        elif stage["bytes"] and stage["seconds"]:
-            value += f" · {quantity(stage['bytes'] / stage['seconds'], 'bytes')}/s"
+        name = stage.name
+        value = elapsed(stage.seconds)
+        if stage.segments_per_s and name == "recover":
+            value += f" · {quantity(stage.segments_per_s, 'count')} segments/s"
+        elif stage.bytes_per_s:
+            value += f" · {quantity(stage.bytes_per_s, 'bytes')}/s"
         label = _STAGES.get(name, same(name))
-        yield Bar(label, stage["began_s"], stage["seconds"], same(value), marked=name in _OUTSIDE_RTO)
+        yield Bar(label, stage.began_s, stage.seconds, same(value), marked=name in _OUTSIDE_RTO)
 
 
 def _facts(drill: Drill) -> Iterator[PageRow]:
     yield from restore_sources(drill)
-    yield PageRow(Text("복구 목표", "recovery target"), (f"{clock(drill.target_time)} UTC",))
-    recovered = f"{clock(drill.recovered_to)} UTC, timeline {drill.timeline}" if drill.timeline else UNKNOWN
-    yield PageRow(Text("복구된 시점", "recovered to"), (drill.failure or drill.hindrance or recovered,))
-    if drill.table:
-        found = drill.table
-        differing = len(found["differences"]) + len(found["ledger_differences"])
+    yield PageRow(Text("복구 목표", "recovery target"), (f"{clock(drill.parts.target_time)} UTC",))
+    server = or_none(drill.parts.restore)
+    recovered = (
+        f"{clock(server.recovered_to)} UTC, timeline {server.timeline}" if server and server.timeline else UNKNOWN
+    )
+    yield PageRow(Text("복구된 시점", "recovered to"), (drill.ended.reason if drill.ended else recovered,))
+    table = drill.parts.table
+    if not isinstance(table, NotReached):
+        differing = len(table.differences) + len(table.ledger_differences)
         yield PageRow(
             Text("임의 테이블", "random table"),
-            (f"{found['table']}, {found['rows']:,} rows, seed {found['seed']}: {differing} differences",),
+            (f"{table.table}, {table.rows:,} rows, seed {table.seed}: {differing} differences",),
         )
-    elif drill.table_failure or drill.table_hindrance:
-        yield PageRow(Text("임의 테이블", "random table"), (f"{drill.table_failure or drill.table_hindrance}",))
-    if drill.business is not None:
-        yield PageRow(Text("업무 스모크", "business smoke"), (_smoke(drill),))
+    elif reason := drill.table_problem:
+        yield PageRow(Text("임의 테이블", "random table"), (reason,))
+    if platform := or_none(drill.parts.platform):
+        yield PageRow(Text("업무 스모크", "business smoke"), (_smoke(platform),))
     if drill.extrapolated:
-        yield PageRow(Text("외삽 근거", "extrapolated from"), (drill.extrapolated["rests_on"],))
+        yield PageRow(Text("외삽 근거", "extrapolated from"), (drill.extrapolated.rests_on,))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
-from opsverify.recovery.drill.run import Drill
+from opsverify.recovery.drill.parts import or_none
+from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.rpo.measure import NAME as TESTIMONY
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.questions import load_answers
@@ -62,15 +63,18 @@ class RehearsalRun:
     def testimony(self) -> Mapping[str, Any] | None:
         """The report of the RPO sources in this run's evidence; None where there is none."""
         if self.drill:
-            return self.drill.testimony
+            rpo = or_none(self.drill.parts.rpo)
+            return rpo.to_dict() if rpo else None
         path = self.folder / TESTIMONY
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     @property
     def answers(self) -> Mapping[str, Finding]:
         """The answers of the restored database, by question; empty where there are none."""
-        kept = (self.drill.answers or {}) if self.drill else load_answers(self.folder)
-        return {name: Finding.from_dict(raw) for name, raw in kept.items()}
+        if self.drill:
+            answers = or_none(self.drill.parts.answers)
+            return answers.findings if answers else {}
+        return {name: Finding.from_dict(raw) for name, raw in load_answers(self.folder).items()}
 
     @property
     def loss_s(self) -> float | None:
@@ -79,11 +83,9 @@ class RehearsalRun:
 
     @property
     def gb_per_s(self) -> float | None:
-        """The rate at which the backup was copied; None where it was not."""
-        for stage in self.drill.stages if self.drill else ():
-            if stage["name"] == "copy" and stage["bytes"] and stage["seconds"]:
-                return float(stage["bytes"] / stage["seconds"] / 1e9)
-        return None
+        """The rate at which the backup was copied, in GB/s; None where it was not."""
+        rate = self.drill.copy_bytes_per_s if self.drill else None
+        return None if rate is None else rate / 1e9
 
     @property
     def point(self) -> Point:
@@ -97,7 +99,7 @@ def read_run(folder: Path) -> RehearsalRun:
     try:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
         drill = Drill.load(folder / DRILL) if (folder / DRILL).exists() else None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, LookupError, ValueError, TypeError) as error:
         raise EvidenceError(f"{folder}: not a finished run ({error}); run opsverify verify first") from error
     return RehearsalRun(folder, verdict, drill)
 

@@ -1,10 +1,9 @@
-"""Whole drills, as the stage `rehearsal` runs them, for tests that look at what they kept."""
+"""Whole drills, as the stage `rehearsal` runs them, for tests of their result."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
-import json
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ import psycopg
 
 from opsverify.config.database import Login
 from opsverify.config.model import Heartbeat, Recovery
-from opsverify.recovery.drill.run import Drill, run_drill
+from opsverify.recovery.drill.result import Drill
+from opsverify.recovery.drill.run import run_drill
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.tables import TableChoice
@@ -32,11 +32,10 @@ CHOSEN = {
 
 
 def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "postgres") -> Drill:
-    """Run a drill of the database `dbname`, and read back what it kept."""
+    """Run a drill of the database `dbname`, and load its result."""
     kept = io.StringIO()
     run_drill(recovery, dbname, None, {}, kept, lambda _text: None, Path(recovery.scratch or ""), history)
-    raw = json.loads(kept.getvalue())
-    return Drill(**{**raw, "problems": tuple(raw["problems"])})
+    return Drill.loads(kept.getvalue())
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[Restored
 
 
 def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]]:
-    """Restore the whole backup in `scratch`: what the ledger would have held of it, and where its tables are."""
+    """Restore the whole backup in `scratch`: what the ledger would have recorded of it, and where its tables are."""
     with (
         restored(disaster, disaster.base, scratch) as server,
         psycopg.connect(server.dsn, autocommit=True) as session,
@@ -63,7 +62,7 @@ def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]
 
 
 def recovery(disaster: Disaster, scratch: Path, until: dt.datetime, **changes: Any) -> Recovery:  # noqa: ANN401
-    """Where everything is, as a target says it."""
+    """The [recovery] section of a target that is `disaster`."""
     fields: dict[str, Any] = {
         "base_backup": str(disaster.base),
         "wal_archive": str(disaster.archive),

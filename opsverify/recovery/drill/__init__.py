@@ -1,1 +1,1 @@
-"""Drill: a restore of the real backup beside production, verified, timed and thrown away."""
+"""Drill: a restore of the real backup apart from production, verified, timed and thrown away."""

@@ -1,7 +1,7 @@
-"""The business part of a rehearsal: a platform started on the restored database, its cache, and its smoke.
+"""Platform started on the restored database, with its cache and its business smoke.
 
-The platform's own target file is verified by the suite's own stage for that, in a process and a folder of its own:
-a plan, a verdict and evidence like any other run's, kept inside the rehearsal's.
+The platform's own target file is verified by the stage `staging`, in a process and a folder of its own: plan, verdict
+and evidence like any other run's, kept inside the rehearsal's folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opsverify.commands import end_group, run_command
 from opsverify.config.load import load_target
@@ -24,6 +24,7 @@ from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.metrics.cache_age import Cached
 from opsverify.probes.eventually import eventually
+from opsverify.recovery.drill.parts import SmokeResult
 from opsverify.units import duration, listed
 
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.config.platform import RehearsalPlatform
     from opsverify.config.secrets import Secrets
-    from opsverify.recovery.drill.run import Drill
+    from opsverify.recovery.drill.parts import PlatformPart
     from opsverify.recovery.postgres.server import Server
 
+T = TypeVar("T")
+
 SMOKE: Final = "smoke"
-"""The folder, in the rehearsal's, of the smoke's own run."""
+"""Folder of the smoke's own run, in the rehearsal's."""
 STAGE: Final = "staging"
 """The stage that smokes a platform (runbook 2-1): E2E judgment, alert, BI, LLM parsing, and every health check."""
-_KEPT: Final = ("run_id", "outcome", "reasons", "executed")
 _SMOKE_WITHIN_S: Final = 900.0
 _CLEAR_WITHIN_S: Final = 60.0
 _GRACE_S: Final = 30.0
@@ -49,48 +51,37 @@ _STARTED_AT: Final = "SELECT extract(epoch FROM pg_postmaster_start_time())::tex
 
 @dataclass(frozen=True)
 class RestoredPlatform:
-    """What became of business on the restored database: the smoke's verdict and the cache, as far as it came.
+    """A drill's platform as checks read it: what was not reached raises Inconclusive, with the blocked reason."""
 
-    `said` are a drill's facts of it, `hindrance` is why there are no more of them.
-    """
-
-    said: Mapping[str, Any]
-    hindrance: str | None
-
-    @classmethod
-    def of(cls, drill: Drill) -> Self:
-        """What `drill` kept. Raises Inconclusive where it never came to it."""
-        if drill.business is None:
-            raise Inconclusive(drill.why_not)
-        return cls(drill.business, drill.business_hindrance)
+    part: PlatformPart
 
     @property
-    def smoke(self) -> Mapping[str, Any]:
-        """What the smoke's verdict says. Raises Inconclusive where there is none, or where it could not decide."""
-        smoke: Mapping[str, Any] = self._kept("smoke")
-        if smoke["outcome"] == Outcome.INCONCLUSIVE:
-            undecided = listed("the smoke of the restored platform could not be decided", smoke["reasons"])
-            raise Inconclusive(f"{undecided}; its evidence is in {SMOKE}/")
+    def smoke(self) -> SmokeResult:
+        """The smoke's verdict. Raises Inconclusive where there is none, or where it is inconclusive itself."""
+        smoke = self._reached("smoke", self.part.smoke)
+        if smoke.outcome == Outcome.INCONCLUSIVE:
+            reasons = listed("smoke of the restored platform: inconclusive", smoke.reasons)
+            raise Inconclusive(f"{reasons}; see its evidence in {SMOKE}/")
         return smoke
 
     @property
     def cleared_at(self) -> dt.datetime:
         """When the cache was cleared. Raises Inconclusive where it was not."""
-        return dt.datetime.fromisoformat(self._kept("cleared_at"))
+        return dt.datetime.fromisoformat(self._reached("cleared_at", self.part.cleared_at))
 
     @property
     def cached(self) -> Cached:
-        """What the cache held after the smoke. Raises Inconclusive where nobody looked."""
-        return Cached.from_dict(self._kept("cached"))
+        """The cache after the smoke. Raises Inconclusive where it was not read."""
+        return self._reached("cached", self.part.cached)
 
-    def _kept(self, name: str) -> Any:  # noqa: ANN401 - any of the drill's facts
-        if name not in self.said:
-            raise Inconclusive(self.hindrance or f"the drill kept no {name}")
-        return self.said[name]
+    def _reached(self, name: str, value: T | None) -> T:
+        if value is None:
+            raise Inconclusive(self.part.blocked or f"drill.json has no {name}: rerun the rehearsal")
+        return value
 
 
 @dataclass(frozen=True)
-class StandingPlatform:
+class StartedPlatform:
     """A platform that serves on the restored database: its target, and the values of its commands' placeholders."""
 
     config: RehearsalPlatform
@@ -100,7 +91,7 @@ class StandingPlatform:
     values: Mapping[str, str]
 
     def clear_cache(self) -> dt.datetime:
-        """Clear the cache by the target's own command; when. Raises Inconclusive where the command fails."""
+        """Clear the cache by `clear_cache` of the target; when. Raises Inconclusive where the command fails."""
         argv = filled(self.config.clear_cache, self.values)
         began = dt.datetime.now(dt.UTC)
         ran = run_command(argv, _CLEAR_WITHIN_S, self.config.folder)
@@ -108,10 +99,10 @@ class StandingPlatform:
             raise Inconclusive(f"recovery.platform.clear_cache: {argv[0]}: {ran.text}: {_last_line(ran.output)}")
         return began
 
-    def smoke(self, evidence: Path) -> dict[str, Any]:
-        """Run the smoke stage on the platform, its evidence in `evidence`; what its verdict says, in brief.
+    def smoke(self, evidence: Path) -> SmokeResult:
+        """Run the smoke stage on the platform, its evidence in `evidence`; its verdict in brief.
 
-        Raises Inconclusive where it ended without a verdict.
+        Raises Inconclusive where the run ends without a verdict.
         """
         command = [
             sys.executable, "-m", "opsverify", "verify", STAGE, f"--target={self.target_file}",
@@ -121,27 +112,29 @@ class StandingPlatform:
         try:
             verdict = json.loads((evidence / VERDICT).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            said = f"{ran.text}: {_last_line(ran.output)}"
-            raise Inconclusive(f"the smoke of the restored platform ended without a verdict: {said}") from error
+            output = f"{ran.text}: {_last_line(ran.output)}"
+            raise Inconclusive(f"smoke of the restored platform: no verdict: {output}") from error
         passed = [check["id"] for check in verdict["checks"] if check["outcome"] == Outcome.PASS]
-        return {name: verdict[name] for name in _KEPT} | {"passed": passed}
+        return SmokeResult(
+            verdict["run_id"], verdict["outcome"], tuple(verdict["reasons"]), verdict["executed"], tuple(passed)
+        )
 
     def cached(self) -> Cached:
-        """What the platform's cache holds now. Raises Inconclusive where that is not known."""
-        from opsverify.probes.redis import Redis  # noqa: PLC0415 - probes are imported when used
+        """The platform's cache now. Raises Inconclusive where it cannot be read."""
+        from opsverify.probes.redis import Redis  # noqa: PLC0415 - loads a client library
 
         config = self.target.redis
         if config is None:
-            raise Inconclusive(f"{self.target_file.name} of the restored platform describes no [redis]")
+            raise Inconclusive(f"restored platform: missing [redis] in {self.target_file.name}")
         with Redis(config, self.secrets.of(config.password)) as redis:
             return Cached.read(redis, config)
 
 
 @contextmanager
-def standing(config: RehearsalPlatform, server: Server, dbname: str, home: Path) -> Iterator[StandingPlatform]:
-    """Start the platform on `server` (the drill's own) in the folder `home`; on leaving, end it.
+def start_platform(config: RehearsalPlatform, server: Server, dbname: str, home: Path) -> Iterator[StartedPlatform]:
+    """Start the platform on `server` (the drill's own) in the folder `home`; on leaving, stop it.
 
-    Raises Inconclusive where it does not serve in time, or where it would work on any other database.
+    Raises Inconclusive where it does not serve in time, or where it uses any other database.
     """
     home.mkdir()
     values = {"port": str(server.port), "dbname": dbname, "home": str(home)}
@@ -159,7 +152,7 @@ def standing(config: RehearsalPlatform, server: Server, dbname: str, home: Path)
             _await_serving(process, target_file, config, home / "platform.log")
             target, secrets = _read(target_file)
             _require_same_database(server, target, secrets)
-            yield StandingPlatform(config, target_file, target, secrets, values)
+            yield StartedPlatform(config, target_file, target, secrets, values)
         finally:
             end_group(process, _GRACE_S)
 
@@ -168,7 +161,7 @@ def _read(target_file: Path) -> tuple[Target, Secrets]:
     try:
         return load_target(target_file)
     except TargetError as error:
-        raise Inconclusive(f"the restored platform's target file is not usable: {error.problems[0]}") from error
+        raise Inconclusive(f"restored platform: invalid target file: {error.problems[0]}") from error
 
 
 def _await_serving(process: subprocess.Popen[bytes], target_file: Path, config: RehearsalPlatform, log: Path) -> None:
@@ -177,36 +170,35 @@ def _await_serving(process: subprocess.Popen[bytes], target_file: Path, config: 
         until=bool,
         stop_when=lambda _: process.poll() is not None,
         deadline_s=config.within_s,
-        what="the platform on the restored database",
+        what="the restored platform",
     )
     if not target_file.exists():
         code = process.poll()
-        how = f"not within {duration(config.within_s)}" if code is None else f"it ended with exit code {code}"
-        said = _last_line(log.read_text(encoding="utf-8", errors="replace"))
-        raise Inconclusive(f"the platform does not serve on the restored database: {how}: {said}")
+        how = f"timed out after {duration(config.within_s)}" if code is None else f"exit code {code}"
+        output = _last_line(log.read_text(encoding="utf-8", errors="replace"))
+        raise Inconclusive(f"restored platform does not serve: {how}: {output}")
 
 
 def _require_same_database(server: Server, target: Target, secrets: Secrets) -> None:
-    """Refuse a platform that was not started on the drill's own server: its smoke would write somewhere else."""
-    from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
+    """Raise Inconclusive where the platform does not use the drill's own server: its smoke would write elsewhere."""
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - loads a client library
 
     config = target.postgres
     if config is None:
-        raise Inconclusive(f"target {target.name} of the restored platform describes no [postgres]: whose data is it?")
+        raise Inconclusive(f"restored platform: missing [postgres] in target {target.name}: its database is not known")
     with Postgres(config, secrets.of(config.login.password)) as probe:
-        theirs = probe.row(_STARTED_AT)[0]
-    ours = server.row(_STARTED_AT)[0]
-    if theirs != ours:
+        used = probe.row(_STARTED_AT)[0]
+    if used != server.row(_STARTED_AT)[0]:
         raise Inconclusive(
-            f"the platform started for the rehearsal uses the database at {config.host}:{config.port}, which is not "
-            "the restored one: no smoke was sent; give it {port} in recovery.platform.run"
+            f"restored platform: it uses the database at {config.host}:{config.port}, not the restored one; no smoke "
+            "was run; pass {port} in recovery.platform.run"
         )
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what would make another pytest take itself for a part of this one."""
+    """This process's environment, without the variables that would make another pytest a part of this one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")

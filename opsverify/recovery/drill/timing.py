@@ -1,4 +1,4 @@
-"""The course of a drill: each stage timed, and said on the progress display with bytes, rate and segments."""
+"""Timing of a drill: each stage timed, and shown on the progress display with bytes, rate and segments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-_SAY_EVERY_S = 0.5
+_SHOW_EVERY_S = 0.5
 
 
 @dataclass
-class Moved:
-    """What a stage moved, filled in while it runs."""
+class Transferred:
+    """Bytes and WAL segments that a stage transferred, filled in while it runs."""
 
     bytes: int | None = None
     segments: int | None = None
@@ -31,36 +31,36 @@ def _meter() -> Meter:
 
 @dataclass
 class StageTimer:
-    """Stages as they come; `say` shows one line of progress."""
+    """Stages of one drill in the order in which they end; `show` displays one line of progress."""
 
-    say: Callable[[str], None]
+    show: Callable[[str], None]
     stages: list[DrillStage] = field(default_factory=list)
     meter: Meter = field(default_factory=_meter)
     _began: float = field(default_factory=time.monotonic)
-    _said: float = 0.0
+    _shown_at: float = 0.0
 
     def elapsed(self) -> float:
         """Seconds since the drill began."""
         return time.monotonic() - self._began
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Moved]:
-        """Time what happens inside as the stage `name`, also when it fails."""
-        began, moved = self.elapsed(), Moved()
-        self.say(f"rehearsal: {name}")
+    def stage(self, name: str) -> Iterator[Transferred]:
+        """Time the block as the stage `name`, also when it fails."""
+        began, transferred = self.elapsed(), Transferred()
+        self.show(f"rehearsal: {name}")
         try:
-            yield moved
+            yield transferred
         finally:
-            self._add(name, began, self.elapsed() - began, moved)
+            self._add(name, began, self.elapsed() - began, transferred)
 
-    def follow(self, began: float, durations: Mapping[str, float], moved: Mapping[str, Mapping[str, int]]) -> None:
-        """Add stages that followed each other from `began` (seconds after the drill's beginning)."""
+    def add(self, began: float, durations: Mapping[str, float], transferred: Mapping[str, Transferred]) -> None:
+        """Add stages that followed each other from `began` on (seconds after the drill's beginning)."""
         for name, seconds in durations.items():
-            self._add(name, began, seconds, Moved(**moved.get(name, {})))
+            self._add(name, began, seconds, transferred.get(name, Transferred()))
             began += seconds
 
-    def restoring(self, segment_size: int) -> Callable[[str, int, int], None]:
-        """Progress of a restore, for `opsverify.recovery.restore.pitr`."""
+    def restore_progress(self, segment_size: int) -> Callable[[str, int, int], None]:
+        """Progress callback of a restore, for `opsverify.recovery.restore.pitr`."""
 
         def report(stage: str, done: int, total: int) -> None:
             if stage == "copy":
@@ -78,15 +78,15 @@ class StageTimer:
 
         return report
 
-    def _show(self, text: str, last: bool) -> None:  # noqa: FBT001 - whether it is the stage's last word
+    def _show(self, text: str, last: bool) -> None:  # noqa: FBT001 - whether it is the stage's last line
         now = time.monotonic()
-        if last or now - self._said >= _SAY_EVERY_S:
-            self._said = now
-            self.say(f"rehearsal: {text}")
+        if last or now - self._shown_at >= _SHOW_EVERY_S:
+            self._shown_at = now
+            self.show(f"rehearsal: {text}")
 
-    def _add(self, name: str, began: float, seconds: float, moved: Moved) -> None:
-        stage = DrillStage(name, began, seconds, moved.bytes, moved.segments)
+    def _add(self, name: str, began: float, seconds: float, transferred: Transferred) -> None:
+        stage = DrillStage(name, began, seconds, transferred.bytes, transferred.segments)
         self.stages.append(stage)
         rate = f", {quantity(stage.bytes_per_s, 'bytes')}/s" if stage.bytes_per_s else ""
         pace = f", {stage.segments_per_s:,.0f} segments/s" if stage.segments_per_s else ""
-        self.say(f"rehearsal: {name} done in {duration(round(seconds, 3))}{rate}{pace}")
+        self.show(f"rehearsal: {name} done in {duration(round(seconds, 3))}{rate}{pace}")

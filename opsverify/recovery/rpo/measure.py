@@ -1,8 +1,12 @@
-"""Hear the witnesses of a recovery: of a drill's restored server, or of the target's own database after a disaster."""
+"""RPO of one recovery, from three independent sources: heartbeat, WAL archive, server.
+
+The recovery is a drill's, on its restored server, or the target's own database after a disaster.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +25,7 @@ from opsverify.recovery.wal.timelines import branches
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from opsverify.config.model import Heartbeat, Recovery, Target
     from opsverify.probes.postgres import Postgres
@@ -31,10 +35,10 @@ if TYPE_CHECKING:
     from opsverify.recovery.rpo.sources import RpoLoss
 
     Numbers = Callable[[str], Iterable[int]]
-    """Gives the numbers in the heartbeat's table, whose name it is told."""
+    """Returns the numbers in the heartbeat's table of that name."""
 
 NAME = "testimony.json"
-"""Where a run of post-dr keeps what its witnesses said; a rehearsal keeps it with its drill."""
+"""File in which a run of post-dr keeps what its RPO sources reported; a rehearsal keeps it in its `drill.json`."""
 _TIMES = ("recovered_to", "newest")
 RESTARTED = "pg_last_xact_replay_timestamp() is NULL: the server was restarted since its recovery, or never recovered"
 _STATE = """
@@ -45,40 +49,45 @@ _STATE = """
 
 @dataclass(frozen=True)
 class RpoMeasurement:
-    """What the witnesses said; `problem` is what one of them said that nobody can overrule."""
+    """Reports of the RPO sources; a `problem` that one of them found outweighs the others."""
 
-    witnesses: tuple[RpoSource, ...]
+    sources: tuple[RpoSource, ...]
     tolerance_s: float
     problem: str | None = None
 
     def loss(self) -> RpoLoss:
-        """What was lost, as they agree. Raises Inconclusive where they do not, or a `problem` stands."""
+        """The loss on which the sources agree. Raises Inconclusive where they disagree, or there is a `problem`."""
         if self.problem:
             raise Inconclusive(self.problem)
-        return agree(self.witnesses, self.tolerance_s)
+        return agree(self.sources, self.tolerance_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the evidence."""
         rows = [
-            {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in vars(said).items()}
-            for said in self.witnesses
+            {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in vars(one).items()}
+            for one in self.sources
         ]
         return {"witnesses": rows, "tolerance_s": self.tolerance_s, "problem": self.problem}
 
     @classmethod
-    def from_dict(cls, wire: dict[str, Any]) -> Self:
-        """The other end of `to_dict`."""
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """The measurement that `to_dict` wrote."""
 
-        def moments(row: dict[str, Any]) -> dict[str, Any]:
-            times = {name: dt.datetime.fromisoformat(row[name]) for name in _TIMES if row[name]}
+        def moments(row: Mapping[str, Any]) -> dict[str, Any]:
+            times = {name: dt.datetime.fromisoformat(row[name]) for name in _TIMES if row.get(name)}
             return {**row, **times}
 
-        return cls(tuple(RpoSource(**moments(row)) for row in wire["witnesses"]), wire["tolerance_s"], wire["problem"])
+        return cls(tuple(RpoSource(**moments(row)) for row in raw["witnesses"]), raw["tolerance_s"], raw["problem"])
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The measurement in a `testimony.json`. Raises OSError, and ValueError where it is none."""
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """The means to hear witnesses: the heartbeat of the target's `recovery`, a backup, and the archive behind it."""
+class RpoInputs:
+    """Inputs of an RPO measurement: the heartbeat of the target's `recovery`, a backup, and its WAL archive."""
 
     recovery: Recovery
     backup: BaseBackup
@@ -86,78 +95,81 @@ class Hearing:
     tools: Tools
 
     def acknowledged(self) -> tuple[Beat, ...] | None:
-        """The heartbeat's log, to be read before the database is; None without one. Raises Inconclusive."""
+        """The heartbeat's log, to be read before the database; None where there is none.
+
+        Raises Inconclusive where it cannot be read.
+        """
         heartbeat = self.recovery.heartbeat
         return HeartbeatLog(Path(heartbeat.log)).read() if heartbeat else None
 
     def of_drill(
-        self, replayed: dt.datetime | None, until: dt.datetime, looked_at: dt.datetime, numbers: Numbers
+        self, replayed: dt.datetime | None, until: dt.datetime, archive_read_at: dt.datetime, numbers: Numbers
     ) -> RpoMeasurement:
-        """What would be lost if the disaster had been at `looked_at` and the recovery went `until`.
+        """The loss if the disaster had been at `archive_read_at` and the recovery went to `until`.
 
-        `replayed` is what the restored server says, `numbers` asks it.
+        `replayed` is the restored server's last replayed commit, `numbers` queries that server.
         """
-        way = branches(self.archive, self.backup)
+        path = branches(self.archive, self.backup)
         why = "pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target"
-        return self._hear(replayed, why, until, way, numbers, looked_at)
+        return self._measure(replayed, why, until, path, numbers, archive_read_at)
 
     def of_recovered(
         self, replayed: dt.datetime | None, timeline: int, until: dt.datetime, numbers: Numbers
     ) -> RpoMeasurement:
-        """What was lost in the disaster: the database runs on `timeline` now, and was recovered `until`.
+        """The loss in the disaster: the database runs on `timeline` now, and was recovered to `until`.
 
-        On the backup's own timeline no recovery took place: then nothing may have been left behind.
+        On the backup's own timeline no recovery took place, and no history was left.
         """
-        way = branches(self.archive, self.backup, timeline)
-        if len(way) > 1:
-            return self._hear(replayed, RESTARTED, until, way[:-1], numbers)
+        path = branches(self.archive, self.backup, timeline)
+        if len(path) > 1:
+            return self._measure(replayed, RESTARTED, until, path[:-1], numbers)
         end_of_time = dt.datetime.max.replace(tzinfo=dt.UTC)
-        return self._hear(replayed, RESTARTED, end_of_time, way, numbers, left_behind=False)
+        return self._measure(replayed, RESTARTED, end_of_time, path, numbers, left_behind=False)
 
-    def _hear(
+    def _measure(
         self,
         replayed: dt.datetime | None,
         why_null: str,
         until: dt.datetime,
-        way: Sequence[Branch],
+        path: Sequence[Branch],
         numbers: Numbers,
         disaster_at: dt.datetime | None = None,
         *,
         left_behind: bool = True,
     ) -> RpoMeasurement:
-        sources: list[RpoSource] = []
+        reports: list[RpoSource] = []
         problem = None
         try:
-            sources.append(self._heartbeat(way, until, numbers, disaster_at))
-            archived = tail(self.backup, self.archive, self.tools, until, way[-1].timeline, disaster_at)
-            sources.append(from_archive(archived, left_behind=left_behind))
-            sources.append(from_server(replayed, until, why_null))
+            reports.append(self._heartbeat(path, until, numbers, disaster_at))
+            archived = tail(self.backup, self.archive, self.tools, until, path[-1].timeline, disaster_at)
+            reports.append(from_archive(archived, left_behind=left_behind))
+            reports.append(from_server(replayed, until, why_null))
         except Inconclusive as error:
-            said = "; ".join(map(str, sources))
-            problem = f"{error}; {said}" if said else str(error)
-        return RpoMeasurement(tuple(sources), parse_duration(self.recovery.witness_tolerance), problem)
+            others = "; ".join(map(str, reports))
+            problem = f"{error}; {others}" if others else str(error)
+        return RpoMeasurement(tuple(reports), parse_duration(self.recovery.witness_tolerance), problem)
 
     def _heartbeat(
-        self, way: Sequence[Branch], until: dt.datetime, numbers: Numbers, disaster_at: dt.datetime | None
+        self, path: Sequence[Branch], until: dt.datetime, numbers: Numbers, disaster_at: dt.datetime | None
     ) -> RpoSource:
         heartbeat: Heartbeat | None = self.recovery.heartbeat
         acknowledged = self.acknowledged()
         if heartbeat is None or acknowledged is None:
-            return RpoSource("heartbeat", absent="the target has no [recovery.heartbeat]")
+            return RpoSource("heartbeat", absent="missing [recovery.heartbeat]")
         present = frozenset(numbers(heartbeat.table))
-        return from_heartbeat(compare_beats(acknowledged, present, way, until, disaster_at), heartbeat.every_s)
+        return from_heartbeat(compare_beats(acknowledged, present, path, until, disaster_at), heartbeat.every_s)
 
 
 def of_target(target: Target, postgres: Postgres) -> RpoMeasurement:
-    """Hear the witnesses of the recovery of the target's own database. Raises Inconclusive where that cannot be."""
+    """The data lost in the recovery of the target's own database. Raises Inconclusive where it cannot be measured."""
     recovery, until = require(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)
     if state.in_recovery:
-        raise Inconclusive("the database is still in recovery: promote it, or ask the primary")
+        raise Inconclusive("the database is still in recovery: promote it, or query the primary")
 
     def numbers(table: str) -> Iterable[int]:
         return (row.number for row in postgres.rows(f"SELECT number FROM {qualified(table)}"))  # noqa: S608 - quoted
 
     with scratch_folder(recovery) as scratch, physical_source_of(recovery).unpacked(scratch) as unpacked:
-        hearing = Hearing(recovery, unpacked.backup, unpacked.archive, find_tools(unpacked.backup.major))
-        return hearing.of_recovered(state.replayed, int(state.timeline, 16), until, numbers)
+        inputs = RpoInputs(recovery, unpacked.backup, unpacked.archive, find_tools(unpacked.backup.major))
+        return inputs.of_recovered(state.replayed, int(state.timeline, 16), until, numbers)

@@ -80,10 +80,9 @@ def test_a_chain_is_joined_and_rehearsed(described: Callable[..., Recovery]) -> 
     """Three backups verified, joined in the scratch folder, carried on by WAL, read and written, removed."""
     recovery = described("incremental")
     drill = rehearse(recovery)
-    assert (drill.problems, drill.continuity, drill.failure) == ((), None, None)
-    assert drill.read == ROWS + 3 * 2 - 1  # recovery ends where a later commit begins: the last one
-    assert drill.durations is not None
-    assert drill.durations["unpack"] > 0
+    assert (drill.backup.problems, drill.archive.gap, drill.failure) == ((), None, None)
+    assert drill.restore.judgments == ROWS + 3 * 2 - 1  # recovery ends where a later commit begins: the last one
+    assert drill.restore.durations["unpack"] > 0
     assert not list(Path(str(recovery.scratch)).iterdir())
 
 
@@ -113,7 +112,7 @@ def test_a_chain_without_its_root_is_damage(described: Callable[..., Recovery], 
         source_of(described("incremental")).verify()
     drill = rehearse(described("incremental"))
     assert drill.failure is not None
-    assert drill.problems
+    assert drill.backup.problems
 
 
 def test_the_inventory_lists_and_counts(described: Callable[..., Recovery], works: Works, scratch: Path) -> None:
@@ -165,11 +164,10 @@ def test_a_dump_is_rehearsed(described: Callable[..., Recovery], scratch: Path, 
     """Read through, restored into a new cluster, read and written, removed."""
     recovery = described("pg_dump", pg_dump={"archive": str(scratch / "dumps" / name), "major": MAJOR})
     drill = rehearse(recovery)
-    assert (drill.problems, drill.failure) == ((), None)
-    assert drill.read == ROWS + 3 * 2
-    assert (
-        drill.last_commit_at == drill.target_time == source_of(recovery).list_backups().usable[0].taken_at.isoformat()
-    )
+    assert (drill.backup.problems, drill.failure) == ((), None)
+    assert drill.restore.judgments == ROWS + 3 * 2
+    taken_at = source_of(recovery).list_backups().usable[0].taken_at.isoformat()
+    assert drill.archive.last_commit_at == drill.parts.target_time == taken_at
     assert not list(Path(str(recovery.scratch)).iterdir())
 
 
@@ -193,8 +191,8 @@ def test_a_damaged_dump_is_found(
     recovery = described("pg_dump", pg_dump={"archive": str(dump), "major": MAJOR})
     assert len(source_of(recovery).list_backups().usable) == 1
     drill = rehearse(recovery)
-    assert drill.problems
-    assert drill.problems[0].startswith("custom.dump: could not ")
+    assert drill.backup.problems
+    assert drill.backup.problems[0].startswith("custom.dump: could not ")
     assert drill.failure is not None
     assert "pg_restore" in drill.failure
 

@@ -19,6 +19,7 @@ from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import verify
+from opsverify.recovery.drill.parts import NotReached
 from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
 from opsverify.recovery.wal.continuity import continuity
 from tests.support.drills import rehearse
@@ -196,12 +197,12 @@ def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str)
     before = listing(lab.home / "slow")
     drill = rehearse(lab.recovery(manager, stored))
     assert listing(lab.home / "slow") == before
-    assert drill.problems == ()
-    assert drill.continuity is None
-    assert (drill.failure, drill.hindrance, drill.table_failure) == (None, None, None)
-    assert (drill.segments or 0) >= 4
-    assert drill.read == ROWS + 2 * 4  # recovery ends where a later commit begins: the ninth
-    assert (drill.durations or {})["unpack"] > 0
+    assert drill.backup.problems == ()
+    assert drill.archive.gap is None
+    assert (drill.failure, drill.blocked, drill.table_problem) == (None, None, None)
+    assert (drill.archive.segments or 0) >= 4
+    assert drill.restore.judgments == ROWS + 2 * 4  # recovery ends where a later commit begins: the ninth
+    assert drill.restore.durations["unpack"] > 0
     assert not list((stored / "drill").iterdir())
 
 
@@ -214,8 +215,8 @@ def test_an_earlier_target_takes_an_earlier_backup(lab: Lab, stored: Path, manag
     drill = rehearse(lab.recovery(manager, stored, recovery_target=second.taken_at - dt.timedelta(milliseconds=1)))
     assert first.taken_at < second.taken_at
     assert drill.failure is None, drill
-    assert drill.read is not None
-    assert ROWS < drill.read <= ROWS + 1 + 4
+    assert drill.restore.judgments is not None
+    assert ROWS < drill.restore.judgments <= ROWS + 1 + 4
 
 
 def _backed_up_file(stored: Path, manager: str) -> Path:
@@ -263,10 +264,10 @@ def test_pgbackrest_refuses_to_restore_damage(lab: Lab, stored: Path) -> None:
     for path in stored.glob("repo/backup/lab/*/backup.manifest*"):
         path.unlink()
     drill = rehearse(lab.recovery("pgbackrest", stored))
-    assert drill.problems
+    assert drill.backup.problems
     assert drill.failure is not None
     assert "backup.manifest" in drill.failure
-    assert drill.segments is None
+    assert isinstance(drill.parts.archive, NotReached)
 
 
 def _segment(stored: Path, manager: str, back: int) -> Path:

@@ -107,17 +107,16 @@ def test_owners_and_grants_come_back(plant: Plant, described: Callable[..., Reco
     """All of the catalog is as the ledger recorded it; production's tablespace is left alone; no password is kept."""
     before = listing(plant.home)
     drill = rehearse(described(globals=str(scratch / "dumps" / "globals*.sql")), plant.history, "plant")
-    assert (drill.problems, drill.failure, drill.hindrance, drill.log_errors) == ((), None, None, [])
-    assert drill.read == 3000
-    assert drill.answers is not None
-    catalog = {name: answer for name, answer in drill.answers.items() if name.startswith("catalog/")}
+    assert (drill.backup.problems, drill.failure, drill.blocked, drill.validation.log_errors) == ((), None, None, ())
+    assert drill.restore.judgments == 3000
+    catalog = {name: answer for name, answer in drill.answers.findings.items() if name.startswith("catalog/")}
     assert len(catalog) > 10
-    assert [(name, answer) for name, answer in catalog.items() if answer["problems"] or answer["unknown"]] == []
-    assert catalog["catalog/roles"]["asked"] == 3
-    assert drill.table_failure is None
+    assert [(name, answer) for name, answer in catalog.items() if answer.problems or answer.unknown] == []
+    assert catalog["catalog/roles"].asked == 3
+    assert drill.table_problem is None
     assert listing(plant.home) == before
     assert list((scratch / "drill").iterdir()) == []
-    kept = json.dumps(vars(drill), default=str)
+    kept = drill.dumps()
     assert SECRET not in kept
     assert "SCRAM" not in kept
 
@@ -143,12 +142,11 @@ def test_a_dump_that_needs_no_roles_says_that_they_are_not_in_it(
         history = _recorded(f"host={home} port={PORT} user=postgres dbname=postgres")
     drill = rehearse(described(archive=str(home / "d")), history)
     assert drill.failure is None
-    assert drill.answers is not None
     for kind in ("roles", "grants"):
-        answer = drill.answers[f"catalog/{kind}"]
-        assert answer["problems"] == []
-        assert f"{kind} were not in the backup" in answer["unknown"]
-    assert drill.answers["catalog/tables"]["unknown"] is None
+        answer = drill.answers.findings[f"catalog/{kind}"]
+        assert answer.problems == ()
+        assert f"{kind} were not in the backup" in (answer.unknown or "")
+    assert drill.answers.findings["catalog/tables"].unknown is None
 
 
 def _emptied(path: Path) -> None:
@@ -171,8 +169,8 @@ def test_roles_that_are_not_whole_fail(
     roles = scratch / "dumps" / "globals.sql"
     damage(roles)
     drill = rehearse(described(globals=str(roles)), None, "plant")
-    assert len(drill.problems) == 1
-    assert said in drill.problems[0]
+    assert len(drill.backup.problems) == 1
+    assert said in drill.backup.problems[0]
     assert said in (drill.failure or "")
 
 
@@ -188,7 +186,7 @@ def test_a_statement_that_fails_is_named_without_its_password(
     drill = rehearse(described(globals=str(roles)), None, "plant")
     said = f'globals.sql, line {number + 1}: ALTER ROLE "Plant App" ...: SQLSTATE 42704'
     assert drill.failure == said
-    assert "SCRAM" not in json.dumps(vars(drill), default=str)
+    assert "SCRAM" not in drill.dumps()
 
 
 def test_the_roles_are_held_against_their_sum(described: Callable[..., Recovery], scratch: Path) -> None:

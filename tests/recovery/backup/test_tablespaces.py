@@ -94,10 +94,9 @@ def test_a_spread_backup_is_rehearsed(spread: Spread, scratch: Path, method: str
     alone = {"base_backup": str(spread.chain / "1-full")} if method == "basebackup" else {}
     before = listing(spread.home)
     drill = rehearse(described(spread, scratch, method=method, **alone))
-    assert (drill.problems, drill.continuity, drill.failure, drill.hindrance) == ((), None, None, None)
-    assert drill.read == ROWS + 2 * 3
-    assert drill.answers is not None
-    assert drill.answers["checksums"]["problems"] == []
+    assert (drill.backup.problems, drill.archive.gap, drill.failure, drill.blocked) == ((), None, None, None)
+    assert drill.restore.judgments == ROWS + 2 * 3
+    assert drill.answers.findings["checksums"].problems == ()
     assert listing(spread.home) == before
     assert list((scratch / "drill").iterdir()) == []
 
@@ -128,9 +127,9 @@ def test_a_tablespace_made_after_the_backup_is_refused(spread: Spread, scratch: 
     before = listing(spread.home)
     drill = rehearse(described(spread, scratch, recovery_target=None))
     assert drill.failure is None
-    assert drill.hindrance is not None
-    assert f"was made in {spread.home / 'late'} after the base backup" in drill.hindrance
-    assert "take a new base backup, or choose an earlier target" in drill.hindrance
+    assert drill.blocked is not None
+    assert f"was made in {spread.home / 'late'} after the base backup" in drill.blocked
+    assert "take a new base backup, or choose an earlier target" in drill.blocked
     assert listing(spread.home) == before
 
 
@@ -146,7 +145,7 @@ def test_a_tablespace_made_on_another_timeline_is_refused(spread: Spread, scratc
     if (account := unprivileged()) is not None:
         run_tool(("/bin/chown", "-R", account.name, str(archive)))
     drill = rehearse(described(spread, scratch, recovery_target=None, wal_archive=str(archive)))
-    assert f"was made in {made} after the base backup" in (drill.hindrance or "")
+    assert f"was made in {made} after the base backup" in (drill.blocked or "")
 
 
 def test_a_compressed_archive_hides_no_tablespace(spread: Spread, scratch: Path) -> None:
@@ -157,7 +156,7 @@ def test_a_compressed_archive_hides_no_tablespace(spread: Spread, scratch: Path)
     if (account := unprivileged()) is not None:
         os.chown(archive, account.uid, account.gid)
     drill = rehearse(described(spread, scratch, recovery_target=None, wal_archive=str(archive)))
-    assert "after the base backup" in (drill.hindrance or "")
+    assert "after the base backup" in (drill.blocked or "")
 
 
 def test_damage_in_a_tablespace_is_found(base: Path) -> None:

@@ -1,4 +1,4 @@
-"""A whole drill on a real backup: its stages, its witnesses, and whose fault it is when it does not come to an end."""
+"""A whole drill on a real backup: its stages, its RPO sources, and what is at fault when it ends early."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 
 from opsverify.config.database import Login
 from opsverify.config.model import Heartbeat
-from opsverify.errors import Inconclusive
-from opsverify.recovery.drill.run import Drill, run_drill
+from opsverify.errors import CheckFailed, Inconclusive
+from opsverify.recovery.drill.result import Drill
+from opsverify.recovery.drill.run import run_drill
 from opsverify.recovery.drill.steps import _free_port
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def healthy(disaster: Disaster, open_folder: Path) -> Path:
-    """Run one drill for all that look at a healthy one; its file."""
+    """Run one drill for all tests of a healthy one; its file."""
     folder = open_folder / "healthy"
     folder.mkdir(mode=0o755)
     drilling(disaster, folder)
@@ -53,34 +54,29 @@ def drilled(disaster: Disaster, scratch: Path) -> Callable[..., Drill]:
 
 def drilling(disaster: Disaster, scratch: Path, until: dt.datetime | None = None, **changes: Any) -> Drill:  # noqa: ANN401
     """Run a drill up to `until` (`between`); `changes` are fields of the target's [recovery]."""
-    said: list[str] = []
+    shown: list[str] = []
     kept = io.StringIO()
     where = recovery(disaster, scratch, until or disaster.between, **changes)
-    run_drill(where, "postgres", None, {}, kept, said.append, scratch)
-    assert all(line.startswith("rehearsal: ") for line in said)
+    run_drill(where, "postgres", None, {}, kept, shown.append, scratch)
+    assert all(line.startswith("rehearsal: ") for line in shown)
     path = scratch / "drill.json"
     path.write_text(kept.getvalue(), encoding="utf-8")
     return Drill.load(path)
 
 
-def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster, healthy: Path) -> None:
-    """To target, to read and write, to validated; what was lost behind the target; nothing is left over."""
+def test_a_drill_times_every_stage_and_reads_three_rpo_sources(disaster: Disaster, healthy: Path) -> None:
+    """To target, to read and write, to validated; the loss after the target; no file is left over."""
     drill = Drill.load(healthy)
-    assert (drill.failure, drill.hindrance, drill.log_errors) == (None, None, ())
-    assert [stage["name"] for stage in drill.stages] == [
+    assert (drill.ended, drill.validation.log_errors) == (None, ())
+    assert [stage.name for stage in drill.stages] == [
         "integrity", "continuity", "preflight", "prepare", "copy", "recover", "read_only", "promote", "write_probe",
         "validate", "random table", "examine", "checksums", "teardown",
     ]  # fmt: skip
-    assert drill.to_target_s is not None
-    assert drill.to_read_write_s is not None
-    assert drill.to_validated_s is not None
+    assert 0 < drill.restore.to_target_s < drill.restore.to_read_write_s < drill.validation.to_validated_s
     assert drill.extrapolated is not None
-    assert drill.table is not None
-    assert drill.testimony is not None
-    assert 0 < drill.to_target_s < drill.to_read_write_s < drill.to_validated_s
-    assert drill.extrapolated["low_s"] <= drill.extrapolated["high_s"]
-    assert drill.table["differences"] == []
-    loss = measure.RpoMeasurement.from_dict(dict(drill.testimony)).loss()
+    assert drill.extrapolated.low_s <= drill.extrapolated.high_s
+    assert drill.table.differences == ()
+    loss = drill.rpo.loss()
     heartbeat, archive, server = loss.witnesses
     assert heartbeat.lost == 2
     assert archive.lost == 5
@@ -92,58 +88,64 @@ def test_a_drill_times_every_stage_and_hears_three_witnesses(disaster: Disaster,
 
 
 def test_a_heartbeat_that_cannot_be_read_leaves_the_loss_unknown(disaster: Disaster, scratch: Path) -> None:
-    """Configured, and silent: the other two do not outvote it."""
+    """Configured, but its log is missing: the other two sources do not outvote it."""
     silent = Heartbeat(log=str(scratch / "nowhere.log"), login=Login(user="postgres"))
     with pytest.raises(Inconclusive, match=r"heartbeat log .* cannot be read"):
-        hear(disaster, scratch, silent).loss()
+        measured(disaster, scratch, silent).loss()
 
 
 def test_rows_missing_before_the_target_are_no_small_loss(disaster: Disaster, scratch: Path) -> None:
-    """A beat in the log that is not in the database, long before the target: the witnesses contradict."""
+    """A beat in the log that is not in the database, long before the target: the sources contradict each other."""
     beats = HeartbeatLog(disaster.heartbeat_log).read()
     log = HeartbeatLog(scratch / "heartbeat.log")
     for beat in (replace(beats[0], number=2, at=disaster.backup.started_at - dt.timedelta(minutes=1)), *beats):
         log.append(beat)
     with pytest.raises(Inconclusive, match="beat 2"):
-        hear(disaster, scratch, Heartbeat(log=str(log.path), login=Login(user="postgres")), present=[1, 3]).loss()
+        measured(disaster, scratch, Heartbeat(log=str(log.path), login=Login(user="postgres")), present=[1, 3]).loss()
 
 
-def hear(
+def measured(
     disaster: Disaster, scratch: Path, heartbeat: Heartbeat, present: Sequence[int] = (1, 2, 3)
 ) -> measure.RpoMeasurement:
-    """Hear the witnesses of a restore up to `between`, in which the beats `present` came back."""
+    """The RPO of a restore to `between`, in which the beats `present` were restored."""
     where = recovery(disaster, scratch, disaster.between, heartbeat=heartbeat)
-    hearing = measure.Hearing(where, disaster.backup, disaster.archive, disaster.tools)
-    return hearing.of_drill(disaster.between, disaster.between, disaster.end, lambda _table: present)
+    inputs = measure.RpoInputs(where, disaster.backup, disaster.archive, disaster.tools)
+    return inputs.of_drill(disaster.between, disaster.between, disaster.end, lambda _table: present)
 
 
 def test_a_break_in_the_archive_is_the_backups_fault(
     disaster: Disaster, drilled: Callable[..., Drill], archive_copy: Path
 ) -> None:
-    """The target lies behind a missing segment: a failure, and nothing is copied for it."""
+    """The target lies after a missing segment: a failure, and nothing is copied."""
     sorted(path for path in archive_copy.iterdir() if len(path.name) == 24)[-2].unlink()
     drill = drilled(disaster.end, wal_archive=str(archive_copy))
-    assert drill.hindrance is None
     assert "is missing" in (drill.failure or "")
-    assert "copy" not in {stage["name"] for stage in drill.stages}
+    assert drill.archive.gap is not None
+    assert "copy" not in {stage.name for stage in drill.stages}
+    with pytest.raises(CheckFailed, match="is missing"):
+        drill.require_restored()
+    with pytest.raises(Inconclusive, match=r"nothing was restored: .*is missing"):
+        _ = drill.restore
 
 
-@pytest.mark.parametrize(("room", "said"), [(True, "after the last archived commit"), (False, "1,000 bytes free")])
+@pytest.mark.parametrize(("room", "reason"), [(True, "after the last archived commit"), (False, "1,000 bytes free")])
 def test_what_this_machine_or_the_target_lacks_is_no_failure_of_the_backup(
     disaster: Disaster,
     drilled: Callable[..., Drill],
     monkeypatch: pytest.MonkeyPatch,
     *,
     room: bool,
-    said: str,
+    reason: str,
 ) -> None:
-    """A disk without room, a target nobody can reach: nothing is known about the backup."""
+    """A disk without room, a target out of reach: nothing is known about the backup."""
     usage = shutil.disk_usage(disaster.base)
     if not room:
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     drill = drilled(disaster.end.replace(year=2100) if room else disaster.between)
     assert drill.failure is None
-    assert said in (drill.hindrance or "")
+    assert reason in (drill.blocked or "")
+    with pytest.raises(Inconclusive, match=reason):
+        drill.require_restored()
 
 
 def test_a_damaged_table_is_the_backups_fault(drilled: Callable[..., Drill], base_copy: Path) -> None:
@@ -153,12 +155,12 @@ def test_a_damaged_table_is_the_backups_fault(drilled: Callable[..., Drill], bas
     content[100:200] = bytes(255 - byte for byte in content[100:200])
     path.write_bytes(content)
     drill = drilled(base_backup=str(base_copy), random_tables=("judgment_executions",))
-    assert any(path.name in problem for problem in drill.problems)
+    assert any(path.name in problem for problem in drill.backup.problems)
     assert "cannot be read" in (drill.failure or "")
 
 
 def test_the_page_of_a_rehearsal_is_complete_in_itself(healthy: Path, scratch: Path) -> None:
-    """Both languages, every stage, both witnesses; not one address that a browser would ask."""
+    """Both languages, every stage, the RPO sources; no address that a browser would request."""
     folder = scratch / "20261124T025840Z-rehearsal-f6e6"
     folder.mkdir()
     shutil.copyfile(healthy, folder / "drill.json")
@@ -186,16 +188,16 @@ def test_the_page_of_a_rehearsal_is_complete_in_itself(healthy: Path, scratch: P
 
 
 def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster: Disaster, scratch: Path) -> None:
-    """Away: waited for. Restored to a time before: numbers go on behind the log's, and old beats count as lost."""
+    """Database down: the writer waits. Restored to a time before: numbers go on after the log's, old beats are lost."""
     log = scratch / "heartbeat.log"
     shutil.copyfile(disaster.heartbeat_log, log)
-    said: list[str] = []
+    shown: list[str] = []
     writer = heartbeat_writer(scratch / "nowhere", log)
-    writer.say = said.append
+    writer.say = shown.append
     stop = threading.Event()
     writer.log.repair()
     writer._try()
-    assert "heartbeat silent" in said[0]
+    assert "heartbeat silent" in shown[0]
     destination = Destination(
         scratch / "data", scratch / "s", _free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
     )
@@ -212,24 +214,24 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
     archive = shutil.copytree(disaster.archive, scratch / "wal")
     shutil.move(scratch / "00000002.history", archive)
     changes = {"wal_archive": str(archive), "heartbeat": Heartbeat(log=str(log), login=Login(user="postgres"))}
-    hearing = measure.Hearing(
+    inputs = measure.RpoInputs(
         recovery(disaster, scratch, disaster.between, **changes), disaster.backup, archive, disaster.tools
     )
-    loss = hearing.of_recovered(server.recovered_to, 2, disaster.between, lambda _table: [1, 2, 3, 6, 7]).loss()
+    loss = inputs.of_recovered(server.recovered_to, 2, disaster.between, lambda _table: [1, 2, 3, 6, 7]).loss()
     assert (loss.witnesses[0].lost, loss.witnesses[1].lost) == (2, 5)
 
 
 def test_a_database_that_was_never_recovered_lost_nothing(disaster: Disaster, scratch: Path) -> None:
-    """On the backup's own timeline no history was left behind; the server's NULL is said, not counted."""
-    hearing = measure.Hearing(
+    """On the backup's own timeline no history was left; the server's NULL is reported, not counted."""
+    inputs = measure.RpoInputs(
         recovery(disaster, scratch, disaster.between), disaster.backup, disaster.archive, disaster.tools
     )
-    loss = hearing.of_recovered(None, 1, disaster.between, lambda _table: range(1, 6)).loss()
+    loss = inputs.of_recovered(None, 1, disaster.between, lambda _table: range(1, 6)).loss()
     assert (loss.seconds, loss.at_least, loss.at_most) == (pytest.approx(0, abs=1), 0, 0)
     assert "server is absent" in str(loss)
 
 
 def _heap_with(base: Path, text: bytes) -> Path:
-    """The file of the table that holds `text`: the server that could be asked is gone."""
+    """The file of the table that holds `text`: the server that could be queried is gone."""
     files = (path for path in (base / "base").rglob("[0-9]*") if path.is_file())
     return next(path for path in files if text in path.read_bytes())

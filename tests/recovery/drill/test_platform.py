@@ -1,4 +1,4 @@
-"""A platform on the restored database: whose fault it is when it does not serve, and that it never works elsewhere."""
+"""A platform on the restored database: what is at fault when it does not serve, and that it uses no other database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from opsverify.config.load import load_target
 from opsverify.config.platform import RehearsalPlatform
 from opsverify.errors import Inconclusive, TargetError
-from opsverify.recovery.drill.platform import standing
+from opsverify.recovery.drill.platform import start_platform
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ signal.pause()
 
 
 def on(host: Path | str, port: int = 5432) -> str:
-    """A target whose database is the one at `host`, where no password is asked for."""
+    """A target whose database is the one at `host`, which needs no password."""
     return (
         f'{WITH_POSTGRES}[postgres]\nhost = "{host}"\nport = {port}\ndbname = "postgres"\n'
         'login = { user = "postgres" }\nsslmode = "disable"\n'
@@ -39,24 +39,24 @@ def on(host: Path | str, port: int = 5432) -> str:
 
 
 def serving(target: str, *clear_cache: str) -> RehearsalPlatform:
-    """A platform that serves as `target` until it is told to end."""
+    """A platform that serves as `target` until it is stopped."""
     return RehearsalPlatform(run=(sys.executable, "-c", SERVES, "{home}", target), clear_cache=clear_cache)
 
 
 @pytest.fixture
 def server(whole: tuple[Server, Path]) -> Server:
-    """Provide a real server that stands for the drill's."""
+    """Provide a real server in place of the drill's."""
     return whole[0]
 
 
 def test_a_platform_serves_on_the_restored_database_and_ends_with_the_drill(server: Server, tmp_path: Path) -> None:
-    """Its own target file is read, its commands know where it lives, and nothing of it is left running."""
-    said = 'import sys; open(sys.argv[1] + "/cleared", "w")'
-    platform = serving(on(server.socket_dir), sys.executable, "-c", said, "{home}")
-    with standing(platform, server, "postgres", tmp_path / "p") as stands:
+    """Its own target file is read, its commands get its folder, and none of its processes is left running."""
+    command = 'import sys; open(sys.argv[1] + "/cleared", "w")'
+    platform = serving(on(server.socket_dir), sys.executable, "-c", command, "{home}")
+    with start_platform(platform, server, "postgres", tmp_path / "p") as started:
         pid = int((tmp_path / "p" / "pid").read_text(encoding="utf-8"))
-        assert stands.target.postgres is not None
-        stands.clear_cache()
+        assert started.target.postgres is not None
+        started.clear_cache()
         os.kill(pid, 0)
     assert (tmp_path / "p" / "cleared").exists()
     with pytest.raises(ProcessLookupError):
@@ -64,65 +64,65 @@ def test_a_platform_serves_on_the_restored_database_and_ends_with_the_drill(serv
 
 
 def test_a_platform_on_another_database_is_never_smoked(server: Server, second_server: Server, tmp_path: Path) -> None:
-    """A start command that forgets {port} leads to production: it is found out before anything is sent."""
+    """A start command without {port} leads to production: it is refused before any request is sent."""
     elsewhere = serving(on(second_server.socket_dir, second_server.port))
     with (
-        pytest.raises(Inconclusive, match=r"which is not the restored one: no smoke was sent; give it \{port\}"),
-        standing(elsewhere, server, "postgres", tmp_path / "p"),
+        pytest.raises(Inconclusive, match=r"not the restored one; no smoke was run; pass \{port\}"),
+        start_platform(elsewhere, server, "postgres", tmp_path / "p"),
     ):
-        pytest.fail("it was let go on")
+        pytest.fail("the platform was accepted")
 
 
 def test_a_platform_that_names_no_database_is_never_smoked(server: Server, tmp_path: Path) -> None:
-    """Whose data its smoke would write is not known."""
+    """Where its smoke would write is not known."""
     with (
-        pytest.raises(Inconclusive, match=r"describes no \[postgres\]: whose data is it"),
-        standing(serving(SMALLEST), server, "postgres", tmp_path / "p"),
+        pytest.raises(Inconclusive, match=r"missing \[postgres\] in target .*: its database is not known"),
+        start_platform(serving(SMALLEST), server, "postgres", tmp_path / "p"),
     ):
-        pytest.fail("it was let go on")
+        pytest.fail("the platform was accepted")
 
 
 @pytest.mark.parametrize(
-    ("run", "within", "said"),
+    ("run", "within", "reason"),
     [
         (("{home}/no-such-program",), "5s", r"could not be started: No such file"),
-        ((sys.executable, "-c", "import sys; sys.exit('no image')"), "5s", r"it ended with exit code 1: no image"),
-        ((sys.executable, "-c", "import signal; signal.pause()"), "200ms", r"not within 200ms: it said nothing"),
-        ((sys.executable, "-c", SERVES, "{home}", "name = 3"), "5s", r"target file is not usable: .*name"),
+        ((sys.executable, "-c", "import sys; sys.exit('no image')"), "5s", r"does not serve: exit code 1: no image"),
+        ((sys.executable, "-c", "import signal; signal.pause()"), "200ms", r"timed out after 200ms: no output"),
+        ((sys.executable, "-c", SERVES, "{home}", "name = 3"), "5s", r"invalid target file: .*name"),
     ],
     ids=["missing", "dies", "hangs", "bad-target"],
 )
 def test_a_platform_that_does_not_serve_is_no_failure_of_the_backup(
-    run: tuple[str, ...], within: str, said: str, server: Server, tmp_path: Path
+    run: tuple[str, ...], within: str, reason: str, server: Server, tmp_path: Path
 ) -> None:
-    """One line that says what the program said last."""
+    """One line, with the last line of the program's output."""
     platform = RehearsalPlatform(run=run, within=within)
-    with pytest.raises(Inconclusive, match=said), standing(platform, server, "postgres", tmp_path / "p"):
-        pytest.fail("it was let go on")
+    with pytest.raises(Inconclusive, match=reason), start_platform(platform, server, "postgres", tmp_path / "p"):
+        pytest.fail("the platform was accepted")
 
 
-def test_a_cache_that_cannot_be_cleared_is_said_with_the_commands_last_line(server: Server, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_cleared_is_reported_with_the_commands_last_line(server: Server, tmp_path: Path) -> None:
     """Not cleared is not known to be cleared."""
-    platform = serving(on(server.socket_dir), sys.executable, "-c", "import sys; sys.exit('redis says no')")
+    platform = serving(on(server.socket_dir), sys.executable, "-c", "import sys; sys.exit('redis refused')")
     with (
-        standing(platform, server, "postgres", tmp_path / "p") as stands,
-        pytest.raises(Inconclusive, match=r"clear_cache: .*exit code 1: redis says no"),
+        start_platform(platform, server, "postgres", tmp_path / "p") as started,
+        pytest.raises(Inconclusive, match=r"clear_cache: .*exit code 1: redis refused"),
     ):
-        stands.clear_cache()
+        started.clear_cache()
 
 
-def test_a_smoke_that_ends_without_a_verdict_is_said(server: Server, tmp_path: Path) -> None:
-    """Its folder holds somebody else's files: the run never begins, and says why."""
-    (tmp_path / "theirs").write_text("", encoding="utf-8")
+def test_a_smoke_that_ends_without_a_verdict_is_reported(server: Server, tmp_path: Path) -> None:
+    """Its folder holds foreign files: the run never begins, and its output says why."""
+    (tmp_path / "foreign").write_text("", encoding="utf-8")
     with (
-        standing(serving(on(server.socket_dir)), server, "postgres", tmp_path / "p") as stands,
-        pytest.raises(Inconclusive, match=r"ended without a verdict: exit code 4: .*no run of opsverify"),
+        start_platform(serving(on(server.socket_dir)), server, "postgres", tmp_path / "p") as started,
+        pytest.raises(Inconclusive, match=r"no verdict: exit code 4: .*no run of opsverify"),
     ):
-        stands.smoke(tmp_path)
+        started.smoke(tmp_path)
 
 
 def test_an_unknown_placeholder_is_refused_when_the_target_is_read(tmp_path: Path) -> None:
-    """`{prot}` would reach the program as it is."""
+    """`{prot}` would be passed to the program as it is."""
     path = tmp_path / "t.toml"
     more = "[recovery]\nbase_backup = 'b'\nwal_archive = 'w'\nledger = 'l'\nplatform = { run = ['x', '{prot}'] }\n"
     path.write_text(SMALLEST.replace(', "recovery"', "") + more, encoding="utf-8")

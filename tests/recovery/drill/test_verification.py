@@ -1,4 +1,4 @@
-"""A drill's restored server, asked everything: clean when the backup is whole, and naming what is not."""
+"""Questions to a drill's restored server: no problem when the backup is whole, else one that names the damage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _examined(server: RestoredServer, history: History | None, data: Path) -> di
 
 @pytest.fixture(scope="module")
 def healthy(disaster: Disaster, open_folder: Path) -> tuple[History, dict[str, str], dict[str, Finding]]:
-    """Restore once: what the ledger would have held, where tables are, and every answer of the whole server."""
+    """Restore once: what the ledger would have recorded, where tables are, and every answer of the whole server."""
     scratch = open_folder / "whole-again"
     scratch.mkdir()
     history, paths = recorded(disaster, scratch)
@@ -35,7 +35,7 @@ def healthy(disaster: Disaster, open_folder: Path) -> tuple[History, dict[str, s
         return history, paths, _examined(server, history, scratch / "data")
 
 
-def test_a_whole_backup_comes_back_clean(healthy: tuple[History, dict[str, str], dict[str, Finding]]) -> None:
+def test_a_whole_backup_has_no_problem(healthy: tuple[History, dict[str, str], dict[str, Finding]]) -> None:
     """Every question has an answer, and none a problem; checksums and pg_amcheck included."""
     history, _, answers = healthy
     assert {"pages", "indexes", "checksums", "buckets/judgment_executions", "catalog/grants"} <= answers.keys()
@@ -43,13 +43,13 @@ def test_a_whole_backup_comes_back_clean(healthy: tuple[History, dict[str, str],
     assert history.tables["judgment_executions"].rows > 500
 
 
-def test_a_damaged_backup_is_named_by_what_it_lost(
+def test_a_damaged_backup_is_reported_with_what_it_lost(
     disaster: Disaster,
     base_copy: Path,
     scratch: Path,
     healthy: tuple[History, dict[str, str], dict[str, Finding]],
 ) -> None:
-    """A byte flipped in one table and the tail of another gone: the drill says which, and asks on."""
+    """A byte flipped in one table and the tail of another gone: the findings name both, the other questions go on."""
     history, paths, _ = healthy
     torn = detach(base_copy / paths["judgment_executions"])
     content = bytearray(torn.read_bytes())
@@ -70,8 +70,8 @@ def test_a_damaged_backup_is_named_by_what_it_lost(
     assert "buckets/judgment_executions" not in {name for name, answer in answers.items() if answer.unknown}
 
 
-def test_without_a_ledger_the_rest_is_still_asked(disaster: Disaster, scratch: Path) -> None:
-    """A rehearsal without a record says so in the ledger's checks; consistency and storage do not need one."""
+def test_without_a_ledger_all_other_questions_are_answered(disaster: Disaster, scratch: Path) -> None:
+    """A rehearsal without a ledger is inconclusive in the ledger's checks; consistency and storage do not need one."""
     with restored(disaster, disaster.base, scratch) as server:
         answers = _examined(server, None, scratch / "data")
     assert {"sequences", "pages", "indexes", "checksums"} <= answers.keys()

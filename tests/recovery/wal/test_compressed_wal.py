@@ -68,10 +68,10 @@ def test_a_compressed_archive_is_rehearsed(disaster: Disaster, archive_copy: Pat
     before = listing(archive_copy)
     recovery = described(disaster, archive_copy, scratch, disaster.between)
     drill = rehearse(recovery)
-    assert (drill.problems, drill.continuity, drill.failure, drill.hindrance) == ((), None, None, None)
-    assert drill.segments == plain.segments
-    assert drill.read == 600
-    assert dt.datetime.fromisoformat(str(drill.last_commit_at)) == plain.last_commit_at
+    assert (drill.backup.problems, drill.archive.gap, drill.failure, drill.blocked) == ((), None, None, None)
+    assert drill.archive.segments == plain.segments
+    assert drill.restore.judgments == 600
+    assert dt.datetime.fromisoformat(str(drill.archive.last_commit_at)) == plain.last_commit_at
     lost = tail(disaster.backup, archive_copy, disaster.tools, disaster.between)
     assert lost == tail(disaster.backup, disaster.archive, disaster.tools, disaster.between)
     stock = source_of(recovery).list_backups()
@@ -113,9 +113,9 @@ def test_a_drill_fails_on_a_damaged_file(disaster: Disaster, archive_copy: Path,
     segments = compress_all(archive_copy, ".gz")
     _truncate(segments[-2])
     drill = rehearse(described(disaster, archive_copy, scratch, disaster.end))
-    assert drill.hindrance is None
+    assert drill.blocked is None
     assert segments[-2].name in (drill.failure or "")
-    assert segments[-2].name in (drill.continuity or "")
+    assert segments[-2].name in (drill.archive.gap or "")
 
 
 def test_a_whole_file_with_half_a_segment_is_truncated(disaster: Disaster, archive_copy: Path) -> None:
@@ -132,7 +132,7 @@ def test_of_two_files_the_plain_one_counts(disaster: Disaster, archive_copy: Pat
     for segment in sorted(path for path in archive_copy.iterdir() if len(path.name) == 24):
         segment.with_name(f"{segment.name}.gz").write_bytes(b"half")
     drill = rehearse(described(disaster, archive_copy, scratch, disaster.between))
-    assert (drill.continuity, drill.failure, drill.hindrance) == (None, None, None)
+    assert (drill.archive.gap, drill.failure, drill.blocked) == (None, None, None)
 
 
 def test_only_what_is_on_the_way_is_unpacked(disaster: Disaster, archive_copy: Path) -> None:

@@ -1,0 +1,215 @@
+"""Verification of a drill's restored server: facts, RPO sources, one table, a platform, and everything else queried.
+
+Each step returns one frozen part; those that were reached stay where a later one fails.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.drill.parts import (
+    NO_LEDGER,
+    NO_PLATFORM,
+    AnswersPart,
+    DrillParts,
+    LedgerPart,
+    NotReached,
+    PlatformPart,
+    RestorePart,
+    TablePart,
+    ValidationPart,
+)
+from opsverify.recovery.drill.platform import SMOKE, start_platform
+from opsverify.recovery.postgres.identifiers import qualified
+from opsverify.recovery.postgres.server_log import scan_log
+from opsverify.recovery.restore.throughput import extrapolate
+from opsverify.recovery.rpo.measure import RpoInputs
+from opsverify.recovery.rpo.objectives import rto
+from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.verify.key_counts import compare
+from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
+from opsverify.recovery.verify.single_table import SCRATCH, restore_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+    from pathlib import Path
+
+    from opsverify.config.model import Recovery
+    from opsverify.recovery.backup.source import Unpacked
+    from opsverify.recovery.drill.timing import StageTimer
+    from opsverify.recovery.ledger.history import History
+    from opsverify.recovery.ledger.ledger import Recorded
+    from opsverify.recovery.ledger.queries import Facts, Source
+    from opsverify.recovery.postgres.server import Server
+    from opsverify.recovery.restore.restored_server import RestoredServer
+    from opsverify.recovery.restore.throughput import Extrapolated
+    from opsverify.recovery.rpo.measure import RpoMeasurement
+
+    Reached = Generator[DrillParts, None, None]
+    """The parts reached so far, after each step that reached one."""
+
+_JUDGMENTS = "SELECT count(*) FROM judgment_executions"
+_SEED_BITS = 48
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Inputs of a drill, and the steps that verify its restored server."""
+
+    recovery: Recovery
+    dbname: str
+    recorded: Recorded | None
+    queries: Mapping[str, str]
+    timer: StageTimer
+    scratch: Path
+    evidence: Path
+    history: History | None = None
+    live: Callable[[], Source] | None = None
+
+    def verify(
+        self,
+        server: RestoredServer,
+        before: float,
+        judgments: int,
+        durations: Mapping[str, float],
+        physical: Unpacked | None,
+        parts: DrillParts,
+        *,
+        with_roles: bool = True,
+    ) -> Reached:
+        """Validate the restored data, restore one table alone, start a platform on it, verify everything else.
+
+        `before` is when the restore began, in seconds of the drill; `physical` is None for a dump.
+        """
+        ends = (before + server.to_target_s, before + server.to_read_write_s)
+        times = rto(*ends)
+        recovered_to = server.recovered_to.isoformat() if server.recovered_to else None
+        parts = replace(
+            parts,
+            restore=RestorePart(
+                times.to_target_s, times.to_read_write_s, recovered_to, server.timeline, judgments, durations
+            ),
+        )
+        yield parts
+        with self.timer.stage("validate"):
+            parts = replace(parts, ledger=self._ledger_facts(server))
+            yield parts
+            if physical is not None:
+                parts = replace(parts, rpo=self._rpo(server, physical, parts.archive_read_at))
+                yield parts
+            log = scan_log(server.server.log_lines())
+        validated_s = self.timer.elapsed()
+        rto(*ends, validated_s)
+        more = self._extrapolate(parts.backup.size or 0, validated_s)
+        parts = replace(parts, validation=ValidationPart(validated_s, log.errors, log.slow, more))
+        yield parts
+        with self.timer.stage("random table") as transferred:
+            table = self._random_table(server)
+            transferred.bytes = None if isinstance(table, NotReached) else table.size
+        parts = replace(parts, table=table)
+        yield parts
+        data = self.scratch / "data"
+        with self.timer.stage("examine"):
+            answers = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
+        parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
+        yield parts
+        with self.timer.stage("checksums"):  # last: it stops the server
+            answers |= examine_stopped(server, data)
+        if not with_roles:
+            answers = without_roles(answers)
+        findings = {name: Finding.from_dict(answer) for name, answer in answers.items()}
+        yield replace(parts, answers=AnswersPart(findings))
+
+    def _ledger_facts(self, server: RestoredServer) -> LedgerPart | NotReached:
+        """Facts of the restored database, for the windows that the ledger recorded."""
+        if not self.recorded:
+            return NO_LEDGER
+        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.queries))
+
+    def _rpo(self, server: RestoredServer, physical: Unpacked, archive_read_at: str) -> RpoMeasurement:
+        """The data lost if the disaster had been at `archive_read_at`, as the RPO sources report it."""
+
+        def numbers(table: str) -> list[int]:
+            rows = server.server.rows(f"SELECT number FROM {qualified(table)}", dbname=self.dbname)  # noqa: S608 - quoted
+            return [int(number) for (number,) in rows]
+
+        inputs = RpoInputs(self.recovery, physical.backup, physical.archive, server.server.tools)
+        at = dt.datetime.fromisoformat(archive_read_at)
+        return inputs.of_drill(server.recovered_to, server.target_time, at, numbers)
+
+    def _extrapolate(self, copied: int, validated_s: float) -> Extrapolated | None:
+        """How long a restore of production's size would take; None where that size is not given."""
+        size = self.recovery.production_bytes
+        copying = sum(stage.seconds for stage in self.timer.stages if stage.name == "copy")
+        return extrapolate(int(size), copied, self.timer.meter.rates, validated_s - copying) if size else None
+
+    def _platform(self, server: RestoredServer, validated_s: float) -> PlatformPart | NotReached:
+        """Start a platform on the restored database, clear its cache, smoke it, and read the cache again.
+
+        `validated_s` is when the data was validated: `to_serving_s` goes on from there.
+        """
+        if self.recovery.platform is None:
+            return NO_PLATFORM
+        began = self.timer.elapsed()
+        part = PlatformPart()
+        try:
+            with ExitStack() as stack:
+                with self.timer.stage("platform"):
+                    home = self.scratch / "platform"
+                    platform = stack.enter_context(
+                        start_platform(self.recovery.platform, server.server, self.dbname, home)
+                    )
+                if self.recovery.platform.clear_cache:
+                    with self.timer.stage("cache"):
+                        part = replace(part, cleared_at=platform.clear_cache().isoformat())
+                with self.timer.stage("smoke"):
+                    part = replace(part, smoke=platform.smoke(self.evidence / SMOKE))
+                if part.cleared_at:
+                    part = replace(part, cached=platform.cached())
+                part = replace(part, to_serving_s=validated_s + self.timer.elapsed() - began)
+        except Inconclusive as error:
+            return replace(part, blocked=str(error))
+        return part
+
+    def _random_table(self, server: RestoredServer) -> TablePart | NotReached:
+        seed = self.recovery.random_seed
+        seed = secrets.randbits(_SEED_BITS) if seed is None else seed
+        folder = self.scratch / "table"
+        folder.mkdir()
+        try:
+            drawn = restore_table(server.server, self.dbname, folder, self.recovery.random_tables, seed)
+            return self._compare_with_ledger(server, TablePart(**asdict(drawn)))
+        except NotRestorable as error:
+            return NotReached(f"{error} (seed {seed})", "backup")
+        except Inconclusive as error:
+            return NotReached(f"{error} (seed {seed})")
+
+    def _compare_with_ledger(self, server: RestoredServer, part: TablePart) -> TablePart:
+        """Compare the table that was restored alone with the ledger, if that recorded it."""
+        name = part.table.removeprefix("public.")
+        if self.recorded is None or name not in self.recorded.tables:
+            return part
+        recorded = replace(self.recorded, tables={name: self.recorded.tables[name]})
+        found = _query(server.dsn, SCRATCH, recorded, self.queries)
+        different = compare(recorded, found, server.target_time)
+        return replace(part, ledger_keys=len(recorded.tables[name]), ledger_differences=tuple(map(str, different)))
+
+
+def count_judgments(server: Server, dbname: str) -> int:
+    """Rows of the judgment log, read while the server pauses at its target, where nothing can be written yet."""
+    answer = server.psql(_JUDGMENTS, dbname=dbname, timeout_s=600.0)
+    if answer.exit_code != 0:
+        raise NotRestorable(f"the restored database cannot be read: {answer.first_error}")
+    return int(answer.stdout.strip())
+
+
+def _query(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Facts]:
+    from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - loads psycopg
+
+    with RestoredSession(dsn, dbname) as session:
+        return recorded.read_facts(session.rows, queries)
