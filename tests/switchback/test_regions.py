@@ -108,7 +108,7 @@ def test_the_moment_of_the_switch_has_to_be_said(tmp_path: Path) -> None:
 
 
 def test_where_a_timeline_came_from(tmp_path: Path) -> None:
-    """The history names divergence and switchback; the first timeline has neither, and a missing file is Inconclusive."""
+    """The history names divergence and switchback; the first timeline has neither; a missing file is reported."""
     (tmp_path / "00000003.history").write_text("1\t0/C49708\tno target\n2\t0/D000A0\tno target\n", encoding="utf-8")
     (tmp_path / "00000002.history").write_text("1\t0/C49708\tno target\n", encoding="utf-8")
     (tmp_path / "00000005.history").write_text("1\tnonsense\n", encoding="utf-8")

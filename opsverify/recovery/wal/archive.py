@@ -44,12 +44,12 @@ _DEBIAN: Final = {"xz": "xz-utils"}
 
 
 class UnreadableArchiveFile(Exception):  # noqa: N818 - the file is at fault, not the program
-    """A compressed file is truncated or corrupt; the message is that of the program or module that unpacked it."""
+    """A compressed file is truncated or corrupt; the message is that of what unpacked it."""
 
 
 @dataclass(frozen=True)
 class UnpackedFile:
-    """An archived file, unpacked: its `size` in bytes and its first bytes; or the `fault` at which unpacking stopped."""
+    """An archived file, unpacked: its `size` in bytes and its first bytes; or the `fault` that stopped unpacking."""
 
     size: int
     head: bytes

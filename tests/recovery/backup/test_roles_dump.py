@@ -16,7 +16,7 @@ import pytest
 from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.backup.roles_dump import choose, read_cluster_dump
+from opsverify.recovery.backup.roles_dump import nearest_file, read_cluster_dump
 from opsverify.recovery.backup.source import BackupDamaged
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
@@ -212,9 +212,9 @@ def test_of_several_the_nearest_in_time_is_taken(scratch: Path) -> None:
         path.touch()
         moment = taken_at.replace(day=day, minute=1).timestamp()
         os.utime(path, (moment, moment))
-    assert choose(scratch / "globals-*.sql", taken_at).name == "globals-20.sql"
+    assert nearest_file(scratch / "globals-*.sql", taken_at).name == "globals-20.sql"
     with pytest.raises(BackupDamaged, match="is missing"):
-        choose(scratch / "roles-*.sql", taken_at)
+        nearest_file(scratch / "roles-*.sql", taken_at)
 
 
 END = "--\n-- PostgreSQL database cluster dump complete\n--\n"
@@ -225,10 +225,10 @@ END = "--\n-- PostgreSQL database cluster dump complete\n--\n"
     [
         ("\\connect plant\n", r"holds the command \\connect"),
         ("\\! touch /tmp/x\n", r"holds the command \\!"),
-        ("CREATE\n TABLESPACE t LOCATION '/srv';\n", "makes tablespaces in a way that is not understood"),
+        ("CREATE\n TABLESPACE t LOCATION '/srv';\n", "has a CREATE TABLESPACE that could not be parsed"),
         (
             "CREATE ROLE a;\nALTER ROLE a WITH SUPERUSER LOGIN;\nCREATE ROLE b;\nALTER ROLE b WITH SUPERUSER LOGIN;\n",
-            "which of a, b made the cluster",
+            r"2 superusers \(a, b\), and which one initdb made is unknown",
         ),
     ],
 )

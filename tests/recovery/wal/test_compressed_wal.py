@@ -13,7 +13,7 @@ from opsverify.config.model import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.postgres.tools import find_tools, run_tool
-from opsverify.recovery.wal.archive import PROGRAMS, find, restore_command
+from opsverify.recovery.wal.archive import PROGRAMS, find_file, restore_command
 from opsverify.recovery.wal.continuity import continuity, tail
 from opsverify.recovery.wal.timelines import branches, timeline_path
 from tests.support.drills import rehearse
@@ -164,10 +164,10 @@ def test_a_missing_program_says_what_to_install(
     segments = sorted(path for path in archive_copy.iterdir() if len(path.name) == 24)
     for path, form, package in ((segments[-1], ".zst", "zstd"), (segments[-2], ".xz", "xz-utils")):
         path.rename(path.with_name(path.name + form))
-        with pytest.raises(Inconclusive, match=rf"is not on this machine.*: install .*{package}"):
+        with pytest.raises(Inconclusive, match=rf"is not installed.*: install .*{package}"):
             restore_command(archive_copy)
         if form == ".zst":
             with pytest.raises(Inconclusive, match="install zstd"):
                 continuity(disaster.backup, archive_copy, find_tools(disaster.backup.major))
             path.with_name(path.name + form).rename(path)
-    assert find(archive_copy, "0000000100000000000000FF") is None
+    assert find_file(archive_copy, "0000000100000000000000FF") is None
