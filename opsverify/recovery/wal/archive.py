@@ -44,7 +44,7 @@ _DEBIAN: Final = {"xz": "xz-utils"}
 
 
 class UnreadableArchiveFile(Exception):  # noqa: N818 - the file is at fault, not the program
-    """A compressed file is truncated or corrupt; the message is that of the program or module that unpacked it."""
+    """A compressed file is truncated or corrupt; the message is that of what unpacked it."""
 
 
 @dataclass(frozen=True)

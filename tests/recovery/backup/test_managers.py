@@ -291,12 +291,12 @@ def test_a_hole_in_the_wal_is_found(lab: Lab, stored: Path, manager: str, damage
 
 
 def test_nonsense_is_inconclusive(lab: Lab, stored: Path, manager: str) -> None:
-    """A manager that prints something else is not understood; one that is not installed says so."""
+    """Output that cannot be parsed is named; for a manager that is not installed the message is `install it`."""
     fake = stored / "fake"
     fake.write_text("#!/bin/sh\necho fine\n")
     fake.chmod(0o755)
     recovery = lab.recovery(manager, stored)
-    for program, said in ((str(fake), "not understood"), ("/no/such/manager", "install it")):
+    for program, said in ((str(fake), "could not be parsed"), ("/no/such/manager", "install it")):
         changed = getattr(recovery, manager).model_copy(update={"program": program})
         with pytest.raises(Inconclusive, match=said):
             physical_source_of(recovery.model_copy(update={manager: changed})).verify()

@@ -117,7 +117,7 @@ def test_every_link_of_the_running_server_leads_into_scratch(spread: Spread, scr
         assert tablespace.location.parent == scratch / TABLESPACES
         require_links_inside(scratch / "data")
         (scratch / "data" / "pg_tblspc" / "99999").symlink_to(spread.production)
-        with pytest.raises(Inconclusive, match=r"tablespace 99999 .* is outside of the drill's folder"):
+        with pytest.raises(Inconclusive, match=r"tablespace 99999 .* outside of the drill's folder"):
             require_links_inside(scratch / "data")
     assert list(scratch.iterdir()) == []
 

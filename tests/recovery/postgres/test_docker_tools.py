@@ -43,7 +43,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> Iterator[Non
 def test_a_drill_runs_on_tools_from_an_image(disaster: Disaster, scratch: Path, port: int) -> None:
     """Verified, restored, promoted and written with programs, libraries and loader of the image alone."""
     if not engine_available():
-        pytest.skip("no Docker engine answers")
+        pytest.skip("no Docker engine available")
     import docker  # noqa: PLC0415 - slow to import
 
     try:

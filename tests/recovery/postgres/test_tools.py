@@ -88,7 +88,7 @@ def test_a_run_keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"), [(("/bin/sleep", "9"), "within 0.1 s"), (("/no/such/tool",), "cannot be run")]
+    ("argv", "message"), [(("/bin/sleep", "9"), "timed out after 0.1 s"), (("/no/such/tool",), "cannot be run")]
 )
 def test_a_tool_that_hangs_or_is_not_there_is_inconclusive(argv: tuple[str, ...], message: str) -> None:
     """Neither is an answer."""
