@@ -20,7 +20,7 @@ from opsverify.recovery.drill.parts import (
     DrillParts,
 )
 from opsverify.recovery.drill.timing import Transferred
-from opsverify.recovery.drill.verification import Verification, count_judgments
+from opsverify.recovery.drill.verification import DrillVerification, count_judgments
 from opsverify.recovery.postgres.server_log import SLOW_MS
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
@@ -62,8 +62,8 @@ def _restoring() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class DrillSteps(Verification):
-    """Steps from a backup to a restored server, which run in the folder `scratch`; then those of a `Verification`."""
+class DrillSteps(DrillVerification):
+    """Steps from a backup to a restored server, which run in the folder `scratch`; then those of a `DrillVerification`."""
 
     def run(self, source: BackupSource, parts: DrillParts) -> Reached:
         """Verify and restore the backup of `source`, verify the restored data, take the restored server down.

@@ -58,7 +58,7 @@ _SEED_BITS = 48
 
 
 @dataclass(frozen=True)
-class Verification:
+class DrillVerification:
     """Inputs of a drill, and the steps that verify its restored server."""
 
     recovery: Recovery
