@@ -28,7 +28,6 @@ HEAVY: Final = {
 """Client libraries and others that cost a command noticeable time: only these justify an import inside a function."""
 
 LOCAL_IMPORTS: Final = {
-    "opsverify.cli.main": "imports the one command that was given",
     "opsverify.__main__": "a failure of the import has to become exit code 3",
     "opsverify.pytest_plugin.exit_status": "a failure of the import must not change the exit code",
     "opsverify.recovery.verify.rows": "every plan loads it",
@@ -50,7 +49,7 @@ LONG: Final = {
 NOT_A_NOUN: Final = re.compile(
     r"(What|How|Whether|Why|Where|When|Which|Who|Whatever|Everything|Nothing|Any|"
     r"Add|Ask|Await|Build|Carry|Choose|Close|Collect|Compare|Find|Give|Hear|Keep|Load|Look|Make|Observe|Prove|Read|"
-    r"Remove|Run|Say|Show|Start|Takes?|Tell|Try|Wait|Work (a|it|out)|Write|Writes|"
+    r"Remove|Run(?! (of|options))|Say|Show|Start|Takes?|Tell|Try|Wait|Work (a|it|out)|Write|Writes|"
     r"The (end|one|only|very|way|course))(?![\w-])"
 )
 """Beginnings of a docstring that name no thing: question words, verbs, and phrases before the noun."""

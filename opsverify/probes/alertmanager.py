@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
-from opsverify.probes.base import HttpProbe
+from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:

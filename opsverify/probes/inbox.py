@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from opsverify.config.model import InboxConfig
 from opsverify.errors import Inconclusive
-from opsverify.probes.base import HttpProbe
+from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
 
 _OK = 200

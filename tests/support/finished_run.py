@@ -1,4 +1,4 @@
-"""The end of a run, as the plugin writes it."""
+"""Finished run, as the plugin writes it."""
 
 from __future__ import annotations
 
