@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,12 @@ ON_A_STANDIN = {
     "tests/e2e/": "contracts",
 }
 """What tests whose id begins like this run on, a worker each, the first match: a stand-in, or the two regions."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean what it does at a terminal, also where the tests were started in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -63,7 +63,7 @@ def _restoring() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class DrillSteps(DrillVerification):
-    """Steps from a backup to a restored server, which run in the folder `scratch`; then those of a `DrillVerification`."""
+    """Steps from a backup to a restored server, run in the folder `scratch`; then those of a `DrillVerification`."""
 
     def run(self, source: BackupSource, parts: DrillParts) -> Reached:
         """Verify and restore the backup of `source`, verify the restored data, take the restored server down.
