@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox import backup_faults
+from sandbox import backup_faults, release
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
 from sandbox.redis import client, remove_fillers
@@ -67,12 +67,16 @@ def _stop(parts: Parts, name: str, scope: str, *, on: bool) -> None:
         parts.take_down(component)
     else:
         parts.bring_up(component)
+        if component == "postgres":
+            release.clear_cache(parts.settings)
 
 
 def _restart(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
     if on:
         parts.take_down(_RESTARTS[name])
         parts.bring_up(_RESTARTS[name])
+    else:
+        release.clear_cache(parts.settings)  # judgments cached before the restart would fail any later post-dr
 
 
 def _change_redis(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
