@@ -21,6 +21,8 @@ from sandbox.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+JUDGMENT_KEYS = "judgment:*"
+"""Keys of the cached judgments in Redis."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_PORT_BASE = 17400
 DEFAULT_RATE = 20.0

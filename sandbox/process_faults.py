@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox import backup_faults, release
+from sandbox import backup_faults
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
-from sandbox.redis import client, remove_fillers
+from sandbox.redis import client, remove_fillers, remove_judgments
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -68,7 +68,7 @@ def _stop(parts: Parts, name: str, scope: str, *, on: bool) -> None:
     else:
         parts.bring_up(component)
         if component == "postgres":
-            release.clear_cache(parts.settings)
+            _forget_judgments(parts)
 
 
 def _restart(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
@@ -76,7 +76,13 @@ def _restart(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
         parts.take_down(_RESTARTS[name])
         parts.bring_up(_RESTARTS[name])
     else:
-        release.clear_cache(parts.settings)  # judgments cached before the restart would fail any later post-dr
+        _forget_judgments(parts)
+
+
+def _forget_judgments(parts: Parts) -> None:
+    """Remove the judgments that were cached before PostgreSQL started again: they would fail any later post-dr."""
+    with client(parts.settings) as redis:
+        remove_judgments(redis)
 
 
 def _change_redis(parts: Parts, name: str, _scope: str, *, on: bool) -> None:

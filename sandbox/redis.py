@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from redis import Redis, RedisError
 
 from sandbox import binaries
+from sandbox.home import JUDGMENT_KEYS
 from sandbox.processes import died, wait_until
 
 if TYPE_CHECKING:
@@ -64,6 +65,12 @@ def remove_fillers(redis: Redis) -> None:
     for key in redis.scan_iter(f"{_FILLER}*", count=1000):
         redis.delete(key)
     redis.config_resetstat()
+
+
+def remove_judgments(redis: Redis) -> None:
+    """Remove every cached judgment."""
+    for key in redis.scan_iter(JUDGMENT_KEYS, count=1000):
+        redis.delete(key)
 
 
 def evicted(redis: Redis) -> int:

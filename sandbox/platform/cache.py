@@ -11,8 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from sandbox.home import JUDGMENT_KEYS
+
 TTL_SECONDS = 60
-_PATTERN = "judgment:*"
 _TIMEOUT_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Cache:
     async def clear(self) -> int:
         """Remove all results; how many there were. Raises RedisError when Redis does not answer."""
         removed = 0
-        async for key in self._redis.scan_iter(_PATTERN, count=500):
+        async for key in self._redis.scan_iter(JUDGMENT_KEYS, count=500):
             removed += await self._redis.delete(key)
         return removed
 
