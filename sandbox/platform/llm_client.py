@@ -39,7 +39,7 @@ class Opinion:
 
 
 def parse_answer(content: str) -> Opinion | None:
-    """Read the text of an answer; None if it is not the JSON object asked for."""
+    """Read the text of an answer; None if it is not the JSON object requested."""
     try:
         answer = json.loads(content)
     except ValueError:

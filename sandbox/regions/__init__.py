@@ -1,4 +1,4 @@
-"""Two regions on this machine: PostgreSQL twice, streaming from one to the other, and who answers for which.
+"""Two regions on this machine: PostgreSQL twice, streaming from one to the other, with resolvers and an ingress for each.
 
 The ordinary sandbox neither starts nor needs any of it. `pair.Regions` brings them up, loses one, and finds
 the way back; so does `opsverify sandbox regions VERB` by hand.
