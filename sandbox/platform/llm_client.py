@@ -68,7 +68,7 @@ class LLM:
         await self._http.aclose()
 
     async def healthy(self) -> bool:
-        """Whether the endpoint says that it is well."""
+        """Whether the endpoint reports that it is healthy."""
         try:
             return (await self._http.get("/health", timeout=1.0)).is_success
         except httpx.HTTPError:

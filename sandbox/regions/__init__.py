@@ -1,4 +1,4 @@
-"""Two regions on this machine: PostgreSQL twice, streaming from one to the other, with resolvers and an ingress for each.
+"""Two regions on this machine: PostgreSQL twice, streaming from one to the other; resolvers and ingresses.
 
 The ordinary sandbox neither starts nor needs any of it. `pair.Regions` brings them up, loses one, and finds
 the way back; so does `opsverify sandbox regions VERB` by hand.
