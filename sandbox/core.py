@@ -123,7 +123,7 @@ class Sandbox:
         return tuple(faults.catalogue().values())
 
     def fault(self, name: str, scope: str | None = None, *, off: bool = False) -> None:
-        """Switch the fault `name` on for a scope it knows (its first by default), or off."""
+        """Switch the fault `name` on for one of its scopes (its first by default), or off."""
         with locked(self.home, "fault"):
             faults.switch(self._parts(), name, scope, off=off)
 

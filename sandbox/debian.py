@@ -20,7 +20,7 @@ _TIED = {"prometheus-alertmanager": ("usr/bin/prometheus-alertmanager", b"/usr/s
 
 
 class Unavailable(Exception):  # noqa: N818 - one source of several said no
-    """The package cannot be had this way; the message says why."""
+    """The package cannot be fetched; the message states why."""
 
 
 def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path:

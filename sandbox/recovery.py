@@ -22,7 +22,7 @@ _RESTORE_DEADLINE_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One base backup; times are UTC, `start_lsn` and `timeline` as its label says, size in bytes."""
+    """One base backup; times are UTC, `start_lsn` and `timeline` from its label, size in bytes."""
 
     path: Path
     started_at: datetime

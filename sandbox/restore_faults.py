@@ -17,7 +17,7 @@ class Change:
     off: tuple[LiteralString, ...]
 
 
-# In tables that the platform reads rarely or not at all, or in rows that no figure of business counts.
+# In tables that the platform reads rarely or not at all, or in rows that no business figure counts.
 CHANGES = {
     "row_changed": Change(
         (

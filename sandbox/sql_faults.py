@@ -142,7 +142,7 @@ def _slow(cluster: Cluster, *, on: bool) -> None:
 
 def _break_archive(cluster: Cluster, *, on: bool) -> None:
     cluster.alter_system("archive_command", "false" if on else None)
-    # Some WAL first: a switch within an unused segment does nothing, and the archiver would not be asked.
+    # Some WAL first: a switch within an unused segment does nothing, and the archiver would not run.
     cluster.value("SELECT pg_logical_emit_message(false, 'sandbox', 'archive')")
     cluster.value("SELECT pg_switch_wal()")
     wait_until(

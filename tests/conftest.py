@@ -1,4 +1,4 @@
-"""What tests of several folders share: a running stand-in platform for those that need it."""
+"""Fixtures of several test folders: a running stand-in platform for those that need it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 
 
 def run() -> None:
-    """Run the revisions asked for in one transaction."""
+    """Run the requested revisions in one transaction."""
     conninfo = context.config.attributes["conninfo"]
     # A URL would put the password where tracebacks show it.
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)

@@ -106,7 +106,7 @@ class Judge:
         if cached is not None:
             return cached | {"source": "CACHE"}
         outcome = await self._decide(rules, reading, tag)
-        # A fallback is the best for now only: the LLM shall be asked again next time.
+        # A fallback is the best for now only: the LLM is queried again next time.
         if outcome["source"] != "RULE_ONLY" and not self.faults.on("cache_not_filled"):
             await self.cache.put(key, outcome)
         return outcome

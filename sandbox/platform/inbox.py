@@ -22,7 +22,7 @@ KEPT = 1_000
 
 
 def message(body: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of one delivery: Alertmanager's are told by their list of alerts."""
+    """What is kept of one delivery: Alertmanager's are recognized by their list of alerts."""
     alerts = body.get("alerts")
     if isinstance(alerts, list):
         source, text = "alertmanager", "; ".join(_alert_text(alert) for alert in alerts)

@@ -39,7 +39,7 @@ class Opinion:
 
 
 def parse_answer(content: str) -> Opinion | None:
-    """Read the text of an answer; None if it is not the JSON object asked for."""
+    """Read the text of an answer; None if it is not the JSON object requested."""
     try:
         answer = json.loads(content)
     except ValueError:
@@ -68,7 +68,7 @@ class LLM:
         await self._http.aclose()
 
     async def healthy(self) -> bool:
-        """Whether the endpoint says that it is well."""
+        """Whether the endpoint reports that it is healthy."""
         try:
             return (await self._http.get("/health", timeout=1.0)).is_success
         except httpx.HTTPError:

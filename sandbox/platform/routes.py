@@ -72,7 +72,7 @@ async def _answer(work: Awaitable[Response]) -> Response:
     except InvalidInputError as error:
         return _error(400, str(error))
     except StoreUnavailableError:
-        return _error(503, "PostgreSQL did not do what was asked; see /health")
+        return _error(503, "PostgreSQL failed; see /health")
     except JudgmentFailedError as error:
         return _error(500, str(error))
 

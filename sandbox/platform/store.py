@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class StoreUnavailableError(Exception):
-    """PostgreSQL did not do what was asked: unreachable, read-only, locked, or over its time limit."""
+    """PostgreSQL failed: unreachable, read-only, locked, or over its time limit."""
 
 
 class Store:

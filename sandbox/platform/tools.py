@@ -29,7 +29,7 @@ class ToolError(Exception):
 
 
 class ToolRefusedError(ToolError):
-    """The MCP server answered that it does not know the tool, or dislikes the arguments."""
+    """The MCP server answered that the tool is unknown or the arguments are invalid."""
 
     status = 400
 

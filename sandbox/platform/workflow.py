@@ -205,9 +205,9 @@ class Workflows:
             "WITH old AS (INSERT INTO workflow_instances"
             " (id, definition, dsl_version, status, started_at, finished_at, attempts, error, payload, track)"
             " SELECT %s, 'quality_check', version, 'DEAD', now() - interval '3 hours',"
-            " now() - interval '3 hours', 3, 'nobody looked', '{}', %s FROM dsl_versions WHERE active"
+            " now() - interval '3 hours', 3, 'never handled', '{}', %s FROM dsl_versions WHERE active"
             " ON CONFLICT DO NOTHING RETURNING id)"
             " INSERT INTO workflow_dead_letters (instance_id, reason, created_at)"
-            " SELECT id, 'nobody looked', now() - interval '3 hours' FROM old",
+            " SELECT id, 'never handled', now() - interval '3 hours' FROM old",
             (instance_id, self._judge.track),
         )

@@ -39,7 +39,7 @@ _PRODUCED = "SELECT sum(produced_qty)::float8 FROM fact_daily_production WHERE d
 
 
 class Resolver(socketserver.BaseRequestHandler):
-    """One name server: it knows one name, by the zone file."""
+    """Name server of one name, read from the zone file."""
 
     def __init__(self, *arguments: Any, home: Path, name: str) -> None:  # noqa: ANN401 - socketserver's own
         self._home, self._name = home, name
@@ -61,7 +61,7 @@ class Resolver(socketserver.BaseRequestHandler):
 
 
 class SecureFront(ThreadingHTTPServer):
-    """Ends TLS with whatever certificate lies in a file when a client connects."""
+    """TLS server that reads its certificate from a file at every connection."""
 
     def __init__(self, at: tuple[str, int], handler: Any, certificate: Path) -> None:  # noqa: ANN401 - socketserver's own
         self._certificate = certificate
@@ -95,11 +95,11 @@ class Ingress(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Health, and production figures for BI."""
-        asked = urlsplit(self.path)
-        if asked.path == "/health":
+        url = urlsplit(self.path)
+        if url.path == "/health":
             self._answer(self._health)
-        elif asked.path == "/v1/bi/production":
-            span = parse_qs(asked.query)
+        elif url.path == "/v1/bi/production":
+            span = parse_qs(url.query)
             self._answer(lambda: {"totals": {"produced_qty": self._row(_PRODUCED, span["from"][0], span["to"][0])[0]}})
         else:
             self._send(404, {"error": "not found"})
@@ -116,7 +116,7 @@ class Ingress(BaseHTTPRequestHandler):
             self._send(404, {"error": "not found"})
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing of each request."""
+        """Log no requests."""
 
     def _health(self) -> dict[str, Any]:
         in_recovery = self._row("SELECT pg_is_in_recovery()")[0]

@@ -97,7 +97,7 @@ class Regions:
                 raise
 
     def promote(self) -> None:
-        """The disaster: the original region is cut off and crashes; the DR region takes over, and works."""
+        """The disaster: the original region is cut off and crashes; the DR region is promoted and takes writes."""
         original, standing_in = self.server(ORIGINAL), self.server(DR)
         if not (original.running and standing_in.in_recovery):
             raise SandboxError("promote: the original region has to run, with the DR region as its standby")
@@ -121,7 +121,7 @@ class Regions:
         self._serve_from(ORIGINAL)
 
     def rewind(self) -> str:
-        """Take back what only the original region has, and let it follow the DR region; what pg_rewind said."""
+        """Take back what only the original region has, and let it follow the DR region; the output of pg_rewind."""
         original, standing_in = self.server(ORIGINAL), self.server(DR)
         if standing_in.in_recovery:
             raise SandboxError("rewind: the DR region is no primary; run 'sandbox regions promote' first")

@@ -113,7 +113,7 @@ class RegionServer:
         wait_until(there, _DEADLINE_S, f"the {self.name} region's database to replay {lsn}", self.cluster.why_ended)
 
     def cut_off(self) -> None:
-        """Let this standby receive nothing any more: the network between the regions is gone."""
+        """Stop this standby from receiving: the network between the regions is gone."""
         self.cluster.alter_system("primary_conninfo", "")
         wait_until(
             lambda: self.cluster.value("SELECT count(*) FROM pg_stat_wal_receiver") == 0, _DEADLINE_S,

@@ -1,4 +1,4 @@
-"""What happens in the middle of a canary's window: a regression, a restart of the canary, an outage of Prometheus."""
+"""Events within a canary's window: a regression, a restart of the canary, an outage of Prometheus."""
 
 from __future__ import annotations
 

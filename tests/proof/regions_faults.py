@@ -1,4 +1,4 @@
-"""What can go wrong on the way through an incident of two regions, each made for a while and then taken back."""
+"""Faults of two regions during an incident, each made for a while and then removed."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class RegionFaults:
 
     @contextmanager
     def dns_old(self) -> Iterator[None]:
-        """One of the resolvers still has the answer of before the switch."""
+        """One resolver still answers with the address of before the switch."""
         before = DR if self.serving == ORIGINAL else ORIGINAL
         with self._zone(Zone(resolvers={RESOLVERS[0]: self.serving, RESOLVERS[1]: before})):
             yield
 
     @contextmanager
     def ingress_forwards(self) -> Iterator[None]:
-        """The original region's ingress leads to the DR region."""
+        """The original region's ingress forwards to the DR region."""
         with self._zone(Zone(fronts={ORIGINAL: DR, DR: DR})):
             yield
 
@@ -67,7 +67,7 @@ class RegionFaults:
 
     @contextmanager
     def older_rows_lost(self) -> Iterator[None]:
-        """Three rows of before the outage are missing in the original region."""
+        """Three rows older than the outage are missing in the original region."""
         with self._lost("fact_daily_production", "changed_at < %s", self.regions.ground.outage_at):
             yield
 
@@ -108,32 +108,32 @@ class RegionFaults:
 
     @contextmanager
     def port_open(self) -> Iterator[None]:
-        """The administration port takes connections."""
+        """The administration port accepts connections."""
         with socket.create_server(("127.0.0.1", self.regions.ground.ports["admin"])):
             yield
 
     @contextmanager
     def certificate_expired(self) -> Iterator[None]:
-        """The original region shows the certificate that it had when it was lost, which has ended since."""
+        """The original region's certificate has expired."""
         with self._certificate(Authority.load(self.regions.ground.tls), lifetime=-dt.timedelta(minutes=1)):
             yield
 
     @contextmanager
     def certificate_expiring(self) -> Iterator[None]:
-        """It shows one that ends within the limit."""
+        """The original region's certificate expires within the limit."""
         with self._certificate(Authority.load(self.regions.ground.tls), lifetime=dt.timedelta(days=3)):
             yield
 
     @contextmanager
     def certificate_of_another(self) -> Iterator[None]:
-        """It shows one that is not for the clients' name."""
+        """The original region's certificate is for another host name."""
         names = ("judgment.other.test", ADDRESSES[ORIGINAL])
         with self._certificate(Authority.load(self.regions.ground.tls), *names):
             yield
 
     @contextmanager
     def certificate_untrusted(self) -> Iterator[None]:
-        """A certificate of an authority that no client trusts."""
+        """The original region's certificate is signed by an authority that no client trusts."""
         with self._certificate(Authority.create("rebuilt in a hurry")):
             yield
 
@@ -145,7 +145,7 @@ class RegionFaults:
 
     @contextmanager
     def database_by_tls(self) -> Iterator[None]:
-        """The original region's database is to be reached by TLS only, and its standby sits on the same host."""
+        """The original region's database requires TLS; its standby replicates on the same host."""
         port = self.regions.ground.ports[f"postgres-{ORIGINAL}"]
         text = self.regions.target.read_text(encoding="utf-8")
         head, section, rest = text.partition("[regions.original.database]")
@@ -156,17 +156,17 @@ class RegionFaults:
 
     @contextmanager
     def replication_plain(self) -> Iterator[None]:
-        """And the standby receives over the network without."""
+        """The original region's database requires TLS; its standby replicates over the network without it."""
         standby, primary = (self.regions.server(name).cluster for name in (DR, ORIGINAL))
         rules = primary.data / "pg_hba.conf"
         before = rules.read_text(encoding="utf-8")
-        said = standby.value("SHOW primary_conninfo")
+        conninfo = standby.value("SHOW primary_conninfo")
         primary.write(rules, f"{before}host replication {SUPERUSER} 127.0.0.1/32 trust\n")
         primary.value("SELECT pg_reload_conf()")
         with self.database_by_tls():
             self._follow(f"host=127.0.0.1 port={primary.port} user={SUPERUSER} application_name={DR} sslmode=disable")
             yield
-        self._follow(said)
+        self._follow(conninfo)
         primary.write(rules, before)
         primary.value("SELECT pg_reload_conf()")
 
@@ -178,13 +178,13 @@ class RegionFaults:
 
     @contextmanager
     def ttl_running(self) -> Iterator[None]:
-        """Resolvers may keep the old address for an hour."""
+        """The DNS record's TTL lets resolvers keep the old address for an hour."""
         with self._target(f'ttl = "{TTL_S}s"', 'ttl = "1h"'):
             yield
 
     @contextmanager
     def report_missing(self) -> Iterator[None]:
-        """Nobody wrote the report."""
+        """There is no report of the switchback."""
         path = self.regions.home / RECORD
         text = path.read_text(encoding="utf-8")
         path.unlink()
@@ -193,19 +193,19 @@ class RegionFaults:
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """The way back stands in the incident's timeline, and nowhere else."""
+        """The switchback is reported in the incident's timeline, without a signed record."""
         with self.report_missing(), self._incident(Entry(impact="all judgments", loss="none", actions=("none",))):
             yield
 
     @contextmanager
     def report_without_impact(self) -> Iterator[None]:
-        """It stands there without what it meant for anybody; the signed record does not mend that."""
+        """The report in the incident's timeline has no impact; a signed record does not replace it."""
         with self._incident(Entry(loss="none", actions=("none",), exception="impact is still being counted")):
             yield
 
     @contextmanager
     def report_changed(self) -> Iterator[None]:
-        """Somebody has put the report right afterwards."""
+        """The report in the incident's timeline was changed afterwards."""
         with self._incident(Entry(impact="all judgments", loss="none", actions=("none",))):
             (timeline,) = (self.project / "reports" / INCIDENTS).glob(f"*/{NAME}")
             timeline.write_text(timeline.read_text(encoding="utf-8").replace("all judgments", "none"), encoding="utf-8")
@@ -213,31 +213,31 @@ class RegionFaults:
 
     @contextmanager
     def _incident(self, report: Entry) -> Iterator[None]:
-        """Declared at the outage and recorded to its report, whose stage is yet to accept."""
+        """An incident declared at the outage and recorded up to its report; the stage has not accepted yet."""
         target, ground = str(self.regions.target), self.regions.ground
         assert ground.outage_at is not None
         assert ground.switched_at is not None
         # The stages between are not run here: their gates have tests of their own (tests/switchback/test_report.py).
-        step_said = Entry(
+        step_entry = Entry(
             at=ground.switched_at.isoformat(), exception="recorded afterwards, for the proof",
             impact="all", loss="three commits", actions=("none",),
         )  # fmt: skip
         declare(target, self.project, Entry(at=ground.outage_at.isoformat()))
         for step in (*STEPS[1:], *SWITCHBACK[:-2]):
-            mark(target, self.project, None, step.name, step_said)
+            mark(target, self.project, None, step.name, step_entry)
         mark(target, self.project, None, "report", report)
         yield
         shutil.rmtree(self.project / "reports" / INCIDENTS)
 
     @contextmanager
     def fenced_late(self) -> Iterator[None]:
-        """The DR region took writes after traffic had been given back; the next state rewinds it."""
+        """The DR region accepted a write after traffic had returned; the next state rewinds it."""
         self.regions.write_unfenced()
         yield
 
     @contextmanager
     def replay_hangs(self) -> Iterator[None]:
-        """The DR standby receives, and shows nothing of it."""
+        """The DR standby receives WAL and does not replay it."""
         cluster = self.regions.server(DR).cluster
         cluster.value("SELECT pg_wal_replay_pause()")
         yield
@@ -245,12 +245,12 @@ class RegionFaults:
 
     @contextmanager
     def follows_nobody(self) -> Iterator[None]:
-        """The DR standby has lost its primary."""
+        """The DR standby receives from no primary."""
         standby = self.regions.server(DR)
-        said = standby.cluster.value("SHOW primary_conninfo")
+        conninfo = standby.cluster.value("SHOW primary_conninfo")
         standby.cut_off()
         yield
-        standby.cluster.alter_system("primary_conninfo", said)
+        standby.cluster.alter_system("primary_conninfo", conninfo)
         standby.await_streaming()
 
     @contextmanager

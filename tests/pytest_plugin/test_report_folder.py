@@ -1,4 +1,4 @@
-"""Where a run's evidence goes: nothing older is lost or taken for the new run."""
+"""The folder of a run's evidence: nothing older is lost or taken for the new run."""
 
 from __future__ import annotations
 

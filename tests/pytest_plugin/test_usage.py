@@ -1,4 +1,4 @@
-"""What cannot be run at all: exit 4, one line for each fault, nothing contacted, no folder left behind."""
+"""Usage errors: exit 4, one line for each fault, nothing contacted, no folder left over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other programs rely on: `verdict.json` to the letter, the same over any number of workers."""
+"""The contract of `verdict.json`, which other programs rely on: the same over any number of workers."""
 
 from __future__ import annotations
 

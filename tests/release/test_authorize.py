@@ -1,4 +1,4 @@
-"""Whatever speaks against carrying a verdict out is refused in one line, and nothing is done."""
+"""Refusals of a verdict: one line for each reason, and no action taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the servers come from, and what is said when they cannot be had."""
+"""Programs of the servers: where they are found, and the message when they are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a destroyed cluster leaves behind, as the tests here see it."""
+"""The remains of a destroyed cluster, as these tests read them."""
 
 from __future__ import annotations
 

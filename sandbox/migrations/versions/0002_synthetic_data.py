@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove synthetic rows, since nothing would tell them from business any more, then the tag."""
+    """Remove synthetic rows, since nothing would distinguish them from real ones, then the tag."""
     for table in reversed(TAGGED):
         op.execute(f"REVOKE ALL ON {table} FROM opsverify_smoke")
         for policy in ("app", "reader", "smoke"):

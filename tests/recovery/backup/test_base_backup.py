@@ -1,4 +1,4 @@
-"""What a base backup says about itself, and that damage to it is found and named."""
+"""Facts read from a base backup, and damage to it, which is found and named."""
 
 from __future__ import annotations
 

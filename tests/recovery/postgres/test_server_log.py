@@ -1,4 +1,4 @@
-"""What stands in the log of a restored server: errors and slow statements, and not what every start says."""
+"""Errors and slow statements in the log of a restored server, without the lines of every start."""
 
 from __future__ import annotations
 

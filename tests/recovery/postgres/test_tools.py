@@ -1,4 +1,4 @@
-"""Where PostgreSQL's tools come from, how they are run, and the arithmetic of RPO and RTO."""
+"""PostgreSQL's tools: where they are found, how they are run, and the arithmetic of RPO and RTO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service makes of the LLM's answers, and how the double answers."""
+"""LLM answers as the service reads them, and the LLM double that gives them."""
 
 from __future__ import annotations
 

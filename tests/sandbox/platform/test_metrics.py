@@ -1,4 +1,4 @@
-"""What a scrape of the service shows."""
+"""Metrics of the service, as a scrape shows them."""
 
 from __future__ import annotations
 
