@@ -76,7 +76,7 @@ def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
         new = len(recorded.new_buckets.get(name, ()))
         reach = f", up to {core.until}" if core.until else ""
         yield f"  {name}: {len(core.buckets):,} closed buckets ({new:,} new), {core.rows:,} rows{reach}"
-    for line in history.left_out:
+    for line in history.skipped:
         yield f"  not covered: {line}"
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.ledger.tables import CoreTable
 
-Edge: TypeAlias = Any  # a time, a date or a whole number: one kind for each table, which can be counted on
+Edge: TypeAlias = Any  # a time, a date or a whole number: one kind for each table
 
 Name = TypeVar("Name", str, int)
 
@@ -143,7 +143,7 @@ def hashed(table: CoreTable, more: str, spans: Sequence[Span]) -> str:
     ]
     where = f" AND {table.where}" if table.where else ""
     return f"""
-        WITH apart AS (SELECT)
+        WITH separate AS (SELECT)
         SELECT {table.hash} AS hash{more and f", {more}"}
           FROM {table.quoted} t
          WHERE ({" OR ".join(within)}){where}"""
@@ -248,7 +248,7 @@ def differing_names(before: Mapping[Name, Bucket], after: Mapping[Name, Bucket])
 
 
 def text(before: Bucket, after: Bucket) -> str:
-    """Say how a bucket differs: rows missing, added, or the same number with other content."""
+    """Describe how a bucket differs: rows missing, added, or the same number with other content."""
     if after.rows < before.rows:
         gone = before.rows - after.rows
         return f"{gone:,} of {before.rows:,} rows missing"

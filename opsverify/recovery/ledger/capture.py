@@ -1,4 +1,4 @@
-"""What a capture adds to its record beside the runbook's three queries: new closed buckets, catalog, pages."""
+"""Capture of what a record holds in addition to the runbook's three queries: new closed buckets, catalog, pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.tables import CoreTable, TableChoice
 
 HASH_SAMPLE: Final = "SELECT hash_record_extended(ROW('opsverify'::text, 42::int8, 1.5::numeric, true), 0)"
-"""A row whose hash tells servers apart that hash differently (another major version or byte order)."""
+"""A row whose hash differs between servers that hash differently (another major version or byte order)."""
 
 _TIMELINE: Final = """
 SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
@@ -41,23 +41,23 @@ def capture_details(
     recorded since its target never happened). Raises Inconclusive as `core_tables` does.
     """
     ((timeline,),) = source(_TIMELINE, {})
-    ((witness,),) = source(HASH_SAMPLE, {})
+    ((hash_sample,),) = source(HASH_SAMPLE, {})
     before = previous or {}
-    same = before.get("timeline") == timeline and before.get("witness") == str(witness)
+    same = before.get("timeline") == timeline and before.get("witness") == str(hash_sample)
     ((system,),), ((position,),) = source(SYSTEM, {}), source(POSITION, {})
     pages = read_pages(source, before["pages"] if same and _read_of(before).get("system") == system else {})
     ((read_until,),) = source("SELECT clock_timestamp()", {})
     known = before.get("core", {}) if same else {}
-    tables, left_out = core_tables(source, chosen, tag_column)
+    tables, skipped = core_tables(source, chosen, tag_column)
     core = {table.name: _table(source, table, known.get(table.name), at) for table in tables}
     catalog = read_catalog(source)
     digest = hashlib.sha256(json.dumps(catalog, sort_keys=True).encode()).hexdigest()
     unchanged = before.get("catalog_sha256") == digest
     return {
         "timeline": timeline,
-        "witness": str(witness),
+        "witness": str(hash_sample),
         "core": core,
-        "left_out": list(left_out),
+        "left_out": list(skipped),
         "catalog": None if unchanged else catalog,
         "catalog_sha256": digest,
         "pages": {name: one.to_dict() for name, one in pages.items()},

@@ -200,8 +200,10 @@ def read_catalog(source: Source, kinds: Iterable[str] = KINDS) -> Catalog:
     """Return the definitions of the given kinds, all by default; no right beyond reading the catalog is needed."""
     return {
         kind: {
-            str(name): str(said or "")
-            for name, said in source(f"SELECT name, said FROM ({_QUERIES[kind]}) listed (name, said)", {})
+            str(name): str(definition or "")
+            for name, definition in source(
+                f"SELECT name, definition FROM ({_QUERIES[kind]}) listed (name, definition)", {}
+            )
         }
         for kind in kinds
     }

@@ -1,4 +1,4 @@
-"""Which heap pages of every table hold rows, recorded as a baseline: PostgreSQL reads a page of zeros as an empty one.
+"""Heap pages that hold rows, of every table, recorded as a baseline: PostgreSQL reads a page of zeros as an empty one.
 
 A later capture reads what the table grew by (a TID range scan), the last page known, and once more the pages that
 the capture before found empty: rows of transactions that were under way are there by then. A table that became
@@ -144,7 +144,7 @@ def read_states(source: Source) -> dict[str, PageState]:
 def read_pages(source: Source, previous: Mapping[str, Any]) -> dict[str, Pages]:
     """Return what this capture records of every table's pages, by `schema.table`.
 
-    `previous` is what the newest record holds (JSON), empty where it says nothing about this server.
+    `previous` is what the newest record holds (JSON), empty where it holds nothing of this server.
     """
     return {name: _pages(source, state, previous.get(name)) for name, state in read_states(source).items()}
 
@@ -166,12 +166,12 @@ def _pages(source: Source, state: PageState, raw: Mapping[str, Any] | None) -> P
     goes_on = before is not None and before.file == state.file and before.pages <= state.size
     since, fresh = (before.after, before.pages) if before and goes_on else (0, 0)
     newest = list(read_runs(source, state.quoted, since, state.size))
-    again = [] if before is None or not goes_on else [
+    filled = [] if before is None or not goes_on else [
         run for gap in _gaps(before) for run in read_runs(source, state.quoted, *gap)
     ]  # fmt: skip
     after = newest[-1].first if newest else since
     pages = newest[-1].last + 1 if newest else since
-    return replace(known, pages=pages, since=since, after=after, fresh=fresh, runs=(*again, *newest))
+    return replace(known, pages=pages, since=since, after=after, fresh=fresh, runs=(*filled, *newest))
 
 
 def _gaps(before: Pages) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""All that the ledger holds up to a recovery target, put together from its records."""
+"""History of the recorded tables up to a recovery target, joined from the ledger's records."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TableHistory:
         """Recorded rows of all buckets."""
         return sum(bucket.rows for bucket in self.buckets.values())
 
-    def kept(self, at: dt.datetime) -> tuple[Span, dict[str, Bucket]] | None:
-        """Return what must be there at `at`: recorded, and younger than the table's retention; None: nothing."""
+    def expected(self, at: dt.datetime) -> tuple[Span, dict[str, Bucket]] | None:
+        """Return span and buckets to expect at `at`: recorded, and within the table's retention; None: no bucket."""
         if self.since is None or self.until is None:
             return None
         span = Span(edge(self.table, self.since), edge(self.table, self.until))
@@ -57,16 +57,16 @@ class History:
 
     captured_at: dt.datetime
     seq: int
-    witness: str
+    hash_sample: str
     tables: dict[str, TableHistory]
     catalog: Catalog
     pages: dict[str, Pages]
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
     system: str | None = None
 
     @classmethod
     def of(cls, bodies: Iterable[tuple[int, Mapping[str, Any]]], until: dt.datetime | None = None) -> History:
-        """Put the records together, given in order with their numbers; `until` is the recovery target.
+        """Join the records, given in order with their numbers; `until` is the recovery target.
 
         Raises Inconclusive where none of them holds core tables, EvidenceError where one is not of the schema.
         """
@@ -95,11 +95,11 @@ def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: d
     return History(
         captured_at=dt.datetime.fromisoformat(body["captured_at"]),
         seq=seq,
-        witness=body["witness"],
+        hash_sample=body["witness"],
         tables=tables,
         catalog=catalog,
         pages=pages,
-        left_out=tuple(body["left_out"]),
+        skipped=tuple(body["left_out"]),
         system=system,
     )
 
@@ -112,7 +112,7 @@ def _pages(
         return None, {name: Pages.from_dict(raw) for name, raw in body["pages"].items()}
     before = history.pages if history else {}
     if until is not None and dt.datetime.fromisoformat(read["until"]) > until:
-        # Rows that were committed behind the recovery target, while the capture was under way, may be in it.
+        # Rows that were committed after the recovery target, while the capture was under way, may be in it.
         return history.system if history else None, before
     read_now = {name: Pages.from_dict(raw, read["position"]) for name, raw in body["pages"].items()}
     return read["system"], {name: pages.following(before.get(name)) for name, pages in read_now.items()}

@@ -1,8 +1,8 @@
-"""The ledger: what was recorded of the database before the disaster, outside of it, in one append-only file.
+"""The ledger: data recorded from the database before a disaster, kept outside of it in one append-only file.
 
 Every record carries the SHA-256 over the previous record's hash and its own canonical JSON, so that a record
 changed, taken out or put in later breaks the chain from there on. A tail cut off does not: keep the head's
-hash (`ChainState.head`) in the evidence and hand it to `verify_chain`.
+hash (`ChainState.head`) in the evidence and pass it to `verify_chain`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is recorded of the core tables before a disaster, and asked again after it: by the very same queries.
+"""Queries of the core tables, recorded before a disaster and repeated after it, unchanged.
 
 Only closed buckets count. A bucket is closed when it ended `SETTLE` before the moment of recording: a row
-whose transaction was then still open would otherwise appear later and look like one that came from nowhere.
+whose transaction was then still open would otherwise appear later and look like an added one.
 Rows of a production date are taken to be final once the date is over (and settled) in the plant's time zone.
 """
 
@@ -146,7 +146,7 @@ def read_queries(folder: Path) -> dict[str, str]:
 
 
 def fingerprint(sql: str) -> str:
-    """Return what tells two versions of a query apart (SHA-256, comments and white space left out)."""
+    """Return what differs between two versions of a query (SHA-256, comments and white space left out)."""
     code = (line.partition("--")[0] for line in sql.splitlines())
     return hashlib.sha256(" ".join(" ".join(code).split()).encode()).hexdigest()
 

@@ -4,7 +4,7 @@ A column goes in as it is where its type has an extended hash function that is e
 xml, point, money, arrays, ranges...), or one that calls different things equal (-0.0 and 0.0; '1 day' and
 '24 hours'; texts under a nondeterministic collation), its binary form goes in (the type's send function): exact,
 and independent of every setting. Where that would hold an OID, which a logical restore gives anew (enums,
-composites, arrays of a user's own types), it is the text form. NULL is told from '' in all three.
+composites, arrays of a user's own types), it is the text form. NULL and '' differ in all three.
 
 Equal on purpose: numeric 1.0 and 1.00, also inside jsonb. Sources: PostgreSQL manual, F.23 (row hashing in
 `hash_record_extended`, since 14), 36.16 (hash support function 2), 42.53 and 42.64 (pg_opclass, pg_type.typsend).

@@ -59,7 +59,7 @@ SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
 
 @dataclass(frozen=True)
 class TableChoice:
-    """What a target says of one table; None and empty mean: as found in the catalog."""
+    """Settings of a target for one table; None and empty mean: as found in the catalog."""
 
     bucket: str | None = None
     width: str | int | None = None
@@ -129,7 +129,7 @@ def core_tables(
 
     With `chosen` (by `table` or `schema.table`) these and no others; without, every table that has a bucket
     column: a time or date, or the first column of an integer key, one that leads an index before others. Of a
-    table that sees updates, and whose mutable columns nobody names, only key and bucket column are hashed.
+    table that sees updates, and whose mutable columns are not given, only key and bucket column are hashed.
     Rows with a value in `tag_column` are synthetic and left out. Raises Inconclusive for a chosen table or
     column that is not there.
     """
@@ -137,18 +137,20 @@ def core_tables(
     names = {name: row for row in found for name in (row[2], f"{row[1]}.{row[2]}")}
     if unknown := [name for name in chosen if name not in names]:
         raise Inconclusive(f"[recovery.tables] names {', '.join(unknown)}: no such table; tables: {_listed(found)}")
-    wanted = [(names[name], said, name) for name, said in chosen.items()] or [(row, TableChoice(), "") for row in found]
-    tables, left_out = [], []
-    for row, said, given in wanted:
+    wanted = [(names[name], choice, name) for name, choice in chosen.items()] or [
+        (row, TableChoice(), "") for row in found
+    ]
+    tables, skipped = [], []
+    for row, choice, given in wanted:
         oid, schema, name, quoted, key, leading, _estimate, updates, readable = row
         label = name if schema == "public" else f"{schema}.{name}"
         cols = columns(source, oid)
-        bucket = _bucket(cols, said, key or (), leading or (), label)
+        bucket = _bucket(cols, choice, key or (), leading or (), label)
         if bucket is None or not readable:
-            left_out.append(f"{label}: " + ("no right to read it" if not readable else "no bucket column"))
+            skipped.append(f"{label}: " + ("no right to read it" if not readable else "no bucket column"))
             continue
         kind = _KINDS[bucket.base_type]
-        hashed = _hashed(cols, said, key or (), bucket, guess=not given and updates > 0)
+        hashed = _hashed(cols, choice, key or (), bucket, guess=not given and updates > 0)
         by_name = {column.name: column for column in cols}
         tag = by_name.get(tag_column or "")
         tables.append(
@@ -157,27 +159,28 @@ def core_tables(
                 quoted=quoted,
                 bucket=bucket.quoted,
                 kind=kind,
-                width=_width(said, kind, label),
+                width=_width(choice, kind, label),
                 key=tuple(by_name[part].quoted for part in key or ()),
                 terms=tuple(column.term for column in hashed),
                 hashed=tuple(column.name for column in hashed),
                 where=f"t.{tag.quoted} IS NULL" if tag else None,
                 indexed=bucket.name in (leading or ()),
-                retention_s=parse_duration(said.retention) if said.retention else None,
+                retention_s=parse_duration(choice.retention) if choice.retention else None,
             )
         )
-    return tuple(tables), tuple(left_out)
+    return tuple(tables), tuple(skipped)
 
 
 def _bucket(
-    cols: Sequence[Column], said: TableChoice, key: Sequence[str], leading: Sequence[str], label: str
+    cols: Sequence[Column], choice: TableChoice, key: Sequence[str], leading: Sequence[str], label: str
 ) -> Column | None:
-    if said.bucket is not None:
-        named = next((column for column in cols if column.name == said.bucket), None)
+    if choice.bucket is not None:
+        named = next((column for column in cols if column.name == choice.bucket), None)
         if named is None or named.base_type not in _KINDS:
             kind = f"is of type {named.type}" if named else "does not exist"
             raise Inconclusive(
-                f"[recovery.tables.{label}] bucket {said.bucket!r} {kind}: expected a timestamp, date or integer column"
+                f"[recovery.tables.{label}] bucket {choice.bucket!r} {kind}: "
+                "expected a timestamp, date or integer column"
             )
         return named
     return min(_candidates(cols, key, leading), default=(0, 0, 0, None), key=lambda entry: entry[:3])[3]
@@ -194,26 +197,26 @@ def _candidates(
 
 
 def _hashed(
-    cols: Sequence[Column], said: TableChoice, key: Sequence[str], bucket: Column, *, guess: bool
+    cols: Sequence[Column], choice: TableChoice, key: Sequence[str], bucket: Column, *, guess: bool
 ) -> tuple[Column, ...]:
-    if unknown := [name for name in said.mutable if name not in {column.name for column in cols}]:
+    if unknown := [name for name in choice.mutable if name not in {column.name for column in cols}]:
         raise Inconclusive(f"[recovery.tables] mutable names {', '.join(unknown)}: no such column")
     if guess and key:
         return tuple(column for column in cols if column.name in (*key, bucket.name))
-    return tuple(column for column in cols if column.name not in said.mutable)
+    return tuple(column for column in cols if column.name not in choice.mutable)
 
 
-def _width(said: TableChoice, kind: Kind, label: str) -> int:
-    if said.width is None:
+def _width(choice: TableChoice, kind: Kind, label: str) -> int:
+    if choice.width is None:
         return _WIDTHS[kind]
     if kind == "integer":
-        width = int(said.width) if str(said.width).isdigit() else 0
+        width = int(choice.width) if str(choice.width).isdigit() else 0
     else:
-        seconds = parse_duration(str(said.width))
+        seconds = parse_duration(str(choice.width))
         width = int(seconds // DAY_S) if kind == "date" else int(seconds)
     if width < 1:
         expected = {"integer": "a number of keys such as 10000", "date": 'days such as "1d"'}.get(kind, '"1h"')
-        raise Inconclusive(f"[recovery.tables.{label}] width {said.width!r}: expected {expected}")
+        raise Inconclusive(f"[recovery.tables.{label}] width {choice.width!r}: expected {expected}")
     return width
 
 

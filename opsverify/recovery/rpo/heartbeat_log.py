@@ -5,8 +5,8 @@ One line for each beat, appended and flushed to the disk only after the commit w
     17 1 0/3000148 745 2026-11-24T02:30:00.123456+00:00
 
 the beat's number, the timeline and the WAL position right after its commit, its transaction, and the database's
-own time of the beat. A recovery that lost commits lost beats that stand here; transaction numbers count everybody's
-writing transactions, so the distance between two beats bounds how many went with them.
+own time of the beat. A recovery that lost commits lost beats of this log; transaction numbers count the writing
+transactions of every client, so the distance between two beats bounds how many were lost with them.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class HeartbeatLog:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise EvidenceError(f"heartbeat log {self.path} cannot be mended: {error.strerror}") from error
+            raise EvidenceError(f"heartbeat log {self.path} cannot be repaired: {error.strerror}") from error
 
     def read(self) -> tuple[Beat, ...]:
-        """Return all beats in order; a line cut short at the end was never acknowledged to anybody.
+        """Return all beats in order; a line cut short at the end was never acknowledged.
 
-        Raises Inconclusive when there is no log, or a line is not understood.
+        Raises Inconclusive when there is no log, or a line cannot be parsed.
         """
         try:
             text = self.path.read_text(encoding="ascii")
@@ -99,62 +99,64 @@ class HeartbeatLog:
             try:
                 beats.append(Beat.parse(line))
             except ValueError as error:
-                raise Inconclusive(f"heartbeat log {self.path}, line {number}: {line!r} is no beat: {error}") from error
+                raise Inconclusive(
+                    f"heartbeat log {self.path}, line {number}: {line!r} is not a heartbeat: {error}"
+                ) from error
         return tuple(beats)
 
 
 @dataclass(frozen=True)
 class HeartbeatComparison:
-    """What the heartbeat says of a recovery to a point in time.
+    """The heartbeat's log compared with a database recovered to a point in time.
 
-    `last_back` is the last beat that came back; `missing` are beats acknowledged before that point in time which
+    `last_restored` is the last restored beat; `missing` are beats acknowledged before that point in time which
     are not there, `lost` those after it, up to the disaster.
     """
 
-    last_back: Beat | None
+    last_restored: Beat | None
     missing: tuple[Beat, ...]
     lost: tuple[Beat, ...]
 
     @property
     def transactions(self) -> int:
-        """So many transactions, writing ones, were begun from the last beat that came back to the last one lost."""
+        """Number of writing transactions begun from the last restored beat to the last one lost."""
         if not self.lost:
             return 0
-        begin = self.last_back.transaction if self.last_back else self.lost[0].transaction - 1
+        begin = self.last_restored.transaction if self.last_restored else self.lost[0].transaction - 1
         return self.lost[-1].transaction - begin
 
 
 def compare_beats(
     acknowledged: Sequence[Beat],
     present: Collection[int],
-    way: Sequence[Branch],
+    path: Sequence[Branch],
     until: dt.datetime,
     disaster_at: dt.datetime | None = None,
 ) -> HeartbeatComparison:
-    """Hold `acknowledged` against the numbers `present` in the database that was recovered to `until`.
+    """Compare `acknowledged` with the numbers `present` in the database that was recovered to `until`.
 
-    At stake are the beats on `way`, the history that was recovered, from the oldest one present (older ones were
-    tidied away) up to `disaster_at`. Beats of a history that an earlier recovery left behind are none of them.
+    Compared are the beats on `path`, the timelines that were recovered, from the oldest one present (the writer
+    deletes older ones) up to `disaster_at`; not those of a timeline that an earlier recovery abandoned.
     """
     oldest = min(present, default=0)
-    at_stake = [
+    compared = [
         beat
         for beat in acknowledged
-        if beat.number >= oldest and _on(way, beat) and (disaster_at is None or beat.at <= disaster_at)
+        if beat.number >= oldest and _on(path, beat) and (disaster_at is None or beat.at <= disaster_at)
     ]
-    absent = [beat for beat in at_stake if beat.number not in present]
+    absent = [beat for beat in compared if beat.number not in present]
     lost = tuple(beat for beat in absent if beat.at > until - COMMIT_DURATION)
-    back = [beat for beat in at_stake if beat.number in present and not (lost and beat.number > lost[0].number)]
+    restored = [beat for beat in compared if beat.number in present and not (lost and beat.number > lost[0].number)]
     return HeartbeatComparison(
-        last_back=back[-1] if back else None,
+        last_restored=restored[-1] if restored else None,
         missing=tuple(beat for beat in absent if beat.at <= until - COMMIT_DURATION),
         lost=lost,
     )
 
 
-def _on(way: Sequence[Branch], beat: Beat) -> bool:
-    ends = [branch.begins for branch in way[1:]]
-    for branch, end in zip(way, [*ends, None], strict=True):
+def _on(path: Sequence[Branch], beat: Beat) -> bool:
+    ends = [branch.begins for branch in path[1:]]
+    for branch, end in zip(path, [*ends, None], strict=True):
         if branch.timeline == beat.timeline:
             return beat.lsn >= branch.begins and (end is None or beat.lsn <= end)
     return False

@@ -18,7 +18,7 @@ from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog, compare_beats
-from opsverify.recovery.rpo.sources import RpoSource, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.rpo.sources import RpoSource, agreed_loss, from_archive, from_heartbeat, from_server
 from opsverify.recovery.verify.rows import recovery_target
 from opsverify.recovery.wal.continuity import tail
 from opsverify.recovery.wal.timelines import branches
@@ -56,10 +56,10 @@ class RpoMeasurement:
     problem: str | None = None
 
     def loss(self) -> RpoLoss:
-        """The loss on which the sources agree. Raises Inconclusive where they disagree, or there is a `problem`."""
+        """The loss on which the sources agree. Raises Inconclusive where they differ, or there is a `problem`."""
         if self.problem:
             raise Inconclusive(self.problem)
-        return agree(self.sources, self.tolerance_s)
+        return agreed_loss(self.sources, self.tolerance_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the evidence."""

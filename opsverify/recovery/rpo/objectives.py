@@ -34,7 +34,7 @@ class Rto:
 
     @property
     def total_s(self) -> float:
-        """Seconds to the latest point reached: what the objective is held against."""
+        """Seconds to the latest point reached: what is compared with the objective."""
         return self.to_read_write_s if self.to_validated_s is None else self.to_validated_s
 
 
@@ -47,7 +47,7 @@ def rpo(recovered_to: dt.datetime, disaster_at: dt.datetime) -> Rpo:
         raise Inconclusive(
             f"recovered to {recovered_to.isoformat()}, which is after the disaster at "
             f"{disaster_at.isoformat()}: "
-            "one of the two is wrong, or the clocks disagree"
+            "one of the two is wrong, or the clocks differ"
         )
     return Rpo(recovered_to, disaster_at)
 

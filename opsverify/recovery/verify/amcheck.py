@@ -29,13 +29,13 @@ def check_indexes(server: Server, dbname: str) -> Finding:
         "--rootdescend",
         timeout_s=_HOURS_S,
     )
-    said = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
-    lines = [line for line in said if line and not line.startswith("NOTICE:")]  # that amcheck is installed already
+    output = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
+    lines = [line for line in output if line and not line.startswith("NOTICE:")]  # that amcheck is installed already
     if done.exit_code == 0 and not lines:
         return Finding(1, "problems found by pg_amcheck", (), notes=(done.transcript,))
     if done.exit_code == 2:  # noqa: PLR2004 - the manual page's status for corruption
-        told = [line for line in lines if ":" in line]
-        problems = tuple(_paired(told)) or tuple(lines)
+        reported = [line for line in lines if ":" in line]
+        problems = tuple(_paired(reported)) or tuple(lines)
         return Finding(1, "problems found by pg_amcheck", problems, notes=(done.transcript,))
     return Finding(0, "problems", unknown=f"pg_amcheck could not be carried out: {done.last_line}")
 
@@ -54,7 +54,7 @@ def _paired(lines: list[str]) -> Iterator[str]:
 def check_checksums(server: Server, data_dir: Path) -> Finding:
     """Verify the checksum of every page on disk; call it last: the server is stopped for it, in good order.
 
-    A cluster without checksums is unknown, not well.
+    A cluster without checksums is unknown, not a pass.
     """
     server.stop()
     done = server.tools.run("pg_checksums", "--check", "-D", data_dir, timeout_s=_HOURS_S, account=server.account)

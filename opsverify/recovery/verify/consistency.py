@@ -1,8 +1,8 @@
-"""What must hold between rows, whatever was recorded: keys, references, sequences, validity. Read-only SQL.
+"""Consistency between rows, whatever was recorded: keys, references, sequences, validity. Read-only SQL.
 
 An index may be what is damaged, so uniqueness and references are proven from the tables themselves. A subquery
 with OFFSET 0 that hands out `ctid` can be answered by reading the table only: an index-only scan has no ctid, and
-nothing makes a sorted index scan worth its while.
+a sorted index scan is never the cheaper plan.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ SELECT n.nspname || '.' || c.relname AS name, pg_relation_size(c.oid) / current_
 
 
 def check_sequences(source: Source) -> Finding:
-    """Find sequences that would give out a value again that their column already holds."""
+    """Find sequences whose next values their column already holds."""
     problems, closed = [], []
     rows = list(source(_SEQUENCES, {}))
     for sequence, quoted, column, increment, start, oid, readable in rows:
@@ -127,7 +127,7 @@ def check_sequences(source: Source) -> Finding:
 
 
 def check_foreign_keys(source: Source) -> Finding:
-    """Find rows whose reference leads nowhere, by an anti-join: VALIDATE trusts the flag, and says ok on orphans."""
+    """Find rows whose referenced row is missing, by an anti-join: VALIDATE trusts the flag, and passes on orphans."""
     problems = []
     rows = list(source(_FOREIGN_KEYS, {}))
     for name, referencing, referenced, ours, theirs, matches_full in rows:
@@ -152,7 +152,7 @@ def check_foreign_keys(source: Source) -> Finding:
 
 
 def check_unique_keys(source: Source) -> Finding:
-    """Find rows that share a unique key, by grouping the table itself; its index is not asked."""
+    """Find rows that share a unique key, by grouping the table itself; its index is not used."""
     problems = []
     rows = list(source(_UNIQUE, {}))
     for name, quoted, keys, predicate, nulls_equal in rows:
@@ -181,7 +181,7 @@ def check_validity(source: Source) -> Finding:
 
 
 def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Finding:
-    """Find unlogged tables that held rows when they were recorded: recovery empties them, WAL knows nothing of them.
+    """Find unlogged tables that held rows when they were recorded: recovery empties them, as WAL does not hold them.
 
     Without a record every unlogged table is one that may have held rows.
     """
@@ -190,7 +190,7 @@ def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Find
     for name, pages in rows:
         before = (recorded or {}).get(name)
         if before is None:
-            problems.append(f"{name} is unlogged: recovery empties it, and nothing recorded says that it was empty")
+            problems.append(f"{name} is unlogged: recovery empties it, and its size was not recorded")
         elif before.pages:
             problems.append(f"{name} is unlogged: it held {before.pages:,} pages when recorded, {int(pages):,} now")
     return Finding(len(rows), f"of {len(rows)} unlogged tables lost, or will lose, what they held", tuple(problems))

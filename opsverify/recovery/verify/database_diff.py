@@ -27,9 +27,9 @@ def compare_databases(
     *,
     by_place: bool = True,
 ) -> tuple[list[tuple[str, Bucket, Bucket]], Keys]:
-    """Return the buckets of `span` that differ (name, original, restored), and the very keys that do.
+    """Return the buckets of `span` that differ (name, original, restored), and the keys that do.
 
-    Each side is given by its sessions, one or more: places are shared among them, the rest is asked of the first.
+    Each side is given by its sessions, one or more: places are shared among them, the rest is queried from the first.
     `rows` is about how many rows the span holds, by which it is divided into statements. Without a span the whole
     table is read, by place where its copies are physical ones (not so with `by_place` off), else by bucket, in one
     statement; both databases must be at rest then. A table without key gives no keys.

@@ -1,4 +1,4 @@
-"""What one question after a restore came to."""
+"""Finding of one question about a restored database: how much was verified, and each problem."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _OF_A_RELATION = re.compile(r'"(?:base|global|pg_tblspc)/')
 
 @dataclass(frozen=True)
 class Finding:
-    """How many things were `asked` after (`of` says what they are), and one line for each problem.
+    """How many things were verified (`asked`; `of` describes them), and one line for each problem.
 
-    `unknown` says why it could not be measured; `notes` are for the evidence only. `losses` are the places where
+    `unknown` is why it could not be measured; `notes` are for the evidence only. `losses` are the places where
     rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared.
     """
 
@@ -58,21 +58,21 @@ class Finding:
 
 
 def finding_of(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
-    """Carry `ask` out; damage on the way is a problem, any other of `errors` is a hole in knowledge.
+    """Run `ask`; damage met there is a problem, any other of `errors` makes the finding unknown.
 
-    Damage is told by the SQLSTATE of the error or of its cause.
+    Damage is recognised by the SQLSTATE of the error or of its cause.
     """
     try:
         return ask()
     except errors as error:
-        said = " ".join(str(error).split())
-        if _is_damage(sqlstate(error), said):
-            return Finding(1, "questions met damage", (said,))
-        return Finding(0, "nothing was measured", unknown=said)
+        message = " ".join(str(error).split())
+        if _is_damage(sqlstate(error), message):
+            return Finding(1, "questions met damage", (message,))
+        return Finding(0, "nothing was measured", unknown=message)
 
 
-def _is_damage(state: str, said: str) -> bool:
-    lost = state == _FILE_GONE and _OF_A_RELATION.search(said) is not None
+def _is_damage(state: str, message: str) -> bool:
+    lost = state == _FILE_GONE and _OF_A_RELATION.search(message) is not None
     return lost or state.startswith(DAMAGED) or state in GONE
 
 

@@ -1,7 +1,7 @@
 """The heaps of a restored server, read from its files: lost tails and pages of zeros.
 
 pg_checksums, pg_amcheck with all options and pg_dump each pass a heap page that was zeroed and a table that lost
-its tail: to them an all-zero page is a new one, and a table ends where its file ends. Three others remember what
+its tail: to them an all-zero page is a new one, and a table ends where its file ends. Three others record what
 was there: the ledger which pages held rows, the visibility map which were in use, and the indexes every row.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     _Errors = type[Exception] | tuple[type[Exception], ...]
 
-_OTHER_WAYS: Final = ("enable_seqscan", "enable_bitmapscan", "enable_indexonlyscan", "enable_sort")
+_OTHER_PLANS: Final = ("enable_seqscan", "enable_bitmapscan", "enable_indexonlyscan", "enable_sort")
 _OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(n.nspname, 'pg_')"
 
 # The smallest whole index of each table, by which its rows can be counted a second time.
@@ -110,11 +110,11 @@ def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: PageVer
     ((entries,),) = source(_ENTRIES, {"index": table.index, "blocks": zeroed})
     if not entries:
         return zeroed
-    said = (
+    message = (
         f"{table.quoted}: {entries:,} entries of {table.index} point into zeroed {page_list(zeroed)}: "
         "these rows are lost"
     )
-    verdict.lose(source, table.before, table.now, zeroed, said)
+    verdict.lose(source, table.before, table.now, zeroed, message)
     return []
 
 
@@ -123,9 +123,9 @@ def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: PageVerdi
     held = _recorded(table, zeroed)
     visible = table.heap.known_visible(zeroed)
     if lost := sorted({*visible, *(page for page, position in held.items() if _stayed(table, page, position))}):
-        why = "held rows when recorded" if held.keys() & {*lost} else "was in use, says the visibility map"
-        said = f"{table.quoted}: {page_list(lost)} all zero: {why}"
-        verdict.lose(source, table.before, table.now, lost, said)
+        why = "held rows when recorded" if held.keys() & {*lost} else "was in use by the visibility map"
+        message = f"{table.quoted}: {page_list(lost)} all zero: {why}"
+        verdict.lose(source, table.before, table.now, lost, message)
     if table.index is not None:
         return
     if doubtful := sorted(held.keys() - {*lost}):
@@ -134,9 +134,9 @@ def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: PageVerdi
             "VACUUM and never used again"
         )
     covered = table.before.pages if table.before else 0
-    if unheard := [page for page in zeroed if covered <= page < table.heap.used(zeroed) and page not in {*lost}]:
-        said = "zeroed pages in a table without an index, and nothing tells whether they held rows"
-        verdict.doubts.append(f"{table.quoted} ({page_list(unheard)}): {said}")
+    if unrecorded := [page for page in zeroed if covered <= page < table.heap.used(zeroed) and page not in {*lost}]:
+        message = "zeroed pages in a table without an index, not recorded whether they held rows"
+        verdict.doubts.append(f"{table.quoted} ({page_list(unrecorded)}): {message}")
 
 
 def _recorded(table: _Table, zeroed: list[int]) -> dict[int, int]:
@@ -157,8 +157,8 @@ def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: PageVe
     """Judge a table that ends before its last recorded page, or before the last one its visibility map knows."""
     size = table.heap.size
     if (by_map := table.heap.size_by_map) > size:
-        said = f"{table.now.name} lost its tail: {size:,} pages, the visibility map knows {by_map:,}"
-        verdict.lose(source, table.before, table.now, range(size, by_map), said)
+        message = f"{table.now.name} lost its tail: {size:,} pages, the visibility map has {by_map:,}"
+        verdict.lose(source, table.before, table.now, range(size, by_map), message)
     elif recorded and not table.now.unlogged and size < recorded.pages:
         shorter(source, recorded, table.now, same_file=table.before is not None, verdict=verdict)
 
@@ -167,7 +167,7 @@ def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Erro
     """Count the table's rows in table order and by an index; a lost tail ends the second with an error."""
     ((in_table,),) = source(f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} OFFSET 0) t", {})
     counting = f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} ORDER BY {first} OFFSET 0) t"
-    for name in _OTHER_WAYS:
+    for name in _OTHER_PLANS:
         source(f"SET {name} = off", {})
     try:
         plan = source(f"EXPLAIN {counting}", {})
@@ -177,11 +177,11 @@ def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Erro
     except errors as error:
         if not sqlstate(error).startswith(DAMAGED):
             raise
-        said = " ".join(str(error).split())
-        problem = f"{quoted}: {index} points behind the end of the table, which lost its tail ({said})"
+        message = " ".join(str(error).split())
+        problem = f"{quoted}: {index} points past the end of the table, which lost its tail ({message})"
         return Finding(1, "tables", (problem,))
     finally:
-        for name in _OTHER_WAYS:
+        for name in _OTHER_PLANS:
             source(f"RESET {name}", {})
-    apart = f"{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}"
-    return Finding(1, "tables", (apart,) if by_index != in_table else ())
+    difference = f"{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}"
+    return Finding(1, "tables", (difference,) if by_index != in_table else ())

@@ -1,4 +1,4 @@
-"""What was recorded before the disaster against what came back: pure, no database, no clock.
+"""Key counts recorded before the disaster compared with those of the restored data. Pure: no database, no clock.
 
 The rules, chosen so that a healthy restore never differs and a single lost row always does:
 
@@ -8,7 +8,7 @@ closed.
   are equal: one row lost or added shows there. One that was still running when recorded may have ended
   before the recovery target, so of each terminal status *at least* the recorded number is found; an ended
   one does not reopen, so fewer means lost or changed rows. (An ended instance whose status was changed, in
-  an hour in which another one has just ended with its former status, cannot be told by counts.)
+  an hour in which another one has just ended with its former status, cannot be found by counts.)
 - A key recorded and not found is lost; a key found inside the recorded window and not recorded was added.
 """
 
@@ -56,7 +56,7 @@ class Difference:
 def compare(recorded: Recorded, found: Mapping[str, Facts], until: dt.datetime) -> tuple[Difference, ...]:
     """List every difference between `recorded` and what `found` holds of the same windows.
 
-    `until` is the recovery target; what was recorded after it cannot be expected back: ValueError.
+    `until` is the recovery target; what was recorded after it cannot be expected there: ValueError.
     """
     if recorded.captured_at > until:
         raise ValueError(f"recorded at {recorded.captured_at}, after the recovery target {until}: use newest_before")
@@ -64,11 +64,11 @@ def compare(recorded: Recorded, found: Mapping[str, Facts], until: dt.datetime) 
         Difference(name, key, before.get(key), found[name].get(key))
         for name, before in recorded.tables.items()
         for key in sorted({*before, *found[name]})
-        if not _agrees(key, before.get(key), found[name].get(key))
+        if not _equal(key, before.get(key), found[name].get(key))
     )
 
 
-def _agrees(key: str, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None) -> bool:
+def _equal(key: str, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None) -> bool:
     if key.partition("@")[0] in TERMINAL:
         return _rows(after) >= _rows(before)
     return before == after

@@ -1,4 +1,4 @@
-"""The ledger's questions asked again after a restore: buckets of each table, kinds of the catalog."""
+"""Ledger queries repeated after a restore: buckets of each table, kinds of the catalog."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _THINGS = {"row_security": "policies and tables with row security"}
 
 @dataclass(frozen=True)
 class Sampling:
-    """Of a table with more than `above_rows` recorded rows, a sample: fewer than 1 in `one_in` differ, so sure."""
+    """Sample of a table with more than `above_rows` recorded rows: under 1 in `one_in` differ, at `confidence`."""
 
     above_rows: int
     one_in: int
@@ -48,23 +48,23 @@ def check_buckets(
 ) -> Finding:
     """Compare every closed bucket of the table `name` that was recorded before `at`, the recovery target.
 
-    `live` opens the original database, where it still is, to name the very keys; only bad buckets are fetched.
+    `live` opens the original database, where it still is, to name the keys; only bad buckets are fetched.
     Where statements are `limited` in time, a large table is read in slices, by the index of its bucket column.
     """
     recorded = history.tables[name]
-    kept = recorded.kept(at)
-    if kept is None:
+    expected = recorded.expected(at)
+    if expected is None:
         return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded))
-    span, buckets = kept
-    ((witness,),) = restored(HASH_SAMPLE, {})
-    if str(witness) != history.witness:
+    span, buckets = expected
+    ((hash_sample,),) = restored(HASH_SAMPLE, {})
+    if str(hash_sample) != history.hash_sample:
         return Finding(
             0,
             "buckets",
-            unknown="this server hashes rows otherwise than the one recorded (another major version or byte order): "
+            unknown="this server hashes rows differently from the recorded one (another major version or byte order): "
             "compare on a server of the same major version",
         )
-    looked, note = _chosen(buckets, sampling)
+    sampled, note = _chosen(buckets, sampling)
     found = (
         read_buckets(
             restored,
@@ -72,10 +72,10 @@ def check_buckets(
             span,
             slices=recorded_slices(recorded.table, buckets, span) if limited else None,
         )
-        if looked is None
-        else _each(restored, recorded.table, looked)
+        if sampled is None
+        else _each(restored, recorded.table, sampled)
     )
-    before = buckets if looked is None else {bucket: buckets[bucket] for bucket in looked}
+    before = buckets if sampled is None else {bucket: buckets[bucket] for bucket in sampled}
     wrong = list(differences(before, found))
     keys = None
     if wrong and live is not None and recorded.table.key:

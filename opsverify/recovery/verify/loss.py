@@ -1,4 +1,4 @@
-"""What is missing, as values: the place in which table, the rows, the time, the keys; the evidence keeps it so."""
+"""Losses as values: table, place, rows, time and keys of what is missing; kept so in the evidence."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Keys:
 
 
 def stretches(pages: Iterable[int], most: int = 5) -> str:
-    """Name pages without their gaps: `3, 7-9 and 4 more`."""
+    """List pages as ranges: `3, 7-9 and 4 more`."""
     found: list[list[int]] = []
     for page in sorted(pages):
         if found and page == found[-1][1] + 1:

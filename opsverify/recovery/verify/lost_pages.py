@@ -1,4 +1,4 @@
-"""Pages that held rows when they were recorded and do not any more: which of them are lost, as far as can be told.
+"""Pages that held rows when they were recorded and do not any more: which of them are lost, as far as can be proven.
 
 A table becomes shorter by VACUUM too, which notes the new length in the catalog (`relpages`) right away, or moves to
 another file (VACUUM FULL, TRUNCATE, CLUSTER, a logical restore). So a shorter file is a loss where the catalog knows
@@ -32,16 +32,16 @@ class PageVerdict:
     notes: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
-    def lose(self, source: Source, before: Pages | None, now: PageState, pages: Sequence[int], said: str) -> None:
+    def lose(self, source: Source, before: Pages | None, now: PageState, pages: Sequence[int], message: str) -> None:
         """Add `pages`, in order, as lost, with the rows that are fewer, where they can be counted."""
         gone = gone_from(source, before, now.quoted, pages) if before else None
         recorded, found = gone or (None, None)
-        rows = _in_words(*gone) if gone else ""
-        self.problems.append(f"{said}; {rows}" if rows else said)
+        rows = _rows_text(*gone) if gone else ""
+        self.problems.append(f"{message}; {rows}" if rows else message)
         self.losses.append(Loss(table=now.name, kind="pages", where=stretches(pages), recorded=recorded, found=found))
 
     def add(self, part: Finding) -> None:
-        """Take in what one table's answer says."""
+        """Add the answer about one table."""
         self.problems += part.problems
         self.doubts += [part.unknown] if part.unknown else []
         self.notes += part.notes
@@ -55,9 +55,9 @@ class PageVerdict:
 
 
 def check_pages(history: History, restored: Source) -> Finding:
-    """Compare the tables' lengths with what was recorded, and look for emptied pages where no bucket tells of rows.
+    """Compare the tables' lengths with what was recorded, and look for emptied pages where no bucket holds rows.
 
-    A database that runs says whether a page has rows, not whether it is all zero: empty pages are a doubt.
+    A running database shows whether a page has rows, not whether it is all zero: empty pages are a doubt.
     """
     verdict = PageVerdict()
     known = comparable(history, restored)
@@ -88,18 +88,18 @@ def comparable(history: History, restored: Source) -> dict[str, Pages]:
 
 def shorter(source: Source, before: Pages, now: PageState, *, same_file: bool, verdict: PageVerdict) -> None:
     """Judge a table that has fewer pages than recorded."""
-    said = f"{now.name} lost its tail: {now.size:,} pages, at least {before.pages:,} recorded"
+    message = f"{now.name} lost its tail: {now.size:,} pages, at least {before.pages:,} recorded"
     quiet = now.vacuumed == before.vacuumed
     counted_only = before.file is None
     if not counted_only and not same_file:
         verdict.notes.append(f"{now.name}: rewritten, or restored from a dump, since its pages were recorded")
     elif not counted_only and now.vacuumed_size > now.size:
-        said += f", {now.vacuumed_size:,} when last vacuumed or analyzed"
-        verdict.lose(source, before, now, range(now.size, before.pages), said)
+        message += f", {now.vacuumed_size:,} when last vacuumed or analyzed"
+        verdict.lose(source, before, now, range(now.size, before.pages), message)
     elif before.only_grows and (quiet or counted_only):
-        verdict.lose(source, before, now, range(now.size, before.pages), said)
+        verdict.lose(source, before, now, range(now.size, before.pages), message)
     elif quiet:
-        verdict.doubts.append(f"{said}, and nothing tells whether VACUUM shortened it")
+        verdict.doubts.append(f"{message}, not recorded whether VACUUM shortened it")
     elif not counted_only:
         verdict.notes.append(f"{now.name}: {now.size:,} pages, {before.pages:,} recorded; vacuumed since")
 
@@ -126,7 +126,7 @@ def gone_from(source: Source, before: Pages, quoted: str, pages: Sequence[int]) 
     return (recorded, found) if found < recorded else None
 
 
-def _in_words(recorded: int, found: int) -> str:
+def _rows_text(recorded: int, found: int) -> str:
     return f"at least {recorded - found:,} rows are gone" if found else f"{recorded:,} rows recorded there"
 
 
@@ -140,7 +140,7 @@ def _emptied(source: Source, before: Pages, now: PageState, verdict: PageVerdict
     if not empty:
         return
     gone = gone_from(source, before, now.quoted, empty)
-    rows = f" ({_in_words(*gone)})" if gone else ""
+    rows = f" ({_rows_text(*gone)})" if gone else ""
     verdict.doubts.append(
         f"{now.name}: {page_list(empty)} held rows when recorded, empty now{rows}: deleted since, or zeroed; "
         "the database cannot tell: rehearse the backup, whose files can"

@@ -35,7 +35,7 @@ TOGETHER: Final = 64
 PROBED: Final = 16
 """Single pages, spread evenly, by which it is found out whether rows are laid out alike on both sides."""
 ALIKE: Final = 12
-"""How many of those must be the same: with more than a quarter apart, grouping everything is cheaper."""
+"""How many of those must be the same: with more than a quarter different, grouping everything is cheaper."""
 _BEYOND: Final = 2**32 - 1
 """The number after that of a table's last possible page."""
 _NOWHERE: Final = -1

@@ -1,7 +1,7 @@
-"""Everything that is asked of a restored database beside the runbook's own SQL, by name; each answer a `Finding`.
+"""Questions about a restored database, by name, in addition to the runbook's own SQL; each answer is a `Finding`.
 
-`post-dr` asks the target's database, one question for each check; a rehearsal asks the server it restored, all of
-them, and keeps the answers in the drill's file. Questions about files and by superusers are the rehearsal's alone.
+`post-dr` queries the target's database, one question for each check; a rehearsal queries the server it restored with
+all of them, and keeps the answers in the drill's file. Only a rehearsal reads files, or queries as a superuser.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def answer_named(answers: Mapping[str, T], name: str) -> T:
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked of the database behind `source`; `history` is None where nothing was recorded (then it holds).
+    """Questions to the database behind `source`; `history` is None where nothing was recorded (then it holds).
 
-    `limited` says that statements are bound in time.
+    `limited`: statements have a time limit.
     """
 
     history: History | None
@@ -66,7 +66,7 @@ class Questions:
     limited: bool = True
 
     def all(self) -> Mapping[str, Ask]:
-        """Every question by name, in the order in which they are best asked."""
+        """Every question by name, in the order in which they are best run."""
         asks: dict[str, Ask] = {
             "sequences": partial(consistency.check_sequences, self.source),
             "foreign_keys": partial(consistency.check_foreign_keys, self.source),
@@ -90,7 +90,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class RestoredData:
-    """Answers by name, from wherever they are: asked now, or kept by a drill."""
+    """Answers by name: queried now, or kept by a drill."""
 
     answer: Callable[[str], Finding]
 
@@ -101,8 +101,8 @@ class RestoredData:
         """
         finding = self.answer(name)
         keys = finding.keys.all if finding.keys else ()
-        if told := [*finding.problems, *finding.notes, *keys]:
-            check.attach("found", "\n".join(told))
+        if lines := [*finding.problems, *finding.notes, *keys]:
+            check.attach("found", "\n".join(lines))
         if finding.unknown:
             raise Inconclusive(finding.unknown)
         check.measure(
@@ -132,14 +132,14 @@ def examine(
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
 ) -> dict[str, Any]:
-    """Ask everything that a drill's restored server can tell while it runs; every answer as JSON, by name."""
+    """Run every question that needs a drill's restored server running; every answer as JSON, by name."""
     from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     caught = (ERRORS, Inconclusive)
     with RestoredSession(server.dsn, dbname) as session:
         questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
         asks = dict(questions.all())
-        asks.pop("pages", None)  # the files know more; and extensions are installed after the catalog was read
+        asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
         asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
         asks["indexes"] = partial(amcheck.check_indexes, server.server, dbname)
         answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
@@ -163,6 +163,6 @@ def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:
-    """The target's wish for samples of large tables, if it has one; each run draws others, and says its seed."""
-    wish = recovery.sampling
-    return Sampling(wish.above_rows, wish.one_in, wish.confidence, randbits(32)) if wish else None
+    """The target's sampling of large tables, if configured; each run draws others, and reports its seed."""
+    chosen = recovery.sampling
+    return Sampling(chosen.above_rows, chosen.one_in, chosen.confidence, randbits(32)) if chosen else None

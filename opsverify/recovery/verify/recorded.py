@@ -1,4 +1,4 @@
-"""What came back after a recovery, beside what the ledger recorded before the disaster."""
+"""Restored data compared with what the ledger recorded before the disaster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedData:
-    """Recorded and found facts of the same windows, asked by the same queries."""
+    """Recorded and found facts of the same windows, read by the same queries."""
 
     recorded: Recorded
     found: Mapping[str, Facts]
@@ -40,7 +40,7 @@ class RecordedData:
             if difference.table == table and difference.group == group
         ]
         check.attach("query", self.queries[table])
-        check.attach("recorded and found", _side_by_side(before, after), "json")
+        check.attach("recorded and found", _recorded_and_found(before, after), "json")
         rows = sum(int(values.get("rows") or 0) for values in before.values())
         check.measure(
             "keys that differ",
@@ -51,7 +51,7 @@ class RecordedData:
         )
 
 
-def _side_by_side(before: Facts, after: Facts) -> str:
+def _recorded_and_found(before: Facts, after: Facts) -> str:
     keys = sorted({*before, *after})
     table: dict[str, Any] = {key: {"recorded": before.get(key), "found": after.get(key)} for key in keys}
     return json.dumps(table, indent=1)

@@ -1,4 +1,4 @@
-"""The very rows that differ: primary keys and hashes of the bad buckets alone, from both databases."""
+"""Rows that differ, one by one: primary keys and hashes of the bad buckets alone, from both databases."""
 
 from __future__ import annotations
 

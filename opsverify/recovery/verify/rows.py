@@ -41,13 +41,13 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
     from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
 
     if target.recovery is None:
-        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
+        raise Inconclusive("missing [recovery] ledger; name the ledger's file in the target")
     at = recovery_target(target)
     return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
 
 
 def history_if_any(target: Target) -> History | None:
-    """What the ledger holds before the recovery target; None where nobody said it, or nothing was recorded."""
+    """What the ledger holds before the recovery target; None where that is not given, or nothing was recorded."""
     try:
         return history_before(target)[0]
     except Inconclusive:
@@ -56,7 +56,7 @@ def history_if_any(target: Target) -> History | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Consistency(Row):
-    """A row of the consistency table (runbook 5-5): the question `name`, and the stages that ask it."""
+    """A row of the consistency table (runbook 5-5): the question `name`, and the stages that run it."""
 
     spec: CheckSpec = field(init=False)
     name: str
@@ -75,7 +75,7 @@ class Consistency(Row):
 def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
     """The ids under which a table's recorded keys are checked: dates and lines, or statuses.
 
-    They are read from the ledger, so that the plan knows before the first query what has to be there.
+    They are read from the ledger, so that the plan lists them before the first query.
     """
 
     def keys(target: Target) -> Sequence[str]:
@@ -92,12 +92,12 @@ def recorded_before(target: Target) -> Recorded:
     from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415 - as above
 
     if target.recovery is None:
-        raise Inconclusive("the target has no [recovery]: nothing says where the ledger is")
+        raise Inconclusive("missing [recovery] ledger; name the ledger's file in the target")
     return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
 
 
 def recorded_if_any(target: Target) -> Recorded | None:
-    """The newest capture before the recovery target; None without one: a drill goes on, what compares with it holds."""
+    """The newest capture before the recovery target; None without one: checks that need it hold."""
     try:
         return recorded_before(target)
     except Inconclusive:
@@ -105,8 +105,8 @@ def recorded_if_any(target: Target) -> Recorded | None:
 
 
 def recovery_target(target: Target) -> dt.datetime:
-    """The point in time the database was recovered to. Raises Inconclusive when nobody said it."""
+    """The point in time the database was recovered to. Raises Inconclusive when it is not given."""
     moment = target.recovery.recovery_target if target.recovery else None
     if moment is None:
-        raise Inconclusive("no recovery target: say --recovery-target TIME, the point the database was recovered to")
+        raise Inconclusive("missing --recovery-target TIME, the point the database was recovered to")
     return moment

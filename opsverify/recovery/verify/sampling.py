@@ -1,4 +1,4 @@
-"""How much a sample proves, for tables too large to read whole: "no more than 1 in N rows differ, 99 %".
+"""Bounds that a sample proves, for tables too large to read whole: "no more than 1 in N rows differ, 99 %".
 
 Buckets are drawn with replacement, each with probability proportional to its recorded rows. A draw is then a
 draw of one recorded row, looked at together with its whole bucket: if the share p of recorded rows is lost or
@@ -27,7 +27,7 @@ def draws_needed(one_in: int, confidence: float) -> int:
 
     Raises ValueError unless `one_in` >= 2 and 0 < `confidence` < 1.
     """
-    if one_in < 2 or not 0 < confidence < 1:  # noqa: PLR2004 - of 1 in 1 rows nothing can be said
+    if one_in < 2 or not 0 < confidence < 1:  # noqa: PLR2004 - 1 in 1 rows is no bound
         raise ValueError(f"1 in {one_in} at {confidence}: expected at least 1 in 2, and a confidence between 0 and 1")
     needed = math.ceil(math.log1p(-confidence) / math.log1p(-1 / one_in))
     while bound(needed, confidence) > 1 / one_in:  # rounding of the logarithms, at most once

@@ -77,7 +77,7 @@ def test_a_drill_times_every_stage_and_reads_three_rpo_sources(disaster: Disaste
     assert drill.extrapolated.low_s <= drill.extrapolated.high_s
     assert drill.table.differences == ()
     loss = drill.rpo.loss()
-    heartbeat, archive, server = loss.witnesses
+    heartbeat, archive, server = loss.sources
     assert heartbeat.lost == 2
     assert archive.lost == 5
     assert archive.recovered_to == server.recovered_to
@@ -218,7 +218,7 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
         recovery(disaster, scratch, disaster.between, **changes), disaster.backup, archive, disaster.tools
     )
     loss = inputs.of_recovered(server.recovered_to, 2, disaster.between, lambda _table: [1, 2, 3, 6, 7]).loss()
-    assert (loss.witnesses[0].lost, loss.witnesses[1].lost) == (2, 5)
+    assert (loss.sources[0].lost, loss.sources[1].lost) == (2, 5)
 
 
 def test_a_database_that_was_never_recovered_lost_nothing(disaster: Disaster, scratch: Path) -> None:

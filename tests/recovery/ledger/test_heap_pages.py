@@ -1,4 +1,4 @@
-"""Which pages held rows when they were recorded, and what that tells of a copy: lost, or emptied for a reason."""
+"""Heap pages that held rows when recorded, and what that proves of a copy: lost, or emptied for a reason."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _clean(answer: Finding) -> bool:
 
 
 def test_a_zeroed_page_without_an_index_is_lost(clone: Clone) -> None:
-    """Table, page and rows are named: by the record where the visibility map knows nothing of it."""
+    """Table, page and rows are named: by the record where the visibility map does not have it."""
     clone.run(*LOOSE)
     recorded = history(record(clone))
     assert _clean(heaps(clone, recorded))
@@ -61,8 +61,8 @@ def test_a_lost_tail_without_an_index_is_lost(clone: Clone) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (("zero", "plain", 1), "public.plain: page 1 all zero: was in use, says the visibility map"),
-        (("cut", "plain", 1), "public.plain lost its tail: 8 pages, the visibility map knows 9"),
+        (("zero", "plain", 1), "public.plain: page 1 all zero: was in use by the visibility map"),
+        (("cut", "plain", 1), "public.plain lost its tail: 8 pages, the visibility map has 9"),
     ],
 )
 def test_the_visibility_map_knows_pages_without_a_record(clone: Clone, damage: tuple[str, str, int], said: str) -> None:
@@ -73,7 +73,7 @@ def test_the_visibility_map_knows_pages_without_a_record(clone: Clone, damage: t
 
 
 def test_a_zeroed_page_that_nothing_knows_is_unknown(clone: Clone) -> None:
-    """Without record, map and index nothing tells whether it held rows; that is no pass."""
+    """Without record, map and index it is not known whether it held rows; that is no pass."""
     clone.run(*LOOSE)
     clone.zero("loose", 7)
     assert heaps(clone).problems == ()

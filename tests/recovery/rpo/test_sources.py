@@ -1,4 +1,4 @@
-"""RPO by witnesses: what each says, when they agree, and that who disagrees is named."""
+"""RPO sources: what each reports, when they agree, and that sources that differ are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.model import Branch
 from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog, compare_beats
-from opsverify.recovery.rpo.sources import RpoSource, agree, from_archive, from_heartbeat, from_server
+from opsverify.recovery.rpo.sources import RpoSource, agreed_loss, from_archive, from_heartbeat, from_server
 from opsverify.recovery.wal.commits import Commit, parse_commits, split
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_commits_are_split_where_recovery_stops(times: list[int], until: int) ->
 
 
 def test_what_was_committed_after_the_disaster_was_not_lost_in_it() -> None:
-    """WAL goes on being archived while a drill restores: the witnesses speak of the same moment."""
+    """WAL goes on being archived while a drill restores: the sources report the same moment."""
     commits = [Commit(second, at(second)) for second in range(10)]
     tail = split(commits, at(3), disaster_at=at(5))
     assert (tail.recovered_to, tail.newest, tail.lost) == (at(3), at(5), 2)
@@ -82,12 +82,12 @@ def test_log_keeps_what_was_acknowledged(tmp_path: Path) -> None:
 
 
 def test_log_that_is_no_log_is_inconclusive(tmp_path: Path) -> None:
-    """Nothing there, or something else: no witness, and the line that is not understood is named."""
+    """Nothing there, or something else: no source, and the line that cannot be parsed is named."""
     log = HeartbeatLog(tmp_path / "beats")
     with pytest.raises(Inconclusive, match="opsverify dr heartbeat"):
         log.read()
     log.path.write_text("17 beats\n")
-    with pytest.raises(Inconclusive, match=r"line 1: '17 beats' is no beat"):
+    with pytest.raises(Inconclusive, match=r"line 1: '17 beats' is not a heartbeat"):
         log.read()
     with pytest.raises(EvidenceError, match="cannot be written"):
         HeartbeatLog(tmp_path).append(beats(1)[0])
@@ -95,10 +95,10 @@ def test_log_that_is_no_log_is_inconclusive(tmp_path: Path) -> None:
 
 @given(st.integers(4, 40), st.integers(1, 40))
 def test_lost_beats_are_those_behind_the_recovery_target(count: int, back: int) -> None:
-    """Whatever was acknowledged and did not come back is lost, and their transactions with them."""
+    """Whatever was acknowledged and was not restored is lost, and their transactions with them."""
     back = min(back, count)
     found = compare_beats(beats(count), range(1, back + 1), WAY, until=at(back))
-    assert found.last_back == beats(count)[back - 1]
+    assert found.last_restored == beats(count)[back - 1]
     assert [beat.number for beat in found.lost] == list(range(back + 1, count + 1))
     assert found.transactions == 4 * (count - back)
     assert not found.missing
@@ -125,20 +125,20 @@ def test_tidied_beats_are_not_missing() -> None:
     assert not compare_beats(beats(20), range(10, 21), WAY, until=at(20)).missing
 
 
-def test_witnesses_that_agree_say_what_was_lost() -> None:
-    """Seconds from the last commit that came back to the newest known one; transactions between two bounds."""
+def test_sources_that_agree_give_the_loss() -> None:
+    """Seconds from the last restored commit to the newest known one; transactions between two bounds."""
     found = compare_beats(beats(20), range(1, 11), WAY, until=at(10.5))
-    loss = agree([from_heartbeat(found, 1.0), archive(10.4, 15, 17), RpoSource("server", at(10.4))], 1.0)
+    loss = agreed_loss([from_heartbeat(found, 1.0), archive(10.4, 15, 17), RpoSource("server", at(10.4))], 1.0)
     assert loss.seconds == pytest.approx(9.6)
     assert (loss.at_least, loss.at_most) == (17, 40)
     assert loss.transactions == "17 to 40"
-    assert "heartbeat: back to" in str(loss)
+    assert "heartbeat: restored to" in str(loss)
 
 
-def test_an_absent_witness_is_said_to_be_absent() -> None:
+def test_an_absent_source_is_reported_as_absent() -> None:
     """Two are enough; the third one's reason stands in the message."""
     server = from_server(None, at(10), "the server was restarted since")
-    loss = agree(
+    loss = agreed_loss(
         [from_heartbeat(compare_beats(beats(10), range(1, 11), WAY, at(10)), 1.0), archive(10, 10, 0), server], 1.0
     )
     assert loss.seconds == 0
@@ -146,29 +146,29 @@ def test_an_absent_witness_is_said_to_be_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("witnesses", "said"),
+    ("sources", "message"),
     [
-        ([archive(10, 12, 3), RpoSource("server", at(4))], "archive and server disagree by 6.0 s"),
-        ([archive(10, 12, 3), RpoSource("server", absent="NULL")], "1 of 2 witnesses needed"),
+        ([archive(10, 12, 3), RpoSource("server", at(4))], "archive and server differ by 6.0 s"),
+        ([archive(10, 12, 3), RpoSource("server", absent="NULL")], "1 of 2 RPO sources needed"),
         (
             [archive(10, 30, 3), RpoSource("heartbeat", at(10), at(11), 1, "beats", behind_s=1.0)],
-            "heartbeat was silent for 19.0 s before the last archived commit",
+            "heartbeat stopped 19.0 s before the last archived commit",
         ),
     ],
 )
-def test_disagreement_is_inconclusive_and_says_who_says_what(witnesses: list[RpoSource], said: str) -> None:
-    """No witness is believed over another; all their words are in the message."""
-    with pytest.raises(Inconclusive, match=said) as raised:
-        agree(witnesses, 2.0)
-    assert all(str(witness) in str(raised.value) for witness in witnesses)
+def test_a_difference_is_inconclusive_and_names_every_report(sources: list[RpoSource], message: str) -> None:
+    """No source outweighs another; all their reports are in the message."""
+    with pytest.raises(Inconclusive, match=message) as raised:
+        agreed_loss(sources, 2.0)
+    assert all(str(source) in str(raised.value) for source in sources)
 
 
-def test_a_server_past_the_target_followed_another_way() -> None:
-    """A replay time later than the target is of another timeline or target, and no witness of this recovery."""
+def test_a_server_past_the_target_followed_another_timeline() -> None:
+    """A replay time later than the target is of another timeline or target, and no source for this recovery."""
     with pytest.raises(Inconclusive, match="another timeline"):
         from_server(at(11), at(10), "")
 
 
 def test_an_archive_without_commits_is_absent() -> None:
-    """Nothing committed between backup and target: nothing to testify."""
+    """Nothing committed between backup and target: nothing to report."""
     assert from_archive(split([], at(1))).absent

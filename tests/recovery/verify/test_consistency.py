@@ -164,7 +164,7 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     by_index, by_map = heaps(clone).problems
     assert "public.events lost its tail" in by_map
     assert "public.events: events_" in by_index
-    assert "points behind the end of the table, which lost its tail" in by_index
+    assert "points past the end of the table, which lost its tail" in by_index
     assert any("public.events lost its tail" in line for line in check_pages(recorded, clone.source).problems)
     assert again(recorded, "events", clone).problems
 
@@ -209,7 +209,7 @@ def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
     clone.run("CREATE UNLOGGED TABLE draft (n int)")
     recorded = history(record(clone))
     assert consistency.check_unlogged(clone.source, recorded.pages).problems == ()
-    assert "nothing recorded says" in consistency.check_unlogged(clone.source, None).problems[0]
+    assert "its size was not recorded" in consistency.check_unlogged(clone.source, None).problems[0]
     clone.run("ALTER TABLE plain SET UNLOGGED")
     (problem,) = consistency.check_unlogged(clone.source, recorded.pages).problems
     assert problem.startswith("public.plain is unlogged: it held 9 pages")

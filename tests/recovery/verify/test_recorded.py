@@ -1,4 +1,4 @@
-"""What came back after a recovery, as the checks say it."""
+"""Restored data after a recovery, as the checks report it."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def test_only_the_asked_group_counts(check: Check) -> None:
 
 
 def test_nothing_recorded_is_inconclusive(target: Target) -> None:
-    """Without ledger or recovery target nothing can be compared, and the message says what to give."""
-    with pytest.raises(Inconclusive, match=r"the target has no \[recovery\]"):
+    """Without ledger or recovery target nothing can be compared, and the message names what to give."""
+    with pytest.raises(Inconclusive, match=r"missing \[recovery\] ledger"):
         recorded_before(target)
     with pytest.raises(Inconclusive, match="--recovery-target TIME"):
         recovery_target(target)

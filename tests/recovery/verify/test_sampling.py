@@ -1,4 +1,4 @@
-"""What a sample proves: the arithmetic against its definition, and a simulation against the promise."""
+"""Bounds that a sample proves: the arithmetic against its definition, and a simulation against the promise."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_rows_that_break_their_own_unique_key_are_found(restored: RestoredServer
 
 
 def test_any_table_may_be_drawn_and_a_missing_one_is_named(restored: RestoredServer, tmp_path: Path) -> None:
-    """Without a list every table is a candidate; a listed table that did not come back is a failure."""
+    """Without a list every table is a candidate; a listed table that was not restored is a failure."""
     drawn = restore_table(restored.server, "postgres", tmp_path, ["parent", "marks"], seed=5)
     assert drawn.candidates == 2
     with pytest.raises(NotRestorable, match=r"lacks public\.orders"):
