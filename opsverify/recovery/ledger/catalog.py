@@ -1,4 +1,4 @@
-"""The catalog's fingerprint: what the database is made of beside its rows, kind by kind, name by name."""
+"""The catalog's fingerprint: the objects of a database other than its rows, kind by kind, name by name."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _TIDY = "DELETE FROM {} WHERE at < clock_timestamp() - make_interval(secs => %s)
 
 @dataclass
 class Writer:
-    """Writes beats; a database that is away is waited for, and the numbers go on behind the last one noted."""
+    """Writes beats; waits for an unavailable database; the numbers continue after the last one noted."""
 
     heartbeat: Heartbeat
     postgres: PostgresConfig

@@ -1,4 +1,4 @@
-"""The restored server's own storage, asked by PostgreSQL's own tools: amcheck and checksums."""
+"""The restored server's own storage, verified by PostgreSQL's own tools: amcheck and checksums."""
 
 from __future__ import annotations
 

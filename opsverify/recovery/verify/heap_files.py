@@ -77,7 +77,7 @@ def check_heaps(source: Source, data_dir: Path, errors: _Errors, history: Histor
     """Find pages of zeros and lost tails of tables: by the record, the visibility map, and the indexes.
 
     `source` is a superuser's session outside of a transaction, `errors` what it raises. A page of zeros before
-    others is unknown in a table without an index where neither record nor visibility map knows it.
+    others is unknown in a table without an index where neither record nor visibility map has it.
     """
     source("CREATE EXTENSION IF NOT EXISTS pageinspect", {})
     source("CHECKPOINT", {})
@@ -119,7 +119,7 @@ def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: PageVer
 
 
 def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: PageVerdict) -> None:
-    """Judge all-zero pages of which no index knows a row."""
+    """Judge all-zero pages into which no index entry points."""
     held = _recorded(table, zeroed)
     visible = table.heap.known_visible(zeroed)
     if lost := sorted({*visible, *(page for page, position in held.items() if _stayed(table, page, position))}):
@@ -154,7 +154,7 @@ def _stayed(table: _Table, page: int, position: int) -> bool:
 
 
 def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: PageVerdict) -> None:
-    """Judge a table that ends before its last recorded page, or before the last one its visibility map knows."""
+    """Judge a table that ends before its last recorded page, or before the last one its visibility map has."""
     size = table.heap.size
     if (by_map := table.heap.size_by_map) > size:
         message = f"{table.now.name} lost its tail: {size:,} pages, the visibility map has {by_map:,}"

@@ -45,13 +45,13 @@ class Heap:
             number += -(-len(chunk) // PAGE)
 
     def known_visible(self, pages: Iterable[int]) -> list[int]:
-        """Return those of `pages` that the visibility map knows: only a page that was in use gets there."""
+        """Return those of `pages` that the visibility map has: only a page that was in use gets there."""
         bits = self._map()
         return [page for page in pages if page // _PER_BYTE < len(bits) and _in_map(bits[page // _PER_BYTE], page)]
 
     @property
     def size_by_map(self) -> int:
-        """How many pages it has at least, by the last one that the visibility map knows."""
+        """How many pages it has at least, by the last one that the visibility map has."""
         bits = self._map().rstrip(bytes(1))
         if not bits:
             return 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
-    """Names of the core tables with closed buckets in the ledger, so that the plan knows them beforehand.
+    """Names of the core tables with closed buckets in the ledger, so that the plan lists them beforehand.
 
     Raises Inconclusive when nothing was recorded before the recovery target.
     """
