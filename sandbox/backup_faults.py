@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _AFTER_BACKUP = 3
 """Segments that a base backup of a quiet database may span itself: the gap comes after them."""
+_BEFORE_END = 5
+"""Segments from the end of the archive to where a foreign timeline begins: before a recovery target chosen just now."""
 _ARCHIVED_DEADLINE_S = 90
 _PAGE = 8192
 
@@ -115,7 +117,7 @@ def _foreign_history(cluster: Cluster) -> Path:
 
 def _branch_off(history: Path) -> None:
     """As a rehearsal leaves it that archives into the archive it restores from: a timeline that no server is on."""
-    first = sorted(path.name for path in history.parent.iterdir() if _SEGMENT.fullmatch(path.name))[-2]
+    first = sorted(path.name for path in history.parent.iterdir() if _SEGMENT.fullmatch(path.name))[-_BEFORE_END]
     start = int(first[16:], 16) << 20  # segments of 1 MB, all in the first log
     history.write_text(f"1\t{int(first[8:16], 16):X}/{start:X}\tbefore 2026-11-20 10:15:00+00\n", encoding="utf-8")
     owner = history.parent.stat()

@@ -370,7 +370,7 @@ BROKEN = (
         "allure switched off",
         4,
         None,
-        "the evidence needs it",
+        "the evidence needs Allure",
         args=("-p", "no:allure_pytest.plugin"),
         ways=("cli",),
     ),
