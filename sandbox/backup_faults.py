@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _AFTER_BACKUP = 3
 """Segments that a base backup of a quiet database may span itself: the gap comes after them."""
-_BEFORE_END = 5
-"""Segments from the end of the archive to where a foreign timeline begins: before a recovery target chosen just now."""
 _ARCHIVED_DEADLINE_S = 90
 _PAGE = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Which file a fault damages, and how; the file need not exist."""
+    """Which file a fault damages, and how; the file need not exist.
+
+    `within` names the segment in which a foreign timeline begins: long before a recovery target, however much WAL
+    is archived between the choice of that target and the fault.
+    """
 
     victim: Callable[[Cluster], Path]
     spoil: Callable[[Path], object]
+    within: Callable[[Cluster], Path] | None = None
 
 
 def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
@@ -48,7 +51,10 @@ def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
         if victim.exists():
             shutil.copy2(victim, kept)
         note.write_text(json.dumps({"victim": str(victim), "folder": _mark(victim.parent)}), encoding="utf-8")
-        damage.spoil(victim)
+        if damage.within is None:
+            damage.spoil(victim)
+        else:
+            _branch_off(victim, damage.within(cluster))
     elif not on and note.exists():
         noted = json.loads(note.read_text(encoding="utf-8"))
         _put_back(Path(noted["victim"]), noted["folder"], cluster.backups / f"{name}.kept")
@@ -115,9 +121,9 @@ def _foreign_history(cluster: Cluster) -> Path:
     return cluster.archive / "00000002.history"
 
 
-def _branch_off(history: Path) -> None:
+def _branch_off(history: Path, segment: Path) -> None:
     """As a rehearsal leaves it that archives into the archive it restores from: a timeline that no server is on."""
-    first = sorted(path.name for path in history.parent.iterdir() if _SEGMENT.fullmatch(path.name))[-_BEFORE_END]
+    first = segment.name
     start = int(first[16:], 16) << 20  # segments of 1 MB, all in the first log
     history.write_text(f"1\t{int(first[8:16], 16):X}/{start:X}\tbefore 2026-11-20 10:15:00+00\n", encoding="utf-8")
     owner = history.parent.stat()
@@ -182,6 +188,6 @@ DAMAGES = {
     "wal_segment_missing": Damage(_segment, Path.unlink),
     "wal_segment_truncated": Damage(_segment, _halve),
     "wal_segment_zeroed": Damage(_segment, _zero),
-    "wal_timeline_foreign": Damage(_foreign_history, _branch_off),
+    "wal_timeline_foreign": Damage(_foreign_history, Path.touch, _segment),
 }
 """Every fault of backup and archive."""
