@@ -30,15 +30,34 @@ _PAGE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Which file a fault damages, and how; the file need not exist.
-
-    `within` names the segment in which a foreign timeline begins: long before a recovery target, however much WAL
-    is archived between the choice of that target and the fault.
-    """
+    """Which file a fault damages, and how; the file need not exist."""
 
     victim: Callable[[Cluster], Path]
     spoil: Callable[[Path], object]
-    within: Callable[[Cluster], Path] | None = None
+
+    def inflict(self, _cluster: Cluster, victim: Path) -> None:
+        """Damage `victim`."""
+        self.spoil(victim)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTimeline:
+    """The history of a timeline that no server is on, as a rehearsal leaves it that archives where it restores from.
+
+    It begins right after the backup: before any recovery target, however much WAL was archived since that was chosen.
+    """
+
+    def victim(self, cluster: Cluster) -> Path:
+        """The history file, which does not exist yet."""
+        return cluster.archive / "00000002.history"
+
+    def inflict(self, cluster: Cluster, victim: Path) -> None:
+        """Write the history."""
+        first = _segment(cluster).name
+        start = int(first[16:], 16) << 20  # segments of 1 MB, all in the first log
+        victim.write_text(f"1\t{int(first[8:16], 16):X}/{start:X}\tbefore 2026-11-20 10:15:00+00\n", encoding="utf-8")
+        owner = victim.parent.stat()
+        os.chown(victim, owner.st_uid, owner.st_gid)
 
 
 def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
@@ -51,10 +70,7 @@ def carry_out(cluster: Cluster, name: str, *, on: bool) -> None:
         if victim.exists():
             shutil.copy2(victim, kept)
         note.write_text(json.dumps({"victim": str(victim), "folder": _mark(victim.parent)}), encoding="utf-8")
-        if damage.within is None:
-            damage.spoil(victim)
-        else:
-            _branch_off(victim, damage.within(cluster))
+        damage.inflict(cluster, victim)
     elif not on and note.exists():
         noted = json.loads(note.read_text(encoding="utf-8"))
         _put_back(Path(noted["victim"]), noted["folder"], cluster.backups / f"{name}.kept")
@@ -116,20 +132,6 @@ def _after_backup(cluster: Cluster) -> list[Path]:
     return sorted(path for path in cluster.archive.iterdir() if _SEGMENT.fullmatch(path.name) and path.name > first)
 
 
-def _foreign_history(cluster: Cluster) -> Path:
-    _segment(cluster)  # there has to be WAL after the point at which the foreign timeline begins
-    return cluster.archive / "00000002.history"
-
-
-def _branch_off(history: Path, segment: Path) -> None:
-    """As a rehearsal leaves it that archives into the archive it restores from: a timeline that no server is on."""
-    first = segment.name
-    start = int(first[16:], 16) << 20  # segments of 1 MB, all in the first log
-    history.write_text(f"1\t{int(first[8:16], 16):X}/{start:X}\tbefore 2026-11-20 10:15:00+00\n", encoding="utf-8")
-    owner = history.parent.stat()
-    os.chown(history, owner.st_uid, owner.st_gid)
-
-
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -175,7 +177,7 @@ def _overwrite(path: Path, offset: int, content: bytes) -> None:
         file.write(content)
 
 
-DAMAGES = {
+DAMAGES: dict[str, Damage | ForeignTimeline] = {
     "backup_corrupted": Damage(_file_of("intent_logs"), _flip),
     "backup_page_zeroed": Damage(_file_of("llm_calls"), _zero_page),
     "backup_tail_lost": Damage(_file_of("fact_daily_production"), _cut_to_a_page),
@@ -188,6 +190,6 @@ DAMAGES = {
     "wal_segment_missing": Damage(_segment, Path.unlink),
     "wal_segment_truncated": Damage(_segment, _halve),
     "wal_segment_zeroed": Damage(_segment, _zero),
-    "wal_timeline_foreign": Damage(_foreign_history, Path.touch, _segment),
+    "wal_timeline_foreign": ForeignTimeline(),
 }
 """Every fault of backup and archive."""

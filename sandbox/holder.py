@@ -51,7 +51,7 @@ def memory(settings: Settings, ready: Callable[[], None]) -> NoReturn:
         while True:
             fill(redis)
             ready()
-            time.sleep(_FILL_PAUSE_S)
+            time.sleep(_FILL_PAUSE_S)  # the holder has no other work: it ends when it is stopped
 
 
 def evictions(settings: Settings, ready: Callable[[], None]) -> NoReturn:
@@ -63,7 +63,7 @@ def evictions(settings: Settings, ready: Callable[[], None]) -> NoReturn:
             add_filler(redis)
             if evicted(redis) > before:
                 ready()
-                time.sleep(_EVICTING_PAUSE_S)
+                time.sleep(_EVICTING_PAUSE_S)  # a few writes a second are enough to evict
 
 
 def _superuser(settings: Settings) -> psycopg.Connection:
