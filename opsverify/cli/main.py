@@ -27,9 +27,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "rehearse": Command("opsverify.cli.rehearse", "the weekly rehearsal, unattended: newest target, verdict, page"),
     "gate": Command("opsverify.cli.gate", "replay: work a canary's decision out again from its observation"),
+    "init": Command(
+        "opsverify.cli.init", "make a project of your own: targets, own checks and journeys, own runbook lines"
+    ),
+    "demo": Command("opsverify.cli.demo", "the stand-in platform through a release: promoted, rolled back, on hold"),
     "sandbox": Command("opsverify.cli.sandbox", "up, down, status, faults, fault NAME [--off]: the stand-in platform"),
 }
 """Every command, with its module and its line in `opsverify --help`."""
+
+
+HANDED_ON: Final = ("sandbox", "demo")
+"""Commands of another program, which gets every argument."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """A command's own arguments, and those it passes on: all that follow `--`, of `sandbox` all."""
-    if arguments[:1] == ["sandbox"]:
+    """A command's own arguments, and those it passes on: all that follow `--`, of `HANDED_ON` all."""
+    if arguments and arguments[0] in HANDED_ON:
         return arguments[:1], arguments[1:]
     if "--" not in arguments:
         return arguments, []

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> NoReturn:
     target = target_argument(options.target)
     arguments = ["verify", "rehearsal", "--target", target]
     try:
-        moment = newest_target(target, project_root())
+        moment = newest_target(target, project_root(options.target))
         sys.stdout.write(f"rehearsal: newest recovery target {moment.isoformat()}\n")
         arguments += ["--recovery-target", moment.isoformat()]
     except Inconclusive as error:
