@@ -4,16 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from sandbox.errors import SandboxError
 from sandbox.home import Control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from sandbox.home import ControlState
-    from sandbox.shop.profile import Shop
+    from sandbox.home import ControlState, Settings
+    from sandbox.processes import Running
+    from sandbox.shop.cluster import ShopCluster
+
+
+class Broken(Protocol):
+    """What a fault changes: the shop of one home."""
+
+    home: Path
+
+    @property
+    def settings(self) -> Settings:
+        """Ports and folders."""
+
+    @property
+    def cluster(self) -> ShopCluster:
+        """Its PostgreSQL."""
+
+    def start(self, name: str) -> Running:
+        """Start a component."""
+
+    def wait(self, name: str, running: Running) -> None:
+        """Wait until it serves."""
+
+    def stop(self, name: str) -> None:
+        """Stop a component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +107,7 @@ _FAULTS: Final = (
 CATALOGUE: Final[Mapping[str, ShopFault]] = {fault.name: fault for fault in _FAULTS}
 
 
-def switch(shop: Shop, name: str, scope: str | None, *, off: bool) -> None:
+def switch(shop: Broken, name: str, scope: str | None, *, off: bool) -> None:
     """Switch one fault on for `scope` or off; what is so already stays so."""
     fault = _known(name)
     chosen = scope or fault.scopes[0]
@@ -109,7 +134,7 @@ def _known(name: str) -> ShopFault:
         raise SandboxError(f"unknown fault {name}: {hint}") from error
 
 
-def _carry_out(shop: Shop, fault: ShopFault, *, on: bool) -> None:
+def _carry_out(shop: Broken, fault: ShopFault, *, on: bool) -> None:
     if fault.kind == "process":
         _process(shop, fault.name.removesuffix("_down"), stopped=on)
     elif fault.kind == "sql":
@@ -119,7 +144,7 @@ def _carry_out(shop: Shop, fault: ShopFault, *, on: bool) -> None:
         _rows(shop, fault, taken=on)
 
 
-def _process(shop: Shop, name: str, *, stopped: bool) -> None:
+def _process(shop: Broken, name: str, *, stopped: bool) -> None:
     if stopped:
         shop.stop(name)
     elif name == "postgres":
@@ -128,7 +153,7 @@ def _process(shop: Shop, name: str, *, stopped: bool) -> None:
         shop.wait(name, shop.start(name))
 
 
-def _rows(shop: Shop, fault: ShopFault, *, taken: bool) -> None:
+def _rows(shop: Broken, fault: ShopFault, *, taken: bool) -> None:
     kept = shop.settings.data_dir / f"{fault.name}.copy"
     with shop.cluster.superuser() as connection, connection.cursor() as cursor:
         if taken:
