@@ -1,0 +1,121 @@
+"""Message: a text for a person in two languages. It is its English text; `ko` is the Korean one.
+
+`say("{used} of {limit} connections are used", used=97, limit=100)` makes one. The template is the key of the
+catalogue (`opsverify/language/ko/*.toml`), the parameters have names, and a parameter that is a message, or an
+exception raised with one, appears in the language of the whole. A message without a Korean template is English in both.
+
+A message goes wherever a `str` goes: into an exception (`str(error)` returns it), a dataclass, a pickle. What leaves
+the process as JSON carries both texts (`pair`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from opsverify.language.catalogue import korean
+from opsverify.language.particles import with_particles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Language = Literal["ko", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = ("ko", "en")
+_KEPT: Final = (str, int, float, dt.date, type(None))
+"""Types of parameters that keep their format in a template; all others are texts from the start."""
+
+
+class Message(str):
+    """A text in English that also has its Korean text."""
+
+    __slots__ = ("_ko",)
+    _ko: str | Callable[[], str]
+
+    @classmethod
+    def of(cls, english: str, ko: str | Callable[[], str]) -> Self:
+        """The message of two texts; a function makes the Korean one when it is first needed."""
+        message = cls(english)
+        message._ko = ko
+        return message
+
+    @property
+    def en(self) -> str:
+        """The English text, as a plain string."""
+        return str.__str__(self)
+
+    @property
+    def ko(self) -> str:
+        """The Korean text; the English one where the catalogue has none."""
+        if not isinstance(self._ko, str):
+            self._ko = self._ko()
+        return self._ko
+
+    def text(self, language: str) -> str:
+        """The text in `ko` or `en`."""
+        return self.ko if language == "ko" else self.en
+
+    def each(self, change: Callable[[str], str]) -> Message:
+        """The message with `change` applied to each of its texts."""
+        return Message.of(change(self.en), change(self.ko))
+
+    def __str__(self) -> str:
+        """The message itself: so `str(error)` of an exception raised with a message has both languages."""
+        return self
+
+    def __add__(self, other: str) -> Message:
+        """This message, followed by a text or a message."""
+        return join("", (self, other))
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Message], tuple[str, str]]:
+        """Both texts, whatever process reads them."""
+        return Message.of, (self.en, self.ko)
+
+
+def say(template: str, /, **parameters: object) -> Message:
+    """The message of `template`, filled with `parameters`, in both languages."""
+    values = {name: _kept(value) for name, value in parameters.items()}
+    return Message.of(template.format_map(_in("en", values)), lambda: _in_korean(template, values))
+
+
+def join(separator: str, messages: Iterable[str]) -> Message:
+    """Several texts or messages as one message."""
+    parts = tuple(messages)
+    between = as_message(separator)
+    return Message.of(
+        between.en.join(part.en if isinstance(part, Message) else part for part in parts),
+        lambda: between.ko.join(in_language(part, "ko") for part in parts),
+    )
+
+
+def as_message(text: str) -> Message:
+    """`text` itself if it is a message; a text that is the same in both languages otherwise."""
+    return text if isinstance(text, Message) else Message.of(text, text)
+
+
+def in_language(text: str, language: str) -> str:
+    """A text or message in `ko` or `en`, as a plain string."""
+    return text.text(language) if isinstance(text, Message) else text
+
+
+def pair(name: str, text: str) -> dict[str, str]:
+    """Both texts as JSON has them: `{"message": ..., "message_ko": ...}` for the name `message`."""
+    message = as_message(text)
+    return {name: message.en, f"{name}_ko": message.ko}
+
+
+def unpair(content: dict[str, Any], name: str) -> Message:
+    """The inverse of `pair`; files of older runs have the English text only."""
+    return Message.of(content[name], content.get(f"{name}_ko", content[name]))
+
+
+def _in_korean(template: str, values: dict[str, object]) -> str:
+    found = korean(template)
+    return with_particles(found.format_map(_in("ko", values))) if found else template.format_map(_in("ko", values))
+
+
+def _in(language: Language, values: dict[str, object]) -> dict[str, object]:
+    return {name: value.text(language) if isinstance(value, Message) else value for name, value in values.items()}
+
+
+def _kept(value: object) -> object:
+    return value if isinstance(value, _KEPT) else str(value)
