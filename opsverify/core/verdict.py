@@ -93,7 +93,7 @@ def judge(
     A planned check without a result is inconclusive, with `missing` as its reason; a result for a check
     that was never planned is ignored.
     """
-    complete = tuple(_settle(check, results.get(check.id), missing) for check in plan.checks)
+    complete = tuple(settle(check, results.get(check.id), missing) for check in plan.checks)
     outcomes = {result.outcome for result in complete}
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
@@ -104,7 +104,8 @@ def judge(
     return Verdict(plan, complete, outcome, tuple(troubles))
 
 
-def _settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:
+def settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:
+    """The result of a planned check as the verdict has it: absent, waived, or `missing`."""
     if check.not_applicable:
         return CheckResult(check.id, Outcome.NOT_APPLICABLE, check.not_applicable)
     if check.cannot_run:

@@ -70,6 +70,7 @@ class StageRun:
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
     pages: list[str] = field(default_factory=list)
+    verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
 
     @classmethod
