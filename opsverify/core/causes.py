@@ -48,14 +48,18 @@ def causes_of(plan: Plan, results: Sequence[CheckResult], troubles: Iterable[str
     severity = {check.id: _WORST_FIRST.index(check.severity) for check in plan.checks}
 
     def grouped(outcome: Outcome) -> Iterator[Cause]:
-        messages: dict[str, Message] = {}
-        ids: dict[str, list[str]] = {}
+        groups: dict[str, list[CheckResult]] = {}
         for result in results:
             if result.outcome is outcome:
-                messages.setdefault(result.message, as_message(result.message))
-                ids.setdefault(result.message, []).append(result.id)
-        found = [Cause(outcome, message, tuple(ids[key])) for key, message in messages.items()]
+                groups.setdefault(as_message(result.message).cause, []).append(result)
+        found = [Cause(outcome, _common(group), tuple(result.id for result in group)) for group in groups.values()]
         yield from sorted(found, key=lambda cause: min(severity[check] for check in cause.checks))
 
     run = (Cause(Outcome.INCONCLUSIVE, as_message(trouble)) for trouble in dict.fromkeys(troubles))
     return (*grouped(Outcome.FAIL), *run, *grouped(Outcome.INCONCLUSIVE))
+
+
+def _common(group: Sequence[CheckResult]) -> Message:
+    """The message of a group: with its details where all of them have the same."""
+    message = as_message(group[0].message)
+    return message if all(result.message == message for result in group) else message.cause

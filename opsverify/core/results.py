@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.core.stages import Outcome
-from opsverify.language.message import in_language, pair, say, unpair
+from opsverify.language.message import in_language, packed, pair, say, unpair
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class CheckResult:
         measurements = [measurement.to_dict() for measurement in self.measurements]
         return {
             **vars(self),
-            **pair("message", self.message),
+            **packed("message", self.message),
             "outcome": self.outcome.value,
             "measurements": measurements,
         }

@@ -4,6 +4,9 @@
 catalogue (`opsverify/language/ko/*.toml`), the parameters have names, and a parameter that is a message, or an
 exception raised with one, appears in the language of the whole. A message without a Korean template is English in both.
 
+One cause shows in many checks, each with a detail of its own (the query that was not answered). Such a parameter is
+called `detail`, and `cause` is the message without it: what is the same in all of them.
+
 A message goes wherever a `str` goes: into an exception (`str(error)` returns it), a dataclass, a pickle. What leaves
 the process as JSON carries both texts (`pair`).
 """
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 Language = Literal["ko", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("ko", "en")
+DETAIL: Final = "detail"
 _KEPT: Final = (str, int, float, dt.date, type(None))
 """Types of parameters that keep their format in a template; all others are texts from the start."""
 
@@ -28,14 +32,16 @@ _KEPT: Final = (str, int, float, dt.date, type(None))
 class Message(str):
     """A text in English that also has its Korean text."""
 
-    __slots__ = ("_ko",)
+    __slots__ = ("_cause", "_ko")
     _ko: str | Callable[[], str]
+    _cause: Callable[[], Message] | None
 
     @classmethod
-    def of(cls, english: str, ko: str | Callable[[], str]) -> Self:
-        """The message of two texts; a function makes the Korean one when it is first needed."""
+    def of(cls, english: str, ko: str | Callable[[], str], cause: Callable[[], Message] | None = None) -> Self:
+        """The message of two texts; a function makes the Korean one when it is first needed, another one the cause."""
         message = cls(english)
         message._ko = ko
+        message._cause = cause
         return message
 
     @property
@@ -50,13 +56,18 @@ class Message(str):
             self._ko = self._ko()
         return self._ko
 
+    @property
+    def cause(self) -> Message:
+        """The message without its details; itself where it has none."""
+        return self if self._cause is None else self._cause()
+
     def text(self, language: str) -> str:
         """The text in `ko` or `en`."""
         return self.ko if language == "ko" else self.en
 
     def each(self, change: Callable[[str], str]) -> Message:
         """The message with `change` applied to each of its texts."""
-        return Message.of(change(self.en), change(self.ko))
+        return Message.of(change(self.en), change(self.ko), (lambda: self.cause.each(change)) if self._cause else None)
 
     def __str__(self) -> str:
         """The message itself: so `str(error)` of an exception raised with a message has both languages."""
@@ -66,15 +77,21 @@ class Message(str):
         """This message, followed by a text or a message."""
         return join("", (self, other))
 
-    def __reduce__(self) -> tuple[Callable[[str, str], Message], tuple[str, str]]:
-        """Both texts, whatever process reads them."""
-        return Message.of, (self.en, self.ko)
+    def __reduce__(self) -> tuple[Callable[..., Message], tuple[str, ...]]:
+        """Both texts, and those of the cause, whatever process reads them."""
+        cause = self.cause
+        return _of_texts, (self.en, self.ko, *((cause.en, cause.ko) if cause is not self else ()))
 
 
 def say(template: str, /, **parameters: object) -> Message:
     """The message of `template`, filled with `parameters`, in both languages."""
     values = {name: _kept(value) for name, value in parameters.items()}
-    return Message.of(template.format_map(_in("en", values)), lambda: _in_korean(template, values))
+    if DETAIL not in values and not any(_has_cause(value) for value in values.values()):
+        return _filled(template, values)
+    without = {name: value.cause if isinstance(value, Message) else value for name, value in values.items()}
+    if DETAIL in values:
+        without[DETAIL] = ""
+    return _filled(template, values, lambda: _filled(template, without))
 
 
 def join(separator: str, messages: Iterable[str]) -> Message:
@@ -82,8 +99,11 @@ def join(separator: str, messages: Iterable[str]) -> Message:
     parts = tuple(messages)
     between = as_message(separator)
     return Message.of(
-        between.en.join(part.en if isinstance(part, Message) else part for part in parts),
+        between.en.join(in_language(part, "en") for part in parts),
         lambda: between.ko.join(in_language(part, "ko") for part in parts),
+        (lambda: join(separator, dict.fromkeys(as_message(part).cause for part in parts)))
+        if any(map(_has_cause, parts))
+        else None,
     )
 
 
@@ -103,9 +123,30 @@ def pair(name: str, text: str) -> dict[str, str]:
     return {name: message.en, f"{name}_ko": message.ko}
 
 
+def packed(name: str, text: str) -> dict[str, str]:
+    """What `pair` gives, and the texts of the cause where the message has one: for another process of the run."""
+    cause = as_message(text).cause
+    return pair(name, text) | (pair(f"{name}_cause", cause) if cause != text else {})
+
+
 def unpair(content: dict[str, Any], name: str) -> Message:
-    """The inverse of `pair`; files of older runs have the English text only."""
-    return Message.of(content[name], content.get(f"{name}_ko", content[name]))
+    """The inverse of `pair` and of `packed`; files of older runs have the English text only."""
+    texts = [content[name], content.get(f"{name}_ko", content[name])]
+    if f"{name}_cause" in content:
+        texts += [content[f"{name}_cause"], content[f"{name}_cause_ko"]]
+    return _of_texts(*texts)
+
+
+def _of_texts(english: str, korean_text: str, *cause: str) -> Message:
+    return Message.of(english, korean_text, (lambda: Message.of(cause[0], cause[1])) if cause else None)
+
+
+def _filled(template: str, values: dict[str, object], cause: Callable[[], Message] | None = None) -> Message:
+    return Message.of(template.format_map(_in("en", values)), lambda: _in_korean(template, values), cause)
+
+
+def _has_cause(value: object) -> bool:
+    return isinstance(value, Message) and value.cause is not value
 
 
 def _in_korean(template: str, values: dict[str, object]) -> str:

@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from opsverify.pytest_plugin.stage_run import StageRun
 
 MOST_REASONS: Final = 3
+_SHORT: Final = 4
+"""Cells of the word of an outcome."""
 _MOST_ROWS: Final = 3
 """Rows of the terminal for one reason; `verdict.json` has the whole of it."""
 _LONGEST: Final = 400
-_TAG: Final = 6
-_INDENT: Final = " " * (_TAG + 2)
+_TAG: Final = 8
+"""Cells of the word before a row."""
 WORDS: Final = {
     Outcome.PASS: Message.of("pass", "통과"),
     Outcome.FAIL: Message.of("FAIL", "실패"),
     Outcome.INCONCLUSIVE: Message.of("HOLD", "보류"),
-    Outcome.NOT_APPLICABLE: Message.of("n/a", "해당없음"),
+    Outcome.NOT_APPLICABLE: Message.of("n/a", "없음"),
     Outcome.WAIVED: Message.of("waiv", "면제"),
 }
 COUNTED: Final = {
@@ -77,7 +79,7 @@ class Row:
 def result_line(check: Planned, result: CheckResult, language: str) -> str:
     """One line for one finished check."""
     word = WORDS[result.outcome].text(language)
-    parts = [_padded(word, _TAG - 2), check.id]
+    parts = [_padded(word, _SHORT), check.id]
     if result.outcome is Outcome.PASS:
         parts.append(check.title(language))
     parts.append(in_language(result.message, language))
@@ -93,7 +95,7 @@ def families(results: Iterable[CheckResult], language: str) -> Iterator[Row]:
     for name, found in counts.items():
         worst = next(outcome for outcome in _WORST_FIRST if found[outcome])
         rest = _counts(found, language)
-        yield Row(f"{_padded(WORDS[worst].text(language), _TAG)}  {name:<{width}}  {rest}", (COLOURS[worst],))
+        yield Row(f"{_padded(WORDS[worst].text(language), _SHORT)}  {name:<{width}}  {rest}", (COLOURS[worst],))
 
 
 _WORST_FIRST: Final = (
@@ -121,7 +123,7 @@ def summary(run: StageRun, columns: int | None) -> Iterator[Row]:
     yield Row("")
     for row in wrapped("", head.text(language), columns):
         yield Row(row, ("bold", _DECISION_COLOURS[verdict.decision]))
-    yield from _rows("", _counts(counts, language), columns)
+    yield Row(f"  {_counts(counts, language)}")
     for note in run.notes:
         yield from _rows(say("note").text(language), in_language(note, language), columns)
     causes = verdict.causes
@@ -132,9 +134,8 @@ def summary(run: StageRun, columns: int | None) -> Iterator[Row]:
         yield from _rows(
             "", say("and {count} more reasons in {file}", count=rest, file=VERDICT).text(language), columns
         )
-    following = [step.text(language) for step in _next(run, verdict)]
-    for step in following:
-        yield from _rows(say("next").text(language), step, columns, whole=True)
+    for step in _next(run, verdict):
+        yield Row(_tag(say("next").text(language)) + step.text(language))
     yield Row(f"{_tag(say('evidence').text(language))}{run.folder.path}")
     for page in run.pages:
         yield Row(f"{_tag(say('page').text(language))}{page}")
@@ -168,10 +169,9 @@ def _counts(counts: Counter[Outcome], language: str) -> str:
     return join(", ", (text for text, outcome in zip(found, COUNTED, strict=True) if counts[outcome])).text(language)
 
 
-def _rows(tag: str, text: str, columns: int | None, *, whole: bool = False) -> Iterator[Row]:
-    if whole or columns is None:
-        text = text if whole else textwrap.shorten(text, _LONGEST, placeholder=" ...")
-        yield Row(f"{_tag(tag)}{text}")
+def _rows(tag: str, text: str, columns: int | None) -> Iterator[Row]:
+    if columns is None:
+        yield Row(_tag(tag) + textwrap.shorten(text, _LONGEST, placeholder=" ..."))
         return
     rows = list(wrapped(_tag(tag), text, columns))
     if len(rows) > _MOST_ROWS:
@@ -215,7 +215,7 @@ def cells(text: str) -> int:
 
 
 def _tag(word: str) -> str:
-    return f"  {_padded(word, _TAG)}" if cells(word) <= _TAG else f"  {word}  "
+    return f"  {_padded(word, _TAG)}  "
 
 
 def _padded(text: str, width: int) -> str:

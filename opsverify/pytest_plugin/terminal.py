@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from opsverify.core.stages import Outcome
 from opsverify.core.verdict import settle
 from opsverify.evidence.redact import RedactedStream
+from opsverify.language.message import say
 from opsverify.pytest_plugin.progress import LiveLine, PlainLines
 from opsverify.pytest_plugin.summary import COLOURS, Row, cut, families, plain, result_line, summary
 
@@ -36,7 +38,7 @@ class Screen:
         stream = guard_terminal(config, run.redactor)
         self._folds = stream.isatty() and not run.verbose and config.option.capture != "no"
         self._columns = columns_of(stream)
-        self._seen: set[str] = set()
+        self._seen: dict[str, str] = {}
         self._progress = (
             LiveLine(run, self._reporter._tw, stream)  # noqa: SLF001 - the stream that pytest prints to
             if self._folds and self._reporter is not None
@@ -55,9 +57,11 @@ class Screen:
         """Print a finished check; on a terminal only what did not pass, each message once, in one row."""
         settled = settle(check, result, "")
         self._progress.finished(settled)
-        if self._folds and (settled.outcome in _FOLDED or settled.message in self._seen):
+        first = self._seen.setdefault(settled.message, settled.id)
+        if self._folds and (settled.outcome in _FOLDED or first != settled.id):
             return
-        self._seen.add(settled.message)
+        if first != settled.id and len(settled.message) > DEFAULT_COLUMNS and settled.outcome not in _FOLDED:
+            settled = replace(settled, message=say("as {check}", check=first))
         line = result_line(check, settled, self._run.target.language)
         marks = () if settled.outcome is Outcome.PASS else (COLOURS[settled.outcome],)
         self._write(Row(cut(line, self._columns or DEFAULT_COLUMNS) if self._folds else line, marks))

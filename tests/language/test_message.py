@@ -9,7 +9,7 @@ import pytest
 
 from opsverify.errors import Inconclusive
 from opsverify.language import message as module
-from opsverify.language.message import Message, as_message, join, pair, say, unpair
+from opsverify.language.message import Message, as_message, join, packed, pair, say, unpair
 from opsverify.language.particles import with_particles
 
 KOREAN = {
@@ -94,3 +94,19 @@ def test_join_and_addition_keep_both_languages() -> None:
 def test_particles_follow_the_sound_before_them(written: str, read: str) -> None:
     """A Latin word keeps both forms: nobody knows how it is read."""
     assert with_particles(written) == read
+
+
+def test_the_cause_is_the_message_without_its_detail() -> None:
+    """Two queries that one server did not answer have one cause: wrapped, joined, and in another process too."""
+    one, two = (say("server {url}{detail}: no answer", url="u", detail=f", query {name}") for name in "ab")
+    assert one != two
+    assert one.cause == two.cause == "server u: no answer"
+    wrapped = say("pool {name}: {cause}", name="app", cause=ValueError(one))
+    assert wrapped.cause == "pool app: server u: no answer"
+    assert wrapped.cause.ko == "풀 app: server u: no answer"
+    assert join("; ", [one, two]).cause == "server u: no answer"
+    assert one.each(str.upper).cause == "SERVER U: NO ANSWER"
+    for read in (pickle.loads(pickle.dumps(one)), unpair(packed("message", one), "message")):  # noqa: S301 - made in this test
+        assert (read, read.cause) == (one, two.cause)
+    plain = say("pool {name}: {cause}", name="app", cause="down")
+    assert plain.cause is plain
