@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -11,21 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from opsverify.cli.parser import CommandParser
 from sandbox.core import Sandbox
 from sandbox.errors import SandboxError
 from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, Control
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
     from types import FrameType
 
 _FAILED = 1
-_USAGE = 2
 _STOPPED = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one verb; 0 done, 1 could not be done, 2 wrong usage, 3 (status) not everything runs."""
+    """Carry out one verb; 0 done, 1 could not be done, 3 (status) not everything runs, 4 wrong usage."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _leave)
     sandbox = Sandbox(
@@ -155,11 +155,11 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sandbox", description="A stand-in of the judgment platform on this machine.")
-    common = argparse.ArgumentParser(add_help=False)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="opsverify sandbox", description="A stand-in of the judgment platform on this machine.")
+    common = CommandParser(add_help=False)
     common.add_argument("--home", help="folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)")
-    flow = argparse.ArgumentParser(add_help=False)
+    flow = CommandParser(add_help=False)
     flow.add_argument("--rate", type=float, help=f"judgments per second (at first {DEFAULT_RATE:g})")
     flow.add_argument("--canary-share", type=float, help=f"share of the canary (at first {DEFAULT_CANARY_SHARE:g})")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
