@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from opsverify.cli.parser import CommandParser
 from sandbox.core import Sandbox
 from sandbox.errors import SandboxError
-from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, Control
+from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, REPOSITORY, Control
 
 if TYPE_CHECKING:
     import argparse
@@ -45,12 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _up(sandbox: Sandbox, _: argparse.Namespace) -> int:
+def _up(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.up()
+    if not arguments.no_backup and not (sandbox.settings.data_dir / "backups" / "base").is_dir():
+        _first_backup(sandbox)
     settings = sandbox.settings
     _say(f"sandbox up: judgment service {settings.url('edge')}, Prometheus {settings.url('prometheus')}")
     _say(f"target file: {sandbox.target}")
     return 0
+
+
+def _first_backup(sandbox: Sandbox) -> None:
+    """Make the first backup and record: with them a rehearsal of the new sandbox has what it needs."""
+    from opsverify.cli.ledger import capture  # noqa: PLC0415 - only here
+
+    report = _progress()
+    report("first base backup")
+    sandbox.backup()
+    report(capture(str(sandbox.target), REPOSITORY).splitlines()[0])
 
 
 def _down(sandbox: Sandbox, _: argparse.Namespace) -> int:
@@ -165,6 +177,7 @@ def _parser() -> CommandParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     up = verbs.add_parser("up", parents=[common, flow], help="start everything and wait until it serves")
     up.add_argument("--port-base", type=int, help=f"first of the ports (default {DEFAULT_PORT_BASE})")
+    up.add_argument("--no-backup", action="store_true", help="make no first backup and record")
     verbs.add_parser("down", parents=[common], help="stop everything and delete its data")
     verbs.add_parser("status", parents=[common], help="show what runs and which faults are on")
     faults = verbs.add_parser("faults", parents=[common], help="list the faults and what they do")

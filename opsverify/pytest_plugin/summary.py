@@ -160,7 +160,9 @@ def _next(run: StageRun, verdict: Verdict) -> Iterator[Message]:
 
 def _reason(cause: Cause, language: str, columns: int | None) -> Iterator[Row]:
     tag = WORDS[cause.outcome].text(language)
-    for number, row in enumerate(_rows(tag, cause.text.text(language), columns)):
+    count = say("  ({count} checks)", count=len(cause.checks)).text(language) if len(cause.checks) > 1 else ""
+    text = cause.text.text(language).removesuffix(count)
+    for number, row in enumerate(_rows(tag, text, columns, count)):
         yield Row(row.text, (COLOURS[cause.outcome],) if number == 0 else ())
 
 
@@ -169,13 +171,14 @@ def _counts(counts: Counter[Outcome], language: str) -> str:
     return join(", ", (text for text, outcome in zip(found, COUNTED, strict=True) if counts[outcome])).text(language)
 
 
-def _rows(tag: str, text: str, columns: int | None) -> Iterator[Row]:
+def _rows(tag: str, text: str, columns: int | None, end: str = "") -> Iterator[Row]:
     if columns is None:
-        yield Row(_tag(tag) + textwrap.shorten(text, _LONGEST, placeholder=" ..."))
+        yield Row(_tag(tag) + textwrap.shorten(text, _LONGEST, placeholder=" ...") + end)
         return
-    rows = list(wrapped(_tag(tag), text, columns))
+    rows = list(wrapped(_tag(tag), text + end, columns))
     if len(rows) > _MOST_ROWS:
-        rows = [*rows[: _MOST_ROWS - 1], cut(rows[_MOST_ROWS - 1] + " " * columns, columns)]
+        last = cut(f"{rows[_MOST_ROWS - 1]} {rows[_MOST_ROWS].strip()}{' ' * columns}.", columns - cells(end))
+        rows = [*rows[: _MOST_ROWS - 1], last + end]
     yield from map(Row, rows)
 
 

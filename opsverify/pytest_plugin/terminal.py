@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 from opsverify.core.stages import Outcome
 from opsverify.core.verdict import settle
 from opsverify.evidence.redact import RedactedStream
-from opsverify.language.message import say
+from opsverify.language.message import as_message, say
 from opsverify.pytest_plugin.progress import LiveLine, PlainLines
 from opsverify.pytest_plugin.summary import COLOURS, Row, cut, families, plain, result_line, summary
 
@@ -57,7 +57,7 @@ class Screen:
         """Print a finished check; on a terminal only what did not pass, each message once, in one row."""
         settled = settle(check, result, "")
         self._progress.finished(settled)
-        first = self._seen.setdefault(settled.message, settled.id)
+        first = self._seen.setdefault(as_message(settled.message).cause, settled.id)
         if self._folds and (settled.outcome in _FOLDED or first != settled.id):
             return
         if first != settled.id and len(settled.message) > DEFAULT_COLUMNS and settled.outcome not in _FOLDED:

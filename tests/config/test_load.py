@@ -88,7 +88,11 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("name = ", "not valid TOML"), ("\udcff", "not UTF-8 text .byte 1.; save it"), (" \n", "empty; expected a target")],
+    [
+        ("name = ", "not valid TOML"),
+        ("\udcff", "not UTF-8 text .byte 1.; save it"),
+        (" \n", "empty; expected a target"),
+    ],
 )
 def test_files_that_are_no_toml(tmp_path: Path, content: str, said: str) -> None:
     """What is not TOML is one line that says where."""
