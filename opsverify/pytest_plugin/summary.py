@@ -206,7 +206,7 @@ def cut(text: str, columns: int) -> str:
     text = text.rstrip()
     while cells(text) > columns - 4:
         text = text[:-1]
-    return f"{text} ..."
+    return f"{text.rstrip()} ..."
 
 
 def cells(text: str) -> int:
