@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.stages import Outcome
-from opsverify.language.message import Message, as_message, pair, say
+from opsverify.language.message import Message, as_message, pair, say, unpair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +38,11 @@ class Cause:
     def to_dict(self) -> dict[str, Any]:
         """One entry of `causes` in `verdict.json`."""
         return {"outcome": self.outcome.value, **pair("message", self.message), "checks": list(self.checks)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Cause:
+        """The inverse of `to_dict`."""
+        return cls(Outcome(content["outcome"]), unpair(content, "message"), tuple(content["checks"]))
 
 
 def causes_of(plan: Plan, results: Sequence[CheckResult], troubles: Iterable[str]) -> tuple[Cause, ...]:
