@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import EvidenceError
 from opsverify.incident.checklist import STEPS, SWITCHBACK
 from opsverify.incident.downtime import downtime
+from opsverify.report.dates import clock, date_time
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, PageRow, Text, same
-from opsverify.report.parts import clock, date_time, limit_of, objective, restore_sources, rpo_sources_of
+from opsverify.report.parts import limit_of, objective, restore_sources, rpo_sources_of
 from opsverify.report.runs import actions_of, checks_of, finished, not_passed_of, read_run, rehearsals
 from opsverify.units import elapsed
 

@@ -19,11 +19,11 @@ _STATUSES: Final = {
 }
 """A part of Allure's texts, and what it becomes; a later Allure with other texts keeps its own."""
 _STYLE: Final = """<style>
-article[class*="styles_chart__"] { display: none; }
+article[class*="styles_chart__"], [data-testid="report-data"] { display: none; }
 @media print { [data-testid="base-layout"] { overflow: visible !important; height: auto !important; } }
 </style>
 """
-"""A ring with 98 % on a rejected run says the opposite of its decision."""
+"""A ring with 98 % on a rejected run says the opposite of its decision; the summary has the date, in its language."""
 
 
 def use_own_words(html: str, language: str) -> str:

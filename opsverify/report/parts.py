@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.language.message import Message, as_message, say
+from opsverify.language.message import as_message, say
 from opsverify.limits import Limit
 from opsverify.recovery.drill.parts import ArchivePart, or_none
+from opsverify.report.dates import clock
 from opsverify.report.model import UNKNOWN, Figure, PageRow, Text
 from opsverify.units import elapsed, quantity
 
@@ -70,18 +70,3 @@ def restore_sources(drill: Drill) -> Iterator[PageRow]:
         "{segments} segments, last commit {at} UTC", segments=archive.segments, at=clock(archive.last_commit_at)
     )
     yield PageRow(Text("WAL 아카이브", "WAL archive"), (archive.gap or archived,))
-
-
-def clock(moment: str | None) -> Message:
-    """A time of the evidence as a table shows it: UTC, to the millisecond."""
-    if not moment:
-        return as_message(UNKNOWN)
-    at = dt.datetime.fromisoformat(moment).astimezone(dt.UTC)
-    time = f"{at:%H:%M:%S.%f}"[:-3]
-    return Message.of(f"{at:%m-%d} {time}", f"{at.month}월 {at.day}일 {time}")
-
-
-def date_time(moment: str) -> Message:
-    """A time of the evidence as a heading shows it: UTC, with its year."""
-    at = dt.datetime.fromisoformat(moment).astimezone(dt.UTC)
-    return Message.of(f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at.year}년 {at.month}월 {at.day}일 {at:%H:%M:%S} UTC")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import say
 from opsverify.recovery.drill.parts import NotReached, or_none
+from opsverify.report.dates import clock, date_time
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
-from opsverify.report.parts import clock, date_time, limit_of, objective, restore_sources, rpo_sources_of
+from opsverify.report.parts import limit_of, objective, restore_sources, rpo_sources_of
 from opsverify.report.runs import actions_of, checks_of, not_passed_of, read_run, reasons_on_page, rehearsals
 from opsverify.units import elapsed, quantity
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from opsverify.core.causes import Cause
 from opsverify.errors import EvidenceError
 from opsverify.language.message import Message, as_message, say
+from opsverify.report.dates import date_time
 from opsverify.report.template import fill
 
 _SHOWN_REASONS: Final = 10
@@ -60,12 +61,19 @@ def _summary(verdict: dict[str, Any], language: str) -> str:
         executed=verdict.get("executed", "?"),
         planned=verdict.get("planned", "?"),
     )
+    began = verdict.get("started_at")
+    facts = (
+        f"{verdict['stage']} · {verdict['target']}",
+        executed.text(language),
+        date_time(began).text(language) if began else "",
+        str(verdict["run_id"]),
+    )
     return fill(
         "summary.html.j2",
         colour=_COLOURS.get(decision, _WORST_COLOUR),
         word=word,
         code="" if word == decision else decision,
-        facts=(f"{verdict['stage']} · {verdict['target']}", executed.text(language), str(verdict["run_id"])),
+        facts=tuple(fact for fact in facts if fact),
         reasons=[(tag and tag.text(language), colour, text) for tag, colour, text in shown[:_SHOWN_REASONS]],
         more=say("{count} more: see verdict.json", count=rest).text(language) if rest > 0 else "",
     )

@@ -23,6 +23,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 WIDTHS = (390, 1280)
 HEIGHT = 844
+A4 = 703
+"""Width of the printed page within its margins: 186 mm at 96 dots an inch."""
 CUT_OFF = """() => [...document.querySelectorAll('main *, #opsverify-summary *')]
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.wide'))
     .map(one => one.outerHTML.slice(0, 90))"""
@@ -87,7 +89,8 @@ def test_the_page_of_a_rehearsal(browser: Browser, tmp_path: Path, language: str
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(CUT_OFF) == []
     page.emulate_media(media="print")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": A4, "height": HEIGHT})
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert leaving(requested) == []
     page.close()
