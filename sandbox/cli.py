@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -11,22 +10,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from opsverify.cli.parser import CommandParser
 from sandbox.core import Sandbox
 from sandbox.errors import SandboxError
-from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, Control
+from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, REPOSITORY, Control
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
     from types import FrameType
 
 _FAILED = 1
-_USAGE = 2
 _STOPPED = 3
 JUDGMENT, SHOP = "judgment", "shop"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one verb; 0 done, 1 could not be done, 2 wrong usage, 3 (status) not everything runs."""
+    """Carry out one verb; 0 done, 1 could not be done, 3 (status) not everything runs, 4 wrong usage."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _leave)
     if getattr(arguments, "profile", JUDGMENT) == SHOP:
@@ -58,12 +58,24 @@ def _shop(arguments: argparse.Namespace) -> int:
     return shop.run(arguments, _progress())
 
 
-def _up(sandbox: Sandbox, _: argparse.Namespace) -> int:
+def _up(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.up()
+    if not arguments.no_backup and not (sandbox.settings.data_dir / "backups" / "base").is_dir():
+        _first_backup(sandbox)
     settings = sandbox.settings
     _say(f"sandbox up: judgment service {settings.url('edge')}, Prometheus {settings.url('prometheus')}")
     _say(f"target file: {sandbox.target}")
     return 0
+
+
+def _first_backup(sandbox: Sandbox) -> None:
+    """Make the first backup and record: with them a rehearsal of the new sandbox has what it needs."""
+    from opsverify.cli.ledger import capture  # noqa: PLC0415 - only here
+
+    report = _progress()
+    report("first base backup")
+    sandbox.backup()
+    report(capture(str(sandbox.target), REPOSITORY).splitlines()[0])
 
 
 def _down(sandbox: Sandbox, _: argparse.Namespace) -> int:
@@ -168,20 +180,21 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sandbox", description="A stand-in of the judgment platform on this machine.")
-    common = argparse.ArgumentParser(add_help=False)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="opsverify sandbox", description="A stand-in of the judgment platform on this machine.")
+    common = CommandParser(add_help=False)
     common.add_argument("--home", help="folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)")
-    either = argparse.ArgumentParser(add_help=False, parents=[common])
+    either = CommandParser(add_help=False, parents=[common])
     either.add_argument(
         "--profile", choices=(JUDGMENT, SHOP), default=JUDGMENT, help="the judgment platform, or a shop unlike it"
     )
-    flow = argparse.ArgumentParser(add_help=False)
+    flow = CommandParser(add_help=False)
     flow.add_argument("--rate", type=float, help=f"judgments per second (at first {DEFAULT_RATE:g})")
     flow.add_argument("--canary-share", type=float, help=f"share of the canary (at first {DEFAULT_CANARY_SHARE:g})")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     up = verbs.add_parser("up", parents=[either, flow], help="start everything and wait until it serves")
     up.add_argument("--port-base", type=int, help=f"first of the ports (default {DEFAULT_PORT_BASE})")
+    up.add_argument("--no-backup", action="store_true", help="make no first backup and record")
     verbs.add_parser("down", parents=[either], help="stop everything and delete its data")
     verbs.add_parser("status", parents=[either], help="show what runs and which faults are on")
     faults = verbs.add_parser("faults", parents=[either], help="list the faults and what they do")

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from opsverify.config.project import OWN_RUNBOOK, is_own_project, project_root
+from opsverify.language.message import Message, join, say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,9 +26,9 @@ class OutOfScope:
     since: dt.date
 
     @property
-    def text(self) -> str:
+    def text(self) -> Message:
         """Reason, owner and date in one line."""
-        return f"out of scope: {self.reason} ({self.owner}, {self.since})"
+        return say("out of scope: {reason} ({owner}, {since})", reason=self.reason, owner=self.owner, since=self.since)
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def lines_of(project: Path | None) -> dict[str, Line]:
     return found
 
 
-def scope_of(ids: Iterable[str]) -> str | None:
+def scope_of(ids: Iterable[str]) -> Message | None:
     """Why a check of these lines is not applicable: all of them are out of scope. None where one is in scope."""
     scopes = [lines()[line].out_of_scope if line in lines() else None for line in ids]
     if not scopes or not all(scopes):
         return None
-    return "; ".join(dict.fromkeys(scope.text for scope in scopes if scope))
+    return join("; ", dict.fromkeys(scope.text for scope in scopes if scope))

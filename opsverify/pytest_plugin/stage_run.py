@@ -20,6 +20,7 @@ from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
+from opsverify.language.message import as_message
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class StageRun:
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
     pages: list[str] = field(default_factory=list)
+    verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
 
     @classmethod
@@ -168,8 +170,11 @@ class StageRun:
             "language": self.target.language,
             "outcome": verdict.outcome.value,
             "decision": verdict.decision.value,
-            "reasons": list(verdict.reasons),
-            "notes": list(self.notes),
+            "reasons": [reason.en for reason in verdict.reasons],
+            "reasons_ko": [reason.ko for reason in verdict.reasons],
+            "causes": [cause.to_dict() for cause in verdict.causes],
+            "notes": [as_message(note).en for note in self.notes],
+            "notes_ko": [as_message(note).ko for note in self.notes],
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
             "planned": len(verdict.plan.checks),
