@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "act": Command("opsverify.cli.act", "carry out what a run's verdict decided (shows it, without --yes)"),
     "rollout": Command("opsverify.cli.rollout", "expand the canary step by step, each step verified"),
     "plan": Command("opsverify.cli.plan", "print a stage's plan; contacts nothing"),
+    "pin": Command("opsverify.cli.pin", "write the list of every suite's checks, which no plan may lack"),
     "doctor": Command("opsverify.cli.doctor", "what can be reached, with which rights, what each stage would lack"),
     "report": Command("opsverify.cli.report", "build the HTML report of a run (default: the newest)"),
     "evidence": Command("opsverify.cli.evidence", "verify that evidence is complete, unaltered and signed"),

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli.arguments import add_run_options, add_stage, stage_arguments
+from opsverify.cli.arguments import add_run_options, add_stage, settings_of, stage_arguments
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
+from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stage_run import with_uncovered
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
             "--opsverify-plan",
             *more,
         ],
-        plugins=[recorder],
+        plugins=[recorder, Launch(root, settings_of(root))],
     )
     if recorder.plugin is None:
         raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")

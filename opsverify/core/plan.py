@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.core.runbook import lines
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.errors import TargetError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -118,3 +119,12 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried
     )
+
+
+def refuse_duplicates(checks: Iterable[Planned]) -> None:
+    """Raise TargetError where two checks of a plan have one id: a result could then not be told from the other's."""
+    seen: dict[str, str | None] = {}
+    for check in checks:
+        if check.id in seen:
+            raise TargetError(f"check id {check.id}: used twice, by {seen[check.id]} and {check.nodeid}; rename one")
+        seen[check.id] = check.nodeid

@@ -278,14 +278,14 @@ COLLECTION = (
         "hold",
         "runbook.1-daily.alerts: no check carries out",
         one(PASSES),
-        files={"checks/test_whole.py": ""},
+        files={"checks/test_whole.py": "", "checks/plan.toml": ""},
     ),
     Case(
         "nothing in the suites",
         5,
         "hold",
         "no check carries out",
-        files={"checks/test_whole.py": ""},
+        files={"checks/test_whole.py": "", "checks/plan.toml": ""},
     ),
     Case(
         "all not applicable",
@@ -331,7 +331,7 @@ STOPPED = (
         ways=("cli-n2", "pytest-n2"),
         outcome="inconclusive",
     ),
-    Case("killed process", -9, None, "", one("os.kill(os.getpid(), signal.SIGKILL)"), ways=ALONE),
+    Case("killed process", 3, None, "ended with SIGKILL", one("os.kill(os.getpid(), signal.SIGKILL)"), ways=ALONE),
     Case("os._exit(0)", 3, None, "", one("os._exit(0)"), ways=ALONE),
     Case(
         "os._exit(0) in a worker",

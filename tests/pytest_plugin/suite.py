@@ -57,6 +57,15 @@ WHOLE = """
 def test_whole(check):
     check.measure("error rate", 0.002, RATE, samples=4120, of="of 4,120 requests failed")
 """
+PINNED = """
+["t.whole"]
+test = "test_whole.py::test_whole"
+stages = ["daily"]
+lines = ["1-daily/alerts", "1-daily/llm", "1-daily/dead-letters", "1-daily/mcp", "1-daily/stores"]
+severity = "sev2"
+ko = "점검"
+en = "A check"
+"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ class Suite:
         suite = cls(root)
         suite.target()
         suite.checks("whole", WHOLE)
+        (root / "checks" / "plan.toml").write_text(PINNED)
         return suite
 
     def target(self, more: str = "") -> None:
