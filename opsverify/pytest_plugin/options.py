@@ -19,6 +19,12 @@ def declare(group: pytest.OptionGroup) -> None:
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
 
 
+def is_stage_given(config: pytest.Config) -> bool:
+    """Whether a stage is asked for, also where pytest stopped to parse before it (`--help` in PYTEST_ADDOPTS)."""
+    arguments = map(str, config.invocation_params.args)
+    return bool(config.option.stage) or any(each.partition("=")[0] == "--stage" for each in arguments)
+
+
 def request_of(config: pytest.Config) -> Request:
     """The stage, target and run options of pytest's command line."""
     return Request(config.option.stage, config.option.target, given_in(config.option))

@@ -36,11 +36,11 @@ from opsverify.pytest_plugin.collection import (
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.interruption import Interruption, handle_stops
 from opsverify.pytest_plugin.launch import Launch
-from opsverify.pytest_plugin.options import declare, request_of, use_suites
+from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
 from opsverify.pytest_plugin.progress import Display, report_progress
 from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
 from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
-from opsverify.pytest_plugin.streams import tolerant_output
+from opsverify.pytest_plugin.streams import make_output_tolerant
 from opsverify.pytest_plugin.terminal import guard_terminal, print_missing_summary, result_line, summary
 from opsverify.units import listed
 
@@ -81,11 +81,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     """For a stage, let no crash end in 1 (which means rollback), and no path without a verdict in 0."""
-    if not config.option.stage:
+    if not is_stage_given(config):
         return (yield)
+    make_output_tolerant()
     try:
-        with tolerant_output():
-            status = yield
+        status = yield
     except pytest.UsageError:
         raise
     except KeyboardInterrupt:  # before the session, or after it: there is no verdict to come
@@ -96,6 +96,8 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
         trace = traceback.format_exc()
         sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
         return ExitCode.INTERNAL_ERROR
+    finally:
+        make_output_tolerant()  # again: pytest has put back what it captured, and will print and flush
     plugin = config.pluginmanager.get_plugin("opsverify-stage")
     return exit_status(int(status), plugin.run.concluded if plugin else None)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import select
 import sys
 from typing import TYPE_CHECKING, Any
@@ -56,15 +57,33 @@ def tolerant(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(file, stream.encoding, errors, line_buffering=True)
 
 
+def make_output_tolerant() -> None:
+    """Let standard output and error, also closed ones, have writes that never fail."""
+    _open_standard_files()
+    sys.stdout, sys.stderr = (
+        tolerant(stream if stream is not None else os.fdopen(number, "w", closefd=False))
+        for number, stream in enumerate((sys.stdout, sys.stderr), 1)
+    )
+
+
 @contextlib.contextmanager
 def tolerant_output() -> Iterator[None]:
-    """Standard output and error with writes that never fail."""
+    """The same while the body runs."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (tolerant(stream) for stream in before)
+    make_output_tolerant()
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = (old or new for old, new in zip(before, (sys.stdout, sys.stderr), strict=True))
+
+
+def _open_standard_files() -> None:
+    """Open what is closed (`>&-`): else the next file of the evidence would be standard output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
