@@ -94,7 +94,8 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     except Exception:  # noqa: BLE001 - Python would exit with 1, which pipelines read as a measured failure
         plugin = config.pluginmanager.get_plugin("opsverify-stage")
         trace = traceback.format_exc()
-        sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
+        if not (plugin and plugin.is_worker):  # a worker that Ctrl-C reached too: its controller tells what was lost
+            sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
         return ExitCode.INTERNAL_ERROR
     finally:
         make_output_tolerant()  # again: pytest has put back what it captured, and will print and flush
@@ -265,8 +266,8 @@ class StagePlugin(PlanPlugin):
         """Collect results; a report without one comes from a worker that died."""
         from opsverify.pytest_plugin.outcomes import result_on  # noqa: PLC0415
 
-        if self.is_worker:
-            return
+        if self.is_worker or (self.interruption.requested and not self.config.pluginmanager.has_plugin("dsession")):
+            return  # the check that was interrupted: whatever it made of that, it did not measure to its end
         result = result_on(report)
         if result is not None:
             self.run.results[result.id] = result

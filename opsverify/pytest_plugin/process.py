@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
+from opsverify.evidence.run_folder import VERDICT
 from opsverify.pytest_plugin.interruption import SAME_S, Interruption, handle_stops
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.streams import tolerant_output
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from opsverify.evidence.run_folder import RunFolder
 
+REFUSED: Final = "verdict.refused"
+"""What a `verdict.json` is renamed to that is incomplete, or not this run's."""
 _PARENT_DEATH_SIGNAL: Final = 1
 _EXPLAINED: Final = frozenset({ExitCode.INTERNAL_ERROR, ExitCode.USAGE, ExitCode.NOTHING_COLLECTED})
 """Codes of a child that has printed why there is no verdict."""
@@ -102,6 +105,7 @@ def _conclude(code: int, announced: tuple[str, Path] | None, *, interrupted: boo
             return exit_code_in(announced[1], announced[0])
         except EvidenceError as error:
             why = f"{announced[1]}: {error}"
+            _set_aside(announced[1])
     if interrupted or code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     if code in _EXPLAINED:
@@ -110,6 +114,12 @@ def _conclude(code: int, announced: tuple[str, Path] | None, *, interrupted: boo
     verdict = ExitCode.INTERNAL_ERROR if code < 0 else ExitCode.HOLD
     sys.stderr.write(f"opsverify: no verdict, hold (exit {int(verdict)}): the run ended with {ended}; {why}\n")
     return verdict
+
+
+def _set_aside(folder: Path) -> None:
+    """Leave no `verdict.json` that is none: a later command would have to find that out again."""
+    with contextlib.suppress(OSError):
+        (folder / VERDICT).rename(folder / REFUSED)
 
 
 def _announce(tell: int, folder: RunFolder) -> None:

@@ -7,6 +7,7 @@ narrows is refused, however it came: command line, `PYTEST_ADDOPTS`, `PYTEST_PLU
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -58,6 +59,8 @@ def refuse_settings(config: pytest.Config) -> None:
     """Raise UsageError for settings, plugins and options that are not the project's; a worker has its controller's."""
     if hasattr(config, "workerinput"):
         return
+    if sys.flags.optimize:
+        raise pytest.UsageError("python -O removes what checks assert; start it without -O and PYTHONOPTIMIZE")
     if found := [*_files(config), *_overrides(config), *_plugins(config)]:
         raise pytest.UsageError(
             "\n".join(f"{each}: a stage runs with the project's settings; leave it out" for each in found)

@@ -30,7 +30,7 @@ def exit_code_in(folder: Path, run_id: str) -> ExitCode:
         verdict, plan = json.loads(content), json.loads(_read(folder / PLAN))
         problem = _contradiction(verdict, plan, run_id)
         code = ExitCode(verdict["exit_code"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EvidenceError(f"{VERDICT}: not a verdict ({type(error).__name__}: {error})") from error
     if problem:
         raise EvidenceError(f"{VERDICT}: {problem}")
@@ -71,9 +71,10 @@ def _read(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise EvidenceError(f"{path.name}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise EvidenceError(f"{path.name}: not a regular file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise EvidenceError(f"{path.name}: not a regular file")
         return file.read()
 
 

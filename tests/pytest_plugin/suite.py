@@ -167,7 +167,7 @@ class Suite:
 def verdict_in(folder: Path | None) -> dict[str, Any] | None:
     """The verdict in a run's folder; None without one."""
     path = folder / "verdict.json" if folder else None
-    return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
 
 
 @dataclass(frozen=True)
