@@ -34,7 +34,7 @@ from opsverify.pytest_plugin.collection import (
     suite_folders,
 )
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
-from opsverify.pytest_plugin.interruption import Interruption, handle_stops
+from opsverify.pytest_plugin.stop_signal import StopSignal, handle_stops
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
 from opsverify.pytest_plugin.progress import Display, report_progress
@@ -183,7 +183,7 @@ class StagePlugin(PlanPlugin):
         self.run = run
         self.troubles = run.troubles
         self.is_worker = hasattr(config, "workerinput")
-        self.interruption = Interruption()
+        self.stop = StopSignal()
         self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -225,14 +225,14 @@ class StagePlugin(PlanPlugin):
             display.start()
             self.before_verdict.append(display.stop)
         if not self.is_worker and threading.current_thread() is threading.main_thread():
-            self.undo.append(handle_stops(self.interruption))
+            self.undo.append(handle_stops(self.stop))
             self.undo.append(guard_exit())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self) -> None:
         """Stop where a signal was swallowed: a client library may turn KeyboardInterrupt into another error."""
-        if self.interruption.requested:
-            raise KeyboardInterrupt(self.interruption.requested)
+        if self.stop.requested:
+            raise KeyboardInterrupt(self.stop.requested)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -266,7 +266,7 @@ class StagePlugin(PlanPlugin):
         """Collect results; a report without one comes from a worker that died."""
         from opsverify.pytest_plugin.outcomes import result_on  # noqa: PLC0415
 
-        if self.is_worker or (self.interruption.requested and not self.config.pluginmanager.has_plugin("dsession")):
+        if self.is_worker or (self.stop.requested and not self.config.pluginmanager.has_plugin("dsession")):
             return  # the check that was interrupted: whatever it made of that, it did not measure to its end
         result = result_on(report)
         if result is not None:
@@ -297,10 +297,10 @@ class StagePlugin(PlanPlugin):
             status = ExitCode.INTERNAL_ERROR
             raise
         finally:
-            self.interruption.shielded = True
+            self.stop.shielded = True
             while self.before_verdict:
                 self.before_verdict.pop()()
-            if self.interruption.requested or status == ExitCode.INTERRUPTED:
+            if self.stop.requested or status == ExitCode.INTERRUPTED:
                 status = self._interrupted(status)
             if not self.is_worker:
                 session.exitstatus = conclude(self.run, status)
@@ -308,9 +308,9 @@ class StagePlugin(PlanPlugin):
 
     def _interrupted(self, status: int) -> int:
         """The status of an interrupted run; the reason is one of the verdict's."""
-        if self.interruption.requested and not any("interrupted" in trouble for trouble in self.troubles):
-            self.troubles.append(self.interruption.trouble())
-        return ExitCode.INTERRUPTED if self.interruption.requested else status
+        if self.stop.requested and not any("interrupted" in trouble for trouble in self.troubles):
+            self.troubles.append(self.stop.trouble())
+        return ExitCode.INTERRUPTED if self.stop.requested else status
 
     def pytest_report_teststatus(self) -> tuple[str, str, str]:
         """Print nothing of pytest's own for a test: the check has a line of its own."""

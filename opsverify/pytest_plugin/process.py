@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
-from opsverify.pytest_plugin.interruption import SAME_S, Interruption, handle_stops
+from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.streams import tolerant_output
 from opsverify.pytest_plugin.verdict_file import exit_code_in
@@ -142,7 +142,7 @@ def _be_child(arguments: Sequence[str], launch: Launch, parent: int) -> NoReturn
     code: int = ExitCode.INTERNAL_ERROR
     try:
         _die_with(parent)
-        handle_stops(Interruption())
+        handle_stops(StopSignal())
         # Only the plugins named in `arguments`: others must neither slow a gate down nor change its selection.
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         os.chdir(launch.root)  # pytest finds no conftest.py from elsewhere; every path was made absolute before

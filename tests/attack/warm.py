@@ -12,7 +12,6 @@ from tests.pytest_plugin.suite import Ran, verdict_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from tests.pytest_plugin.suite import Suite
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from opsverify.core.pinned import PinnedCheck, dumps, loads, missing, unpinned
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 IDS = st.text(ascii_lowercase + "._[]- ", min_size=1, max_size=12)
 PINS = st.builds(
     PinnedCheck,

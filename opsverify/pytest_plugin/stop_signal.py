@@ -1,4 +1,4 @@
-"""Interruption of a run by a signal: it ends the run once, and never the writing of the verdict."""
+"""Signals that stop a run: one ends it once, and never the writing of the verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAME_S = 1.0
 """Seconds in which a second signal is the first one once more: sent to the group, and handed on by the parent."""
 
 
-class Interruption:
+class StopSignal:
     """Handler of the signals that stop a run; `requested` is the signal's name once there was one."""
 
     def __init__(self) -> None:
