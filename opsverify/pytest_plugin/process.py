@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
-from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
 from opsverify.pytest_plugin.launch import Launch
+from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import tolerant_output
 from opsverify.pytest_plugin.verdict_file import exit_code_in
 

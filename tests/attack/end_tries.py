@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.attack.tries import HOLDS, Stage, Try
@@ -130,12 +131,11 @@ def _as_at_a_terminal() -> None:
 def _living_in(group: int) -> list[int]:
     """Processes of the group that are more than a zombie."""
     living = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            with open(f"/proc/{name}/stat", encoding="utf-8") as file:
-                state, _, its_group = file.read().rpartition(")")[2].split()[:3]
+            state, _, its_group = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:3]
             if int(its_group) == group and state != "Z":
-                living.append(int(name))
+                living.append(int(process.name))
     return living
 
 

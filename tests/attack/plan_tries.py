@@ -151,7 +151,7 @@ SETTINGS = (
 
 SHOWN = tuple(
     Try("shown", f"{option} {how} {way}", Stage(**({"args": tuple(option.split())} if how == "args" else
-        {"variables": {"PYTEST_ADDOPTS": option}}), way=way))  # type: ignore[arg-type]
+        {"variables": {"PYTEST_ADDOPTS": option}}), way=way))
     for option, how, way in (
         *((option, "args", "pytest") for option in (
             "--opsverify-plan", "--opsverify-plan --collect-only", "--opsverify-plan --help", "--collect-only -q",

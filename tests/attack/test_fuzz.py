@@ -19,9 +19,10 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import MANIFEST
 from opsverify.pytest_plugin.verdict_file import exit_code_in
 from tests.attack.tries import WARM, project
+from tests.attack.warm import BEGUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.pytest_plugin.suite import Ran
 
@@ -84,7 +85,7 @@ def a_project() -> Iterator[Any]:
 
 
 @FEW
-@given(ARGUMENTS, VARIABLES, st.booleans())
+@given(arguments=ARGUMENTS, variables=VARIABLES, by_environment=st.booleans())
 def test_options_and_environments(arguments: list[str], variables: dict[str, str], *, by_environment: bool) -> None:
     """Whatever pytest is told: a decision is made over the whole plan, or not at all."""
     assume(
@@ -103,16 +104,19 @@ def test_options_and_environments(arguments: list[str], variables: dict[str, str
 
 @FEW
 @given(
-    st.floats(0, 0.5),
-    st.sampled_from(
+    after_s=st.floats(0, 0.5),
+    number=st.sampled_from(
         (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGSEGV)
     ),
-    st.booleans(),
+    child=st.booleans(),
 )
 def test_kills(after_s: float, number: signal.Signals, *, child: bool) -> None:
     """At whatever moment a signal comes, to the command line or to its child."""
     with a_project() as suite:
         process = WARM.start(suite)
+        while not (suite.root / BEGUN).exists():
+            assert process.is_alive()
+            process.join(0.01)
         process.join(after_s)
         for pid in _children(process.pid) if child else [process.pid]:
             with contextlib.suppress(ProcessLookupError):
@@ -178,7 +182,7 @@ def _linked(path: Path, _data: st.DataObject) -> None:
     path.symlink_to("else")
 
 
-EDITS = {
+EDITS: dict[str, Callable[[Path, st.DataObject], object]] = {
     "flipped": _flipped,
     "cut": _cut,
     "removed": lambda path, _data: path.unlink(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tests.pytest_plugin.suite import Suite
 
 DEADLINE_S = 60
+BEGUN = "begun"
+"""File in the project that is there when the program has begun."""
 _PRELOAD = (
     "pytest", "_pytest.pytester", "allure_pytest.plugin", "xdist.plugin", "opsverify.cli.main", "opsverify.cli.verify",
     "opsverify.pytest_plugin.plugin", "opsverify.pytest_plugin.outcomes", "opsverify.evidence.allure",
@@ -73,7 +76,11 @@ def _run(argv: list[str], folder: str, environment: Mapping[str, str], group: bo
     sys.argv = ["opsverify", *argv]
     from opsverify.__main__ import run  # noqa: PLC0415 - loaded in the warm process
 
-    code = run()
+    try:
+        os.close(os.open(BEGUN, os.O_CREAT | os.O_WRONLY))
+        code = run()
+    except KeyboardInterrupt:  # before the program has begun, or after its end: Python would end by the signal
+        code = 128 + signal.SIGINT
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
