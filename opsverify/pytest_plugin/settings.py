@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from _pytest.config import default_plugins
 
 from opsverify.pytest_plugin.launch import Launch
 
@@ -103,12 +103,16 @@ def _plugins(config: pytest.Config) -> Iterator[str]:
     allowed = OWN_PLUGINS | set(_named(config.getini("addopts")))
     for name in config.option.plugins:
         blocked = name.removeprefix("no:")
-        if name in allowed or (name != blocked and (blocked not in default_plugins or blocked in DISPENSABLE)):
-            continue
-        yield f"-p {name}"
+        if name not in allowed and (name == blocked or _is_needed(blocked)):
+            yield f"-p {name}"
     for name in os.environ.get("PYTEST_PLUGINS", "").split(","):
         if name and name not in allowed:
             yield f"PYTEST_PLUGINS={name}"
+
+
+def _is_needed(plugin: str) -> bool:
+    """Whether a plugin is a part of pytest that collects or judges."""
+    return plugin.isidentifier() and plugin not in DISPENSABLE and find_spec(f"_pytest.{plugin}") is not None
 
 
 def _named(arguments: Sequence[str]) -> Iterator[str]:

@@ -58,8 +58,9 @@ ARGUMENTS = st.lists(
 VARIABLES = st.dictionaries(
     st.sampled_from((
         "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_DEBUG", "PYTEST_THEME", "PYTEST_XDIST_WORKER",
-        "PYTEST_CURRENT_TEST", "PYTEST_XDIST_AUTO_NUM_WORKERS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES",
-        "TERM", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "CI", "BUILD_NUMBER", "PYTHONPATH", "PATH", "ALLURE_TESTPLAN_PATH",
+        "PYTEST_CURRENT_TEST", "PYTEST_XDIST_AUTO_NUM_WORKERS", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "COLUMNS",
+        "LINES", "TERM", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "CI", "BUILD_NUMBER", "PYTHONPATH", "PATH",
+        "ALLURE_TESTPLAN_PATH",
         "ALLURE_LABEL_x",
     )),
     st.sampled_from(("", "0", "1", "evil", "no", "/nowhere", "ko_KR.UTF-8", "dumb", "gw0", "\udcff", "../..")),
