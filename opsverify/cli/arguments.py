@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.config.project import target_argument
+from opsverify.config.project import suites_home, target_argument
 from opsverify.config.run_options import options_of
 from opsverify.core.stages import STAGES
 
@@ -54,4 +54,4 @@ def stage_arguments(root: Path, stage: str, target: str) -> list[str]:
 
 def settings_of(root: Path) -> Path:
     """The file with the settings by which pytest collects the suites in `root`."""
-    return root / "pyproject.toml"
+    return suites_home(root) / "pyproject.toml"

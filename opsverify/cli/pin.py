@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -9,13 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.cli.arguments import suite_arguments
-from opsverify.config.project import project_root
+from opsverify.config.project import project_root, suite_folders
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, dumps
 from opsverify.errors import TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.pytest_plugin.collection import PinPlugin
-from opsverify.pytest_plugin.options import SUITES
 
 if TYPE_CHECKING:
     import argparse
@@ -62,8 +62,10 @@ def collect_pins(root: Path) -> dict[Path, dict[str, PinnedCheck]]:
     """The checks of every suite in `root`, by suite and id. Raises TargetError where not all can be collected."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     pins = _Pins()
-    suites = [str(root / suite) for suite in SUITES if (root / suite).is_dir()]
-    pytest.main([*suite_arguments(root), "-pno:terminal", "--collect-only", *suites], plugins=[pins])
+    # An installed package brings the lists of its own suites: only those of the project are written.
+    suites = [str(folder) for folder in suite_folders(root) if folder.is_relative_to(root)]
+    with contextlib.chdir(root):  # the project's own runbook is found from the working directory
+        pytest.main([*suite_arguments(root), "-pno:terminal", "--collect-only", *suites], plugins=[pins])
     if pins.plugin is None:
         raise TargetError("the suites cannot be collected, for the reason above")
     found = pins.plugin.found()

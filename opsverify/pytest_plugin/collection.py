@@ -68,7 +68,7 @@ class Collection:
 
     def note_uncollected(self) -> None:
         """Add a trouble for every test file, and every generated test, that was not collected."""
-        for suite in suite_folders(self.config):
+        for suite in suites_in(self.config):
             files = {path for pattern in TEST_FILES for path in suite.rglob(pattern)}
             self.troubles += [
                 f"{path.relative_to(suite.parent)}: not collected (a folder or setting that pytest passes over); "
@@ -81,7 +81,7 @@ class Collection:
         ]
 
 
-def suite_folders(config: pytest.Config) -> tuple[Path, ...]:
+def suites_in(config: pytest.Config) -> tuple[Path, ...]:
     """The folders that the run collects from."""
     return tuple(folder for folder in map(Path, config.args) if folder.is_dir())
 
@@ -137,7 +137,7 @@ class PinPlugin(Collection):
 
     def found(self) -> dict[Path, dict[str, PinnedCheck]]:
         """The checks of every suite, by suite and id. An item that is no check is a trouble."""
-        found: dict[Path, dict[str, PinnedCheck]] = {suite: {} for suite in suite_folders(self.config)}
+        found: dict[Path, dict[str, PinnedCheck]] = {suite: {} for suite in suites_in(self.config)}
         for suite, checks in found.items():
             for item in self.collected:
                 if item.path.is_relative_to(suite) and (check := self._pinned(item, suite)) is not None:

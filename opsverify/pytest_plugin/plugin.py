@@ -31,17 +31,17 @@ from opsverify.pytest_plugin.collection import (
     parameters_of,
     pins_of,
     spec_of,
-    suite_folders,
+    suites_in,
 )
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
-from opsverify.pytest_plugin.progress import Display, report_progress
+from opsverify.pytest_plugin.progress import report_progress
 from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
 from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
 from opsverify.pytest_plugin.stop_signal import StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import make_output_tolerant
-from opsverify.pytest_plugin.terminal import guard_terminal, print_missing_summary, result_line, summary
+from opsverify.pytest_plugin.terminal import Screen, guard_terminal, print_missing_summary
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
     from opsverify.core.pinned import PinnedCheck
     from opsverify.core.plan import Planned
-    from opsverify.core.results import CheckResult
 
 RUN_FOLDER = "opsverify_run"
 FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
@@ -161,7 +160,7 @@ class PlanPlugin(Collection):
         """Plan what a suite's list has and the collection lacks: it holds, by name."""
         ids = [check.id for check in self.planned.values()]
         pinned: list[PinnedCheck] = []
-        for suite in suite_folders(self.config):
+        for suite in suites_in(self.config):
             pins = pins_of(suite, self.troubles)
             pinned += pins
             functions = {function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)}
@@ -184,6 +183,7 @@ class StagePlugin(PlanPlugin):
         self.troubles = run.troubles
         self.is_worker = hasattr(config, "workerinput")
         self.stop = StopSignal()
+        self.screen: Screen
         self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -218,12 +218,13 @@ class StagePlugin(PlanPlugin):
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
         self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
-        stream = guard_terminal(self.config, self.run.redactor)
         self.run.say = partial(report_progress, self.run.folder.path)
-        if not self.is_worker:
-            display = Display(self.run.folder.path, stream)
-            display.start()
-            self.before_verdict.append(display.stop)
+        if self.is_worker:
+            guard_terminal(self.config, self.run.redactor)
+        else:
+            self.screen = Screen(self.config, self.run)
+            self.screen.start()
+            self.before_verdict.append(self.screen.stop)
         if not self.is_worker and threading.current_thread() is threading.main_thread():
             self.undo.append(handle_stops(self.stop))
             self.undo.append(guard_exit())
@@ -271,7 +272,7 @@ class StagePlugin(PlanPlugin):
         result = result_on(report)
         if result is not None:
             self.run.results[result.id] = result
-            self._print_result(report.nodeid, result)
+            self.screen.result(self.planned[report.nodeid], result)
         elif report.when not in ("setup", "call", "teardown"):
             self.run.lost[report.nodeid] = f"lost with its process: {str(report.longrepr).splitlines()[0]}"
 
@@ -316,10 +317,9 @@ class StagePlugin(PlanPlugin):
         """Print nothing of pytest's own for a test: the check has a line of its own."""
         return "", "", ""
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self) -> None:
         """End with the verdict."""
-        for line in summary(self.run):
-            terminalreporter.write_line(line)
+        self.screen.end()
 
     def pytest_unconfigure(self) -> None:
         """Undo everything that would affect a later session in the same process."""
@@ -327,11 +327,6 @@ class StagePlugin(PlanPlugin):
             self.undo.pop()()
         if not self.is_worker:
             self.run.folder.release()
-
-    def _print_result(self, nodeid: str, result: CheckResult) -> None:
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
 
 
 def _begin(config: pytest.Config) -> StageRun:
@@ -352,6 +347,7 @@ def _begin(config: pytest.Config) -> StageRun:
     if (launch := Launch.of(config)) is not None:
         launch.announce(run.folder)
     options.allure_report_dir = str(run.allure_dir)
+    run.verbose = options.verbose > 0
     options.verbose, options.tbstyle, options.no_header = -2, "no", True
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")
