@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.plan import Planned
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,9 +54,11 @@ class PinnedCheck:
 
     def not_collected(self, suite: str, target: Target) -> Planned:
         """The entry of a plan for a check that was not collected: planned, and never executed."""
-        reason = (
-            f"pinned in {suite}/{PINS} and not collected from {suite}/{self.test}; "
-            f"restore it, or remove it from the list with `{REPIN}`"
+        reason = say(
+            "pinned in {pins} and not collected from {test}; restore it, or remove it from the list with `{command}`",
+            pins=f"{suite}/{PINS}",
+            test=f"{suite}/{self.test}",
+            command=REPIN,
         )
         return Planned(
             self.id, self.ko, self.en, self.lines, self.severity, target.owner_of(self.id), cannot_run=reason

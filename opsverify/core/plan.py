@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.runbook import lines, scope_of
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
-from opsverify.errors import TargetError
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -128,12 +127,3 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried
     )
-
-
-def refuse_duplicates(checks: Iterable[Planned]) -> None:
-    """Raise TargetError where two checks of a plan have one id: a result could then not be told from the other's."""
-    seen: dict[str, str | None] = {}
-    for check in checks:
-        if check.id in seen:
-            raise TargetError(f"check id {check.id}: used twice, by {seen[check.id]} and {check.nodeid}; rename one")
-        seen[check.id] = check.nodeid

@@ -16,7 +16,9 @@ from opsverify.core.pinned import PINS, REPIN, PinnedCheck
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
+
+    from opsverify.core.plan import Planned
 
 TEST_FILES = ("test_*.py", "*_test.py")
 
@@ -99,6 +101,17 @@ def parameters_of(item: pytest.Item) -> tuple[Mapping[str, object], str | None]:
     """The parameters of a test, and their id; None for one without."""
     callspec = getattr(item, "callspec", None)
     return (callspec.params, callspec.id) if callspec else ({}, None)
+
+
+def refuse_duplicates(checks: Iterable[Planned]) -> None:
+    """Raise UsageError where two checks of a plan have one id: a result could then not be told from the other's."""
+    seen: dict[str, str | None] = {}
+    for check in checks:
+        if check.id in seen:
+            raise pytest.UsageError(
+                f"check id {check.id}: used twice, by {seen[check.id]} and {check.nodeid}; rename one"
+            )
+        seen[check.id] = check.nodeid
 
 
 def function_of(item: pytest.Item, suite: Path) -> str:

@@ -19,7 +19,6 @@ import pytest
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, missing, unpinned
-from opsverify.core.plan import refuse_duplicates
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
@@ -30,6 +29,7 @@ from opsverify.pytest_plugin.collection import (
     is_absent,
     parameters_of,
     pins_of,
+    refuse_duplicates,
     spec_of,
     suites_in,
 )
@@ -143,10 +143,7 @@ class PlanPlugin(Collection):
                 raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...)")
             if self.stage.name in spec.stages:
                 self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, *parameters_of(item))
-        try:
-            refuse_duplicates(self.planned.values())
-        except TargetError as error:
-            raise pytest.UsageError(str(error)) from error
+        refuse_duplicates(self.planned.values())
         if not hasattr(self.config, "workerinput"):
             self.note_uncollected()
             self._compare_with_pins()
