@@ -38,6 +38,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "print a stage's plan; contacts nothing",
         ("opsverify plan weekly --target production",),
     ),
+    "pin": Command(
+        "opsverify.cli.pin",
+        "write the list of every suite's checks, which no plan may lack",
+        ("opsverify pin", "opsverify pin --check"),
+    ),
     "doctor": Command(
         "opsverify.cli.doctor",
         "what can be reached, with which rights, what each stage would lack",
