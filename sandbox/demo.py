@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from opsverify.config.project import project_root
 from sandbox import network
 from sandbox.core import Sandbox
 from sandbox.demo_output import Played, Status, end, summary
@@ -175,7 +176,7 @@ def _play_all() -> int:
         with Sandbox(
             home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
         ) as sandbox:
-            stagehand = Stagehand(sandbox, REPOSITORY / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+            stagehand = Stagehand(sandbox, project_root() / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             played = []
             for scene in SCENES:
                 played.append(_play(scene, stagehand))

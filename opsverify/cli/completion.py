@@ -7,7 +7,7 @@ import tomllib
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.parser import CommandParser, add_commands, commands_of, options_in
-from opsverify.config.project import project_root
+from opsverify.config.project import SUITES_ROOT
 from opsverify.core.stages import STAGES
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def _fish(words: dict[str, list[str]]) -> Iterator[str]:
 
 def _faults() -> list[str]:
     """The faults of the sandbox, where there is one."""
-    path = project_root() / "sandbox" / "faults.toml"
+    path = SUITES_ROOT / "sandbox" / "faults.toml"
     return sorted(tomllib.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []

@@ -86,10 +86,22 @@ COMMANDS: Final[Mapping[str, Command]] = {
             "opsverify completion fish > ~/.config/fish/completions/opsverify.fish",
         ),
     ),
+    "init": Command(
+        "opsverify.cli.init",
+        "make a project of your own: targets, own checks and journeys, own runbook lines",
+        ("opsverify init my-platform",),
+    ),
+    "demo": Command(
+        "opsverify.cli.demo",
+        "the stand-in platform through a release: promoted, rolled back, on hold",
+        ("opsverify demo",),
+    ),
 }
 """Every command, with its module and its line in `opsverify --help`."""
 
 
+HANDED_ON: Final = ("sandbox", "demo")
+"""Commands of another program, which gets every argument."""
 _EXAMPLES: Final = (
     "opsverify doctor --target production      what is reachable, what is missing",
     "opsverify plan daily --target production  what would be checked",
@@ -129,8 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """A command's own arguments, and those it passes on: all that follow `--`, of `sandbox` all."""
-    if arguments[:1] == ["sandbox"]:
+    """A command's own arguments, and those it passes on: all that follow `--`, of `HANDED_ON` all."""
+    if arguments and arguments[0] in HANDED_ON:
         return arguments[:1], arguments[1:]
     if "--" not in arguments:
         return arguments, []

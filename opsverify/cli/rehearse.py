@@ -67,7 +67,7 @@ def _recovery_target(target: str) -> dt.datetime:
         nonlocal told
         found: dt.datetime | Inconclusive
         try:
-            found = newest_target(target, project_root())
+            found = newest_target(target, project_root(target))
         except Inconclusive as error:
             found = error
         if not told and not _settled(found, first_record):

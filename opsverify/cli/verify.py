@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> int:
     """Run the stage; the exit code of its verdict."""
     # Only the plugins named here: others must neither slow a gate down nor change its selection.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    root = project_root()
+    root = project_root(options.target)
     arguments = [*stage_arguments(root, options.stage, options.target), "-pallure_pytest.plugin"]
     if options.workers:
         arguments += ["-pxdist.plugin", "-pxdist.looponfail", "-n", options.workers]

@@ -12,6 +12,7 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
 from opsverify.config.run_options import ALLOW_SHORT_WINDOW, REPORT_DIR, WINDOW, overridden
 from opsverify.core.plan import Plan, Planned, planned, uncovered
+from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
@@ -211,8 +212,9 @@ class StageRun:
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target of `request`; reads no secret."""
+    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
     stage = stage_named(request.stage)
+    lines()
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
     return stage, overridden(target, stage.name, request.given)
 
