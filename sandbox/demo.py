@@ -10,18 +10,15 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from opsverify.config.project import project_root
 from sandbox import network
 from sandbox.core import Sandbox
-from sandbox.demo_output import Played, Status, end, summary
+from sandbox.demo_output import Played, Scene, Status, end, summary
 from sandbox.home import REPOSITORY, SERVICES
 from sandbox.processes import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WINDOW = "20s"
 QUIET_WITHIN_S = 60
@@ -30,27 +27,6 @@ INTERRUPTED = 130
 ERRORS = 'judgment_requests_total{code=~"5.."}'
 RATE = 40.0
 CANARY_SHARE = 0.18
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One command: what is done to the platform before it, and the verdict it must have.
-
-    `prepare` returns further arguments. `acts`: the command carries out the verdict of the scene before.
-    """
-
-    letter: str
-    what: str
-    prepare: Callable[[Stagehand], list[str]]
-    arguments: tuple[str, ...]
-    decision: str
-    exit_code: int
-    acts: bool = False
-
-    @property
-    def stage(self) -> str:
-        """The stage that the verdict is of."""
-        return "post-rollback" if self.acts else self.arguments[0]
 
 
 @dataclass

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from typing import TYPE_CHECKING, Final
 
+from opsverify.cli.main import COMMANDS
 from opsverify.cli.parser import CommandParser, add_commands, commands_of, options_in
 from opsverify.config.project import SUITES_ROOT
 from opsverify.core.stages import STAGES
@@ -55,8 +56,6 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
 def _words() -> Iterator[tuple[str, list[str]]]:
     """For each command, as `dr mark `, the words that may follow it; for no command, the commands."""
-    from opsverify.cli.main import COMMANDS  # noqa: PLC0415 - the table names this module
-
     root = CommandParser("opsverify")
     add_commands(root, COMMANDS, "COMMAND")
     yield "", [*COMMANDS, "--help", "--version"]

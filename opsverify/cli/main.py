@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.parser import Command, CommandParser, add_commands
@@ -111,12 +112,10 @@ _EXAMPLES: Final = (
 
 
 class _Version(argparse.Action):
-    """Prints the version: looking it up costs time, so only when it is wanted."""
+    """Prints the version."""
 
     def __call__(self, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - only here
-
-        sys.stdout.write(f"opsverify {version('opsverify')}\n")
+        sys.stdout.write(import_module("opsverify.cli.version").version_line())
         sys.exit(ExitCode.PASSED)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from opsverify.core.stages import STAGES
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -59,9 +60,9 @@ def read(path: Path, built_in: Collection[str]) -> OwnRunbook:
     try:
         own = OwnRunbook.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(f"{path}: not valid TOML: {error}") from error
+        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
     except ValidationError as error:
         faults = (f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
         raise TargetError(*faults) from error
