@@ -8,8 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.parser import Command, CommandParser, add_commands
+from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
+from opsverify.language.message import in_language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,10 +133,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = options.run(options, passed_on)
     except TargetError as error:
         for problem in error.problems:
-            sys.stderr.write(f"opsverify: {problem}\n")
+            sys.stderr.write(f"opsverify: {in_language(problem, reader_language(options))}\n")
         return ExitCode.USAGE
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: {error}\n")
+        sys.stderr.write(f"opsverify: {in_language(str(error), reader_language(options))}\n")
         return ExitCode.HOLD
     return code
 
