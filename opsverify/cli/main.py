@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.parser import Command, CommandParser, add_commands
+from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
+from opsverify.language.message import in_language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,12 +127,10 @@ _EXAMPLES: Final = (
 
 
 class _Version(argparse.Action):
-    """Prints the version: looking it up costs time, so only when it is wanted."""
+    """Prints the version."""
 
     def __call__(self, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - only here
-
-        sys.stdout.write(f"opsverify {version('opsverify')}\n")
+        sys.stdout.write(import_module("opsverify.cli.version").version_line())
         sys.exit(ExitCode.PASSED)
 
 
@@ -145,10 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = options.run(options, passed_on)
     except TargetError as error:
         for problem in error.problems:
-            sys.stderr.write(f"opsverify: {problem}\n")
+            sys.stderr.write(f"opsverify: {in_language(problem, reader_language(options))}\n")
         return ExitCode.USAGE
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: {error}\n")
+        sys.stderr.write(f"opsverify: {in_language(str(error), reader_language(options))}\n")
         return ExitCode.HOLD
     return code
 
