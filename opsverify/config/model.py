@@ -14,7 +14,7 @@ from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 -
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
-from opsverify.config.section import Bytes, Duration, Section, Url
+from opsverify.config.section import Bytes, Duration, Proxy, Section, Url
 from opsverify.config.signals import Signals
 from opsverify.units import parse_bytes, parse_duration
 
@@ -36,6 +36,7 @@ class Service(Section):
     version: str | None = None
     previous_version: str | None = None
     latency: Seconds | None = None
+    max_body: Bytes = "1.048576 MB"
     ca_file: str | None = None
     bearer: SecretRef | None = None
 
@@ -212,6 +213,7 @@ class Target(Section):
     environment: Literal["production", "preproduction", "staging", "sandbox"]
     language: Literal["ko", "en"] = "ko"
     absent: tuple[Part, ...] = ()
+    proxy: Proxy = "none"
     owners: Owners
     services: dict[str, Service] = Field(min_length=1)
     prometheus: PrometheusConfig | None = None

@@ -25,8 +25,14 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _proxy(text: str) -> str:
+    return text if text in ("none", "environment") else _url(text)
+
+
 Bytes = Annotated[str, AfterValidator(_bytes)]
 Duration = Annotated[str, AfterValidator(_duration)]
+Proxy = Annotated[str, AfterValidator(_proxy)]
+"""`none`, `environment` (`HTTP_PROXY`, `NO_PROXY` and their like), or the URL of a proxy."""
 Url = Annotated[str, AfterValidator(_url)]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _OK = 200
+_MOST_BODY = 16 << 20
+"""Bytes of an answer: one that lists some ten thousand alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
             )
 
     def _get(self, path: str, read: Callable[[Any], T]) -> T:
-        reply = self._http.get(self._config.url + path, bearer=self._bearer)
+        reply = self._http.get(self._config.url + path, bearer=self._bearer, max_body=_MOST_BODY)
         if reply.status != _OK:
             raise Inconclusive(f"Alertmanager: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:

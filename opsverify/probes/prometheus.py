@@ -31,8 +31,10 @@ from opsverify.probes.prometheus_values import (
     read_series,
     read_targets,
 )
+from opsverify.probes.proxy import NO_PROXY, proxy_of
+from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import is_loopback, one_line, root_cause
+from opsverify.probes.text import one_line, root_cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,9 @@ __all__ = [
     "Vector",
 ]
 
+_MOST_BODY = 64 << 20
+"""Bytes of an answer: raw samples of a long window are some megabytes."""
+
 T = TypeVar("T")
 _MOST_SERIES = 200
 _OK = 200
@@ -66,18 +71,25 @@ class _Answer:
 class Prometheus(Probe):
     """Instant queries, targets and rules; every fault has a name (`FaultReason`)."""
 
-    def __init__(self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard) -> None:
+    def __init__(
+        self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard, *, proxy: str = NO_PROXY
+    ) -> None:
         super().__init__(record)
         self._config = config
         self._answer = answer = _Answer()
         self._session = requests.Session()
-        self._session.trust_env = not is_loopback(config.url)
+        self._session.trust_env = False  # no proxy, .netrc or authority but the target's
+        self._session.max_redirects = 0
+        if used := proxy_of(config.url, proxy):
+            self._session.proxies = {"http": used, "https": used}
+        self._via = {} if used is None else {"proxy": shown_proxy(used)}
         if bearer is not None:
             # As auth, not as a header: requests replaces the header by what a .netrc holds.
             self._session.auth = _bearer_auth(bearer)
 
         def keep(response: requests.Response, *_: object, **__: object) -> None:
             answer.response = response
+            _read_bounded(response, config.timeout_s)
 
         self._session.hooks["response"].append(keep)
         # No retries: the library's own wait seconds, and hide a flapping server.
@@ -98,6 +110,7 @@ class Prometheus(Probe):
         warnings = self._warnings()
         shown = {
             "source": self._config.url,
+            **self._via,
             "query": query,
             "at": dt.datetime.fromtimestamp(queried_at, dt.UTC).isoformat(),
             "warnings": warnings,
@@ -277,3 +290,19 @@ def _bearer_auth(bearer: str) -> Callable[[requests.PreparedRequest], requests.P
         return request
 
     return authorize
+
+
+def _read_bounded(response: requests.Response, timeout_s: float) -> None:
+    """Read the body now, as far as `_MOST_BODY`; raises requests.RequestException for a longer or a slower one."""
+    deadline = time.monotonic() + timeout_s
+    body = bytearray()
+    for chunk in response.iter_content(1 << 16):
+        body += chunk
+        if len(body) > _MOST_BODY:
+            response.close()
+            raise requests.RequestException(f"the answer is longer than {_MOST_BODY:,} bytes; select fewer series")
+        if time.monotonic() > deadline:
+            response.close()
+            raise requests.Timeout
+    response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
+    response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - as above

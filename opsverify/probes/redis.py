@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
@@ -13,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.environment import plain_process
 from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
@@ -51,6 +53,14 @@ class CacheInfo:
         return self.configured_persistence
 
 
+class _PlainTls(client.SSLConnection):
+    """A TLS connection that trusts this machine's authorities, whatever `SSL_CERT_FILE` holds."""
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:  # noqa: ANN401 - as its base
+        with plain_process():
+            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+
+
 class Redis(Probe):
     """Queries of the cache that change nothing in it."""
 
@@ -63,6 +73,8 @@ class Redis(Probe):
             ssl=config.tls, socket_timeout=config.timeout_s, socket_connect_timeout=config.timeout_s,
             decode_responses=True, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
+        if config.tls:
+            self._client.connection_pool.connection_class = _PlainTls
 
     def ping(self) -> float:
         """Seconds that a PING takes, with the connecting if there was no connection."""

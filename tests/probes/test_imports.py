@@ -10,8 +10,9 @@ from pathlib import Path
 import opsverify
 
 CLIENTS = {
-    "httpx": {"probes/http.py"},
+    "httpx": {"probes/http.py", "probes/http_transport.py"},
     "psycopg": {
+        "probes/libpq.py",
         "probes/postgres.py",
         "probes/cleanup.py",
         "recovery/postgres/session.py",
