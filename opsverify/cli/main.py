@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.cli.parser import Command, CommandParser, add_commands
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
+from opsverify.plain import PlainStream, plain_line, plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "sandbox": Command("opsverify.cli.sandbox", "up, down, status, faults, fault NAME [--off]: the stand-in platform"),
 }
 """Every command, with its module and its line in `opsverify --help`."""
+OWN_OUTPUT: Final = (["verify"], ["plan"], ["sandbox"])
+"""Commands that hand the streams to pytest, whose plugin guards them, or show nothing of a service."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,15 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser("opsverify", description="The operation runbook, executed.")
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
+    guarded = () if own[:1] in OWN_OUTPUT else ("stdout", "stderr")
+    for name in guarded:
+        setattr(sys, name, PlainStream(getattr(sys, name)))
     try:
         code: int = options.run(options, passed_on)
     except TargetError as error:
         for problem in error.problems:
-            sys.stderr.write(f"opsverify: {problem}\n")
+            sys.stderr.write(f"opsverify: {plain_line(problem)}\n")
         return ExitCode.USAGE
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: {error}\n")
+        sys.stderr.write(f"opsverify: {plain_lines(str(error))}\n")
         return ExitCode.HOLD
+    finally:
+        for name in guarded:
+            setattr(sys, name, getattr(sys, name).wrapped)
     return code
 
 

@@ -200,10 +200,16 @@ class Owners(Section):
 
 
 class EvidenceConfig(Section):
-    """How evidence is signed (an ed25519 key in PEM form) and where titles link to."""
+    """How evidence is signed (an ed25519 key in PEM form), where titles link to, and who may read a run's files."""
 
+    readable_by: Literal["owner", "group", "all"] = "owner"
     signing_key: SecretRef | None = None
     runbook_url: str | None = None
+
+    @property
+    def folder_mode(self) -> int:
+        """The rights of a run's folder."""
+        return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]
 
 
 class Target(Section):

@@ -21,8 +21,16 @@ def _bytes(text: str) -> str:
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
+        raise ValueError(
+            f'"{_without_login(text)}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
+        )
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise ValueError("a URL with a login in it; take it out, and name user and password by keys of their own")
     return text.rstrip("/")
+
+
+def _without_login(text: str) -> str:
+    return text.rpartition("@")[2]
 
 
 def _proxy(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.core.exit_codes import EXIT, ExitCode
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Decision, Outcome
+from opsverify.plain import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +99,7 @@ def judge(
         outcome = Outcome.PASS
     else:
         outcome = Outcome.INCONCLUSIVE
-    return Verdict(plan, complete, outcome, tuple(troubles))
+    return Verdict(plan, complete, outcome, tuple(map(plain_line, troubles)))
 
 
 def _settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:

@@ -6,7 +6,7 @@ import json
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import httpx
 
@@ -182,7 +182,7 @@ def _charset(response: httpx.Response) -> str:
     return response.charset_encoding or "utf-8"
 
 
-def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
+def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | Literal[True]:
     if not url.startswith("https:"):
         # Trusts no authority, and saves loading them (0.1 s): plain http verifies nothing.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -6,11 +6,10 @@ the request's deadline, whether it is for a connection, TLS, headers or the body
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpcore
 import httpx
@@ -18,6 +17,7 @@ import httpx
 from opsverify.errors import Inconclusive
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
 MOST_BODY: Final = 1 << 20
@@ -83,7 +83,7 @@ class _Backend(httpcore.NetworkBackend):
 class DeadlineTransport(httpx.HTTPTransport):
     """httpx's transport, whose every wait ends at `deadline`."""
 
-    def __init__(self, deadline: Deadline, verify: ssl.SSLContext | bool, proxy: str | None) -> None:
+    def __init__(self, deadline: Deadline, verify: ssl.SSLContext | Literal[True], proxy: str | None) -> None:
         super().__init__(verify=verify, trust_env=False, proxy=proxy)
         pool: Any = self._pool  # httpx hands on no backend
         pool._network_backend = _Backend(pool._network_backend, deadline)  # noqa: SLF001 - as above

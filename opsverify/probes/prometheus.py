@@ -305,4 +305,4 @@ def _read_bounded(response: requests.Response, timeout_s: float) -> None:
             response.close()
             raise requests.Timeout
     response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
-    response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+    response._content_consumed = True  # noqa: SLF001 - as above

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from opsverify.environment import plain_process
 from opsverify.probes.text import is_loopback

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
@@ -13,13 +12,15 @@ import redis as client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from opsverify.errors import Inconclusive, Unreachable
 from opsverify.environment import plain_process
+from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
+    import socket
+
     from opsverify.config.model import RedisConfig
 
 Persistence: TypeAlias = Literal["aof", "rdb", "none"]
