@@ -53,12 +53,29 @@ class PrometheusConfig(Section):
     signals: Signals = Signals()
 
 
+class AcceptedAlert(Section):
+    """An alert of the highest severity that may be ignored or silenced until the end of `until`."""
+
+    alert: str
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=10)
+    until: dt.date
+
+
 class AlertmanagerConfig(Section):
-    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform."""
+    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform.
+
+    An alert whose `severity_label` is one of `sev1` counts although it is ignored or silenced, unless it is
+    `accepted`. `watchdog` names the alert that must always fire.
+    """
 
     url: Url
     bearer: SecretRef | None = None
     ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
+    watchdog: str | None = None
+    severity_label: str = "severity"
+    sev1: tuple[str, ...] = ("sev1", "critical", "page")
+    accepted: tuple[AcceptedAlert, ...] = ()
 
 
 class InboxConfig(Section):
