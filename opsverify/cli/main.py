@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "plan": Command("opsverify.cli.plan", "print a stage's plan; contacts nothing"),
     "doctor": Command("opsverify.cli.doctor", "what can be reached, with which rights, what each stage would lack"),
     "report": Command("opsverify.cli.report", "build the HTML report of a run (default: the newest)"),
+    "clean": Command("opsverify.cli.clean", "remove synthetic rows that killed journeys left on a target"),
     "evidence": Command("opsverify.cli.evidence", "verify that evidence is complete, unaltered and signed"),
     "ledger": Command("opsverify.cli.ledger", "capture: record core tables and catalog, to prove a later recovery"),
     "dr": Command(

@@ -32,6 +32,7 @@ class Service(Section):
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
+    healthy_text: str | None = None
     version_field: str = "version"
     version: str | None = None
     previous_version: str | None = None
@@ -115,6 +116,13 @@ class RedisConfig(Section):
     persistence: Literal["aof", "rdb", "none"] = "aof"
     cache_keys: str = "judgment:*"
     cache_ttl: Duration | None = None
+    maxmemory: Literal["limited", "unlimited"] = "limited"
+    look: Duration = "3s"
+
+    @property
+    def look_s(self) -> float:
+        """Seconds over which evictions are counted."""
+        return parse_duration(self.look)
 
     @property
     def cache_ttl_s(self) -> float | None:

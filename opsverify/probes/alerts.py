@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
 
     from opsverify.config.model import AlertmanagerConfig
@@ -124,7 +124,7 @@ def _takes(matcher: Mapping[str, Any]) -> bool:
         same = bool(re.fullmatch(matcher["value"], _INVENTED)) if matcher["isRegex"] else False
     except re.error:
         return False
-    return same == matcher.get("isEqual", True)
+    return same is bool(matcher.get("isEqual", True))
 
 
 def _why(entry: RoutedAlert, silences: Mapping[str, Silence], names: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Output: nothing that a service answers acts on the terminal, on a page, on this machine's memory, or goes elsewhere."""
+"""Output: nothing that a service answers acts on terminal, page or memory, or sends a request elsewhere."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_a_packed_answer_is_cut(fake: FakeServer, encoding: str) -> None:
         handler.wfile.write(bomb)
 
     fake.routes["/bomb"] = answer
-    with Http() as http, pytest.raises(Inconclusive, match="longer than|no valid"):
+    with Http() as http, pytest.raises(Inconclusive, match=r"longer than|no valid"):
         http.get(f"{fake.url}/bomb")
     assert fake.seen[0][2]["Accept-Encoding"] == "identity"
 
@@ -339,13 +339,17 @@ def test_references_are_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert secrets.values == {"something-long"}
 
 
+def _set_umask(umask: int) -> None:
+    os.umask(umask)
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 @pytest.mark.parametrize(("key", "folder", "file"), [("", 0o700, 0o600), ('readable_by = "group"', 0o750, 0o640)])
 def test_files_of_a_run_are_private(suite: Suite, umask: int, key: str, folder: int, file: int) -> None:
     """Every file of a run is 0600 in a 0700 folder, whatever the umask, unless the target says otherwise."""
     if key:
         suite.target(f"[evidence]\n{key}\n")
-    ran = suite.run("cli", prepare=lambda: os.umask(umask) and None)
+    ran = suite.run("cli", prepare=lambda: _set_umask(umask))
     assert ran.code == 0, str(ran)
     assert ran.folder is not None
     assert stat.S_IMODE(ran.folder.stat().st_mode) == folder
