@@ -22,6 +22,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
+from opsverify.pytest_plugin.early_guard import guard_early
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.options import declare, refuse_narrowing, request_of, use_suites
 from opsverify.pytest_plugin.progress import Display, report_progress
@@ -39,8 +40,9 @@ FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
 """Modules of fixtures, loaded for a stage run only."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the options of a stage run."""
+    guard_early(sys.argv, Path.cwd(), pluginmanager)
     declare(parser.getgroup("opsverify", "operational verification"))
 
 

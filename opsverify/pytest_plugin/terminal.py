@@ -10,6 +10,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Outcome
 from opsverify.evidence.redact import RedactedStream
 from opsverify.evidence.run_folder import VERDICT
+from opsverify.pytest_plugin.child_output import guard_children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +95,7 @@ def _without_repeats(verdict: Verdict) -> Iterator[str]:
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
     """Remove secrets from what pytest prints; the guarded stream, for others to print to."""
     if config.option.capture == "no":
+        guard_children(redactor)
         sys.stdout, sys.stderr = (
             cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)
         )

@@ -38,7 +38,7 @@ def _dead_pid() -> int:
 
 
 def test_a_tag_says_when_where_and_by_whom() -> None:
-    """A running journey's tag is no leftover, that of an ended process or of long ago is, another tag is none of ours."""
+    """A running journey's tag is no leftover; that of an ended process or of long ago is; other tags are not ours."""
     now = time.time()
     own = Tag.parse(new_tag())
     assert own is not None
