@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from opsverify.config.secrets import SHORTEST
 from opsverify.evidence.decoding import Span, merged, run_pattern, unescaped, views
+from opsverify.language.message import Message
 from opsverify.plain import plain_output
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Redactor:
         self._runs = run_pattern(min(self._shortest, PART))
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """`text` without secrets, a message in both its languages."""
+        if isinstance(text, Message):
+            return text.each(self.text)
         spans = self._spans(text)
         if not spans:
             return text
