@@ -16,6 +16,7 @@ from urllib3.util.retry import Retry
 
 from opsverify.language.message import say
 from opsverify.probes.base import Probe
+from opsverify.probes.prometheus_body import read_bounded
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -54,9 +55,6 @@ __all__ = [
     "Vector",
 ]
 
-_MOST_BODY = 64 << 20
-"""Bytes of an answer: raw samples of a long window are some megabytes."""
-
 T = TypeVar("T")
 _MOST_SERIES = 200
 _OK = 200
@@ -90,7 +88,7 @@ class Prometheus(Probe):
 
         def keep(response: requests.Response, *_: object, **__: object) -> None:
             answer.response = response
-            _read_bounded(response, config.timeout_s)
+            read_bounded(response, config.timeout_s)
 
         self._session.hooks["response"].append(keep)
         # No retries: the library's own wait seconds, and hide a flapping server.
@@ -294,19 +292,3 @@ def _bearer_auth(bearer: str) -> Callable[[requests.PreparedRequest], requests.P
         return request
 
     return authorize
-
-
-def _read_bounded(response: requests.Response, timeout_s: float) -> None:
-    """Read the body now, as far as `_MOST_BODY`; raises requests.RequestException for a longer or a slower one."""
-    deadline = time.monotonic() + timeout_s
-    body = bytearray()
-    for chunk in response.iter_content(1 << 16):
-        body += chunk
-        if len(body) > _MOST_BODY:
-            response.close()
-            raise requests.RequestException(f"the answer is longer than {_MOST_BODY:,} bytes; select fewer series")
-        if time.monotonic() > deadline:
-            response.close()
-            raise requests.Timeout
-    response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
-    response._content_consumed = True  # noqa: SLF001 - as above

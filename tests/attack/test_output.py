@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import stat
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.config.load import load_target
-from opsverify.config.model import McpServer, PrometheusConfig
 from opsverify.core.results import CheckResult, Measurement
 from opsverify.core.stages import Outcome
-from opsverify.errors import Inconclusive, TargetError, Unreachable
-from opsverify.evidence.files import restrict
 from opsverify.limits import Limit
 from opsverify.plain import plain_line, plain_lines, plain_output
-from opsverify.probes.http import Http
-from opsverify.probes.http_transport import MOST_BODY
-from opsverify.probes.mcp import Mcp
-from opsverify.probes.prometheus import Prometheus
 from tests.probes.probe_servers import fake_server
-from tests.pytest_plugin.suite import TARGET
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.probes.probe_servers import FakeServer
     from tests.pytest_plugin.suite import Suite
 
 FORGED: Final = "staging on prod: PROMOTE  (exit 0; 22 pass)"
@@ -159,202 +143,3 @@ def test_errors_of_commands_are_clean(suite: Suite) -> None:
     ran = suite.run("cli", target="no\x1b[2Jsuch\ntarget")
     assert ran.code == 4
     assert _active(ran.out + ran.err) == set()
-
-
-# ---- answers without end ------------------------------------------------------------------------------------------
-
-
-def _endless(part: bytes, header: str = "", *, in_headers: bool = False) -> Any:  # noqa: ANN401 - a route
-    def answer(handler: Any) -> None:  # noqa: ANN401 - http.server's
-        try:
-            handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + header.encode())
-            if not in_headers:
-                handler.wfile.write(b"Connection: close\r\n\r\n")
-            for _ in range(20_000):
-                handler.wfile.write(part)
-        except OSError:
-            handler.close_connection = True
-
-    return answer
-
-
-def _dripping(head: bytes) -> Any:  # noqa: ANN401 - a route
-    def answer(handler: Any) -> None:  # noqa: ANN401 - http.server's
-        try:
-            handler.wfile.write(head)
-            for _ in range(600):
-                handler.wfile.write(b"x")
-                threading.Event().wait(0.05)
-        except OSError:
-            handler.close_connection = True
-
-    return answer
-
-
-def test_a_long_answer_is_cut(fake: FakeServer) -> None:
-    """A body of any length costs one MiB, and is inconclusive."""
-    fake.routes["/long"] = _endless(b"x" * 65536)
-    with Http() as http:
-        with pytest.raises(Inconclusive, match="longer than 1,048,576 bytes"):
-            http.get(f"{fake.url}/long")
-        fake.answer("/whole", "x" * MOST_BODY)
-        assert len(http.get(f"{fake.url}/whole").text) == MOST_BODY
-        with pytest.raises(Inconclusive, match="longer than 10 bytes"):
-            http.get(f"{fake.url}/whole", max_body=10)
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_packed_answer_is_cut(fake: FakeServer, encoding: str) -> None:
-    """A bomb of 1 MB that unpacks to 1 GB is inconclusive, and none is asked for."""
-    bomb = gzip.compress(bytes(64 << 20))
-
-    def answer(handler: Any) -> None:  # noqa: ANN401 - http.server's
-        handler.send_response(200)
-        handler.send_header("Content-Encoding", encoding)
-        handler.send_header("Content-Length", str(len(bomb)))
-        handler.end_headers()
-        handler.wfile.write(bomb)
-
-    fake.routes["/bomb"] = answer
-    with Http() as http, pytest.raises(Inconclusive, match=r"longer than|no valid"):
-        http.get(f"{fake.url}/bomb")
-    assert fake.seen[0][2]["Accept-Encoding"] == "identity"
-
-
-def test_an_encoding_that_was_not_asked_for(fake: FakeServer) -> None:
-    """An answer in another encoding is inconclusive, by name; a small packed one is read."""
-    fake.routes["/br"] = (200, {"Content-Encoding": "br"}, "{}")
-    small = gzip.compress(b'{"status": "ok"}')
-
-    def packed(handler: Any) -> None:  # noqa: ANN401 - http.server's
-        handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")
-        handler.send_header("Content-Length", str(len(small)))
-        handler.end_headers()
-        handler.wfile.write(small)
-
-    fake.routes["/small"] = packed
-    with Http() as http:
-        with pytest.raises(Inconclusive, match="encoded as 'br'"):
-            http.get(f"{fake.url}/br")
-        assert http.get(f"{fake.url}/small").field("status") == "ok"
-
-
-@pytest.mark.parametrize("client", ["http", "prometheus", "mcp"])
-def test_headers_without_end(fake: FakeServer, client: str) -> None:
-    """Headers without end are no answer, in every client."""
-    for path in ("/health", "/api/v1/query", "/mcp"):
-        fake.routes[path] = _endless(b"X-More: yes\r\n", in_headers=True)
-    with pytest.raises(Inconclusive):
-        _ask(client, fake.url, 5.0)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""],
-    ids=["headers", "body", "status line"],
-)
-def test_a_slow_drip_ends_at_the_deadline(fake: FakeServer, head: bytes) -> None:
-    """A byte now and then never makes an answer: the whole request has one deadline."""
-    fake.routes["/health"] = _dripping(head)
-    with pytest.raises(Unreachable, match=r"no answer"):
-        _ask("http", fake.url, 0.3)
-
-
-def _ask(client: str, url: str, timeout_s: float) -> None:
-    if client == "http":
-        with Http(timeout_s=timeout_s) as http:
-            http.get(f"{url}/health", bearer="planted-bearer")
-    elif client == "prometheus":
-        with Prometheus(PrometheusConfig(url=url, timeout_s=timeout_s), "planted-bearer") as prometheus:
-            prometheus.instant("up")
-    else:
-        Mcp(McpServer(url=f"{url}/mcp", timeout_s=timeout_s), "planted-bearer").describe()
-
-
-@pytest.mark.parametrize("client", ["http", "prometheus", "mcp"])
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(fake: FakeServer, client: str, status: int) -> None:
-    """Neither request nor credentials reach the host that an answer names."""
-    with fake_server() as other:
-        for path in ("/health", "/api/v1/query", "/mcp"):
-            other.answer(path, {"status": "success", "data": {"resultType": "vector", "result": []}})
-            fake.routes[path] = (status, {"Location": f"{other.url}{path}"}, "")
-        if client == "http":
-            _ask(client, fake.url, 5.0)
-        else:
-            with pytest.raises(Inconclusive):
-                _ask(client, fake.url, 5.0)
-        assert other.seen == []
-
-
-# ---- secrets in targets, files of a run ---------------------------------------------------------------------------
-
-TYPED: Final = {
-    "bearer": ('bearer = "hunter2-planted"', '[services.b]\nurl = "https://b.example.com"\n'),
-    "password": ('password = "hunter2-planted"', '[redis]\nhost = "r"\n'),
-    "in a login": ('login = { user = "u", password = "hunter2-planted" }', '[postgres]\nhost = "h"\ndbname = "d"\n'),
-    "a login as text": ('login = "u:hunter2-planted"', '[postgres]\nhost = "h"\ndbname = "d"\n'),
-    "a list": ('bearer = ["hunter2-planted"]', '[services.b]\nurl = "https://b.example.com"\n'),
-    "a table of another form": ('bearer = { value = "hunter2-planted" }', '[services.b]\nurl = "https://b"\n'),
-    "env that is no name": ('bearer = { env = "hunter2-planted" }', '[services.b]\nurl = "https://b"\n'),
-    "signing key": ('signing_key = "hunter2-planted"', "[evidence]\n"),
-    "an unknown key": ('api_key = "hunter2-planted"', '[services.b]\nurl = "https://b"\n'),
-    "a header": ('headers = { Authorization = "Bearer hunter2-planted" }', "[inbox]\n"),
-    "in a URL": ('url = "http://ops:hunter2-planted@host"', "[services.b]\n"),
-    "a name in a URL": ('url = "http://hunter2-planted@host"', "[services.b]\n"),
-    "in a URL of a wrong scheme": ('url = "ftp://ops:hunter2-planted@host"', "[services.b]\n"),
-    "in a query": ('url = "https://host/?token=hunter2-planted"', "[services.b]\n"),
-    "in a proxy": ("", 'proxy = "http://me:hunter2-planted@proxy"\n'),
-    "in a connection string": ('dsn = "host=h password=hunter2-planted"', "[postgres]\n"),
-    "in a step": ('run = ["curl", "https://me:hunter2-planted@host/"]\nrunbook = "2-4"', "[[actions.rollback]]\n"),
-}
-"""A secret where a reference, or nothing, belongs."""
-
-
-@pytest.mark.parametrize("name", TYPED)
-def test_a_typed_secret_is_refused_and_not_shown(tmp_path: Path, name: str) -> None:
-    """Whatever is wrong with the file besides, no line of the error holds the secret."""
-    line, table = TYPED[name]
-    text = TARGET.replace('"redis", ', "") if "[redis]" in table else TARGET
-    text = text.replace('absent = ["', f'{table}absent = ["') if not line else f"{text}\n{table}{line}\n"
-    path = tmp_path / "t.toml"
-    path.write_text(text)
-    with pytest.raises(TargetError) as caught:
-        load_target(path)
-    assert "hunter2-planted" not in str(caught.value)
-    assert "hunter2" not in "".join(caught.value.problems)
-
-
-def test_references_are_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """References, `git@` in an SSH URL of a step, and placeholders are accepted."""
-    monkeypatch.setenv("PLANTED_SECRET", "something-long")
-    path = tmp_path / "t.toml"
-    path.write_text(
-        TARGET
-        + '\n[[actions.rollback]]\nrun = ["git", "clone", "ssh://git@host/x", "password={run_id}"]\nrunbook = "2-4"\n'
-    )
-    target, secrets = load_target(path)
-    assert target.actions.rollback[0].run[2] == "ssh://git@host/x"
-    assert secrets.values == {"something-long"}
-
-
-def _set_umask(umask: int) -> None:
-    os.umask(umask)
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-@pytest.mark.parametrize(("key", "folder", "file"), [("", 0o700, 0o600), ('readable_by = "group"', 0o750, 0o640)])
-def test_files_of_a_run_are_private(suite: Suite, umask: int, key: str, folder: int, file: int) -> None:
-    """Every file of a run is 0600 in a 0700 folder, whatever the umask, unless the target says otherwise."""
-    if key:
-        suite.target(f"[evidence]\n{key}\n")
-    ran = suite.run("cli", prepare=lambda: _set_umask(umask))
-    assert ran.code == 0, str(ran)
-    assert ran.folder is not None
-    assert stat.S_IMODE(ran.folder.stat().st_mode) == folder
-    modes = {
-        path.relative_to(ran.folder).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in ran.folder.rglob("*")
-    }
-    assert {name: oct(mode) for name, mode in modes.items() if mode not in (folder, file)} == {}
-    restrict(ran.folder)
