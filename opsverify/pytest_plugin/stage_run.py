@@ -16,6 +16,7 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
+from opsverify.evidence.files import restrict
 from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
@@ -91,7 +92,13 @@ class StageRun:
         started = dt.datetime.now(dt.UTC)
         if folder is None:
             report_dir = request.text(REPORT_DIR)
-            folder = RunFolder.create(stage.name, started, root / REPORTS, Path(report_dir) if report_dir else None)
+            folder = RunFolder.create(
+                stage.name,
+                started,
+                root / REPORTS,
+                Path(report_dir) if report_dir else None,
+                target.evidence.folder_mode,
+            )
         return cls(
             stage,
             target,
@@ -168,6 +175,7 @@ class StageRun:
         self.redactor.sweep(self.folder.path)
         content = self._content(verdict, code)
         key = self.target.evidence.signing_key
+        restrict(self.folder.path)
         seal(self.folder, self.redactor.data(content), self.secrets.of(key))
         self.folder.publish()
 
