@@ -1,0 +1,396 @@
+"""Growth of the series of one signal or of a pair (bad ones and trials), instance by instance.
+
+*The growth of a scope in a step is the sum over its instances of what their counters are known to have grown by. What
+cannot be known (before the first sample of an instance with a past, between the last sample of a process and its end)
+is bounded and named, and never turns bad trials into good ones.*
+
+Known:
+- the difference of two samples of one process; over a gap it counts in the step of the first sample after it;
+- the whole value of a process that started in the window, by its exported start time, or after a restart;
+- the whole value of a label's first use, where its instance was scraped before: a counter starts at zero. Not where it
+  is more than the instance can have counted since its last scrape: then the series returns with a past (an exporter
+  that expires quiet series), or holds a process of its own (`instance_label`).
+
+Not known, and bounded by the busiest rate that was seen of any process of the scope (`Unseen`):
+- what an instance counted in the window before its first sample;
+- what a process counted between its last sample and its end;
+- what a busy series counts after its last sample, while its instance goes on and no other series succeeds it;
+- what an instance counts that is not scraped and not known to have ended.
+
+Samples of one instance are counted up to the latest scrape that all its series have: failures without their
+successes would look like 100 %. A series that ended is waited for only while it may come back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from opsverify.canary.identity import labels_of
+from opsverify.metrics.counters import Reason, reason_against
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from opsverify.canary.instances import Instance, Instances
+    from opsverify.canary.observation import Points
+
+PATIENCE: Final = 3
+"""Scrapes for which a busy series without a sample is waited for."""
+_QUIET: Final = 2
+"""Intervals without growth from which on a series is quiet."""
+_PLAUSIBLE: Final = 4.0
+"""Times the busiest rate of an instance that a label's first use may have, and still be new."""
+_FEW: Final = 10.0
+_DELTA_FALLS: Final = 3
+
+
+@dataclass(slots=True)
+class SeriesState:
+    """One series: its latest counted sample, samples that wait, and what is known of its rate (1/s)."""
+
+    key: str
+    signal: str
+    at: float = -math.inf
+    value: float = math.nan
+    waiting: list[tuple[float, float]] = field(default_factory=list)
+    rate: float = 0.0
+    intervals: int = 0
+    quiet: int = 0
+    falls: int = 0
+    invalid: Reason | None = None
+    missed: int = 0
+    released: bool = False
+    succeeded: bool = False
+    credited: float = 0.0
+
+    @property
+    def seen(self) -> float:
+        """The time of its latest usable sample."""
+        return self.waiting[-1][0] if self.waiting else self.at
+
+    @property
+    def busy(self) -> bool:
+        """Whether it grew lately."""
+        return self.quiet < min(_QUIET, max(1, self.intervals)) and self.rate > 0
+
+
+@dataclass(frozen=True)
+class Past:
+    """What series may have counted before their first samples: up to their `values`, in so many `seconds`.
+
+    `arrived`: their instance was not scraped before. `others`: trials that its other series counted in that time.
+    """
+
+    seconds: float
+    values: dict[str, float]
+    key: str
+    arrived: bool = False
+    others: float = 0.0
+
+    def room(self, rate: float) -> float:
+        """The most trials that were possible, at `rate` and beside those of other series."""
+        return max(0.0, rate * self.seconds - self.others)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Seconds between the last sample of a process and its end, and what its last interval showed."""
+
+    seconds: float
+    last: dict[str, float]
+
+
+@dataclass
+class InstanceGrowth:
+    """What is counted of one instance: growth by signal, highest rate and latest interval, and what is unknown."""
+
+    instance: Instance
+    series: dict[tuple[str, str], SeriesState] = field(default_factory=dict)
+    cut: float = -math.inf
+    total: Counter[str] = field(default_factory=Counter)
+    rate: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    pasts: list[Past] = field(default_factory=list)
+    tails: list[Tail] = field(default_factory=list)
+    history: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StepGrowth:
+    """Growth of each signal in one step, and what gaps of busy series may hide of it."""
+
+    known: Mapping[str, float]
+    hidden: Mapping[str, float]
+
+
+class GrowthTally:
+    """Adds up signals that are counted together; `warm_up_s` of each process is left out."""
+
+    def __init__(
+        self,
+        signals: Iterable[str],
+        instances: Instances,
+        warm_up_s: float = 0.0,
+        picked_by: tuple[str, ...] = (),
+    ) -> None:
+        self.signals = tuple(signals)
+        self.instances = instances
+        self.warm_up_s = warm_up_s
+        self.picked_by = picked_by
+        self.of: dict[str, InstanceGrowth] = {}
+        self.left_out: set[tuple[str, str]] = set()
+
+    def advance(self, signals: Mapping[str, Mapping[str, Points]]) -> StepGrowth:
+        """Add the samples of one step, which `instances` has already."""
+        for signal in self.signals:
+            for key, points in signals.get(signal, {}).items():
+                if points and (signal, key) not in self.left_out:
+                    self._wait(signal, key, points)
+        known: Counter[str] = Counter()
+        hidden: Counter[str] = Counter()
+        for one in self.of.values():
+            known.update(self._count(one))
+            hidden.update(self._hidden(one))
+        return StepGrowth(known, hidden)
+
+    def busiest(self, signal: str) -> float:
+        """The highest rate of one instance that was seen in this scope, 1/s."""
+        return max((one.rate.get(signal, 0.0) for one in self.of.values()), default=0.0)
+
+    def open_gaps(self) -> Iterator[tuple[InstanceGrowth, SeriesState, float]]:
+        """Series that were busy, without a sample while their instance goes on: seconds since the last one."""
+        for one in self.of.values():
+            for series in one.series.values():
+                lag = one.instance.last - series.seen
+                if lag > 0 and not self._over(one, series):
+                    yield one, series, lag
+
+    def invalid(self, tolerated_s: float) -> Iterator[tuple[SeriesState, float]]:
+        """Series whose newest samples no counter can have, for longer than `tolerated_s`; the seconds."""
+        for one, series, lag in self.open_gaps():
+            began = series.at if series.at > -math.inf else max(one.instance.first, self.instances.start)
+            if series.invalid is not None and min(lag, one.instance.last - began) > tolerated_s:
+                yield series, one.instance.last - began
+
+    def delta_like(self) -> Iterator[tuple[SeriesState, Instance]]:
+        """Series that fall at many of their scrapes while their process goes on: no cumulative counters."""
+        for one in self.of.values():
+            for series in one.series.values():
+                if series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals:
+                    yield series, one.instance
+
+    def _wait(self, signal: str, key: str, points: Points) -> None:
+        instance = self.instances.of(key)
+        one = self.of.get(instance.name)
+        if one is None:
+            one = self.of[instance.name] = InstanceGrowth(instance)
+        series = one.series.get((signal, key))
+        if series is None:
+            series = one.series[signal, key] = SeriesState(key, signal)
+        for at, value in sorted(points.items()):
+            if at > series.seen:
+                series.invalid = reason_against(value)
+                if series.invalid is None:
+                    series.waiting.append((at, value))
+
+    def _count(self, one: InstanceGrowth) -> Counter[str]:
+        """Count an instance up to the latest scrape that all its series have, or need not have."""
+        cut = one.instance.last
+        for series in one.series.values():
+            lag = one.instance.last - series.seen
+            if lag <= 0:
+                series.missed, series.released = 0, False
+                continue
+            series.missed += 1
+            if self._over(one, series) or series.released:
+                continue
+            if self._may_go(one, series):
+                series.released = True
+            else:
+                cut = min(cut, series.seen)
+        grown: Counter[str] = Counter()
+        if cut <= one.cut:
+            return grown
+        counted: Counter[str] = Counter()
+        firsts: list[SeriesState] = []
+        for series in one.series.values():
+            if not series.waiting or series.waiting[0][0] > cut:
+                continue
+            if series.at == -math.inf:
+                series.at, series.value = series.waiting.pop(0)
+                if series.at > self.instances.start:
+                    firsts.append(series)  # once its instance's other series have shown how much it counts
+                    continue
+            self._take(one, series, cut, counted, grown)
+        for series in firsts:
+            amount = self._first(one, series, counted)
+            counted[series.signal] += amount
+            begun = one.instance.scrape_before(series.at) or series.at
+            grown[series.signal] += self._judged(one, begun, series.at, amount)
+            self._take(one, series, cut, counted, grown)
+        self._note(one, cut, counted)
+        one.total.update(grown)
+        return grown
+
+    def _take(
+        self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Counter[str], grown: Counter[str]
+    ) -> None:
+        """Count a series' samples up to `cut`."""
+        while series.waiting and series.waiting[0][0] <= cut:
+            at, value = series.waiting.pop(0)
+            amount = self._between(one, series, at, value)
+            counted[series.signal] += amount
+            grown[series.signal] += self._judged(one, series.at, at, amount)
+            series.at, series.value = at, value
+
+    def _first(self, one: InstanceGrowth, series: SeriesState, counted: Counter[str]) -> float:
+        """What a series that appeared in the window has grown by until its first sample."""
+        instance, at, value = one.instance, series.at, series.value
+        start = self.instances.start
+        if instance.started_at(at) > start or instance.restarts(start, at):
+            return value  # its process began in the window, and its counters at zero
+        before = instance.scrape_before(at)
+        if before is None:
+            self._add_past(one, series, at - start)
+            return 0.0
+        predecessor = self._predecessor(one, series, before)
+        if predecessor is not None:
+            predecessor.succeeded = True
+            if 0 < predecessor.value <= value:
+                one.pasts.append(Past(at - before, {series.signal: predecessor.value}, series.key))
+                return value - predecessor.value
+        seconds = at - before
+        trials = self.signals[-1]
+        others = counted[trials]
+        rate = max(one.rate.get(trials, 0.0), others / seconds, self.busiest(trials))
+        if value > max(_FEW, _PLAUSIBLE * rate * seconds):
+            # An absent series of a scraped instance counts nothing: all that it counted came since the scrape before.
+            one.pasts.append(Past(seconds, {series.signal: value, trials: value}, series.key, others=others))
+            return 0.0
+        return value
+
+    def _predecessor(self, one: InstanceGrowth, series: SeriesState, before: float) -> SeriesState | None:
+        """A series that ended as this one began, and may be the same counter under other labels."""
+        labels = set(series.key.split(","))
+        ended = [
+            other
+            for other in one.series.values()
+            if other.signal == series.signal
+            and other is not series
+            and not other.succeeded
+            and other.invalid is None
+            and other.seen == before
+            and self._alike(other.key, series.key)
+        ]
+        return max(
+            ended,
+            key=lambda other: (other.value <= series.value, len(labels & set(other.key.split(",")))),
+            default=None,
+        )
+
+    def _alike(self, key: str, other: str) -> bool:
+        """Whether two series agree in the labels that tell bad ones from good ones."""
+        mine, others = labels_of(key), labels_of(other)
+        return all(mine.get(label) == others.get(label) for label in self.picked_by)
+
+    def _add_past(self, one: InstanceGrowth, series: SeriesState, seconds: float) -> None:
+        for past in one.pasts:
+            if past.arrived and past.seconds == seconds:
+                past.values[series.signal] = past.values.get(series.signal, 0.0) + series.value
+                return
+        one.pasts.append(Past(seconds, {series.signal: series.value}, series.key, arrived=True))
+
+    def _between(self, one: InstanceGrowth, series: SeriesState, at: float, value: float) -> float:
+        """How much a series is known to have grown by from its counted sample to this one."""
+        restarts = one.instance.restarts(series.at, at)
+        known_start = any(started is not None for _, started in restarts)
+        series.intervals += 1
+        if value < series.value and not restarts and at > self.instances.start:
+            series.falls += 1
+        if known_start or value < series.value:
+            amount = value
+        else:
+            amount = value - series.value
+            if restarts and series.value and at > self.instances.start:
+                # Some counters of the process fell, this one has overtaken its old value, or was not reset.
+                one.pasts.append(Past(at - series.at, {series.signal: series.value}, series.key))
+        series.quiet = 0 if amount else series.quiet + 1
+        series.rate = max(series.rate, amount / (at - series.at))
+        return amount
+
+    def _judged(self, one: InstanceGrowth, begun: float, at: float, amount: float) -> float:
+        """The part of a growth that is in the window, and not in the warm-up of its process."""
+        start = self.instances.start
+        if at <= start:
+            return 0.0
+        if self.warm_up_s and amount:
+            births = [one.instance.first, *(shown for shown, _ in one.instance.restarts(start, at))]
+            born = max(start, *(birth for birth in births if birth <= at), one.instance.started_at(at))
+            if begun < born + self.warm_up_s - 1e-9:
+                return 0.0
+        return amount
+
+    def _note(self, one: InstanceGrowth, cut: float, counted: Counter[str]) -> None:
+        """Keep the interval's rates, and the tail of a process that ended in it."""
+        seconds = cut - one.cut
+        start = self.instances.start
+        restarts = one.instance.restarts(max(one.cut, start), cut)
+        for shown, started in restarts:
+            last = one.instance.scrape_before(shown)
+            if last is not None:
+                end = shown if started is None else min(max(started, last), shown)
+                one.tails.append(Tail(end - last, dict(one.last)))
+        if one.cut > -math.inf and not restarts:
+            for signal in self.signals:
+                one.rate[signal] = max(one.rate.get(signal, 0.0), counted[signal] / seconds)
+            one.last = dict(counted)
+            one.history.append((one.cut, cut, dict(counted)))
+        one.cut = cut
+
+    def _hidden(self, one: InstanceGrowth) -> Counter[str]:
+        """What gaps of busy series may hide, beyond what was reported before; taken back once they are over."""
+        hidden: Counter[str] = Counter()
+        for series in one.series.values():
+            if series.released and not self._over(one, series):
+                most = series.rate * (one.instance.last - series.seen)
+                if most > series.credited:
+                    hidden[series.signal] += most - series.credited
+                    series.credited = most
+            elif series.credited and not series.released:
+                hidden[series.signal] -= series.credited
+                series.credited = 0.0
+        return hidden
+
+    def _may_go(self, one: InstanceGrowth, series: SeriesState) -> bool:
+        """Whether a series without its latest samples is no longer waited for."""
+        missed = one.instance.scrapes_after(series.seen)
+        if missed > PATIENCE:
+            return True
+        # Stored between two queries: the next one has it.
+        settled = series.missed > 1
+        return settled and series.invalid is None and (not series.busy or self._succeed(one, series))
+
+    def _succeed(self, one: InstanceGrowth, series: SeriesState) -> bool:
+        """Whether another series of the signal began when this one ended."""
+        if series.succeeded:
+            return True
+        begun = [
+            other
+            for other in one.series.values()
+            if other.signal == series.signal
+            and other.at == -math.inf
+            and other.waiting
+            and self._alike(other.key, series.key)
+        ]
+        return any(one.instance.scrape_before(other.waiting[0][0]) == series.seen for other in begun)
+
+    def _over(self, one: InstanceGrowth, series: SeriesState) -> bool:
+        """Whether a series ended with its process, before the window, or has a successor: it hides nothing."""
+        if series.invalid is not None:
+            return False
+        if series.succeeded or series.seen <= self.instances.start:
+            return series.missed > 1
+        return bool(one.instance.restarts(series.seen, one.instance.last))
