@@ -96,6 +96,15 @@ class Past:
 
 
 @dataclass(frozen=True)
+class Renamed:
+    """The series that ended as another began, alike but for some labels: whether the new one `goes_on` with its count."""
+
+    predecessor: SeriesState
+    goes_on: bool
+    certain: bool
+
+
+@dataclass(frozen=True)
 class Tail:
     """Seconds between the last sample of a process and its end, and what its last interval showed."""
 
@@ -225,8 +234,9 @@ class GrowthTally:
                     firsts.append(series)  # once its instance's other series have shown how much it counts
                     continue
             self._take(one, series, cut, counted, grown)
+        renamed = self._renamed(one, firsts, counted)
         for series in firsts:
-            amount = self._first(one, series, counted)
+            amount = self._first(one, series, counted, renamed.get((series.signal, series.key)))
             counted[series.signal] += amount
             begun = one.instance.scrape_before(series.at) or series.at
             grown[series.signal] += self._judged(one, begun, series.at, amount)
@@ -246,7 +256,9 @@ class GrowthTally:
             grown[series.signal] += self._judged(one, series.at, at, amount)
             series.at, series.value = at, value
 
-    def _first(self, one: InstanceGrowth, series: SeriesState, counted: Counter[str]) -> float:
+    def _first(
+        self, one: InstanceGrowth, series: SeriesState, counted: Counter[str], renamed: Renamed | None
+    ) -> float:
         """What a series that appeared in the window has grown by until its first sample."""
         instance, at, value = one.instance, series.at, series.value
         start = self.instances.start
@@ -256,21 +268,56 @@ class GrowthTally:
         if before is None:
             self._add_past(one, series, at - start)
             return 0.0
-        predecessor = self._predecessor(one, series, before)
-        if predecessor is not None:
-            predecessor.succeeded = True
-            if 0 < predecessor.value <= value:
-                one.pasts.append(Past(at - before, {series.signal: predecessor.value}, series.key))
-                return value - predecessor.value
-        seconds = at - before
-        trials = self.signals[-1]
-        others = counted[trials]
-        rate = max(one.rate.get(trials, 0.0), others / seconds, self.busiest(trials))
-        if value > max(_FEW, _PLAUSIBLE * rate * seconds):
+        if renamed is not None and renamed.certain:
+            return value - (renamed.predecessor.value if renamed.goes_on else 0.0)
+        if renamed is not None and 0 < renamed.predecessor.value <= value:
+            one.pasts.append(Past(at - before, {series.signal: renamed.predecessor.value}, series.key))
+            return value - renamed.predecessor.value
+        if value > self._most_new(one, at - before, counted):
             # An absent series of a scraped instance counts nothing: all that it counted came since the scrape before.
-            one.pasts.append(Past(seconds, {series.signal: value, trials: value}, series.key, others=others))
+            trials = self.signals[-1]
+            values = {series.signal: value, trials: value}
+            one.pasts.append(Past(at - before, values, series.key, others=counted[trials]))
             return 0.0
         return value
+
+    def _most_new(self, one: InstanceGrowth, seconds: float, counted: Counter[str]) -> float:
+        """The largest value that a label's first use can have some seconds after the scrape before."""
+        trials = self.signals[-1]
+        rate = max(one.rate.get(trials, 0.0), counted[trials] / seconds, self.busiest(trials))
+        return max(_FEW, _PLAUSIBLE * rate * seconds)
+
+    def _renamed(
+        self, one: InstanceGrowth, firsts: list[SeriesState], counted: Counter[str]
+    ) -> dict[tuple[str, str], Renamed]:
+        """Series that began as others ended, by the labels that changed: whether their counters went on or began anew.
+
+        One that is too large to be new, or smaller than its predecessor, tells of all whose labels changed alike.
+        """
+        alike: dict[tuple[float, frozenset[str], frozenset[str]], list[tuple[SeriesState, SeriesState]]] = {}
+        for series in firsts:
+            before = one.instance.scrape_before(series.at)
+            predecessor = self._predecessor(one, series, before) if before is not None else None
+            if predecessor is not None:
+                predecessor.succeeded = True
+                was, now = frozenset(predecessor.key.split(",")), frozenset(series.key.split(","))
+                alike.setdefault((series.at, was - now, now - was), []).append((series, predecessor))
+        found = {}
+        for (at, lost, _), pairs in alike.items():
+            before = one.instance.scrape_before(at)
+            assert before is not None
+            most = self._most_new(one, at - before, counted)
+            anew = any(series.value < predecessor.value for series, predecessor in pairs)
+            goes_on = not anew and any(series.value > most for series, _ in pairs)
+            for series, predecessor in pairs:
+                found[series.signal, series.key] = Renamed(predecessor, goes_on=goes_on, certain=anew or goes_on)
+            if anew or goes_on:
+                for other in one.series.values():
+                    if other.seen == before and other.invalid is None and lost <= set(other.key.split(",")):
+                        other.succeeded = True
+            if anew:
+                one.tails.append(Tail(at - before, dict(one.last)))
+        return found
 
     def _predecessor(self, one: InstanceGrowth, series: SeriesState, before: float) -> SeriesState | None:
         """A series that ended as this one began, and may be the same counter under other labels."""

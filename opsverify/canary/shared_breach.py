@@ -26,7 +26,8 @@ def follow(progress: Progress, policy: Policy, criteria: int, *, shared: bool) -
         return
     if progress.shared_since is None:
         progress.shared_since = now
-    progress.waited = (now - progress.shared_since) * policy.step_s < policy.waits_for_shared_s
+    outside = sum(_outside(progress, number, 1) for number in range(progress.shared_since, now + 1))
+    progress.waited = outside * policy.step_s <= policy.waits_for_shared_s
     calm = max(1, round(CALM_S / policy.step_s))
     if progress.waited and not _outside(progress, now, calm):
         spell = _spell(progress, calm, now)
