@@ -24,6 +24,7 @@ successes would look like 100 %. A series that ended is waited for only while it
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,7 @@ _PLAUSIBLE: Final = 4.0
 """Times the busiest rate of an instance that a label's first use may have, and still be new."""
 _FEW: Final = 10.0
 _DELTA_FALLS: Final = 3
+_LONG_AGO_S: Final = 600.0
 
 
 @dataclass(slots=True)
@@ -221,8 +223,16 @@ class GrowthTally:
             else:
                 cut = min(cut, series.seen)
         grown: Counter[str] = Counter()
-        if cut <= one.cut:
-            return grown
+        if cut > one.cut:
+            first = bisect_right(one.instance.scrapes, one.cut)
+            last = bisect_left(one.instance.scrapes, cut)
+            for edge in (*one.instance.scrapes[first:last], cut):
+                self._count_to(one, edge, grown)
+            one.total.update(grown)
+        return grown
+
+    def _count_to(self, one: InstanceGrowth, cut: float, grown: Counter[str]) -> None:
+        """Count an instance's samples of one scrape, and those before it that came late."""
         counted: Counter[str] = Counter()
         firsts: list[SeriesState] = []
         for series in one.series.values():
@@ -238,12 +248,10 @@ class GrowthTally:
         for series in firsts:
             amount = self._first(one, series, counted, renamed.get((series.signal, series.key)))
             counted[series.signal] += amount
-            begun = one.instance.scrape_before(series.at) or series.at
-            grown[series.signal] += self._judged(one, begun, series.at, amount)
+            before = one.instance.scrape_before(series.at) or series.at
+            grown[series.signal] += self._judged(one, before, series.at, amount)
             self._take(one, series, cut, counted, grown)
         self._note(one, cut, counted)
-        one.total.update(grown)
-        return grown
 
     def _take(
         self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Counter[str], grown: Counter[str]
@@ -262,17 +270,18 @@ class GrowthTally:
         """What a series that appeared in the window has grown by until its first sample."""
         instance, at, value = one.instance, series.at, series.value
         start = self.instances.start
+        before = instance.scrape_before(at)
+        if before is not None and renamed is not None:
+            if renamed.certain:
+                return value - (renamed.predecessor.value if renamed.goes_on else 0.0)
+            if 0 < renamed.predecessor.value <= value:
+                one.pasts.append(Past(at - before, {series.signal: renamed.predecessor.value}, series.key))
+                return value - renamed.predecessor.value
         if instance.started_at(at) > start or instance.restarts(start, at):
             return value  # its process began in the window, and its counters at zero
-        before = instance.scrape_before(at)
         if before is None:
             self._add_past(one, series, at - start)
             return 0.0
-        if renamed is not None and renamed.certain:
-            return value - (renamed.predecessor.value if renamed.goes_on else 0.0)
-        if renamed is not None and 0 < renamed.predecessor.value <= value:
-            one.pasts.append(Past(at - before, {series.signal: renamed.predecessor.value}, series.key))
-            return value - renamed.predecessor.value
         if value > self._most_new(one, at - before, counted):
             # An absent series of a scraped instance counts nothing: all that it counted came since the scrape before.
             trials = self.signals[-1]
@@ -297,7 +306,9 @@ class GrowthTally:
         alike: dict[tuple[float, frozenset[str], frozenset[str]], list[tuple[SeriesState, SeriesState]]] = {}
         for series in firsts:
             before = one.instance.scrape_before(series.at)
-            predecessor = self._predecessor(one, series, before) if before is not None else None
+            if before is None or one.instance.restarts(before, series.at):
+                continue
+            predecessor = self._predecessor(one, series, before)
             if predecessor is not None:
                 predecessor.succeeded = True
                 was, now = frozenset(predecessor.key.split(",")), frozenset(series.key.split(","))
@@ -382,19 +393,21 @@ class GrowthTally:
 
     def _note(self, one: InstanceGrowth, cut: float, counted: Counter[str]) -> None:
         """Keep the interval's rates, and the tail of a process that ended in it."""
-        seconds = cut - one.cut
-        start = self.instances.start
-        restarts = one.instance.restarts(max(one.cut, start), cut)
+        begun, start = one.cut, self.instances.start
+        restarts = one.instance.restarts(max(begun, start), cut)
         for shown, started in restarts:
             last = one.instance.scrape_before(shown)
             if last is not None:
                 end = shown if started is None else min(max(started, last), shown)
                 one.tails.append(Tail(end - last, dict(one.last)))
-        if one.cut > -math.inf and not restarts:
+        born = one.instance.started_at(cut)
+        if restarts or begun == -math.inf:
+            begun = max(begun, born)
+        if begun > start - _LONG_AGO_S and begun < cut and (not restarts or born > one.cut):
             for signal in self.signals:
-                one.rate[signal] = max(one.rate.get(signal, 0.0), counted[signal] / seconds)
+                one.rate[signal] = max(one.rate.get(signal, 0.0), counted[signal] / (cut - begun))
             one.last = dict(counted)
-            one.history.append((one.cut, cut, dict(counted)))
+            one.history.append((begun, cut, dict(counted)))
         one.cut = cut
 
     def _hidden(self, one: InstanceGrowth) -> Counter[str]:

@@ -129,6 +129,7 @@ class Cluster:
     alerts: tuple[tuple[str, float, float], ...] = ()
     outages: tuple[tuple[float, float], ...] = ()
     poisson: bool = True
+    shared_traffic: bool = True
     now: float = START
 
     def __post_init__(self) -> None:
@@ -143,7 +144,8 @@ class Cluster:
             weights = {
                 pod.name: pod.weight * ((self.seconds >= pod.born) & (self.seconds < pod.died)) for pod in pods
             }
-            total = np.maximum(sum(weights.values(), np.zeros(len(self.seconds))), 1e-9)
+            alive = sum(weights.values(), np.zeros(len(self.seconds)))
+            total = np.maximum(alive, 1e-9) if self.shared_traffic else np.full(len(self.seconds), float(len(pods)))
             for pod in pods:
                 expected = rate * weights[pod.name] / total
                 counts = random.poisson(expected) if self.poisson else _evenly(expected)
@@ -183,12 +185,15 @@ class Cluster:
         """Trials and bad ones of the window until a second, by every process.
 
         From each process' last scrape before the window (or its birth) on, to its end, or its last scrape where it lives.
+        A pod that lives between two scrapes leaves no trace anywhere, and is not among them.
         """
         trials = bad = 0
         for pod in self.pods:
             if pod.scope != scope or pod.died <= 0:
                 continue
             scrapes = pod.scrapes(until)
+            if not scrapes:
+                continue
             before = [at for at in scrapes if at <= 0]
             begin = max([pod.born, before[-1] if before else 0.0])
             end = pod.died if pod.died <= until else (scrapes[-1] if scrapes else 0)
@@ -221,6 +226,7 @@ class Cluster:
                 birth = max(one for one in births if one < at)
                 origin = int(max(birth, -LEAD_S)) + LEAD_S
                 past = pod.past if birth == births[0] else (0, 0)
+                started = birth - (3600 if any(past) else 0)  # what has a past began before it came into the scope
                 extra = {}
                 if pod.renamed is not None:
                     extra = {"version": "1" if at < pod.renamed else "2"}
@@ -232,14 +238,14 @@ class Cluster:
                 if bad:
                     for signal in ("requests", "request_errors"):
                         add(signal, at, bad, code="500", **extra)
-                if pod.quiet_ends is not None and at < pod.quiet_ends:
+                if pod.quiet_ends is not None and at < pod.quiet_ends and birth < -LEAD_S:
                     add("requests", at, 3, code="404", **extra)
                 add("durations", at, total, **extra)
                 add(WITHIN_LIMIT, at, total - slow, le="1.5", **extra)
                 if self.calls:
                     add("mcp_calls", at, int(self.calls * (at + LEAD_S)), outcome="ok", **extra)
                 if pod.exports_start:
-                    add(PROCESS_START, at, START + birth)
+                    add(PROCESS_START, at, START + started)
         return found
 
 
