@@ -203,10 +203,10 @@ class Counting:
         tally = self._totals[scope, REQUESTS]
         one = tally.of.get(gone.name)
         rhythm = gone.rhythm_s or self.instances[scope].rhythm_s
-        if one is None or not rhythm:
+        if one is None or not rhythm or not one.history:
             return False
         span = _TAKEOVER_SCRAPES * rhythm
-        before = (max(self._setup.start, gone.last - 5 * span), gone.last)
+        before = (max(min(one.history[0][0], self._setup.start), gone.last - 5 * span), gone.last)
         after = (gone.last + rhythm, min(self.at, gone.last + 6 * span))
         own = _rate(tally, before, only=gone.name)
         if after[1] - after[0] < span or not own:

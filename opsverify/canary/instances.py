@@ -120,13 +120,17 @@ class Instances:
 
     @property
     def seen(self) -> tuple[Instance, ...]:
-        """Instances with a scrape in the window: what ended before it is over."""
-        return tuple(one for one in self.all.values() if one.scrapes and one.last > self.start)
+        """Instances of the window: what missed a scrape before it began is over."""
+        return tuple(one for one in self.all.values() if self.in_window(one))
+
+    def in_window(self, one: Instance) -> bool:
+        """Whether an instance may have gone on in the window."""
+        return bool(one.scrapes) and one.last + (one.rhythm_s or self.rhythm_s) > self.start
 
     @property
     def rhythm_s(self) -> float:
         """The usual rhythm over the instances; 0 where unknown."""
-        return median([one.rhythm_s for one in self.seen if one.rhythm_s is not None] or [0.0])
+        return median([one.rhythm_s for one in self.all.values() if one.rhythm_s is not None] or [0.0])
 
     def usual_gap_s(self, one: Instance, step_s: float, tolerated_s: float) -> float:
         """Seconds between samples of an instance that are no gap: two steps, or two scrapes where these are rarer."""

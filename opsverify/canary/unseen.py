@@ -41,7 +41,7 @@ def unseen(
         for tail in one.tails:
             yield _of_tail(_name(one) + " restarted", tail.seconds * busiest, tail.last, counted)
         state = status(one.instance)
-        if one.instance.last <= tally.instances.start or state is Status.ALIVE:
+        if not tally.instances.in_window(one.instance) or state is Status.ALIVE:
             continue
         if state is Status.ENDED:
             rhythm = one.instance.rhythm_s or tally.instances.rhythm_s
