@@ -50,7 +50,7 @@ class AlertWatch:
     def earlier(self) -> tuple[str, ...]:
         """Alerts that fire since before the window, and still are waited for."""
         return tuple(
-            f"alert {name} fires{_since(seen.since)}, before the window: waiting {duration(round(self._grace_s))} at most"
+            f"alert {name} fires{_since(seen.since)}, before the window; waiting {duration(round(self._grace_s))}"
             for name, seen in self._seen.items()
             if name not in self._over_grace and seen.last == self._at
         )

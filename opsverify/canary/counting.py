@@ -9,9 +9,9 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.assessment import Counts
 from opsverify.canary.criterion_count import CriterionCount
 from opsverify.canary.instances import Instance, Instances, Status
+from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import missing_text, shown
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
@@ -154,8 +154,7 @@ class Counting:
         if tally is None:
             return None
         for series, lag in tally.invalid(self._invalid_after_s):
-            assert series.invalid is not None
-            return f"{signal} {{{shown(series.key)}}} is {series.invalid.value} for {lag:.0f} s"
+            return f"{signal} {{{shown(series.key)}}} is {series.invalid} for {lag:.0f} s"
         total = self.grown(scope, signal) or 0.0
         for one, series, lag in tally.open_gaps():
             hidden = series.rate * lag
@@ -227,4 +226,3 @@ def _rate(tally: GrowthTally, span: tuple[float, float], only: str | None = None
                 if inside > 0:
                     total += counted.get(tally.signals[-1], 0.0) * inside / (ended - begun)
     return total / (span[1] - span[0]) if span[1] > span[0] else 0.0
-

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.assessment import Counts
 from opsverify.canary.fault import Fault
 from opsverify.canary.identity import labels_of
+from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import Unseen, shown, unseen
 from opsverify.metrics.counters import scraped_twice
@@ -54,16 +54,15 @@ class CriterionCount:
         """Faults of the series at this step; invalid samples for up to `tolerated_s` are none."""
         yield from self._absent(selectors)
         for series, lag in self.tally.invalid(tolerated_s):
-            assert series.invalid is not None
-            text = f"{series.signal} {{{shown(series.key)}}} is {series.invalid.value} for {lag:.0f} s"
+            text = f"{series.signal} {{{shown(series.key)}}} is {series.invalid} for {lag:.0f} s"
             never = series.rate == 0 and series.intervals == 0
             yield Fault(f"{text}; check the service's /metrics", distorts=never)
         for key in self._duplicates:
             yield Fault(f"duplicate series {{{shown(key)}}}: scraped by two jobs, its instance would count twice")
         for series, instance in self.tally.delta_like():
             yield Fault(
-                f"{series.signal} {{{shown(series.key)}}} fell {series.falls} times in {series.intervals} scrapes while "
-                f"instance {instance.name or '(no label)'} went on: no cumulative counter of one process; export "
+                f"{series.signal} {{{shown(series.key)}}} fell {series.falls} times in {series.intervals} scrapes, "
+                f"instance {instance.name or '(no label)'} goes on: no cumulative counter of one process; export "
                 "cumulative temporality, or name the label that tells processes apart (canary.instance_label)"
             )
         if abs(self._carried) > max(1.0, _MOST_CARRIED * self.trials):
@@ -82,13 +81,15 @@ class CriterionCount:
             return None
         share = quantity(most / (self.trials + most), "ratio")
         limit = quantity(1 - least_share, "ratio")
-        return Fault(f"{parts[0].text}; up to {share} of {self._counted.trials} unseen, limit <= {limit}", distorts=False)
+        return Fault(
+            f"{parts[0].text}; up to {share} of {self._counted.trials} unseen, limit <= {limit}", distorts=False
+        )
 
     def _leave_out_duplicates(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
         for name, known in self._keys.items():
             new = signals.get(name, {}).keys() - known
             if new:
-                known |= new
+                known.update(new)
                 twice = scraped_twice(sorted(known))
                 self._duplicates |= dict.fromkeys(twice)
                 self.tally.left_out |= {(name, key) for key in twice}

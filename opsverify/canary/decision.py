@@ -31,11 +31,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.assessment import Assessment, CriterionState, Kind, Policy, Progress, assess
+from opsverify.canary.assessment import Assessment, CriterionState, assess
+from opsverify.canary.policy import Kind, Policy
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from opsverify.canary.progress import Progress
 
 SHARED_BREACH: Final = "the baseline breaches too: environment suspected"
 
@@ -110,7 +113,9 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
 def restarts_text(policy: Policy, restarts: Sequence[str]) -> str:
     """How often the canary restarted, the limit, and where."""
     where = f": {', '.join(restarts[-5:])}" if restarts else ""
-    return f"the canary restarted {len(restarts)} times in the window (counter reset), limit <= {policy.restarts}{where}"
+    return (
+        f"the canary restarted {len(restarts)} times in the window (counter reset), limit <= {policy.restarts}{where}"
+    )
 
 
 def _promotes(assessments: Sequence[Assessment], policy: Policy, window: WindowState) -> bool:

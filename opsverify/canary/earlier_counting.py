@@ -9,18 +9,18 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import NOTHING
 from opsverify.canary.earlier_scrapes import ScrapeState
 from opsverify.canary.earlier_tally import CriterionTally, invalid_series
 from opsverify.canary.fault import Fault
+from opsverify.canary.progress import NOTHING
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
 from opsverify.metrics.counters import Tally, coverage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.canary.assessment import Counts
     from opsverify.canary.observation import ObservedStep
+    from opsverify.canary.progress import Counts
     from opsverify.canary.window_setup import Setup
 
 SCOPES = (CANARY, BASELINE)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import Counts
 from opsverify.canary.fault import Fault
+from opsverify.canary.progress import Counts
 from opsverify.metrics.counters import Tally, instance_of, reason_against, scraped_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from opsverify.canary.observation import Points
     from opsverify.canary.earlier_scrapes import LatestSample, ScrapeState
+    from opsverify.canary.observation import Points
     from opsverify.canary.window_setup import Counted
 
 _MOST_CARRIED = 0.01

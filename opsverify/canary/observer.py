@@ -108,11 +108,11 @@ class Observer:
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
         self._mark_known(samples)
-        since: dict[str, float] = {}
+        active: dict[str, float] = {}
         for alert in firing:
             if alert.active_since is not None:
-                since[alert.name] = max(alert.active_since.timestamp(), since.get(alert.name, 0.0))
-        return ObservedStep(at, None, samples, tuple(alert.name for alert in firing), since)
+                active[alert.name] = max(alert.active_since.timestamp(), active.get(alert.name, 0.0))
+        return ObservedStep(at, None, samples, tuple(alert.name for alert in firing), active)
 
     def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
         found: dict[str, Points] = {}

@@ -25,12 +25,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import labels_of
-from opsverify.metrics.counters import Reason, reason_against
+from opsverify.canary.renames import alike, renames
+from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, Tail
+from opsverify.metrics.counters import reason_against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,93 +40,11 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 3
 """Scrapes for which a busy series without a sample is waited for."""
-_QUIET: Final = 2
-"""Intervals without growth from which on a series is quiet."""
 _PLAUSIBLE: Final = 4.0
 """Times the busiest rate of an instance that a label's first use may have, and still be new."""
 _FEW: Final = 10.0
 _DELTA_FALLS: Final = 3
 _LONG_AGO_S: Final = 600.0
-
-
-@dataclass(slots=True)
-class SeriesState:
-    """One series: its latest counted sample, samples that wait, and what is known of its rate (1/s)."""
-
-    key: str
-    signal: str
-    at: float = -math.inf
-    value: float = math.nan
-    waiting: list[tuple[float, float]] = field(default_factory=list)
-    rate: float = 0.0
-    intervals: int = 0
-    quiet: int = 0
-    falls: int = 0
-    invalid: Reason | None = None
-    missed: int = 0
-    released: bool = False
-    succeeded: bool = False
-    credited: float = 0.0
-
-    @property
-    def seen(self) -> float:
-        """The time of its latest usable sample."""
-        return self.waiting[-1][0] if self.waiting else self.at
-
-    @property
-    def busy(self) -> bool:
-        """Whether it grew lately."""
-        return self.quiet < min(_QUIET, max(1, self.intervals)) and self.rate > 0
-
-
-@dataclass(frozen=True)
-class Past:
-    """What series may have counted before their first samples: up to their `values`, in so many `seconds`.
-
-    `arrived`: their instance was not scraped before. `others`: trials that its other series counted in that time.
-    """
-
-    seconds: float
-    values: dict[str, float]
-    key: str
-    arrived: bool = False
-    others: float = 0.0
-
-    def room(self, rate: float) -> float:
-        """The most trials that were possible, at `rate` and beside those of other series."""
-        return max(0.0, rate * self.seconds - self.others)
-
-
-@dataclass(frozen=True)
-class Renamed:
-    """The series that ended as another began, alike but for some labels: whether the new one `goes_on` with its count."""
-
-    predecessor: SeriesState
-    goes_on: bool
-    certain: bool
-
-
-@dataclass(frozen=True)
-class Tail:
-    """Seconds between the last sample of a process and its end, and what its last interval showed."""
-
-    seconds: float
-    last: dict[str, float]
-
-
-@dataclass
-class InstanceGrowth:
-    """What is counted of one instance: growth by signal, highest rate and latest interval, and what is unknown."""
-
-    instance: Instance
-    series: dict[tuple[str, str], SeriesState] = field(default_factory=dict)
-    cut: float = -math.inf
-    total: Counter[str] = field(default_factory=Counter)
-    rate: dict[str, float] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    pasts: list[Past] = field(default_factory=list)
-    tails: list[Tail] = field(default_factory=list)
-    history: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -160,11 +78,11 @@ class GrowthTally:
             for key, points in signals.get(signal, {}).items():
                 if points and (signal, key) not in self.left_out:
                     self._wait(signal, key, points)
-        known: Counter[str] = Counter()
-        hidden: Counter[str] = Counter()
+        known: Amounts = Amounts()
+        hidden: Amounts = Amounts()
         for one in self.of.values():
-            known.update(self._count(one))
-            hidden.update(self._hidden(one))
+            known.add(self._count(one))
+            hidden.add(self._hidden(one))
         return StepGrowth(known, hidden)
 
     def busiest(self, signal: str) -> float:
@@ -207,7 +125,7 @@ class GrowthTally:
                 if series.invalid is None:
                     series.waiting.append((at, value))
 
-    def _count(self, one: InstanceGrowth) -> Counter[str]:
+    def _count(self, one: InstanceGrowth) -> Amounts:
         """Count an instance up to the latest scrape that all its series have, or need not have."""
         cut = one.instance.last
         for series in one.series.values():
@@ -222,18 +140,18 @@ class GrowthTally:
                 series.released = True
             else:
                 cut = min(cut, series.seen)
-        grown: Counter[str] = Counter()
+        grown: Amounts = Amounts()
         if cut > one.cut:
             first = bisect_right(one.instance.scrapes, one.cut)
             last = bisect_left(one.instance.scrapes, cut)
             for edge in (*one.instance.scrapes[first:last], cut):
                 self._count_to(one, edge, grown)
-            one.total.update(grown)
+            one.total.add(grown)
         return grown
 
-    def _count_to(self, one: InstanceGrowth, cut: float, grown: Counter[str]) -> None:
+    def _count_to(self, one: InstanceGrowth, cut: float, grown: Amounts) -> None:
         """Count an instance's samples of one scrape, and those before it that came late."""
-        counted: Counter[str] = Counter()
+        counted: Amounts = Amounts()
         firsts: list[SeriesState] = []
         for series in one.series.values():
             if not series.waiting or series.waiting[0][0] > cut:
@@ -244,7 +162,7 @@ class GrowthTally:
                     firsts.append(series)  # once its instance's other series have shown how much it counts
                     continue
             self._take(one, series, cut, counted, grown)
-        renamed = self._renamed(one, firsts, counted)
+        renamed = renames(one, firsts, lambda seconds: self._most_new(one, seconds, counted), self.picked_by)
         for series in firsts:
             amount = self._first(one, series, counted, renamed.get((series.signal, series.key)))
             counted[series.signal] += amount
@@ -253,9 +171,7 @@ class GrowthTally:
             self._take(one, series, cut, counted, grown)
         self._note(one, cut, counted)
 
-    def _take(
-        self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Counter[str], grown: Counter[str]
-    ) -> None:
+    def _take(self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Amounts, grown: Amounts) -> None:
         """Count a series' samples up to `cut`."""
         while series.waiting and series.waiting[0][0] <= cut:
             at, value = series.waiting.pop(0)
@@ -264,9 +180,7 @@ class GrowthTally:
             grown[series.signal] += self._judged(one, series.at, at, amount)
             series.at, series.value = at, value
 
-    def _first(
-        self, one: InstanceGrowth, series: SeriesState, counted: Counter[str], renamed: Renamed | None
-    ) -> float:
+    def _first(self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None) -> float:
         """What a series that appeared in the window has grown by until its first sample."""
         instance, at, value = one.instance, series.at, series.value
         start = self.instances.start
@@ -290,69 +204,11 @@ class GrowthTally:
             return 0.0
         return value
 
-    def _most_new(self, one: InstanceGrowth, seconds: float, counted: Counter[str]) -> float:
+    def _most_new(self, one: InstanceGrowth, seconds: float, counted: Amounts) -> float:
         """The largest value that a label's first use can have some seconds after the scrape before."""
         trials = self.signals[-1]
         rate = max(one.rate.get(trials, 0.0), counted[trials] / seconds, self.busiest(trials))
         return max(_FEW, _PLAUSIBLE * rate * seconds)
-
-    def _renamed(
-        self, one: InstanceGrowth, firsts: list[SeriesState], counted: Counter[str]
-    ) -> dict[tuple[str, str], Renamed]:
-        """Series that began as others ended, by the labels that changed: whether their counters went on or began anew.
-
-        One that is too large to be new, or smaller than its predecessor, tells of all whose labels changed alike.
-        """
-        alike: dict[tuple[float, frozenset[str], frozenset[str]], list[tuple[SeriesState, SeriesState]]] = {}
-        for series in firsts:
-            before = one.instance.scrape_before(series.at)
-            if before is None or one.instance.restarts(before, series.at):
-                continue
-            predecessor = self._predecessor(one, series, before)
-            if predecessor is not None:
-                predecessor.succeeded = True
-                was, now = frozenset(predecessor.key.split(",")), frozenset(series.key.split(","))
-                alike.setdefault((series.at, was - now, now - was), []).append((series, predecessor))
-        found = {}
-        for (at, lost, _), pairs in alike.items():
-            before = one.instance.scrape_before(at)
-            assert before is not None
-            most = self._most_new(one, at - before, counted)
-            anew = any(series.value < predecessor.value for series, predecessor in pairs)
-            goes_on = not anew and any(series.value > most for series, _ in pairs)
-            for series, predecessor in pairs:
-                found[series.signal, series.key] = Renamed(predecessor, goes_on=goes_on, certain=anew or goes_on)
-            if anew or goes_on:
-                for other in one.series.values():
-                    if other.seen == before and other.invalid is None and lost <= set(other.key.split(",")):
-                        other.succeeded = True
-            if anew:
-                one.tails.append(Tail(at - before, dict(one.last)))
-        return found
-
-    def _predecessor(self, one: InstanceGrowth, series: SeriesState, before: float) -> SeriesState | None:
-        """A series that ended as this one began, and may be the same counter under other labels."""
-        labels = set(series.key.split(","))
-        ended = [
-            other
-            for other in one.series.values()
-            if other.signal == series.signal
-            and other is not series
-            and not other.succeeded
-            and other.invalid is None
-            and other.seen == before
-            and self._alike(other.key, series.key)
-        ]
-        return max(
-            ended,
-            key=lambda other: (other.value <= series.value, len(labels & set(other.key.split(",")))),
-            default=None,
-        )
-
-    def _alike(self, key: str, other: str) -> bool:
-        """Whether two series agree in the labels that tell bad ones from good ones."""
-        mine, others = labels_of(key), labels_of(other)
-        return all(mine.get(label) == others.get(label) for label in self.picked_by)
 
     def _add_past(self, one: InstanceGrowth, series: SeriesState, seconds: float) -> None:
         for past in one.pasts:
@@ -391,7 +247,7 @@ class GrowthTally:
                 return 0.0
         return amount
 
-    def _note(self, one: InstanceGrowth, cut: float, counted: Counter[str]) -> None:
+    def _note(self, one: InstanceGrowth, cut: float, counted: Amounts) -> None:
         """Keep the interval's rates, and the tail of a process that ended in it."""
         begun, start = one.cut, self.instances.start
         restarts = one.instance.restarts(max(begun, start), cut)
@@ -410,9 +266,9 @@ class GrowthTally:
             one.history.append((begun, cut, dict(counted)))
         one.cut = cut
 
-    def _hidden(self, one: InstanceGrowth) -> Counter[str]:
+    def _hidden(self, one: InstanceGrowth) -> Amounts:
         """What gaps of busy series may hide, beyond what was reported before; taken back once they are over."""
-        hidden: Counter[str] = Counter()
+        hidden: Amounts = Amounts()
         for series in one.series.values():
             if series.released and not self._over(one, series):
                 most = series.rate * (one.instance.last - series.seen)
@@ -443,7 +299,7 @@ class GrowthTally:
             if other.signal == series.signal
             and other.at == -math.inf
             and other.waiting
-            and self._alike(other.key, series.key)
+            and alike(other.key, series.key, self.picked_by)
         ]
         return any(one.instance.scrape_before(other.waiting[0][0]) == series.seen for other in begun)
 

@@ -1,7 +1,7 @@
 """Shared breach: canary and baseline outside the same limit in the same steps, waited for and left out once it is over.
 
-A shared database or a provider that fails for two minutes proves nothing about the canary. While the baseline breaches
-too and the canary is not proven worse, the decision waits (`shared_grace_s`); what was counted in that time is then left
+A database or provider that fails for two minutes proves nothing about the canary. While the baseline breaches too
+and the canary is not proven worse, the decision waits (`shared_grace_s`); what was counted in that time is then left
 out on both sides. The canary alone cannot cause it to be left out: the steps are chosen by the baseline.
 """
 
@@ -11,7 +11,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opsverify.canary.assessment import Policy, Progress
+    from opsverify.canary.policy import Policy
+    from opsverify.canary.progress import Progress
 
 CALM_S = 60.0
 """Seconds in which the baseline is within its limit again before a shared breach is over."""
@@ -27,7 +28,7 @@ def follow(progress: Progress, policy: Policy, criteria: int, *, shared: bool) -
     if progress.shared_since is None:
         progress.shared_since = now
     outside = sum(_outside(progress, number, 1) for number in range(progress.shared_since, now + 1))
-    progress.waited = outside * policy.step_s <= policy.waits_for_shared_s
+    progress.waited = 0 < policy.waits_for_shared_s >= outside * policy.step_s
     calm = max(1, round(CALM_S / policy.step_s))
     if progress.waited and not _outside(progress, now, calm):
         spell = _spell(progress, calm, now)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opsverify.canary.instances import Instance
-    from opsverify.canary.series_growth import GrowthTally, InstanceGrowth, Past
+    from opsverify.canary.series_growth import GrowthTally
+    from opsverify.canary.series_state import InstanceGrowth, Past
     from opsverify.canary.window_setup import Counted
 
 _FEW_PAST = 10.0
@@ -30,9 +31,7 @@ class Unseen:
     bad: float
 
 
-def unseen(
-    tally: GrowthTally, counted: Counted, status: Callable[[Instance], Status], at: float
-) -> Iterator[Unseen]:
+def unseen(tally: GrowthTally, counted: Counted, status: Callable[[Instance], Status], at: float) -> Iterator[Unseen]:
     """Everything unseen in a scope until `at` (Unix seconds), for one criterion."""
     busiest = tally.busiest(counted.trials)
     for one in tally.of.values():
@@ -49,7 +48,7 @@ def unseen(
         else:
             text = missing_text(one.instance, at)
             yield _of_tail(text, (at - one.instance.last) * busiest, one.last, counted)
-    for one, series, lag in tally.open_gaps():
+    for _, series, lag in tally.open_gaps():
         if series.released and series.rate:
             most = series.rate * lag
             text = f"stale series {series.signal} {{{shown(series.key)}}}: no sample for {lag:.0f} s while its instance"

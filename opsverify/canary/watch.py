@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from opsverify.canary.alert_watch import AlertWatch
-from opsverify.canary.assessment import NOTHING, Progress, shares_breach
+from opsverify.canary.assessment import shares_breach
 from opsverify.canary.counting import Counting
 from opsverify.canary.decision import GateDecision, GateOutcome, WindowState, decide
 from opsverify.canary.earlier_counting import EarlierCounting
 from opsverify.canary.fault import Fault
+from opsverify.canary.progress import NOTHING, Progress
 from opsverify.canary.shared_breach import follow
 from opsverify.canary.window_setup import BASELINE, CANARY, MOST_SKEW_S, REQUESTS, RULE
 from opsverify.units import duration, quantity
@@ -20,8 +21,9 @@ from opsverify.units import duration, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from opsverify.canary.assessment import Assessment, Counts
+    from opsverify.canary.assessment import Assessment
     from opsverify.canary.observation import ObservedStep
+    from opsverify.canary.progress import Counts
     from opsverify.canary.window_setup import Setup
 
 SCOPES: Final = (CANARY, BASELINE)

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import CriterionState, GateCriterion, Kind, Policy
+from opsverify.canary.assessment import CriterionState
 from opsverify.canary.criterion import P95_SLOWER
 from opsverify.canary.decision import SHARED_BREACH, GateOutcome, excused, promotable, proof_text, unproven_text
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
+from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.core.results import Measurement
@@ -52,9 +53,7 @@ def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> 
     more = {name for one in counted for name in (one.bad, one.trials)}
     found = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
     policy = policy_of(canary, target.limits, window_s)
-    return Setup(
-        start=0.0, policy=policy, counted=counted, selectors=found, instance_label=canary.instance_label or ""
-    )
+    return Setup(start=0.0, policy=policy, counted=counted, selectors=found, instance_label=canary.instance_label or "")
 
 
 def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.canary.assessment import GateCriterion, Kind, Policy
+from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.errors import EvidenceError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MOST_SKEW_S = 10.0
 """Clocks further apart than this are a finding of their own: alerts and logs cannot be compared with the window."""
 
 
-AS_BEFORE: Final = {
+AS_BEFORE: Final[dict[str, Any]] = {
     "restarts": None,
     "alert_grace_s": 0.0,
     "shared_grace_s": 0.0,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import threading
@@ -19,16 +20,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from opsverify.canary.assessment import GateCriterion, Kind, Policy
 from opsverify.canary.observer import WITHIN_LIMIT, Clock, Observer
+from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.canary.window_setup import PROCESS_START, UP, Counted, Setup
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
 from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -60,6 +60,7 @@ MCP = Counted(
 )
 SIGNALS = ("requests", "request_errors", "durations", WITHIN_LIMIT, "mcp_calls", "mcp_timeouts", PROCESS_START, UP)
 
+Labels = tuple[tuple[str, str], ...]
 Share = float | tuple[tuple[float, float], ...]
 """A share of bad ones: one number, or pairs of (from second, share)."""
 
@@ -141,9 +142,7 @@ class Cluster:
         self.slow_ones: dict[str, NDArray[np.int64]] = {}
         for scope, rate in self.rates.items():
             pods = [pod for pod in self.pods if pod.scope == scope]
-            weights = {
-                pod.name: pod.weight * ((self.seconds >= pod.born) & (self.seconds < pod.died)) for pod in pods
-            }
+            weights = {pod.name: pod.weight * ((self.seconds >= pod.born) & (self.seconds < pod.died)) for pod in pods}
             alive = sum(weights.values(), np.zeros(len(self.seconds)))
             total = np.maximum(alive, 1e-9) if self.shared_traffic else np.full(len(self.seconds), float(len(pods)))
             for pod in pods:
@@ -153,6 +152,12 @@ class Cluster:
                 self.trials[pod.name] = counts
                 self.bad[pod.name] = random.binomial(counts, errors)
                 self.slow_ones[pod.name] = random.binomial(counts, at_each(self.slow[scope], self.seconds))
+        self.cumulated = {
+            pod.name: [
+                np.concatenate([[0], np.cumsum(one[pod.name])]) for one in (self.trials, self.bad, self.slow_ones)
+            ]
+            for pod in self.pods
+        }
         self.series = self._scraped()
 
     @property
@@ -184,7 +189,7 @@ class Cluster:
     def truth(self, until: float, scope: str = "canary") -> tuple[int, int]:
         """Trials and bad ones of the window until a second, by every process.
 
-        From each process' last scrape before the window (or its birth) on, to its end, or its last scrape where it lives.
+        From each process' last scrape before the window (or its birth) to its end, or its last scrape where it lives.
         A pod that lives between two scrapes leaves no trace anywhere, and is not among them.
         """
         trials = bad = 0
@@ -202,51 +207,50 @@ class Cluster:
             bad += int(self.bad[pod.name][part].sum())
         return trials, bad
 
-    def _scraped(self) -> dict[str, dict[tuple[tuple[str, str], ...], list[tuple[float, float, float]]]]:
+    def _scraped(self) -> dict[str, dict[Labels, list[tuple[float, float, float]]]]:
         """Samples by selector and labels: (stored at, time, value)."""
-        found: dict[str, Any] = defaultdict(lambda: defaultdict(list))
+        found: dict[str, dict[Labels, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
         for pod in self.pods:
-            cumulated = [
-                np.concatenate([[0], np.cumsum(counts[pod.name])]) for counts in (self.trials, self.bad, self.slow_ones)
-            ]
             base = {"instance": f"{pod.name}:80"} | pod.labels
-            births = sorted([max(pod.born, -1e6), *pod.restarts])
-
-            def add(signal: str, at: int, value: float, pod: Pod = pod, base: dict[str, str] = base, **more: str) -> None:
-                labels = tuple(sorted((base | more).items()))
-                found[f"{pod.scope}:{signal}"][labels].append((START + at + pod.late_s, START + at, float(value)))
-
             for at in range(-LEAD_S + pod.offset % pod.scrape_s, self.until, pod.scrape_s):
-                alive = pod.born < at <= pod.died
-                failing = any(a <= at < b for a, b in pod.unscraped)
-                if alive and self.exports_up and not pod.labels.keys() & {"exported_instance"}:
-                    add(UP, at, 0 if failing else 1)
-                if not alive or failing:
-                    continue
-                birth = max(one for one in births if one < at)
-                origin = int(max(birth, -LEAD_S)) + LEAD_S
-                past = pod.past if birth == births[0] else (0, 0)
-                started = birth - (3600 if any(past) else 0)  # what has a past began before it came into the scope
-                extra = {}
-                if pod.renamed is not None:
-                    extra = {"version": "1" if at < pod.renamed else "2"}
-                    if at >= pod.renamed and not pod.carries:
-                        origin, past = int(max(birth, pod.renamed)) + LEAD_S, (0, 0)
-                total, bad, slow = (int(one[at + LEAD_S] - one[origin]) for one in cumulated)
-                total, bad = total + past[0], bad + past[1]
-                add("requests", at, total - bad, code="200", **extra)
-                if bad:
-                    for signal in ("requests", "request_errors"):
-                        add(signal, at, bad, code="500", **extra)
-                if pod.quiet_ends is not None and at < pod.quiet_ends and birth < -LEAD_S:
-                    add("requests", at, 3, code="404", **extra)
-                add("durations", at, total, **extra)
-                add(WITHIN_LIMIT, at, total - slow, le="1.5", **extra)
-                if self.calls:
-                    add("mcp_calls", at, int(self.calls * (at + LEAD_S)), outcome="ok", **extra)
-                if pod.exports_start:
-                    add(PROCESS_START, at, START + started)
+                for signal, value, more in self._sampled(pod, at):
+                    labels = tuple(sorted((base | more).items()))
+                    found[f"{pod.scope}:{signal}"][labels].append((START + at + pod.late_s, START + at, float(value)))
         return found
+
+    def _sampled(self, pod: Pod, at: int) -> Iterator[tuple[str, float, dict[str, str]]]:
+        """What a scrape of a pod at a second shows: signal, value, and labels beside the pod's own."""
+        failing = any(begin <= at < end for begin, end in pod.unscraped)
+        if not pod.born < at <= pod.died:
+            return
+        if self.exports_up and "exported_instance" not in pod.labels:
+            yield UP, 0 if failing else 1, {}
+        if failing:
+            return
+        births = [pod.born, *pod.restarts]
+        birth = max(one for one in births if one < at)
+        past = pod.past if birth == pod.born else (0, 0)
+        if pod.exports_start:  # what has a past began before it came into the scope
+            yield PROCESS_START, START + birth - (3600 if any(past) else 0), {}
+        begun, version = birth, {}
+        if pod.renamed is not None:
+            version = {"version": "1" if at < pod.renamed else "2"}
+            if at >= pod.renamed and not pod.carries:
+                begun, past = max(birth, pod.renamed), (0, 0)
+        total, bad, slow = (
+            int(one[at + LEAD_S] - one[int(max(begun, -LEAD_S)) + LEAD_S]) for one in self.cumulated[pod.name]
+        )
+        total, bad = total + past[0], bad + past[1]
+        yield "requests", total - bad, {"code": "200"} | version
+        if bad:
+            yield "requests", bad, {"code": "500"} | version
+            yield "request_errors", bad, {"code": "500"} | version
+        if pod.quiet_ends is not None and at < pod.quiet_ends and birth < -LEAD_S:
+            yield "requests", 3, {"code": "404"} | version
+        yield "durations", total, version
+        yield WITHIN_LIMIT, total - slow, {"le": "1.5"} | version
+        if self.calls:
+            yield "mcp_calls", int(self.calls * (at + LEAD_S)), {"outcome": "ok"} | version
 
 
 @dataclass
@@ -357,9 +361,7 @@ def _evenly(expected: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _moment(at: float) -> dt.datetime:
-    import datetime  # noqa: PLC0415 - the name is taken for types above
-
-    return datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return dt.datetime.fromtimestamp(at, dt.UTC)
 
 
 def _since(alert: Alert) -> float:

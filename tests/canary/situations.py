@@ -1,11 +1,11 @@
-"""Situations of a real cluster, each with the decision that is wanted: for the tests, and for `benchmarks/gate_cluster`."""
+"""Situations of a real cluster, each with the decision that is wanted: for tests and `benchmarks/gate_cluster`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opsverify.canary.assessment import Policy
+from opsverify.canary.policy import Policy
 from tests.canary.cluster import ERRORS, MCP, SLOW, Cluster, Pod, Share, pods
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def collector(*, start: bool, label: str = "exported_instance") -> list[Pod]:
     """Pods behind one collector; one with a past of a day comes at minute 3."""
     common: dict[str, Any] = {"exports_start": start}
     found = [
-        Pod(name, labels={"instance": "otel-collector:8889", label: name}, offset=3, **common) for name in ("pod-a", "pod-c")
+        Pod(name, labels={"instance": "otel-collector:8889", label: name}, offset=3, **common)
+        for name in ("pod-a", "pod-c")
     ]
     late = Pod(
         "pod-b", born=3 * MINUTE, past=(868_000, 434), labels={"instance": "otel-collector:8889", label: "pod-b"},
@@ -163,9 +164,7 @@ SITUATIONS = (
         lambda seed: cluster(seed, quiet_end(), from_minute(4, 0.5)),
         ROLLBACK,
     ),
-    Situation(
-        "a label changes, new counters", lambda seed: cluster(seed, pods(3, renamed=4 * MINUTE)), PROMOTE
-    ),
+    Situation("a label changes, new counters", lambda seed: cluster(seed, pods(3, renamed=4 * MINUTE)), PROMOTE),
     Situation(
         "a label changes, counters go on",
         lambda seed: cluster(seed, pods(3, renamed=4 * MINUTE, carries=True)),

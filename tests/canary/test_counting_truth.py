@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Policy
+from opsverify.canary.policy import Policy
 from tests.canary.cluster import Cluster, Pod
 
 if TYPE_CHECKING:
