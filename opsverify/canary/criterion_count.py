@@ -71,11 +71,14 @@ class CriterionCount:
 
     def unseen(self, status: Callable[[Instance], Status], at: float) -> tuple[Unseen, ...]:
         """What was not seen of this criterion until `at`, at most; the largest first."""
-        found = (one for one in unseen(self.tally, self._counted, status, at) if one.trials or one.bad)
+        rated = self.tally.busiest(self._counted.trials) > 0
+        found = (one for one in unseen(self.tally, self._counted, status, at) if one.trials or one.bad or not rated)
         return tuple(sorted(found, key=lambda one: -max(one.trials, one.bad)))
 
     def too_much_unseen(self, parts: tuple[Unseen, ...], least_share: float) -> Fault | None:
         """The fault of a scope of which less than `least_share` (0..1) was seen."""
+        if parts and not self.tally.busiest(self._counted.trials):
+            return Fault(f"{parts[0].text}; no process was seen for long enough to tell how much", distorts=False)
         most = sum(max(one.trials, one.bad) for one in parts)
         if most <= (1 - least_share) * (self.trials + most):
             return None

@@ -28,6 +28,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from opsverify.canary.identity import labels_of
 from opsverify.canary.renames import alike, renames
 from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, Tail
 from opsverify.metrics.counters import reason_against
@@ -151,7 +152,7 @@ class GrowthTally:
 
     def _count_to(self, one: InstanceGrowth, cut: float, grown: Amounts) -> None:
         """Count an instance's samples of one scrape, and those before it that came late."""
-        counted: Amounts = Amounts()
+        counted, doubts = Amounts(), one.doubts
         firsts: list[SeriesState] = []
         for series in one.series.values():
             if not series.waiting or series.waiting[0][0] > cut:
@@ -162,14 +163,24 @@ class GrowthTally:
                     firsts.append(series)  # once its instance's other series have shown how much it counts
                     continue
             self._take(one, series, cut, counted, grown)
-        renamed = renames(one, firsts, lambda seconds: self._most_new(one, seconds, counted), self.picked_by)
+        renamed = renames(
+            one, firsts, lambda seconds: self._most_new(one, seconds, counted) or math.inf, self.picked_by
+        )
+        # One that is too large to be new tells of all that came with the same labels.
+        old = {
+            (series.at, self._family(series.key))
+            for series in firsts
+            if (before := one.instance.scrape_before(series.at)) is not None
+            and series.value > self._most_new(one, series.at - before, counted)
+        }
         for series in firsts:
-            amount = self._first(one, series, counted, renamed.get((series.signal, series.key)))
+            past = (series.at, self._family(series.key)) in old
+            amount = self._first(one, series, counted, renamed.get((series.signal, series.key)), past=past)
             counted[series.signal] += amount
             before = one.instance.scrape_before(series.at) or series.at
             grown[series.signal] += self._judged(one, before, series.at, amount)
             self._take(one, series, cut, counted, grown)
-        self._note(one, cut, counted)
+        self._note(one, cut, counted, certain=one.doubts == doubts)
 
     def _take(self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Amounts, grown: Amounts) -> None:
         """Count a series' samples up to `cut`."""
@@ -180,7 +191,9 @@ class GrowthTally:
             grown[series.signal] += self._judged(one, series.at, at, amount)
             series.at, series.value = at, value
 
-    def _first(self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None) -> float:
+    def _first(
+        self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None, *, past: bool
+    ) -> float:
         """What a series that appeared in the window has grown by until its first sample."""
         instance, at, value = one.instance, series.at, series.value
         start = self.instances.start
@@ -196,7 +209,7 @@ class GrowthTally:
         if before is None:
             self._add_past(one, series, at - start)
             return 0.0
-        if value > self._most_new(one, at - before, counted):
+        if past:
             # An absent series of a scraped instance counts nothing: all that it counted came since the scrape before.
             trials = self.signals[-1]
             values = {series.signal: value, trials: value}
@@ -204,11 +217,17 @@ class GrowthTally:
             return 0.0
         return value
 
+    def _family(self, key: str) -> frozenset[tuple[str, str]]:
+        """The labels of a series but for those that tell bad ones from good ones."""
+        return frozenset(
+            pair for pair in labels_of(key).items() if pair[0] != "__name__" and pair[0] not in self.picked_by
+        )
+
     def _most_new(self, one: InstanceGrowth, seconds: float, counted: Amounts) -> float:
-        """The largest value that a label's first use can have some seconds after the scrape before."""
+        """The largest value that a label's first use can have some seconds after the scrape before; 0 where unknown."""
         trials = self.signals[-1]
         rate = max(one.rate.get(trials, 0.0), counted[trials] / seconds, self.busiest(trials))
-        return max(_FEW, _PLAUSIBLE * rate * seconds)
+        return max(_FEW, _PLAUSIBLE * rate * seconds) if rate else 0.0
 
     def _add_past(self, one: InstanceGrowth, series: SeriesState, seconds: float) -> None:
         for past in one.pasts:
@@ -247,7 +266,7 @@ class GrowthTally:
                 return 0.0
         return amount
 
-    def _note(self, one: InstanceGrowth, cut: float, counted: Amounts) -> None:
+    def _note(self, one: InstanceGrowth, cut: float, counted: Amounts, *, certain: bool) -> None:
         """Keep the interval's rates, and the tail of a process that ended in it."""
         begun, start = one.cut, self.instances.start
         restarts = one.instance.restarts(max(begun, start), cut)
@@ -259,7 +278,7 @@ class GrowthTally:
         born = one.instance.started_at(cut)
         if restarts or begun == -math.inf:
             begun = max(begun, born)
-        if begun > start - _LONG_AGO_S and begun < cut and (not restarts or born > one.cut):
+        if certain and start - _LONG_AGO_S < begun < cut and (not restarts or born > one.cut):
             for signal in self.signals:
                 one.rate[signal] = max(one.rate.get(signal, 0.0), counted[signal] / (cut - begun))
             one.last = dict(counted)

@@ -107,3 +107,8 @@ class InstanceGrowth:
     pasts: list[Past] = field(default_factory=list)
     tails: list[Tail] = field(default_factory=list)
     history: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
+
+    @property
+    def doubts(self) -> int:
+        """How much is unknown, in number."""
+        return len(self.pasts) + len(self.tails)
