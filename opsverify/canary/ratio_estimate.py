@@ -41,7 +41,7 @@ def growth(
     spread = SIGMAS * math.hypot(error / value, base_error / base)
     times = value / base
     high = times * math.exp(spread) if spread < math.log(1e300) else math.inf
-    return Interval(times, times * math.exp(-spread), high)
+    return Interval(times, min(times, times * math.exp(-spread)), max(times, high))
 
 
 def _estimate(parts: Sequence[float], wholes: Sequence[float]) -> tuple[float, float]:
