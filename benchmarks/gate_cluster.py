@@ -1,10 +1,11 @@
 """Decisions of the canary gate in situations of a real cluster, over simulated windows, seeded.
 
-    python benchmarks/gate_cluster.py [--windows N] [--only TEXT] [--out FILE.md]
+    python benchmarks/gate_cluster.py [--windows N] [--only TEXT] [--first N --last N] [--out FILE.md]
 
-Every window goes through the real observer in this process: raw samples, counting, decision. The situations are those of
-`tests/canary/situations.py`, where each has the decision that is wanted. Progress goes to stderr, the table to stdout;
---out writes it between the marks of that file. Exit status 1 where a situation is decided otherwise in more than 5 %.
+Every window goes through the real observer in this process: raw samples, counting, decision. The situations are
+those of `tests/canary/situations.py`, where each has the decision that is wanted. Progress goes to stderr, the table to
+stdout; --out writes it between the marks of that file, where rows of situations that were left out stay. Exit status 1
+where a situation is decided otherwise in more than 5 %.
 """
 
 from __future__ import annotations
@@ -34,19 +35,21 @@ def window(place: tuple[int, int]) -> tuple[str, float]:
     return watch.decision.outcome.value, watch.elapsed_s / 60
 
 
-def table(found: dict[int, list[tuple[str, float]]], windows: int) -> str:
-    """The table, in the order of the situations."""
-    lines = [
-        BEGIN,
+def table(found: dict[int, list[tuple[str, float]]], windows: int, before: str = "") -> str:
+    """The table, in the order of the situations; rows of situations that were left out come from `before`."""
+    kept = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines() if line.startswith("| ")}
+    intro = (
         f"`python benchmarks/gate_cluster.py --windows {windows}`: {windows} windows a situation (seeds 0 to "
         f"{windows - 1}), 20 minutes at most, 15 s steps, 10 requests/s into the canary, limit 1 %, 0.3 % errors where "
-        "nothing else is said. *Minute*: median minute of the decision.",
-        "",
-        "| situation | wanted | promote | rollback | hold | minute |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    for number, decided in found.items():
-        situation = SITUATIONS[number]
+        "nothing else is said. *Minute*: median minute of the decision."
+    )
+    head = ["| situation | wanted | promote | rollback | hold | minute |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    lines = [BEGIN, intro, "", *head]
+    for number, situation in enumerate(SITUATIONS):
+        if number not in found:
+            lines += [kept[situation.name]] if situation.name in kept else []
+            continue
+        decided = found[number]
         counts = Counter(outcome for outcome, _ in decided)
         shares = " | ".join(f"{counts[outcome] / len(decided):.1%}" for outcome in ("promote", "rollback", "hold"))
         minute = median(minute for _, minute in decided)
@@ -59,6 +62,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=200, help="windows simulated for each situation")
     parser.add_argument("--only", default="", help="situations whose name contains this")
+    parser.add_argument("--first", type=int, default=0, help="number of the first situation")
+    parser.add_argument("--last", type=int, default=len(SITUATIONS) - 1, help="number of the last one")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()
@@ -66,15 +71,16 @@ def main() -> int:
     found: dict[int, list[tuple[str, float]]] = {}
     with ProcessPoolExecutor(chosen.processes) as pool:
         for number, situation in enumerate(SITUATIONS):
-            if chosen.only in situation.name:
+            if chosen.only in situation.name and chosen.first <= number <= chosen.last:
                 places = [(number, seed) for seed in range(chosen.windows)]
                 found[number] = list(pool.map(window, places, chunksize=10))
                 print(f"{time.monotonic() - started:.0f} s: {situation.name}", file=sys.stderr, flush=True)
-    text = table(found, chosen.windows)
+    before, _, rest = chosen.out.read_text(encoding="utf-8").partition(BEGIN) if chosen.out else ("", "", "")
+    old, _, after = rest.partition(END)
+    text = table(found, chosen.windows, old)
     print(text)
     if chosen.out:
-        before, _, rest = chosen.out.read_text(encoding="utf-8").partition(BEGIN)
-        chosen.out.write_text(before + text.rstrip("\n") + rest.partition(END)[2], encoding="utf-8")
+        chosen.out.write_text(before + text.rstrip("\n") + after, encoding="utf-8")
     wrong = {
         number: sum(outcome not in SITUATIONS[number].wanted for outcome, _ in decided) / len(decided)
         for number, decided in found.items()
