@@ -132,6 +132,8 @@ class CanaryWindow:
                 raise Inconclusive(
                     f"{_after_name(unproven_text(assessment))}; observe longer (--window) or send more traffic"
                 )
+            if assessment.worse and policy.on_worse_than_baseline == "rollback":
+                return self._measurement(row, assessment, breach=False, worse=True)
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not promotable(assessment, policy):
                 raise Inconclusive(f'{_after_name(unproven_text(assessment))} (end_rule = "proof")')
@@ -140,11 +142,9 @@ class CanaryWindow:
                 raise Inconclusive(f"{_after_name(assessment.text)}; not proven when the window was stopped")
         if breach and assessment.shared and policy.on_shared_breach == "hold":
             raise Inconclusive(f"{_after_name(assessment.text)}; {SHARED_BREACH}")
-        worse = bool(assessment.worse) and not breach
-        if worse and policy.on_worse_than_baseline == "hold":
+        if assessment.worse and not breach and policy.on_worse_than_baseline == "hold":
             raise Inconclusive(f"{_after_name(assessment.text)}; {assessment.worse}")
-        worse = worse and policy.on_worse_than_baseline == "rollback"
-        return self._measurement(row, assessment, breach=breach, worse=worse)
+        return self._measurement(row, assessment, breach=breach, worse=False)
 
     def traffic_share(self) -> Estimated:
         """The canary's share of all requests."""

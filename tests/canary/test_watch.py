@@ -132,8 +132,11 @@ def test_the_checks_together_agree_with_the_gate(
     failing, timing_out, base = shares
     watch = watched(
         lambda number: (round(failing * trials * number) - round(failing * trials * (number - 1)), trials),
-        Policy(  # type: ignore[arg-type]
-            end_rule=end_rule, on_shared_breach=shared, on_worse_than_baseline=worse, step_s=30
+        Policy(
+            end_rule=end_rule,  # type: ignore[arg-type]
+            on_shared_breach=shared,  # type: ignore[arg-type]
+            on_worse_than_baseline=worse,  # type: ignore[arg-type]
+            step_s=30,
         ),
         baseline=(base * 600, 600),
         calls=(timing_out * trials, trials),
