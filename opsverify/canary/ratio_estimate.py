@@ -54,4 +54,5 @@ def _estimate(parts: Sequence[float], wholes: Sequence[float]) -> tuple[float, f
     if len(pairs) == 1:
         return value, math.inf
     squares = math.fsum((part - value * whole) ** 2 for part, whole in pairs)
-    return value, math.sqrt(squares * len(pairs) / (len(pairs) - 1)) / total
+    error = math.sqrt(squares * len(pairs) / (len(pairs) - 1)) / total
+    return value, math.inf if math.isnan(error) else error
