@@ -148,14 +148,13 @@ def _later(entries: list[dict[str, Any]], *, latest: bool, decision: str, stage:
             said = f"decided {known}" if known else "was ended before its verdict, or still runs"
             return f"not the newest: {entry['run_id']} was begun later and {said}; verify again"
         if decision == "promote" and related and known != "promote":
-            said = (
+            return (
                 f"later run {entry['run_id']} decided {known}; act on that run"
                 if known
                 else (
                     f"later run {entry['run_id']} was begun and has no verdict (killed, or still running); verify again"
                 )
             )
-            return said
     return None
 
 
