@@ -1,0 +1,1 @@
+"""Attacks: tries to make a verdict, an action or a record say what was not measured."""
