@@ -7,8 +7,9 @@ import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
+
 from opsverify.config.database import SecretRef
-from opsverify.config.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,13 +38,13 @@ def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def _keys(value: object, key: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, SecretRef):
         yield key, {"env": value.env, "file": PurePath(value.file).name if value.file else None}
-    elif isinstance(value, Section):
+    elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _keys(getattr(value, name), f"{key}.{name}" if key else name)
     elif isinstance(value, dict) and value:
         for name, entry in value.items():
             yield from _keys(entry, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list | tuple) and any(isinstance(entry, Section) for entry in value):
+    elif isinstance(value, list | tuple) and any(isinstance(entry, BaseModel) for entry in value):
         yield f"{key}#", len(value)
         for number, entry in enumerate(value):
             yield from _keys(entry, f"{key}[{number}]")

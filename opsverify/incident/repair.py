@@ -53,7 +53,7 @@ def _repair(path: Path) -> list[str]:
     aside = path.with_name(f"timeline.damaged-{now:%Y%m%dT%H%M%S%fZ}.jsonl")
     write_atomic(aside, data)
     last = event_of(kept[-1].content)
-    note = {
+    note: dict[str, object] = {
         "schema": SCHEMA, "step": NOTE, "at": max(now, last.moment).isoformat(timespec="seconds"),
         "recorded_at": now.isoformat(timespec="seconds"), "by": getpass.getuser(), "target": last.target,
         "note": f"repaired, see {aside.name} (SHA-256 {hashlib.sha256(data).hexdigest()}): {'; '.join(cut)}",

@@ -222,7 +222,7 @@ def test_target_of_the_project_only(
     run = finish(tmp_path / "reports" / "1", platform, target=name)
     (run / "prod.toml").write_text(BOTH)
     monkeypatch.chdir(run)
-    with pytest.raises(Refused, match="no .*targets/prod.toml|is no name of a target"):
+    with pytest.raises(Refused, match=r"no .*targets/prod.toml|is no name of a target"):
         acting.act(str(run), None, tmp_path, yes=True, dry_run=False)
 
 
