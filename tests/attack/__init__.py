@@ -1,1 +1,1 @@
-"""Attacks: tries to make a verdict, an action or a record say what was not measured."""
+"""Tries to get a decision that was not measured: a table of them, and random ones."""

@@ -150,7 +150,7 @@ TRIES: dict[Callable[[Path, Platform], None], str] = {
 @pytest.fixture
 def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """Make the target, in a project of its own."""
-    monkeypatch.setattr(command, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
     return platform_in(tmp_path)
 
 

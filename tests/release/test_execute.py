@@ -39,7 +39,7 @@ def stability(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the project be the test's own folder: the target's state lies in its reports."""
-    monkeypatch.setattr(command, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
 
 
 def act(folder: Path, platform: Platform, *more: str) -> int:

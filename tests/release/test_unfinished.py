@@ -26,8 +26,8 @@ KILL = "kill"
 @pytest.fixture
 def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run a rollout whose verifications decide as told; `kill` ends it there."""
-    monkeypatch.setattr(command, "project_root", lambda: tmp_path)
-    monkeypatch.setattr(act_command, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
+    monkeypatch.setattr(act_command, "project_root", lambda *_given: tmp_path)
 
     def run(decisions: list[str], *more: str, actions: str = BOTH) -> int:
         left = iter(decisions)
