@@ -16,11 +16,13 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
+from opsverify.evidence.bound import bound_fields
 from opsverify.evidence.files import restrict
 from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
+from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import as_message
 from opsverify.people.attested import Attestations
 from opsverify.units import duration, parse_duration
@@ -77,6 +79,8 @@ class StageRun:
     remarks: list[str] = field(default_factory=list)
     verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
+    binding: dict[str, Any] = field(default_factory=dict)
+    state: TargetState | None = None
 
     @classmethod
     def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
@@ -87,9 +91,11 @@ class StageRun:
         stage = stage_named(request.stage)
         target_file = find_target(request.target, root / TARGETS)
         target, secrets = load_target(target_file)
-        target = overridden(target, stage.name, request.given)
+        as_written, target = target, overridden(target, stage.name, request.given)
         window_s = window_of(request, stage, target)
         started = dt.datetime.now(dt.UTC)
+        binding: dict[str, Any] = {}
+        state = None
         if folder is None:
             report_dir = request.text(REPORT_DIR)
             folder = RunFolder.create(
@@ -99,6 +105,9 @@ class StageRun:
                 Path(report_dir) if report_dir else None,
                 target.evidence.folder_mode,
             )
+            state = TargetState.of(root / REPORTS, target.name)
+            chain = state.begin(folder.run_id, stage.name, folder.path)
+            binding = {**bound_fields(as_written, root), "chain": chain}
         return cls(
             stage,
             target,
@@ -110,6 +119,8 @@ class StageRun:
             Redactor(secrets.values),
             Plan(stage, ()),
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
+            binding=binding,
+            state=state,
         )
 
     @property
@@ -122,7 +133,7 @@ class StageRun:
         self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
         self.folder.write_json(
             PLAN,
-            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict(),
+            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict() | self.binding,
             self.redactor,
         )
         self._settle_attested()
@@ -176,7 +187,9 @@ class StageRun:
         content = self._content(verdict, code)
         key = self.target.evidence.signing_key
         restrict(self.folder.path)
-        seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        verdict_sha256 = seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        if self.state is not None:
+            self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
         self.folder.publish()
 
     def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
@@ -210,6 +223,7 @@ class StageRun:
                 }
                 for step in verdict.actions(self.target)
             ],
+            **self.binding,
         }
 
     def command(self, verdict: Verdict, step: ActionStep) -> str:
