@@ -17,6 +17,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.probes.access import access_to
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
@@ -106,7 +107,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     config = target.prometheus
     if config is None:
         return
-    with Prometheus(config, secrets.of(config.bearer), proxy=target.proxy) as prometheus:
+    with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
         reached = _try("prometheus", lambda: f"reachable; its clock is at {prometheus.now():.0f}")
         yield reached
         if not reached.ok:
@@ -167,7 +168,7 @@ def _redis(target: Target, secrets: Secrets) -> str:
 
 def _mcp(target: Target, secrets: Secrets, name: str) -> str:
     config = target.mcp[name]
-    with Mcp(config, secrets.of(config.bearer), proxy=target.proxy) as server:
+    with Mcp(config, access_to(config, secrets, target.proxy)) as server:
         found = server.describe()
         missing = set(config.tools) - set(found.tools)
         if missing:
@@ -182,10 +183,10 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
 
     with Http(proxy=target.proxy) as http:
         if (config := target.alertmanager) is not None:
-            manager = Alertmanager(config, http, secrets.of(config.bearer))
+            manager = Alertmanager(config, http, access_to(config, secrets, target.proxy))
             yield _try("alertmanager", lambda: f"version {manager.status().version}")
         if (channel := target.inbox) is not None:
-            inbox = Inbox(channel, http, secrets.of(channel.bearer))
+            inbox = Inbox(channel, http, access_to(channel, secrets, target.proxy))
             yield _try("inbox", lambda: f"{len(inbox.messages('opsverify'))} messages of opsverify")
 
 

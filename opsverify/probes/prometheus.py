@@ -6,15 +6,18 @@ import datetime as dt
 import json
 import math
 import time
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
-from urllib3.util.retry import Retry
 
+from opsverify.config.matchers import selects
+from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
+from opsverify.probes.prometheus_session import PARALLEL, PrometheusSession, redirected
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -24,20 +27,21 @@ from opsverify.probes.prometheus_values import (
     SourceFault,
     Unanswered,
     Vector,
+    completeness,
     identity,
     read_alert,
     read_rules,
     read_samples,
     read_series,
     read_targets,
+    refusal_text,
+    seconds,
 )
-from opsverify.probes.proxy import NO_PROXY, proxy_of
-from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, root_cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.alerts import Alert
@@ -53,49 +57,27 @@ __all__ = [
     "Vector",
 ]
 
-_MOST_BODY = 64 << 20
-"""Bytes of an answer: raw samples of a long window are some megabytes."""
-
 T = TypeVar("T")
+K = TypeVar("K")
+L = TypeVar("L", Rule, ScrapeTarget)
 _MOST_SERIES = 200
 _OK = 200
-
-
-@dataclass(slots=True)
-class _Answer:
-    """The latest answer, kept by a hook because the client library drops warnings and error messages."""
-
-    response: requests.Response | None = None
+_REFUSALS = (400, 404, 422)
+"""Statuses of a server that is there and does not evaluate a query."""
 
 
 class Prometheus(Probe):
     """Instant queries, targets and rules; every fault has a name (`FaultReason`)."""
 
-    def __init__(
-        self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard, *, proxy: str = NO_PROXY
-    ) -> None:
+    def __init__(self, config: PrometheusConfig, access: Access = ANONYMOUS, record: Record = discard) -> None:
         super().__init__(record)
         self._config = config
-        self._answer = answer = _Answer()
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy, .netrc or authority but the target's
-        self._session.max_redirects = 0
-        if used := proxy_of(config.url, proxy):
-            self._session.proxies = {"http": used, "https": used}
-        self._via = {} if used is None else {"proxy": shown_proxy(used)}
-        if bearer is not None:
-            # As auth, not as a header: requests replaces the header by what a .netrc holds.
-            self._session.auth = _bearer_auth(bearer)
-
-        def keep(response: requests.Response, *_: object, **__: object) -> None:
-            answer.response = response
-            _read_bounded(response, config.timeout_s)
-
-        self._session.hooks["response"].append(keep)
-        # No retries: the library's own wait seconds, and hide a flapping server.
+        self._session = PrometheusSession(config, access)
+        self._answer = self._session.answer
         self._client = PrometheusConnect(
-            config.url, session=self._session, timeout=config.timeout_s, retry=Retry(total=0, read=False)
+            config.url, session=self._session.requests, timeout=config.timeout_s, retry=self._session.retry
         )
+        self._session.mount()
 
     def instant(self, query: str, at: float | None = None) -> Vector:
         """Evaluate `query` at Unix time `at` (the server's now); no series is an empty vector.
@@ -103,14 +85,13 @@ class Prometheus(Probe):
         Raises SourceFault, as Unanswered without an answer.
         """
         queried_at = time.time() if at is None else at
-        params = {"timeout": f"{self._config.timeout_s:g}s"} | ({} if at is None else {"time": f"{at:.3f}"})
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._query(name, query, lambda: self._client.custom_query(query, params=params))
+        data = self._query(name, query, lambda: self._client.custom_query(query, params=self._params(at)))
         samples = self._read(name, query, read_samples, data)
         warnings = self._warnings()
         shown = {
             "source": self._config.url,
-            **self._via,
+            **self._session.via,
             "query": query,
             "at": dt.datetime.fromtimestamp(queried_at, dt.UTC).isoformat(),
             "warnings": warnings,
@@ -131,14 +112,37 @@ class Prometheus(Probe):
         Raises as `instant`, and for partial answers: a count over half the series would be wrong, not less.
         """
         query = f"{selector}[{max(1, round(span_s * 1000))}ms]"
-        params = {"timeout": f"{self._config.timeout_s:g}s"} | ({} if at is None else {"time": f"{at:.3f}"})
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._query(name, query, lambda: self._client.custom_query(query, params=params))
+        data = self._query(name, query, lambda: self._client.custom_query(query, params=self._params(at)))
         series = self._read(name, query, read_series, data)
         self._require_whole(query, self._warnings())
-        shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
-        self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
+        if self._record is not discard:
+            shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
+            self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
         return series
+
+    def together(self, questions: Mapping[K, Callable[[Prometheus], T]], within_s: float) -> dict[K, T]:
+        """The answers to several questions, asked at once; all of them, or the first one's fault.
+
+        Raises as they do, and Unanswered where not all have an answer `within_s` seconds from now.
+        """
+        pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="prometheus")
+        try:
+            asked = {key: pool.submit(question, self) for key, question in questions.items()}
+            done, waiting = wait(asked.values(), timeout=max(0.0, within_s), return_when=FIRST_EXCEPTION)
+            for answer in done:
+                if (error := answer.exception()) is not None:
+                    raise error
+            if waiting:
+                raise Unanswered(
+                    FaultReason.TIMEOUT,
+                    f"{self._where}: {len(waiting)} of {len(asked)} queries without an answer within {within_s:g} s, "
+                    "the time of a step; check its load",
+                )
+            return {key: answer.result() for key, answer in asked.items()}
+        finally:
+            # Queries under way end by their own timeout; nobody waits for them.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def scalar(self, query: str) -> float:
         """Return the one number that `query` evaluates to.
@@ -164,12 +168,14 @@ class Prometheus(Probe):
         return value
 
     def targets(self) -> tuple[ScrapeTarget, ...]:
-        """Active scrape targets."""
-        return self._get("/api/v1/targets", {"state": "active"}, read_targets)
+        """The platform's active scrape targets."""
+        found = self._get("/api/v1/targets", {"state": "active"}, read_targets)
+        return self._ours("targets", self._config.targets, found)
 
     def rules(self) -> tuple[Rule, ...]:
-        """Alerting and recording rules, as loaded."""
-        return self._get("/api/v1/rules", {}, read_rules)
+        """The platform's alerting and recording rules, as loaded."""
+        found = self._get("/api/v1/rules", {}, read_rules)
+        return self._ours("alerting_rules", self._config.alerting_rules, found)
 
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).
@@ -186,12 +192,44 @@ class Prometheus(Probe):
         return tuple(read_alert(sample, since.get(identity(sample))) for sample in firing.samples)
 
     def now(self) -> float:
-        """Unix time by the server's clock."""
-        return self.scalar("time()")
+        """Unix time by the server's clock: `time()`, or where it refuses that, the time of its answer (`Date`)."""
+        try:
+            return seconds(self.scalar("time()"))
+        except Unanswered:
+            raise
+        except SourceFault:
+            response = self._answer.response
+            if response is None or response.status_code not in _REFUSALS:
+                raise  # a gateway in front of a server that is away has a clock of its own
+            stamped = self._answered_at()
+            if stamped is None:
+                raise
+            return stamped
 
     def close(self) -> None:
         """Close the connections; the probe may be used again."""
         self._client.close()
+
+    def _ours(self, key: str, matchers: str, found: tuple[L, ...]) -> tuple[L, ...]:
+        ours = tuple(one for one in found if selects(matchers, one.labels))
+        if found and not ours:
+            raise SourceFault(
+                FaultReason.EMPTY,
+                f"{self._where}: prometheus.{key} ({matchers}) selects none of {len(found)}; correct the matchers",
+            )
+        return ours
+
+    def _params(self, at: float | None) -> dict[str, str]:
+        # Thanos and VictoriaMetrics answer in part unless they are told not to; others do not know these.
+        whole = {"partial_response": "false", "deny_partial_response": "1"}
+        return {"timeout": f"{self._config.timeout_s:g}s"} | whole | ({} if at is None else {"time": f"{at:.3f}"})
+
+    def _answered_at(self) -> float | None:
+        response = self._answer.response
+        try:
+            return parsedate_to_datetime(response.headers["Date"]).timestamp() if response is not None else None
+        except (KeyError, ValueError):
+            return None
 
     @property
     def _where(self) -> str:
@@ -199,7 +237,9 @@ class Prometheus(Probe):
 
     def _get(self, path: str, params: dict[str, str], read: Callable[[Any], T]) -> T:
         def send() -> None:
-            response = self._session.get(self._config.url + path, params=params, timeout=self._config.timeout_s)
+            response = self._session.requests.get(
+                self._config.url + path, params=params, timeout=self._config.timeout_s
+            )
             if response.status_code != _OK:
                 raise PrometheusApiClientException(f"status {response.status_code}")
 
@@ -211,7 +251,8 @@ class Prometheus(Probe):
 
     def _query(self, name: str, what: str, send: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
         """Call the library and return the answer's `data`; every failure gets its reason."""
-        self._answer.response = None
+        self._answer.clear()
+        self._session.require_files()
         where = f"{self._where}, {one_line(what)}"
         try:
             send()
@@ -226,6 +267,8 @@ class Prometheus(Probe):
             TypeError,
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
+        except requests.TooManyRedirects as error:
+            self._give_up(name, SourceFault(FaultReason.HTTP_ERROR, f"{where}: {redirected(error)}"), error)
         except requests.RequestException as error:
             message = f"{where}: no answer ({one_line(root_cause(error))}); check that it is up, and its URL"
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
@@ -248,28 +291,25 @@ class Prometheus(Probe):
             raise SourceFault(FaultReason.PARTIAL_RESPONSE, message)
 
     def _body(self) -> Any:  # noqa: ANN401 - any JSON value
-        response = self._answer.response
-        try:
-            return response.json() if response is not None else None
-        except ValueError:
-            return None
+        return self._answer.body
 
     def _warnings(self) -> tuple[str, ...]:
-        return tuple(str(line) for line in self._body().get("warnings") or ())
+        return completeness(self._body())
 
     def _refusal(self, where: str) -> SourceFault:
         response, body = self._answer.response, self._body()
         status = response.status_code if response is not None else 0
         kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
-        detail = f": {one_line(reason)}" if reason else ""
+        if reason is None and response is not None and body is None:
+            reason = response.text[:200]  # Mimir and proxies refuse in plain text
+        detail = f": {one_line(str(reason))}" if reason else ""
         if kind == "bad_data":
             return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
         if kind in ("timeout", "canceled"):
             return SourceFault(
                 FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
             )
-        hint = "check bearer and rights" if status in (401, 403) else "check its log and the URL"
-        return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}")
+        return SourceFault(*refusal_text(where, status, str(reason or ""), detail))
 
     def _malformed(self, where: str, error: Exception) -> SourceFault:
         reason = f"{type(error).__name__}: {one_line(error)}"
@@ -282,27 +322,3 @@ class Prometheus(Probe):
         response_text = f"\n\nHTTP {response.status_code}\n{response.text[:2000]}" if response is not None else ""
         self._record(name, f"{fault.reason}: {fault}{response_text}")
         raise fault from error
-
-
-def _bearer_auth(bearer: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {bearer}"
-        return request
-
-    return authorize
-
-
-def _read_bounded(response: requests.Response, timeout_s: float) -> None:
-    """Read the body now, as far as `_MOST_BODY`; raises requests.RequestException for a longer or a slower one."""
-    deadline = time.monotonic() + timeout_s
-    body = bytearray()
-    for chunk in response.iter_content(1 << 16):
-        body += chunk
-        if len(body) > _MOST_BODY:
-            response.close()
-            raise requests.RequestException(f"the answer is longer than {_MOST_BODY:,} bytes; select fewer series")
-        if time.monotonic() > deadline:
-            response.close()
-            raise requests.Timeout
-    response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
-    response._content_consumed = True  # noqa: SLF001 - as above

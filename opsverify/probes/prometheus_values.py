@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.alerts import Alert
+from opsverify.probes.native_histogram import NativeHistogram, read_histogram
+from opsverify.probes.source_fault import FaultReason, SourceFault, Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+__all__ = ["FaultReason", "SourceFault", "Unanswered"]
+
+_LATEST_S: Final = 1e11
+"""A Unix time beyond this (the year 5138) is in milliseconds."""
+_PARTIAL: Final = ("isPartial", "partial", "partialResponse")
+_LOST_PARTS: Final = (
+    "partial", "too many unhealthy instances", "store gateway", "store-gateway", "receive series from",
+    "fetch series for", "unavailable vmstorage", "cannot fetch query results from vmstorage",
+)  # fmt: skip
+"""Words by which Thanos, Mimir and VictoriaMetrics refuse a query because a part of the data is away."""
 _OF_THE_SERIES = ("__name__", "alertstate")
-
-
-class FaultReason(StrEnum):
-    """Why a source of metrics could not be measured."""
-
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    HTTP_ERROR = "http_error"
-    BAD_QUERY = "bad_query"
-    MALFORMED = "malformed"
-    PARTIAL_RESPONSE = "partial_response"
-    EMPTY = "empty"
-    AMBIGUOUS = "ambiguous"
-    NOT_A_NUMBER = "not_a_number"
-
-
-class SourceFault(Inconclusive):
-    """A source of metrics could not be measured, for a named `reason`."""
-
-    def __init__(self, reason: FaultReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Unanswered(SourceFault, Unreachable):
-    """A source of metrics did not answer at all (`unreachable`, `timeout`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +53,14 @@ class Series:
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
+    histograms: Mapping[float, NativeHistogram] = field(default_factory=dict)
+
+    def within(self, bound: float) -> tuple[tuple[float, float], ...]:
+        """Of a native histogram, how many observations were `bound` or less, by time.
+
+        Raises SourceFault where `bound` is no boundary of its buckets: any count would be a guess.
+        """
+        return tuple((at, histogram.within(bound)) for at, histogram in sorted(self.histograms.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +85,80 @@ class Rule:
     labels: Mapping[str, str]
 
 
+def seconds(at: float) -> float:
+    """A Unix time in seconds; some sources answer in milliseconds."""
+    return at / 1000 if at > _LATEST_S else at
+
+
+def completeness(body: Any) -> tuple[str, ...]:  # noqa: ANN401 - any JSON value
+    """Why an answer may lack a part, empty for a whole one.
+
+    Prometheus and Thanos say it in `warnings`, VictoriaMetrics by `isPartial` (in every version without a warning).
+    Notes on the query itself (`infos`, or among the warnings of older servers) are no such reason.
+    """
+    if not isinstance(body, dict):
+        return ()
+    lines = [str(line) for line in body.get("warnings") or ()]
+    lost = [line for line in lines if not line.startswith("PromQL info")]
+    if any(body.get(key) not in (None, False) for key in _PARTIAL):
+        lost.append("the server marks its answer as partial: a storage node is away")
+    return tuple(lost)
+
+
+def refusal_text(where: str, status: int, reason: str, detail: str) -> tuple[FaultReason, str]:
+    """Reason and message of an answer whose status is not 200."""
+    lower = reason.lower()
+    if "no org id" in lower:
+        return FaultReason.HTTP_ERROR, (
+            f'{where}: status {status}{detail}; name the tenant: headers = {{ X-Scope-OrgID = "NAME" }}'
+        )
+    if status in (401, 403, 407):
+        return FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; check login and rights"
+    if any(words in lower for words in _LOST_PARTS):
+        return FaultReason.PARTIAL_RESPONSE, f"{where}: partial response (status {status}{detail}); check its sources"
+    hint = (
+        "narrow the selector, or raise the tenant's limit" if "err-mimir-max" in lower else "check its log and the URL"
+    )
+    return FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}"
+
+
 def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON value
     """Read the samples of a query's `data`; KeyError, TypeError or ValueError where it is malformed."""
     if data["resultType"] == "scalar":
         at, value = data["result"]
-        return (Sample(MappingProxyType({}), float(value), float(at)),)
+        return (Sample(MappingProxyType({}), float(value), seconds(float(at))),)
     if data["resultType"] != "vector":
         raise ValueError(f"result type {data['resultType']}, expected vector or scalar")
     return tuple(
-        Sample(_labels(entry["metric"]), float(entry["value"][1]), float(entry["value"][0])) for entry in data["result"]
+        Sample(_labels(entry["metric"]), float(entry["value"][1]), seconds(float(entry["value"][0])))
+        if "value" in entry
+        else Sample(_labels(entry["metric"]), float(entry["histogram"][1]["count"]), seconds(entry["histogram"][0]))
+        for entry in data["result"]
     )
 
 
 def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON value
-    """Read the series of a range selector's `data`; raises as `read_samples`."""
+    """Read the series of a range selector's `data`, points in order of time; raises as `read_samples`.
+
+    A native histogram has `histograms` instead of `values`: its points are its counts.
+    """
     if data["resultType"] != "matrix":
         raise ValueError(f"result type {data['resultType']}, expected matrix")
-    return tuple(
-        Series(_labels(entry["metric"]), tuple((float(at), float(value)) for at, value in entry["values"]))
-        for entry in data["result"]
-    )
+    return tuple(map(_series, data["result"]))
+
+
+def _series(entry: Mapping[str, Any]) -> Series:
+    if "histograms" not in entry:
+        return Series(_labels(entry["metric"]), _in_order((at, float(value)) for at, value in entry["values"]))
+    buckets = {seconds(float(at)): read_histogram(raw) for at, raw in entry["histograms"]}
+    points = [(at, histogram.count) for at, histogram in buckets.items()]
+    points += [(at, float(value)) for at, value in entry.get("values", ())]
+    return Series(_labels(entry["metric"]), _in_order(points), buckets)
+
+
+def _in_order(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    found = tuple((seconds(float(at)), value) for at, value in points)
+    return found if all(one[0] < next_[0] for one, next_ in pairwise(found)) else tuple(sorted(dict(found).items()))
 
 
 def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any JSON value

@@ -1,0 +1,128 @@
+"""Session of the Prometheus probe: requests' session with the target's login, and the latest answer of each thread."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from opsverify.probes.access import same_host, verification
+from opsverify.probes.proxy import NO_PROXY, proxy_of
+from opsverify.probes.proxy import shown as shown_proxy
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opsverify.config.model import PrometheusConfig
+    from opsverify.probes.access import Access
+
+PARALLEL: Final = 32
+"""Queries that are sent at once."""
+_MOST_BODY: Final = 64 << 20
+"""Bytes of an answer: raw samples of a long window are some megabytes."""
+_OK: Final = 200
+
+
+class Answer(threading.local):
+    """The latest answer in this thread, kept by a hook because the client library drops warnings and messages."""
+
+    response: requests.Response | None = None
+    body: Any = None
+
+    def clear(self) -> None:
+        """Forget it before the next request."""
+        self.response, self.body = None, None
+
+    def keep(self, response: requests.Response) -> None:
+        """Keep an answer, and its body as JSON (None, where it is not JSON)."""
+        self.response, self.body = response, None
+        try:
+            self.body = json.loads(response.content)
+        except ValueError:
+            return
+        if response.status_code == _OK:
+            # The library reads the answer again: once is enough.
+            response.json = lambda **_: self.body  # type: ignore[method-assign]
+
+
+class PrometheusSession:
+    """One pool of connections, no retries, no redirects, nothing from the environment."""
+
+    def __init__(self, config: PrometheusConfig, access: Access) -> None:
+        self.config = config
+        self.answer = Answer()
+        self.requests = requests.Session()
+        self.requests.trust_env = False  # no proxy, .netrc or authority but the target's
+        self.requests.max_redirects = 0
+        self._access = access
+        self._verified = False
+        proxy = proxy_of(config.url, access.proxy or NO_PROXY)
+        if proxy is not None:
+            self.requests.proxies = {"http": proxy, "https": proxy}
+        self.via = {} if proxy is None else {"proxy": shown_proxy(proxy)}
+        # As auth, not as headers: only the host that the target names sees them, and no .netrc replaces them.
+        self.requests.auth = _authorization(config.url, access)
+        self.requests.verify = access.ca_file or True
+        if access.client_cert is not None:
+            pair = (access.client_cert, access.client_key)
+            self.requests.cert = pair if access.client_key is not None else access.client_cert  # type: ignore[assignment]
+        self.requests.hooks["response"].append(self._keep)
+
+    @property
+    def retry(self) -> Retry:
+        """No retries: the library's own wait seconds, and hide a flapping server."""
+        return Retry(total=0, read=False)
+
+    def mount(self) -> None:
+        """Use as many connections as there are queries at once; after the library has mounted its own adapter."""
+        self.requests.mount(self.config.url, HTTPAdapter(max_retries=self.retry, pool_maxsize=PARALLEL))
+
+    def require_files(self) -> None:
+        """Raise Inconclusive for a certificate file that cannot be used; requests would name none, or ask for a key."""
+        if not self._verified:
+            verification(self.config.url, self._access)
+            self._verified = True
+
+    def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
+        self.answer.response = response
+        _read_bounded(response, self.config.timeout_s)
+        self.answer.keep(response)
+
+
+def redirected(error: requests.TooManyRedirects) -> str:
+    """Where an answer pointed to, in words; the login page of a proxy, most often."""
+    response = error.response
+    where = response.headers.get("location", "") if response is not None else ""
+    target = one_line(where.partition("?")[0].rpartition("@")[2]) or "another address"
+    return f"redirected to {target}, which is not followed (a login page?); check the login, or name that URL"
+
+
+def _authorization(url: str, access: Access) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if same_host(request.url or "", url):
+            request.headers.update(access.headers)
+        return request
+
+    return authorize
+
+
+def _read_bounded(response: requests.Response, timeout_s: float) -> None:
+    """Read the body now, as far as `_MOST_BODY`; raises requests.RequestException for a longer or a slower one."""
+    deadline = time.monotonic() + timeout_s
+    body = bytearray()
+    for chunk in response.iter_content(1 << 16):
+        body += chunk
+        if len(body) > _MOST_BODY:
+            response.close()
+            raise requests.RequestException(f"the answer is longer than {_MOST_BODY:,} bytes; select fewer series")
+        if time.monotonic() > deadline:
+            response.close()
+            raise requests.Timeout
+    response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
+    response._content_consumed = True  # noqa: SLF001 - as above
