@@ -20,7 +20,7 @@ from gate_peers import PROMOTE, ROLLBACK, Verdicts, argo, failed_minutes, flagge
 from gate_traces import GOOD, Cell, Counts, Traces, cells, simulate
 from gate_vectorised import by_the_library, opsverify
 
-from opsverify.canary.assessment import Policy
+from opsverify.canary.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -84,8 +84,19 @@ class Canary(Section):
     beta: float = Field(default=0.05, gt=0, le=0.5)
     end_rule: Literal["literal", "proof"] = "literal"
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
+    on_worse_than_baseline: Literal["note", "hold", "rollback"] = "note"
+    warm_up: Duration = "0s"
+    instance_label: str | None = Field(default=None, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
     allow_short_window: bool = False
     steps: tuple[ShareText, ...] = ()
+
+    @model_validator(mode="after")
+    def _judges_something(self) -> Canary:
+        if parse_duration(self.warm_up) >= parse_duration(self.shortest_window):
+            raise ValueError(
+                f"warm_up {self.warm_up} leaves nothing of shortest_window {self.shortest_window}: expected less"
+            )
+        return self
 
 
 class RedisConfig(Section):

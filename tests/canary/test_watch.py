@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Policy
 from opsverify.canary.criterion import Criterion as Row
 from opsverify.canary.decision import SHARED_BREACH, GateOutcome
 from opsverify.canary.observation import ObservedStep
+from opsverify.canary.policy import Policy
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_setup import Setup
