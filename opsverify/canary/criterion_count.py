@@ -104,6 +104,8 @@ class CriterionCount:
         elif not self._keys[bad]:
             if self._counted.good_counted:
                 yield Fault(f"missing bucket: {_no_series(bad, selectors)}")
+            elif self._counted.unproven is not None:
+                yield Fault(self._counted.unproven)
             elif not self._no_series_means_none(trials):
                 yield Fault(_no_series(bad, selectors))
 

@@ -74,6 +74,8 @@ def planned(
         not_applicable = f"the target declares {missing_part} absent"
     elif absent:
         not_applicable = f"the target lists no {absent.what}"
+    elif missing_signal := _absent_signal(spec, target):
+        not_applicable = f"the target declares signal {missing_signal[0]} absent: {missing_signal[1]}"
     elif spec.where and not spec.where[1](target):
         not_applicable = f"the target lists no {spec.where[0]}"
     check_id, ko, en = spec.id, spec.ko, spec.en
@@ -93,6 +95,16 @@ def planned(
         cannot_run=unknown.reason if unknown and not not_applicable else None,
         waiver=f"{waiver.reason} ({waiver.owner}, until {waiver.until})" if waiver else None,
     )
+
+
+def _absent_signal(spec: CheckSpec, target: Target) -> tuple[str, str] | None:
+    """The first signal that a check reads and the target declares absent, with the reason."""
+    signals = target.prometheus.signals if target.prometheus else None
+    for name in spec.signals if signals else ():
+        reason = signals.absent(name) if signals else None
+        if reason is not None:
+            return name, reason
+    return None
 
 
 def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> Waiver | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opsverify.config.signals import Signals
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 
@@ -27,12 +28,15 @@ class CheckSpec:
     owner: str | None = None
     needs: tuple[Part, ...] = ()
     where: tuple[str, Callable[[Target], object]] | None = None
+    signals: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [line for line in self.lines if line not in lines()]
         unknown += [name for name in self.stages if name not in STAGES]
         if unknown or not self.lines:
             raise ValueError(f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}")
+        if strange := [name for name in self.signals if name not in Signals.model_fields]:
+            raise ValueError(f"check {self.id}: no such signal: {', '.join(strange)}")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from opsverify.probes.prometheus_values import (
 )
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, root_cause
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ K = TypeVar("K")
 L = TypeVar("L", Rule, ScrapeTarget)
 _MOST_SERIES = 200
 _OK = 200
+_STALE_S, _STALE_INTERVALS = 300.0, 5
 _REFUSALS = (400, 404, 422)
 """Statuses of a server that is there and does not evaluate a query."""
 
@@ -191,6 +193,17 @@ class Prometheus(Probe):
         since = {identity(sample): sample.value for sample in states.samples}
         return tuple(read_alert(sample, since.get(identity(sample))) for sample in firing.samples)
 
+    def known(self, selector: str, back: str) -> bool:
+        """Whether any series matched `selector` in the time `back` (`7d`) until now."""
+        query = f"count(last_over_time({selector}[{back}]))"
+        return bool(self._whole(self.instant(query)).samples)
+
+    def label_values(self, label: str, selector: str, back: str) -> tuple[str, ...]:
+        """Values of `label` among the series that matched `selector` in the time `back`, in order; none without it."""
+        query = f"count by ({label}) (last_over_time({selector}[{back}]))"
+        values = {sample.labels.get(label, "") for sample in self._whole(self.instant(query)).samples}
+        return tuple(sorted(values - {""}))
+
     def now(self) -> float:
         """Unix time by the server's clock: `time()`, or where it refuses that, the time of its answer (`Date`)."""
         try:
@@ -217,7 +230,27 @@ class Prometheus(Probe):
                 FaultReason.EMPTY,
                 f"{self._where}: prometheus.{key} ({matchers}) selects none of {len(found)}; correct the matchers",
             )
+        for one in ours:
+            age_s = time.time() - one.last_at if one.last_at is not None else 0.0
+            if age_s > max(_STALE_S, _STALE_INTERVALS * one.every_s):
+                raise SourceFault(
+                    FaultReason.STALE,
+                    f"{self._where}: {key}: {one.title} was last read {elapsed(age_s)} ago; what it says is not of "
+                    "now; check that Prometheus runs, and both clocks",
+                )
         return ours
+
+    def current(self, query: str) -> Vector:
+        """As `instant`, now; raises SourceFault for an answer that is minutes old, or partial."""
+        vector = self._whole(self.instant(query))
+        newest = max((sample.at for sample in vector.samples), default=vector.queried_at)
+        if vector.queried_at - newest > _STALE_S:
+            raise SourceFault(
+                FaultReason.STALE,
+                f"{self._where}, query {one_line(query)}: the answer is {elapsed(vector.queried_at - newest)} old; "
+                "check that Prometheus runs, and both clocks",
+            )
+        return vector
 
     def _params(self, at: float | None) -> dict[str, str]:
         # Thanos and VictoriaMetrics answer in part unless they are told not to; others do not know these.

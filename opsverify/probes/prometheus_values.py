@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
@@ -19,6 +20,9 @@ __all__ = ["FaultReason", "SourceFault", "Unanswered"]
 
 _LATEST_S: Final = 1e11
 """A Unix time beyond this (the year 5138) is in milliseconds."""
+_NANOSECONDS: Final = re.compile(r"(\.\d{6})\d+")
+_DURATION: Final = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PARTIAL: Final = ("isPartial", "partial", "partialResponse")
 _LOST_PARTS: Final = (
     "partial", "too many unhealthy instances", "store gateway", "store-gateway", "receive series from",
@@ -55,6 +59,11 @@ class Series:
     points: tuple[tuple[float, float], ...]
     histograms: Mapping[float, NativeHistogram] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """Its labels as one text, the same in every answer."""
+        return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
+
     def within(self, bound: float) -> tuple[tuple[float, float], ...]:
         """Of a native histogram, how many observations were `bound` or less, by time.
 
@@ -65,24 +74,44 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """One active scrape target; `health` is `up`, `down` or `unknown`."""
+    """One active scrape target; `health` is `up`, `down` or `unknown`.
+
+    `last_at`: when it was scraped last (Unix seconds, None where that is not reported), every `every_s` seconds.
+    """
 
     job: str
     instance: str
     health: str
     last_error: str
     labels: Mapping[str, str]
+    last_at: float | None = None
+    every_s: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"{self.job} {self.instance}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `state` is `firing`, `pending`, `inactive`, or empty for recording rules."""
+    """One rule; `state` is `firing`, `pending`, `inactive`, or empty for recording rules.
+
+    `last_at`: when it was evaluated last (Unix seconds, None where that is not reported), every `every_s` seconds.
+    """
 
     name: str
     state: str
     health: str
     last_error: str
     labels: Mapping[str, str]
+    last_at: float | None = None
+    every_s: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return self.name
 
 
 def seconds(at: float) -> float:
@@ -170,6 +199,8 @@ def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any J
             entry["health"],
             entry.get("lastError", ""),
             _labels(entry["labels"]),
+            _moment(entry.get("lastScrape")),
+            _interval_s(entry.get("scrapeInterval")),
         )
         for entry in data["activeTargets"]
     )
@@ -184,6 +215,8 @@ def read_rules(data: Any) -> tuple[Rule, ...]:  # noqa: ANN401 - any JSON value
             entry["health"],
             entry.get("lastError", ""),
             _labels(entry.get("labels", {})),
+            _moment(entry.get("lastEvaluation")),
+            float(group.get("interval") or 0.0),
         )
         for group in data["groups"]
         for entry in group["rules"]
@@ -200,6 +233,18 @@ def read_alert(sample: Sample, since: float | None) -> Alert:
     labels = dict(identity(sample))
     started = dt.datetime.fromtimestamp(since, dt.UTC) if since is not None else None
     return Alert(labels.get("alertname", ""), _labels(labels), sample.labels.get("alertstate", ""), started)
+
+
+def _moment(text: str | None) -> float | None:
+    """Unix seconds of an RFC 3339 time; None for one that is missing, or the zero time of what never happened."""
+    if not text or text.startswith("0001-"):
+        return None
+    return dt.datetime.fromisoformat(_NANOSECONDS.sub(r"\1", text)).timestamp()
+
+
+def _interval_s(text: str | None) -> float:
+    """Seconds of a duration such as `15s` or `1m30s`; 0 where it is not reported."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text or ""))
 
 
 def _labels(found: Mapping[str, str]) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ class FaultReason(StrEnum):
     PARTIAL_RESPONSE = "partial_response"
     EMPTY = "empty"
     AMBIGUOUS = "ambiguous"
+    STALE = "stale"
     NOT_A_NUMBER = "not_a_number"
 
 

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
-from opsverify.canary.observer import Clock, Observer
+from opsverify.canary.observer import Clock, Observer, with_meanings
 from opsverify.config.model import require
 from opsverify.probes.access import Access, access_to
 from opsverify.probes.alertmanager import Alertmanager
@@ -122,7 +122,9 @@ class Connections:
         # The clock may be set during the window: only the start is taken from it.
         started = time.time() - time.monotonic()
         clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
-        Observer(self.prometheus, clock, self.run.say, write).observe(setup)
+        target = self.run.target
+        setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup)
+        Observer(self.prometheus, clock, self.run.say, write, target.limits.judgment_p95.bound).observe(setup)
 
     def _access(self, config: Connection) -> Access:
         return access_to(config, self.run.secrets, self.run.target.proxy)
