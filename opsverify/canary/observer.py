@@ -11,6 +11,7 @@ from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_ST
 from opsverify.errors import Inconclusive
 from opsverify.metrics.signal_meaning import unproven
 from opsverify.probes.prometheus_values import SourceFault
+from opsverify.probes.together import ask_together
 from opsverify.units import duration
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Observer:
         alerts = setup.selectors["alerts"][""]
         questions["alerts", ""] = lambda prometheus: prometheus.firing_alerts(alerts)
         try:
-            answers = self.prometheus.together(questions, max(setup.policy.step_s, _LEAST_WAIT_S))
+            answers = ask_together(self.prometheus, questions, max(setup.policy.step_s, _LEAST_WAIT_S))
         except SourceFault as error:
             return ObservedStep(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
@@ -182,7 +183,7 @@ def with_meanings(prometheus: Prometheus, signals: Signals, setup: Setup) -> Set
         if not one.good_counted
     }
     try:
-        found = prometheus.together(questions, _MEANING_WITHIN_S) if questions else {}
+        found = ask_together(prometheus, questions, _MEANING_WITHIN_S) if questions else {}
     except Inconclusive as error:
         found = dict.fromkeys(questions, f"whether its selector ever matched is unknown ({error})")
     return replace(setup, counted=tuple(replace(one, unproven=found.get(one.bad)) for one in setup.counted))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
+from opsverify.config.database import SecretRef  # noqa: TC001 - pydantic reads it
 from opsverify.config.section import Proxy, Section, Url
-
-if TYPE_CHECKING:
-    from opsverify.config.database import SecretRef
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - pydantic reads it
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,14 +13,12 @@ from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
+from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.units import parse_bytes, parse_duration
-
-if TYPE_CHECKING:
-    from opsverify.config.matchers import Matchers
 
 Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions"]
 Severity = Literal["sev1", "sev2", "sev3"]

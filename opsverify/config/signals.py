@@ -128,7 +128,7 @@ class Signals(BaseModel):
 
     def absent(self, name: str) -> str | None:
         """Why this platform has no signal `name`: by its own entry, or that of the trials it is a part of."""
-        signal: Signal | None = getattr(self, name)
+        signal: Signal | None = getattr(self, name, None)
         if signal is not None and signal.absent is not None:
             return signal.absent
         for share in SHARES.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opsverify.config.signals import Signals
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 
@@ -35,8 +34,6 @@ class CheckSpec:
         unknown += [name for name in self.stages if name not in STAGES]
         if unknown or not self.lines:
             raise ValueError(f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}")
-        if strange := [name for name in self.signals if name not in Signals.model_fields]:
-            raise ValueError(f"check {self.id}: no such signal: {', '.join(strange)}")
 
 
 @dataclass(frozen=True)

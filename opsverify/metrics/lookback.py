@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from opsverify.metrics.signal_meaning import require_meaning
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.prometheus import Prometheus
@@ -44,6 +45,7 @@ class Lookback:
 
     prometheus: Prometheus
     config: PrometheusConfig
+    now: Callable[[], float] = time.time
 
     def rate(self, bad: str, trials: str) -> Share:
         """The share of `bad` in `trials` (signal names). Raises Inconclusive where either has no samples."""
@@ -84,7 +86,7 @@ class Lookback:
                 f"{signal}: no samples of {selector} in the last {self.config.lookback}; check that it is scraped"
             )
         if bad is None:
-            require_fresh(signal, (at for series in history for at, _ in series.points))
+            require_fresh(signal, (at for series in history for at, _ in series.points), self.now())
         return {series.key: dict(series.points) for series in history}
 
 

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import math
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -17,7 +16,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from opsverify.config.matchers import selects
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
-from opsverify.probes.prometheus_session import PARALLEL, PrometheusSession, redirected
+from opsverify.probes.prometheus_session import PrometheusSession, redirected
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -42,7 +41,7 @@ from opsverify.probes.text import one_line, root_cause
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.alerts import Alert
@@ -59,7 +58,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-K = TypeVar("K")
 L = TypeVar("L", Rule, ScrapeTarget)
 _MOST_SERIES = 200
 _OK = 200
@@ -122,29 +120,6 @@ class Prometheus(Probe):
             shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
             self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
         return series
-
-    def together(self, questions: Mapping[K, Callable[[Prometheus], T]], within_s: float) -> dict[K, T]:
-        """The answers to several questions, asked at once; all of them, or the first one's fault.
-
-        Raises as they do, and Unanswered where not all have an answer `within_s` seconds from now.
-        """
-        pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="prometheus")
-        try:
-            asked = {key: pool.submit(question, self) for key, question in questions.items()}
-            done, waiting = wait(asked.values(), timeout=max(0.0, within_s), return_when=FIRST_EXCEPTION)
-            for answer in done:
-                if (error := answer.exception()) is not None:
-                    raise error
-            if waiting:
-                raise Unanswered(
-                    FaultReason.TIMEOUT,
-                    f"{self._where}: {len(waiting)} of {len(asked)} queries without an answer within {within_s:g} s, "
-                    "the time of a step; check its load",
-                )
-            return {key: answer.result() for key, answer in asked.items()}
-        finally:
-            # Queries under way end by their own timeout; nobody waits for them.
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def scalar(self, query: str) -> float:
         """Return the one number that `query` evaluates to.

@@ -15,6 +15,7 @@ from opsverify.probes.access import same_host, verification
 from opsverify.probes.proxy import NO_PROXY, proxy_of
 from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.text import one_line
+from opsverify.probes.together import PARALLEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.access import Access
 
-PARALLEL: Final = 32
-"""Queries that are sent at once."""
 _MOST_BODY: Final = 64 << 20
 """Bytes of an answer: raw samples of a long window are some megabytes."""
 _OK: Final = 200

@@ -62,7 +62,10 @@ def limits() -> str:
 
 def signals() -> str:
     """Signals of a target, with the platform's names."""
-    return _table(("signal", "default"), ((f"`{name}`", f"`{_selector(signal)}`" if signal else "not described") for name, signal in _signals()))
+    return _table(
+        ("signal", "default"),
+        ((f"`{name}`", f"`{_selector(signal)}`" if signal else "not described") for name, signal in _signals()),
+    )
 
 
 def fixtures() -> str:
