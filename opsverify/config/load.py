@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from opsverify.config.database import SecretRef
+from opsverify.config.database_source import expand_databases
 from opsverify.config.model import Part, Synthetic, Target
+from opsverify.config.project import CHECKOUT
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
 from opsverify.errors import TargetError
 
@@ -62,7 +64,7 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
         raise TargetError(f"{path}: not valid TOML: {error}") from error
     if typed := [f"{path}: {line}" for line in typed_secrets(raw)]:
         raise TargetError(*typed)  # and nothing else: another line might quote the value
-    problems: list[str] = []
+    problems = [f"{path}: {line}" for line in expand_databases(raw, path.parent)]
     target = None
     try:
         target = Target.model_validate_json(_as_json(raw))
@@ -74,7 +76,7 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
     if problems or target is None:
         raise TargetError(*problems)
     target = _anchored(target, path.parent)
-    target = target.model_copy(update={"synthetic": _journeys(target.synthetic, path.parent.resolve())})
+    target = target.model_copy(update={"synthetic": _journeys(target.synthetic, path)})
     return target, Secrets.load(target, path.parent) if with_secrets else Secrets({})
 
 
@@ -107,10 +109,27 @@ def _anchored_value(name: str, value: Any, folder: Path, absolute: Callable[[str
     return value
 
 
-def _journeys(section: Synthetic, folder: Path) -> Synthetic:
-    """The journey files, found beside the target file or, as ever, in the working directory's project."""
-    found = tuple(str(beside) if (beside := folder / name).is_file() else name for name in section.journeys)
-    return section.model_copy(update={"journeys": found})
+def _journeys(section: Synthetic, target_file: Path) -> Synthetic:
+    """The journey files, found beside the target file, in the working directory or in the checkout.
+
+    Raises TargetError with one line for each that is in none of them.
+    """
+    beside = target_file.parent.resolve()
+    found = [
+        next((str(path) for folder in (beside, Path(), CHECKOUT) if (path := folder / name).is_file()), None)
+        for name in section.journeys
+    ]
+    missing = [name for name, path in zip(section.journeys, found, strict=True) if path is None]
+    if missing and "journeys" in section.model_fields_set:
+        raise TargetError(
+            *(
+                f"{target_file}: synthetic.journeys: no file {beside / name}; correct the path, relative to this file"
+                for name in missing
+            )
+        )
+    return section.model_copy(
+        update={"journeys": tuple(path or name for path, name in zip(found, section.journeys, strict=True))}
+    )
 
 
 def _as_json(raw: dict[str, Any]) -> bytes:
