@@ -41,8 +41,6 @@ _LOOK_BACK_S = 65.0
 """Before the window, for the samples that anchor its counters: longer than one scrape a minute."""
 _MEANING_WITHIN_S = 30.0
 """Seconds in which it must be found out whether the selectors ever matched."""
-_LEAST_WAIT_S = 1.0
-"""Seconds that the queries of a step have at least, however short the step."""
 _OVERLAP_S = 15.0
 """Samples are stored up to a scrape's timeout (10 s by default) after the time they carry."""
 
@@ -65,6 +63,8 @@ class Observer:
     keep: Callable[[str], object]
     latency_limit_s: float = float("nan")
     """The limit up to which native histograms are counted, which have no series of their own for it."""
+    look_within_s: float = 1.0
+    """Seconds that the queries of a step have at least, however short the step."""
     _known: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     def observe(self, setup: Setup) -> GateWatch:
@@ -112,7 +112,7 @@ class Observer:
         alerts = setup.selectors["alerts"][""]
         questions["alerts", ""] = lambda prometheus: prometheus.firing_alerts(alerts)
         try:
-            answers = ask_together(self.prometheus, questions, max(setup.policy.step_s, _LEAST_WAIT_S))
+            answers = ask_together(self.prometheus, questions, max(setup.policy.step_s, self.look_within_s))
         except SourceFault as error:
             return ObservedStep(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from opsverify.config.load import load_target
+from opsverify.config.model import require
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.probes.access import access_to
 from opsverify.probes.alertmanager import Alertmanager
@@ -41,15 +42,36 @@ LOGINS = {
         {"Authorization": f"Basic {base64.b64encode(b'ops:planted-secret').decode()}"},
     ),
 }
+
+
+def ask_prometheus(target: Target, secrets: Secrets, _http: Http) -> object:
+    """Ask Prometheus for its clock."""
+    config = require(target.prometheus)
+    return Prometheus(config, access_to(config, secrets)).now()
+
+
+def ask_alertmanager(target: Target, secrets: Secrets, http: Http) -> object:
+    """Ask Alertmanager for alerts."""
+    config = require(target.alertmanager)
+    return Alertmanager(config, http, access_to(config, secrets)).firing()
+
+
+def ask_inbox(target: Target, secrets: Secrets, http: Http) -> object:
+    """Ask the inbox for messages."""
+    config = require(target.inbox)
+    return Inbox(config, http, access_to(config, secrets)).messages("x")
+
+
+def ask_service(target: Target, secrets: Secrets, http: Http) -> Any:  # noqa: ANN401 - a reply, in place of an object
+    """Ask a service for its health."""
+    return Services(target, secrets, http, discard).get("a", "/health")
+
+
 PARTS: dict[str, Callable[[Target, Secrets, Http], Any]] = {
-    "prometheus": lambda target, secrets, _: Prometheus(target.prometheus, access_to(target.prometheus, secrets)).now(),  # type: ignore[arg-type]
-    "alertmanager": lambda target, secrets, http: Alertmanager(
-        target.alertmanager,
-        http,
-        access_to(target.alertmanager, secrets),  # type: ignore[arg-type]
-    ).firing(),
-    "inbox": lambda target, secrets, http: Inbox(target.inbox, http, access_to(target.inbox, secrets)).messages("x"),  # type: ignore[arg-type]
-    "services.a": lambda target, secrets, http: Services(target, secrets, http, discard).get("a", "/health"),
+    "prometheus": ask_prometheus,
+    "alertmanager": ask_alertmanager,
+    "inbox": ask_inbox,
+    "services.a": ask_service,
 }
 
 
