@@ -105,7 +105,7 @@ class Observer:
     def _query(self, setup: Setup, at: float, since: float) -> ObservedStep:
         """One step: all its queries at once, answered within a step of time."""
         questions: dict[tuple[str, str], Callable[[Prometheus], Any]] = {
-            (scope, name): self._question(name, selector, at - since, at)
+            (scope, name): self._question((scope, name), selector, at - since, at)
             for scope in SCOPES
             for name, selector in setup.selectors[scope].items()
         }
@@ -120,7 +120,7 @@ class Observer:
         firing = answers.pop(("alerts", ""))
         samples: dict[str, dict[str, dict[str, Points]]] = {scope: {} for scope in SCOPES}
         for (scope, name), found in answers.items():
-            samples[scope][name] = self._new_points((scope, name), found)
+            samples[scope][name] = found
         self._mark_known(samples)
         active: dict[str, float] = {}
         for alert in firing:
@@ -129,27 +129,22 @@ class Observer:
         return ObservedStep(at, None, samples, tuple(alert.name for alert in firing), active)
 
     def _question(
-        self, name: str, selector: str, span_s: float, at: float
-    ) -> Callable[[Prometheus], dict[str, tuple[tuple[float, float], ...]]]:
-        def ask(prometheus: Prometheus) -> dict[str, tuple[tuple[float, float], ...]]:
-            return {
-                series.key: series.within(self.latency_limit_s)
-                if name == WITHIN_LIMIT and series.histograms
-                else series.points
-                for series in prometheus.history(selector, span_s, at)
-            }
+        self, where: tuple[str, str], selector: str, span_s: float, at: float
+    ) -> Callable[[Prometheus], dict[str, Points]]:
+        """Samples that no earlier step had, by series."""
+
+        def ask(prometheus: Prometheus) -> dict[str, Points]:
+            new: dict[str, Points] = {}
+            for series in prometheus.history(selector, span_s, at):
+                native = where[1] == WITHIN_LIMIT and series.histograms
+                points = series.within(self.latency_limit_s) if native else series.points
+                key = series.key
+                known = self._known.get((*where, key), float("-inf"))
+                if points and points[-1][0] > known:
+                    new[key] = {moment: value for moment, value in points if moment > known}
+            return new
 
         return ask
-
-    def _new_points(
-        self, where: tuple[str, str], found: dict[str, tuple[tuple[float, float], ...]]
-    ) -> dict[str, Points]:
-        new: dict[str, Points] = {}
-        for key, points in found.items():
-            known = self._known.get((*where, key), float("-inf"))
-            if points and points[-1][0] > known:
-                new[key] = {moment: value for moment, value in points if moment > known}
-        return new
 
     def _mark_known(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
         for scope, signals in samples.items():

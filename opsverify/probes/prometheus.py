@@ -113,9 +113,11 @@ class Prometheus(Probe):
         """
         query = f"{selector}[{max(1, round(span_s * 1000))}ms]"
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._query(name, query, lambda: self._client.custom_query(query, params=self._params(at)))
-        series = self._read(name, query, read_series, data)
-        self._require_whole(query, self._warnings())
+        self._send(name, query, lambda: self._fetch("/api/v1/query", {"query": query, **self._params(at)}))
+        with self._session.parsing:
+            series = self._read(name, query, lambda body: read_series(body["data"]), self._body())
+            self._require_whole(query, self._warnings())
+            self._answer.clear()
         if self._record is not discard:
             shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
             self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
@@ -244,21 +246,24 @@ class Prometheus(Probe):
         return f"Prometheus {self._config.url}"
 
     def _get(self, path: str, params: dict[str, str], read: Callable[[Any], T]) -> T:
-        def send() -> None:
-            response = self._session.requests.get(
-                self._config.url + path, params=params, timeout=self._config.timeout_s
-            )
-            if response.status_code != _OK:
-                raise PrometheusApiClientException(f"status {response.status_code}")
-
         name = f"Prometheus {path}"
-        data = self._query(name, path, send)
+        data = self._query(name, path, lambda: self._fetch(path, params))
         values = self._read(name, path, read, data)
         self._record(name, json.dumps(data, indent=1, ensure_ascii=False), "json")
         return values
 
+    def _fetch(self, path: str, params: dict[str, str]) -> None:
+        timeout_s = self._config.timeout_s
+        response = self._session.requests.get(self._config.url + path, params=params, timeout=timeout_s)
+        if response.status_code != _OK:
+            raise PrometheusApiClientException(f"status {response.status_code}")
+
     def _query(self, name: str, what: str, send: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
         """Call the library and return the answer's `data`; every failure gets its reason."""
+        self._send(name, what, send)
+        return self._read(name, what, lambda body: body["data"], self._body())
+
+    def _send(self, name: str, what: str, send: Callable[[], object]) -> None:
         self._answer.clear()
         self._session.require_files()
         where = f"{self._where}, {one_line(what)}"
@@ -280,7 +285,6 @@ class Prometheus(Probe):
         except requests.RequestException as error:
             message = f"{where}: no answer ({one_line(root_cause(error))}); check that it is up, and its URL"
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
-        return self._read(name, what, lambda body: body["data"], self._body())
 
     def _read(self, name: str, what: str, read: Callable[[Any], T], data: Any) -> T:  # noqa: ANN401 - any JSON value
         try:

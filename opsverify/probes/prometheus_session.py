@@ -32,22 +32,29 @@ class Answer(threading.local):
     """The latest answer in this thread, kept by a hook because the client library drops warnings and messages."""
 
     response: requests.Response | None = None
-    body: Any = None
+    _body: Any = None
+    _parsed = False
 
     def clear(self) -> None:
         """Forget it before the next request."""
-        self.response, self.body = None, None
+        self.response, self._body, self._parsed = None, None, False
 
     def keep(self, response: requests.Response) -> None:
-        """Keep an answer, and its body as JSON (None, where it is not JSON)."""
-        self.response, self.body = response, None
-        try:
-            self.body = json.loads(response.content)
-        except ValueError:
-            return
+        """Keep an answer; the library reads the body that is parsed here, once."""
+        self.response, self._body, self._parsed = response, None, False
         if response.status_code == _OK:
-            # The library reads the answer again: once is enough.
             response.json = lambda **_: self.body  # type: ignore[method-assign]
+
+    @property
+    def body(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body as JSON, parsed at first use; None where it is not JSON."""
+        if not self._parsed and self.response is not None:
+            self._parsed = True
+            try:
+                self._body = json.loads(self.response.content)
+            except ValueError:
+                self._body = None
+        return self._body
 
 
 class PrometheusSession:
@@ -56,6 +63,8 @@ class PrometheusSession:
     def __init__(self, config: PrometheusConfig, access: Access) -> None:
         self.config = config
         self.answer = Answer()
+        self.parsing = threading.Lock()
+        """One long answer at a time becomes objects: they are many times as large as its text."""
         self.requests = requests.Session()
         self.requests.trust_env = False  # no proxy, .netrc or authority but the target's
         self.requests.max_redirects = 0

@@ -187,7 +187,9 @@ def _series(entry: Mapping[str, Any]) -> Series:
 
 def _in_order(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     found = tuple((seconds(float(at)), value) for at, value in points)
-    return found if all(one[0] < next_[0] for one, next_ in pairwise(found)) else tuple(sorted(dict(found).items()))
+    if all(one[0] < later[0] for one, later in pairwise(found)):
+        return found
+    return tuple(sorted(dict(found).items()))
 
 
 def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any JSON value
@@ -248,4 +250,4 @@ def _interval_s(text: str | None) -> float:
 
 
 def _labels(found: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType({str(name): str(value) for name, value in found.items()})
+    return MappingProxyType(dict(found))
