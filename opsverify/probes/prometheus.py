@@ -13,9 +13,9 @@ import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
-from opsverify.config.matchers import selects
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
+from opsverify.probes.prometheus_scope import STALE_S, own
 from opsverify.probes.prometheus_session import PrometheusSession, redirected
 from opsverify.probes.prometheus_values import (
     FaultReason,
@@ -33,7 +33,7 @@ from opsverify.probes.prometheus_values import (
     read_samples,
     read_series,
     read_targets,
-    refusal_text,
+    refusal,
     seconds,
 )
 from opsverify.probes.record import Record, discard
@@ -58,10 +58,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-L = TypeVar("L", Rule, ScrapeTarget)
 _MOST_SERIES = 200
 _OK = 200
-_STALE_S, _STALE_INTERVALS = 300.0, 5
 _REFUSALS = (400, 404, 422)
 """Statuses of a server that is there and does not evaluate a query."""
 
@@ -114,7 +112,7 @@ class Prometheus(Probe):
         query = f"{selector}[{max(1, round(span_s * 1000))}ms]"
         name = f"PromQL {one_line(query)[:60]}"
         self._send(name, query, lambda: self._fetch("/api/v1/query", {"query": query, **self._params(at)}))
-        with self._session.parsing:
+        with self._session.parsing():
             series = self._read(name, query, lambda body: read_series(body["data"]), self._body())
             self._require_whole(query, self._warnings())
             self._answer.clear()
@@ -149,12 +147,12 @@ class Prometheus(Probe):
     def targets(self) -> tuple[ScrapeTarget, ...]:
         """The platform's active scrape targets."""
         found = self._get("/api/v1/targets", {"state": "active"}, read_targets)
-        return self._ours("targets", self._config.targets, found)
+        return own(self._where, "targets", self._config.targets, found)
 
     def rules(self) -> tuple[Rule, ...]:
         """The platform's alerting and recording rules, as loaded."""
         found = self._get("/api/v1/rules", {}, read_rules)
-        return self._ours("alerting_rules", self._config.alerting_rules, found)
+        return own(self._where, "alerting_rules", self._config.alerting_rules, found)
 
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).
@@ -200,28 +198,11 @@ class Prometheus(Probe):
         """Close the connections; the probe may be used again."""
         self._client.close()
 
-    def _ours(self, key: str, matchers: str, found: tuple[L, ...]) -> tuple[L, ...]:
-        ours = tuple(one for one in found if selects(matchers, one.labels))
-        if found and not ours:
-            raise SourceFault(
-                FaultReason.EMPTY,
-                f"{self._where}: prometheus.{key} ({matchers}) selects none of {len(found)}; correct the matchers",
-            )
-        for one in ours:
-            age_s = time.time() - one.last_at if one.last_at is not None else 0.0
-            if age_s > max(_STALE_S, _STALE_INTERVALS * one.every_s):
-                raise SourceFault(
-                    FaultReason.STALE,
-                    f"{self._where}: {key}: {one.title} was last read {elapsed(age_s)} ago; what it says is not of "
-                    "now; check that Prometheus runs, and both clocks",
-                )
-        return ours
-
     def current(self, query: str) -> Vector:
         """As `instant`, now; raises SourceFault for an answer that is minutes old, or partial."""
         vector = self._whole(self.instant(query))
         newest = max((sample.at for sample in vector.samples), default=vector.queried_at)
-        if vector.queried_at - newest > _STALE_S:
+        if vector.queried_at - newest > STALE_S:
             raise SourceFault(
                 FaultReason.STALE,
                 f"{self._where}, query {one_line(query)}: the answer is {elapsed(vector.queried_at - newest)} old; "
@@ -309,19 +290,9 @@ class Prometheus(Probe):
         return completeness(self._body())
 
     def _refusal(self, where: str) -> SourceFault:
-        response, body = self._answer.response, self._body()
-        status = response.status_code if response is not None else 0
-        kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
-        if reason is None and response is not None and body is None:
-            reason = response.text[:200]  # Mimir and proxies refuse in plain text
-        detail = f": {one_line(str(reason))}" if reason else ""
-        if kind == "bad_data":
-            return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
-        if kind in ("timeout", "canceled"):
-            return SourceFault(
-                FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
-            )
-        return SourceFault(*refusal_text(where, status, str(reason or ""), detail))
+        response = self._answer.response
+        status, text = (response.status_code, response.text) if response is not None else (0, "")
+        return refusal(where, status, self._body(), text)
 
     def _malformed(self, where: str, error: Exception) -> SourceFault:
         reason = f"{type(error).__name__}: {one_line(error)}"

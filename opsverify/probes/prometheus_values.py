@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, field
-from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.probes.alerts import Alert
 from opsverify.probes.native_histogram import NativeHistogram, read_histogram
 from opsverify.probes.source_fault import FaultReason, SourceFault, Unanswered
+from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +29,7 @@ _LOST_PARTS: Final = (
     "fetch series for", "unavailable vmstorage", "cannot fetch query results from vmstorage",
 )  # fmt: skip
 """Words by which Thanos, Mimir and VictoriaMetrics refuse a query because a part of the data is away."""
+_LOGIN: Final = (401, 403, 407)
 _OF_THE_SERIES = ("__name__", "alertstate")
 
 
@@ -134,21 +135,30 @@ def completeness(body: Any) -> tuple[str, ...]:  # noqa: ANN401 - any JSON value
     return tuple(lost)
 
 
-def refusal_text(where: str, status: int, reason: str, detail: str) -> tuple[FaultReason, str]:
-    """Reason and message of an answer whose status is not 200."""
-    lower = reason.lower()
-    if "no org id" in lower:
-        return FaultReason.HTTP_ERROR, (
-            f'{where}: status {status}{detail}; name the tenant: headers = {{ X-Scope-OrgID = "NAME" }}'
+def refusal(where: str, status: int, body: Any, text: str) -> SourceFault:  # noqa: ANN401 - any JSON value
+    """The fault of an answer whose status is not 200, by its body (JSON, or None) and its text."""
+    kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
+    if reason is None and body is None:
+        reason = text[:200]  # Mimir and proxies refuse in plain text
+    detail = f": {one_line(str(reason))}" if reason else ""
+    lower = str(reason or "").lower()
+    if kind == "bad_data":
+        return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
+    if kind in ("timeout", "canceled"):
+        return SourceFault(
+            FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
         )
-    if status in (401, 403, 407):
-        return FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; check login and rights"
     if any(words in lower for words in _LOST_PARTS):
-        return FaultReason.PARTIAL_RESPONSE, f"{where}: partial response (status {status}{detail}); check its sources"
-    hint = (
-        "narrow the selector, or raise the tenant's limit" if "err-mimir-max" in lower else "check its log and the URL"
-    )
-    return FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}"
+        message = f"{where}: partial response (status {status}{detail}); check its sources"
+        return SourceFault(FaultReason.PARTIAL_RESPONSE, message)
+    hint = "check its log and the URL"
+    if "no org id" in lower:
+        hint = 'name the tenant: headers = { X-Scope-OrgID = "NAME" }'
+    elif status in _LOGIN:
+        hint = "check login and rights"
+    elif "err-mimir-max" in lower:
+        hint = "narrow the selector, or raise the tenant's limit"
+    return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}")
 
 
 def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON value
@@ -178,7 +188,7 @@ def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON val
 
 def _series(entry: Mapping[str, Any]) -> Series:
     if "histograms" not in entry:
-        return Series(_labels(entry["metric"]), _in_order((at, float(value)) for at, value in entry["values"]))
+        return Series(_labels(entry["metric"]), _in_order([(at, float(value)) for at, value in entry["values"]]))
     buckets = {seconds(float(at)): read_histogram(raw) for at, raw in entry["histograms"]}
     points = [(at, histogram.count) for at, histogram in buckets.items()]
     points += [(at, float(value)) for at, value in entry.get("values", ())]
@@ -186,10 +196,11 @@ def _series(entry: Mapping[str, Any]) -> Series:
 
 
 def _in_order(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    found = tuple((seconds(float(at)), value) for at, value in points)
-    if all(one[0] < later[0] for one, later in pairwise(found)):
-        return found
-    return tuple(sorted(dict(found).items()))
+    found = [(float(at), value) for at, value in points]
+    if found and found[-1][0] > _LATEST_S:
+        found = [(seconds(at), value) for at, value in found]
+    times = [at for at, _ in found]
+    return tuple(found if times == sorted(set(times)) else sorted(dict(found).items()))
 
 
 def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any JSON value
