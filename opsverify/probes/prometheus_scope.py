@@ -1,4 +1,4 @@
-"""Scope of a shared Prometheus: which of its scrape targets and rules are the platform's, and whether they are of now."""
+"""Scope of a shared Prometheus: which scrape targets and rules are the platform's own, and of now."""
 
 from __future__ import annotations
 
