@@ -21,19 +21,27 @@ _COLOUR: Final = re.compile(rf"(\x1b\[[0-9;]*m)|[{_ACTIVE}]")
 
 def plain_line(text: str) -> str:
     """`text` on one line, with nothing in it that acts on a terminal or a page."""
-    return plain_lines(_BREAKS.sub(" ", text) if _BREAKS.search(text) else text).replace("\t", " ")
+    if text.isprintable():
+        return text
+    if each := getattr(text, "each", None):  # a message: in both its languages
+        message: str = each(plain_line)
+        return message
+    return plain_lines(_BREAKS.sub(" ", text)).replace("\t", " ")
 
 
 def plain_lines(text: str) -> str:
     """`text` with its line feeds and tabs, and nothing else that acts on a terminal or a page."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
+    if each := getattr(text, "each", None):
+        message: str = each(plain_lines)
+        return message
     return _IN_LINES.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def plain_output(text: str) -> str:
     """`text` for a terminal: as `plain_lines`, with colours, and a carriage return at its beginning or end."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     inner = text.strip("\r")
     start = len(text) - len(text.lstrip("\r"))

@@ -76,8 +76,9 @@ class Limits(BaseModel):
     postgres_connections: Ratio = _limit("<= 80 %", "ratio", "1 daily: connections used of max_connections")
     replication_lag: Seconds = _limit("<= 30 s", "s", "1 daily: the slowest replica's replay lag")
     redis_memory: Ratio = _limit("<= 90 %", "ratio", "1 daily: memory used of maxmemory")
-    redis_evictions: Count = _limit("== 0", "count", "1 daily: keys evicted since the last restart")
+    redis_evictions: Count = _limit("== 0", "count", "1 daily: keys evicted while Redis is looked at")
     targets_down: Count = _limit("== 0", "count", "1 daily: scrape targets that are down")
+    archive_delay: Seconds = _limit("<= 5 m", "s", "5: how long the oldest WAL segment waits to be archived")
     archive_failures: Count = _limit("== 0", "count", "5: WAL segments whose archiving fails now")
 
     # Daily operation (runbook 1).

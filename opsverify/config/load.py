@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from opsverify.config.database import SecretRef
 from opsverify.config.database_source import expand_databases
 from opsverify.config.model import Part, Synthetic, Target
-from opsverify.config.project import CHECKOUT
+from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
 from opsverify.errors import TargetError
 
@@ -43,6 +43,10 @@ def find_target(name_or_file: str, folder: Path) -> Path:
     for path in candidates:
         if path.is_file():
             return path
+        if path.is_dir():
+            raise TargetError(
+                f"target {name_or_file!r}: {path} is a directory; name a file in it, such as {path}/NAME.toml"
+            )
     known = sorted(path.stem for path in folder.glob("*.toml"))
     raise TargetError(
         f"target {name_or_file!r}: no file {candidates[0]}{_nearest(name_or_file, known)}; "
@@ -57,13 +61,18 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
     unset secret.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise TargetError(f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
     except OSError as error:
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise TargetError(f"{path}: not valid TOML: {error}") from error
     if typed := [f"{path}: {line}" for line in typed_secrets(raw)]:
         raise TargetError(*typed)  # and nothing else: another line might quote the value
+    if not text.strip():
+        raise TargetError(f"{path}: empty; expected a target, such as targets/example-production.toml")
     problems = [f"{path}: {line}" for line in expand_databases(raw, path.parent)]
     target = None
     try:
@@ -116,7 +125,14 @@ def _journeys(section: Synthetic, target_file: Path) -> Synthetic:
     """
     beside = target_file.parent.resolve()
     found = [
-        next((str(path) for folder in (beside, Path(), CHECKOUT) if (path := folder / name).is_file()), None)
+        next(
+            (
+                str(path)
+                for folder in (beside, Path(), project_root(), SUITES_ROOT)
+                if (path := folder / name).is_file()
+            ),
+            None,
+        )
         for name in section.journeys
     ]
     missing = [name for name, path in zip(section.journeys, found, strict=True) if path is None]

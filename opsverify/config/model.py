@@ -33,6 +33,7 @@ class Service(Connection):
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
+    healthy_text: str | None = None
     version_field: str = "version"
     version: str | None = None
     previous_version: str | None = None
@@ -55,14 +56,30 @@ class PrometheusConfig(Connection):
     signals: Signals = Signals()
 
 
+class AcceptedAlert(Section):
+    """An alert of the highest severity that may be ignored or silenced until the end of `until`."""
+
+    alert: str
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=10)
+    until: dt.date
+
+
 class AlertmanagerConfig(Connection):
     """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform.
+
+    An alert whose `severity_label` is one of `sev1` counts although it is ignored or silenced, unless it is
+    `accepted`. `watchdog` names the alert that must always fire.
 
     Where it is shared, `alerts` are matchers that select the platform's own.
     """
 
     alerts: Matchers = ""
     ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
+    watchdog: str | None = None
+    severity_label: str = "severity"
+    sev1: tuple[str, ...] = ("sev1", "critical", "page")
+    accepted: tuple[AcceptedAlert, ...] = ()
 
 
 class InboxConfig(Connection):
@@ -110,6 +127,13 @@ class RedisConfig(Section):
     persistence: Literal["aof", "rdb", "none"] = "aof"
     cache_keys: str = "judgment:*"
     cache_ttl: Duration | None = None
+    maxmemory: Literal["limited", "unlimited"] = "limited"
+    look: Duration = "3s"
+
+    @property
+    def look_s(self) -> float:
+        """Seconds over which evictions are counted."""
+        return parse_duration(self.look)
 
     @property
     def cache_ttl_s(self) -> float | None:

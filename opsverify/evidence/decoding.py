@@ -49,7 +49,7 @@ _TEXT: Final = re.compile(rb"[\x09-\x0d\x20-\x7e]{6,}")
 """What unpacked bytes must hold to be read further."""
 
 
-class Span(NamedTuple):
+class Stretch(NamedTuple):
     """A stretch of a text."""
 
     start: int
@@ -61,7 +61,7 @@ class View:
     """What a text may be read as; `origin` says where a stretch of it stands in the text."""
 
     text: str
-    origin: Callable[[Span], Span]
+    origin: Callable[[Stretch], Stretch]
 
 
 def run_pattern(shortest: int) -> re.Pattern[str]:
@@ -130,8 +130,8 @@ def _grouped(
             yield View(unpacked.decode("latin-1"), _at_groups(view.origin, at + phase, letters, octets))
 
 
-def _at_groups(outer: Callable[[Span], Span], at: int, letters: int, octets: int) -> Callable[[Span], Span]:
-    return lambda span: outer(Span(at + span.start * letters // octets, at - (-span.end * letters // octets)))
+def _at_groups(outer: Callable[[Stretch], Stretch], at: int, letters: int, octets: int) -> Callable[[Stretch], Stretch]:
+    return lambda span: outer(Stretch(at + span.start * letters // octets, at - (-span.end * letters // octets)))
 
 
 def _plain(match: re.Match[str]) -> str:
@@ -163,16 +163,16 @@ def _nothing(_: re.Match[str]) -> str:
     return ""
 
 
-def _itself(span: Span) -> Span:
+def _itself(span: Stretch) -> Stretch:
     return span
 
 
 def _then(
-    outer: Callable[[Span], Span], text: str, pattern: re.Pattern[str], plain: Callable[[re.Match[str]], str]
-) -> Callable[[Span], Span]:
+    outer: Callable[[Stretch], Stretch], text: str, pattern: re.Pattern[str], plain: Callable[[re.Match[str]], str]
+) -> Callable[[Stretch], Stretch]:
     """The way back through a substitution, worked out only where something was found."""
 
-    def origin(span: Span) -> Span:
+    def origin(span: Stretch) -> Stretch:
         # Cut points: a literal stretch maps letter by letter, an escape as a whole.
         written, sources, literal = [0], [0], [True]
         at = 0
@@ -185,7 +185,7 @@ def _then(
             written.append(at)
             sources.append(match.end())
             literal.append(True)
-        return outer(Span(_start(span.start, written, sources, literal), _end(span.end, written, sources, literal)))
+        return outer(Stretch(_start(span.start, written, sources, literal), _end(span.end, written, sources, literal)))
 
     return origin
 
@@ -201,12 +201,12 @@ def _end(place: int, written: list[int], sources: list[int], literal: list[bool]
     return last + 1 if literal[index] else sources[index + 1]
 
 
-def merged(spans: list[Span]) -> list[Span]:
+def merged(spans: list[Stretch]) -> list[Stretch]:
     """`spans` in order, those that touch as one."""
-    joined: list[Span] = []
+    joined: list[Stretch] = []
     for span in sorted(spans):
         if joined and span.start <= joined[-1].end:
-            joined[-1] = Span(joined[-1].start, max(joined[-1].end, span.end))
+            joined[-1] = Stretch(joined[-1].start, max(joined[-1].end, span.end))
         else:
             joined.append(span)
     return joined

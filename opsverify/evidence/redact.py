@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from opsverify.config.secrets import SHORTEST
-from opsverify.evidence.decoding import Span, merged, run_pattern, unescaped, views
+from opsverify.evidence.decoding import Stretch, merged, run_pattern, unescaped, views
+from opsverify.language.message import Message
 from opsverify.plain import plain_output
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Redactor:
         self._runs = run_pattern(min(self._shortest, PART))
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """`text` without secrets, a message in both its languages."""
+        if isinstance(text, Message):
+            return text.each(self.text)
         spans = self._spans(text)
         if not spans:
             return text
@@ -93,13 +96,13 @@ class Redactor:
     def _holds(self, text: str) -> bool:
         return bool(self._needles) and any(True for view in views(text, self._runs) for _ in self._found(view.text))
 
-    def _spans(self, text: str) -> list[Span]:
+    def _spans(self, text: str) -> list[Stretch]:
         """Where secrets stand in `text`, in any encoding."""
         if not self._needles or len(text) < SHORTEST:
             return []
         return [view.origin(span) for view in views(text, self._runs) for span in self._found(view.text)]
 
-    def _found(self, text: str) -> Iterator[Span]:
+    def _found(self, text: str) -> Iterator[Stretch]:
         """Where needles, or parts of them, stand in `text` as it is."""
         places = range(0, len(text) - SHORTEST + 1, self._stride)
         if self._stretches.isdisjoint([text[place : place + SHORTEST] for place in places]):
@@ -130,7 +133,7 @@ class RedactedStream:
         return getattr(self._stream, name)
 
 
-def _extended(text: str, place: int, needle: str, at: int) -> Span:
+def _extended(text: str, place: int, needle: str, at: int) -> Stretch:
     """The longest stretch around `place` of `text` that is also one of `needle` around `at`."""
     start, end = place, place + SHORTEST
     first, last = at, at + SHORTEST
@@ -138,7 +141,7 @@ def _extended(text: str, place: int, needle: str, at: int) -> Span:
         start, first = start - 1, first - 1
     while end < len(text) and last < len(needle) and text[end] == needle[last]:
         end, last = end + 1, last + 1
-    return Span(start, end)
+    return Stretch(start, end)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opsverify.config.matchers import selects
 from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
-from opsverify.probes.alerts import Alert
+from opsverify.probes.alerts import Alert, AlertBoard, RoutedAlert, Silence, board_of, mutes_everything
 from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
 
@@ -38,17 +38,6 @@ class Status:
         return self.cluster in ("ready", "disabled")
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """An active silence and what it matches."""
-
-    id: str
-    matchers: tuple[str, ...]
-    created_by: str
-    comment: str
-    ends_at: dt.datetime
-
-
 class Alertmanager(HttpProbe[AlertmanagerConfig]):
     """Alerts as they are routed: what silences and inhibitions leave of those that fire."""
 
@@ -67,27 +56,31 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
         return self._get("/api/v2/status", read)
 
     def firing(self, ignore: Collection[str] = ()) -> tuple[Alert, ...]:
-        """The platform's alerts that are neither silenced nor inhibited, without those named in `ignore`."""
+        """Alerts that count (`AlertBoard`): neither suppressed nor named in `ignore`, or of the highest severity."""
+        return self.board(ignore).counted
 
-        def read(data: Any) -> tuple[Alert, ...]:  # noqa: ANN401 - any JSON value
-            alerts = (
-                Alert(
-                    entry["labels"].get("alertname", ""),
-                    MappingProxyType(dict(entry["labels"])),
-                    entry["status"]["state"],
-                    _time(entry["startsAt"]),
+    def board(self, ignore: Collection[str] = ()) -> AlertBoard:
+        """All alerts, also those that a silence or another alert suppresses, and which of them count."""
+
+        def read(data: Any) -> tuple[RoutedAlert, ...]:  # noqa: ANN401 - any JSON value
+            return tuple(
+                RoutedAlert(
+                    Alert(
+                        entry["labels"].get("alertname", ""),
+                        MappingProxyType(dict(entry["labels"])),
+                        entry["status"]["state"],
+                        _time(entry["startsAt"]),
+                    ),
+                    entry["fingerprint"],
+                    tuple(entry["status"]["silencedBy"]),
+                    tuple(entry["status"]["inhibitedBy"]),
                 )
                 for entry in data
             )
-            return tuple(
-                alert
-                for alert in alerts
-                if alert.state != "suppressed"
-                and alert.name not in ignore
-                and selects(self._config.alerts, alert.labels)
-            )
 
-        return self._get("/api/v2/alerts?active=true&silenced=false&inhibited=false", read)
+        routed = self._get("/api/v2/alerts?active=true&silenced=true&inhibited=true", read)
+        routed = tuple(one for one in routed if selects(self._config.alerts, one.alert.labels))
+        return board_of(routed, self.silences(), self._config, ignore, dt.datetime.now(dt.UTC).date())
 
     def silences(self) -> tuple[Silence, ...]:
         """Silences in force now."""
@@ -100,6 +93,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
                     entry["createdBy"],
                     entry["comment"],
                     _time(entry["endsAt"]),
+                    mutes_everything(entry["matchers"]),
                 )
                 for entry in data
                 if entry["status"]["state"] == "active"

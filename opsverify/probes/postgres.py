@@ -145,6 +145,18 @@ class Postgres(Probe):
         """Return the state of WAL archiving."""
         return state.Archiver(*self.row(state.ARCHIVER))
 
+    def waiting_segments(self) -> state.WaitingSegments:
+        """Return how many WAL segments wait to be archived. Raises Inconclusive without the right to see them."""
+        try:
+            return state.WaitingSegments(*self.row(state.WAITING))
+        except Unreachable:
+            raise
+        except Inconclusive as error:
+            user = self._config.login.user
+            raise Inconclusive(
+                f"{self._where}: {user} may not see waiting segments; GRANT pg_monitor to it ({error})"
+            ) from error
+
     def rights(self) -> state.Rights:
         """Return what the role may do."""
         return state.Rights(*self.row(state.RIGHTS))

@@ -13,6 +13,7 @@ import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
+from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
 from opsverify.probes.prometheus_scope import STALE_S, own
@@ -247,11 +248,13 @@ class Prometheus(Probe):
     def _send(self, name: str, what: str, send: Callable[[], object]) -> None:
         self._answer.clear()
         self._session.require_files()
-        where = f"{self._where}, {one_line(what)}"
+        where = say("{source}{detail}", source=self._where, detail=f", {one_line(what)}")
         try:
             send()
         except requests.Timeout as error:
-            message = f"{where}: no answer within {self._config.timeout_s:g} s; check its load"
+            message = say(
+                "{where}: no answer within {seconds:g} s; check its load", where=where, seconds=self._config.timeout_s
+            )
             self._give_up(name, Unanswered(FaultReason.TIMEOUT, message), error)
         except PrometheusApiClientException as error:
             self._give_up(name, self._refusal(where), error)
@@ -264,7 +267,8 @@ class Prometheus(Probe):
         except requests.TooManyRedirects as error:
             self._give_up(name, SourceFault(FaultReason.HTTP_ERROR, f"{where}: {redirected(error)}"), error)
         except requests.RequestException as error:
-            message = f"{where}: no answer ({one_line(root_cause(error))}); check that it is up, and its URL"
+            reason = one_line(root_cause(error))
+            message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where, reason=reason)
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
 
     def _read(self, name: str, what: str, read: Callable[[Any], T], data: Any) -> T:  # noqa: ANN401 - any JSON value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from opsverify.probes.access import same_host, verification
+from opsverify.probes.prometheus_body import read_bounded
 from opsverify.probes.proxy import NO_PROXY, proxy_of
 from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.text import one_line
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.access import Access
 
-_MOST_BODY: Final = 64 << 20
-"""Bytes of an answer: raw samples of a long window are some megabytes."""
 _OK: Final = 200
 
 
@@ -115,7 +113,7 @@ class PrometheusSession:
 
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
         self.answer.response = response
-        _read_bounded(response, self.config.timeout_s)
+        read_bounded(response, self.config.timeout_s)
         self.answer.keep(response)
 
 
@@ -134,19 +132,3 @@ def _authorization(url: str, access: Access) -> Callable[[requests.PreparedReque
         return request
 
     return authorize
-
-
-def _read_bounded(response: requests.Response, timeout_s: float) -> None:
-    """Read the body now, as far as `_MOST_BODY`; raises requests.RequestException for a longer or a slower one."""
-    deadline = time.monotonic() + timeout_s
-    body = bytearray()
-    for chunk in response.iter_content(1 << 16):
-        body += chunk
-        if len(body) > _MOST_BODY:
-            response.close()
-            raise requests.RequestException(f"the answer is longer than {_MOST_BODY:,} bytes; select fewer series")
-        if time.monotonic() > deadline:
-            response.close()
-            raise requests.Timeout
-    response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
-    response._content_consumed = True  # noqa: SLF001 - as above

@@ -31,11 +31,12 @@ _GONE = -2
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """Values of INFO: bytes, seconds, counts since the server's start; `memory_max` 0 means no limit."""
+    """Values of INFO: bytes, seconds, counts since its start; `memory_max` 0: no limit; `memory_machine` 0: unknown."""
 
     version: str
     memory_used: int
     memory_max: int
+    memory_machine: int
     evicted_keys: int
     configured_persistence: Persistence | None
     last_save_ok: bool
@@ -103,6 +104,7 @@ class Redis(Probe):
                 version=found["redis_version"],
                 memory_used=found["used_memory"],
                 memory_max=found["maxmemory"],
+                memory_machine=found.get("total_system_memory", 0),
                 evicted_keys=found["evicted_keys"],
                 configured_persistence=persistence,
                 last_save_ok=all(found.get(status, "ok") == "ok" for status in statuses),
@@ -115,6 +117,14 @@ class Redis(Probe):
             raise Inconclusive(
                 f"{self._where}: INFO has no {error}; check that it is Redis, and the user's rights"
             ) from error
+
+    def evicted_within(self, seconds: float) -> int:
+        """Keys that are evicted during the next `seconds`: the counter itself only ever grows."""
+        before = self.info()
+        time.sleep(seconds)
+        after = self.info()
+        restarted = after.uptime_s < before.uptime_s or after.evicted_keys < before.evicted_keys
+        return after.evicted_keys - (0 if restarted else before.evicted_keys)
 
     def remaining(self, pattern: str, most: int = 1000) -> tuple[float, ...]:
         """Seconds left to live of up to `most` keys that match `pattern`; infinite for keys that never expire.
