@@ -137,7 +137,7 @@ def assess(progress: Progress, policy: Policy, criteria: int) -> Assessment:
         recent_within=recent_trials == 0 or rule.holds(recent_bad / recent_trials),
         fault=fault,
         waited=progress.waited,
-        worse=_worse(progress, alpha),
+        worse=None if state in (CriterionState.UNOBSERVED, CriterionState.TOO_FEW) else _worse(progress, alpha),
         notes=progress.notes,
     )
 

@@ -91,7 +91,9 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
     elif breaches := [one for one in assessments if one.state is CriterionState.BREACH_PROVEN and not one.waited]:
         outcome, reasons = _breach(breaches, policy)
         proven = True
-    elif policy.on_worse_than_baseline == "rollback" and (worse := [one for one in assessments if one.worse]):
+    elif (
+        covered and policy.on_worse_than_baseline == "rollback" and (worse := [one for one in assessments if one.worse])
+    ):
         outcome, reasons = GateOutcome.ROLLBACK, [f"{one.text}; {one.worse}" for one in worse]
         proven = True
     elif window.elapsed_s >= policy.shortest_s and covered and _promotes(assessments, policy, window):

@@ -131,6 +131,8 @@ class CanaryWindow:
                 raise Inconclusive(
                     f"{_after_name(unproven_text(assessment))}; observe longer (--window) or send more traffic"
                 )
+            if assessment.worse and policy.on_worse_than_baseline == "rollback":
+                return self._measurement(row, assessment, breach=False, worse=True)
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not promotable(assessment, policy):
                 raise Inconclusive(f'{_after_name(unproven_text(assessment))} (end_rule = "proof")')
@@ -139,7 +141,9 @@ class CanaryWindow:
                 raise Inconclusive(f"{_after_name(assessment.text)}; not proven when the window was stopped")
         if breach and assessment.shared and policy.on_shared_breach == "hold":
             raise Inconclusive(f"{_after_name(assessment.text)}; {SHARED_BREACH}")
-        return self._measurement(row, assessment, breach=breach)
+        if assessment.worse and not breach and policy.on_worse_than_baseline == "hold":
+            raise Inconclusive(f"{_after_name(assessment.text)}; {assessment.worse}")
+        return self._measurement(row, assessment, breach=breach, worse=False)
 
     def traffic_share(self) -> Estimated:
         """The canary's share of all requests."""
@@ -196,24 +200,26 @@ class CanaryWindow:
             holds, text = True, f"{text}; {around}, which the agreed weight is within"
         return Measurement("share", value, str(limit), limit.unit, holds, share.trials, text)
 
-    def _measurement(self, row: Criterion, assessment: Assessment, *, breach: bool) -> Measurement:
+    def _measurement(self, row: Criterion, assessment: Assessment, *, breach: bool, worse: bool) -> Measurement:
         proven = assessment.state in (CriterionState.BREACH_PROVEN, CriterionState.BELOW_PROVEN)
         if breach:
             shared = f"; {SHARED_BREACH}" if assessment.shared else ""
             how = "breach proven" if proven else "measured when the window was over or stopped"
             message = f"{assessment.text}; {how}{shared}"
+        elif worse:
+            message = f"{assessment.text}; {assessment.worse}"
         else:
             message = proof_text(assessment)
             if self.stopped_early and self.watch.decision.outcome is not GateOutcome.PROMOTE:
                 message += " so far (stopped early)"
-        share = assessment.share if assessment.share is not None else math.nan
+        share = assessment.share
         limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
-            1 - share if row.inverse else share,
+            "no trials" if share is None else 1 - share if row.inverse else share,
             str(limit),
-            limit.unit,
-            not breach,
+            "text" if share is None else limit.unit,
+            not (breach or worse),
             round(assessment.trials),
             _after_name(message),
             assessment.upper_bound,

@@ -44,6 +44,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "what can be reached, with which rights, what each stage would lack",
         ("opsverify doctor --target production",),
     ),
+    "attest": Command(
+        "opsverify.cli.attest",
+        "sign for a runbook line that only a person can confirm; --list STAGE prints them",
+        (
+            "opsverify attest --list weekly --target production",
+            "opsverify attest 1-weekly/cache --target production --by kim --role L2",
+        ),
+    ),
     "report": Command(
         "opsverify.cli.report",
         "build the HTML report of a run (default: the newest)",
@@ -97,7 +105,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "make a project of your own: targets, own checks and journeys, own runbook lines",
         ("opsverify init my-platform",),
     ),
-    "demo": Command("opsverify.cli.demo", "the stand-in platform through a release: promoted, rolled back, on hold"),
+    "demo": Command(
+        "opsverify.cli.demo",
+        "the stand-in platform through a release: promoted, rolled back, on hold",
+        ("opsverify demo",),
+    ),
 }
 """Every command, with its module and its line in `opsverify --help`."""
 OWN_OUTPUT: Final = (["verify"], ["plan"], ["sandbox"], ["demo"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PATHS = (
+    "public_key",
     "base_backup", "wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
     "ca_file", "client_cert", "client_key", "record", "service_file",
 )  # fmt: skip
