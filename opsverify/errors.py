@@ -15,7 +15,7 @@ which it shows as *broken*. Any other exception out of a check counts as inconcl
 
 from __future__ import annotations
 
-from opsverify.plain import plain_line
+from opsverify.language.plain import plain_line
 
 
 class OpsVerifyError(Exception):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.parser import Command, CommandParser, add_commands
+from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
-from opsverify.plain import PlainStream, plain_line, plain_lines
+from opsverify.language.message import in_language
+from opsverify.language.plain import PlainStream, plain_line, plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +41,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "opsverify.cli.plan",
         "print a stage's plan; contacts nothing",
         ("opsverify plan weekly --target production",),
+    ),
+    "pin": Command(
+        "opsverify.cli.pin",
+        "write the list of every suite's checks, which no plan may lack",
+        ("opsverify pin", "opsverify pin --check"),
     ),
     "doctor": Command(
         "opsverify.cli.doctor",
@@ -127,12 +135,10 @@ _EXAMPLES: Final = (
 
 
 class _Version(argparse.Action):
-    """Prints the version: looking it up costs time, so only when it is wanted."""
+    """Prints the version."""
 
     def __call__(self, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - only here
-
-        sys.stdout.write(f"opsverify {version('opsverify')}\n")
+        sys.stdout.write(import_module("opsverify.cli.version").version_line())
         sys.exit(ExitCode.PASSED)
 
 
@@ -151,10 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = options.run(options, passed_on)
     except TargetError as error:
         for problem in error.problems:
-            sys.stderr.write(f"opsverify: {plain_line(problem)}\n")
+            sys.stderr.write(f"opsverify: {plain_line(in_language(problem, reader_language(options)))}\n")
         return ExitCode.USAGE
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: {plain_lines(str(error))}\n")
+        sys.stderr.write(f"opsverify: {plain_lines(in_language(str(error), reader_language(options)))}\n")
         return ExitCode.HOLD
     finally:
         for name in guarded:

@@ -15,7 +15,7 @@ from opsverify.core.exit_codes import EXIT, ExitCode
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Decision, Outcome
 from opsverify.language.message import Message, say
-from opsverify.plain import plain_line
+from opsverify.language.plain import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

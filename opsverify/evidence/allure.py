@@ -20,7 +20,7 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import Outcome
 from opsverify.evidence.files import mode_in
 from opsverify.language.message import in_language
-from opsverify.plain import plain_lines
+from opsverify.language.plain import plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from opsverify.config.secrets import SHORTEST
 from opsverify.evidence.decoding import Stretch, merged, run_pattern, unescaped, views
 from opsverify.language.message import Message
-from opsverify.plain import plain_output
+from opsverify.language.plain import plain_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import psycopg
 
-from opsverify.environment import plain_process
+from opsverify.probes.environment import plain_process
 
 NO_FILE: Final = "/dev/null/none"
 """A password file that cannot exist: a password that the target does not name is not used."""

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
-from opsverify.environment import plain_process
+from opsverify.probes.environment import plain_process
 from opsverify.probes.text import is_loopback
 
 NO_PROXY: Final = "none"

@@ -12,9 +12,9 @@ import redis as client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from opsverify.environment import plain_process
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.base import Probe
+from opsverify.probes.environment import plain_process
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from opsverify.plain import plain_output
+from opsverify.language.plain import plain_output
 
 if TYPE_CHECKING:
     from opsverify.evidence.redact import Redactor

@@ -74,6 +74,7 @@ class StageRun:
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
     pages: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
 
@@ -221,13 +222,12 @@ class StageRun:
         """Remarks that a reader of the verdict needs."""
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
-            return ()
-        return (
-            (
-                f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-                "a demonstration or rehearsal, not a release"
-            ),
+            return tuple(self.remarks)
+        short = (
+            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
+            "a demonstration or rehearsal, not a release"
         )
+        return (short, *self.remarks)
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:

@@ -7,7 +7,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from opsverify.plain import plain_lines
+from opsverify.language.plain import plain_lines
 
 
 def fill(name: str, **values: object) -> str:

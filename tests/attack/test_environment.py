@@ -12,8 +12,8 @@ import pytest
 
 from opsverify.commands import run_command
 from opsverify.config.model import McpServer, PrometheusConfig, RedisConfig
-from opsverify.environment import plain_environment, plain_process, redirects
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.environment import plain_environment, plain_process, redirects
 from opsverify.probes.http import Http
 from opsverify.probes.libpq import open_connection, pinned
 from opsverify.probes.mcp import Mcp

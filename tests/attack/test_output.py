@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from opsverify.core.results import CheckResult, Measurement
 from opsverify.core.stages import Outcome
+from opsverify.language.plain import plain_line, plain_lines, plain_output
 from opsverify.limits import Limit
-from opsverify.plain import plain_line, plain_lines, plain_output
 from tests.probes.probe_servers import fake_server
 
 if TYPE_CHECKING:

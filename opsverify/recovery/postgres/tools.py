@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from opsverify.environment import plain_environment
 from opsverify.errors import Inconclusive
+from opsverify.probes.environment import plain_environment
 from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
 
 if TYPE_CHECKING:
