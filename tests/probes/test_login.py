@@ -118,6 +118,7 @@ def answer_all(server: FakeServer) -> None:
     server.seen.clear()
     server.answer(f"{PREFIX}/api/v1/query", VECTOR)
     server.answer(f"{PREFIX}/api/v2/alerts", [])
+    server.answer(f"{PREFIX}/api/v2/silences", [])
     server.answer(f"{PREFIX}/health", {"status": "ok"})
     server.answer(PREFIX, {"messages": []})
 
