@@ -85,7 +85,8 @@ def main() -> None:
                     raise SystemExit(f"{scope} {name}: {len(series)} series grew by {grown}")
         queries = sum(map(len, names.values()))
         sys.stdout.write(
-            f"{queries} queries of {SERIES} series: {took:.2f} s ({busy:.2f} s of CPU), {(most - before) / MEGABYTE:.0f} MB more; "
+            f"{queries} queries of {SERIES} series: {took:.2f} s ({busy:.2f} s of CPU), "
+            f"{(most - before) / MEGABYTE:.0f} MB more; "
             "counts exact\n"
         )
         server.communicate()

@@ -17,7 +17,6 @@ from opsverify.probes.prometheus_body import read_bounded
 from opsverify.probes.proxy import NO_PROXY, proxy_of
 from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.text import one_line
-from opsverify.probes.together import PARALLEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.access import Access
 
+PARALLEL: Final = 32
+"""Queries that are sent at once."""
 _OK: Final = 200
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from opsverify.probes.prometheus_session import PARALLEL
 from opsverify.probes.source_fault import FaultReason, Unanswered
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
     from opsverify.probes.prometheus import Prometheus
 
-PARALLEL: Final = 32
-"""Queries that are sent at once."""
 K = TypeVar("K")
 T = TypeVar("T")
 

@@ -67,7 +67,7 @@ def test_no_5xx_yet_is_told_from_a_wrong_name() -> None:
     assert meaning.fault is None
     assert "none yet" in meaning.text
     assert unproven(platform("200"), errors_by('code=~"6.."'), "request_errors") is not None
-    assert unproven(platform(), errors_by('staus=~"5.."'), "request_errors") is not None
+    assert unproven(platform(), errors_by('state=~"5.."'), "request_errors") is not None
 
 
 @pytest.mark.parametrize("bad", SHARES)
