@@ -48,15 +48,8 @@ if TYPE_CHECKING:
     from opsverify.probes.alerts import Alert
 
 __all__ = [
-    "FaultReason",
-    "Prometheus",
-    "Rule",
-    "Sample",
-    "ScrapeTarget",
-    "SourceFault",
-    "Unanswered",
-    "Vector",
-]
+    "FaultReason", "Prometheus", "Rule", "Sample", "ScrapeTarget", "SourceFault", "Unanswered", "Vector",
+]  # fmt: skip
 
 T = TypeVar("T")
 _MOST_SERIES = 200
@@ -186,14 +179,14 @@ class Prometheus(Probe):
             return seconds(self.scalar("time()"))
         except Unanswered:
             raise
-        except SourceFault:
+        except SourceFault as error:
             response = self._answer.response
             if response is None or response.status_code not in _REFUSALS:
                 raise  # a gateway in front of a server that is away has a clock of its own
-            stamped = self._answered_at()
-            if stamped is None:
-                raise
-            return stamped
+            try:
+                return parsedate_to_datetime(response.headers["Date"]).timestamp()
+            except (KeyError, ValueError):
+                raise error from None
 
     def close(self) -> None:
         """Close the connections; the probe may be used again."""
@@ -215,13 +208,6 @@ class Prometheus(Probe):
         # Thanos and VictoriaMetrics answer in part unless they are told not to; others do not know these.
         whole = {"partial_response": "false", "deny_partial_response": "1"}
         return {"timeout": f"{self._config.timeout_s:g}s"} | whole | ({} if at is None else {"time": f"{at:.3f}"})
-
-    def _answered_at(self) -> float | None:
-        response = self._answer.response
-        try:
-            return parsedate_to_datetime(response.headers["Date"]).timestamp() if response is not None else None
-        except (KeyError, ValueError):
-            return None
 
     @property
     def _where(self) -> str:
