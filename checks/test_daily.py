@@ -36,6 +36,7 @@ def test_alerts(check, alertmanager):
 @DAILY(
     "1-daily/llm",
     id="daily.llm_failures",
+    signals=("llm_failures", "llm_calls"),
     severity="sev2",
     ko="LLM 실패율",
     en="LLM calls that fail or time out",
@@ -47,7 +48,7 @@ def test_llm_failures(check, lookback):
     check.measure("LLM failures", rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.text)
 
 
-@DAILY("1-daily/llm", id="daily.llm_cost", severity="sev3", ko="LLM 비용", en="LLM cost")
+@DAILY("1-daily/llm", id="daily.llm_cost", signals=("llm_cost",), severity="sev3", ko="LLM 비용", en="LLM cost")
 def test_llm_cost(check, lookback):
     """What the LLM cost, scaled to a day."""
     check.measure("LLM cost", lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of="a day")
@@ -68,7 +69,14 @@ def test_dead_letters(check, postgres):
     check.measure("oldest", queue.oldest_s, check.limits.dead_letter_age, of="since the oldest dead letter")
 
 
-@DAILY("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts")
+@DAILY(
+    "1-daily/mcp",
+    id="daily.mcp_timeouts",
+    signals=("mcp_timeouts", "mcp_calls"),
+    severity="sev2",
+    ko="MCP 타임아웃",
+    en="MCP timeouts",
+)
 def test_mcp_timeouts(check, lookback):
     """Connectors that time out stall the workflows that use them."""
     rate = lookback.rate("mcp_timeouts", "mcp_calls")

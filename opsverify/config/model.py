@@ -9,13 +9,15 @@ from pydantic import Field, model_validator
 
 from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
+from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
+from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
-from opsverify.config.section import Bytes, Duration, Proxy, Section, Url
+from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.units import parse_bytes, parse_duration
 
@@ -26,10 +28,9 @@ Severity = Literal["sev1", "sev2", "sev3"]
 T = TypeVar("T")
 
 
-class Service(Section):
+class Service(Connection):
     """An HTTP service with a health endpoint."""
 
-    url: Url
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
@@ -39,18 +40,19 @@ class Service(Section):
     previous_version: str | None = None
     latency: Seconds | None = None
     max_body: Bytes = "1.048576 MB"
-    ca_file: str | None = None
-    bearer: SecretRef | None = None
 
 
-class PrometheusConfig(Section):
-    """The Prometheus that scrapes the platform, and the names of jobs, rules and signals in it."""
+class PrometheusConfig(Connection):
+    """The Prometheus that scrapes the platform, and the names of jobs, rules and signals in it.
 
-    url: Url
-    bearer: SecretRef | None = None
+    Where it is shared, `targets` and `alerting_rules` are matchers that select this platform's own.
+    """
+
     timeout_s: float = Field(default=5.0, gt=0)
     jobs: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    targets: Matchers = ""
+    alerting_rules: Matchers = ""
     lookback: Duration = "24h"
     signals: Signals = Signals()
 
@@ -64,15 +66,16 @@ class AcceptedAlert(Section):
     until: dt.date
 
 
-class AlertmanagerConfig(Section):
+class AlertmanagerConfig(Connection):
     """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform.
 
     An alert whose `severity_label` is one of `sev1` counts although it is ignored or silenced, unless it is
     `accepted`. `watchdog` names the alert that must always fire.
+
+    Where it is shared, `alerts` are matchers that select the platform's own.
     """
 
-    url: Url
-    bearer: SecretRef | None = None
+    alerts: Matchers = ""
     ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
     watchdog: str | None = None
     severity_label: str = "severity"
@@ -80,11 +83,8 @@ class AlertmanagerConfig(Section):
     accepted: tuple[AcceptedAlert, ...] = ()
 
 
-class InboxConfig(Section):
+class InboxConfig(Connection):
     """A searchable copy of the notification channel: GET `url` with `?contains=TEXT` lists messages."""
-
-    url: Url
-    bearer: SecretRef | None = None
 
 
 class Canary(Section):
@@ -142,11 +142,9 @@ class RedisConfig(Section):
         return None if self.cache_ttl is None else parse_duration(self.cache_ttl)
 
 
-class McpServer(Section):
+class McpServer(Connection):
     """An MCP server over streamable HTTP and the tools it must offer."""
 
-    url: Url
-    bearer: SecretRef | None = None
     tools: tuple[str, ...] = ()
     timeout_s: float = Field(default=10.0, gt=0)
 

@@ -79,6 +79,9 @@ def planned(
         not_applicable = say("the target declares {part} absent", part=missing_part)
     elif absent:
         not_applicable = say("the target lists no {what}", what=absent.what)
+    elif missing_signal := _absent_signal(spec, target):
+        name, reason = missing_signal
+        not_applicable = say("the target declares {part} absent", part=f"signal {name} ({reason})")
     elif spec.where and not spec.where[1](target):
         not_applicable = say("the target lists no {what}", what=spec.where[0])
     else:
@@ -102,6 +105,16 @@ def planned(
         if waiver
         else None,
     )
+
+
+def _absent_signal(spec: CheckSpec, target: Target) -> tuple[str, str] | None:
+    """The first signal that a check reads and the target declares absent, with the reason."""
+    signals = target.prometheus.signals if target.prometheus else None
+    for name in spec.signals if signals else ():
+        reason = signals.absent(name) if signals else None
+        if reason is not None:
+            return name, reason
+    return None
 
 
 def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> Waiver | None:

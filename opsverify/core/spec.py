@@ -27,6 +27,7 @@ class CheckSpec:
     owner: str | None = None
     needs: tuple[Part, ...] = ()
     where: tuple[str, Callable[[Target], object]] | None = None
+    signals: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [line for line in self.lines if line not in lines()]

@@ -25,7 +25,7 @@ OWN: Final = "sha256"
 
 
 @dataclass(frozen=True)
-class Line:
+class ChainLine:
     """One line: its number in the file, its bytes, its content, and what is wrong with it (None: nothing)."""
 
     number: int
@@ -43,7 +43,7 @@ class Line:
 class Chain:
     """All lines of a file; `torn` is a last line that was never finished."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ChainLine, ...]
     torn: bytes = b""
 
     @property
@@ -64,18 +64,20 @@ def parse(data: bytes) -> Chain:
     if torn and _read(torn)[1] is None:
         raw.append(torn)  # only its line break is missing
         torn = b""
-    lines: list[Line] = []
+    lines: list[ChainLine] = []
     previous = GENESIS
     for number, line in enumerate(raw, 1):
         content, fault = _read(line)
         if fault is None and content.get("previous") != previous:
             fault = "does not follow the line before; one of them was altered"
-        lines.append(Line(number, line, content, fault))
+        lines.append(ChainLine(number, line, content, fault))
         previous = hashlib.sha256(line).hexdigest()
     return Chain(tuple(lines), torn)
 
 
-def append(path: Path, content: Mapping[str, object], allowed: Callable[[Chain], object] = lambda _chain: None) -> Line:
+def append(
+    path: Path, content: Mapping[str, object], allowed: Callable[[Chain], object] = lambda _chain: None
+) -> ChainLine:
     """Append a line; it. `allowed` sees the chain under the lock, and raises where nothing may be appended.
 
     A torn last line is moved to `<name>.torn`. Raises OSError, and EvidenceError for a damaged chain.
@@ -99,7 +101,7 @@ def append(path: Path, content: Mapping[str, object], allowed: Callable[[Chain],
         file.write(raw + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    return Line(len(chain.lines) + 1, raw, dict(content))
+    return ChainLine(len(chain.lines) + 1, raw, dict(content))
 
 
 def encoded(content: Mapping[str, object]) -> bytes:
