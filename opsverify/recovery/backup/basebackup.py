@@ -23,7 +23,7 @@ from opsverify.recovery.backup.tablespaces import TABLESPACES, tablespaces_of
 from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from opsverify.recovery.wal.lsn import format_lsn
 from opsverify.recovery.wal.segments import archive_segments
-from opsverify.recovery.wal.timelines import branches
+from opsverify.recovery.wal.timelines import branches, on_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +91,9 @@ class PlainSource:
         yield Unpacked(backups.inspect(joined, tools, catalog_entry=made), self.archive, movable=True)
 
     def _newest_wal(self, backup: BaseBackup) -> ArchivedWal | None:
-        # A drill or an abandoned standby may leave younger segments of a timeline that does not follow.
-        path = {branch.timeline for branch in branches(self.archive, backup)}
-        segments = [found for found in archive_segments(self.archive, backup.segment_size) if found.timeline in path]
+        # An abandoned timeline may have segments with higher numbers, and a drill younger ones.
+        path, size = branches(self.archive, backup), backup.segment_size
+        segments = [found for found in archive_segments(self.archive, size) if on_path(path, found, size)]
         return ArchivedWal(segments[-1].name, segments[-1].modified_at) if segments else None
 
     def _found(self) -> list[Path]:

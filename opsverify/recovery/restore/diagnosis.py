@@ -40,8 +40,7 @@ def early_exit_error(
         return Inconclusive(early_target(target, backup.finished_at or backup.started_at))
     if _EARLY_END not in exited.reason:
         return exit_error(exited)
-    # Headers of segments were verified before the start: now every record is read.
-    reach = continuity(backup, archive, tools, target, timeline, every_record=True)
+    reach = continuity(backup, archive, tools, target, timeline)
     if reach.problem:
         return NotRestorable(f"recovery ended before its target {target.isoformat()}: {reach.problem}")
     last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"

@@ -52,6 +52,8 @@ def preflight(
             f"{scratch} has {free:,} bytes free, the restore needs {needed:,}: name a larger folder in "
             "[recovery] scratch"
         )
+    if wal.abandoned:
+        raise Inconclusive(wal.abandoned)
     if wal.reaches is False:
         if wal.problem:
             raise NotRestorable(f"recovery target {target.isoformat()} cannot be reached: {wal.problem}")
