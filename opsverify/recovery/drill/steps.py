@@ -26,8 +26,9 @@ from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.preflight import preflight
+from opsverify.recovery.restore.recoverable import end_of
 from opsverify.recovery.restore.restored_server import Destination
-from opsverify.recovery.wal.continuity import continuity
+from opsverify.recovery.wal.continuity import LEAST, continuity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 """A drill serves one session: it needs none of the primary's memory."""
-LEAST = dt.timedelta(microseconds=1)
-"""Recovery ends at the first commit *after* its target: the target lies this much before the last one archived."""
 
 
 class RestoreBlocked(Exception):  # noqa: N818 - a restore that was not tried, which is no error of the backup
@@ -91,11 +90,10 @@ class DrillSteps(DrillVerification):
             with self.timer.stage("continuity") as transferred:
                 wal = continuity(unpacked.backup, unpacked.archive, tools, source.until)
                 transferred.segments = wal.segments
-            target_time = source.until or (wal.last_commit_at and wal.last_commit_at - LEAST)
-            if target_time is None:
-                raise Inconclusive(
-                    f"no commit after the backup in {unpacked.archive}: there is no point in time to restore to"
-                )
+            to_backup_end = wal.committed_after_backup is None and (
+                source.until is None or source.until <= end_of(unpacked.backup)
+            )
+            target_time = source.until or wal.newest_target(LEAST) or end_of(unpacked.backup)
             last_commit_at = wal.last_commit_at.isoformat() if wal.last_commit_at else None
             parts = replace(
                 parts,
@@ -106,12 +104,15 @@ class DrillSteps(DrillVerification):
                 archive=ArchivePart(wal.problem, wal.segments, last_commit_at),
             )
             yield parts
+            if wal.last is None:
+                raise NotRestorable(str(wal.problem))
             with _restoring():
                 with self.timer.stage("preflight"):
-                    ready = preflight(unpacked.backup, wal, tools, self.scratch, target_time, movable=unpacked.movable)
+                    until = None if to_backup_end else target_time
+                    ready = preflight(unpacked.backup, wal, tools, self.scratch, until, movable=unpacked.movable)
                 parts = replace(parts, backup=replace(parts.backup, size=ready.size))
                 yield parts
-                yield from self._restore(unpacked, ready, target_time, unpack_s, parts)
+                yield from self._restore(unpacked, ready, target_time, unpack_s, parts, to_backup_end=to_backup_end)
 
     def _problems_unpacked(self, unpacked: Unpacked, tools: Tools) -> tuple[str, ...]:
         """Problems of a backup that the drill unpacked itself, by its manifest; empty where it has none."""
@@ -124,7 +125,14 @@ class DrillSteps(DrillVerification):
         return str(self.recovery.base_backup or f"{self.recovery.method} {backup.label}")
 
     def _restore(
-        self, unpacked: Unpacked, ready: Preflight, target_time: dt.datetime, unpack_s: float, parts: DrillParts
+        self,
+        unpacked: Unpacked,
+        ready: Preflight,
+        target_time: dt.datetime,
+        unpack_s: float,
+        parts: DrillParts,
+        *,
+        to_backup_end: bool,
     ) -> Reached:
         """Restore a base backup to `target_time`, and verify it."""
         segment_size = unpacked.backup.segment_size
@@ -138,6 +146,7 @@ class DrillSteps(DrillVerification):
                         unpacked.archive,
                         self._destination(ready.primary),
                         target_time,
+                        to_backup_end=to_backup_end,
                         movable=unpacked.movable,
                         at_target=lambda paused: judgments.append(count_judgments(paused, self.dbname)),
                         progress=self.timer.restore_progress(segment_size),

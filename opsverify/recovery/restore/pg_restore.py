@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.roles_dump import run_sql
-from opsverify.recovery.backup.source import BackupDamaged
 from opsverify.recovery.backup.tablespaces import require_links_inside
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.restore.copy_backup import private_folder

@@ -52,6 +52,7 @@ def _no_reading(_server: Server) -> None:
 class RestorePlan:
     """What to restore, to which time, and where.
 
+    `to_backup_end`: nothing was committed since, so recovery ends where the backup does, and `target_time` is then.
     `timeline` is the newest by default; `within_s` bounds recovery, in seconds. A `movable` backup lies in the drill's
     own folder: its files are moved, not copied. `at_target` may read from the server while it pauses at the target.
     """
@@ -60,6 +61,7 @@ class RestorePlan:
     wal_archive: Path
     destination: Destination
     target_time: dt.datetime
+    to_backup_end: bool = False
     timeline: int | None = None
     within_s: float = 4 * 3600.0
     movable: bool = False
@@ -149,10 +151,13 @@ def prepare(plan: RestorePlan) -> Iterator[PreparedRestore]:
     if not isinstance(backup, BaseBackup):
         backup = base_backup.inspect(backup, tools, plan.wal_archive)
     complete_at = backup.finished_at or backup.started_at
-    if target_time < complete_at:  # the server would silently stop at the backup's end, later than asked for
+    if (
+        target_time < complete_at and not plan.to_backup_end
+    ):  # the server would silently stop at the backup's end, later than asked for
         raise Inconclusive(early_target(target_time, complete_at))
     path = branches(plan.wal_archive, backup, plan.timeline)
-    tablespaces.refuse_new_tablespaces(backup, unbroken_run(backup, plan.wal_archive, path), tools, target_time)
+    until = None if plan.to_backup_end else target_time
+    tablespaces.refuse_new_tablespaces(backup, unbroken_run(backup, plan.wal_archive, path), tools, until)
     destination = plan.destination
     if len(str(destination.socket_dir)) > _LONGEST_SOCKET:
         raise Inconclusive(
@@ -257,7 +262,7 @@ def _server(prepared: PreparedRestore) -> Server:
         data_dir=data_dir,
         socket_dir=destination.socket_dir,
         port=destination.port,
-        target_time=plan.target_time,
+        target_time=None if plan.to_backup_end else plan.target_time,
         timeline=prepared.timeline,
     )
     if not (data_dir / "postgresql.conf").exists():

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MARGIN: Final = dt.timedelta(seconds=1)
 """How far before the last archived commit a recovery target has to lie."""
+LEAST: Final = dt.timedelta(microseconds=1)
+"""Recovery ends at the first commit *after* its target: a target lies at least this much before it."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +54,33 @@ class Continuity:
     second_archiver: str | None = None
     timeline_problem: str | None = None
     abandoned: str | None = None
+    committed_in_backup: dt.datetime | None = None
+    committed_after_backup: dt.datetime | None = None
 
     @property
     def unbroken(self) -> bool:
         """Whether nothing is missing or damaged from the backup to the newest archived segment."""
         return self.last is not None and not self.gaps and not self.damaged
 
-    @property
-    def newest_target(self) -> dt.datetime | None:
-        """The newest point in time that recovery reaches: it stops at the first commit *after* its target."""
-        return self.last_commit_at - MARGIN if self.last_commit_at else None
+    def newest_target(self, margin: dt.timedelta = MARGIN) -> dt.datetime | None:
+        """The newest point in time that recovery reaches, `margin` before the last commit; None: only the backup's end.
+
+        Recovery stops at the first commit *after* its target, and must not stop before the end of the backup.
+        """
+        if self.committed_after_backup is None:
+            return None
+        target = self.committed_after_backup - margin
+        return None if self.committed_in_backup and target < self.committed_in_backup else target
 
     @property
     def problem(self) -> str | None:
         """What breaks the run, for a message of one line; None when nothing does."""
         if self.damaged:
             what = f"WAL segment {self.damaged[0]}"
+        elif self.first in self.gaps or (self.last is None and not self.gaps):
+            what = f"WAL segment {self.first} is missing, with which recovery begins"
         elif self.gaps:
             what = f"WAL segment {self.gaps[0]} is missing"
-        elif self.last is None:
-            what = f"WAL segment {self.first} is missing, with which recovery begins"
         else:
             return self.timeline_problem or self.second_archiver
         more = len(self.damaged) + len(self.gaps) - 1
@@ -95,8 +104,8 @@ def continuity(
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
-    followed = _follow(backup, archive, path)
-    run, damaged = followed.run, list(followed.damaged)
+    followed = _follow(backup, archive, path, for_server=True)
+    run, damaged = list(followed.run), list(followed.damaged)
     reading = read_through(run, backup, tools)
     if (fault := reading.fault) is not None:
         number = fault.lsn // size
@@ -112,6 +121,8 @@ def continuity(
         gaps=followed.gaps,
         damaged=tuple(damaged),
         last_commit_at=reading.last_commit_at,
+        committed_in_backup=reading.in_backup,
+        committed_after_backup=reading.after_backup,
         reaches=_reaches(until, run, reading.last_commit_at, size),
         second_archiver=second_archiver(archive, path, archived, size),
         timeline_problem=timeline_problem(archive, path, backup, archived) if timeline is None else None,
@@ -155,7 +166,8 @@ class _Followed:
     damaged: tuple[str, ...]
 
 
-def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> _Followed:
+def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...], *, for_server: bool = False) -> _Followed:
+    """Follow `path`; `for_server` also requires that a restored server's account may read the archive."""
     size = backup.segment_size
     own_wal = backup.path / "pg_wal"  # a backup may hold the WAL that makes it consistent
     segments = [
@@ -168,7 +180,7 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> _Fol
     needed = [(timeline_at(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
     there = [segments_by_key[key] for key in needed if key in segments_by_key]
     fetched = [segment for segment in there if segment.path.parent == archive]  # the others are copied beforehand
-    closed = unreadable_for(unprivileged(reading=archive), fetched)
+    closed = unreadable_for(unprivileged(reading=archive), fetched) if for_server else {}
     with ThreadPoolExecutor() as pool:  # compressed segments keep every processor busy
         found = pool.map(lambda one: closed.get(one.path) or segment_fault(one, backup, path), there)
         faults = dict(zip(there, found, strict=True))

@@ -60,11 +60,20 @@ class WalFault:
 
 @dataclass(frozen=True)
 class WalReading:
-    """A run of segments as far as it can be read: its last commit, the tablespaces made in it, and where it ends."""
+    """A run of segments as far as it can be read: commits, the tablespaces made in it, and where it ends.
 
-    last_commit_at: dt.datetime | None
+    `in_backup` and `after_backup` are the newest commit before and after the end of the backup, None without one.
+    """
+
+    in_backup: dt.datetime | None
+    after_backup: dt.datetime | None
     tablespaces: tuple[CreatedTablespace, ...]
     fault: WalFault | None
+
+    @property
+    def last_commit_at(self) -> dt.datetime | None:
+        """The newest commit since the backup began."""
+        return _newest(self.in_backup, self.after_backup)
 
 
 def read_through(run: Sequence[Segment], backup: BaseBackup, tools: Tools) -> WalReading:
@@ -76,27 +85,33 @@ def read_through(run: Sequence[Segment], backup: BaseBackup, tools: Tools) -> Wa
     size = backup.segment_size
     each = max(1, _WINDOW_BYTES // size)
     windows = [tuple(run[first : first + each + 1]) for first in range(0, len(run), each)]
-    last_commit_at: dt.datetime | None = None
+    in_backup: dt.datetime | None = None
+    after_backup: dt.datetime | None = None
     tablespaces: list[CreatedTablespace] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         readings = list(pool.map(lambda index: _read_window(windows, index, backup, tools), range(len(windows))))
     for reading in readings:
-        times = [at for at in (last_commit_at, reading.last_commit_at) if at is not None]
-        last_commit_at = max(times, default=None)
+        in_backup = _newest(in_backup, reading.in_backup)
+        after_backup = _newest(after_backup, reading.after_backup)
         tablespaces += [one for one in reading.tablespaces if one not in tablespaces]
         if reading.fault is not None:
             last = run[-1].number == reading.fault.lsn // size
-            return WalReading(
-                last_commit_at, tuple(tablespaces), None if last and reading.fault.ends else reading.fault
-            )
-    return WalReading(last_commit_at, tuple(tablespaces), None)
+            fault = None if last and reading.fault.ends else reading.fault
+            return WalReading(in_backup, after_backup, tuple(tablespaces), fault)
+    return WalReading(in_backup, after_backup, tuple(tablespaces), None)
+
+
+def _newest(*moments: dt.datetime | None) -> dt.datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def _read_window(windows: Sequence[tuple[Segment, ...]], index: int, backup: BaseBackup, tools: Tools) -> WalReading:
     """Read a window; where no record begins in it, because a large one fills it, together with those before it."""
     for first in range(index, -1, -1):
         window = tuple(dict.fromkeys(segment for one in windows[first : index + 1] for segment in one))
-        reading = _read(tuple(map(_fingerprint, window)), backup.segment_size, backup.start_lsn, tools)
+        reading = _read(
+            tuple(map(_fingerprint, window)), backup.segment_size, (backup.start_lsn, backup.end_lsn), tools
+        )
         if reading.fault is None or _NO_RECORD not in reading.fault.reason:
             return reading
     return reading
@@ -112,7 +127,10 @@ def _fingerprint(segment: Segment) -> tuple[int, int, Path, int, int]:
 
 # By size and time, not by path alone: an archive changes while it is read. A drill asks several times.
 @lru_cache(_KEPT)
-def _read(window: tuple[tuple[int, int, Path, int, int], ...], size: int, start_lsn: int, tools: Tools) -> WalReading:
+def _read(
+    window: tuple[tuple[int, int, Path, int, int], ...], size: int, backup_lsns: tuple[int, int], tools: Tools
+) -> WalReading:
+    start_lsn, end_lsn = backup_lsns
     with tempfile.TemporaryDirectory(prefix="opsverify-wal-") as name:
         folder = Path(name)
         # pg_waldump follows one timeline only, and does not compare it with the pages.
@@ -121,24 +139,29 @@ def _read(window: tuple[tuple[int, int, Path, int, int], ...], size: int, start_
             try:
                 write_plain(path, folder / plain)
             except UnreadableArchiveFile as error:
-                return WalReading(None, (), WalFault(number * size, f"{path.name}: {error}", ends=False))
+                return WalReading(None, None, (), WalFault(number * size, f"{path.name}: {error}", ends=False))
             except OSError as error:
                 raise Inconclusive(f"{path} cannot be read: {error.strerror}") from error
         output, fault = _dump(folder, names, max(start_lsn, window[0][1] * size), size, tools)
-    commits = [commit.at for commit in parse_commits(output) if commit.lsn >= start_lsn]
+    commits = [commit for commit in parse_commits(output) if commit.lsn >= start_lsn]
     made = [CreatedTablespace(parse_lsn(at), oid, location) for at, oid, location in _CREATE.findall(output)]
-    return WalReading(max(commits, default=None), tuple(one for one in made if one.lsn >= start_lsn), fault)
+    return WalReading(
+        max((commit.at for commit in commits if commit.lsn < end_lsn), default=None),
+        max((commit.at for commit in commits if commit.lsn >= end_lsn), default=None),
+        tuple(one for one in made if one.lsn >= start_lsn),
+        fault,
+    )
 
 
 def _dump(folder: Path, names: Sequence[str], start: int, size: int, tools: Tools) -> tuple[str, WalFault | None]:
     """Run pg_waldump over the segments `names` from LSN `start` on; its output, and where it stopped early."""
-    managers = [("-r", "Transaction", "-r", "Tablespace")]
+    managers: list[tuple[str, ...]] = [("-r", "Transaction", "-r", "Tablespace")]
     if tools.major < _SEVERAL_MANAGERS_SINCE:
         managers = [("-r", "Transaction"), ("-r", "Tablespace")]
     output, fault = "", None
     for chosen in managers:
-        where = ("-p", folder, *chosen, "-s", format_lsn(start), names[0], names[-1])
-        done = tools.run("pg_waldump", *where, timeout_s=_TIMEOUT_S)
+        span = ("-s", format_lsn(start), names[0], names[-1])
+        done = tools.run("pg_waldump", "-p", folder, *chosen, *span, timeout_s=_TIMEOUT_S)
         output += done.stdout
         fault = _fault(done, start, size)
     return output, fault

@@ -34,7 +34,9 @@ def _segments(archive: Path) -> list[Path]:
 def _renamed(archive: Path, timeline: int) -> Path:
     """Copy the newest segment as one of another timeline."""
     last = _segments(archive)[-1]
-    return shutil.copy2(last, archive / f"{timeline:08X}{last.name[8:]}")
+    target = archive / f"{timeline:08X}{last.name[8:]}"
+    shutil.copy2(last, target)
+    return target
 
 
 def test_segments_of_a_timeline_without_a_history_are_a_break(disaster: Disaster, archive_copy: Path) -> None:
@@ -73,7 +75,7 @@ def _promoted(archive: Path, segment: Path, fork: int, start: int) -> Path:
     """Write the file with which timeline 2 begins at `fork`: a copy of the parent's up to there, nothing after it."""
     content = bytearray(segment.read_bytes())
     content[fork - start :] = bytes(len(content) - (fork - start))
-    target: Path = shutil.copy2(segment, archive / f"00000002{segment.name[8:]}")
+    target = archive / f"00000002{segment.name[8:]}"
     target.write_bytes(content)
     target.chmod(0o644)
     (archive / "00000002.history").write_text(f"1\t{format_lsn(fork)}\tbefore a time\n")
