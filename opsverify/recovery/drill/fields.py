@@ -56,6 +56,8 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "timeline": restore and restore.timeline,
         "read": restore and restore.judgments,
         "durations": restore and dict(restore.durations),
+        "overridden": restore.overridden if restore else (),
+        "read_table": restore and restore.read_table,
         "stages": [asdict(stage) for stage in stages],
         "size": parts.backup.size,
         "extrapolated": asdict(validation.extrapolated) if validation and validation.extrapolated else None,
@@ -119,6 +121,8 @@ def _restore(raw: Mapping[str, Any]) -> RestorePart | NotReached:
         raw.get("timeline"),
         raw.get("read"),
         raw.get("durations") or {},
+        tuple(raw.get("overridden") or ()),
+        raw.get("read_table", "judgment_executions"),
     )
 
 

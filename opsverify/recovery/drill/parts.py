@@ -70,7 +70,9 @@ class ArchivePart:
 class RestorePart:
     """The restored server, promoted. Seconds count from the drill's beginning, integrity and continuity included.
 
-    `judgments` are the rows of the judgment log that were readable; `durations` are seconds for each restore stage.
+    `judgments` are the rows that could be read of `read_table`, the judgment log or else a large one (None: no table);
+    `durations` are seconds for each restore stage;
+    `overridden` are lines of the backup's configuration that the drill did not take over.
     """
 
     to_target_s: float
@@ -79,6 +81,8 @@ class RestorePart:
     timeline: int | None
     judgments: int | None
     durations: Mapping[str, float]
+    overridden: tuple[str, ...] = ()
+    read_table: str | None = "judgment_executions"
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from opsverify.recovery.drill.parts import (
     DrillParts,
 )
 from opsverify.recovery.drill.timing import Transferred
-from opsverify.recovery.drill.verification import DrillVerification, count_judgments
+from opsverify.recovery.drill.verification import DrillVerification, ReadRows, read_rows
 from opsverify.recovery.postgres.server_log import SLOW_MS
 from opsverify.recovery.postgres.tools import find_tools
+from opsverify.recovery.restore.overrides import own_settings
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.preflight import preflight
@@ -137,7 +138,7 @@ class DrillSteps(DrillVerification):
         """Restore a base backup to `target_time`, and verify it."""
         segment_size = unpacked.backup.segment_size
         before = self.timer.elapsed()
-        judgments: list[int] = []
+        read: list[ReadRows] = []
         with ExitStack() as stack:
             server = stack.enter_context(
                 restore(
@@ -147,8 +148,9 @@ class DrillSteps(DrillVerification):
                         self._destination(ready.primary),
                         target_time,
                         to_backup_end=to_backup_end,
+                        skip_missing_includes=self.recovery.skip_missing_includes,
                         movable=unpacked.movable,
-                        at_target=lambda paused: judgments.append(count_judgments(paused, self.dbname)),
+                        at_target=lambda paused: read.append(read_rows(paused, self.dbname)),
                         progress=self.timer.restore_progress(segment_size),
                     )
                 )
@@ -157,7 +159,7 @@ class DrillSteps(DrillVerification):
             copied = {} if unpacked.movable else {"copy": Transferred(ready.size)}
             self.timer.add(before, server.durations, {**copied, "recover": replayed})
             durations = {"unpack": unpack_s, **server.durations}
-            yield from self.verify(server, before, judgments[0], durations, unpacked, parts)
+            yield from self.verify(server, before, read[0], durations, unpacked, parts)
             with self.timer.stage("teardown"):
                 stack.close()
 
@@ -183,16 +185,17 @@ class DrillSteps(DrillVerification):
                 )
             )
             self.timer.add(before, server.durations, {})
-            judgments = count_judgments(server.server, self.dbname)
+            read = read_rows(server.server, self.dbname)
             yield from self.verify(
-                server, before, judgments, dict(server.durations), None, parts, with_roles=roles is not None
+                server, before, read, dict(server.durations), None, parts, with_roles=roles is not None
             )
             with self.timer.stage("teardown"):
                 stack.close()
 
     def _destination(self, primary: Mapping[str, str]) -> Destination:
         """The drill's own server; `primary` are the least sizes that recovery needs."""
-        settings = {**primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"}
+        chosen = own_settings(self.recovery.settings)
+        settings = {**primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms", **chosen}
         return Destination(
             self.scratch / "data", self.scratch / "s", _free_port(), dbname=self.dbname, settings=settings
         )

@@ -75,7 +75,7 @@ def restore_dump(plan: DumpRestorePlan) -> Iterator[RestoredServer]:
         probe_writes(server)
         to_read_write_s = watch.end("probe")
         yield RestoredServer(
-            dsn=destination.dsn,
+            dsn=server.dsn(destination.dbname),
             host=str(destination.socket_dir),
             port=destination.port,
             backup=None,
@@ -137,7 +137,7 @@ def _make_roles(server: Server, roles: ClusterDump, destination: Destination) ->
         if server.account is not None:
             os.chown(folder, server.account.uid, server.account.gid)
     with _private_file(data_dir, roles.with_tablespaces_in(destination.tablespaces), server) as path:
-        run_sql(server, path, "postgres", existing=roles.superuser, origin=roles.path.name)
+        run_sql(server, path, server.maintenance, existing=roles.superuser, origin=roles.path.name)
     require_links_inside(data_dir)
 
 

@@ -12,8 +12,10 @@ from opsverify.recovery.backup import base_backup, tablespaces
 from opsverify.recovery.model import BaseBackup
 from opsverify.recovery.postgres.server import Server, ServerExited
 from opsverify.recovery.postgres.tools import find_tools, for_account, may_enter, unprivileged
+from opsverify.recovery.restore.configuration import Configuration
 from opsverify.recovery.restore.copy_backup import copy_backup, move_backup, private_folder
 from opsverify.recovery.restore.diagnosis import early_exit_error, early_target, exit_error, small_setting
+from opsverify.recovery.restore.overrides import SET_BY_RESTORE, overrides
 from opsverify.recovery.restore.restored_server import (
     Destination,
     Progress,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
     from opsverify.recovery.postgres.tools import Account, Tools
 
+_STALLED_S: Final = 900.0
+"""Recovery that replays nothing for so long will not go on."""
 _LONGEST_SOCKET: Final = 107 - len("/.s.PGSQL.65535")
 
 _STATE: Final = (
@@ -62,6 +66,7 @@ class RestorePlan:
     destination: Destination
     target_time: dt.datetime
     to_backup_end: bool = False
+    skip_missing_includes: bool = False
     timeline: int | None = None
     within_s: float = 4 * 3600.0
     movable: bool = False
@@ -107,7 +112,8 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
         watch.end("prepare")
         place_backup(prepared)
         watch.end("copy")
-        server = stack.enter_context(_server(prepared))
+        started = _server(prepared)
+        server = stack.enter_context(started.server)
         point = recover(prepared, server)
         to_target_s = watch.end("recover")
         plan.at_target(server)
@@ -121,7 +127,7 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
         plan.progress("promote", 1, 1)
         destination = prepared.plan.destination
         yield RestoredServer(
-            dsn=destination.dsn,
+            dsn=server.dsn(destination.dbname),
             host=str(destination.socket_dir),
             port=destination.port,
             backup=prepared.backup,
@@ -134,6 +140,7 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
             durations=watch.durations,
             log=destination.log_file,
             server=server,
+            overridden=started.overridden,
         )
 
 
@@ -199,13 +206,20 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
             within_s=plan.within_s,
             what=f"recovery to {target.isoformat()}",
             seen=lambda seen: plan.progress("recover", replayed(seen), 0),
+            stalled_s=min(_STALLED_S, plan.within_s),
         )
     except ServerExited as exited:
         if small := small_setting(server):
             raise Inconclusive(small) from exited
         timeline, archive = prepared.timeline, plan.wal_archive
         raise early_exit_error(
-            exited, prepared.backup, archive, server.tools, target=target, timeline=timeline
+            exited,
+            prepared.backup,
+            archive,
+            server.tools,
+            target=target,
+            timeline=timeline,
+            lines=server.log_lines(),
         ) from exited
     if small := small_setting(server):
         raise Inconclusive(small)
@@ -249,7 +263,15 @@ def _tools_and_account(plan: RestorePlan) -> tuple[Tools, Account | None]:
     return for_account(find_tools(base_backup.major_of(plan.folder)), account, scratch), account
 
 
-def _server(prepared: PreparedRestore) -> Server:
+@dataclass(frozen=True)
+class _Configured:
+    """A server, not started, and the lines of its configuration that were taken out."""
+
+    server: Server
+    overridden: tuple[str, ...]
+
+
+def _server(prepared: PreparedRestore) -> _Configured:
     """Make the copied backup ready to recover to the target, cut off from everything else; its server, not started."""
     plan, destination = prepared.plan, prepared.plan.destination
     data_dir = destination.data_dir
@@ -268,7 +290,9 @@ def _server(prepared: PreparedRestore) -> Server:
     if not (data_dir / "postgresql.conf").exists():
         (data_dir / "postgresql.conf").write_text("", encoding="utf-8")
         settings |= primary_minimums(base_backup.control_data(data_dir, prepared.tools))
-    return destination.server(prepared.tools, prepared.account, settings)
+    names = {*overrides(prepared.tools.major), *SET_BY_RESTORE, *settings, *destination.settings}
+    taken_out = Configuration(data_dir, names).clean(skip_missing=plan.skip_missing_includes)
+    return _Configured(destination.server(prepared.tools, prepared.account, settings), taken_out)
 
 
 def _timeline_written(server: Server) -> int:

@@ -19,26 +19,6 @@ _TARGETS: Final = (
     "recovery_target_lsn",
 )
 
-_ALONE: Final = {
-    "archive_mode": "off",  # a drill must never write into the archive that it reads
-    "archive_command": "",
-    "archive_library": "",
-    "primary_conninfo": "",
-    "primary_slot_name": "",
-    "synchronous_standby_names": "",  # no standby will ever confirm a commit of the drill
-    "recovery_end_command": "",
-    "archive_cleanup_command": "",  # would delete segments from the archive
-    "external_pid_file": "",
-    "ssl": "off",  # the certificates belong to the original host
-}
-_READABLE_LOG: Final = {
-    "logging_collector": "off",
-    "log_destination": "stderr",
-    "log_min_messages": "warning",
-    "log_timezone": "UTC",
-    "timezone": "UTC",
-    "lc_messages": "C",
-}
 _PRIMARY_MINIMUMS: Final = {
     "max_connections": "max_connections setting",
     "max_worker_processes": "max_worker_processes setting",
@@ -64,7 +44,6 @@ def drill_settings(
         "recovery_target_inclusive": "on",
         "recovery_target_timeline": str(timeline),
         "recovery_target_action": "pause",
-        "recovery_min_apply_delay": "0",
     }
 
 
@@ -77,10 +56,8 @@ def _target(target_time: dt.datetime | None) -> dict[str, str]:
 
 
 def private_settings(*, data_dir: Path, socket_dir: Path, port: int) -> dict[str, str]:
-    """A server on `data_dir` that only this drill can reach, with a log that can be read back."""
+    """A server on `data_dir` that only this drill can reach."""
     return {
-        **_ALONE,
-        **_READABLE_LOG,
         "data_directory": str(data_dir),
         "hba_file": str(data_dir / HBA_NAME),
         "ident_file": str(data_dir / IDENT_NAME),
