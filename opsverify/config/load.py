@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PATHS = (
-    "base_backup", "wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
+    "base_backup", "wal_archive", "dr_wal_archive",
+    "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
     "ca_file",
 )  # fmt: skip
 """Keys of [recovery] and of its tables that are paths relative to the target file."""

@@ -6,6 +6,7 @@ import datetime as dt
 import time
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,9 @@ from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
 from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
+from opsverify.switchback.divergence import DrWal, contradiction, identity, position, require_two_servers
 from opsverify.switchback.table import TableCopy, TimeSpan
+from opsverify.switchback.twins import catalog_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from opsverify.probes.tcp import Certificate
     from opsverify.recovery.wal.timelines import TimelinePath
     from opsverify.switchback.compare import TableDifference
+    from opsverify.switchback.divergence import ServerIdentity, Written
 
 SWITCHBACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
@@ -87,6 +91,11 @@ class RegionPair:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
         if self.config.outage_at is None:
             raise Inconclusive("missing regions.outage_at in the target: when the original region was lost")
+        if self.config.outage_at >= self.switched_at:
+            raise Inconclusive(
+                f"the times contradict each other: outage_at {self.config.outage_at.isoformat()} is not before "
+                f"switched_at {self.switched_at.isoformat()}; correct them"
+            )
         return TimeSpan(self.config.outage_at, self.switched_at)
 
     @property
@@ -118,6 +127,46 @@ class RegionPair:
     def certificate_at(self, address: str) -> Certificate | None:
         """The certificate at `address` for the clients' name; None for plain http."""
         return certificate(self.config.url, self.config.ca_file, record=self.record, address=address)
+
+    @cached_property
+    def servers(self) -> tuple[ServerIdentity, ServerIdentity]:
+        """The two servers. Raises Inconclusive where they are one, of two clusters, or have clocks that differ."""
+        found = identity(self.original), identity(self.dr)
+        require_two_servers(*found)
+        return found
+
+    @property
+    def dr_wal(self) -> DrWal:
+        """WAL of the DR region. Raises as `servers`."""
+        return DrWal(self.config, (self.original, self.dr), self.servers[0])
+
+    def written(self) -> Written:
+        """What the DR region wrote while it served; raises Inconclusive where that contradicts the given times."""
+        passed = self.timeline_path(self.timeline("original")).passed
+        if passed is None:
+            raise Inconclusive(
+                "the original region does not continue the DR region's timeline: see switchback.timeline"
+            )
+        written = self.dr_wal.written(passed)
+        span = self.span
+        if problem := contradiction(span.since, span.until, written):
+            raise Inconclusive(
+                f"the times contradict each other: {problem}; correct regions.outage_at or --switched-at"
+            )
+        return written
+
+    def changed_by_dr(self, table: RegionTable) -> bool:
+        """Whether WAL of the DR period changes `table`. Raises Inconclusive where that WAL cannot be read."""
+        name = table.name if "." in table.name else f"public.{table.name}"
+        return name in self.written().tables
+
+    def dr_position(self) -> int:
+        """The LSN up to which the DR region's database has WAL."""
+        return position(self.dr)
+
+    def catalog_differences(self) -> tuple[str, ...]:
+        """Objects other than rows that are different in the two regions."""
+        return catalog_differences(_source(self.original), _source(self.dr))
 
     def timeline(self, name: str) -> int:
         """The timeline that the region's database writes or follows."""
