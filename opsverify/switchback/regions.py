@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 SWITCHBACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
 
+TIMES: Final = 6
+"""Requests at each address: an ingress that forwards every second one elsewhere answers three of them wrongly."""
+_UNCACHED: Final = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Connection": "close"}
 _TIMELINE: Final = """
 SELECT CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
                                                    (SELECT timeline_id FROM pg_control_checkpoint()))
@@ -120,6 +124,23 @@ class RegionPair:
         """The reply of the clients' URL at one address, without any resolver of this machine."""
         return self.http.get(self.config.url, address=address, ca_file=self.config.ca_file)
 
+    def answers_at(self, address: str) -> Sequence[Reply]:
+        """Replies to several requests at one address, each over a connection of its own and past every cache.
+
+        Raises Inconclusive where a cache answered, Unreachable where nobody did.
+        """
+        replies = []
+        for _ in range(TIMES):
+            reply = self.http.get(self.config.url, address=address, ca_file=self.config.ca_file, headers=_UNCACHED)
+            age = str(reply.headers.get("Age", "0")).strip()
+            if age != "0":
+                raise Inconclusive(
+                    f"{address}: answered from a cache (Age: {age}), though it was asked with Cache-Control: no-cache; "
+                    "which region serves is not known: let the cache pass this URL"
+                )
+            replies.append(reply)
+        return replies
+
     def is_open(self, host: str, port: int | str) -> bool:
         """Whether a TCP port accepts connections."""
         return is_open(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
@@ -134,6 +155,11 @@ class RegionPair:
         found = identity(self.original), identity(self.dr)
         require_two_servers(*found)
         return found
+
+    def require_two_servers(self) -> None:
+        """Raise Inconclusive as `servers`; nothing where one of them does not answer, which other checks report."""
+        with suppress(Unreachable):
+            _ = self.servers
 
     @property
     def dr_wal(self) -> DrWal:

@@ -49,7 +49,7 @@ def sequences_behind(original: Postgres, dr: Postgres) -> tuple[str, ...]:
     Raises Inconclusive where the role may not read one of them.
     """
     here, there = ({row.name: row for row in database.rows(_SEQUENCES)} for database in (original, dr))
-    closed = sorted(name for name, row in (here | there).items() if not row.readable)
+    closed = sorted({name for side in (here, there) for name, row in side.items() if not row.readable})
     if closed:
         raise Inconclusive(
             f"{len(closed)} sequences cannot be read ({', '.join(closed[:3])}): GRANT SELECT ON ALL SEQUENCES IN "

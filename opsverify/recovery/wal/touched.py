@@ -58,6 +58,7 @@ def touched(
         path = next((path for archive in archives if (path := find_file(archive, name))), None)
         if path is None:
             if until is None or (number == last and until - number * segment_size <= _LAST_CHECKPOINT):
+                until = None  # the segments that are there are read to their end
                 break
             raise Inconclusive(
                 f"WAL segment {name} of timeline {timeline} is in none of {', '.join(map(str, archives))}: what was "
@@ -79,9 +80,9 @@ def _read(paths: Sequence[Path], names: Sequence[str], since: int, until: int | 
         span = ["-s", format_lsn(since), *(("-e", format_lsn(until)) if until is not None else ())]
         done = tools.run("pg_waldump", "-p", folder, *span, names[0], names[-1], timeout_s=_TIMEOUT_S)
     if done.exit_code != 0 and not done.stderr.startswith(_ERROR):
-        raise Inconclusive(f"pg_waldump {names[0]}: output could not be parsed: {done.last_line!r}")
-    if done.exit_code != 0 and until is not None and "got 0" not in done.last_line:
-        raise Inconclusive(f"pg_waldump {names[0]}: {done.last_line.removeprefix(_ERROR)}")
+        raise Inconclusive(f"pg_waldump {names[0]}: output could not be parsed: {done.first_error!r}")
+    if done.exit_code != 0 and "got 0" not in done.stderr:
+        raise Inconclusive(f"pg_waldump {names[0]}: {done.first_error.removeprefix(_ERROR)}")
     commits = [commit.at for commit in parse_commits(done.stdout)]
     files = {(int(database), int(file)) for one in (_CHANGE, _CREATED) for database, file in one.findall(done.stdout)}
     return Touched(frozenset(files), min(commits, default=None), max(commits, default=None))
