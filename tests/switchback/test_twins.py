@@ -112,7 +112,7 @@ def test_commits_that_would_wait_are_named(clone: Clone) -> None:
     assert commits_blocked(database) is None  # type: ignore[arg-type]
     blocked = Asked(clone.session)
     row = type("Row", (), {"names": "dr", "level": "on", "standbys": 0})
-    blocked.row = lambda _statement: row  # type: ignore[method-assign]
+    blocked.row = lambda _statement: row  # type: ignore[method-assign,assignment]
     assert "synchronous_standby_names = 'dr'" in str(commits_blocked(blocked))  # type: ignore[arg-type]
 
 

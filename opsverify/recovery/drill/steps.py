@@ -85,7 +85,12 @@ class DrillSteps(DrillVerification):
             if unpacked.movable:
                 self.timer.add(self.timer.elapsed() - unpack_s, {"unpack": unpack_s}, {})
             tools = find_tools(unpacked.backup.major)
-            problems = (*parts.backup.problems, *unpacked.problems, *self._problems_unpacked(unpacked, tools))
+            problems = (
+                *parts.backup.problems,
+                *unpacked.problems,
+                *self._problems_unpacked(unpacked, tools),
+                *self._another_cluster(unpacked.backup),
+            )
             parts = replace(parts, backup=BackupPart(problems))
             yield parts
             with self.timer.stage("continuity") as transferred:
@@ -121,6 +126,18 @@ class DrillSteps(DrillVerification):
             return ()
         with self.timer.stage("integrity of the unpacked backup"):
             return verify(unpacked.backup, tools).problems
+
+    def _another_cluster(self, backup: BaseBackup) -> tuple[str, ...]:
+        """A problem where ledger and backup are of two clusters: nothing of one can prove the other."""
+        recorded = self.history.system if self.history else None
+        if recorded is None or recorded == str(backup.system_identifier):
+            return ()
+        return (
+            (
+                f"the backup is of the cluster {backup.system_identifier}, the ledger was recorded of {recorded}: name "
+                "the backup and the ledger of one cluster (after pg_upgrade or initdb capture anew)"
+            ),
+        )
 
     def _label(self, backup: BaseBackup) -> str:
         return str(self.recovery.base_backup or f"{self.recovery.method} {backup.label}")

@@ -12,10 +12,9 @@ from opsverify.recovery.backup import base_backup, tablespaces
 from opsverify.recovery.model import BaseBackup
 from opsverify.recovery.postgres.server import Server, ServerExited
 from opsverify.recovery.postgres.tools import find_tools, for_account, may_enter, unprivileged
-from opsverify.recovery.restore.configuration import Configuration
+from opsverify.recovery.restore.configured_server import ConfiguredServer, configure
 from opsverify.recovery.restore.copy_backup import copy_backup, move_backup, private_folder
 from opsverify.recovery.restore.diagnosis import early_exit_error, early_target, exit_error, small_setting
-from opsverify.recovery.restore.overrides import SET_BY_RESTORE, overrides
 from opsverify.recovery.restore.restored_server import (
     Destination,
     Progress,
@@ -23,9 +22,7 @@ from opsverify.recovery.restore.restored_server import (
     Stopwatch,
     no_progress,
     probe_writes,
-    write_files,
 )
-from opsverify.recovery.restore.settings import FILES, FOREIGN, drill_settings, primary_minimums
 from opsverify.recovery.wal.continuity import unbroken_run
 from opsverify.recovery.wal.timelines import branches
 
@@ -112,7 +109,7 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
         watch.end("prepare")
         place_backup(prepared)
         watch.end("copy")
-        started = _server(prepared)
+        started = _configured(prepared)
         server = stack.enter_context(started.server)
         point = recover(prepared, server)
         to_target_s = watch.end("recover")
@@ -263,36 +260,17 @@ def _tools_and_account(plan: RestorePlan) -> tuple[Tools, Account | None]:
     return for_account(find_tools(base_backup.major_of(plan.folder)), account, scratch), account
 
 
-@dataclass(frozen=True)
-class _Configured:
-    """A server, not started, and the lines of its configuration that were taken out."""
-
-    server: Server
-    overridden: tuple[str, ...]
-
-
-def _server(prepared: PreparedRestore) -> _Configured:
-    """Make the copied backup ready to recover to the target, cut off from everything else; its server, not started."""
-    plan, destination = prepared.plan, prepared.plan.destination
-    data_dir = destination.data_dir
-    for name in FOREIGN:
-        (data_dir / name).unlink(missing_ok=True)
-    tablespaces.require_links_inside(data_dir)
-    write_files(data_dir, FILES, prepared.account)
-    settings = drill_settings(
-        archive=plan.wal_archive,
-        data_dir=data_dir,
-        socket_dir=destination.socket_dir,
-        port=destination.port,
+def _configured(prepared: PreparedRestore) -> ConfiguredServer:
+    plan = prepared.plan
+    return configure(
+        plan.destination,
+        plan.wal_archive,
+        prepared.tools,
+        prepared.account,
         target_time=None if plan.to_backup_end else plan.target_time,
         timeline=prepared.timeline,
+        skip_missing_includes=plan.skip_missing_includes,
     )
-    if not (data_dir / "postgresql.conf").exists():
-        (data_dir / "postgresql.conf").write_text("", encoding="utf-8")
-        settings |= primary_minimums(base_backup.control_data(data_dir, prepared.tools))
-    names = {*overrides(prepared.tools.major), *SET_BY_RESTORE, *settings, *destination.settings}
-    taken_out = Configuration(data_dir, names).clean(skip_missing=plan.skip_missing_includes)
-    return _Configured(destination.server(prepared.tools, prepared.account, settings), taken_out)
 
 
 def _timeline_written(server: Server) -> int:
