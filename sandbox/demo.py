@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from opsverify.config.project import project_root
 from sandbox import network
 from sandbox.core import Sandbox
 from sandbox.home import REPOSITORY, SERVICES
@@ -191,7 +192,7 @@ def _play_all() -> int:
         with Sandbox(
             home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
         ) as sandbox:
-            stagehand = Stagehand(sandbox, REPOSITORY / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+            stagehand = Stagehand(sandbox, project_root() / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             played = [_play(scene, stagehand) for scene in SCENES]
     _print_table(played)
     say(f"took {time.monotonic() - began:.0f} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.config.project import target_argument
+from opsverify.config.project import suites_home, target_argument
 from opsverify.config.run_options import options_of
 from opsverify.core.stages import STAGES
 
@@ -41,7 +41,7 @@ def stage_arguments(root: Path, stage: str, target: str) -> list[str]:
     """Arguments of pytest that run `stage` on `target` with the suites in `root`, whatever the working directory."""
     return [
         f"--rootdir={root}",
-        f"--config-file={root / 'pyproject.toml'}",
+        f"--config-file={suites_home(root) / 'pyproject.toml'}",
         f"--confcutdir={root}",
         "-popsverify.pytest_plugin.plugin",
         f"--stage={stage}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.cli.arguments import add_target
 from opsverify.config.load import find_target, load_target
-from opsverify.config.project import project_root, target_argument
+from opsverify.config.project import project_root, suites_home, target_argument
 from opsverify.errors import TargetError
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Capture, and print what was recorded."""
-    sys.stdout.write(f"{capture(target_argument(options.target), project_root())}\n")
+    sys.stdout.write(f"{capture(target_argument(options.target), project_root(options.target))}\n")
     return 0
 
 
@@ -47,7 +47,7 @@ def capture(target_name: str, root: Path) -> str:
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
         raise TargetError(f"target {target.name}: ledger capture needs [postgres] and [recovery]")
-    queries = read_queries(root / "dr_validation" / "sql")
+    queries = read_queries(suites_home(root) / "dr_validation" / "sql")
     ledger = Ledger(Path(target.recovery.ledger))
     chosen = {name: TableChoice(**table.model_dump()) for name, table in target.recovery.tables.items()}
     tag = target.synthetic.tag_column

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "after --: pytest arguments"
     add_stage(parser)
     add_run_options(parser, "verify")
+    parser.add_argument("-v", dest="every_check", action="store_true", help="list passing checks on a terminal too")
+    parser.add_argument("--color", choices=("yes", "no", "auto"), default="auto", help="also: NO_COLOR")
     parser.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
 
 
@@ -39,10 +41,11 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> int:
     """Run the stage; the exit code of its verdict."""
     # Only the plugins named here: others must neither slow a gate down nor change its selection.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    root = project_root()
+    root = project_root(options.target)
     arguments = [*stage_arguments(root, options.stage, options.target), "-pallure_pytest.plugin"]
     if options.workers:
         arguments += ["-pxdist.plugin", "-pxdist.looponfail", "-n", options.workers]
+    arguments += ["-v"] * options.every_check + [f"--color={options.color}"]
     arguments += [*arguments_of(options), *pytest_args]
     os.chdir(root)  # pytest finds no conftest.py from elsewhere; every path was made absolute before
     recorder = _VerdictRecorder()

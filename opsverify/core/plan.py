@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.core.runbook import lines
+from opsverify.core.runbook import lines, scope_of
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -71,11 +72,13 @@ def planned(
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = None
     if missing_part:
-        not_applicable = f"the target declares {missing_part} absent"
+        not_applicable = say("the target declares {part} absent", part=missing_part)
     elif absent:
-        not_applicable = f"the target lists no {absent.what}"
+        not_applicable = say("the target lists no {what}", what=absent.what)
     elif spec.where and not spec.where[1](target):
-        not_applicable = f"the target lists no {spec.where[0]}"
+        not_applicable = say("the target lists no {what}", what=spec.where[0])
+    else:
+        not_applicable = scope_of(spec.lines)
     check_id, ko, en = spec.id, spec.ko, spec.en
     row = next((value for value in parameters.values() if isinstance(value, Row)), None)
     if parameter_id and not (absent or unknown or row):
@@ -91,7 +94,9 @@ def planned(
         nodeid,
         not_applicable,
         cannot_run=unknown.reason if unknown and not not_applicable else None,
-        waiver=f"{waiver.reason} ({waiver.owner}, until {waiver.until})" if waiver else None,
+        waiver=say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=waiver.owner, until=waiver.until)
+        if waiver
+        else None,
     )
 
 
@@ -100,6 +105,9 @@ def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> 
     if severity == "sev1" and not target.sev1_waivers_allowed:
         return None
     return next((waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None)
+
+
+_NO_CHECK: Final = say("no check carries out this runbook line yet; do it by hand and record it")
 
 
 def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[Planned, ...]:
@@ -113,7 +121,8 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
             (line.id,),
             "sev2",
             target.owners.default,
-            cannot_run="no check carries out this runbook line yet; do it by hand and record it",
+            not_applicable=line.out_of_scope.text if line.out_of_scope else None,
+            cannot_run=None if line.out_of_scope else _NO_CHECK,
         )
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 
 
 class Outcome(StrEnum):
@@ -79,5 +80,7 @@ def stage_named(name: str) -> Stage:
     if name in STAGES:
         return STAGES[name]
     close = difflib.get_close_matches(name, STAGES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise TargetError(f"stage {name!r}: no such stage{hint}; stages: {', '.join(STAGES)}")
+    hint = say("; did you mean {name!r}?", name=close[0]) if close else ""
+    raise TargetError(
+        say("stage {name!r}: no such stage{hint}; stages: {stages}", name=name, hint=hint, stages=", ".join(STAGES))
+    )

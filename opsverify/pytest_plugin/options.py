@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from opsverify.config.project import suite_folders
 from opsverify.config.run_options import RUN_OPTIONS, given_in
 from opsverify.pytest_plugin.stage_run import Request
 
-SUITES = ("checks", "smoke", "dr_validation")
 NARROWING_INI = (
     "python_files",
     "python_classes",
@@ -50,7 +50,7 @@ def use_suites(config: pytest.Config) -> None:
             f"a stage runs its whole plan; leave {' '.join(config.args) or 'all but options'} out "
             "(-k runs one check, and the verdict then holds)"
         )
-    config.args = [str(config.rootpath / suite) for suite in SUITES]
+    config.args = [str(folder) for folder in suite_folders(config.rootpath)]
 
 
 def refuse_narrowing(config: pytest.Config) -> None:

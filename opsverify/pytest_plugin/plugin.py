@@ -24,15 +24,14 @@ from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.options import declare, refuse_narrowing, request_of, use_suites
-from opsverify.pytest_plugin.progress import Display, report_progress
+from opsverify.pytest_plugin.progress import report_progress
 from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
-from opsverify.pytest_plugin.terminal import guard_terminal, print_missing_summary, result_line, summary
+from opsverify.pytest_plugin.terminal import Screen, guard_terminal, print_missing_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     from opsverify.core.plan import Planned
-    from opsverify.core.results import CheckResult
 
 RUN_FOLDER = "opsverify_run"
 FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
@@ -164,6 +163,7 @@ class StagePlugin(PlanPlugin):
         self.run = run
         self.troubles = run.troubles
         self.is_worker = hasattr(config, "workerinput")
+        self.screen: Screen
         self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -195,12 +195,13 @@ class StagePlugin(PlanPlugin):
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
         self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
-        stream = guard_terminal(self.config, self.run.redactor)
         self.run.say = partial(report_progress, self.run.folder.path)
-        if not self.is_worker:
-            display = Display(self.run.folder.path, stream)
-            display.start()
-            self.before_verdict.append(display.stop)
+        if self.is_worker:
+            guard_terminal(self.config, self.run.redactor)
+        else:
+            self.screen = Screen(self.config, self.run)
+            self.screen.start()
+            self.before_verdict.append(self.screen.stop)
         if not self.is_worker and threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGTERM, _interrupt)
             self.undo.append(lambda: signal.signal(signal.SIGTERM, before))
@@ -243,7 +244,7 @@ class StagePlugin(PlanPlugin):
         result = result_on(report)
         if result is not None:
             self.run.results[result.id] = result
-            self._print_result(report.nodeid, result)
+            self.screen.result(self.planned[report.nodeid], result)
         elif report.when not in ("setup", "call", "teardown"):
             self.run.lost[report.nodeid] = f"lost with its process: {str(report.longrepr).splitlines()[0]}"
 
@@ -276,20 +277,14 @@ class StagePlugin(PlanPlugin):
         """Print nothing of pytest's own for a test: the check has a line of its own."""
         return "", "", ""
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self) -> None:
         """End with the verdict."""
-        for line in summary(self.run):
-            terminalreporter.write_line(line)
+        self.screen.end()
 
     def pytest_unconfigure(self) -> None:
         """Undo everything that would affect a later session in the same process."""
         while self.undo:
             self.undo.pop()()
-
-    def _print_result(self, nodeid: str, result: CheckResult) -> None:
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
 
 
 def _begin(config: pytest.Config) -> StageRun:
@@ -308,6 +303,7 @@ def _begin(config: pytest.Config) -> StageRun:
     except TargetError as error:
         raise pytest.UsageError("\n".join(error.problems)) from error
     options.allure_report_dir = str(run.allure_dir)
+    run.verbose = options.verbose > 0
     options.verbose, options.tbstyle, options.no_header = -2, "no", True
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")

@@ -12,6 +12,7 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
 from opsverify.config.run_options import ALLOW_SHORT_WINDOW, REPORT_DIR, WINDOW, overridden
 from opsverify.core.plan import Plan, Planned, planned, uncovered
+from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
@@ -19,6 +20,7 @@ from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
+from opsverify.language.message import as_message
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class StageRun:
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
     pages: list[str] = field(default_factory=list)
+    verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
 
     @classmethod
@@ -167,8 +170,11 @@ class StageRun:
             "language": self.target.language,
             "outcome": verdict.outcome.value,
             "decision": verdict.decision.value,
-            "reasons": list(verdict.reasons),
-            "notes": list(self.notes),
+            "reasons": [reason.en for reason in verdict.reasons],
+            "reasons_ko": [reason.ko for reason in verdict.reasons],
+            "causes": [cause.to_dict() for cause in verdict.causes],
+            "notes": [as_message(note).en for note in self.notes],
+            "notes_ko": [as_message(note).ko for note in self.notes],
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
             "planned": len(verdict.plan.checks),
@@ -206,8 +212,9 @@ class StageRun:
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target of `request`; reads no secret."""
+    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
     stage = stage_named(request.stage)
+    lines()
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
     return stage, overridden(target, stage.name, request.given)
 

@@ -15,6 +15,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.files import LATEST, write_atomic
 from opsverify.report.allure_cli import allure_command, run
 from opsverify.report.offline import make_offline
+from opsverify.report.own_words import use_own_words
 from opsverify.report.summary import add_summary, title_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
             html = (folder / "out" / "index.html").read_text(encoding="utf-8")
         except OSError as error:
             raise EvidenceError("Allure 3 could not build the report: no page written") from error
-        write_atomic(run_dir / REPORT, make_offline(add_summary(html, verdict, language)))
+        write_atomic(run_dir / REPORT, make_offline(use_own_words(add_summary(html, verdict, language), language)))
         if history:
             write_atomic(history, (folder / "history.jsonl").read_bytes())
     return run_dir / REPORT

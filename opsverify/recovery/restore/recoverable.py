@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.errors import NotRestorable
+from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import SECOND
 from opsverify.recovery.postgres.scratch import scratch_folder
@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from opsverify.recovery.model import BaseBackup
 
 
+class NotYetRecoverable(Inconclusive):
+    """Backup and archive are whole, but nothing after the backup is archived yet: the next WAL segment changes that."""
+
+
 def newest_recoverable(recovery: Recovery) -> dt.datetime:
     """The newest recovery target that backup and archive allow; without a commit since, the end of the backup.
 
-    Raises NotRestorable where the first WAL segment is missing, Inconclusive where backup or archive cannot be read.
+    Raises NotRestorable where the first WAL segment is missing, NotYetRecoverable where none is archived yet, and
+    Inconclusive where backup or archive cannot be read.
     """
     source = physical_source_of(recovery)
     with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:
         backup = unpacked.backup
         wal = continuity(backup, unpacked.archive, find_tools(backup.major))
     if wal.last is None:
-        raise NotRestorable(f"{recovery.wal_archive or recovery.method}: {wal.problem}")
+        error = NotRestorable if wal.gaps or wal.damaged else NotYetRecoverable
+        raise error(f"{recovery.wal_archive or recovery.method}: {wal.problem}")
     earliest = end_of(backup)
     target = wal.newest_target()
     if target is None or target <= earliest:
