@@ -65,9 +65,8 @@ def test_marker(check, regions):
     for address, resolver in sorted(sent_to.items()):
         with check.must_answer(f"{address}, where {resolver} sends clients"):
             replies = regions.answers_at(address)
-        for number, reply in enumerate(replies, 1):
-            where = f"{address}, request {number} of {len(replies)}"
-            check.expect(f"HTTP status at {where}", reply.status, 200)
-            check.expect(
-                f"{config.marker_header} at {where}", reply.headers.get(config.marker_header), regions.expected.marker
-            )
+        statuses = sorted({str(reply.status) for reply in replies})
+        markers = sorted({str(reply.headers.get(config.marker_header)) for reply in replies})
+        asked = f"at {address} in {len(replies)} requests"
+        check.expect(f"HTTP status {asked}", ", ".join(statuses), "200")
+        check.expect(f"{config.marker_header} {asked}", ", ".join(markers), regions.expected.marker)

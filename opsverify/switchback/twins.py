@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 _SEQUENCES: Final = """
 SELECT n.nspname || '.' || c.relname AS name, has_sequence_privilege(c.oid, 'SELECT') AS readable,
        CASE WHEN has_sequence_privilege(c.oid, 'SELECT') THEN pg_sequence_last_value(c.oid) END AS last,
-       s.seqincrement AS step
+       s.seqincrement AS step, s.seqcache AS cached
   FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relpersistence <> 't'
 """
+_LOGGED_AHEAD: Final = 32
+"""SEQ_LOG_VALS (commands/sequence.c): numbers that one WAL record covers."""
 _SLOTS: Final = """
 SELECT slot_name AS name, active, slot_type AS kind,
        pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
@@ -43,9 +45,10 @@ def catalog_differences(original: Source, dr: Source) -> tuple[str, ...]:
     return tuple(f"{kind}: {line}" for kind in wanted for line in changes(wanted[kind], found[kind]))
 
 
-def sequences_behind(original: Postgres, dr: Postgres) -> tuple[str, ...]:
+def sequences_behind(original: Postgres, dr: Postgres, *, follows: bool = False) -> tuple[str, ...]:
     """Sequences that would give numbers again which the DR region gave already.
 
+    A DR region that `follows` the original one shows what WAL holds: numbers logged ahead, before they are given.
     Raises Inconclusive where the role may not read one of them.
     """
     here, there = ({row.name: row for row in database.rows(_SEQUENCES)} for database in (original, dr))
@@ -58,12 +61,16 @@ def sequences_behind(original: Postgres, dr: Postgres) -> tuple[str, ...]:
     return tuple(
         f"{name} is at {here[name].last or 'its start'}, DR at {row.last}"
         for name, row in sorted(there.items())
-        if name in here and row.last is not None and _behind(here[name].last, row.last, row.step)
+        if name in here
+        and row.last is not None
+        and _behind(here[name].last, row.last, row.step, _LOGGED_AHEAD + row.cached if follows else 0)
     )
 
 
-def _behind(last: int | None, wanted: int, step: int) -> bool:
-    return last is None or (last - wanted) * (1 if step > 0 else -1) < 0
+def _behind(last: int | None, wanted: int, step: int, ahead: int) -> bool:
+    if last is None:
+        return not ahead
+    return (last - wanted) * (1 if step > 0 else -1) < -ahead * abs(step)
 
 
 def dead_slots(database: Postgres) -> tuple[str, ...]:

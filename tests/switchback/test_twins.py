@@ -89,6 +89,9 @@ def test_a_sequence_behind_is_named(clone: Clone, other: psycopg.Connection[Any]
     (line,) = sequences_behind(original, dr)  # type: ignore[arg-type]
     assert "public.events_id_seq is at 10, DR at 2400" in line
     assert sequences_behind(dr, original) == ()  # type: ignore[arg-type]
+    assert sequences_behind(original, dr, follows=True) != ()  # type: ignore[arg-type]
+    clone.run("SELECT setval('events_id_seq', 2370)")
+    assert sequences_behind(original, dr, follows=True) == ()  # type: ignore[arg-type]
     clone.run("CREATE ROLE narrow", "SET ROLE narrow")
     with pytest.raises(Inconclusive, match="GRANT SELECT ON ALL SEQUENCES"):
         sequences_behind(original, dr)  # type: ignore[arg-type]
