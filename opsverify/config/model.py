@@ -216,7 +216,7 @@ class Target(Section):
     language: Literal["ko", "en"] = "ko"
     absent: tuple[Part, ...] = ()
     owners: Owners
-    services: dict[str, Service] = Field(min_length=1)
+    services: dict[str, Service] = Field(default_factory=dict)
     prometheus: PrometheusConfig | None = None
     alertmanager: AlertmanagerConfig | None = None
     inbox: InboxConfig | None = None

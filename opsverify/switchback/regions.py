@@ -43,8 +43,9 @@ TIMES: Final = 6
 _UNCACHED: Final = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Connection": "close"}
 _TIMELINE: Final = """
 SELECT CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
-                                                   (SELECT greatest(c.timeline_id, r.min_recovery_end_timeline)
-                                                      FROM pg_control_checkpoint() c, pg_control_recovery() r))
+                                                   (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int)
+                                                      FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'),
+                                                   (SELECT timeline_id FROM pg_control_checkpoint()))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
         END
 """
