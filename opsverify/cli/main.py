@@ -91,7 +91,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "make a project of your own: targets, own checks and journeys, own runbook lines",
         ("opsverify init my-platform",),
     ),
-    "demo": Command("opsverify.cli.demo", "the stand-in platform through a release: promoted, rolled back, on hold"),
+    "demo": Command(
+        "opsverify.cli.demo",
+        "the stand-in platform through a release: promoted, rolled back, on hold",
+        ("opsverify demo",),
+    ),
 }
 """Every command, with its module and its line in `opsverify --help`."""
 

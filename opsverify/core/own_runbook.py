@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from opsverify.core.stages import STAGES
+from opsverify.core.stages import STAGES, nearest
 from opsverify.errors import TargetError
+from opsverify.language.message import Message, say
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*$")]
-_NAMED: Final = 3
-"""Names that an error lists at most."""
 
 
 class _Strict(BaseModel):
@@ -59,34 +57,44 @@ def read(path: Path, built_in: Collection[str]) -> OwnRunbook:
     try:
         own = OwnRunbook.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(f"{path}: not valid TOML: {error}") from error
+        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
     except ValidationError as error:
-        faults = (f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
+        faults = (
+            say("{path}: {key}: {problem}", path=path, key=".".join(map(str, detail["loc"])), problem=detail["msg"])
+            for detail in error.errors()
+        )
         raise TargetError(*faults) from error
     if problems := tuple(_faults(path, own, built_in)):
         raise TargetError(*problems)
     return own
 
 
-def _faults(path: Path, own: OwnRunbook, built_in: Collection[str]) -> Iterator[str]:
+def _faults(path: Path, own: OwnRunbook, built_in: Collection[str]) -> Iterator[Message]:
     ids = [row.id for row in own.line]
     known = {*built_in, *ids}
     for row in own.line:
         if row.id in built_in or ids.count(row.id) > 1:
-            yield f"{path}: line {row.id}: the id is taken; choose one of your own, such as own/{row.id.split('/')[-1]}"
+            own_id = f"own/{row.id.split('/')[-1]}"
+            yield say(
+                "{path}: line {id}: the id is taken; choose another one: {own_id}", path=path, id=row.id, own_id=own_id
+            )
         for stage in row.stages:
             if stage not in STAGES:
-                yield f"{path}: line {row.id}: unknown stage {stage!r}{_nearest(stage, STAGES)}"
+                hint = nearest(stage, STAGES)
+                yield say(
+                    "{path}: line {id}: unknown stage {stage!r}{hint}", path=path, id=row.id, stage=stage, hint=hint
+                )
     today = dt.datetime.now(dt.UTC).date()
     for scope in own.out_of_scope:
         if scope.line not in known:
-            yield f"{path}: out_of_scope: unknown line {scope.line!r}{_nearest(scope.line, known)}"
+            hint = nearest(scope.line, known)
+            yield say("{path}: out_of_scope: unknown line {id!r}{hint}", path=path, id=scope.line, hint=hint)
         if scope.since > today:
-            yield f"{path}: out_of_scope {scope.line}: {scope.since} is in the future: give the day it was decided"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    names = get_close_matches(word, list(known), _NAMED)
-    return f"; did you mean {' or '.join(names)}?" if names else ""
+            yield say(
+                "{path}: out_of_scope {id}: {since} is in the future; give the day it was decided",
+                path=path,
+                id=scope.line,
+                since=scope.since,
+            )

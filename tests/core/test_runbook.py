@@ -43,8 +43,11 @@ def test_a_line_out_of_scope_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         (LINE.replace("own/orders", "1-daily/llm"), "1-daily/llm: the id is taken"),
         (LINE + LINE, "own/orders: the id is taken"),
-        (LINE.replace("daily", "dayly"), "unknown stage 'dayly'; did you mean daily"),
-        (SCOPE.replace("weekly/cache", "weekly/caches"), "unknown line '1-weekly/caches'; did you mean 1-weekly/cache"),
+        (LINE.replace("daily", "dayly"), "unknown stage 'dayly'; did you mean 'daily'?"),
+        (
+            SCOPE.replace("weekly/cache", "weekly/caches"),
+            "unknown line '1-weekly/caches'; did you mean '1-weekly/cache'?",
+        ),
         (SCOPE.replace("2026", "2126"), "is in the future"),
         (SCOPE.replace('owner = "kim"\n', ""), "out_of_scope.0.owner: Field required"),
         (SCOPE.replace('"no cache"', '" "'), "out_of_scope.0.reason"),

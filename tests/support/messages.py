@@ -35,6 +35,8 @@ def packages() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted((REPOSITORY / "opsverify").rglob("*.py")):
         parts = path.relative_to(REPOSITORY / "opsverify").parts
+        if parts[0] == "starter":  # files of a project of one's own
+            continue
         depth = 2 if parts[0] == "recovery" else 1
         found.setdefault(".".join(parts[:depth]).removesuffix(".py"), []).append(path)
     for suite in SUITES:
