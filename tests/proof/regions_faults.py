@@ -5,12 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import socket
-import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
-
-import tomli_w
 
 from opsverify.incident.checklist import STEPS, SWITCHBACK
 from opsverify.incident.entries import Entry, declare, mark
@@ -22,6 +19,7 @@ from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, DR, ORIGINAL, RESOLVE
 from sandbox.regions.ground import NAME as DNS_NAME
 from sandbox.regions.target_file import RECORD
 from tests.proof.tls_database import tls_database
+from tests.proof.twin_faults import TwinFaults, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +27,12 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from sandbox.regions.pair import Regions
 
 
 @dataclass(frozen=True)
-class RegionFaults:
+class RegionFaults(TwinFaults):
     """Faults of `regions` by name, while the region `serving` serves; incidents are kept in `project`."""
 
-    regions: Regions
     project: Path
     serving: str
 
@@ -83,67 +79,6 @@ class RegionFaults:
             database.execute("ALTER TABLE kept DROP COLUMN at")
             yield
             database.execute(f"INSERT INTO {table} SELECT * FROM kept")  # noqa: S608
-
-    @contextmanager
-    def index_dropped(self) -> Iterator[None]:
-        """The original region's database lacks a primary key."""
-        with self.regions.server(ORIGINAL).cluster.superuser() as database:
-            database.execute("ALTER TABLE fact_daily_production DROP CONSTRAINT fact_daily_production_pkey")
-            yield
-            database.execute("ALTER TABLE fact_daily_production ADD PRIMARY KEY (date, line_code)")
-
-    @contextmanager
-    def grant_revoked(self) -> Iterator[None]:
-        """The application may not update a table in the original region any more."""
-        with self.regions.server(ORIGINAL).cluster.superuser() as database:
-            database.execute("REVOKE UPDATE ON fact_daily_production FROM judgment_app")
-            yield
-            database.execute("GRANT UPDATE ON fact_daily_production TO judgment_app")
-
-    @contextmanager
-    def sequence_behind(self) -> Iterator[None]:
-        """A sequence of the original region would give numbers again."""
-        with self.regions.server(ORIGINAL).cluster.superuser() as database:
-            row = database.execute("SELECT last_value FROM workflow_instances_id_seq").fetchone()
-            assert row
-            database.execute("SELECT setval('workflow_instances_id_seq', 10)")
-            yield
-            database.execute("SELECT setval('workflow_instances_id_seq', %s)", (row[0],))
-
-    @contextmanager
-    def slot_dead(self) -> Iterator[None]:
-        """A replication slot that nobody reads keeps WAL in the original region."""
-        with self.regions.server(ORIGINAL).cluster.superuser() as database:
-            database.execute("SELECT pg_create_physical_replication_slot('forgotten', true)")
-            yield
-            database.execute("SELECT pg_drop_replication_slot('forgotten')")
-
-    @contextmanager
-    def table_unlisted(self) -> Iterator[None]:
-        """A table that the DR region wrote is not among those that are compared."""
-        text = self.regions.target.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-        content["regions"]["tables"] = [
-            table for table in content["regions"]["tables"] if table["name"] != "workflow_instances"
-        ]
-        with _replaced(self.regions.target, tomli_w.dumps(content)):
-            yield
-
-    @contextmanager
-    def one_server(self) -> Iterator[None]:
-        """Both regions are configured as one server."""
-        content = tomllib.loads(self.regions.target.read_text(encoding="utf-8"))
-        content["regions"]["dr"]["database"] = content["regions"]["original"]["database"]
-        with _replaced(self.regions.target, tomli_w.dumps(content)):
-            yield
-
-    @contextmanager
-    def outage_late(self) -> Iterator[None]:
-        """The outage is said to have been a millisecond before the switch."""
-        content = tomllib.loads(self.regions.target.read_text(encoding="utf-8"))
-        content["regions"]["outage_at"] = content["regions"]["switched_at"] - dt.timedelta(milliseconds=1)
-        with _replaced(self.regions.target, tomli_w.dumps(content)):
-            yield
 
     @contextmanager
     def never_rewound(self) -> Iterator[None]:
@@ -204,7 +139,7 @@ class RegionFaults:
     @contextmanager
     def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LIFETIME) -> Iterator[None]:
         path = self.regions.ground.certificate(ORIGINAL)
-        with _replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
+        with replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
             yield
 
     @contextmanager
@@ -215,7 +150,7 @@ class RegionFaults:
         head, section, rest = text.partition("[regions.original.database]")
         with tls_database(self.regions.ground.certificate(ORIGINAL), port) as secured:
             changed = rest.replace(f"port = {port}", f"port = {secured}", 1).replace('"disable"', '"require"', 1)
-            with _replaced(self.regions.target, head + section + changed):
+            with replaced(self.regions.target, head + section + changed):
                 yield
 
     @contextmanager
@@ -332,13 +267,5 @@ class RegionFaults:
     def _target(self, before: str, after: str) -> Iterator[None]:
         text = self.regions.target.read_text(encoding="utf-8")
         assert before in text
-        with _replaced(self.regions.target, text.replace(before, after)):
+        with replaced(self.regions.target, text.replace(before, after)):
             yield
-
-
-@contextmanager
-def _replaced(path: Path, text: str) -> Iterator[None]:
-    before = path.read_text(encoding="utf-8")
-    path.write_text(text, encoding="utf-8")
-    yield
-    path.write_text(before, encoding="utf-8")
