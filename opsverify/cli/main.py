@@ -43,6 +43,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "what can be reached, with which rights, what each stage would lack",
         ("opsverify doctor --target production",),
     ),
+    "attest": Command(
+        "opsverify.cli.attest",
+        "sign for a runbook line that only a person can confirm; --list STAGE prints them",
+        (
+            "opsverify attest --list weekly --target production",
+            "opsverify attest 1-weekly/cache --target production --by kim --role L2",
+        ),
+    ),
     "report": Command(
         "opsverify.cli.report",
         "build the HTML report of a run (default: the newest)",

@@ -77,6 +77,8 @@ def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:
         state = ""
         if check.not_applicable:
             state = f"  (not applicable: {check.not_applicable})"
+        elif check.attests:
+            state = f"  (signed for by a person: opsverify attest {check.attests} --target {target})"
         elif check.cannot_run:
             state = f"  (the stage will hold: {check.cannot_run})"
         elif check.waiver:

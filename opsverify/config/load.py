@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PATHS = (
+    "public_key",
     "base_backup", "wal_archive", "dr_wal_archive",
     "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
     "ca_file",
@@ -95,6 +96,7 @@ def _anchored(target: Target, folder: Path) -> Target:
             name: entry.model_copy(update={"record": absolute(entry.record)})
             for name, entry in target.attestations.items()
         },
+        "people": {name: _anchored_paths(person, absolute) for name, person in target.people.items()},
         "services": {name: _anchored_paths(service, absolute) for name, service in target.services.items()},
     }
     if target.recovery is not None:

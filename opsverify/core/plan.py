@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opsverify.core.runbook import lines, scope_of
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Planned:
-    """One check of the plan; `not_applicable` and `cannot_run` are reasons why it needs no run, or can have none."""
+    """One check of the plan; `not_applicable` and `cannot_run` are reasons why it needs no run, or can have none.
+
+    `attests` is the runbook line that no check carries out, and that a person signs for.
+    """
 
     id: str
     ko: str
@@ -31,6 +34,7 @@ class Planned:
     not_applicable: str | None = None
     cannot_run: str | None = None
     waiver: str | None = None
+    attests: str | None = None
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -107,11 +111,8 @@ def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> 
     return next((waiver for waiver in target.waivers if waiver.check == check_id and today <= waiver.until), None)
 
 
-_NO_CHECK: Final = say("no check carries out this runbook line yet; do it by hand and record it")
-
-
 def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[Planned, ...]:
-    """A planned, never executed entry for each runbook line of the stage that no check carries out."""
+    """A planned entry for each runbook line of the stage that no check carries out: a person signs for it."""
     carried = {line for check in checks for line in check.lines}
     return tuple(
         Planned(
@@ -122,7 +123,7 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
             "sev2",
             target.owners.default,
             not_applicable=line.out_of_scope.text if line.out_of_scope else None,
-            cannot_run=None if line.out_of_scope else _NO_CHECK,
+            attests=None if line.out_of_scope else line.id,
         )
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried

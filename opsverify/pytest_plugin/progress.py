@@ -138,7 +138,9 @@ class LiveLine:
             say(
                 "{done} of {planned} checks",
                 done=sum(self._counts.values()),
-                planned=sum(not (check.not_applicable or check.cannot_run) for check in self._run.plan.checks),
+                planned=sum(
+                    not (check.not_applicable or check.cannot_run or check.attests) for check in self._run.plan.checks
+                ),
             )
         ]
         if failed := self._counts[Outcome.FAIL]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.language.message import as_message
+from opsverify.people.attested import Attestations
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class StageRun:
     started: dt.datetime
     redactor: Redactor
     plan: Plan
+    attestations: Attestations
     results: dict[str, CheckResult] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class StageRun:
             started,
             Redactor(secrets.values),
             Plan(stage, ()),
+            Attestations(root / REPORTS, target.name, target.people, stage.name, started),
         )
 
     @property
@@ -114,6 +117,13 @@ class StageRun:
             {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict(),
             self.redactor,
         )
+        self._settle_attested()
+
+    def _settle_attested(self) -> None:
+        """Take the results of the lines that persons sign for."""
+        for check in self.plan.checks:
+            if check.attests and not check.not_applicable:
+                self.results[check.id] = self.attestations.result(check.id, lines()[check.attests])
 
     def conclude(self, pytest_status: int) -> tuple[Verdict, int]:
         """Judge, complete the evidence, write the verdict last of all; the verdict and the exit code.
@@ -181,6 +191,7 @@ class StageRun:
             "executed": verdict.executed,
             "exit_code": code,
             "checks": verdict.check_entries(),
+            "attestations": asdict(self.attestations.head),
             "actions": [
                 {
                     "step": self.command(verdict, step),

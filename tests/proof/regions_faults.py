@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
-
 @dataclass(frozen=True)
 class RegionFaults(TwinFaults):
     """Faults of `regions` by name, while the region `serving` serves; incidents are kept in `project`."""

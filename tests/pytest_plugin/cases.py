@@ -276,7 +276,8 @@ COLLECTION = (
         "a line that no check carries out",
         10,
         "hold",
-        "no check carries out this runbook line yet; do it by hand and record it  (4 checks)",
+        "no check carries out this runbook line; do it by hand, then: opsverify attest --target t --by NAME --role ROLE"
+        "  (4 checks)",
         one(PASSES),
         files={"checks/test_whole.py": ""},
     ),

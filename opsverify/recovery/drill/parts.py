@@ -37,6 +37,8 @@ NO_LEDGER: Final = NotReached(
 )
 NO_ARCHIVE: Final = NotReached("pg_dump has no WAL archive: the data lost cannot be measured")
 NO_PLATFORM: Final = NotReached("missing [recovery.platform]")
+JUDGMENTS: Final = "judgment_executions"
+"""The judgment log: the table that is read first, where a database has it."""
 DEFAULTS: Final = (NOT_YET, NO_LEDGER, NO_ARCHIVE, NO_PLATFORM)
 """Parts before the drill reaches them."""
 
@@ -82,7 +84,7 @@ class RestorePart:
     judgments: int | None
     durations: Mapping[str, float]
     overridden: tuple[str, ...] = ()
-    read_table: str | None = "judgment_executions"
+    read_table: str | None = JUDGMENTS
 
 
 @dataclass(frozen=True)
