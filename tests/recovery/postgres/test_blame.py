@@ -26,7 +26,7 @@ BACKUP = (
     "PANIC:  could not locate a valid checkpoint record at 0/2000028",
     'ERROR:  invalid page in block 3 of relation "base/5/16384"',
     'LOG:  syntax error in file "/data/postgresql.conf" line 3, near token "?"',
-    'LOG:  unrecognized configuration parameter "max_conections" in file "postgresql.conf" line 9',
+    'LOG:  unrecognized configuration parameter "no_such_parameter" in file "postgresql.conf" line 9',
     'ERROR:  role "plant" does not exist',
     "pg_restore: error: could not read from input file: end of file",
 )
