@@ -6,8 +6,9 @@ import sys
 import tomllib
 from typing import TYPE_CHECKING, Final
 
+from opsverify.cli.main import COMMANDS
 from opsverify.cli.parser import CommandParser, add_commands, commands_of, options_in
-from opsverify.config.project import project_root
+from opsverify.config.project import SUITES_ROOT
 from opsverify.core.stages import STAGES
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
 def _words() -> Iterator[tuple[str, list[str]]]:
     """For each command, as `dr mark `, the words that may follow it; for no command, the commands."""
-    from opsverify.cli.main import COMMANDS  # noqa: PLC0415 - the table names this module
-
     root = CommandParser("opsverify")
     add_commands(root, COMMANDS, "COMMAND")
     yield "", [*COMMANDS, "--help", "--version"]
@@ -85,5 +84,5 @@ def _fish(words: dict[str, list[str]]) -> Iterator[str]:
 
 def _faults() -> list[str]:
     """The faults of the sandbox, where there is one."""
-    path = project_root() / "sandbox" / "faults.toml"
+    path = SUITES_ROOT / "sandbox" / "faults.toml"
     return sorted(tomllib.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []

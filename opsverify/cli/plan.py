@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli.arguments import add_run_options, add_stage, stage_arguments
+from opsverify.cli.arguments import add_run_options, add_stage, settings_of, stage_arguments
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
+from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stage_run import with_uncovered
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
     arguments = [*stage_arguments(root, stage, target), "-pno:terminal", "--collect-only", "--opsverify-plan", *more]
     recorder = _PlanRecorder()
     with contextlib.chdir(root):  # the project's own runbook is found from the working directory
-        pytest.main(arguments, plugins=[recorder])
+        pytest.main(arguments, plugins=[recorder, Launch(root, settings_of(root))])
     if recorder.plugin is None:
         raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")
     return recorder.plugin

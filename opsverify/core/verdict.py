@@ -15,6 +15,7 @@ from opsverify.core.exit_codes import EXIT, ExitCode
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Decision, Outcome
 from opsverify.language.message import Message, say
+from opsverify.language.plain import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,7 +102,7 @@ def judge(
         outcome = Outcome.PASS
     else:
         outcome = Outcome.INCONCLUSIVE
-    return Verdict(plan, complete, outcome, tuple(troubles))
+    return Verdict(plan, complete, outcome, tuple(map(plain_line, troubles)))
 
 
 def settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:

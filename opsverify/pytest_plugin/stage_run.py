@@ -16,6 +16,7 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
+from opsverify.evidence.files import restrict
 from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
@@ -73,6 +74,7 @@ class StageRun:
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
     pages: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
 
@@ -90,7 +92,13 @@ class StageRun:
         started = dt.datetime.now(dt.UTC)
         if folder is None:
             report_dir = request.text(REPORT_DIR)
-            folder = RunFolder.create(stage.name, started, root / REPORTS, Path(report_dir) if report_dir else None)
+            folder = RunFolder.create(
+                stage.name,
+                started,
+                root / REPORTS,
+                Path(report_dir) if report_dir else None,
+                target.evidence.folder_mode,
+            )
         return cls(
             stage,
             target,
@@ -167,6 +175,7 @@ class StageRun:
         self.redactor.sweep(self.folder.path)
         content = self._content(verdict, code)
         key = self.target.evidence.signing_key
+        restrict(self.folder.path)
         seal(self.folder, self.redactor.data(content), self.secrets.of(key))
         self.folder.publish()
 
@@ -213,13 +222,12 @@ class StageRun:
         """Remarks that a reader of the verdict needs."""
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
-            return ()
-        return (
-            (
-                f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-                "a demonstration or rehearsal, not a release"
-            ),
+            return tuple(self.remarks)
+        short = (
+            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
+            "a demonstration or rehearsal, not a release"
         )
+        return (short, *self.remarks)
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:

@@ -69,7 +69,7 @@ _DECISION_COLOURS: Final = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ScreenRow:
     """One row of the terminal, and how it is marked there: names that pytest's terminal writer takes."""
 
     text: str
@@ -86,7 +86,7 @@ def result_line(check: Planned, result: CheckResult, language: str) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def families(results: Iterable[CheckResult], language: str) -> Iterator[Row]:
+def families(results: Iterable[CheckResult], language: str) -> Iterator[ScreenRow]:
     """One counted line for each family of checks (`health`, `sql`): passed, and what the others did."""
     counts: dict[str, Counter[Outcome]] = {}
     for result in results:
@@ -95,7 +95,7 @@ def families(results: Iterable[CheckResult], language: str) -> Iterator[Row]:
     for name, found in counts.items():
         worst = next(outcome for outcome in _WORST_FIRST if found[outcome])
         rest = _counts(found, language)
-        yield Row(f"{_padded(WORDS[worst].text(language), _SHORT)}  {name:<{width}}  {rest}", (COLOURS[worst],))
+        yield ScreenRow(f"{_padded(WORDS[worst].text(language), _SHORT)}  {name:<{width}}  {rest}", (COLOURS[worst],))
 
 
 _WORST_FIRST: Final = (
@@ -107,7 +107,7 @@ _WORST_FIRST: Final = (
 )
 
 
-def summary(run: StageRun, columns: int | None) -> Iterator[Row]:
+def summary(run: StageRun, columns: int | None) -> Iterator[ScreenRow]:
     """The verdict: decision, counts, reasons, next commands, and where the evidence is; in `columns` (None: any)."""
     verdict, language = run.judge(), run.target.language
     counts = Counter(result.outcome for result in verdict.results)
@@ -120,10 +120,10 @@ def summary(run: StageRun, columns: int | None) -> Iterator[Row]:
         executed=verdict.executed,
         planned=len(verdict.plan.checks),
     )
-    yield Row("")
+    yield ScreenRow("")
     for row in wrapped("", head.text(language), columns):
-        yield Row(row, ("bold", _DECISION_COLOURS[verdict.decision]))
-    yield Row(f"  {_counts(counts, language)}")
+        yield ScreenRow(row, ("bold", _DECISION_COLOURS[verdict.decision]))
+    yield ScreenRow(f"  {_counts(counts, language)}")
     for note in run.notes:
         yield from _rows(say("note").text(language), in_language(note, language), columns)
     causes = verdict.causes
@@ -135,10 +135,10 @@ def summary(run: StageRun, columns: int | None) -> Iterator[Row]:
             "", say("and {count} more reasons in {file}", count=rest, file=VERDICT).text(language), columns
         )
     for step in _next(run, verdict):
-        yield Row(_tag(say("next").text(language)) + step.text(language))
-    yield Row(f"{_tag(say('evidence').text(language))}{run.folder.path}")
+        yield ScreenRow(_tag(say("next").text(language)) + step.text(language))
+    yield ScreenRow(f"{_tag(say('evidence').text(language))}{run.folder.path}")
     for page in run.pages:
-        yield Row(f"{_tag(say('page').text(language))}{page}")
+        yield ScreenRow(f"{_tag(say('page').text(language))}{page}")
 
 
 def _next(run: StageRun, verdict: Verdict) -> Iterator[Message]:
@@ -158,12 +158,12 @@ def _next(run: StageRun, verdict: Verdict) -> Iterator[Message]:
         yield say("fix what failed, then rerun")
 
 
-def _reason(cause: Cause, language: str, columns: int | None) -> Iterator[Row]:
+def _reason(cause: Cause, language: str, columns: int | None) -> Iterator[ScreenRow]:
     tag = WORDS[cause.outcome].text(language)
     count = say("  ({count} checks)", count=len(cause.checks)).text(language) if len(cause.checks) > 1 else ""
     text = cause.text.text(language).removesuffix(count)
     for number, row in enumerate(_rows(tag, text, columns, count)):
-        yield Row(row.text, (COLOURS[cause.outcome],) if number == 0 else ())
+        yield ScreenRow(row.text, (COLOURS[cause.outcome],) if number == 0 else ())
 
 
 def _counts(counts: Counter[Outcome], language: str) -> str:
@@ -171,15 +171,15 @@ def _counts(counts: Counter[Outcome], language: str) -> str:
     return join(", ", (text for text, outcome in zip(found, COUNTED, strict=True) if counts[outcome])).text(language)
 
 
-def _rows(tag: str, text: str, columns: int | None, end: str = "") -> Iterator[Row]:
+def _rows(tag: str, text: str, columns: int | None, end: str = "") -> Iterator[ScreenRow]:
     if columns is None:
-        yield Row(_tag(tag) + textwrap.shorten(text, _LONGEST, placeholder=" ...") + end)
+        yield ScreenRow(_tag(tag) + textwrap.shorten(text, _LONGEST, placeholder=" ...") + end)
         return
     rows = list(wrapped(_tag(tag), text + end, columns))
     if len(rows) > _MOST_ROWS:
         last = cut(f"{rows[_MOST_ROWS - 1]} {rows[_MOST_ROWS].strip()}{' ' * columns}.", columns - cells(end))
         rows = [*rows[: _MOST_ROWS - 1], last + end]
-    yield from map(Row, rows)
+    yield from map(ScreenRow, rows)
 
 
 def wrapped(first: str, text: str, columns: int | None) -> Iterator[str]:
@@ -225,6 +225,6 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
-def plain(rows: Sequence[Row]) -> str:
+def plain(rows: Sequence[ScreenRow]) -> str:
     """Rows as a text without marks."""
     return "".join(f"{row.text}\n" for row in rows)

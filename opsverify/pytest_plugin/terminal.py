@@ -12,8 +12,9 @@ from opsverify.core.stages import Outcome
 from opsverify.core.verdict import settle
 from opsverify.evidence.redact import RedactedStream
 from opsverify.language.message import as_message, say
+from opsverify.pytest_plugin.child_output import guard_children
 from opsverify.pytest_plugin.progress import LiveLine, PlainLines
-from opsverify.pytest_plugin.summary import COLOURS, Row, cut, families, plain, result_line, summary
+from opsverify.pytest_plugin.summary import COLOURS, ScreenRow, cut, families, plain, result_line, summary
 
 if TYPE_CHECKING:
     import pytest
@@ -64,7 +65,7 @@ class Screen:
             settled = replace(settled, message=say("as {check}", check=first))
         line = result_line(check, settled, self._run.target.language)
         marks = () if settled.outcome is Outcome.PASS else (COLOURS[settled.outcome],)
-        self._write(Row(cut(line, self._columns or DEFAULT_COLUMNS) if self._folds else line, marks))
+        self._write(ScreenRow(cut(line, self._columns or DEFAULT_COLUMNS) if self._folds else line, marks))
 
     def end(self) -> None:
         """End with the verdict, after the families of checks where their lines were folded."""
@@ -74,7 +75,7 @@ class Screen:
         for row in summary(self._run, self._columns):
             self._write(row)
 
-    def _write(self, row: Row) -> None:
+    def _write(self, row: ScreenRow) -> None:
         if self._reporter is not None:
             self._reporter.write_line(row.text, **dict.fromkeys(row.marks, True))
 
@@ -95,6 +96,7 @@ def columns_of(stream: TextIO) -> int | None:
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
     """Remove secrets from what pytest prints; the guarded stream, for others to print to."""
     if config.option.capture == "no":
+        guard_children(redactor)
         sys.stdout, sys.stderr = (
             cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)
         )

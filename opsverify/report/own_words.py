@@ -19,7 +19,7 @@ _STATUSES: Final = {
 }
 """A part of Allure's texts, and what it becomes; a later Allure with other texts keeps its own."""
 _STYLE: Final = """<style>
-article[class*="styles_chart__"], [data-testid="report-data"] { display: none; }
+article[class*="styles_chart__"], [data-testid="report-data"] { display: none !important; }
 @media print { [data-testid="base-layout"] { overflow: visible !important; height: auto !important; } }
 </style>
 """

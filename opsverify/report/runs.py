@@ -103,7 +103,9 @@ def read_run(folder: Path) -> RehearsalRun:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
         drill = Drill.load(folder / DRILL) if (folder / DRILL).exists() else None
     except (OSError, LookupError, ValueError, TypeError) as error:
-        raise EvidenceError(f"{folder}: not a finished run ({error}); run opsverify verify first") from error
+        raise EvidenceError(
+            say("{folder}: not a finished run ({error}); run opsverify verify first", folder=folder, error=error)
+        ) from error
     return RehearsalRun(folder, verdict, drill)
 
 

@@ -36,7 +36,7 @@ def add_summary(html: str, verdict: dict[str, Any], language: str) -> str:
     """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError without one app element."""
     if html.count(_PLACE) != 1:
         raise EvidenceError(
-            "report.html: page of Allure has no single app element; use the Allure version of the lock file"
+            say("report.html: page of Allure has no single app element; use the Allure version of the lock file")
         )
     page = html.replace(_PLACE, f"{_summary(verdict, language)}\n    {_PLACE}")
     return page.replace('<html dir="ltr" lang="en">', f'<html dir="ltr" lang="{language}">', 1)

@@ -101,7 +101,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_help_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str], name: str) -> None:
     """The examples are of that command."""
-    if name in HANDED_ON:  # its help is the stand-in's own
+    if name in HANDED_ON:  # their help is the stand-in's own
         assert all(example.startswith(f"opsverify {name}") for example in COMMANDS[name].examples)
         return
     with pytest.raises(SystemExit):

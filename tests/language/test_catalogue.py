@@ -27,7 +27,6 @@ NOT_YET = frozenset(
         "recovery.verify",
         "recovery.wal",
         "release",
-        "report",
         "smoke",
         "suite.checks",
         "suite.dr_validation",

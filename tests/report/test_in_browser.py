@@ -111,7 +111,9 @@ def test_the_report_of_a_run(
     assert in_sight(page, "2.31%")
     for status, word in zip(("broken", "skipped"), words, strict=True):
         assert word in page.locator(f'[data-testid="tab-{status}"]').inner_text().lower()
-    assert page.locator('article[class*="styles_chart__"]:visible').count() == 0
+    for hidden in ('article[class*="styles_chart__"]', '[data-testid="report-data"]'):
+        assert page.locator(hidden).count() == 1
+        assert page.locator(f"{hidden}:visible").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(CUT_OFF) == []
     assert leaving(requested) == []

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUITES: Final = ("checks", "smoke", "dr_validation")
+STARTER: Final = "starter"
+"""What `opsverify init` copies: its checks are the reader's own, in the reader's language."""
 ERRORS: Final = frozenset(
     {"Inconclusive", "Unreachable", "NotRestorable", "CheckFailed", "TargetError", "EvidenceError", "Refused"}
 )
@@ -35,7 +37,7 @@ def packages() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted((REPOSITORY / "opsverify").rglob("*.py")):
         parts = path.relative_to(REPOSITORY / "opsverify").parts
-        if parts[0] == "starter":  # files of a project of one's own
+        if parts[0] == STARTER:
             continue
         depth = 2 if parts[0] == "recovery" else 1
         found.setdefault(".".join(parts[:depth]).removesuffix(".py"), []).append(path)
