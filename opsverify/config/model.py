@@ -180,7 +180,8 @@ class Recovery(Section):
 
     `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
     where it is still reachable: the keys of rows that differ are read there; `platform` is started on the
-    database that a rehearsal restored.
+    database that a rehearsal restored. `settings` are PostgreSQL's, for the drill's server only; with
+    `skip_missing_includes` configuration files that are not on this machine are left out.
     """
 
     method: Method = "basebackup"
@@ -202,6 +203,8 @@ class Recovery(Section):
     random_tables: tuple[str, ...] = ()
     random_seed: int | None = Field(default=None, ge=0)
     platform: RehearsalPlatform | None = None
+    settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    skip_missing_includes: bool = False
 
     @property
     def production_bytes(self) -> float | None:
@@ -256,7 +259,7 @@ class Target(Section):
     absent: tuple[Part, ...] = ()
     proxy: Proxy = "none"
     owners: Owners
-    services: dict[str, Service] = Field(min_length=1)
+    services: dict[str, Service] = Field(default_factory=dict)
     prometheus: PrometheusConfig | None = None
     alertmanager: AlertmanagerConfig | None = None
     inbox: InboxConfig | None = None

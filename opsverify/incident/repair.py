@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from opsverify.evidence.chain import Line
+    from opsverify.evidence.chain import ChainLine
 
 
 def repair(folder: Path) -> list[str]:
@@ -62,7 +62,7 @@ def _repair(path: Path) -> list[str]:
     return [*cut, f"{len(kept)} of {len(chain.lines) + bool(chain.torn)} lines kept; the damaged file is {aside}"]
 
 
-def _whole(line: Line) -> bool:
+def _whole(line: ChainLine) -> bool:
     """Whether a line is what was written, whatever became of the line before it."""
     try:
         event_of(line.content)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from opsverify.errors import NotRestorable
 from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.backup.source import BackupDamaged
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.drill.parts import DrillParts, NotReached
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.drill.steps import DrillSteps, RestoreBlocked

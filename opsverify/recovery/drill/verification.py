@@ -5,7 +5,9 @@ Each step returns one frozen part; those that were reached stay where a later on
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import secrets
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +27,7 @@ from opsverify.recovery.drill.parts import (
     ValidationPart,
 )
 from opsverify.recovery.drill.platform import SMOKE, start_platform
+from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.server_log import scan_log
 from opsverify.recovery.restore.throughput import extrapolate
@@ -53,8 +56,17 @@ if TYPE_CHECKING:
     Reached = Generator[DrillParts, None, None]
     """The parts reached so far, after each step that reached one."""
 
-_JUDGMENTS = "SELECT count(*) FROM judgment_executions"
+_CHOSEN = """
+SELECT c.oid::regclass::text, pg_total_relation_size(c.oid)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY c.oid = to_regclass('judgment_executions') DESC NULLS LAST, c.relkind = 'p' DESC,
+          pg_total_relation_size(c.oid) DESC
+ LIMIT 1
+"""
+"""The judgment log, or else a partitioned table, or else the largest one: what is read first."""
 _SEED_BITS = 48
+_READ_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class DrillVerification:
         self,
         server: RestoredServer,
         before: float,
-        judgments: int,
+        read: ReadRows,
         durations: Mapping[str, float],
         physical: Unpacked | None,
         parts: DrillParts,
@@ -92,7 +104,14 @@ class DrillVerification:
         parts = replace(
             parts,
             restore=RestorePart(
-                times.to_target_s, times.to_read_write_s, recovered_to, server.timeline, judgments, durations
+                times.to_target_s,
+                times.to_read_write_s,
+                recovered_to,
+                server.timeline,
+                read.rows,
+                durations,
+                server.overridden,
+                read.table,
             ),
         )
         yield parts
@@ -200,12 +219,33 @@ class DrillVerification:
         return replace(part, ledger_keys=len(recorded.tables[name]), ledger_differences=tuple(map(str, different)))
 
 
-def count_judgments(server: Server, dbname: str) -> int:
-    """Rows of the judgment log, read while the server pauses at its target, where nothing can be written yet."""
-    answer = server.psql(_JUDGMENTS, dbname=dbname, timeout_s=600.0)
+@dataclass(frozen=True)
+class ReadRows:
+    """Rows of one table that could be read at the target; no `table` in a database without tables."""
+
+    table: str | None
+    rows: int | None
+
+
+def read_rows(server: Server, dbname: str) -> ReadRows:
+    """Count the rows of one table while the server pauses at its target, where nothing can be written yet.
+
+    Raises NotRestorable where the database is missing, or cannot be read.
+    """
+    chosen = server.psql(_CHOSEN, dbname=dbname, timeout_s=_READ_S)
+    if chosen.exit_code != 0:
+        if f'database "{dbname}" does not exist' in chosen.stderr:
+            there = server.rows("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
+            names = ", ".join(name for (name,) in there)
+            raise NotRestorable(f'database "{dbname}" is not in the backup, which has {names or "none"}')
+        raise fault_of(chosen.first_error, f"the restored database cannot be read: {chosen.first_error}")
+    if not (rows := list(csv.reader(io.StringIO(chosen.stdout)))):
+        return ReadRows(None, None)
+    table = rows[0][0]
+    answer = server.psql(f"SELECT count(*) FROM {table}", dbname=dbname, timeout_s=_READ_S)  # noqa: S608 - quoted by the server
     if answer.exit_code != 0:
-        raise NotRestorable(f"the restored database cannot be read: {answer.first_error}")
-    return int(answer.stdout.strip())
+        raise fault_of(answer.first_error, f"the restored database cannot be read: {answer.first_error}")
+    return ReadRows(table, int(answer.stdout.strip()))
 
 
 def _query(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Facts]:
