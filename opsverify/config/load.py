@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PATHS = (
-    "public_key",
-    "base_backup", "wal_archive", "dr_wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
-    "ca_file", "client_cert", "client_key", "record", "service_file",
+    "base_backup", "wal_archive", "dr_wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config",
+    "log", "folder", "ca_file", "client_cert", "client_key", "public_key", "record", "service_file",
 )  # fmt: skip
 """Keys that are paths relative to the target file, in whichever table they stand."""
 
