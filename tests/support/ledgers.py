@@ -11,16 +11,18 @@ import psycopg
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.capture import capture_details
+from opsverify.recovery.ledger.discovery import find_tables
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.verify import heap_files
 from opsverify.recovery.verify.finding import Finding, finding_of
-from opsverify.recovery.verify.ledger_checks import check_buckets
+from opsverify.recovery.verify.ledger_checks import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.tables import CoreTable
     from tests.support.clones import Clone
 
 
@@ -35,6 +37,11 @@ def now_at(clone: Clone) -> dt.datetime:
     """Return the time of the clone's server."""
     ((now,),) = clone.source("SELECT clock_timestamp()", {})
     return now  # type: ignore[no-any-return]
+
+
+def core_table(source: Source, name: str, choice: TableChoice) -> CoreTable:
+    """Return the table `name` of the database behind `source`."""
+    return next(table for table in find_tables(source, {name: choice}).tables if table.name == name)
 
 
 def record(
@@ -55,10 +62,10 @@ def history(*bodies: Mapping[str, Any]) -> History:
     return History.of(enumerate(bodies, 1))
 
 
-def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of check_buckets
+def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of check_table
     """Ask the clone for the buckets of a table."""
     return finding_of(
-        lambda: check_buckets(recorded, table, clone.source, now_at(clone), **more),
+        lambda: check_table(recorded, table, clone.source, now_at(clone), **more),
         errors=(psycopg.Error, Inconclusive),
     )
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
 from opsverify.recovery.ledger.catalog import changes, read_catalog
-from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.ledger.heap_pages import SYSTEM
+from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.loss import Loss
+from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
 from opsverify.recovery.verify.sampling import bound, draw, draws_needed
+from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.recovery.ledger.buckets import Bucket
     from opsverify.recovery.ledger.history import History, TableHistory
@@ -36,7 +39,7 @@ class Sampling:
     seed: int
 
 
-def check_buckets(
+def check_table(
     history: History,
     name: str,
     restored: Source,
@@ -46,16 +49,12 @@ def check_buckets(
     sampling: Sampling | None = None,
     limited: bool = True,
 ) -> Finding:
-    """Compare every closed bucket of the table `name` that was recorded before `at`, the recovery target.
+    """Compare all rows of the table `name` that were recorded before `at`, the recovery target.
 
     `live` opens the original database, where it still is, to name the keys; only bad buckets are fetched.
     Where statements are `limited` in time, a large table is read in slices, by the index of its bucket column.
     """
     recorded = history.tables[name]
-    expected = recorded.expected(at)
-    if expected is None:
-        return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded))
-    span, buckets = expected
     ((hash_sample,),) = restored(HASH_SAMPLE, {})
     if str(hash_sample) != history.hash_sample:
         return Finding(
@@ -63,7 +62,36 @@ def check_buckets(
             "buckets",
             unknown="this server hashes rows differently from the recorded one (another major version or byte order): "
             "compare on a server of the same major version",
+            cover="none",
         )
+    parts = []
+    if recorded.buckets:
+        parts.append(check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited))
+    if recorded.open is not None:
+        ((system,),) = restored(SYSTEM, {})
+        parts.append(check_open(recorded, restored, same_cluster=system == history.rows_system))
+    if recorded.probe is not None:
+        parts.append(check_spread(recorded, restored))
+    parts = [part for part in parts if part is not None]
+    if not parts:
+        return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded), cover="none")
+    return joined(parts, "keys" if recorded.table.keys_only else "rows")
+
+
+def check_buckets(
+    recorded: TableHistory,
+    restored: Source,
+    at: dt.datetime,
+    *,
+    live: Callable[[], Source] | None = None,
+    sampling: Sampling | None = None,
+    limited: bool = True,
+) -> Finding | None:
+    """Compare the closed buckets of a table; None where retention leaves none."""
+    name, expected = recorded.table.name, recorded.expected(at)
+    if expected is None:
+        return None
+    span, buckets = expected
     sampled, note = _chosen(buckets, sampling)
     found = (
         read_buckets(
@@ -85,11 +113,12 @@ def check_buckets(
     rows = sum(bucket.rows for bucket in before.values())
     named = f"keys {keys}" if keys else unnamed
     of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
+    doubt = _may_be_deleted(recorded, wrong)
     return Finding(
         rows,
         of,
-        tuple(problems),
-        None,
+        () if doubt else tuple(problems),
+        f"{listed('differ', problems)}; {doubt}" if doubt else None,
         (note,) if note else (),
         tuple(_loss(recorded.table, *each) for each in wrong),
         keys,
@@ -124,6 +153,18 @@ def _each(restored: Source, table: CoreTable, names: frozenset[str]) -> dict[str
     for name in sorted(names):
         found |= read_buckets(restored, table, bucket_span(table, name))
     return found
+
+
+def _may_be_deleted(recorded: TableHistory, wrong: Sequence[tuple[str, Bucket, Bucket]]) -> str:
+    """Why rows that are missing may have been deleted in production; empty where nothing suggests it."""
+    activity = recorded.activity
+    fewer = bool(wrong) and all(after.rows < before.rows for _, before, after in wrong)
+    if recorded.table.declared or activity is None or not activity.deletes or not fewer:
+        return ""
+    return (
+        f"production deletes rows of {recorded.table.name} ({activity.deletes:,} so far): lost, or deleted since; "
+        "capture again, or declare its retention in [recovery.tables]"
+    )
 
 
 def _loss(table: CoreTable, name: str, before: Bucket, after: Bucket) -> Loss:

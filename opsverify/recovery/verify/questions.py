@@ -81,7 +81,7 @@ class Questions:
             asks[CATALOG + kind] = partial(ledger_checks.check_catalog, self.history, kind, self.source)
         for name in self.history.tables:
             asks[BUCKETS + name] = partial(
-                ledger_checks.check_buckets,
+                ledger_checks.check_table,
                 self.history, name, self.source, self.at,
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip

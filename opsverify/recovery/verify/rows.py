@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
-    """Names of the core tables with closed buckets in the ledger, so that the plan lists them beforehand.
+    """Names of the tables with rows in the ledger, so that the plan lists them beforehand.
 
     Raises Inconclusive when nothing was recorded before the recovery target.
     """
-    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets)
+    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets or table.open)
 
 
 def catalog_kinds(_target: Target) -> Sequence[str]:
