@@ -31,8 +31,8 @@ from cost import Cost, Meter, table
 from peer_environment import environment
 
 from opsverify.recovery.ledger.capture import capture_details
-from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.discovery import find_tables
+from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged

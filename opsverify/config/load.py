@@ -25,6 +25,9 @@ PATHS = (
 )  # fmt: skip
 """Keys of [recovery] and of its tables that are paths relative to the target file."""
 
+PATTERNS = ("validations",)
+"""Keys that list patterns of paths relative to the target file."""
+
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
 _OPTIONAL: tuple[Part, ...] = ("regions",)
 """Parts that a target need neither describe nor declare absent: checks that need one then hold."""
@@ -97,7 +100,10 @@ def _anchored(target: Target, folder: Path) -> Target:
 
 
 def _anchored_paths(section: Section, absolute: Callable[[str], str]) -> Section:
-    paths = {name: absolute(value) for name in PATHS if isinstance(value := getattr(section, name, None), str)}
+    paths: dict[str, Any] = {
+        name: absolute(value) for name in PATHS if isinstance(value := getattr(section, name, None), str)
+    }
+    paths |= {name: tuple(map(absolute, getattr(section, name))) for name in PATTERNS if getattr(section, name, None)}
     tables = {name: _anchored_paths(value, absolute) for name, value in section if isinstance(value, Section)}
     return section.model_copy(update={**paths, **tables})
 

@@ -68,6 +68,7 @@ def planned(
     """Fill a check's id, titles, owner and waiver in for one set of parameters."""
     absent = next((value for value in parameters.values() if isinstance(value, Absent)), None)
     unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
+    row = next((value for value in parameters.values() if isinstance(value, Row)), None)
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = None
     if missing_part:
@@ -76,8 +77,10 @@ def planned(
         not_applicable = f"the target lists no {absent.what}"
     elif spec.where and not spec.where[1](target):
         not_applicable = f"the target lists no {spec.where[0]}"
+    elif row and row.not_applicable:
+        not_applicable = row.not_applicable
+    cannot_run = unknown.reason if unknown else row.cannot_run if row else None
     check_id, ko, en = spec.id, spec.ko, spec.en
-    row = next((value for value in parameters.values() if isinstance(value, Row)), None)
     if parameter_id and not (absent or unknown or row):
         check_id, ko, en = (f"{text}[{parameter_id}]" for text in (check_id, f"{ko} ", f"{en} "))
     waiver = waiver_for(check_id, spec.severity, target, today)
@@ -90,7 +93,7 @@ def planned(
         spec.owner or target.owner_of(check_id),
         nodeid,
         not_applicable,
-        cannot_run=unknown.reason if unknown and not not_applicable else None,
+        cannot_run=None if not_applicable else cannot_run,
         waiver=f"{waiver.reason} ({waiver.owner}, until {waiver.until})" if waiver else None,
     )
 

@@ -60,6 +60,8 @@ def summary(run: StageRun) -> Iterator[str]:
     )
     for note in run.notes:
         yield f"  note: {note}"
+    if run.coverage:
+        yield f"  compared: {run.coverage}"
     reasons = tuple(_without_repeats(verdict))
     for reason in reasons[:_SHOWN_REASONS]:
         yield f"  because {textwrap.shorten(reason, 400)}"

@@ -19,7 +19,7 @@ from opsverify.recovery.verify.finding import Finding, finding_of
 from opsverify.recovery.verify.ledger_checks import check_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.ledger.tables import CoreTable
@@ -50,10 +50,11 @@ def record(
     chosen: Mapping[str, TableChoice] = CHOSEN,
     ago: dt.timedelta = dt.timedelta(0),
     source: Source | None = None,
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One record's content, through JSON as the ledger keeps it."""
     at = now_at(clone) - ago
-    body = capture_details(source or clone.source, at, previous, chosen, "synthetic_tag")
+    body = capture_details(source or clone.source, at, previous, chosen, "synthetic_tag", left_out)
     return dict(json.loads(json.dumps(body | {"captured_at": at.isoformat()})))
 
 

@@ -20,7 +20,7 @@ from opsverify.recovery.drill.parts import (
     DrillParts,
 )
 from opsverify.recovery.drill.timing import Transferred
-from opsverify.recovery.drill.verification import DrillVerification, count_judgments
+from opsverify.recovery.drill.verification import DrillVerification, count_rows
 from opsverify.recovery.postgres.server_log import SLOW_MS
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
@@ -139,7 +139,7 @@ class DrillSteps(DrillVerification):
                         self._destination(ready.primary),
                         target_time,
                         movable=unpacked.movable,
-                        at_target=lambda paused: judgments.append(count_judgments(paused, self.dbname)),
+                        at_target=lambda paused: judgments.append(count_rows(paused, self.dbname, self.validations)),
                         progress=self.timer.restore_progress(segment_size),
                     )
                 )
@@ -174,7 +174,7 @@ class DrillSteps(DrillVerification):
                 )
             )
             self.timer.add(before, server.durations, {})
-            judgments = count_judgments(server.server, self.dbname)
+            judgments = count_rows(server.server, self.dbname, self.validations)
             yield from self.verify(
                 server, before, judgments, dict(server.durations), None, parts, with_roles=roles is not None
             )

@@ -30,6 +30,7 @@ from opsverify.recovery.postgres.server_log import scan_log
 from opsverify.recovery.restore.throughput import extrapolate
 from opsverify.recovery.rpo.measure import RpoInputs
 from opsverify.recovery.rpo.objectives import rto
+from opsverify.recovery.verify.coverage import outside
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Facts, Source
+    from opsverify.recovery.ledger.validations import Validation
     from opsverify.recovery.postgres.server import Server
     from opsverify.recovery.restore.restored_server import RestoredServer
     from opsverify.recovery.restore.throughput import Extrapolated
@@ -53,7 +55,15 @@ if TYPE_CHECKING:
     Reached = Generator[DrillParts, None, None]
     """The parts reached so far, after each step that reached one."""
 
-_JUDGMENTS = "SELECT count(*) FROM judgment_executions"
+READ = 1_000_000
+_LARGEST = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY coalesce(array_position(ARRAY[{named}]::text[], c.relname::text), 1000000),
+          pg_total_relation_size(c.oid) DESC LIMIT 8
+"""
 _SEED_BITS = 48
 
 
@@ -64,7 +74,7 @@ class DrillVerification:
     recovery: Recovery
     dbname: str
     recorded: Recorded | None
-    queries: Mapping[str, str]
+    validations: Mapping[str, Validation]
     timer: StageTimer
     scratch: Path
     evidence: Path
@@ -115,7 +125,9 @@ class DrillVerification:
         yield parts
         data = self.scratch / "data"
         with self.timer.stage("examine"):
-            answers = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
+            answers = examine(
+                server, self.dbname, data, self.history, sampling_of(self.recovery), self.live, outside(self.recovery)
+            )
         parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
         yield parts
         with self.timer.stage("checksums"):  # last: it stops the server
@@ -129,7 +141,7 @@ class DrillVerification:
         """Facts of the restored database, for the windows that the ledger recorded."""
         if not self.recorded:
             return NO_LEDGER
-        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.queries))
+        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.validations))
 
     def _rpo(self, server: RestoredServer, physical: Unpacked, archive_read_at: str) -> RpoMeasurement:
         """The data lost if the disaster had been at `archive_read_at`, as the RPO sources report it."""
@@ -194,22 +206,36 @@ class DrillVerification:
         name = part.table.removeprefix("public.")
         if self.recorded is None or name not in self.recorded.tables:
             return part
-        recorded = replace(self.recorded, tables={name: self.recorded.tables[name]})
-        found = _query(server.dsn, SCRATCH, recorded, self.queries)
-        different = compare(recorded, found, server.target_time)
+        recorded = replace(
+            self.recorded,
+            tables={name: self.recorded.tables[name]},
+            windows={name: self.recorded.windows[name]},
+        )
+        found = _query(server.dsn, SCRATCH, recorded, self.validations)
+        different = compare(recorded, found, server.target_time, self.validations)
         return replace(part, ledger_keys=len(recorded.tables[name]), ledger_differences=tuple(map(str, different)))
 
 
-def count_judgments(server: Server, dbname: str) -> int:
-    """Rows of the judgment log, read while the server pauses at its target, where nothing can be written yet."""
-    answer = server.psql(_JUDGMENTS, dbname=dbname, timeout_s=600.0)
-    if answer.exit_code != 0:
-        raise NotRestorable(f"the restored database cannot be read: {answer.first_error}")
-    return int(answer.stdout.strip())
+def count_rows(server: Server, dbname: str, validations: Mapping[str, Validation]) -> int:
+    """Rows that can be read, at most `READ`, while the server pauses at its target and nothing can be written yet.
+
+    They are those of the first table that a validation names, else of the largest one that holds some; of a database
+    without any, of the catalog. Raises NotRestorable where one cannot be read.
+    """
+    named = ", ".join(f"'{one.header.table.replace(chr(39), chr(39) * 2)}'" for one in validations.values()) or "NULL"
+    tables = [name for (name,) in server.rows(_LARGEST.format(named=named), dbname=dbname)]
+    for table in [*tables, "pg_catalog.pg_class"]:
+        statement = f"SELECT count(*) FROM (SELECT FROM {table} LIMIT {READ}) readable"  # noqa: S608 - quoted by the catalog
+        answer = server.psql(statement, dbname=dbname, timeout_s=600.0)
+        if answer.exit_code != 0:
+            raise NotRestorable(f"the restored database cannot be read: {answer.first_error}")
+        if rows := int(answer.stdout.strip()):
+            return rows
+    return 0
 
 
-def _query(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Facts]:
+def _query(dsn: str, dbname: str, recorded: Recorded, validations: Mapping[str, Validation]) -> dict[str, Facts]:
     from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - loads psycopg
 
     with RestoredSession(dsn, dbname) as session:
-        return recorded.read_facts(session.rows, queries)
+        return recorded.read_facts(session.rows, validations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from opsverify.recovery.ledger.names import as_regclass
@@ -37,6 +37,8 @@ SELECT max(CASE WHEN has_sequence_privilege(s.oid, 'SELECT') THEN pg_sequence_la
 """The last value that the sequence of an integer column gave out."""
 
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_LARGEST: Final = 32
+"""Keys among which those far above all others are looked for."""
 _NUMBERED: Final = ("integer", "hash")
 """Kinds whose buckets are named by whole numbers."""
 _ANY_ZONE: Final = dt.timedelta(hours=14)
@@ -103,10 +105,19 @@ def _usual(table: CoreTable) -> str:
 
 
 def _given_out(source: Source, table: CoreTable, last: int) -> int:
-    """Return the number of the bucket that the column's sequence has reached, `last` where it has none.
+    """Return the number of the bucket that rows have reached: `last`, but for a few with much larger keys.
 
-    A single row with a much larger key (a sentinel) would close buckets into which rows still come.
+    Such a row (a sentinel) would close buckets into which rows still come. The column's sequence tells, and the
+    widest gap among the largest keys, where a whole bucket fits into it.
     """
+    largest = [
+        int(row[0]) // table.width
+        for row in source(f"SELECT t.{table.bucket} FROM {table.relation} t WHERE t.{table.bucket} IS NOT NULL "  # noqa: S608 - quoted
+                          f"ORDER BY t.{table.bucket} DESC LIMIT {_LARGEST}", {})
+    ]  # fmt: skip
+    gaps = [(upper - lower, lower) for upper, lower in pairwise(largest)]
+    widest, before = max(gaps, default=(0, last))
+    last = before if widest > 1 else last
     ((value,),) = source(_SEQUENCE, {"table": as_regclass(table.quoted), "column": as_regclass(table.bucket)})
     return last if value is None else min(last, int(value) // table.width)
 
@@ -252,7 +263,8 @@ def key(start: Edge) -> str:
     """Name a bucket by its start: `2026-11-22T10:00Z`, `2026-11-20`, `120000`; ASCII, and stable."""
     if isinstance(start, dt.datetime):
         utc = start.astimezone(dt.UTC) if start.tzinfo else start
-        return utc.strftime("%Y-%m-%dT%H:%M:%S" if utc.second else "%Y-%m-%dT%H:%M") + ("Z" if start.tzinfo else "")
+        text = utc.replace(tzinfo=None).isoformat(timespec="seconds" if utc.second else "minutes")
+        return f"{text}Z" if start.tzinfo else text
     return start.isoformat() if isinstance(start, dt.date) else str(start)
 
 

@@ -43,7 +43,8 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """As kept in a run's folder."""
-        return asdict(self)
+        written = asdict(self)
+        return written if self.cover != "rows" else {name: value for name, value in written.items() if name != "cover"}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Finding:

@@ -9,6 +9,7 @@ from opsverify.recovery.ledger.buckets import bucket_span, differences, key, rea
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
 from opsverify.recovery.ledger.catalog import changes, read_catalog
 from opsverify.recovery.ledger.heap_pages import SYSTEM
+from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.loss import Loss
 from opsverify.recovery.verify.open_checks import check_open, check_spread
@@ -64,15 +65,15 @@ def check_table(
             "compare on a server of the same major version",
             cover="none",
         )
-    parts = []
+    parts: list[Finding] = []
     if recorded.buckets:
-        parts.append(check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited))
+        closed = check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited)
+        parts += [closed] if closed else []
     if recorded.open is not None:
         ((system,),) = restored(SYSTEM, {})
         parts.append(check_open(recorded, restored, same_cluster=system == history.rows_system))
     if recorded.probe is not None:
         parts.append(check_spread(recorded, restored))
-    parts = [part for part in parts if part is not None]
     if not parts:
         return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded), cover="none")
     return joined(parts, "keys" if recorded.table.keys_only else "rows")
@@ -133,6 +134,23 @@ def check_catalog(history: History, kind: str, restored: Source) -> Finding:
     hint = " (restore them; after a deployment capture anew)" if lines else ""
     of = f"of {len(recorded):,} {_THINGS.get(kind, kind)} differ from capture {history.seq}{hint}"
     return Finding(len(recorded), of, lines)
+
+
+def check_large_objects(history: History, restored: Source) -> Finding:
+    """Compare the large objects with those recorded: their number, and what they hold where that could be read."""
+    was = history.large_objects
+    if was is None:
+        return Finding(
+            0, "large objects not recorded", unknown="large objects were not recorded: capture the ledger again"
+        )
+    now = read_large_objects(restored)
+    if was.objects == now.objects and (was == now or not (was.content and now.content)):
+        how = "row by row" if was.content and now.content else "by count only"
+        return Finding(was.objects, f"{was.objects:,} large objects {how}" if was.objects else "no large objects")
+    problem = (
+        f"large objects: {was.objects:,} recorded ({was.size:,} bytes), {now.objects:,} found ({now.size:,} bytes)"
+    )
+    return Finding(was.objects, f"{was.objects:,} large objects differ", (problem,))
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:

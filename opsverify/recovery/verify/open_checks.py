@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.history import TableHistory
     from opsverify.recovery.ledger.open_rows import OpenRows
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.verify.finding import Cover
 
 MOVED: Final = 0.5
 """Share of closed rows that may change a value from capture to recovery target, unless more did between captures."""
@@ -74,14 +75,14 @@ def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, 
         return Finding(was.rows, of, problems, losses=losses, buckets=len(was.buckets))
     verb = "deleted or changed" if deletes else "changed"
     note = f"{name}: {gone:,} of {was.rows:,} rows {verb} since they were recorded, as production does"
-    cover = "rows" if recorded.first else "count"
+    cover: Cover = "rows" if recorded.first else "count"
     return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets), cover=cover)
 
 
 def _of_a_copy(recorded: TableHistory, was: OpenRows, now: OpenRows, of: str) -> Finding:
     """Judge rows of which it is not known when they were written: of a dump's restore."""
     name, activity = recorded.table.name, recorded.activity
-    cover = "rows" if recorded.first else "count"
+    cover: Cover = "rows" if recorded.first else "count"
     deletes, updates = (activity.deletes, activity.updates) if activity else (0, 0)
     if now.rows < was.rows and not deletes:
         problem = f"{name}: {was.rows - now.rows:,} of {was.rows:,} rows missing; production never deletes rows of it"

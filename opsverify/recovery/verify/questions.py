@@ -6,8 +6,9 @@ all of them, and keeps the answers in the drill's file. Only a rehearsal reads f
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +17,7 @@ from urllib.parse import quote
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.verify import amcheck, consistency, heap_files, ledger_checks, lost_pages
+from opsverify.recovery.verify import amcheck, consistency, coverage, heap_files, ledger_checks, lost_pages
 from opsverify.recovery.verify.finding import Finding, finding_of
 from opsverify.recovery.verify.ledger_checks import Sampling
 from opsverify.units import listed
@@ -33,14 +34,19 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.restore.restored_server import RestoredServer
+    from opsverify.recovery.verify.finding import Cover
 
     Ask = Callable[[], Finding]
 
 T = TypeVar("T")
 
 BUCKETS, CATALOG = "buckets/", "catalog/"
+COVERAGE = "coverage"
+"""The answer on how every table was compared; it needs those on all tables."""
 ANSWERS = "answers"
 """Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
+LONGEST = 120
+"""Letters of a file's name, at most; a longer name of a table is replaced by its hash."""
 _OF_ROLES = ("roles", "grants")
 
 
@@ -49,6 +55,15 @@ def answer_named(answers: Mapping[str, T], name: str) -> T:
     if name not in answers:
         raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
     return answers[name]
+
+
+def require_history(history: History | None) -> History:
+    """Return `history`. Raises Inconclusive where nothing was recorded."""
+    if history is None:
+        raise Inconclusive(
+            "nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule"
+        )
+    return history
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ class Questions:
     live: Callable[[], Source] | None = None
     sampling: Sampling | None = None
     limited: bool = True
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best run."""
@@ -85,7 +101,16 @@ class Questions:
                 self.history, name, self.source, self.at,
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip
+        asks["large_objects"] = partial(ledger_checks.check_large_objects, self.history, self.source)
         return asks
+
+    def coverage(self, answer: Callable[[str], Finding]) -> Finding:
+        """How each table was compared, by the `answer` on it. Raises as what `answer` raises."""
+        history = require_history(self.history)
+        covers: dict[str, Cover] = {name: answer(BUCKETS + name).cover for name in history.tables}
+        found = coverage.check_coverage(history, self.source, covers, self.left_out)
+        objects = answer("large_objects")
+        return replace(found, of="; ".join(filter(None, [found.of, objects.of])))
 
 
 @dataclass(frozen=True)
@@ -100,6 +125,9 @@ class RestoredData:
         Raises Inconclusive where it could not be answered.
         """
         finding = self.answer(name)
+        if name == COVERAGE:
+            measure_coverage(check, finding)
+            return
         keys = finding.keys.all if finding.keys else ()
         if lines := [*finding.problems, *finding.notes, *keys]:
             check.attach("found", "\n".join(lines))
@@ -110,12 +138,31 @@ class RestoredData:
         )
 
 
+def measure_coverage(check: Check, finding: Finding) -> None:
+    """Measure on `check` that every table was compared, with the coverage. Raises Inconclusive where one was not."""
+    check.attach("coverage", finding.of)
+    if finding.unknown:
+        raise Inconclusive(finding.unknown)
+    check.measure("not compared", 0, NONE, samples=finding.asked, of=f"tables not compared: {finding.of}")
+
+
 def save_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
     """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
     (folder.path / ANSWERS).mkdir(exist_ok=True)
-    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
-    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.to_dict()}, redactor)
+    folder.write_json(_answer_file(name), {"name": name, "finding": finding.to_dict()}, redactor)
     return finding
+
+
+def _answer_file(name: str) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
+    return f"{ANSWERS}/{file if len(file) <= LONGEST else digest}.json"
+
+
+def load_answer(folder: Path, name: str) -> Finding | None:
+    """Read what `save_answer` kept of one question; None where it was not asked yet."""
+    path = folder / _answer_file(name)
+    return Finding.from_dict(json.loads(path.read_text(encoding="utf-8"))["finding"]) if path.exists() else None
 
 
 def load_answers(folder: Path) -> dict[str, Any]:
@@ -131,6 +178,7 @@ def examine(
     history: History | None,
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
+    left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run every question that needs a drill's restored server running; every answer as JSON, by name."""
     from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
@@ -143,6 +191,8 @@ def examine(
         asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
         asks["indexes"] = partial(amcheck.check_indexes, server.server, dbname)
         answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
+        if history is not None:
+            answers[COVERAGE] = finding_of(partial(questions.coverage, answers.__getitem__), errors=caught)
     return {name: finding.to_dict() for name, finding in answers.items()}
 
 
