@@ -18,6 +18,7 @@ from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.ledger.validations import recordable
 from opsverify.recovery.restore.recoverable import newest_recoverable
 from opsverify.recovery.verify.coverage import outside
+from opsverify.recovery.verify.questions import production_of
 from opsverify.recovery.verify.rows import validations_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def capture(target_name: str, root: Path) -> str:
             source,
             dt.datetime.now(dt.UTC),
             recordable(source, validations, target.recovery.not_applicable),
-            more=lambda at, before: capture_details(source, at, before, chosen, tag, left_out),
+            more=lambda at, before: (
+                capture_details(source, at, before, chosen, tag, left_out) | {"production": production_of(source)}
+            ),
         )
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head

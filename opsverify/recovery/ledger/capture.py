@@ -7,12 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.recovery.ledger.buckets import Bucket, Span, closed, edge, key, read_buckets, sliced
-from opsverify.recovery.ledger.catalog import read_catalog
+from opsverify.recovery.ledger.catalog import VERSION, read_catalog
 from opsverify.recovery.ledger.discovery import Activity, Evidence, find_tables
 from opsverify.recovery.ledger.heap_pages import POSITION, SYSTEM, read_pages
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.open_rows import read_open
 from opsverify.recovery.ledger.probe import Probe, moved, newest_span, read_probe
+from opsverify.recovery.ledger.sequence_values import read_sequence_values
 from opsverify.recovery.ledger.tables import CoreTable
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def capture_details(
     }
     catalog = read_catalog(source)
     digest = hashlib.sha256(json.dumps(catalog, sort_keys=True).encode()).hexdigest()
-    unchanged = before.get("catalog_sha256") == digest
-    large_objects = read_large_objects(source)
+    unchanged = before.get("catalog_sha256") == digest and before.get("catalog_version") == VERSION
+    large_objects, sequences = read_large_objects(source), read_sequence_values(source)
     ((all_read,),) = source(_NOW, {})
     return {
         "timeline": timeline,
@@ -79,10 +80,12 @@ def capture_details(
         "left_out": list(found.skipped),
         "catalog": None if unchanged else catalog,
         "catalog_sha256": digest,
+        "catalog_version": VERSION,
         "pages": {name: one.to_dict() for name, one in pages.items()},
         "pages_read": {"system": system, "position": int(position), "until": read_until.isoformat()},
         "rows_read": {"system": system, "until": all_read.isoformat()},
         "large_objects": large_objects.to_dict(),
+        "sequences": sequences,
     }
 
 

@@ -13,6 +13,7 @@ from opsverify.recovery.ledger.heap_pages import Pages
 from opsverify.recovery.ledger.large_objects import LargeObjects
 from opsverify.recovery.ledger.open_rows import OpenRows
 from opsverify.recovery.ledger.probe import Probe
+from opsverify.recovery.ledger.sequence_values import SequenceValue, values_of
 from opsverify.recovery.ledger.tables import CoreTable
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class History:
     """The ledger up to `captured_at`, the newest record at or before the recovery target.
 
     `pages` are those of the newest record that was read to its end by then, of the cluster `system`; so are the
-    tables' open rows and the large objects, of the cluster `rows_system`.
+    tables' open rows, the large objects and the sequences, of the cluster `rows_system`. `production` is what was
+    found of production itself when it was recorded, by question.
     """
 
     captured_at: dt.datetime
@@ -84,6 +86,9 @@ class History:
     skipped: tuple[str, ...]
     system: str | None = None
     rows_system: str | None = None
+    catalog_version: int = 1
+    sequences: Mapping[str, SequenceValue] = field(default_factory=dict)
+    production: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     large_objects: LargeObjects | None = None
 
     @classmethod
@@ -127,8 +132,15 @@ def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: d
         pages=pages,
         skipped=tuple(body["left_out"]),
         system=system,
+        catalog_version=body.get("catalog_version", 1),
         rows_system=read["system"] if in_time and read else history.rows_system if history else None,
         large_objects=_large_objects(history, body, in_time=in_time),
+        sequences=values_of(body["sequences"])
+        if in_time and "sequences" in body
+        else history.sequences
+        if history
+        else {},
+        production={name: tuple(lines) for name, lines in body.get("production", {}).items()},
     )
 
 

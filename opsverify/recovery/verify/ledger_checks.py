@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
-from opsverify.recovery.ledger.catalog import changes, read_catalog
+from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
 from opsverify.recovery.ledger.heap_pages import SYSTEM
 from opsverify.recovery.ledger.large_objects import read_large_objects
+from opsverify.recovery.ledger.sequence_values import read_sequence_values, values_of
 from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.loss import Loss
 from opsverify.recovery.verify.open_checks import check_open, check_spread
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.tables import CoreTable
 
 
-_THINGS = {"row_security": "policies and tables with row security"}
+_THINGS = {
+    "row_security": "policies and tables with row security",
+    "text_search": "objects of text search",
+    "foreign": "objects of foreign data",
+}
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,9 @@ def check_buckets(
 
 def check_catalog(history: History, kind: str, restored: Source) -> Finding:
     """Compare the catalog's objects of `kind` with what was recorded of them last."""
+    if history.catalog_version != VERSION:
+        why = f"{kind} were recorded by another version of opsverify: run `opsverify ledger capture` again"
+        return Finding(0, kind, unknown=why)
     recorded = history.catalog.get(kind, {})
     lines = changes(recorded, read_catalog(restored, [kind])[kind])
     hint = " (restore them; after a deployment capture anew)" if lines else ""
@@ -151,6 +159,17 @@ def check_large_objects(history: History, restored: Source) -> Finding:
         f"large objects: {was.objects:,} recorded ({was.size:,} bytes), {now.objects:,} found ({now.size:,} bytes)"
     )
     return Finding(was.objects, f"{was.objects:,} large objects differ", (problem,))
+
+
+def check_sequence_values(history: History, restored: Source) -> Finding:
+    """Find sequences that would give out again what was given out when they were recorded, whatever uses them."""
+    now = values_of(read_sequence_values(restored))
+    problems = tuple(
+        f"sequence {name} is at {now[name].last}, {was.last} recorded: setval it"
+        for name, was in history.sequences.items()
+        if name in now and now[name].behind(was)
+    )
+    return Finding(len(history.sequences), f"of {len(history.sequences)} recorded sequences are behind", problems)
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:

@@ -6,8 +6,10 @@ all of them, and keeps the answers in the drill's file. Only a rehearsal reads f
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import randbits
@@ -17,14 +19,13 @@ from urllib.parse import quote
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.verify import amcheck, consistency, coverage, heap_files, ledger_checks, lost_pages
-from opsverify.recovery.verify.finding import Finding, finding_of
+from opsverify.recovery.verify import amcheck, consistency, coverage, heap_files, ledger_checks, lost_pages, partitions
+from opsverify.recovery.verify.finding import Finding, finding_of, joined
 from opsverify.recovery.verify.ledger_checks import Sampling
 from opsverify.units import listed
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from opsverify.config.model import Recovery
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PRODUCTION = ("sequences", "validity")
+"""Questions whose problems production may have itself: the ledger records them."""
+
 BUCKETS, CATALOG = "buckets/", "catalog/"
 COVERAGE = "coverage"
 """The answer on how every table was compared; it needs those on all tables."""
@@ -48,6 +52,32 @@ ANSWERS = "answers"
 LONGEST = 120
 """Letters of a file's name, at most; a longer name of a table is replaced by its hash."""
 _OF_ROLES = ("roles", "grants")
+
+
+def production_of(source: Source) -> dict[str, list[str]]:
+    """Return what is found of production itself, to be recorded: a restore that has it too is as it should be."""
+    asks = Questions(None, dt.datetime.now(dt.UTC), source).all()
+    return {name: list(asks[name]().problems) for name in PRODUCTION}
+
+
+def as_in_production(ask: Ask, recorded: Sequence[str]) -> Finding:
+    """Ask, and make a note of each problem that was recorded of production; values in it may be others by now."""
+    known = {_subject(line) for line in recorded}
+    finding = ask()
+    same = tuple(line for line in finding.problems if _subject(line) in known)
+    if not same:
+        return finding
+    notes = tuple(f"as in production: {line}" for line in same)
+    problems = tuple(line for line in finding.problems if line not in same)
+    return replace(finding, problems=problems, notes=(*finding.notes, *notes))
+
+
+def _subject(line: str) -> str:
+    return re.sub(r"is at -?\d+|holds -?\d+", "", line)
+
+
+def _both(first: Ask, second: Ask) -> Finding:
+    return joined([first(), second()])
 
 
 def answer_named(answers: Mapping[str, T], name: str) -> T:
@@ -90,8 +120,14 @@ class Questions:
             "validity": partial(consistency.check_validity, self.source),
             "unlogged": partial(consistency.check_unlogged, self.source, self.history.pages if self.history else None),
         }
+        asks["partitions"] = partial(partitions.check_partitions, self.source)
         if self.history is None:
             return asks
+        for name in PRODUCTION:
+            asks[name] = partial(as_in_production, asks[name], self.history.production.get(name, ()))
+        asks["sequences"] = partial(
+            _both, asks["sequences"], partial(ledger_checks.check_sequence_values, self.history, self.source)
+        )
         asks["pages"] = partial(lost_pages.check_pages, self.history, self.source)
         for kind in KINDS:
             asks[CATALOG + kind] = partial(ledger_checks.check_catalog, self.history, kind, self.source)
@@ -185,7 +221,9 @@ def examine(
 
     caught = (ERRORS, Inconclusive)
     with RestoredSession(server.dsn, dbname) as session:
-        questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
+        questions = Questions(
+            history, server.target_time, session.rows, live, sampling, limited=False, left_out=left_out or {}
+        )
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
         asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
