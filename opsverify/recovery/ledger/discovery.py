@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.ledger.names import in_sql
+from opsverify.recovery.ledger.names import in_sql, narrowed
 from opsverify.recovery.ledger.row_hash import Column, columns
 from opsverify.recovery.ledger.tables import CoreTable, Kind, TableChoice
 from opsverify.units import parse_duration
@@ -62,7 +62,7 @@ SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
         END AS estimate,
        {_counted("pg_stat_get_tuples_inserted")} AS inserts, {_counted("pg_stat_get_tuples_updated")} AS updates,
        {_counted("pg_stat_get_tuples_deleted")} AS deletes,
-       has_table_privilege(c.oid, 'SELECT') AS readable, row_security_active(c.oid) AS narrowed,
+       has_table_privilege(c.oid, 'SELECT') AS readable, {narrowed("c.oid")} AS narrowed,
        c.relkind = 'p' AS partitioned,
        (SELECT array_agg(x.attname) FROM pg_stats x
          WHERE x.schemaname = n.nspname AND x.tablename = c.relname AND NOT x.inherited

@@ -19,6 +19,23 @@ def in_sql(name: str) -> str:
     ).replace(f"({name},", f"({name}::text,")
 
 
+def narrowed(oid: str) -> str:
+    """Return the SQL that row security keeps rows of the table `oid`, an expression, from this role.
+
+    A policy that lets the role read every row, with no restrictive one beside it, keeps none.
+    """
+    applies = (
+        f"p.polrelid = {oid} AND p.polcmd IN ('r', '*') AND EXISTS "
+        "(SELECT FROM unnest(p.polroles) one (role) WHERE one.role = 0 OR pg_has_role(one.role, 'USAGE'))"
+    )
+    everything = "pg_get_expr(p.polqual, p.polrelid) = 'true'"
+    return (
+        f"(row_security_active({oid}) AND (NOT EXISTS (SELECT FROM pg_policy p WHERE {applies} AND p.polpermissive "
+        f"AND {everything}) OR EXISTS (SELECT FROM pg_policy p WHERE {applies} AND NOT p.polpermissive "
+        f"AND ({everything}) IS NOT TRUE)))"
+    )
+
+
 def as_regclass(quoted: str) -> str:
     """Return a qualified name that `in_sql` quoted as the text that `regclass` reads, which knows no `U&`."""
     read: list[str] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.recovery.ledger.names import narrowed
 from opsverify.recovery.verify.finding import Finding
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ SELECT c.conname AS name,
        (SELECT array_agg(quote_ident(a.attname) ORDER BY k.nth) FROM unnest(c.confkey) WITH ORDINALITY k (num, nth)
           JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num)::text[] AS theirs,
        c.confmatchtype = 'f' AS matches_full,
-       row_security_active(c.conrelid) OR row_security_active(c.confrelid) AS narrowed
+       {narrowed("c.conrelid")} OR {narrowed("c.confrelid")} AS narrowed
   FROM pg_constraint c
   JOIN pg_class r ON r.oid = c.conrelid
   JOIN pg_namespace n ON n.oid = r.relnamespace
@@ -131,8 +132,8 @@ def check_foreign_keys(source: Source) -> Finding:
     """Find rows whose referenced row is missing, by an anti-join: VALIDATE trusts the flag, and passes on orphans."""
     problems, closed = [], []
     rows = list(source(_FOREIGN_KEYS, {}))
-    for name, referencing, referenced, ours, theirs, matches_full, narrowed in rows:
-        if narrowed:
+    for name, referencing, referenced, ours, theirs, matches_full, hidden in rows:
+        if hidden:
             closed.append(f"{referencing} {name}")
             continue
         # Columns get names of their own: a column may be called like any name here.
