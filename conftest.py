@@ -1,3 +1,6 @@
-"""Loads the plugin, nothing else."""
+"""Loads the plugin for plain pytest; the command line has loaded it before."""
 
-pytest_plugins = ["opsverify.pytest_plugin.plugin"]
+import sys
+
+if "opsverify.pytest_plugin.plugin" not in sys.modules:  # pytest accepts the list in the rootdir's conftest.py only
+    pytest_plugins = ["opsverify.pytest_plugin.plugin"]

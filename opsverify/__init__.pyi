@@ -9,6 +9,7 @@ from .core.stages import SERVING as SERVING
 from .errors import CheckFailed as CheckFailed
 from .errors import Inconclusive as Inconclusive
 from .errors import Unreachable as Unreachable
+from .language.message import say as say
 from .limits import NONE as NONE
 from .limits import Limit as Limit
 from .metrics.cache_age import (

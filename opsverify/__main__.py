@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
+INTERRUPTED = 2
 INTERNAL_ERROR = 3
+USAGE = 4
 
 
 def run() -> int:
     """Run the command line; a crash, even a broken installation, ends in 3 and never in Python's 1 (rollback)."""
+    if sys.flags.optimize:
+        sys.stderr.write("opsverify: python -O removes what checks assert; start it without -O and PYTHONOPTIMIZE\n")
+        return USAGE
+    leave_current_folder_out()
     try:
         from opsverify.cli.main import main  # noqa: PLC0415 - its failure to import is what is caught
+        from opsverify.pytest_plugin.streams import tolerant_output  # noqa: PLC0415 - as above
 
-        return main()
+        with tolerant_output():
+            return main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except Exception:  # noqa: BLE001 - see above
         traceback.print_exc()
         return INTERNAL_ERROR
+
+
+def leave_current_folder_out() -> None:
+    """Import nothing from the current folder (`python -m`, PYTHONPATH), unless opsverify itself lies there."""
+    try:
+        here = os.getcwd()  # noqa: PTH109 - nothing is imported before this
+    except OSError:  # the folder was removed
+        return
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as above
+    if here != ours:
+        sys.path[:] = [entry for entry in sys.path if entry and os.path.abspath(entry) != here]  # noqa: PTH100
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import join, say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,9 +25,10 @@ UNITS: Final[dict[str, dict[str, float]]] = {
 
 def listed(what: str, names: Sequence[str], most: int = 3) -> str:
     """`what`, followed by the first of `names` if there are any: `targets down: edge 127.0.0.1:17400`."""
-    shown = ", ".join(names[:most])
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{what}: {shown}{more}" if names else what
+    shown = join(", ", names[:most])
+    if len(names) > most:
+        return say("{what}: {names} and {more} more", what=what, names=shown, more=len(names) - most)
+    return say("{what}: {names}", what=what, names=shown) if names else what
 
 
 def quantity(value: float, unit: str) -> str:  # noqa: PLR0911 - one for each unit

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.config.project import cache_folder
 from sandbox import debian
 from sandbox.errors import SandboxError
 
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 
 POSTGRES_MAJOR = "18"
 _POSTGRES_TOOLS = ("postgres", "initdb", "pg_basebackup")
-
-
-def cache_dir() -> Path:
-    """Return the folder for what was fetched once, below $XDG_CACHE_HOME or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "opsverify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ def _in_wheel(program: Program, _: Callable[[str], None]) -> Path | None:
 def _in_debian(program: Program, progress: Callable[[str], None]) -> Path | None:
     if not program.package:
         return None
-    tree = debian.unpacked(program.package, cache_dir() / "debian", progress)
+    tree = debian.unpacked(program.package, cache_folder() / "debian", progress)
     path = tree / "usr" / "bin" / program.name
     if not os.access(path, os.X_OK):
         raise debian.Unavailable(f"package {program.package} holds no usr/bin/{program.name}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -11,23 +10,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from opsverify.cli.parser import CommandParser
 from sandbox.core import Sandbox
 from sandbox.errors import SandboxError
-from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, Control
+from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, REPOSITORY, Control
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
     from types import FrameType
 
 _FAILED = 1
-_USAGE = 2
 _STOPPED = 3
+JUDGMENT, SHOP = "judgment", "shop"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one verb; 0 done, 1 could not be done, 2 wrong usage, 3 (status) not everything runs."""
+    """Carry out one verb; 0 done, 1 could not be done, 3 (status) not everything runs, 4 wrong usage."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _leave)
+    if getattr(arguments, "profile", JUDGMENT) == SHOP:
+        return _ended(lambda: _shop(arguments))
     sandbox = Sandbox(
         arguments.home,
         getattr(arguments, "port_base", None),
@@ -35,8 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         canary_share=_or(getattr(arguments, "canary_share", None), DEFAULT_CANARY_SHARE),
         progress=_progress(),
     )
+    return _ended(lambda: _VERBS[arguments.verb](sandbox, arguments))
+
+
+def _ended(work: Callable[[], int]) -> int:
     try:
-        return _VERBS[arguments.verb](sandbox, arguments)
+        return work()
     except SandboxError as error:
         _say(f"error: {error}", sys.stderr)
         return _FAILED
@@ -45,12 +52,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _up(sandbox: Sandbox, _: argparse.Namespace) -> int:
+def _shop(arguments: argparse.Namespace) -> int:
+    from sandbox.shop import cli as shop  # noqa: PLC0415 - only for this profile
+
+    return shop.run(arguments, _progress())
+
+
+def _up(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.up()
+    if not arguments.no_backup and not (sandbox.settings.data_dir / "backups" / "base").is_dir():
+        _first_backup(sandbox)
     settings = sandbox.settings
     _say(f"sandbox up: judgment service {settings.url('edge')}, Prometheus {settings.url('prometheus')}")
     _say(f"target file: {sandbox.target}")
     return 0
+
+
+def _first_backup(sandbox: Sandbox) -> None:
+    """Make the first backup and record: with them a rehearsal of the new sandbox has what it needs."""
+    from opsverify.cli.ledger import capture  # noqa: PLC0415 - only here
+
+    report = _progress()
+    report("first base backup")
+    sandbox.backup()
+    report(capture(str(sandbox.target), REPOSITORY).splitlines()[0])
 
 
 def _down(sandbox: Sandbox, _: argparse.Namespace) -> int:
@@ -155,25 +180,30 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sandbox", description="A stand-in of the judgment platform on this machine.")
-    common = argparse.ArgumentParser(add_help=False)
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="opsverify sandbox", description="A stand-in of the judgment platform on this machine.")
+    common = CommandParser(add_help=False)
     common.add_argument("--home", help="folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)")
-    flow = argparse.ArgumentParser(add_help=False)
+    either = CommandParser(add_help=False, parents=[common])
+    either.add_argument(
+        "--profile", choices=(JUDGMENT, SHOP), default=JUDGMENT, help="the judgment platform, or a shop unlike it"
+    )
+    flow = CommandParser(add_help=False)
     flow.add_argument("--rate", type=float, help=f"judgments per second (at first {DEFAULT_RATE:g})")
     flow.add_argument("--canary-share", type=float, help=f"share of the canary (at first {DEFAULT_CANARY_SHARE:g})")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    up = verbs.add_parser("up", parents=[common, flow], help="start everything and wait until it serves")
+    up = verbs.add_parser("up", parents=[either, flow], help="start everything and wait until it serves")
     up.add_argument("--port-base", type=int, help=f"first of the ports (default {DEFAULT_PORT_BASE})")
-    verbs.add_parser("down", parents=[common], help="stop everything and delete its data")
-    verbs.add_parser("status", parents=[common], help="show what runs and which faults are on")
-    faults = verbs.add_parser("faults", parents=[common], help="list the faults and what they do")
+    up.add_argument("--no-backup", action="store_true", help="make no first backup and record")
+    verbs.add_parser("down", parents=[either], help="stop everything and delete its data")
+    verbs.add_parser("status", parents=[either], help="show what runs and which faults are on")
+    faults = verbs.add_parser("faults", parents=[either], help="list the faults and what they do")
     faults.add_argument("--lang", choices=("ko", "en"), default="ko")
-    fault = verbs.add_parser("fault", parents=[common], help="switch a fault on or off")
+    fault = verbs.add_parser("fault", parents=[either], help="switch a fault on or off")
     fault.add_argument("name")
     fault.add_argument("--scope", choices=("all", "canary", "stable"))
     fault.add_argument("--off", action="store_true")
-    verbs.add_parser("traffic", parents=[common, flow], help="set rate and canary share")
+    verbs.add_parser("traffic", parents=[either, flow], help="set rate and canary share")
     release = verbs.add_parser("release", parents=[common], help="change what is released")
     release.add_argument("what", choices=("canary",))
     release.add_argument("state", choices=("good", "off"))
@@ -183,8 +213,8 @@ def _parser() -> argparse.ArgumentParser:
     record = verbs.add_parser("record-release", parents=[common], help="write the deployment record")
     record.add_argument("--what", default="rollback", help="what was done (default: rollback)")
     record.add_argument("--by", default="sandbox", help="who signs it off (default: sandbox)")
-    verbs.add_parser("backup", parents=[common], help="take a base backup")
-    verbs.add_parser("destroy-db", parents=[common], help="the disaster: kill the database and delete its data")
+    verbs.add_parser("backup", parents=[either], help="take a base backup")
+    verbs.add_parser("destroy-db", parents=[either], help="the disaster: kill the database and delete its data")
     regions = verbs.add_parser("regions", parents=[common], help="two regions: lose one, then switch back")
     regions.add_argument("step", choices=("up", "promote", "rewind", "switchback", "status", "down"))
     regions.add_argument("--choice", choices=("reverse", "dr_as_standby"), default="dr_as_standby")
@@ -194,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     stand.add_argument("--folder", required=True, help="folder of the platform and of its target.toml")
     stand.add_argument("--database-port", type=int, required=True, help="port of the database on this machine")
-    restore = verbs.add_parser("restore", parents=[common], help="restore the database from backup and WAL archive")
+    restore = verbs.add_parser("restore", parents=[either], help="restore the database from backup and WAL archive")
     restore.add_argument("--target-time", help="ISO 8601 with time zone (default: all that was archived)")
     return parser
 

@@ -6,66 +6,27 @@ import json
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Final
 from urllib.parse import quote
 
+from opsverify.config.project import project_root
 from sandbox import network
 from sandbox.core import Sandbox
+from sandbox.demo_output import Played, Scene, Status, end, summary
 from sandbox.home import REPOSITORY, SERVICES
 from sandbox.processes import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WINDOW = "20s"
 QUIET_WITHIN_S = 60
 INTERRUPTED = 130
 """The exit status that shells use for SIGINT."""
-PLAIN_WIDTH = 170
 ERRORS = 'judgment_requests_total{code=~"5.."}'
 RATE = 40.0
 CANARY_SHARE = 0.18
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One command: what is done to the platform before it, and the verdict it must have.
-
-    `prepare` returns further arguments. `acts`: the command carries out the verdict of the scene before.
-    """
-
-    letter: str
-    what: str
-    prepare: Callable[[Stagehand], list[str]]
-    arguments: tuple[str, ...]
-    decision: str
-    exit_code: int
-    acts: bool = False
-
-    @property
-    def stage(self) -> str:
-        """The stage that the verdict is of."""
-        return "post-rollback" if self.acts else self.arguments[0]
-
-
-@dataclass(frozen=True)
-class Played:
-    """Result of one scene."""
-
-    scene: Scene
-    exit_code: int
-    verdict: dict[str, Any]
-    report: str
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether decision and exit code are those the scene must have."""
-        return (self.verdict.get("decision"), self.exit_code) == (self.scene.decision, self.scene.exit_code)
 
 
 @dataclass
@@ -185,33 +146,36 @@ def main() -> int:
 
 def _play_all() -> int:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home:
+    with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home, STATUS:
         Path(home).chmod(0o755)
         say("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
         with Sandbox(
             home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
         ) as sandbox:
-            stagehand = Stagehand(sandbox, REPOSITORY / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-            played = [_play(scene, stagehand) for scene in SCENES]
-    _print_table(played)
-    say(f"took {time.monotonic() - began:.0f} s")
+            stagehand = Stagehand(sandbox, project_root() / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+            played = []
+            for scene in SCENES:
+                played.append(_play(scene, stagehand))
+                STATUS.show(summary(played[-1], STATUS.columns))
+    STATUS.show(end(played, stagehand.folder, time.monotonic() - began, STATUS.columns))
     return 0 if all(scene.as_expected for scene in played) else 1
 
 
+STATUS: Final = Status()
+
+
 def say(text: str) -> None:
-    """Print one line of progress."""
-    sys.stdout.write(f"  . {text}\n")
-    sys.stdout.flush()
+    """Show one line of progress."""
+    STATUS.say(text)
 
 
 def opsverify(*arguments: str) -> str:
     """Run a command of the suite; its output. Raises CalledProcessError."""
-    return subprocess.run(_program(*arguments), stdout=subprocess.PIPE, text=True, check=True, cwd=REPOSITORY).stdout
+    return subprocess.run(_program(*arguments), capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
 
 
 def _play(scene: Scene, stagehand: Stagehand) -> Played:
-    sys.stdout.write(f"\n({scene.letter}) {scene.what}: expected {scene.decision}, exit {scene.exit_code}\n")
-    sys.stdout.flush()
+    say(f"({scene.letter}) {scene.what}")
     more = scene.prepare(stagehand)
     run = stagehand.folder / f"{scene.letter}-{scene.stage}"
     if scene.acts:
@@ -221,53 +185,20 @@ def _play(scene: Scene, stagehand: Stagehand) -> Played:
         command = _program("act", str(before.parent), "--yes", *stagehand.target)
     else:
         command = _program("verify", *scene.arguments, f"--report-dir={run}", *stagehand.target, *more)
-    say("opsverify " + " ".join(command[3:]))
-    code = subprocess.run(command, check=False, cwd=REPOSITORY).returncode
+    say("opsverify " + " ".join(command[3:]).replace(f"{REPOSITORY}/", ""))
+    stagehand.folder.mkdir(parents=True, exist_ok=True)
+    with (stagehand.folder / f"{scene.letter}.log").open("w", encoding="utf-8") as log:
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False, cwd=REPOSITORY).returncode
     try:
         verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
         report = opsverify("report", str(run)).strip()
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        return Played(scene, code, {}, f"no report: {error}")
+        return Played(scene, code, {}, f"no report: {error}; see {log.name}")
     return Played(scene, code, verdict, report)
 
 
 def _program(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "opsverify", *arguments]
-
-
-def _print_table(played: list[Played]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for the end
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(title="opsverify demo: expected and obtained verdicts")
-    for column in ("", "scene", "stage", "expected", "obtained", "", "why"):
-        table.add_column(column)
-    for entry in played:
-        scene, verdict = entry.scene, entry.verdict
-        table.add_row(
-            scene.letter,
-            scene.what,
-            scene.stage,
-            f"{scene.decision} ({scene.exit_code})",
-            f"{verdict.get('decision', 'no verdict')} ({entry.exit_code})",
-            "ok" if entry.as_expected else "NOT AS EXPECTED",
-            escape(_why(verdict)),
-        )
-    console = Console()
-    Console(width=console.width if console.is_terminal else PLAIN_WIDTH).print(table)
-    for entry in played:
-        sys.stdout.write(f"  ({entry.scene.letter}) {entry.report}\n")
-
-
-def _why(verdict: dict[str, Any]) -> str:
-    """What failed, each check in short; else the first reason; else what was executed."""
-    failed = {check["id"] for check in verdict.get("checks", ()) if check["outcome"] == "fail"}
-    reasons = verdict.get("reasons") or [
-        f"{verdict.get('executed')} of {verdict.get('planned')} checks executed, none failed"
-    ]
-    shown = [reason for reason in reasons if reason.partition(": ")[0] in failed] or reasons[:1]
-    return "\n".join(textwrap.shorten(reason, 110) for reason in shown)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ never sees half of one.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -61,12 +60,12 @@ def write_atomic(path: Path, text: str, mode: int = 0o600) -> None:
 @contextmanager
 def locked(home: Path, name: str) -> Iterator[None]:
     """Hold the lock file `name` of `home`, waiting until it is free; SandboxError if the home does not exist."""
-    try:
-        opened = (home / f".{name}.lock").open("w", encoding="ascii")
-    except FileNotFoundError as error:
-        raise SandboxError(f"no sandbox in {home}: run 'sandbox up' first") from error
-    with opened as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    if not home.is_dir():
+        raise SandboxError(f"no sandbox in {home}: run 'sandbox up' first")
+    # Imported here: every process of the platform starts with this module, and only writers lock.
+    from filelock import FileLock  # noqa: PLC0415
+
+    with FileLock(home / f".{name}.lock"):
         yield
 
 

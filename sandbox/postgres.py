@@ -46,6 +46,10 @@ _HEARTBEAT: LiteralString = """
 class Cluster:
     """The PostgreSQL of one sandbox; `table` keeps its process."""
 
+    admin = SUPERUSER
+    database = DATABASE
+    templates = _TEMPLATES
+
     def __init__(self, settings: Settings, table: Table) -> None:
         self._settings = settings
         self._table = table
@@ -82,16 +86,21 @@ class Cluster:
             "archive_command": archive_command(self.archive),
         }
         for name in ("postgresql.conf", "pg_hba.conf"):
-            text = (_TEMPLATES / name).read_text(encoding="utf-8")
+            text = (self.templates / name).read_text(encoding="utf-8")
             for key, value in values.items():
                 text = text.replace(f"@{key}@", value.replace("'", "''"))
             self.write(self.data / name, text)
+
+    @property
+    def config(self) -> Path:
+        """The server's postgresql.conf."""
+        return self.data / "postgresql.conf"
 
     def start(self) -> None:
         """Start the server and wait until it takes connections, in recovery or not."""
         self._table.start(
             "postgres",
-            [str(self.bin / "postgres"), "-D", str(self.data)],
+            [str(self.bin / "postgres"), "-D", str(self.config.parent)],
             log=self.log,
             user=self._user,
             env={**_clean_environment(), "LC_ALL": "C"},
@@ -141,11 +150,11 @@ class Cluster:
             connection.execute("GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO opsverify_ro")
 
     @contextmanager
-    def superuser(self, database: str = DATABASE) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    def superuser(self, database: str | None = None) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """Connect as superuser over the local socket, autocommit; may write even where others may not."""
         try:
             connection = psycopg.connect(
-                host=str(self.sockets), port=self.port, user=SUPERUSER, dbname=database,
+                host=str(self.sockets), port=self.port, user=self.admin, dbname=database or self.database,
                 autocommit=True, connect_timeout=10, application_name="sandbox",
                 options="-c default_transaction_read_only=off",
             )  # fmt: skip
@@ -175,7 +184,7 @@ class Cluster:
     def answers(self) -> bool:
         """Whether the server takes connections."""
         try:
-            with self.superuser("postgres"):
+            with self.superuser("template1"):
                 return True
         except SandboxError:
             return False

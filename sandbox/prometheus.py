@@ -23,8 +23,9 @@ _NO_RULES = "groups: []\n"
 class Monitoring:
     """Prometheus and Alertmanager of one sandbox; `table` keeps their processes."""
 
-    def __init__(self, settings: Settings, table: Table) -> None:
+    def __init__(self, settings: Settings, table: Table, templates: Path = _TEMPLATES) -> None:
         self._settings = settings
+        self._templates = templates
         self._table = table
         self._folder = settings.data_dir / "prometheus"
         self._port = settings.ports["prometheus"]
@@ -109,7 +110,7 @@ class Monitoring:
         (self._folder / "rules.yml").write_text(text, encoding="utf-8")
 
     def _filled(self, template: str) -> str:
-        text = (_TEMPLATES / template).read_text(encoding="utf-8")
+        text = (self._templates / template).read_text(encoding="utf-8")
         for service, port in self._settings.ports.items():
             text = text.replace(f"@{service}@", str(port))
         return text

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError
-from sandbox.postgres import STOP_AT_ONCE, SUPERUSER
+from sandbox.postgres import STOP_AT_ONCE
 from sandbox.processes import wait_until
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def backup(cluster: Cluster) -> Backup:
     cluster.value("SELECT pg_switch_wal()")
     cluster.run(
         "pg_basebackup", "-D", str(fresh), "-h", str(cluster.sockets), "-p", str(cluster.port),
-        "-U", SUPERUSER, "--checkpoint=fast", "--wal-method=stream", "--manifest-checksums=SHA256",
+        "-U", cluster.admin, "--checkpoint=fast", "--wal-method=stream", "--manifest-checksums=SHA256",
         "--label=sandbox", "--no-sync",
     )  # fmt: skip
     shutil.rmtree(base, ignore_errors=True)
@@ -98,7 +98,7 @@ def restore(cluster: Cluster, target_time: datetime | str | None) -> Restored:
         settings["recovery_target_time"] = target.isoformat()
     lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
     # They may stay there: without recovery.signal the server ignores them.
-    with (cluster.data / "postgresql.conf").open("a", encoding="utf-8") as file:
+    with cluster.config.open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     cluster.write(cluster.data / "recovery.signal", "")
     cluster.start()

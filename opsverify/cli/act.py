@@ -23,4 +23,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Carry the verdict out, or show what would be done; the exit code."""
     target = target_argument(options.target) if options.target else None
-    return act(options.run_folder, target, project_root(), yes=options.yes, dry_run=options.dry_run)
+    return act(options.run_folder, target, project_root(options.target), yes=options.yes, dry_run=options.dry_run)

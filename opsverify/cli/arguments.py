@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.config.project import target_argument
+from opsverify.config.project import suites_home, target_argument
 from opsverify.config.run_options import options_of
 from opsverify.core.stages import STAGES
 
@@ -37,13 +37,21 @@ def add_permission(parser: argparse.ArgumentParser) -> None:
     either.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
-def stage_arguments(root: Path, stage: str, target: str) -> list[str]:
-    """Arguments of pytest that run `stage` on `target` with the suites in `root`, whatever the working directory."""
+def suite_arguments(root: Path) -> list[str]:
+    """Arguments of pytest that collect the suites in `root` by its settings, whatever the working directory."""
     return [
         f"--rootdir={root}",
-        f"--config-file={root / 'pyproject.toml'}",
+        f"--config-file={settings_of(root)}",
         f"--confcutdir={root}",
         "-popsverify.pytest_plugin.plugin",
-        f"--stage={stage}",
-        f"--target={target_argument(target)}",
     ]
+
+
+def stage_arguments(root: Path, stage: str, target: str) -> list[str]:
+    """Arguments of pytest that run `stage` on `target` with the suites in `root`, whatever the working directory."""
+    return [*suite_arguments(root), f"--stage={stage}", f"--target={target_argument(target)}"]
+
+
+def settings_of(root: Path) -> Path:
+    """The file with the settings by which pytest collects the suites in `root`."""
+    return suites_home(root) / "pyproject.toml"

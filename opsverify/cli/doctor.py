@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
     Raises TargetError for a target file that cannot be used at all.
     """
-    root = project_root()
+    root = project_root(options.target)
     target_file = find_target(target_argument(options.target), root / "targets")
     target, secrets = load_target(target_file)
     problems = 0

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Capture, and print what was recorded."""
-    sys.stdout.write(f"{capture(target_argument(options.target), project_root())}\n")
+    sys.stdout.write(f"{capture(target_argument(options.target), project_root(options.target))}\n")
     return 0
 
 

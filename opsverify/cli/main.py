@@ -2,57 +2,161 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.parser import Command, CommandParser, add_commands
+from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
+from opsverify.language.message import in_language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMANDS: Final[Mapping[str, Command]] = {
-    "verify": Command("opsverify.cli.verify", "run a stage's whole plan and decide"),
-    "act": Command("opsverify.cli.act", "carry out what a run's verdict decided (shows it, without --yes)"),
-    "rollout": Command("opsverify.cli.rollout", "expand the canary step by step, each step verified"),
-    "plan": Command("opsverify.cli.plan", "print a stage's plan; contacts nothing"),
-    "doctor": Command("opsverify.cli.doctor", "what can be reached, with which rights, what each stage would lack"),
-    "report": Command("opsverify.cli.report", "build the HTML report of a run (default: the newest)"),
-    "evidence": Command("opsverify.cli.evidence", "verify that evidence is complete, unaltered and signed"),
-    "ledger": Command("opsverify.cli.ledger", "capture: record core tables and catalog, to prove a later recovery"),
+    "verify": Command(
+        "opsverify.cli.verify",
+        "run a stage's whole plan and decide",
+        (
+            "opsverify verify daily --target production",
+            "opsverify verify prod-canary --target production --window 12m -n 4",
+            "opsverify verify staging --target staging -- -k alerts   (one check: the verdict holds)",
+        ),
+    ),
+    "act": Command(
+        "opsverify.cli.act",
+        "carry out what a run's verdict decided (shows it, without --yes)",
+        ("opsverify act latest --target production", "opsverify act latest --target production --yes"),
+    ),
+    "rollout": Command(
+        "opsverify.cli.rollout",
+        "expand the canary step by step, each step verified",
+        ("opsverify rollout --target production --window 12m --yes",),
+    ),
+    "plan": Command(
+        "opsverify.cli.plan",
+        "print a stage's plan; contacts nothing",
+        ("opsverify plan weekly --target production",),
+    ),
+    "pin": Command(
+        "opsverify.cli.pin",
+        "write the list of every suite's checks, which no plan may lack",
+        ("opsverify pin", "opsverify pin --check"),
+    ),
+    "doctor": Command(
+        "opsverify.cli.doctor",
+        "what can be reached, with which rights, what each stage would lack",
+        ("opsverify doctor --target production",),
+    ),
+    "attest": Command(
+        "opsverify.cli.attest",
+        "sign for a runbook line that only a person can confirm; --list STAGE prints them",
+        (
+            "opsverify attest --list weekly --target production",
+            "opsverify attest 1-weekly/cache --target production --by kim --role L2",
+        ),
+    ),
+    "report": Command(
+        "opsverify.cli.report",
+        "build the HTML report of a run (default: the newest)",
+        ("opsverify report", "opsverify report 20261122T201233Z-prod-canary-7f3a --language en"),
+    ),
+    "evidence": Command(
+        "opsverify.cli.evidence",
+        "verify that evidence is complete, unaltered and signed",
+        ("opsverify evidence latest --public-key release.pub",),
+    ),
+    "ledger": Command(
+        "opsverify.cli.ledger",
+        "capture: record core tables and catalog, to prove a later recovery",
+        ("opsverify ledger capture --target production",),
+    ),
     "dr": Command(
         "opsverify.cli.recovery",
         "target, heartbeat, declare, mark, status, report: what a recovery needs, and its record",
+        ("opsverify dr target --target production", "opsverify dr status --target production"),
     ),
-    "rehearse": Command("opsverify.cli.rehearse", "the weekly rehearsal, unattended: newest target, verdict, page"),
-    "gate": Command("opsverify.cli.gate", "replay: work a canary's decision out again from its observation"),
-    "sandbox": Command("opsverify.cli.sandbox", "up, down, status, faults, fault NAME [--off]: the stand-in platform"),
+    "rehearse": Command(
+        "opsverify.cli.rehearse",
+        "the weekly rehearsal, unattended: newest target, verdict, page",
+        ("opsverify rehearse --target production",),
+    ),
+    "gate": Command(
+        "opsverify.cli.gate",
+        "replay: work a canary's decision out again from its observation",
+        ("opsverify gate replay reports/latest",),
+    ),
+    "sandbox": Command(
+        "opsverify.cli.sandbox",
+        "up, down, status, faults, fault NAME [--off]: the stand-in platform",
+        ("opsverify sandbox up", "opsverify sandbox fault llm_unparsable --scope canary"),
+    ),
+    "completion": Command(
+        "opsverify.cli.completion",
+        "bash, zsh, fish: a script that completes commands, stages, targets",
+        (
+            'eval "$(opsverify completion bash)"',
+            "opsverify completion fish > ~/.config/fish/completions/opsverify.fish",
+        ),
+    ),
+    "init": Command(
+        "opsverify.cli.init",
+        "make a project of your own: targets, own checks and journeys, own runbook lines",
+        ("opsverify init my-platform",),
+    ),
+    "demo": Command(
+        "opsverify.cli.demo",
+        "the stand-in platform through a release: promoted, rolled back, on hold",
+        ("opsverify demo",),
+    ),
 }
 """Every command, with its module and its line in `opsverify --help`."""
+
+
+HANDED_ON: Final = ("sandbox", "demo")
+"""Commands of another program, which gets every argument."""
+_EXAMPLES: Final = (
+    "opsverify doctor --target production      what is reachable, what is missing",
+    "opsverify plan daily --target production  what would be checked",
+    "opsverify verify daily --target production",
+    "opsverify COMMAND --help",
+)
+
+
+class _Version(argparse.Action):
+    """Prints the version."""
+
+    def __call__(self, *_: object) -> None:
+        sys.stdout.write(import_module("opsverify.cli.version").version_line())
+        sys.exit(ExitCode.PASSED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is the contract of the design page."""
     own, passed_on = _split(list(sys.argv[1:] if argv is None else argv))
     parser = CommandParser("opsverify", description="The operation runbook, executed.")
+    parser.examples = _EXAMPLES
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
     try:
         code: int = options.run(options, passed_on)
     except TargetError as error:
         for problem in error.problems:
-            sys.stderr.write(f"opsverify: {problem}\n")
+            sys.stderr.write(f"opsverify: {in_language(problem, reader_language(options))}\n")
         return ExitCode.USAGE
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: {error}\n")
+        sys.stderr.write(f"opsverify: {in_language(str(error), reader_language(options))}\n")
         return ExitCode.HOLD
     return code
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """A command's own arguments, and those it passes on: all that follow `--`, of `sandbox` all."""
-    if arguments[:1] == ["sandbox"]:
+    """A command's own arguments, and those it passes on: all that follow `--`, of `HANDED_ON` all."""
+    if arguments and arguments[0] in HANDED_ON:
         return arguments[:1], arguments[1:]
     if "--" not in arguments:
         return arguments, []

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
+import sys
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from opsverify.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+EXIT_CODES: Final = """\
+exit codes:
+  0   promote, accept; done
+  1   rollback, reject
+  2-3 interrupted, internal error
+  4   usage: command line, target file or secrets
+  5   nothing collected
+  10  hold, refused: to a pipeline, all but 0 and 1 mean hold"""
+_NUMBER_LIKE: Final = re.compile(r"-\d.*")
+"""A value, not an option: `--window -5m` is a wrong duration, not a missing one."""
+
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its module, and its line in the help of the level above.
+    """A command: its module, its line in the help of the level above, and examples of its use.
 
     The module has `add_arguments(parser) -> None` and `run(options, pytest_args) -> int`; `pytest_args` is what
     follows `--`. Where `add_arguments` adds commands of its own (`dr`), the module needs no `run`.
@@ -21,26 +37,95 @@ class Command:
 
     module: str
     help: str
+    examples: tuple[str, ...] = ()
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that declares the arguments of its module (if it has one) before it parses any."""
+    """A parser that declares the arguments of its module (if it has one) before it parses any.
+
+    A wrong command line is one line on stderr, and exit 4.
+    """
 
     module: str | None = None
+    examples: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - argparse's
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("allow_abbrev", False)
+        super().__init__(*args, **settings)
+        self._negative_number_matcher = _NUMBER_LIKE
+
+    def declare(self) -> None:
+        """Import the command's module and declare its arguments, once."""
+        if self.module is None:
+            return
+        command = import_module(self.module)
+        self.module = None
+        command.add_arguments(self)
+        if hasattr(command, "run"):
+            self.set_defaults(run=command.run)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - argparse's overloads
-        """Import the command's module, then parse as argparse does."""
-        if self.module is not None:
-            command = import_module(self.module)
-            self.module = None
-            command.add_arguments(self)
-            if hasattr(command, "run"):
-                self.set_defaults(run=command.run)
+        """Declare, then parse as argparse does."""
+        self.declare()
+        if not commands_of(self):
+            self._refuse_unknown_options([] if args is None else list(args))
         return super().parse_known_args(args, namespace)
+
+    def _refuse_unknown_options(self, args: list[str]) -> None:
+        """Name an unknown option, before argparse asks for the one that was meant."""
+        known = options_in(self)
+        for argument in args[: args.index("--")] if "--" in args else args:
+            name = argument.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                self.error(f"unknown option {name}{nearest(name, known)}")
+
+    def format_help(self) -> str:
+        """The help, with examples and exit codes at its end."""
+        examples = ["examples:", *(f"  {example}" for example in self.examples)] if self.examples else []
+        own = [self.epilog] if self.epilog else []
+        before, self.epilog = self.epilog, "\n\n".join([*own, *["\n".join(examples)][: len(examples)], EXIT_CODES])
+        try:
+            return super().format_help()
+        finally:
+            self.epilog = before
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 4: argparse's own 2 means interrupted to a pipeline."""
+        text = message.replace("the following arguments are required: ", "missing ")
+        sys.stderr.write(f"{self.prog}: {text}; see {self.prog} --help\n")
+        sys.exit(ExitCode.USAGE)
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        name = action.metavar or "/".join(action.option_strings) or action.dest
+        raise argparse.ArgumentError(
+            None, f"unknown {name} {str(value)!r}{nearest(str(value), known)}; expected one of: {', '.join(known)}"
+        )
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`; did you mean 'daily'?`, or nothing where no name is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, Command], metavar: str) -> None:
     """Let `parser` take one of `commands`."""
     parsers = parser.add_subparsers(required=True, metavar=metavar, parser_class=CommandParser)
     for name, command in commands.items():
-        parsers.add_parser(name, help=command.help, description=command.help).module = command.module
+        parser_of_command = parsers.add_parser(name, help=command.help, description=command.help)
+        parser_of_command.module, parser_of_command.examples = command.module, command.examples
+
+
+def commands_of(parser: argparse.ArgumentParser) -> Mapping[str, CommandParser]:
+    """The parsers of a parser's commands; none for a command without any."""
+    found = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
+    return found[0].choices if found else {}
+
+
+def options_in(parser: argparse.ArgumentParser) -> list[str]:
+    """The options that a parser takes."""
+    return [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - as above

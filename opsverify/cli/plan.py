@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli.arguments import add_run_options, add_stage, stage_arguments
+from opsverify.cli.arguments import add_run_options, add_stage, settings_of, stage_arguments
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
+from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stage_run import with_uncovered
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Print the plan; 0 when it is complete, 2 (as pytest for errors in collection) with the reasons on stderr."""
-    found = collect(options.stage, options.target, project_root(), arguments_of(options))
+    found = collect(options.stage, options.target, project_root(options.target), arguments_of(options))
     plan = Plan(found.stage, with_uncovered(found.stage, found.target, found.planned.values()))
     if options.json:
         sys.stdout.write(json.dumps(plan.to_dict(), ensure_ascii=False, indent=2) + "\n")
@@ -60,17 +62,10 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
     Raises TargetError, after pytest has said why, when there is nothing to plan from.
     """
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    arguments = [*stage_arguments(root, stage, target), "-pno:terminal", "--collect-only", "--opsverify-plan", *more]
     recorder = _PlanRecorder()
-    pytest.main(
-        [
-            *stage_arguments(root, stage, target),
-            "-pno:terminal",
-            "--collect-only",
-            "--opsverify-plan",
-            *more,
-        ],
-        plugins=[recorder],
-    )
+    with contextlib.chdir(root):  # the project's own runbook is found from the working directory
+        pytest.main(arguments, plugins=[recorder, Launch(root, settings_of(root))])
     if recorder.plugin is None:
         raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")
     return recorder.plugin
@@ -83,6 +78,8 @@ def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:
         state = ""
         if check.not_applicable:
             state = f"  (not applicable: {check.not_applicable})"
+        elif check.attests:
+            state = f"  (signed for by a person: opsverify attest {check.attests} --target {target})"
         elif check.cannot_run:
             state = f"  (the stage will hold: {check.cannot_run})"
         elif check.waiver:

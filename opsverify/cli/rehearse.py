@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from opsverify.cli.arguments import add_run_options, add_target
 from opsverify.cli.ledger import newest_target
+from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.run_options import arguments_of
-from opsverify.errors import Inconclusive
+from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.probes.eventually import eventually
+from opsverify.recovery.ledger.ledger import Ledger
+from opsverify.recovery.restore.recoverable import NotYetRecoverable
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+
+_EVERY_S: Final = 2.0
+_WAIT_S: Final = 120.0
+"""How long a rehearsal waits for the archive to reach past backup and record: two archive timeouts, and more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +43,7 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> NoReturn:
     target = target_argument(options.target)
     arguments = ["verify", "rehearsal", "--target", target]
     try:
-        moment = newest_target(target, project_root())
+        moment = _recovery_target(target)
         sys.stdout.write(f"rehearsal: newest recovery target {moment.isoformat()}\n")
         arguments += ["--recovery-target", moment.isoformat()]
     except Inconclusive as error:
@@ -42,3 +54,60 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> NoReturn:
     sys.stdout.flush()
     # In this process's place, so that a job's signals and the exit code are the stage's own.
     os.execv(sys.executable, [sys.executable, "-m", "opsverify", *arguments])  # noqa: S606 - no shell, our interpreter
+
+
+def _recovery_target(target: str) -> dt.datetime:
+    """The newest recovery target, waited for where the next WAL segment brings one after backup and first record.
+
+    Raises Inconclusive as `newest_target`: what no segment mends is not waited for.
+    """
+    first_record, told = _first_record(target), False
+
+    def newest() -> dt.datetime | Inconclusive:
+        nonlocal told
+        found: dt.datetime | Inconclusive
+        try:
+            found = newest_target(target, project_root(target))
+        except Inconclusive as error:
+            found = error
+        if not told and not _settled(found, first_record):
+            told = True
+            sys.stdout.write(f"rehearsal: waiting up to {duration(_WAIT_S)} for {_missing(found, first_record)}\n")
+            sys.stdout.flush()
+        return found
+
+    found = eventually(
+        newest,
+        lambda found: _settled(found, first_record),
+        deadline_s=_WAIT_S,
+        every_s=_EVERY_S,
+        what="a recovery target",
+    )
+    if isinstance(found, Inconclusive):
+        raise found
+    return found
+
+
+def _settled(found: dt.datetime | Inconclusive, first_record: dt.datetime | None) -> bool:
+    """Whether waiting for the next WAL segment would change nothing."""
+    if isinstance(found, Inconclusive):
+        return not isinstance(found, NotYetRecoverable)
+    return first_record is None or found > first_record
+
+
+def _missing(found: dt.datetime | Inconclusive, first_record: dt.datetime | None) -> str:
+    if isinstance(found, Inconclusive):
+        return f"the first recovery target: {found}"
+    return f"WAL after the ledger's first record ({first_record}); archived so far: {found}"
+
+
+def _first_record(target: str) -> dt.datetime | None:
+    """When the ledger's first record was made; None where there is none, which the verdict names."""
+    found, _ = load_target(find_target(target, project_root() / "targets"), with_secrets=False)
+    if found.recovery is None:
+        return None
+    try:
+        bodies = Ledger(Path(found.recovery.ledger)).bodies_until(dt.datetime.now(dt.UTC))
+        return next((dt.datetime.fromisoformat(body["captured_at"]) for _, body in bodies), None)
+    except (Inconclusive, EvidenceError):
+        return None

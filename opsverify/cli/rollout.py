@@ -24,4 +24,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Roll out, or show what would be done; the exit code."""
     target, more = target_argument(options.target), arguments_of(options)
-    return rollout(target, project_root(), more, yes=options.yes, dry_run=options.dry_run)
+    return rollout(target, project_root(options.target), more, yes=options.yes, dry_run=options.dry_run)

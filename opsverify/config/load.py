@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PATHS = (
+    "public_key",
     "base_backup", "wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
     "ca_file",
 )  # fmt: skip
@@ -43,6 +44,10 @@ def find_target(name_or_file: str, folder: Path) -> Path:
     for path in candidates:
         if path.is_file():
             return path
+        if path.is_dir():
+            raise TargetError(
+                f"target {name_or_file!r}: {path} is a directory; name a file in it, such as {path}/NAME.toml"
+            )
     known = sorted(path.stem for path in folder.glob("*.toml"))
     raise TargetError(
         f"target {name_or_file!r}: no file {candidates[0]}{_nearest(name_or_file, known)}; "
@@ -57,11 +62,16 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
     unset secret.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise TargetError(f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
     except OSError as error:
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise TargetError(f"{path}: not valid TOML: {error}") from error
+    if not text.strip():
+        raise TargetError(f"{path}: empty; expected a target, such as targets/example-production.toml")
     problems: list[str] = []
     target = None
     try:
@@ -88,6 +98,7 @@ def _anchored(target: Target, folder: Path) -> Target:
             name: entry.model_copy(update={"record": absolute(entry.record)})
             for name, entry in target.attestations.items()
         },
+        "people": {name: _anchored_paths(person, absolute) for name, person in target.people.items()},
         "services": {name: _anchored_paths(service, absolute) for name, service in target.services.items()},
     }
     if target.recovery is not None:

@@ -12,6 +12,7 @@ from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, 
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.ledger import LedgerSampling, LedgerTable, Reason  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
+from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Section, Url
@@ -232,6 +233,7 @@ class Target(Section):
     limits: Limits = Limits()
     actions: Actions = Actions()
     attestations: dict[str, Attestation] = Field(default_factory=dict)
+    people: dict[str, Person] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
     evidence: EvidenceConfig = EvidenceConfig()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from opsverify.config.actions import share_of
 from opsverify.config.model import Target, Waiver
 from opsverify.errors import TargetError
+from opsverify.language.message import LANGUAGES
 from opsverify.limits import Limit
 from opsverify.units import quantity
 
@@ -33,6 +34,13 @@ def rolled_back_at(target: Target, flag: str, text: str) -> Target:
     """The rollback began at `text`."""
     actions = target.actions.model_copy(update={"rolled_back_at": moment_in(flag, text)})
     return target.model_copy(update={"actions": actions})
+
+
+def in_language(target: Target, flag: str, text: str) -> Target:
+    """Terminal, reasons and pages are in the language `text`."""
+    if text not in LANGUAGES:
+        raise TargetError(f"{flag} {text}: no such language; expected {' or '.join(LANGUAGES)}")
+    return target.model_copy(update={"language": text})
 
 
 def switched_at(target: Target, flag: str, text: str) -> Target:

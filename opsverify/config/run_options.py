@@ -94,6 +94,13 @@ RUN_OPTIONS: Final = (
         "SHARE",
         override=overrides.at_share,
     ),
+    RunOption(
+        "--language",
+        "ko or en, for terminal, reasons and pages; default: language of the target",
+        ("verify", "plan", "rehearse", "rollout"),
+        "LANGUAGE",
+        override=overrides.in_language,
+    ),
 )
 """Every option of a stage run. pytest takes all of them, a command those that name it."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from opsverify.config.model import Target
@@ -36,33 +37,64 @@ def read_attestation(target: Target, name: str, since: dt.datetime, also: tuple[
     dated in the future: this deployment is not attested then.
     """
     if name not in target.attestations:
-        raise Inconclusive(f"missing [attestations.{name}]; add it to the target, with record = FILE")
+        raise Inconclusive(say("missing [attestations.{name}]; add it to the target, with record = FILE", name=name))
     path = Path(target.attestations[name].record)
-    example = (
-        f"a TOML file with {', '.join((*FIELDS, *also))} (text) and at = {since.isoformat(timespec='seconds')} or later"
+    example = say(
+        "a TOML file with {fields} (text) and at = {since} or later",
+        fields=", ".join((*FIELDS, *also)),
+        since=since.isoformat(timespec="seconds"),
     )
     try:
         text = path.read_text(encoding="utf-8")
         record = _record(tomllib.loads(text), text, also)
     except OSError as error:
-        raise Inconclusive(f"attestation {name}: {path}: {error.strerror}; write {example}") from error
+        raise Inconclusive(
+            say(
+                "attestation {name}: {path}: {error}; write {example}",
+                name=name,
+                path=path,
+                error=error.strerror,
+                example=example,
+            )
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise Inconclusive(f"attestation {name}: {path}: {error}; expected {example}") from error
+        raise Inconclusive(
+            say(
+                "attestation {name}: {path}: {error}; expected {example}",
+                name=name,
+                path=path,
+                error=error,
+                example=example,
+            )
+        ) from error
     if record.at < since:
         raise Inconclusive(
-            f"attestation {name}: {path} is of {record.at.isoformat()}, before this deployment "
-            f"({since.isoformat(timespec='seconds')}); write {example}"
+            say(
+                "attestation {name}: {path} is of {at}, before this deployment ({since}); write {example}",
+                name=name,
+                path=path,
+                at=record.at.isoformat(),
+                since=since.isoformat(timespec="seconds"),
+                example=example,
+            )
         )
     if record.at > dt.datetime.now(dt.UTC) + CLOCK_SLACK:
-        raise Inconclusive(f"attestation {name}: {path} is dated {record.at.isoformat()}, in the future; correct at")
+        raise Inconclusive(
+            say(
+                "attestation {name}: {path} is dated {at}, in the future; correct at",
+                name=name,
+                path=path,
+                at=record.at.isoformat(),
+            )
+        )
     return record
 
 
 def _record(raw: dict[str, Any], text: str, also: tuple[str, ...]) -> AttestationRecord:
     for name in (*FIELDS, *also):
         if not isinstance(raw.get(name), str) or not raw[name].strip():
-            raise ValueError(f"{name} is missing or empty")
+            raise ValueError(say("{name} is missing or empty", name=name))
     at = raw.get("at")
     if not isinstance(at, dt.datetime) or at.tzinfo is None:
-        raise ValueError("at is missing, or has no time zone")
+        raise ValueError(say("at is missing, or has no time zone"))
     return AttestationRecord(raw["release"], raw["what"], raw["by"], raw["signed_off_by"], at, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from opsverify.core.results import Measurement
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
+from opsverify.language.message import in_language, join, say
 from opsverify.limits import NONE
 from opsverify.units import listed, quantity
 
@@ -61,7 +62,11 @@ class Check:
         no value: None, NaN or infinite.
         """
         if value is None or not math.isfinite(value):
-            raise Inconclusive(f"{name}: no value ({value}) to compare with limit {limit.text}")
+            raise Inconclusive(
+                say(
+                    "{name}: no value ({value}) to compare with limit {limit}", name=name, value=value, limit=limit.text
+                )
+            )
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
 
     def measure_estimate(self, name: str, estimate: Interval, limit: Limit, *, samples: int, of: str) -> bool:
@@ -71,10 +76,17 @@ class Check:
         """
         value, low, high = estimate.value, estimate.low, estimate.high
         if math.isfinite(value) and not limit.holds(value) and limit.reaches(low, high):
-            measured, *around = (quantity(number, limit.unit) for number in (value, low, high))
+            measured, low_text, high_text = (quantity(number, limit.unit) for number in (value, low, high))
             raise Inconclusive(
-                f"{measured} {of}, limit {limit.text}; by chance alone it may be {' to '.join(around)}: "
-                "observe longer (--window) or send more traffic"
+                say(
+                    "{measured} {of}, limit {limit}; by chance alone it may be {low} to {high}: "
+                    "observe longer (--window) or send more traffic",
+                    measured=measured,
+                    of=of,
+                    limit=limit.text,
+                    low=low_text,
+                    high=high_text,
+                )
             )
         return self.measure(name, value, limit, samples=samples, of=of)
 
@@ -87,7 +99,10 @@ class Check:
         wanted = list(expected)
         missing = [name for name in wanted if name not in found]
         return self.measure(
-            f"missing {what}", len(missing), NONE, of=listed(f"of {len(wanted)} {what} missing", missing)
+            say("missing {what}", what=what),
+            len(missing),
+            NONE,
+            of=listed(say("of {count} {what} missing", count=len(wanted), what=what), missing),
         )
 
     def enough(self, name: str, samples: int) -> None:
@@ -95,8 +110,13 @@ class Check:
         limit = self.limits.min_samples
         if not limit.holds(samples):
             raise Inconclusive(
-                f"{name}: {samples:,} samples in the window, {limit.text} needed; "
-                "observe longer (--window) or send more traffic"
+                say(
+                    "{name}: {samples:,} samples in the window, {limit} needed; "
+                    "observe longer (--window) or send more traffic",
+                    name=name,
+                    samples=samples,
+                    limit=limit.text,
+                )
             )
 
     def record(self, measurement: Measurement) -> bool:
@@ -113,7 +133,8 @@ class Check:
         try:
             yield
         except Unreachable as error:
-            self._keep(Measurement(what, "no answer", "== answers", "text", holds=False, message=str(error)))
+            name = in_language(what, "en")
+            self._keep(Measurement(name, "no answer", "== answers", "text", holds=False, message=str(error)))
             raise CheckFailed(str(error)) from error
 
     def attach(self, name: str, body: str, kind: Kind = "text") -> None:
@@ -128,9 +149,9 @@ class Check:
         """End the check: raise CheckFailed for measurements outside their limits, Inconclusive if there are none."""
         outside = [measurement.message for measurement in self.measurements if not measurement.holds]
         if outside:
-            raise CheckFailed("; ".join(outside))
+            raise CheckFailed(join("; ", outside))
         if not self.measurements:
-            raise Inconclusive("the check ended without measuring anything")
+            raise Inconclusive(say("the check ended without measuring anything"))
 
     def _keep(self, measurement: Measurement) -> bool:
         self.measurements.append(measurement)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opsverify.core.runbook import lines
+from opsverify.core.runbook import lines, scope_of
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Planned:
-    """One check of the plan; `not_applicable` and `cannot_run` are reasons why it needs no run, or can have none."""
+    """One check of the plan; `not_applicable` and `cannot_run` are reasons why it needs no run, or can have none.
+
+    `attests` is the runbook line that no check carries out, and that a person signs for.
+    """
 
     id: str
     ko: str
@@ -30,6 +34,7 @@ class Planned:
     not_applicable: str | None = None
     cannot_run: str | None = None
     waiver: str | None = None
+    attests: str | None = None
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -72,13 +77,15 @@ def planned(
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = None
     if missing_part:
-        not_applicable = f"the target declares {missing_part} absent"
+        not_applicable = say("the target declares {part} absent", part=missing_part)
     elif absent:
-        not_applicable = f"the target lists no {absent.what}"
+        not_applicable = say("the target lists no {what}", what=absent.what)
     elif spec.where and not spec.where[1](target):
-        not_applicable = f"the target lists no {spec.where[0]}"
+        not_applicable = say("the target lists no {what}", what=spec.where[0])
     elif row and row.not_applicable:
-        not_applicable = row.not_applicable
+        not_applicable = as_message(row.not_applicable)
+    else:
+        not_applicable = scope_of(spec.lines)
     cannot_run = unknown.reason if unknown else row.cannot_run if row else None
     check_id, ko, en = spec.id, spec.ko, spec.en
     if parameter_id and not (absent or unknown or row):
@@ -94,7 +101,9 @@ def planned(
         nodeid,
         not_applicable,
         cannot_run=None if not_applicable else cannot_run,
-        waiver=f"{waiver.reason} ({waiver.owner}, until {waiver.until})" if waiver else None,
+        waiver=say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=waiver.owner, until=waiver.until)
+        if waiver
+        else None,
     )
 
 
@@ -106,7 +115,7 @@ def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> 
 
 
 def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[Planned, ...]:
-    """A planned, never executed entry for each runbook line of the stage that no check carries out."""
+    """A planned entry for each runbook line of the stage that no check carries out: a person signs for it."""
     carried = {line for check in checks for line in check.lines}
     return tuple(
         Planned(
@@ -116,7 +125,8 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
             (line.id,),
             "sev2",
             target.owners.default,
-            cannot_run="no check carries out this runbook line yet; do it by hand and record it",
+            not_applicable=line.out_of_scope.text if line.out_of_scope else None,
+            attests=None if line.out_of_scope else line.id,
         )
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.core.stages import Outcome
+from opsverify.language.message import in_language, packed, pair, say, unpair
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -36,31 +37,52 @@ class Measurement:
     def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
         """Compare `measured` with `limit`; `what` names what was counted (`of 4,120 requests failed`)."""
         text = quantity(measured, limit.unit)
-        detail = f" {what}" if what else f" of {samples:,} samples" if samples is not None else ""
-        message = f"{name} {text}{detail}" if not what else f"{text} {what}"
+        if what:
+            counted = say("{measured} {what}", measured=text, what=what)
+        elif samples is not None:
+            counted = say("{name} {measured} of {samples:,} samples", name=name, measured=text, samples=samples)
+        else:
+            counted = say("{name} {measured}", name=name, measured=text)
         return cls(
-            name,
+            in_language(name, "en"),
             measured,
             str(limit),
             limit.unit,
             limit.holds(measured),
             samples,
-            f"{message}, limit {limit.text}",
+            say("{counted}, limit {limit}", counted=counted, limit=limit.text),
         )
 
     @classmethod
     def equal(cls, name: str, measured: object, expected: object) -> Measurement:
         """Compare `measured` with the one value `expected`, both shown as text."""
         holds = measured == expected
+        found, wanted = str(measured), str(expected)
+        message = (
+            say("{name} {measured}", name=name, measured=found)
+            if holds
+            else say("{name} {measured}, expected {expected}", name=name, measured=found, expected=wanted)
+        )
         return cls(
-            name,
-            str(measured),
-            f"== {expected}",
+            in_language(name, "en"),
+            in_language(found, "en"),
+            f"== {in_language(wanted, 'en')}",
             "text",
             holds,
             None,
-            f"{name} {measured}" + ("" if holds else f", expected {expected}"),
+            message,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, the message in both languages."""
+        # Flat: dataclasses.asdict would copy every string deeply.
+        return {**vars(self), **pair("message", self.message)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Measurement:
+        """The inverse of `to_dict`."""
+        plain = {name: value for name, value in content.items() if name != "message_ko"}
+        return cls(**{**plain, "message": unpair(content, "message")})
 
 
 @dataclass(frozen=True)
@@ -93,21 +115,31 @@ class CheckResult:
             "limit": shown.limit if shown else None,
             "unit": shown.unit if shown else None,
             "samples": shown.samples if shown else None,
-            "message": self.message,
+            **pair("message", self.message),
             "started_at": self.started_at,
             "duration_s": round(self.duration_s, 3),
             "lines": list(planned.lines),
-            "measurements": [dict(vars(measurement)) for measurement in self.measurements],
+            "measurements": [measurement.to_dict() for measurement in self.measurements],
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that crosses from an xdist worker to its controller."""
-        # Both are flat: dataclasses.asdict would copy every string of them deeply.
-        measurements = [dict(vars(measurement)) for measurement in self.measurements]
-        return {**vars(self), "outcome": self.outcome.value, "measurements": measurements}
+        measurements = [measurement.to_dict() for measurement in self.measurements]
+        return {
+            **vars(self),
+            **packed("message", self.message),
+            "outcome": self.outcome.value,
+            "measurements": measurements,
+        }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> CheckResult:
         """The inverse of `to_dict`."""
-        measurements = tuple(Measurement(**row) for row in content["measurements"])
-        return cls(**{**content, "outcome": Outcome(content["outcome"]), "measurements": measurements})
+        return cls(
+            content["id"],
+            Outcome(content["outcome"]),
+            unpair(content, "message"),
+            content["started_at"],
+            content["duration_s"],
+            tuple(Measurement.from_dict(row) for row in content["measurements"]),
+        )

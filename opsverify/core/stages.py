@@ -5,8 +5,13 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from opsverify.errors import TargetError
+from opsverify.language.message import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Outcome(StrEnum):
@@ -78,6 +83,13 @@ def stage_named(name: str) -> Stage:
     """The stage called `name`. Raises TargetError with the nearest name and the whole list."""
     if name in STAGES:
         return STAGES[name]
-    close = difflib.get_close_matches(name, STAGES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise TargetError(f"stage {name!r}: no such stage{hint}; stages: {', '.join(STAGES)}")
+    hint = nearest(name, STAGES)
+    raise TargetError(
+        say("stage {name!r}: no such stage{hint}; stages: {stages}", name=name, hint=hint, stages=", ".join(STAGES))
+    )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The hint with the nearest of the `known` words; '' where none is near."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return say("; did you mean {name!r}?", name=close[0]) if close else ""

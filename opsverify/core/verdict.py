@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.core.causes import Cause, causes_of
 from opsverify.core.exit_codes import EXIT, ExitCode
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Decision, Outcome
+from opsverify.language.message import Message, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,16 +51,17 @@ class Verdict:
         return sum(result.started_at is not None for result in self.results)
 
     @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why it is not a pass, worst first: failures, then what could not be measured, then the run's troubles."""
-        failed, unmeasured = (
-            [f"{result.id}: {result.message}" for result in self.results if result.outcome is outcome]
-            for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
-        )
-        reasons = (*failed, *self.troubles, *unmeasured)
-        if not reasons and self.outcome is Outcome.INCONCLUSIVE:
-            return ("nothing was measured: no planned check passed",)
-        return reasons
+    def causes(self) -> tuple[Cause, ...]:
+        """Why it is not a pass, each cause once, the most important first."""
+        found = causes_of(self.plan, self.results, self.troubles)
+        if not found and self.outcome is Outcome.INCONCLUSIVE:
+            return (Cause(Outcome.INCONCLUSIVE, say("nothing was measured: no planned check passed")),)
+        return found
+
+    @property
+    def reasons(self) -> tuple[Message, ...]:
+        """The causes as texts."""
+        return tuple(cause.text for cause in self.causes)
 
     def actions(self, target: Target) -> tuple[ActionStep, ...]:
         """The steps the target configures for this decision."""
@@ -83,14 +86,14 @@ def judge(
     plan: Plan,
     results: Mapping[str, CheckResult],
     troubles: Sequence[str] = (),
-    missing: str = "was not executed",
+    missing: str = say("was not executed"),
 ) -> Verdict:
     """Judge `results` (by check id) over the whole `plan`.
 
     A planned check without a result is inconclusive, with `missing` as its reason; a result for a check
     that was never planned is ignored.
     """
-    complete = tuple(_settle(check, results.get(check.id), missing) for check in plan.checks)
+    complete = tuple(settle(check, results.get(check.id), missing) for check in plan.checks)
     outcomes = {result.outcome for result in complete}
     if Outcome.FAIL in outcomes:
         outcome = Outcome.FAIL
@@ -101,7 +104,8 @@ def judge(
     return Verdict(plan, complete, outcome, tuple(troubles))
 
 
-def _settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:
+def settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:
+    """The result of a planned check as the verdict has it: absent, waived, or `missing`."""
     if check.not_applicable:
         return CheckResult(check.id, Outcome.NOT_APPLICABLE, check.not_applicable)
     if check.cannot_run:
@@ -112,7 +116,7 @@ def _settle(check: Planned, result: CheckResult | None, missing: str) -> CheckRe
         return CheckResult(
             check.id,
             Outcome.WAIVED,
-            f"waived: {check.waiver}; without the waiver: {result.message}",
+            say("waived: {waiver}; without the waiver: {message}", waiver=check.waiver, message=result.message),
             result.started_at,
             result.duration_s,
             result.measurements,

@@ -17,6 +17,7 @@ from allure_pytest.listener import AllureListener
 
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Outcome
+from opsverify.language.message import in_language
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +171,7 @@ def write_result(
         fullName=planned.nodeid or planned.id,
         description=_description(planned),
         status=_STATUS[result.outcome],
-        statusDetails=StatusDetails(message=result.message),
+        statusDetails=StatusDetails(message=in_language(result.message, target.language)),
         labels=[Label(name, value) for name, value in _labels(planned, target, stage)],
         links=_links(planned, target),
         start=now(),

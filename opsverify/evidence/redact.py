@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
 from opsverify.config.secrets import SHORTEST
+from opsverify.language.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,9 @@ class Redactor:
         self._in_json = tuple({json.dumps(form, ensure_ascii=False)[1:-1] for form in longest_first})
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """`text` without secrets, a message in both its languages."""
+        if isinstance(text, Message):
+            return text.each(self.text)
         if self._pattern and any(form in text for form in self._spellings):
             return self._pattern.sub(MASK, text)
         return text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
+from opsverify.evidence.folder_lock import lock_folder
 
 if TYPE_CHECKING:
     from opsverify.evidence.redact import Redactor
@@ -29,6 +30,8 @@ class RunFolder:
     run_id: str
     path: Path
     reports: Path | None = None
+    lock: int | None = None
+    """The descriptor that keeps other runs out as long as this process lives, or until `release`."""
 
     @classmethod
     def create(cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None) -> RunFolder:
@@ -40,9 +43,11 @@ class RunFolder:
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
         path = report_dir or reports / run_id
         try:
+            lock = lock_folder(path)
             if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN, RUN)):
                 path.rename(path.with_name(f"{path.name}-{_run_id_in(path)}"))
-            path.mkdir(parents=True, exist_ok=True)
+                aside, lock = lock, lock_folder(path)
+                os.close(aside)
             if any(path.iterdir()):
                 raise TargetError(
                     f"--report-dir {path}: holds files of no opsverify run; expected an empty or a new folder"
@@ -53,12 +58,17 @@ class RunFolder:
             raise TargetError(
                 f"report folder {path}: cannot be written ({why}); name another with --report-dir"
             ) from error
-        return cls(run_id, path, None if report_dir else reports)
+        return cls(run_id, path, None if report_dir else reports, lock)
 
     def write_json(self, name: str, content: dict[str, Any], redactor: Redactor) -> None:
         """Write one JSON file of the run atomically, without secrets."""
         text = json.dumps(redactor.data(content), ensure_ascii=False, indent=2)
         write_atomic(self.path / name, text + "\n")
+
+    def release(self) -> None:
+        """Let other runs use the folder."""
+        if self.lock is not None:
+            os.close(self.lock)
 
     def publish(self) -> None:
         """Let `reports/latest` point here."""

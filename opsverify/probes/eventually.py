@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
@@ -80,4 +81,12 @@ def eventually(
     if values:
         return values[0]
     kind = Unreachable if isinstance(last_error, Unreachable) else Inconclusive
-    raise kind(f"{what}: {len(attempts)} attempts in {took:.1f} s, none successful; the last one: {last_error}")
+    raise kind(
+        say(
+            "{what}: {attempts} attempts in {took:.1f} s, none successful; the last one: {error}",
+            what=what,
+            attempts=len(attempts),
+            took=took,
+            error=last_error,
+        )
+    )

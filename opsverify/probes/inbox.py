@@ -15,7 +15,7 @@ _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Notification:
     """One notification that arrived."""
 
     received_at: dt.datetime
@@ -26,14 +26,14 @@ class Message:
 class Inbox(HttpProbe[InboxConfig]):
     """What arrived in the notification channel."""
 
-    def messages(self, contains: str) -> tuple[Message, ...]:
+    def messages(self, contains: str) -> tuple[Notification, ...]:
         """Messages with `contains` in them, in the channel's own order."""
         reply = self._http.get(f"{self._config.url}?{urlencode({'contains': contains})}", bearer=self._bearer)
         if reply.status != _OK:
             raise Inconclusive(f"inbox: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:
             return tuple(
-                Message(dt.datetime.fromisoformat(entry["received_at"]), entry["source"], entry["text"])
+                Notification(dt.datetime.fromisoformat(entry["received_at"]), entry["source"], entry["text"])
                 for entry in reply.json["messages"]
             )
         except (KeyError, TypeError, ValueError) as error:

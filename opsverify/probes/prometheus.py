@@ -14,6 +14,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
+from opsverify.language.message import say
 from opsverify.probes.base import Probe
 from opsverify.probes.prometheus_values import (
     FaultReason,
@@ -199,11 +200,13 @@ class Prometheus(Probe):
     def _query(self, name: str, what: str, send: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
         """Call the library and return the answer's `data`; every failure gets its reason."""
         self._answer.response = None
-        where = f"{self._where}, {one_line(what)}"
+        where = say("{source}{detail}", source=self._where, detail=f", {one_line(what)}")
         try:
             send()
         except requests.Timeout as error:
-            message = f"{where}: no answer within {self._config.timeout_s:g} s; check its load"
+            message = say(
+                "{where}: no answer within {seconds:g} s; check its load", where=where, seconds=self._config.timeout_s
+            )
             self._give_up(name, Unanswered(FaultReason.TIMEOUT, message), error)
         except PrometheusApiClientException as error:
             self._give_up(name, self._refusal(where), error)
@@ -214,7 +217,8 @@ class Prometheus(Probe):
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
         except requests.RequestException as error:
-            message = f"{where}: no answer ({one_line(root_cause(error))}); check that it is up, and its URL"
+            reason = one_line(root_cause(error))
+            message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where, reason=reason)
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
         return self._read(name, what, lambda body: body["data"], self._body())
 

@@ -1,32 +1,12 @@
-"""Options of a stage run on pytest's command line, and options of pytest that a stage refuses."""
+"""Options of a stage run on pytest's command line, and the folders that it collects from."""
 
 from __future__ import annotations
 
 import pytest
 
+from opsverify.config.project import suite_folders
 from opsverify.config.run_options import RUN_OPTIONS, given_in
 from opsverify.pytest_plugin.stage_run import Request
-
-SUITES = ("checks", "smoke", "dr_validation")
-NARROWING_INI = (
-    "python_files",
-    "python_classes",
-    "python_functions",
-    "norecursedirs",
-    "collect_imported_tests",
-)
-NARROWING = (
-    "collectonly",
-    "setuponly",
-    "setupplan",
-    "ignore",
-    "ignore_glob",
-    "lf",
-    "failedfirst",
-    "newfirst",
-    "pyargs",
-)
-"""Options that run less than the plan without a message of pytest: refused together with a stage."""
 
 
 def declare(group: pytest.OptionGroup) -> None:
@@ -36,6 +16,12 @@ def declare(group: pytest.OptionGroup) -> None:
     for option in RUN_OPTIONS:
         option.declare(group.addoption)
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
+
+
+def is_stage_given(config: pytest.Config) -> bool:
+    """Whether a stage is asked for, also where pytest stopped to parse before it (`--help` in PYTEST_ADDOPTS)."""
+    arguments = map(str, config.invocation_params.args)
+    return bool(config.option.stage) or any(each.partition("=")[0] == "--stage" for each in arguments)
 
 
 def request_of(config: pytest.Config) -> Request:
@@ -50,14 +36,4 @@ def use_suites(config: pytest.Config) -> None:
             f"a stage runs its whole plan; leave {' '.join(config.args) or 'all but options'} out "
             "(-k runs one check, and the verdict then holds)"
         )
-    config.args = [str(config.rootpath / suite) for suite in SUITES]
-
-
-def refuse_narrowing(config: pytest.Config) -> None:
-    """Raise UsageError for options that run less than the plan."""
-    given = ["--" + name.replace("_", "-") for name in NARROWING if getattr(config.option, name, None)]
-    overridden = config.option.override_ini or ()
-    given += [f"-o {pair}" for pair in overridden if pair.partition("=")[0] in NARROWING_INI]
-    if given and not hasattr(config, "workerinput"):
-        names = ", ".join(given)
-        raise pytest.UsageError(f"{names}: would run less than the plan; leave it out (opsverify plan lists the plan)")
+    config.args = [str(folder) for folder in suite_folders(config.rootpath)]

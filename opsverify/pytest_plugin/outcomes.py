@@ -13,6 +13,7 @@ from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive
 from opsverify.evidence.allure import AllureEvidence, describe_running
 from opsverify.evidence.run_folder import timestamp
+from opsverify.language.message import in_language, join, say
 
 if TYPE_CHECKING:
     from opsverify.core.plan import Planned
@@ -50,13 +51,14 @@ def note_phase(
             item.stash[_OUTCOME] = (judged[0], redactor.text(judged[1]))
     if report.failed or report.skipped:
         expected = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Inconclusive)
-        report.longrepr = redactor.text(judged[1] if expected and judged else report.longreprtext)
+        text = redactor.text(judged[1] if expected and judged else report.longreprtext)
+        report.longrepr = in_language(text, check.target.language)
     report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
         # Not earlier: allure-pytest gives the test its function's name and docstring after the set-up.
         describe_running(check.planned, check.target, stage)
         started = item.stash[_STARTED]
-        outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, "its body did not run"))
+        outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, say("its body did not run")))
         result = CheckResult(
             check.planned.id,
             outcome,
@@ -79,19 +81,19 @@ def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestR
     called = report.when == "call"
     if call.excinfo is None:
         if report.failed:  # a failure that pytest itself reports of a body that passed
-            return Outcome.INCONCLUSIVE, f"pytest reports a failure: {report.longreprtext.strip()}"
-        return (Outcome.PASS, "; ".join(m.message for m in check.measurements)) if called else None
+            return Outcome.INCONCLUSIVE, say("pytest reports a failure: {text}", text=report.longreprtext.strip())
+        return (Outcome.PASS, join("; ", (m.message for m in check.measurements))) if called else None
     error = call.excinfo.value
-    message = str(error).strip() or type(error).__name__
+    message = str(error) if str(error).strip() else type(error).__name__
     excused = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
     if called and not excused and isinstance(error, AssertionError | pytest.fail.Exception):
         return Outcome.FAIL, message
-    outside = "; ".join(m.message for m in check.measurements if not m.holds)
+    outside = join("; ", (m.message for m in check.measurements if not m.holds))
     if called and outside:
-        return Outcome.FAIL, f"{outside}; then aborted: {message}"
+        return Outcome.FAIL, say("{outside}; then aborted: {error}", outside=outside, error=message)
     if excused:
-        message = f"skipped, not measured: {message}"
+        message = say("skipped, not measured: {reason}", reason=message)
     elif not isinstance(error, Inconclusive):
-        what = {"setup": "setup failed", "teardown": "teardown failed"}.get(report.when or "", "aborted")
-        message = f"{what}: {type(error).__name__}: {message.splitlines()[0]}"
+        what = {"setup": say("setup failed"), "teardown": say("teardown failed")}.get(report.when or "", say("aborted"))
+        message = say("{what}: {kind}: {error}", what=what, kind=type(error).__name__, error=message.splitlines()[0])
     return Outcome.INCONCLUSIVE, message

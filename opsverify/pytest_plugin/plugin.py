@@ -1,4 +1,4 @@
-"""Plugin of pytest: the only module with hooks. Without `--stage` it does nothing.
+"""Plugin of pytest: every hook but those of the collection. Without `--stage` it does nothing.
 
 With a stage it fixes the plan from what was collected before anything was deselected, turns each test into
 one `CheckResult`, and replaces pytest's exit status by the verdict's. Under pytest-xdist the controller
@@ -8,7 +8,6 @@ collects as well (its plan must not depend on workers that may die) and results 
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 import threading
 import traceback
@@ -19,20 +18,37 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opsverify.core.exit_codes import ExitCode
-from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
+from opsverify.core.pinned import PINS, REPIN, missing, unpinned
+from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
+from opsverify.pytest_plugin.collection import (
+    Collection,
+    PinPlugin,
+    function_of,
+    is_absent,
+    parameters_of,
+    pins_of,
+    refuse_duplicates,
+    spec_of,
+    suites_in,
+)
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
-from opsverify.pytest_plugin.options import declare, refuse_narrowing, request_of, use_suites
-from opsverify.pytest_plugin.progress import Display, report_progress
+from opsverify.pytest_plugin.launch import Launch
+from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
+from opsverify.pytest_plugin.progress import report_progress
+from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
 from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
-from opsverify.pytest_plugin.terminal import guard_terminal, print_missing_summary, result_line, summary
+from opsverify.pytest_plugin.stop_signal import StopSignal, handle_stops
+from opsverify.pytest_plugin.streams import make_output_tolerant
+from opsverify.pytest_plugin.terminal import Screen, guard_terminal, print_missing_summary
+from opsverify.units import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator
 
+    from opsverify.core.pinned import PinnedCheck
     from opsverify.core.plan import Planned
-    from opsverify.core.results import CheckResult
 
 RUN_FOLDER = "opsverify_run"
 FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
@@ -49,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the plugin's class when a stage is given."""
     if not config.option.stage:
         return
+    refuse_settings(config)
     if config.option.opsverify_plan:
         use_suites(config)
         config.pluginmanager.register(PlanPlugin(config), "opsverify-plan")
@@ -63,97 +80,95 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     """For a stage, let no crash end in 1 (which means rollback), and no path without a verdict in 0."""
-    if not config.option.stage:
+    if not is_stage_given(config):
         return (yield)
+    make_output_tolerant()
     try:
         status = yield
     except pytest.UsageError:
         raise
+    except KeyboardInterrupt:  # before the session, or after it: there is no verdict to come
+        plugin = config.pluginmanager.get_plugin("opsverify-stage")
+        return exit_status(ExitCode.INTERRUPTED, plugin.run.concluded if plugin else None)
     except Exception:  # noqa: BLE001 - Python would exit with 1, which pipelines read as a measured failure
         plugin = config.pluginmanager.get_plugin("opsverify-stage")
         trace = traceback.format_exc()
-        sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
+        if not (plugin and plugin.is_worker):  # a worker that Ctrl-C reached too: its controller tells what was lost
+            sys.stderr.write(plugin.run.redactor.text(trace) if plugin else trace)
         return ExitCode.INTERNAL_ERROR
-    if config.option.opsverify_plan:
-        return status
+    finally:
+        make_output_tolerant()  # again: pytest has put back what it captured, and will print and flush
     plugin = config.pluginmanager.get_plugin("opsverify-stage")
     return exit_status(int(status), plugin.run.concluded if plugin else None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse to run checks outside a stage: without a target they could measure nothing."""
-    if not config.option.stage and any(item.get_closest_marker("opsverify") for item in items):
+    pinning = any(isinstance(plugin, PinPlugin) for plugin in config.pluginmanager.get_plugins())
+    if not config.option.stage and not pinning and any(item.get_closest_marker("opsverify") for item in items):
         raise pytest.UsageError(
             "missing --stage: checks run in a stage; pytest --stage STAGE --target TARGET (opsverify plan --help)"
         )
 
 
-def spec_of(item: pytest.Item) -> CheckSpec | None:
-    """The specification of a check: its row's, or its `@runbook`; None if the item is no check."""
-    callspec = getattr(item, "callspec", None)
-    for value in callspec.params.values() if callspec else ():
-        if isinstance(value, Row):
-            return value.spec
-    marker = item.get_closest_marker("opsverify")
-    return marker.args[0] if marker else None
-
-
-class PlanPlugin:
+class PlanPlugin(Collection):
     """Hooks that determine the plan from the suites and the target; they contact nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.collected: list[pytest.Item] = []
+        super().__init__(config)
         self.planned: dict[str, Planned] = {}
-        self.troubles: list[str] = []
+        self.unpinned: tuple[str, ...] = ()
         try:
             self.stage, self.target = resolve(request_of(config), config.rootpath)
         except TargetError as error:
             raise pytest.UsageError("\n".join(error.problems)) from error
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Give a test its `@per` rows; no rows become one `Absent`, which makes the check not applicable."""
-        marks: list[PerTarget] = getattr(metafunc.function, "opsverify_per", [])
-        marker = metafunc.definition.get_closest_marker("opsverify")
-        wanted = marker is None or self.stage.name in marker.args[0].stages
-        for mark in marks:
-            rows = self._rows(mark) if wanted else [Absent(mark.what)]
-            ids = ["none" if isinstance(row, Absent | Unknown) else mark.name(row) for row in rows]
-            metafunc.parametrize(mark.argument, rows, ids=ids)
-
-    def _rows(self, mark: PerTarget) -> list[Any]:
+    def rows_of(self, mark: PerTarget, spec: CheckSpec | None) -> list[Any]:
+        """The target's rows; none become one `Absent`, which makes the check not applicable."""
+        if spec is not None and self.stage.name not in spec.stages:
+            return [Absent(mark.what)]
         try:
             return list(mark.rows(self.target)) or [Absent(mark.what)]
         except Inconclusive as error:
             return [Unknown(str(error))]
-
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Note every item as it is collected, before any plugin can deselect it."""
-        self.collected.append(item)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that cannot be collected hides checks: the stage holds."""
-        if report.failed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
-            last = report.longreprtext.strip().splitlines()[-1] if report.longreprtext.strip() else "no reason"
-            self.troubles.append(f"{report.nodeid}: cannot be collected, its checks are unknown: {last}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Fix the plan, and leave only what the stage runs."""
         for item in self.collected:
             spec = spec_of(item)
+            if spec is None and is_absent(item):
+                continue
             if spec is None:
                 raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...)")
             if self.stage.name in spec.stages:
-                callspec = getattr(item, "callspec", None)
-                parameters, parameter_id = (callspec.params, callspec.id) if callspec else ({}, None)
-                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, parameters, parameter_id)
-        _refuse_duplicates(self.planned.values())
+                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, *parameters_of(item))
+        refuse_duplicates(self.planned.values())
+        if not hasattr(self.config, "workerinput"):
+            self.note_uncollected()
+            self._compare_with_pins()
         items[:] = [
             item
             for item in items
             if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
         ]
+
+    def _compare_with_pins(self) -> None:
+        """Plan what a suite's list has and the collection lacks: it holds, by name."""
+        ids = [check.id for check in self.planned.values()]
+        pinned: list[PinnedCheck] = []
+        for suite in suites_in(self.config):
+            pins = pins_of(suite, self.troubles)
+            pinned += pins
+            functions = {function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)}
+            self.troubles += [
+                f"{suite.name}/{pin.test}: pinned in {suite.name}/{PINS} and not collected"
+                for pin in pins
+                if pin.function_only and pin.test not in functions
+            ]
+            for pin in missing(pins, self.stage.name, ids):
+                self.planned[f"{suite.name}/{PINS}::{pin.id}"] = pin.not_collected(suite.name, self.target)
+        self.unpinned = unpinned(pinned, ids) if pinned else ()
 
 
 class StagePlugin(PlanPlugin):
@@ -164,6 +179,8 @@ class StagePlugin(PlanPlugin):
         self.run = run
         self.troubles = run.troubles
         self.is_worker = hasattr(config, "workerinput")
+        self.stop = StopSignal()
+        self.screen: Screen
         self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -181,6 +198,9 @@ class StagePlugin(PlanPlugin):
         """Write the plan down before the first check runs."""
         if not self.is_worker:
             self.run.fix_plan(self.planned.values())
+            if self.unpinned:
+                unseen = listed(f"not in any {PINS}, their loss would not be noticed", self.unpinned)
+                self.run.remarks.append(f"{unseen}; write it anew: {REPIN}")
         gc.freeze()  # collected items live to the end: scanning them at every collection costs time
         self.undo.append(gc.unfreeze)
 
@@ -191,20 +211,26 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Guard every sink, and on SIGTERM stop as on Ctrl-C: the verdict is still written."""
+        """Guard every sink, and on a signal stop so that the verdict is still written."""
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
         self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
-        stream = guard_terminal(self.config, self.run.redactor)
         self.run.say = partial(report_progress, self.run.folder.path)
-        if not self.is_worker:
-            display = Display(self.run.folder.path, stream)
-            display.start()
-            self.before_verdict.append(display.stop)
+        if self.is_worker:
+            guard_terminal(self.config, self.run.redactor)
+        else:
+            self.screen = Screen(self.config, self.run)
+            self.screen.start()
+            self.before_verdict.append(self.screen.stop)
         if not self.is_worker and threading.current_thread() is threading.main_thread():
-            before = signal.signal(signal.SIGTERM, _interrupt)
-            self.undo.append(lambda: signal.signal(signal.SIGTERM, before))
+            self.undo.append(handle_stops(self.stop))
             self.undo.append(guard_exit())
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> None:
+        """Stop where a signal was swallowed: a client library may turn KeyboardInterrupt into another error."""
+        if self.stop.requested:
+            raise KeyboardInterrupt(self.stop.requested)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -238,12 +264,12 @@ class StagePlugin(PlanPlugin):
         """Collect results; a report without one comes from a worker that died."""
         from opsverify.pytest_plugin.outcomes import result_on  # noqa: PLC0415
 
-        if self.is_worker:
-            return
+        if self.is_worker or (self.stop.requested and not self.config.pluginmanager.has_plugin("dsession")):
+            return  # the check that was interrupted: whatever it made of that, it did not measure to its end
         result = result_on(report)
         if result is not None:
             self.run.results[result.id] = result
-            self._print_result(report.nodeid, result)
+            self.screen.result(self.planned[report.nodeid], result)
         elif report.when not in ("setup", "call", "teardown"):
             self.run.lost[report.nodeid] = f"lost with its process: {str(report.longrepr).splitlines()[0]}"
 
@@ -261,35 +287,43 @@ class StagePlugin(PlanPlugin):
         status = int(exitstatus)
         try:
             return (yield)
+        except KeyboardInterrupt:  # while fixtures were torn down
+            status = ExitCode.INTERRUPTED
+            return None
         except BaseException as error:
             self.troubles.append(f"end of the run aborted: {type(error).__name__}: {error}")
             status = ExitCode.INTERNAL_ERROR
             raise
         finally:
+            self.stop.shielded = True
             while self.before_verdict:
                 self.before_verdict.pop()()
+            if self.stop.requested or status == ExitCode.INTERRUPTED:
+                status = self._interrupted(status)
             if not self.is_worker:
                 session.exitstatus = conclude(self.run, status)
                 print_missing_summary(self.run, status)
+
+    def _interrupted(self, status: int) -> int:
+        """The status of an interrupted run; the reason is one of the verdict's."""
+        if self.stop.requested and not any("interrupted" in trouble for trouble in self.troubles):
+            self.troubles.append(self.stop.trouble())
+        return ExitCode.INTERRUPTED if self.stop.requested else status
 
     def pytest_report_teststatus(self) -> tuple[str, str, str]:
         """Print nothing of pytest's own for a test: the check has a line of its own."""
         return "", "", ""
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self) -> None:
         """End with the verdict."""
-        for line in summary(self.run):
-            terminalreporter.write_line(line)
+        self.screen.end()
 
     def pytest_unconfigure(self) -> None:
         """Undo everything that would affect a later session in the same process."""
         while self.undo:
             self.undo.pop()()
-
-    def _print_result(self, nodeid: str, result: CheckResult) -> None:
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(result_line(self.planned[nodeid], result, self.run.target.language))
+        if not self.is_worker:
+            self.run.folder.release()
 
 
 def _begin(config: pytest.Config) -> StageRun:
@@ -307,24 +341,13 @@ def _begin(config: pytest.Config) -> StageRun:
         run = StageRun.begin(request_of(config), config.rootpath, folder)
     except TargetError as error:
         raise pytest.UsageError("\n".join(error.problems)) from error
+    if (launch := Launch.of(config)) is not None:
+        launch.announce(run.folder)
     options.allure_report_dir = str(run.allure_dir)
+    run.verbose = options.verbose > 0
     options.verbose, options.tbstyle, options.no_header = -2, "no", True
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")
         if not config.pluginmanager.has_plugin("allure_pytest.plugin"):
             raise pytest.UsageError("-p no:allure_pytest.plugin: the evidence needs Allure; leave the option out")
     return run
-
-
-def _refuse_duplicates(planned: Iterable[Planned]) -> None:
-    seen: dict[str, str | None] = {}
-    for check in planned:
-        if check.id in seen:
-            raise pytest.UsageError(
-                f"check id {check.id}: used twice, by {seen[check.id]} and {check.nodeid}; rename one"
-            )
-        seen[check.id] = check.nodeid
-
-
-def _interrupt(signum: int, _frame: object) -> None:
-    raise KeyboardInterrupt(signal.Signals(signum).name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
 from opsverify.config.run_options import ALLOW_SHORT_WINDOW, REPORT_DIR, WINDOW, overridden
 from opsverify.core.plan import Plan, Planned, planned, uncovered
+from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
@@ -19,6 +20,8 @@ from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
+from opsverify.language.message import as_message
+from opsverify.people.attested import Attestations
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -68,11 +71,14 @@ class StageRun:
     started: dt.datetime
     redactor: Redactor
     plan: Plan
+    attestations: Attestations
     results: dict[str, CheckResult] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
     concluded: int | None = None
     pages: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
 
     @classmethod
@@ -100,6 +106,7 @@ class StageRun:
             started,
             Redactor(secrets.values),
             Plan(stage, ()),
+            Attestations(root / REPORTS, target.name, target.people, stage.name, started),
         )
 
     @property
@@ -115,6 +122,13 @@ class StageRun:
             {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict(),
             self.redactor,
         )
+        self._settle_attested()
+
+    def _settle_attested(self) -> None:
+        """Take the results of the lines that persons sign for."""
+        for check in self.plan.checks:
+            if check.attests and not check.not_applicable:
+                self.results[check.id] = self.attestations.result(check.id, lines()[check.attests])
 
     def conclude(self, pytest_status: int) -> tuple[Verdict, int]:
         """Judge, complete the evidence, write the verdict last of all; the verdict and the exit code.
@@ -171,8 +185,11 @@ class StageRun:
             "language": self.target.language,
             "outcome": verdict.outcome.value,
             "decision": verdict.decision.value,
-            "reasons": list(verdict.reasons),
-            "notes": list(self.notes),
+            "reasons": [reason.en for reason in verdict.reasons],
+            "reasons_ko": [reason.ko for reason in verdict.reasons],
+            "causes": [cause.to_dict() for cause in verdict.causes],
+            "notes": [as_message(note).en for note in self.notes],
+            "notes_ko": [as_message(note).ko for note in self.notes],
             "coverage": self.coverage,
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
@@ -180,6 +197,7 @@ class StageRun:
             "executed": verdict.executed,
             "exit_code": code,
             "checks": verdict.check_entries(),
+            "attestations": asdict(self.attestations.head),
             "actions": [
                 {
                     "step": self.command(verdict, step),
@@ -209,18 +227,18 @@ class StageRun:
         """Remarks that a reader of the verdict needs."""
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
-            return ()
-        return (
-            (
-                f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-                "a demonstration or rehearsal, not a release"
-            ),
+            return tuple(self.remarks)
+        short = (
+            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
+            "a demonstration or rehearsal, not a release"
         )
+        return (short, *self.remarks)
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target of `request`; reads no secret."""
+    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
     stage = stage_named(request.stage)
+    lines()
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
     return stage, overridden(target, stage.name, request.given)
 

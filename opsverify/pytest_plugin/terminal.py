@@ -1,96 +1,95 @@
-"""Terminal output of a run: one line for each check, and a summary of the verdict."""
+"""Terminal of a run: on a terminal one live line and counted families, elsewhere one plain line for each check."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-import textwrap
-from typing import TYPE_CHECKING, TextIO, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
-from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Outcome
+from opsverify.core.verdict import settle
 from opsverify.evidence.redact import RedactedStream
-from opsverify.evidence.run_folder import VERDICT
+from opsverify.language.message import as_message, say
+from opsverify.pytest_plugin.progress import LiveLine, PlainLines
+from opsverify.pytest_plugin.summary import COLOURS, ScreenRow, cut, families, plain, result_line, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pytest
 
     from opsverify.core.plan import Planned
     from opsverify.core.results import CheckResult
-    from opsverify.core.verdict import Verdict
     from opsverify.evidence.redact import Redactor
     from opsverify.pytest_plugin.stage_run import StageRun
 
-_WORD = {
-    Outcome.PASS: "pass",
-    Outcome.FAIL: "FAIL",
-    Outcome.INCONCLUSIVE: "HOLD",
-    Outcome.NOT_APPLICABLE: "n/a ",
-    Outcome.WAIVED: "waiv",
-}
-_SHOWN_REASONS = 12
-_REPEATS = 3
-_SUMMARIZED = frozenset({0, 1, 2, 4, 5})
+_SUMMARIZED: Final = frozenset({0, 1, 2, 4, 5})
 """pytest's statuses after which it prints a summary."""
+_FOLDED: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE})
+DEFAULT_COLUMNS: Final = 80
+
+
+class Screen:
+    """What one run prints. `-v` prints every check on a terminal too."""
+
+    def __init__(self, config: pytest.Config, run: StageRun) -> None:
+        self._run = run
+        self._reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+        stream = guard_terminal(config, run.redactor)
+        self._folds = stream.isatty() and not run.verbose and config.option.capture != "no"
+        self._columns = columns_of(stream)
+        self._seen: dict[str, str] = {}
+        self._progress = (
+            LiveLine(run, self._reporter._tw, stream)  # noqa: SLF001 - the stream that pytest prints to
+            if self._folds and self._reporter is not None
+            else PlainLines(run.folder.path, stream)
+        )
+
+    def start(self) -> None:
+        """Show progress from now on."""
+        self._progress.start()
+
+    def stop(self) -> None:
+        """Show no more progress."""
+        self._progress.stop()
+
+    def result(self, check: Planned, result: CheckResult) -> None:
+        """Print a finished check; on a terminal only what did not pass, each message once, in one row."""
+        settled = settle(check, result, "")
+        self._progress.finished(settled)
+        first = self._seen.setdefault(as_message(settled.message).cause, settled.id)
+        if self._folds and (settled.outcome in _FOLDED or first != settled.id):
+            return
+        if first != settled.id and len(settled.message) > DEFAULT_COLUMNS and settled.outcome not in _FOLDED:
+            settled = replace(settled, message=say("as {check}", check=first))
+        line = result_line(check, settled, self._run.target.language)
+        marks = () if settled.outcome is Outcome.PASS else (COLOURS[settled.outcome],)
+        self._write(ScreenRow(cut(line, self._columns or DEFAULT_COLUMNS) if self._folds else line, marks))
+
+    def end(self) -> None:
+        """End with the verdict, after the families of checks where their lines were folded."""
+        if self._folds:
+            for row in families(self._run.judge().results, self._run.target.language):
+                self._write(row)
+        for row in summary(self._run, self._columns):
+            self._write(row)
+
+    def _write(self, row: ScreenRow) -> None:
+        if self._reporter is not None:
+            self._reporter.write_line(row.text, **dict.fromkeys(row.marks, True))
 
 
 def print_missing_summary(run: StageRun, pytest_status: int) -> None:
     """Print the summary on stderr where pytest, after a crash, prints none."""
     if pytest_status not in _SUMMARIZED:
-        sys.stderr.write(run.redactor.text("\n".join([*summary(run), ""])))
+        sys.stderr.write(run.redactor.text(plain(list(summary(run, columns_of(sys.stderr))))))
 
 
-def result_line(check: Planned, result: CheckResult, language: str) -> str:
-    """One line for one finished check."""
-    tail = f"  {result.message}" if result.message else ""
-    title = check.title(language) if result.outcome is Outcome.PASS else ""
-    return f"{_WORD[result.outcome]}  {check.id}  {title or ''}{tail}".replace("    ", "  ")
-
-
-def summary(run: StageRun) -> Iterator[str]:
-    """The verdict: decision, counts, reasons, next commands, and where the evidence is."""
-    verdict = run.judge()
-    counts = {outcome: sum(r.outcome is outcome for r in verdict.results) for outcome in Outcome}
-    yield ""
-    yield (
-        f"{run.stage.name} on {run.target.name}: {verdict.decision.value.upper()}  (exit {run.concluded}; "
-        + ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
-        + f"; {verdict.executed} of {len(verdict.plan.checks)} planned checks executed)"
-    )
-    for note in run.notes:
-        yield f"  note: {note}"
-    if run.coverage:
-        yield f"  compared: {run.coverage}"
-    reasons = tuple(_without_repeats(verdict))
-    for reason in reasons[:_SHOWN_REASONS]:
-        yield f"  because {textwrap.shorten(reason, 400)}"
-    if len(reasons) > _SHOWN_REASONS:
-        yield f"  and {len(reasons) - _SHOWN_REASONS} more reasons in {VERDICT}"
-    steps = verdict.actions(run.target)
-    for step in steps:
-        yield f"  next: {run.command(verdict, step)}    (runbook {step.runbook})"
-    if steps:
-        yield f"  next: or all of it, verified: opsverify act {run.folder.path} --target {run.target_file} --yes"
-    if run.concluded == ExitCode.HOLD:
-        yield "  next: fix what could not be measured, then rerun; do not promote until then"
-    yield f"  evidence: {run.folder.path}"
-    for page in run.pages:
-        yield f"  page: {page}"
-
-
-def _without_repeats(verdict: Verdict) -> Iterator[str]:
-    """The verdict's reasons, with checks of the same message (one source is down) in one line."""
-    same: dict[str, list[str]] = {}
-    for result in verdict.results:
-        same.setdefault(result.message, []).append(result.id)
-    for reason in verdict.reasons:
-        check_id, _, message = reason.partition(": ")
-        ids = same.get(message, [])
-        if len(ids) < _REPEATS or check_id not in ids:
-            yield reason
-        elif check_id == ids[0]:
-            yield f"{check_id} and {len(ids) - 1} more checks: {message}"
+def columns_of(stream: TextIO) -> int | None:
+    """The columns of a terminal, or of `COLUMNS`; None for a stream whose lines may be of any length."""
+    if stream.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return max(shutil.get_terminal_size((DEFAULT_COLUMNS, 24)).columns, 40)
+    return None
 
 
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:

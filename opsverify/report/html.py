@@ -42,6 +42,14 @@ _WORDS: Final = {
         Text("늘어난 행", "added"),
         Text("기간", "window"),
     ),
+    "reasons": Text("사유", "Reasons"),
+    "failed": Text("실패", "failed"),
+    "not_measured": Text("측정 불가", "not measured"),
+    "in_rto": Text("RTO에 포함", "counts for the RTO"),
+    "outside_rto": Text("RTO 밖 또는 예외", "outside the RTO, or by exception"),
+    "limit": Text("한도", "limit"),
+    "accepted": Text("승인", "accepted"),
+    "not_accepted": Text("승인되지 않음", "not accepted"),
     "checks": Text("점검", "Checks"),
     "actions": Text("남은 조치", "Open actions"),
 }
@@ -50,7 +58,7 @@ _KINDS: Final = {True: "well", False: "over", None: "unknown"}
 
 def render(page: Page) -> str:
     """The page as one HTML document."""
-    took = f"{elapsed(page.took_s)} / {duration(page.rto_s)}" if page.took_s is not None else ""
+    took = f"{elapsed(page.took_s)} / {duration(page.rto_s)}" if page.took_s is not None and page.rto_s else ""
     count = len(page.trend)
     words = {
         **_WORDS,

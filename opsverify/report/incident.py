@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import EvidenceError
 from opsverify.incident.checklist import STEPS, SWITCHBACK
 from opsverify.incident.downtime import downtime
+from opsverify.report.dates import clock, date_time
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Note, Page, PageRow, Text, same
-from opsverify.report.parts import clock, limit_of, objective, restore_sources, rpo_sources_of
+from opsverify.report.parts import limit_of, objective, restore_sources, rpo_sources_of
 from opsverify.report.runs import actions_of, checks_of, finished, not_passed_of, read_run, rehearsals
 from opsverify.units import elapsed
 
@@ -44,7 +45,7 @@ def page_of(incident: Incident, target: Target, reports: Path, language: str | N
         name=incident.id,
         decision="closed" if incident.closed else "open",
         language=language or target.language,
-        when=f"{incident.events[0].at[:19].replace('T', ' ')} UTC",
+        when=date_time(incident.events[0].at),
         figures=tuple(_figures(incident, target, runs)),
         bars=tuple(_bars(recovery)),
         rto_s=rto.bound,
@@ -139,7 +140,7 @@ def _facts(incident: Incident, events: Sequence[Event], runs: list[RehearsalRun]
         yield from restore_sources(rehearsed)
     declared = incident.events[0]
     if declared.disaster_at:
-        yield PageRow(Text("재해 발생", "disaster"), (f"{clock(declared.disaster_at)} UTC",))
+        yield PageRow(Text("재해 발생", "disaster"), (clock(declared.disaster_at) + " UTC",))
     yield from map(_fact, events)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import unpair
 from opsverify.recovery.verify.questions import BUCKETS, COVERAGE
 from opsverify.report.model import NOT_KNOWN, UNKNOWN, Note, PageRow, Text, same
 from opsverify.report.runs import DATA, NOT_PASSED, shortened
@@ -126,11 +127,16 @@ def _differences(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[
             families.setdefault(check["id"].partition("[")[0], []).append(check)
     # Pages, keys and references first: they explain why the counts are wrong.
     ordered = sorted(families.values(), key=lambda checks: checks[0]["id"].startswith("sql."))
+    causes: dict[str, list[Mapping[str, str]]] = {}
+    for checks in ordered:  # one cause once: a restore that did not happen fails every family
+        causes.setdefault(checks[0]["message"], []).extend(checks)
+    ordered = list(causes.values())
     for checks in ordered[:_NOTES]:
-        text = f"{checks[0]['id']}: {shortened(checks[0]['message'])}"
+        message = unpair(dict(checks[0]), "message").each(shortened)
         more = len(checks) - 1
         ko, en = (f" (외 {more}건)", f" (and {more} more)") if more else ("", "")
-        yield Note(Text(text + ko, text + en), checks[0]["outcome"])
+        first = checks[0]["id"]
+        yield Note(Text(f"{first}: {message.ko}{ko}", f"{first}: {message.en}{en}"), checks[0]["outcome"])
     if (left := len(ordered) - _NOTES) > 0:
         yield Note(Text(f"그 밖에 {left}건", f"and {left} more"))
 
@@ -138,10 +144,11 @@ def _differences(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[
 def _window(run: RehearsalRun) -> Iterator[Note]:
     for check in run.verdict["checks"]:
         if check["id"] == "restore.rpo_witnesses" and check["outcome"] != _ABSENT:
-            message = check["message"]
-            window = message.partition("; ")[0] if "transactions lost" in message else shortened(message)
+            message = unpair(check, "message")
+            first = "transactions lost" in message
+            window = message.each(lambda text: text.partition("; ")[0]) if first else message.each(shortened)
             kind = check["outcome"] if check["outcome"] in NOT_PASSED else ""
-            yield Note(Text(f"구간: {window}", f"window: {window}"), kind)
+            yield Note(Text(f"구간: {window.ko}", f"window: {window.en}"), kind)
 
 
 def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Note]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from opsverify.language.message import in_language
+
 UNKNOWN: Final = "-"
 """The text of a value that was not measured."""
 
@@ -21,8 +23,8 @@ NOT_KNOWN: Final = Text("알 수 없음", "not known")
 
 
 def same(text: str) -> Text:
-    """A text that is the same in both languages: an id, a figure, a message in English."""
-    return Text(text, text)
+    """A message in its two languages; any other text, an id or a figure, is the same in both."""
+    return Text(in_language(text, "ko"), in_language(text, "en"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Page:
     when: str
     figures: tuple[Figure, ...]
     bars: tuple[Bar, ...]
-    rto_s: float
+    rto_s: float | None
     took_s: float | None
     rpo_sources: tuple[PageRow, ...]
     facts: tuple[PageRow, ...]
@@ -101,3 +103,4 @@ class Page:
     actions: tuple[Note, ...]
     switchback: tuple[Bar, ...] = ()
     switchback_facts: tuple[PageRow, ...] = ()
+    reasons: tuple[Note, ...] = ()

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Final
 
 from opsverify.errors import EvidenceError
+from opsverify.language.message import say
 
 POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline' data: blob:; style-src 'unsafe-inline' data:; "
@@ -30,9 +31,11 @@ def make_offline(html: str) -> str:
     policy = f'<head>\n    <meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     page, heads = re.subn("<head>", policy, page, count=1)
     if not heads:
-        raise EvidenceError("report.html: page of Allure without <head>; use the Allure version of the lock file")
+        raise EvidenceError(say("report.html: page of Allure without <head>; use the Allure version of the lock file"))
     if loads := external_loads(page):
-        raise EvidenceError(f"report.html: not written; external load in Allure's page: {loads[0][:200]}")
+        raise EvidenceError(
+            say("report.html: not written; external load in Allure's page: {load}", load=loads[0][:200])
+        )
     return page
 
 

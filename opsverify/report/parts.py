@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import as_message, say
 from opsverify.limits import Limit
 from opsverify.recovery.drill.parts import ArchivePart, or_none
+from opsverify.report.dates import clock
 from opsverify.report.model import UNKNOWN, Figure, PageRow, Text
 from opsverify.units import elapsed, quantity
 
@@ -45,9 +46,9 @@ def rpo_sources_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     rows = []
     for source in testimony["witnesses"] if testimony else ():
         heading = _RPO_SOURCES.get(source["name"], Text(source["name"], source["name"]))
-        lost = "" if source["lost"] is None else f"{source['lost']:,} {source['counted']}"
+        lost = as_message("" if source["lost"] is None else f"{source['lost']:,} {source['counted']}")
         if source["bound"]:
-            lost += f" ({source['bound']:,} transactions begun)"
+            lost += say(" ({count:,} transactions begun)", count=source["bound"])
         cells = (
             (source["absent"], "", "")
             if source["absent"]
@@ -63,13 +64,9 @@ def restore_sources(drill: Drill) -> Iterator[PageRow]:
     """The rows of the base backup and WAL archive of a drill, also of one that did not restore."""
     backup, archive = drill.backup, or_none(drill.parts.archive) or ArchivePart(None, None, None)
     size = f", {quantity(backup.size, 'bytes')}" if backup.size else ""
-    yield PageRow(Text("베이스 백업", "base backup"), (f"{backup.label} ({clock(backup.taken_at)} UTC{size})",))
-    archived = f"{archive.segments} segments, last commit {clock(archive.last_commit_at)} UTC"
+    taken = say("{label} ({at}{size})", label=backup.label, at=clock(backup.taken_at) + " UTC", size=size)
+    yield PageRow(Text("베이스 백업", "base backup"), (taken,))
+    archived = say(
+        "{segments} segments, last commit {at} UTC", segments=archive.segments, at=clock(archive.last_commit_at)
+    )
     yield PageRow(Text("WAL 아카이브", "WAL archive"), (archive.gap or archived,))
-
-
-def clock(moment: str | None) -> str:
-    """A time of the evidence as a table shows it: UTC, to the millisecond."""
-    if not moment:
-        return UNKNOWN
-    return dt.datetime.fromisoformat(moment).astimezone(dt.UTC).strftime("%m-%d %H:%M:%S.%f")[:-3]

@@ -9,6 +9,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.run_folder import find_run_folder
 from opsverify.incident.timeline import find
+from opsverify.language.message import say
 from opsverify.report import incident as incident_page
 from opsverify.report import rehearsal
 from opsverify.report.html import render
@@ -26,7 +27,7 @@ def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) 
     folder = find_run_folder(None if str(run) == "latest" else str(run), root)
     page = rehearsal.page_of(folder, language)
     if f"-{STAGE}-" not in page.name:
-        raise EvidenceError(f"{page.name}: not a rehearsal; build its report with opsverify report {page.name}")
+        raise EvidenceError(say("{run}: not a rehearsal; build its report with opsverify report {run}", run=page.name))
     write_atomic(folder / PAGE, render(page))
     return folder / PAGE
 

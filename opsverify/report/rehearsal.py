@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.drill.parts import NotReached, or_none
+from opsverify.report.dates import clock, date_time
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
-from opsverify.report.parts import clock, limit_of, objective, restore_sources, rpo_sources_of
-from opsverify.report.runs import actions_of, checks_of, not_passed_of, read_run, rehearsals
+from opsverify.report.parts import limit_of, objective, restore_sources, rpo_sources_of
+from opsverify.report.runs import actions_of, checks_of, not_passed_of, read_run, reasons_on_page, rehearsals
 from opsverify.units import elapsed, quantity
 
 if TYPE_CHECKING:
@@ -54,10 +56,11 @@ def page_of(folder: Path, language: str | None) -> Page:
         name=verdict["run_id"],
         decision=verdict["decision"],
         language=language or verdict.get("language", "ko"),
-        when=f"{verdict['started_at'][:19].replace('T', ' ')} UTC",
+        when=date_time(verdict["started_at"]),
+        reasons=reasons_on_page(run),
         figures=tuple(_figures(run)),
         bars=tuple(_bars(drill)) if drill else (),
-        rto_s=rto.bound if rto else 0.0,
+        rto_s=rto.bound if rto else None,
         took_s=drill.took_s if drill else None,
         rpo_sources=rpo_sources_of(run),
         facts=tuple(_facts(drill)) if drill else (),
@@ -92,7 +95,12 @@ def _smoke(platform: PlatformPart) -> str:
     if smoke is None:
         return platform.blocked or UNKNOWN
     failed = len(smoke.reasons)
-    return f"{smoke.executed} checks on the restored database, {failed} not passed: smoke/ ({smoke.run_id})"
+    return say(
+        "{executed} checks on the restored database, {failed} not passed: smoke/ ({run})",
+        executed=smoke.executed,
+        failed=failed,
+        run=smoke.run_id,
+    )
 
 
 def _reached(drill: Drill | None) -> Text:
@@ -115,10 +123,12 @@ def _bars(drill: Drill) -> Iterator[Bar]:
 
 def _facts(drill: Drill) -> Iterator[PageRow]:
     yield from restore_sources(drill)
-    yield PageRow(Text("복구 목표", "recovery target"), (f"{clock(drill.parts.target_time)} UTC",))
+    yield PageRow(Text("복구 목표", "recovery target"), (clock(drill.parts.target_time) + " UTC",))
     server = or_none(drill.parts.restore)
     recovered = (
-        f"{clock(server.recovered_to)} UTC, timeline {server.timeline}" if server and server.timeline else UNKNOWN
+        say("{at} UTC, timeline {timeline}", at=clock(server.recovered_to), timeline=server.timeline)
+        if server and server.timeline
+        else UNKNOWN
     )
     yield PageRow(Text("복구된 시점", "recovered to"), (drill.ended.reason if drill.ended else recovered,))
     table = drill.parts.table
@@ -126,7 +136,15 @@ def _facts(drill: Drill) -> Iterator[PageRow]:
         differing = len(table.differences) + len(table.ledger_differences)
         yield PageRow(
             Text("임의 테이블", "random table"),
-            (f"{table.table}, {table.rows:,} rows, seed {table.seed}: {differing} differences",),
+            (
+                say(
+                    "{table}, {rows:,} rows, seed {seed}: {differing} differences",
+                    table=table.table,
+                    rows=table.rows,
+                    seed=table.seed,
+                    differing=differing,
+                ),
+            ),
         )
     elif reason := drill.table_problem:
         yield PageRow(Text("임의 테이블", "random table"), (reason,))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
+from opsverify.language.message import LANGUAGES, say, unpair
 from opsverify.recovery.drill.parts import or_none
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.rpo.measure import NAME as TESTIMONY
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.questions import load_answers
 from opsverify.report.model import Note, PageRow, Point, Text, same
+from opsverify.report.summary import reasons_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +31,7 @@ DATA: Final = ("sql.", "ledger.", "consistency.", "restore.random_table")
 """Checks whose failure means that data is missing or changed."""
 _TREND: Final = 12
 _LONGEST: Final = 170
+_NAMED: Final = 3
 _OUTCOMES: Final = (
     ("pass", Text("통과", "pass")),
     ("fail", Text("실패", "fail")),
@@ -100,7 +103,9 @@ def read_run(folder: Path) -> RehearsalRun:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
         drill = Drill.load(folder / DRILL) if (folder / DRILL).exists() else None
     except (OSError, LookupError, ValueError, TypeError) as error:
-        raise EvidenceError(f"{folder}: not a finished run ({error}); run opsverify verify first") from error
+        raise EvidenceError(
+            say("{folder}: not a finished run ({error}); run opsverify verify first", folder=folder, error=error)
+        ) from error
     return RehearsalRun(folder, verdict, drill)
 
 
@@ -130,14 +135,33 @@ def checks_of(run: RehearsalRun) -> tuple[PageRow, ...]:
 
 def not_passed_of(run: RehearsalRun, most: int = 8) -> tuple[Note, ...]:
     """The checks that did not pass, each with its message; data checks are in the section on data loss."""
-    notes = [
-        Note(Text(f"{check['title']['ko']} · {text}", f"{check['title']['en']} · {text}"), check["outcome"])
-        for check in run.not_passed
-        if not check["id"].startswith(DATA) and (text := f"{check['id']}: {shortened(check['message'])}")
-    ]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for check in run.not_passed:
+        if not check["id"].startswith(DATA):
+            groups.setdefault((check["outcome"], check["message"]), []).append(check)
+    notes = [Note(_group_text(checks), outcome) for (outcome, _), checks in groups.items()]
     more = len(notes) - most
     rest = [Note(Text(f"그 밖에 {more}건", f"and {more} more"))] if more > 0 else []
     return (*notes[:most], *rest)
+
+
+def _group_text(checks: list[dict[str, Any]]) -> Text:
+    """One cause once: the checks with the same message, by id, and how many there are."""
+    message = unpair(checks[0], "message").each(shortened)
+    if len(checks) == 1:
+        title = checks[0]["title"]
+        return Text(*(f"{title[name]} · {checks[0]['id']}: {message.text(name)}" for name in LANGUAGES))
+    ids = ", ".join(check["id"] for check in checks[:_NAMED]) + (", ..." if len(checks) > _NAMED else "")
+    return same(say("{message}  ({count} checks: {ids})", message=message, count=len(checks), ids=ids))
+
+
+def reasons_on_page(run: RehearsalRun, most: int = 5) -> tuple[Note, ...]:
+    """The reasons of the verdict, each cause once."""
+    reasons = reasons_of(run.verdict)
+    notes = [Note(same(text.each(shortened)), outcome) for outcome, text in reasons[:most]]
+    if (rest := len(reasons) - most) > 0:
+        notes.append(Note(same(say("{count} more: see verdict.json", count=rest))))
+    return tuple(notes)
 
 
 def shortened(message: str) -> str:
@@ -156,7 +180,16 @@ def actions_of(run: RehearsalRun, most: int = 6) -> tuple[Note, ...]:
         ko, en = (f" 외 {more}건", f" and {more} more") if more > 0 else ("", "")
         notes.append(Note(Text(f"{owner}: {named}{ko} 조치 후 다시 실행", f"{owner}: fix {named}{en}, then rerun")))
     notes += [
-        Note(same(f"{check['owner']}: {check['id']} {check['message']}"))
+        Note(
+            same(
+                say(
+                    "{owner}: {check} {message}",
+                    owner=check["owner"],
+                    check=check["id"],
+                    message=unpair(check, "message"),
+                )
+            )
+        )
         for check in run.verdict["checks"]
         if check["outcome"] == "waived"
     ]

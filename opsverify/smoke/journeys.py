@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from opsverify.config.project import CHECKOUT
+from opsverify.config.project import SUITES_ROOT
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
 from opsverify.units import parse_duration
@@ -141,4 +141,4 @@ def _find(name: str) -> Path:
     path = Path(name)
     if path.is_absolute() or path.is_file():
         return path
-    return CHECKOUT / path
+    return SUITES_ROOT / path

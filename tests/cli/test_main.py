@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import version
 
 import pytest
 
-from opsverify.cli.main import COMMANDS, main
+from opsverify.cli.main import COMMANDS, HANDED_ON, main
+from opsverify.cli.parser import CommandParser
 from opsverify.cli.recovery import VERBS
+from opsverify.core.stages import STAGES
+from tests.support.paths import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -47,3 +52,97 @@ def test_a_plan_imports_no_other_command() -> None:
     commands = {command.module for command in (*COMMANDS.values(), *VERBS.values())}
     assert loaded & commands == {"opsverify.cli.plan"}
     assert not any(name.startswith(("opsverify.incident", "opsverify.release", "opsverify.report")) for name in loaded)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "opsverify: missing COMMAND; see opsverify --help"),
+        (["verfy"], "opsverify: unknown COMMAND 'verfy'; did you mean 'verify'?; expected one of: verify, "),
+        (["verify"], "opsverify verify: missing STAGE, --target; see opsverify verify --help"),
+        (["verify", "daily", "--targt", "x"], "opsverify verify: unknown option --targt; did you mean '--target'?; "),
+        (["verify", "daily", "--target"], "opsverify verify: argument --target: expected one argument; see "),
+        (["report", "--language", "fr"], "opsverify report: unknown --language 'fr'; expected one of: ko, en; see "),
+        (["dr"], "opsverify dr: missing VERB; see opsverify dr --help"),
+        (["dr", "statsu"], "opsverify dr: unknown VERB 'statsu'; did you mean 'status'?; expected one of: "),
+        (["plan", "dayly", "--target", "sandbox"], "stage 'dayly': no such stage; did you mean 'daily'?; stages: "),
+        (["plan", "daily", "--target", "sandbx"], "did you mean 'sandbox'?"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_4(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    """What is wrong, the nearest right word, where the help is; argparse's own 2 means interrupted to a pipeline."""
+    try:
+        code: object = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    written = [text for text in capfd.readouterr().err.splitlines() if not text.startswith("opsverify: stage")]
+    assert code == 4
+    assert line in written[0]
+    assert len([text for text in written if text]) == 1
+
+
+def test_a_negative_value_reaches_its_option() -> None:
+    """`--window -5m` is a duration that is wrong, not one that is missing."""
+    parser = CommandParser("opsverify")
+    parser.add_argument("--window")
+    assert parser.parse_args(["--window", "-5m"]).window == "-5m"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`opsverify --version` prints the installed one."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"opsverify {version('opsverify')}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """The examples are of that command."""
+    if name in HANDED_ON:  # their help is the stand-in's own
+        assert all(example.startswith(f"opsverify {name}") for example in COMMANDS[name].examples)
+        return
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    shown = capsys.readouterr().out
+    assert COMMANDS[name].examples
+    assert all(f"opsverify {name}" in example and example in shown for example in COMMANDS[name].examples)
+    assert "4   usage" in shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_commands_stages_and_options(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    """Whatever a command takes is in the script."""
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in (*COMMANDS, *VERBS, *STAGES, "--report-dir", "--public-key", "rows_lost"):
+        assert word in script, word
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("opsverify ver", {"verify"}),
+        ("opsverify verify dai", {"daily"}),
+        ("opsverify verify daily --tar", {"--target"}),
+        ("opsverify dr mar", {"mark"}),
+        ("opsverify verify daily --target sand", {"sandbox"}),
+        ("opsverify sandbox fault rows_l", {"rows_lost"}),
+    ],
+)
+def test_bash_completes(capsys: pytest.CaptureFixture[str], typed: str, offered: set[str]) -> None:
+    """The script, run by bash with a half typed line."""
+    main(["completion", "bash"])
+    words = " ".join(f"'{word}'" for word in typed.split(" "))
+    program = f"{capsys.readouterr().out}\nCOMP_WORDS=({words}); COMP_CWORD={len(typed.split(' ')) - 1}; _opsverify\n"
+    done = subprocess.run(
+        ["bash", "-c", program + 'printf "%s\\n" "${COMPREPLY[@]}"'],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert offered <= set(done.stdout.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ import pytest
 from opsverify.cli import main, rehearse
 from opsverify.cli.dr.heartbeat import _run_until_stopped
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.recovery.restore.recoverable import NotYetRecoverable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,12 +72,39 @@ def test_a_rehearsal_always_leaves_a_verdict(
 
     ran: list[list[str]] = []
     monkeypatch.setattr(rehearse, "newest_target", newest)
+    monkeypatch.setattr(rehearse, "_first_record", lambda _target: None)
     monkeypatch.setattr(os, "execv", lambda _program, argv: ran.append(argv))
     monkeypatch.chdir(tmp_path)
     main.main(["rehearse", "--target", "t", "--report-dir", "out", "--", "-x"])
     expected = ["verify", "rehearsal", "--target", "t"]
     expected += ["--recovery-target", moment] if reachable else []
     assert ran[0][3:] == [*expected, f"--report-dir={tmp_path / 'out'}", "--", "-x"]
+
+
+def test_a_rehearsal_waits_for_what_the_next_segment_brings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A commit after the backup, then one after the ledger's first record; it says once what it waits for."""
+    record = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
+    before, after = record - dt.timedelta(seconds=9), record + dt.timedelta(seconds=1)
+    answers: list[dt.datetime | Inconclusive] = [NotYetRecoverable("no archived commit yet"), before, after]
+
+    def newest(_target: str, _root: Path) -> dt.datetime:
+        answer = answers.pop(0)
+        if isinstance(answer, Inconclusive):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(rehearse, "newest_target", newest)
+    monkeypatch.setattr(rehearse, "_first_record", lambda _target: record)
+    monkeypatch.setattr(rehearse, "_EVERY_S", 0.0)
+    assert rehearse._recovery_target("t") == after
+    assert capsys.readouterr().out == (
+        "rehearsal: waiting up to 2m for the first recovery target: no archived commit yet\n"
+    )
+    answers[:] = [Inconclusive("the archive has a gap")]
+    with pytest.raises(Inconclusive, match="gap"):
+        rehearse._recovery_target("t")
 
 
 def test_a_heartbeat_stops_on_sigterm() -> None:

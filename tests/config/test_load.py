@@ -88,7 +88,11 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("name = ", "not valid TOML"), ("\udcff", "not valid TOML")],
+    [
+        ("name = ", "not valid TOML"),
+        ("\udcff", "not UTF-8 text .byte 1.; save it"),
+        (" \n", "empty; expected a target"),
+    ],
 )
 def test_files_that_are_no_toml(tmp_path: Path, content: str, said: str) -> None:
     """What is not TOML is one line that says where."""
@@ -96,6 +100,14 @@ def test_files_that_are_no_toml(tmp_path: Path, content: str, said: str) -> None
     path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(TargetError, match=said):
         load_target(path)
+
+
+def test_a_directory_is_called_one(tmp_path: Path) -> None:
+    """By its name, and with the suffix of a file."""
+    for name in ("targets", "odd.toml"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(TargetError, match=r"is a directory; name a file in it"):
+            find_target(str(tmp_path / name), tmp_path)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -63,8 +63,7 @@ def _below(program: str, words: list[str]) -> Iterator[tuple[str, argparse.Argum
     if words and not groups:
         yield " ".join([program, *words]), parser
     for name in (name for group in groups for name in group.choices):
-        # `opsverify sandbox` hands everything on to the other program.
-        if (program, name) != ("opsverify", "sandbox"):
+        if program != "opsverify" or name not in opsverify.cli.main.HANDED_ON:
             yield from _below(program, [*words, name])
 
 

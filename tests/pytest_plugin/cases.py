@@ -161,7 +161,7 @@ OUTCOMES = (
         "pytest.exit(0)",
         10,
         "hold",
-        "t.case: ",
+        "was not executed  (2 checks)",
         one('pytest.exit("enough", returncode=0)'),
         ways=ALONE,
         outcome="inconclusive",
@@ -276,16 +276,17 @@ COLLECTION = (
         "a line that no check carries out",
         10,
         "hold",
-        "runbook.1-daily.alerts: no check carries out",
+        "no check carries out this runbook line; do it by hand, then: opsverify attest --target t --by NAME --role ROLE"
+        "  (4 checks)",
         one(PASSES),
-        files={"checks/test_whole.py": ""},
+        files={"checks/test_whole.py": "", "checks/plan.toml": ""},
     ),
     Case(
         "nothing in the suites",
         5,
         "hold",
         "no check carries out",
-        files={"checks/test_whole.py": ""},
+        files={"checks/test_whole.py": "", "checks/plan.toml": ""},
     ),
     Case(
         "all not applicable",
@@ -331,7 +332,7 @@ STOPPED = (
         ways=("cli-n2", "pytest-n2"),
         outcome="inconclusive",
     ),
-    Case("killed process", -9, None, "", one("os.kill(os.getpid(), signal.SIGKILL)"), ways=ALONE),
+    Case("killed process", 3, None, "ended with SIGKILL", one("os.kill(os.getpid(), signal.SIGKILL)"), ways=ALONE),
     Case("os._exit(0)", 3, None, "", one("os._exit(0)"), ways=ALONE),
     Case(
         "os._exit(0) in a worker",

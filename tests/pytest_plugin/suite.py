@@ -57,6 +57,15 @@ WHOLE = """
 def test_whole(check):
     check.measure("error rate", 0.002, RATE, samples=4120, of="of 4,120 requests failed")
 """
+PINNED = """
+["t.whole"]
+test = "test_whole.py::test_whole"
+stages = ["daily"]
+lines = ["1-daily/alerts", "1-daily/llm", "1-daily/dead-letters", "1-daily/mcp", "1-daily/stores"]
+severity = "sev2"
+ko = "점검"
+en = "A check"
+"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ class Suite:
         suite = cls(root)
         suite.target()
         suite.checks("whole", WHOLE)
+        (root / "checks" / "plan.toml").write_text(PINNED)
         return suite
 
     def target(self, more: str = "") -> None:
@@ -157,7 +167,7 @@ class Suite:
 def verdict_in(folder: Path | None) -> dict[str, Any] | None:
     """The verdict in a run's folder; None without one."""
     path = folder / "verdict.json" if folder else None
-    return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
 
         monkeypatch.setattr(rolling, "verify", verify)
         monkeypatch.setattr(execute, "verify", verify)
-        monkeypatch.setattr(command, "project_root", lambda: tmp_path)
+        monkeypatch.setattr(command, "project_root", lambda _target: tmp_path)
         platform = platform_in(tmp_path, actions)
         code = main.main(["rollout", f"--target={platform.target_file}", "--yes", "--window=12m"])
         [folder] = (tmp_path / "reports" / "rollouts").iterdir()

@@ -43,6 +43,7 @@ PAGE = Page(
     actions=(Note(HOSTILE_TEXT),),
     switchback=BARS,
     switchback_facts=ROWS,
+    reasons=(Note(HOSTILE_TEXT, "fail"),),
 )
 """A page with every section, and markup in every text."""
 
@@ -91,27 +92,28 @@ def test_both_languages_are_on_the_page_and_one_is_chosen() -> None:
 def test_empty_sections_are_left_out() -> None:
     """A run that got nowhere has no empty drawing and no empty table; its lists read `none`."""
     empty: dict[str, Any] = dict.fromkeys(
-        ("bars", "rpo_sources", "losses", "lost", "trend", "actions", "switchback", "not_passed"), ()
+        ("bars", "rpo_sources", "losses", "lost", "trend", "actions", "switchback", "not_passed", "reasons"), ()
     )
     html = render(replace(PAGE, took_s=None, **empty))
     assert html.count("<section>") == 4
     assert html.count("없음") == 2
-    assert '<svg viewBox="0 0 700' not in html
+    assert 'class="timeline"' not in html
 
 
 def test_a_name_that_is_missing_in_a_template_is_an_error() -> None:
     """A page is never written with a gap where a value should be."""
     with pytest.raises(UndefinedError, match="reasons"):
-        fill("summary.html.j2", colour="#000", word="hold", decision="hold", facts=())
+        fill("summary.html.j2", colour="#000", word="hold", code="", facts=())
 
 
 def test_bars_share_one_scale_up_to_the_rto() -> None:
     """A bar's width is its share of the RTO; the RTO's line is left out where all bars would be too thin to see."""
     drawing = timeline(BARS, 7200.0)
-    assert [row.x for row in drawing.rows] == pytest.approx([150, 150 + 385 * 600 / 7200])
-    assert [row.width for row in drawing.rows] == pytest.approx([385 * 600 / 7200, 385 * 3000 / 7200])
-    assert (drawing.limit, drawing.limit_x) == ("RTO 2h", 535)
-    assert timeline(BARS, 7200.0 * 100).limit_x is None
+    assert [row.left for row in drawing.rows] == pytest.approx([0, 100 * 600 / 7200])
+    assert [row.width for row in drawing.rows] == pytest.approx([100 * 600 / 7200, 100 * 3000 / 7200])
+    assert (drawing.limit, drawing.limit_left) == ("RTO 2h", 100)
+    assert timeline(BARS, 7200.0 * 100).limit_left is None
+    assert timeline(BARS).limit_left is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from opsverify.config.project import cache_folder
 from sandbox import SandboxError, binaries, debian, unprivileged
 from sandbox.binaries import ALERTMANAGER, PROMETHEUS, REDIS, Program
 
@@ -67,7 +68,7 @@ def test_alertmanager_is_known_by_both_names(bare: Path, name: str) -> None:
 @pytest.mark.usefixtures("bare")
 def test_cached_debian_package_is_used_without_any_tool() -> None:
     """Once unpacked, a package is found with no apt and no network."""
-    cached = program(binaries.cache_dir() / "debian" / "prometheus" / "usr" / "bin" / "prometheus")
+    cached = program(cache_folder() / "debian" / "prometheus" / "usr" / "bin" / "prometheus")
     assert binaries.find(PROMETHEUS) == cached
 
 

@@ -102,9 +102,12 @@ def _copy_out(image: str, packed: Path) -> str:
     """Write the image's tools to the tar file `packed`; the folder they have in there."""
     if not engine_available():
         raise ImageUnavailable("no Docker engine available")
-    import docker.errors  # noqa: PLC0415 - half a second, and only where there are no other tools
-    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
-    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+    try:
+        import docker.errors  # noqa: PLC0415 - half a second, and only where there are no other tools
+        from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+    except ImportError as error:
+        raise ImageUnavailable(f"{error.name} is missing; type: pip install 'opsverify[containers]'") from error
 
     # The reaper is an image of its own, which an offline engine does not have; `with` cleans up.
     reaper, testcontainers_config.ryuk_disabled = testcontainers_config.ryuk_disabled, True

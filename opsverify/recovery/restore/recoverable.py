@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from opsverify.config.model import Recovery
 
 
+class NotYetRecoverable(Inconclusive):
+    """Backup and archive are whole, but nothing after the backup is archived yet: the next WAL segment mends that."""
+
+
 def newest_recoverable(recovery: Recovery) -> dt.datetime:
     """The newest recovery target that backup and archive allow; raises Inconclusive as `newest_target`."""
     source = physical_source_of(recovery)
@@ -24,7 +28,7 @@ def newest_recoverable(recovery: Recovery) -> dt.datetime:
         wal = continuity(backup, unpacked.archive, find_tools(backup.major))
     earliest = backup.finished_at or backup.started_at
     if wal.newest_target is None or wal.newest_target <= earliest:
-        raise Inconclusive(
+        raise NotYetRecoverable(
             f"{recovery.wal_archive or recovery.method}: no archived commit after the end of the backup "
             f"({earliest.isoformat()}); "
             "wait for the next WAL segment"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsverify.config.project import project_root
+from opsverify.config.project import project_root, suites_home
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.catalog import KINDS
@@ -92,7 +92,7 @@ def validations_of(target: Target) -> dict[str, Validation]:
 
     patterns = target.recovery.validations if target.recovery else ()
     own = [path for pattern in patterns for path in _matching(Path(pattern))]
-    return read_validations(project_root() / "dr_validation" / "sql", own)
+    return read_validations(suites_home(project_root()) / "dr_validation" / "sql", own)
 
 
 def _matching(pattern: Path) -> Sequence[Path]:

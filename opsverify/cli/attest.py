@@ -1,0 +1,117 @@
+"""`opsverify attest`: a person signs for a runbook line that only a person can confirm; or lists what a stage wants."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opsverify.cli.arguments import add_target
+from opsverify.config.load import find_target, load_target
+from opsverify.config.project import project_root, target_argument
+from opsverify.core.exit_codes import ExitCode
+from opsverify.core.runbook import lines
+from opsverify.core.stages import nearest
+from opsverify.errors import TargetError
+from opsverify.language.message import in_language, say
+from opsverify.people.attested import validity, wording_of
+from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, append, path_of
+from opsverify.people.signing import sign
+from opsverify.units import duration, parse_duration
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+_REPORTS: Final = "reports"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("item", metavar="ITEM", nargs="?", help="a runbook line, such as 1-weekly/slow-queries")
+    add_target(parser)
+    parser.add_argument("--list", metavar="STAGE", dest="stage", help="print what the stage wants signed, to fill in")
+    parser.add_argument("--by", metavar="NAME", help="who signs")
+    parser.add_argument("--role", metavar="ROLE", help="as what: L1, process owner, ...")
+    parser.add_argument("--failed", action="store_true", help="it was done, and was not in order (needs --note)")
+    parser.add_argument("--observed-at", metavar="TIME", help="ISO 8601 with time zone (default: now)")
+    parser.add_argument("--valid-for", metavar="DURATION", help="shorter than the stage's own, such as 3d")
+    parser.add_argument("--note", default="", metavar="TEXT")
+    parser.add_argument(
+        "--evidence", action="append", default=[], type=Path, metavar="FILE", help="its SHA-256 is kept"
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the person's private key (Ed25519, PKCS8, PEM)")
+
+
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Sign one item, or list a stage's. Raises TargetError for wrong input: nothing is signed then."""
+    root = project_root(options.target)
+    target, _ = load_target(find_target(target_argument(options.target), root / "targets"), with_secrets=False)
+    if options.stage:
+        _list(options.stage, target.name, target.language)
+        return ExitCode.PASSED
+    entry = _entry(options, target.name)
+    if options.key:
+        entry = replace(entry, signature=sign(entry, options.key))
+    placed = append(path_of(root / _REPORTS, target.name), entry)
+    signed = say("signed") if placed.signature else say("unsigned")
+    text = say("entry {seq}: {item} {result} by {by}, {signed}", seq=placed.seq, item=placed.item, result=placed.result,
+               by=placed.by, signed=signed)  # fmt: skip
+    sys.stdout.write(in_language(text, target.language) + "\n")
+    return ExitCode.PASSED
+
+
+def _entry(options: argparse.Namespace, target: str) -> SignedEntry:
+    known = lines()
+    problems = []
+    if options.item not in known:
+        hint = nearest(options.item or "", known)
+        problems.append(say("attest: {item!r} is no runbook line{hint}", item=options.item or "", hint=hint))
+    problems += [
+        say("attest: missing --{name}", name=name)
+        for name in ("by", "role")
+        if not (getattr(options, name) or "").strip()
+    ]
+    if options.failed and not options.note.strip():
+        problems.append(say("attest: --failed needs --note: what was not in order"))
+    now = dt.datetime.now(dt.UTC)
+    observed = until = None
+    try:
+        observed = dt.datetime.fromisoformat(options.observed_at) if options.observed_at else now
+        if observed.tzinfo is None or observed > now:
+            raise ValueError(options.observed_at)
+    except ValueError:
+        problems.append(say("attest: --observed-at {time!r}: expected a past time with time zone, such as {example}",
+                            time=options.observed_at, example=now.isoformat(timespec="seconds")))  # fmt: skip
+    try:
+        if options.valid_for and observed:
+            until = observed + dt.timedelta(seconds=parse_duration(options.valid_for))
+    except ValueError as error:
+        problems.append(say("attest: --valid-for: {error}", error=error))
+    evidence = {}
+    for path in options.evidence:
+        try:
+            evidence[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            problems.append(say("attest: --evidence {path}: {error}", path=path, error=error.strerror))
+    if problems or observed is None:
+        raise TargetError(*problems)
+    return SignedEntry(
+        SCHEMA, target, options.item, wording_of(known[options.item]), FAILED if options.failed else CONFIRMED,
+        options.by.strip(), options.role.strip(), observed.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        now.isoformat(timespec="seconds"), until.astimezone(dt.UTC).isoformat(timespec="seconds") if until else None,
+        options.note.strip(), evidence,
+    )  # fmt: skip
+
+
+def _list(stage: str, target: str, language: str) -> None:
+    wanted = [line for line in lines().values() if stage in line.stages and not line.out_of_scope]
+    head = say("{stage}: what a person may sign for; each counts for {valid}", stage=stage,
+               valid=duration(validity(stage).total_seconds()))  # fmt: skip
+    sys.stdout.write(f"# {in_language(head, language)}\n")
+    for line in wanted:
+        text = line.ko if language == "ko" else line.en
+        sys.stdout.write(f"# {text}\nopsverify attest {line.id} --target {target} --by '' --role '' --note ''\n")

@@ -1,0 +1,91 @@
+"""Verdict file as the command line reads it back: only a complete one of exactly this run gives an exit code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.core.exit_codes import DECIDED, EXIT, ExitCode
+from opsverify.core.stages import STAGES, Decision, Outcome
+from opsverify.errors import EvidenceError
+from opsverify.evidence.manifest import MANIFEST
+from opsverify.evidence.run_folder import PLAN, VERDICT
+from opsverify.evidence.signature import SIGNATURE, verify_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA: Final = "opsverify.verdict/1"
+_SETTLED: Final = frozenset({Outcome.PASS, Outcome.NOT_APPLICABLE, Outcome.WAIVED})
+
+
+def exit_code_in(folder: Path, run_id: str) -> ExitCode:
+    """The exit code of the verdict in `folder`. Raises EvidenceError unless it is whole and of the run `run_id`."""
+    content = _read(folder / VERDICT)
+    try:
+        verdict, plan = json.loads(content), json.loads(_read(folder / PLAN))
+        problem = _contradiction(verdict, plan, run_id)
+        code = ExitCode(verdict["exit_code"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise EvidenceError(f"{VERDICT}: not a verdict ({type(error).__name__}: {error})") from error
+    if problem:
+        raise EvidenceError(f"{VERDICT}: {problem}")
+    if problems := verify_run(folder, None).problems:
+        raise EvidenceError(str(problems[0]))
+    if verdict["evidence"].get("signed"):
+        _require_signed(folder, content)
+    return code
+
+
+def _contradiction(verdict: dict[str, Any], plan: dict[str, Any], run_id: str) -> str | None:  # noqa: PLR0911 - one each
+    """Where the verdict is not this run's, not over its whole plan, or not what its checks come to."""
+    stage, outcome, decision = STAGES[verdict["stage"]], Outcome(verdict["outcome"]), Decision(verdict["decision"])
+    outcomes = {Outcome(check["outcome"]) for check in verdict["checks"]}
+    ids = [check["id"] for check in verdict["checks"]]
+    if verdict["schema"] != SCHEMA:
+        return f"schema {verdict['schema']}, expected {SCHEMA}"
+    if verdict["run_id"] != run_id or plan["run_id"] != run_id:
+        return f"of run {verdict['run_id']}, expected {run_id}"
+    if ids != [check["id"] for check in plan["checks"]] or verdict["planned"] != len(ids):
+        return f"{len(ids)} checks, {verdict['planned']} planned; the plan has {len(plan['checks'])}"
+    if outcome is Outcome.PASS and not (outcomes <= _SETTLED and Outcome.PASS in outcomes):
+        return "pass, which its checks contradict"
+    if (outcome is Outcome.FAIL) != (Outcome.FAIL in outcomes):
+        return f"{outcome.value}, which its checks contradict"
+    if decision is not stage.decide(outcome):
+        return f"{decision.value} on {outcome.value}"
+    code = ExitCode(verdict["exit_code"])
+    if code in DECIDED and code is not EXIT[decision]:
+        return f"exit code {code} on {decision.value}"
+    return None
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file. Raises EvidenceError for anything else."""
+    try:
+        # A FIFO would block, and a link would lead to another run's verdict.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise EvidenceError(f"{path.name}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise EvidenceError(f"{path.name}: not a regular file")
+    with os.fdopen(handle, "rb") as file:
+        return file.read()
+
+
+def _require_signed(folder: Path, verdict: bytes) -> None:
+    """Raise EvidenceError unless the signature names the sums of these very files; keys are the business of `act`."""
+    try:
+        statement = json.loads(base64.b64decode(json.loads(_read(folder / SIGNATURE))["payload"]))
+        signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise EvidenceError(f"{SIGNATURE}: not a signature") from error
+    sums = {MANIFEST: _read(folder / MANIFEST), VERDICT: verdict}
+    for name, content in sums.items():
+        if signed.get(name) != hashlib.sha256(content).hexdigest():
+            raise EvidenceError(f"{SIGNATURE}: of another {name}")

@@ -1,0 +1,117 @@
+"""The catalogue: every message of the library and the suites is in it, with its parameters, and nothing else is."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from opsverify.language.catalogue import by_package
+from tests.support.messages import fields_of, packages, said_in, unsaid_in
+
+NOT_YET = frozenset(
+    {
+        "canary",
+        "cli",
+        "config",
+        "evidence",
+        "incident",
+        "metrics",
+        "probes",
+        "pytest_plugin",
+        "recovery.backup",
+        "recovery.drill",
+        "recovery.ledger",
+        "recovery.postgres",
+        "recovery.restore",
+        "recovery.rpo",
+        "recovery.verify",
+        "recovery.wal",
+        "release",
+        "smoke",
+        "suite.checks",
+        "suite.dr_validation",
+        "switchback",
+    }
+)
+"""Packages with texts that are in English only. Only ever shorter: a package whose texts are all said leaves it."""
+
+
+def test_every_say_has_a_literal_template_with_named_parameters() -> None:
+    """A template from a variable or an f-string could not be found in the catalogue."""
+    wrong = [
+        said.place
+        for paths in packages().values()
+        for path in paths
+        for said in said_in(path)
+        if said.template is None or fields_of(said.template) != said.parameters
+    ]
+    assert not wrong
+
+
+def test_every_message_has_a_korean_entry_in_the_file_of_its_package() -> None:
+    """A message without an entry would reach its reader in English."""
+    catalogue = by_package()
+    missing = {
+        f'{package}.toml: "{said.template}"  ({said.place})'
+        for package, paths in packages().items()
+        for path in paths
+        for said in said_in(path)
+        if said.template not in catalogue.get(package, {})
+    }
+    assert not sorted(missing)
+
+
+def test_no_entry_is_unused() -> None:
+    """An entry whose message is gone or was changed is found."""
+    used = {
+        package: {said.template for path in paths for said in said_in(path)} for package, paths in packages().items()
+    }
+    unused = [
+        f"{package}.toml: {template}"
+        for package, entries in by_package().items()
+        for template in entries
+        if template not in used.get(package, set())
+    ]
+    assert not unused
+
+
+def test_both_languages_have_the_same_parameters() -> None:
+    """A Korean text that leaves a measured value out, or asks for one that is not there, is found."""
+    different = [
+        template
+        for entries in by_package().values()
+        for template, korean in entries.items()
+        if fields_of(template) != fields_of(korean)
+    ]
+    assert not different
+
+
+def test_a_template_has_one_translation() -> None:
+    """Two packages with the same English message say the same in Korean."""
+    translations: dict[str, set[str]] = defaultdict(set)
+    for entries in by_package().values():
+        for template, korean in entries.items():
+            translations[template].add(korean)
+    assert not {template: found for template, found in translations.items() if len(found) > 1}
+
+
+def test_korean_is_korean() -> None:
+    """An entry with words has Korean ones: a template copied as it is has nothing but parameters and signs."""
+    copied = [
+        template
+        for entries in by_package().values()
+        for template, korean in entries.items()
+        if re.search("[A-Za-z]{2}", re.sub(r"\{[^}]*\}", "", template)) and not re.search("[가-힣]", korean)
+    ]
+    assert not copied
+
+
+def test_texts_for_people_are_messages() -> None:
+    """An error or a measurement in English only is found, except in the packages still listed; none is listed twice."""
+    unsaid = {
+        package: places
+        for package, paths in packages().items()
+        if (places := [p for path in paths for p in unsaid_in(path)])
+    }
+    assert not {package: places for package, places in unsaid.items() if package not in NOT_YET}
+    assert not NOT_YET - set(unsaid), "all said: take the package off the list"

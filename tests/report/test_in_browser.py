@@ -1,0 +1,120 @@
+"""Pages in a browser, on a phone and on a screen: decision and reasons in sight, nothing cut off, nothing requested."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify.report.allure_report import build_report
+from opsverify.report.html import render
+from tests.support.finished_run import finish
+from tests.support.pages import REASON, rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+WIDTHS = (390, 1280)
+HEIGHT = 844
+A4 = 703
+"""Width of the printed page within its margins: 186 mm at 96 dots an inch."""
+CUT_OFF = """() => [...document.querySelectorAll('main *, #opsverify-summary *')]
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.wide'))
+    .map(one => one.outerHTML.slice(0, 90))"""
+"""Elements that reach past the window's right edge, outside of tables that scroll by themselves."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all pages of this module."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not where the tests are skipped
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The report of one run in each language."""
+    found = {}
+    for language in ("ko", "en"):
+        folder = tmp_path_factory.mktemp(language) / "run"
+        (folder / "allure-results").mkdir(parents=True)
+        for number, status in enumerate(("failed", "broken", "passed", "skipped")):
+            result = {"uuid": str(number), "name": f"check {number}", "status": status, "start": 1, "stop": 2}
+            (folder / "allure-results" / f"{number}-result.json").write_text(json.dumps(result))
+        finish(folder, run_id="run-1")
+        found[language] = build_report(folder, language)
+    return found
+
+
+def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
+    """A page as a window of `width` shows it, and what it requested from elsewhere."""
+    page = browser.new_page(viewport={"width": width, "height": HEIGHT})
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(path.as_uri())
+    return page, requested
+
+
+def leaving(requested: list[str]) -> list[str]:
+    """The requests that leave the page."""
+    return [url for url in requested if not url.startswith(("file:", "data:", "blob:"))]
+
+
+def in_sight(page: Page, text: str) -> bool:
+    """Whether a text is visible without scrolling."""
+    box = page.get_by_text(text, exact=False).locator("visible=true").first.bounding_box()
+    return box is not None and box["y"] + box["height"] <= HEIGHT
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("language", "decision"), [("ko", "거부"), ("en", "REJECT")])
+def test_the_page_of_a_rehearsal(browser: Browser, tmp_path: Path, language: str, decision: str, width: int) -> None:
+    """Read on a phone at night and on a screen, in both languages, and printed on A4."""
+    path = tmp_path / "recovery.html"
+    path.write_text(render(rejected(language)), encoding="utf-8")
+    page, requested = opened(browser, path, width)
+    assert in_sight(page, decision)
+    assert in_sight(page, REASON.ko if language == "ko" else REASON.en)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_OFF) == []
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4, "height": HEIGHT})
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert leaving(requested) == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("language", "decision", "words"),
+    [("ko", "롤백", ("측정 불가", "해당 없음")), ("en", "roll back", ("not measured", "not applicable"))],
+)
+def test_the_report_of_a_run(
+    browser: Browser, reports: dict[str, Path], language: str, decision: str, words: tuple[str, str], width: int
+) -> None:
+    """Our words for what Allure calls broken and skipped, and no rate of success beside a rollback."""
+    page, requested = opened(browser, reports[language], width)
+    page.locator('[data-testid="tab-all"]').wait_for()
+    assert in_sight(page, decision)
+    assert in_sight(page, "2.31%")
+    for status, word in zip(("broken", "skipped"), words, strict=True):
+        assert word in page.locator(f'[data-testid="tab-{status}"]').inner_text().lower()
+    for hidden in ('article[class*="styles_chart__"]', '[data-testid="report-data"]'):
+        assert page.locator(hidden).count() == 1
+        assert page.locator(f"{hidden}:visible").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_OFF) == []
+    assert leaving(requested) == []
+    page.close()
