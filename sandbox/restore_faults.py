@@ -67,7 +67,8 @@ CHANGES = {
         ("SELECT setval('workflow_dead_letters_id_seq', 1)",),
         (
             # Above whatever was given out: a sequence that is behind the ledger's record is a finding, too.
-            """SELECT setval('workflow_dead_letters_id_seq', greatest(1000000, (SELECT max(id) FROM workflow_dead_letters)))""",
+            """SELECT setval('workflow_dead_letters_id_seq',
+                             greatest(1000000, (SELECT max(id) FROM workflow_dead_letters)))""",
         ),
     ),
     "index_dropped": Change(

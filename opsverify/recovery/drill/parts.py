@@ -70,7 +70,8 @@ class ArchivePart:
 class RestorePart:
     """The restored server, promoted. Seconds count from the drill's beginning, integrity and continuity included.
 
-    `judgments` are the rows that were readable, of the judgment log where there is one; `durations` are seconds for each restore stage.
+    `judgments` are the rows that were readable, of the judgment log where there is one;
+    `durations` are seconds for each restore stage.
     """
 
     to_target_s: float

@@ -112,7 +112,7 @@ def _given_out(source: Source, table: CoreTable, last: int) -> int:
     """
     largest = [
         int(row[0]) // table.width
-        for row in source(f"SELECT t.{table.bucket} FROM {table.relation} t WHERE t.{table.bucket} IS NOT NULL "  # noqa: S608 - quoted
+        for row in source(f"SELECT t.{table.bucket} FROM {table.relation} t WHERE t.{table.bucket} IS NOT NULL "
                           f"ORDER BY t.{table.bucket} DESC LIMIT {_LARGEST}", {})
     ]  # fmt: skip
     gaps = [(upper - lower, lower) for upper, lower in pairwise(largest)]

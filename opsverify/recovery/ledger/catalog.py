@@ -64,8 +64,10 @@ SELECT coalesce(c.conrelid::regclass::text, c.contypid::regtype::text) || '.' ||
 _INDEXES: Final = f"""
 SELECT n.nspname || '.' || c.relname,
        pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid AND i.indisready THEN '' ELSE ' (invalid)' END
-       || coalesce(' OF ' || (SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = i.indexrelid), '')
-       || CASE WHEN i.indisclustered THEN ' CLUSTERED' ELSE '' END || CASE WHEN i.indisreplident THEN ' REPLICA' ELSE '' END
+       || coalesce(' OF ' || (SELECT h.inhparent::regclass::text FROM pg_inherits h
+                                WHERE h.inhrelid = i.indexrelid), '')
+       || CASE WHEN i.indisclustered THEN ' CLUSTERED' ELSE '' END
+       || CASE WHEN i.indisreplident THEN ' REPLICA' ELSE '' END
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE {own("i.indrelid", "pg_class")}
 """
@@ -141,7 +143,8 @@ SELECT 'event ' || e.evtname, concat_ws(' ', e.evtevent, e.evtenabled, e.evtfoid
   FROM pg_event_trigger e
 """
 _ROUTINES: Final = f"""
-SELECT p.oid::regprocedure::text, p.prokind::text || ' ' || md5(concat_ws(' ', p.prosrc, p.proconfig, (SELECT lanname FROM pg_language l WHERE l.oid = p.prolang),
+SELECT p.oid::regprocedure::text, p.prokind::text || ' ' || md5(concat_ws(' ', p.prosrc, p.proconfig,
+       (SELECT lanname FROM pg_language l WHERE l.oid = p.prolang),
        p.provolatile, p.prosecdef, p.proisstrict, pg_get_function_result(p.oid),
        pg_get_function_arguments(p.oid), p.proparallel, p.proleakproof, p.probin))
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {own("p.oid", "pg_proc")}
@@ -167,10 +170,12 @@ SELECT 'database', concat_ws(' ', d.datlocprovider, d.datcollate, d.datctype, d.
   FROM (SELECT oid, datlocprovider, datcollate, datctype, to_jsonb(x) ->> 'datlocale' AS datlocale
           FROM pg_database x WHERE datname = current_database()) d
 UNION ALL
-SELECT 'recorded', concat_ws(' ', to_jsonb(d) ->> 'datcollversion') FROM pg_database d WHERE d.datname = current_database()
+SELECT 'recorded', concat_ws(' ', to_jsonb(d) ->> 'datcollversion')
+  FROM pg_database d WHERE d.datname = current_database()
 UNION ALL
 SELECT n.nspname || '.' || c.collname, concat_ws(' ', c.collprovider, c.collcollate,
-       CASE WHEN c.collisdeterministic THEN '' ELSE 'nondeterministic' END, pg_collation_actual_version(c.oid), c.collversion)
+       CASE WHEN c.collisdeterministic THEN '' ELSE 'nondeterministic' END,
+       pg_collation_actual_version(c.oid), c.collversion)
   FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
  WHERE (c.oid >= 16384 OR c.oid IN (SELECT attcollation FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
                                      WHERE r.relkind IN ('r', 'p', 'i') AND a.attnum > 0 AND r.oid >= 16384))

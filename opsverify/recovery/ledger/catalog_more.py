@@ -67,7 +67,8 @@ SELECT n.nspname || '.' || t.typname,
        concat_ws(' ', t.typtype::text, t.typisdefined, t.typcategory::text, t.typnotnull, t.typdefault,
                  CASE WHEN t.typbasetype <> 0 THEN format_type(t.typbasetype, t.typtypmod) END,
                  CASE WHEN t.typtype = 'b' THEN concat_ws(' ', t.typlen, t.typinput, t.typoutput, t.typsend) END,
-                 (SELECT string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid),
+                 (SELECT string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) FROM pg_enum e
+                   WHERE e.enumtypid = t.oid),
                  (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
                     FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
                  (SELECT concat_ws(' ', format_type(r.rngsubtype, NULL), r.rngcanonical, r.rngsubdiff)
@@ -101,7 +102,8 @@ UNION ALL
 SELECT {_named("pg_conversion", "c.oid")}, concat_ws(' ', c.conproc, c.condefault)
   FROM pg_conversion c JOIN pg_namespace n ON n.oid = c.connamespace WHERE {own("c.oid", "pg_conversion")}
 UNION ALL
-SELECT {_named("pg_language", "l.oid")}, concat_ws(' ', l.lanpltrusted, l.lanplcallfoid::regproc, pg_get_userbyid(l.lanowner),
+SELECT {_named("pg_language", "l.oid")}, concat_ws(' ', l.lanpltrusted, l.lanplcallfoid::regproc,
+       pg_get_userbyid(l.lanowner),
        (SELECT string_agg(one::text, ' ' ORDER BY one::text) FROM unnest(l.lanacl) one))
   FROM pg_language l WHERE l.oid >= 12000 AND l.lanispl
 UNION ALL
@@ -118,7 +120,8 @@ SELECT {_named("pg_proc", "p.oid")}, concat_ws(' ', a.aggtransfn, a.aggfinalfn, 
 """
 _TEXT_SEARCH: Final = f"""
 SELECT {_named("pg_ts_config", "c.oid")},
-       concat_ws(' ', c.cfgparser, (SELECT string_agg(concat_ws(' ', m.maptokentype, m.mapseqno, m.mapdict::regdictionary),
+       concat_ws(' ', c.cfgparser, (SELECT string_agg(concat_ws(' ', m.maptokentype, m.mapseqno,
+                                                                       m.mapdict::regdictionary),
                                              ', ' ORDER BY m.maptokentype, m.mapseqno)
                        FROM pg_ts_config_map m WHERE m.mapcfg = c.oid))
   FROM (SELECT oid, cfgnamespace, (SELECT prsname FROM pg_ts_parser p WHERE p.oid = cfgparser) AS cfgparser
@@ -135,7 +138,8 @@ SELECT {_named("pg_ts_template", "t.oid")}, concat_ws(' ', t.tmplinit, t.tmpllex
   FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace WHERE {own("t.oid", "pg_ts_template")}
 """
 _STATISTICS: Final = f"""
-SELECT n.nspname || '.' || s.stxname, pg_get_statisticsobjdef(s.oid) || ' ' || coalesce(to_jsonb(s) ->> 'stxstattarget', '')
+SELECT n.nspname || '.' || s.stxname, pg_get_statisticsobjdef(s.oid) || ' '
+       || coalesce(to_jsonb(s) ->> 'stxstattarget', '')
   FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE {own("s.oid", "pg_statistic_ext")}
 """
 _FOREIGN: Final = f"""
@@ -149,7 +153,8 @@ SELECT 'server ' || s.srvname, concat_ws(' ', pg_get_userbyid(s.srvowner), s.srv
 UNION ALL
 SELECT 'user mapping ' || u.srvname || ' ' || u.usename, '' FROM pg_user_mappings u
 UNION ALL
-SELECT 'table ' || f.ftrelid::regclass::text, concat_ws(' ', (SELECT srvname FROM pg_foreign_server s WHERE s.oid = f.ftserver),
+SELECT 'table ' || f.ftrelid::regclass::text, concat_ws(' ', (SELECT srvname FROM pg_foreign_server s
+                                                           WHERE s.oid = f.ftserver),
        f.ftoptions)
   FROM pg_foreign_table f
 """

@@ -18,7 +18,8 @@ _READABLE: Final = "SELECT has_table_privilege('pg_largeobject', 'SELECT')"
 _COUNT: Final = "SELECT count(*) AS objects, 0 AS pages, 0 AS size, 0 AS total, 0 AS xored FROM pg_largeobject_metadata"
 _ALL: Final = """
 SELECT (SELECT count(*) FROM pg_largeobject_metadata) AS objects, count(*) AS pages,
-       coalesce(sum(length(data)), 0)::int8 AS size, coalesce(sum(hash), 0) AS total, coalesce(bit_xor(hash), 0) AS xored
+       coalesce(sum(length(data)), 0)::int8 AS size, coalesce(sum(hash), 0) AS total,
+       coalesce(bit_xor(hash), 0) AS xored
   FROM (SELECT data, hash_record_extended(ROW(loid::int8, pageno, data), 0) AS hash FROM pg_largeobject) pages
 """
 

@@ -32,7 +32,8 @@ _FEW_VALUES: Final = ("text", "varchar", "bpchar", "bool", "int2", "int4", "char
 class Probe:
     """Rows of closed buckets from `since` up to `until`: their number, the sum over their keys, one over each column.
 
-    `spread` has, of columns that may change and have few values, how many rows hold each; `quoted` are their names in SQL.
+    `spread` has, of columns that may change and have few values, how many rows hold each; `quoted` are their names
+    in SQL.
     """
 
     since: str
@@ -96,12 +97,13 @@ def read_probe(
 
 
 def read_spread(source: Source, table: CoreTable, span: Span, quoted: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    """Return how the rows of `span` are distributed over the values of some columns; those with many values left out."""
+    """Return how the rows of `span` are distributed over the values of some columns, not of those with many."""
     where = f"{table.at} >= %(since0)s AND {table.at} < %(until0)s" + (f" AND {table.where}" if table.where else "")
     spread = {}
     for name, column in list(quoted.items())[:COLUMNS]:
         sql = (
-            f"SELECT coalesce(left(t.{column}::text, 60), 'NULL') AS value, count(*) AS rows FROM {table.relation} t WHERE {where} "  # noqa: S608 - quoted by the catalog
+            f"SELECT coalesce(left(t.{column}::text, 60), 'NULL') AS value, count(*) AS rows "
+            f"FROM {table.relation} t WHERE {where} "
             f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {VALUES + 1}"
         )
         counted = {str(value): int(rows) for value, rows in source(sql, edges([span]))}

@@ -1,4 +1,4 @@
-"""Validations: SQL files whose result is recorded before a disaster and compared after it, the runbook's three and own ones.
+"""Validations: SQL files whose result is recorded before a disaster and compared after it; the runbook's, and own ones.
 
 A file begins with comments. Those after a line `-- [validation]` are TOML: titles, runbook line, the table that it
 reads, window and bucket, and what its columns are, in their order: key, state, compared.
@@ -165,7 +165,7 @@ def recordable(
     return {
         name: one
         for name, one in validations.items()
-        if name not in out and list(source(_EXISTS, {"table": one.header.table}))[0][0]
+        if name not in out and next(iter(source(_EXISTS, {"table": one.header.table})))[0]
     }
 
 

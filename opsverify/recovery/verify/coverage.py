@@ -46,7 +46,7 @@ def check_coverage(
 
     `covers` is how each recorded table was compared.
     """
-    names = {name: kind for name, kind in source(_RELATIONS, {})}
+    names = dict(map(tuple, source(_RELATIONS, {})))
     out = {name.removeprefix("public."): why for name, why in left_out.items()}
     reasons = dict(line.split(": ", 1) for line in history.skipped if ": " in line)
     for name, kind in names.items():
@@ -64,7 +64,10 @@ def check_coverage(
     unknown = None
     if missing:
         shown = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        unknown = f"{line}; not compared: {shown}; grant what is missing, or name the table in [recovery.left_out] with a reason"
+        unknown = (
+            f"{line}; not compared: {shown}; grant what is missing, or name the table in [recovery.left_out] with a "
+            "reason"
+        )
     return Finding(len(everything), line, unknown=unknown)
 
 

@@ -28,7 +28,8 @@ class Finding:
     """How many things were verified (`asked`; `of` describes them), and one line for each problem.
 
     `unknown` is why it could not be measured; `notes` are for the evidence only. `losses` are the places where
-    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared; `cover` is how a table's rows were.
+    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared;
+    `cover` is how a table's rows were.
     """
 
     asked: int

@@ -115,8 +115,8 @@ def check_spread(recorded: TableHistory, restored: Source) -> Finding:
         share = moved(before, after)
         if share > limit or (share >= 1 and limit >= 1):
             problems.append(
-                f"{table.name}.{name}: {share:.0%} of {probe.rows:,} closed rows have another value than recorded, limit "
-                f"{limit:.0%} ({_most(before)} recorded, {_most(after)} found)"
+                f"{table.name}.{name}: {share:.0%} of {probe.rows:,} closed rows have another value than recorded, "
+                f"limit {limit:.0%} ({_most(before)} recorded, {_most(after)} found)"
             )
     of = f"distribution of {', '.join(probe.spread)} over {probe.rows:,} closed rows compared"
     return Finding(0, of, tuple(problems))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.queries import Source
 
 _PARTITIONS: Final = """
-SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted, pg_get_partition_constraintdef(c.oid) AS bound,
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+       pg_get_partition_constraintdef(c.oid) AS bound,
        has_table_privilege(c.oid, 'SELECT') AS readable
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relispartition AND c.relkind = 'r'

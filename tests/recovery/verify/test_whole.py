@@ -42,7 +42,8 @@ ROWS = {
     "few integers": _INTEGER,
     "infinity": "INSERT INTO t VALUES ('infinity', 'a'), ('-infinity', 'b'), ('4713-01-01 BC', 'c'), "
                 "('294270-01-01', 'd'), (now(), 'e'), (now() - interval '3 days', 'f')",
-    "dates": "INSERT INTO t VALUES ('infinity', 'a'), ('-infinity', 'b'), ('4713-01-01 BC', 'c'), ('5000000-01-01', 'd'), "
+    "dates": "INSERT INTO t VALUES ('infinity', 'a'), ('-infinity', 'b'), ('4713-01-01 BC', 'c'), "
+             "('5000000-01-01', 'd'), "
              "('2020-01-01', 'e')",
 }  # fmt: skip
 _ANY = "INSERT INTO t VALUES ('a', 'a'), ('b', 'b'), ('가', 'c')"
@@ -184,7 +185,7 @@ def test_any_name_costs_nothing(clone: Clone, table: str, key: str, value: str) 
         recorded = history(record(clone, chosen={}, left_out=OTHERS))
         (name,) = [one for one in recorded.tables if one.startswith(f"{schema}.")]
         assert (again(recorded, name, clone).problems, again(recorded, name, clone).cover) == ((), "rows")
-        clone.run(f"DELETE FROM {where} WHERE {quoted[2]} = '5'")
+        clone.run(f"DELETE FROM {where} WHERE {quoted[2]} = '5'")  # noqa: S608 - quoted
         assert again(recorded, name, clone).problems
     finally:
         clone.run(f'DROP SCHEMA "{schema.replace(chr(34), chr(34) * 2)}" CASCADE')
