@@ -19,7 +19,16 @@ from urllib.parse import quote
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.verify import amcheck, consistency, coverage, heap_files, ledger_checks, lost_pages, partitions
+from opsverify.recovery.verify import (
+    amcheck,
+    consistency,
+    coverage,
+    heap_files,
+    index_files,
+    ledger_checks,
+    lost_pages,
+    partitions,
+)
 from opsverify.recovery.verify.finding import Finding, finding_of, joined
 from opsverify.recovery.verify.ledger_checks import Sampling
 from opsverify.units import listed
@@ -227,7 +236,11 @@ def examine(
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
         asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
-        asks["indexes"] = partial(amcheck.check_indexes, server.server, dbname)
+        asks["indexes"] = partial(
+            _both,
+            partial(amcheck.check_indexes, server.server, dbname),
+            partial(index_files.check_index_files, session.rows, data_dir),
+        )
         answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
         if history is not None:
             answers[COVERAGE] = finding_of(partial(questions.coverage, answers.__getitem__), errors=caught)

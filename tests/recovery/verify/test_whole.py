@@ -10,9 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opsverify.recovery.verify.consistency import check_sequences, check_validity
 from opsverify.recovery.verify.coverage import check_coverage
 from opsverify.recovery.verify.finding import finding_of
+from opsverify.recovery.verify.index_files import check_index_files
 from opsverify.recovery.verify.ledger_checks import check_large_objects
+from opsverify.recovery.verify.partitions import check_partitions
+from opsverify.recovery.verify.questions import as_in_production, production_of
 from tests.support.ledgers import again, history, record
 
 if TYPE_CHECKING:
@@ -180,7 +184,7 @@ def test_any_name_costs_nothing(clone: Clone, table: str, key: str, value: str) 
     clone.run(f'DROP SCHEMA IF EXISTS "{schema.replace(chr(34), chr(34) * 2)}" CASCADE',
               f'CREATE SCHEMA "{schema.replace(chr(34), chr(34) * 2)}"',
               f"CREATE TABLE {where} ({quoted[1]} timestamptz PRIMARY KEY, {quoted[2]} text)",
-              f"INSERT INTO {where} SELECT now() - n * interval '1 hour', n FROM generate_series(1, 9) n")  # fmt: skip
+              f"INSERT INTO {where} SELECT now() - n * interval '1 hour', n FROM generate_series(1, 9) n")  # noqa: S608 - quoted  # fmt: skip
     try:
         recorded = history(record(clone, chosen={}, left_out=OTHERS))
         (name,) = [one for one in recorded.tables if one.startswith(f"{schema}.")]
@@ -219,6 +223,49 @@ def test_any_value_of_a_bucket_column_is_covered(clone: Clone, kind: str, data: 
     assert again(recorded, "t", clone).problems == ()
     clone.run(f"DELETE FROM t WHERE v = {data.draw(st.integers(0, len(values) - 1))} OR v = 0")  # noqa: S608
     assert again(recorded, "t", clone).problems
+
+
+@pytest.mark.parametrize("method", ["gin (tags)", "gist (spot)", "spgist (word)", "brin (id)"])
+def test_a_zeroed_page_of_another_index_is_named(clone: Clone, method: str) -> None:
+    """Such a page is in no list of amcheck's; a query would fail at it."""
+    clone.run("CREATE TABLE docs (id int, tags text[], spot point, word text)",
+              "INSERT INTO docs SELECT n, ARRAY['a' || n, 'b'], point(n, n), 'w' || n FROM generate_series(1, 5000) n",
+              f"CREATE INDEX docs_other ON docs USING {method}")  # fmt: skip
+    assert check_index_files(clone.source, clone.data).problems == ()
+    clone.zero("docs_other", 1)
+    (problem,) = check_index_files(clone.source, clone.data).problems
+    assert "index public.docs_other: page 1 all zero" in problem
+
+
+def test_a_hash_index_is_said_to_be_not_examined(clone: Clone) -> None:
+    """It has unused pages of zeros by design."""
+    clone.run("CREATE INDEX lines_hash ON lines USING hash (name)")
+    answer = check_index_files(clone.source, clone.data)
+    assert answer.notes == ("public.lines_hash: pages of a hash index are not examined",)
+
+
+def test_a_row_in_the_wrong_partition_is_found(clone: Clone) -> None:
+    """PostgreSQL believes the bound when it reads: only the row itself shows it."""
+    clone.run("CREATE TABLE p (v int) PARTITION BY LIST (v)", "CREATE TABLE p1 (v int)", "INSERT INTO p1 VALUES (2)",
+              "ALTER TABLE p1 ADD CONSTRAINT one CHECK (v IS NOT NULL AND v = 1) NOT VALID",
+              "UPDATE pg_constraint SET convalidated = true WHERE conname = 'one'",
+              "ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1)")  # fmt: skip
+    (problem,) = check_partitions(clone.source).problems
+    assert problem.startswith("public.p1: 1 rows do not belong to this partition")
+
+
+def test_what_production_is_itself_is_a_note(clone: Clone) -> None:
+    """A constraint that is NOT VALID, a disabled trigger, an id above its sequence: recorded, found again, not red."""
+    clone.run("ALTER TABLE events ADD CONSTRAINT small CHECK (qty < 9) NOT VALID",
+              "ALTER TABLE events DISABLE TRIGGER events_touch", "SELECT setval('events_id_seq', 7)")  # fmt: skip
+    recorded = production_of(clone.source)
+    for name, ask in {"validity": check_validity, "sequences": check_sequences}.items():
+        answer = as_in_production(lambda ask=ask: ask(clone.source), recorded[name])  # type: ignore[misc]
+        assert answer.problems == ()
+        assert answer.notes
+    clone.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'events_created_at'::regclass")
+    answer = as_in_production(lambda: check_validity(clone.source), recorded["validity"])
+    assert answer.problems == ("index events_created_at is invalid",)
 
 
 def test_a_role_that_row_security_narrows_does_not_record(clone: Clone) -> None:
