@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from opsverify.recovery.ledger.names import as_regclass
+from opsverify.recovery.ledger.integer_keys import given_out
 from opsverify.recovery.ledger.queries import SETTLE
 
 if TYPE_CHECKING:
@@ -25,20 +25,7 @@ TOGETHER: Final = 32
 SLICE_ROWS: Final = 2_000_000
 """Rows that one statement hashes at most, where an index allows to read in slices: one or two seconds each."""
 
-_SEQUENCE: Final = """
-SELECT max(CASE WHEN has_sequence_privilege(s.oid, 'SELECT') THEN pg_sequence_last_value(s.oid) END)
-  FROM pg_attribute a
-  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
-                  AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-  JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-  JOIN pg_sequence q ON q.seqrelid = s.oid AND q.seqincrement > 0 AND NOT q.seqcycle
- WHERE a.attrelid = %(table)s::text::regclass AND quote_ident(a.attname) = %(column)s
-"""
-"""The last value that the sequence of an integer column gave out."""
-
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-_LARGEST: Final = 32
-"""Keys among which those far above all others are looked for."""
 _NUMBERED: Final = ("integer", "hash")
 """Kinds whose buckets are named by whole numbers."""
 _ANY_ZONE: Final = dt.timedelta(hours=14)
@@ -93,7 +80,7 @@ def closed(source: Source, table: CoreTable, since: Edge | None, now: dt.datetim
             return None
         since = since if since is not None else _began(table, first)
         if table.kind == "integer":
-            return Span(since, _began(table, _given_out(source, table, last)) - table.width)
+            return Span(since, _began(table, given_out(source, table, last)) - table.width)
     return Span(since, _closed_until(table, now))
 
 
@@ -102,24 +89,6 @@ def _usual(table: CoreTable) -> str:
     if table.kind == "integer":
         return f"t.{table.bucket} IS NOT NULL"
     return f"t.{table.bucket} BETWEEN '0001-01-03' AND '9999-12-28'"
-
-
-def _given_out(source: Source, table: CoreTable, last: int) -> int:
-    """Return the number of the bucket that rows have reached: `last`, but for a few with much larger keys.
-
-    Such a row (a sentinel) would close buckets into which rows still come. The column's sequence tells, and the
-    widest gap among the largest keys, where a whole bucket fits into it.
-    """
-    largest = [
-        int(row[0]) // table.width
-        for row in source(f"SELECT t.{table.bucket} FROM {table.relation} t WHERE t.{table.bucket} IS NOT NULL "
-                          f"ORDER BY t.{table.bucket} DESC LIMIT {_LARGEST}", {})
-    ]  # fmt: skip
-    gaps = [(upper - lower, lower) for upper, lower in pairwise(largest)]
-    widest, before = max(gaps, default=(0, last))
-    last = before if widest > 1 else last
-    ((value,),) = source(_SEQUENCE, {"table": as_regclass(table.quoted), "column": as_regclass(table.bucket)})
-    return last if value is None else min(last, int(value) // table.width)
 
 
 def _closed_until(table: CoreTable, now: dt.datetime) -> Edge:

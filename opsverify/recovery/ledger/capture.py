@@ -12,7 +12,7 @@ from opsverify.recovery.ledger.discovery import Activity, Evidence, find_tables
 from opsverify.recovery.ledger.heap_pages import POSITION, SYSTEM, read_pages
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.open_rows import read_open
-from opsverify.recovery.ledger.probe import Probe, moved, newest_span, read_probe
+from opsverify.recovery.ledger.probe import TableProbe, moved, newest_span, read_probe
 from opsverify.recovery.ledger.sequence_values import read_sequence_values
 from opsverify.recovery.ledger.tables import CoreTable
 
@@ -102,7 +102,9 @@ def _read_evidence(raw: Mapping[str, Any]) -> Evidence:
     return Evidence(None if changing is None else frozenset(changing), raw["late"])
 
 
-def _probe_again(source: Source, found: FoundTables, table: CoreTable, known: Mapping[str, Any] | None) -> Probe | None:
+def _probe_again(
+    source: Source, found: FoundTables, table: CoreTable, known: Mapping[str, Any] | None
+) -> TableProbe | None:
     """Read the rows of the last record's probe again; None where there was none, or nothing changed since."""
     if not known or not known.get("probe") or Activity(*known["activity"]) == found.activity[table.name]:
         return None
@@ -114,10 +116,10 @@ def _probe_again(source: Source, found: FoundTables, table: CoreTable, known: Ma
     return read_probe(source, table, span, cols, found.mutable[table.name])
 
 
-def _learned(known: Mapping[str, Any], now: Activity, probe: Probe) -> dict[str, Any]:
+def _learned(known: Mapping[str, Any], now: Activity, probe: TableProbe) -> dict[str, Any]:
     """Join what earlier captures found out of a table with what the probe shows now."""
     earlier = known.get("evidence") or {"changing": None, "late": False, "moved": 0.0}
-    before, then = Probe.from_dict(known["probe"]), Activity(*known["activity"])
+    before, then = TableProbe.from_dict(known["probe"]), Activity(*known["activity"])
     changing = earlier["changing"]
     if not probe.same_rows(before):
         return {**earlier, "late": True}

@@ -12,7 +12,7 @@ from opsverify.recovery.ledger.discovery import Activity
 from opsverify.recovery.ledger.heap_pages import Pages
 from opsverify.recovery.ledger.large_objects import LargeObjects
 from opsverify.recovery.ledger.open_rows import OpenRows
-from opsverify.recovery.ledger.probe import Probe
+from opsverify.recovery.ledger.probe import TableProbe
 from opsverify.recovery.ledger.sequence_values import SequenceValue, values_of
 from opsverify.recovery.ledger.tables import CoreTable
 
@@ -36,7 +36,7 @@ class TableHistory:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     open: OpenRows | None = None
     activity: Activity | None = None
-    probe: Probe | None = None
+    probe: TableProbe | None = None
     moved: float = 0.0
 
     @property
@@ -184,6 +184,6 @@ def _grown(before: TableHistory | None, entry: Mapping[str, Any], *, late: bool)
     if "open" in entry and not late:
         grown.open = OpenRows.from_dict(entry["open"])
         grown.activity = Activity(*entry["activity"])
-        grown.probe = Probe.from_dict(entry["probe"]) if entry["probe"] else None
+        grown.probe = TableProbe.from_dict(entry["probe"]) if entry["probe"] else None
         grown.moved = (entry["evidence"] or {}).get("moved", 0.0)
     return grown

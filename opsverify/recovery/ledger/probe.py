@@ -29,7 +29,7 @@ _FEW_VALUES: Final = ("text", "varchar", "bpchar", "bool", "int2", "int4", "char
 
 
 @dataclass(frozen=True)
-class Probe:
+class TableProbe:
     """Rows of closed buckets from `since` up to `until`: their number, the sum over their keys, one over each column.
 
     `spread` has, of columns that may change and have few values, how many rows hold each; `quoted` are their names
@@ -49,15 +49,15 @@ class Probe:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Probe:
+    def from_dict(cls, raw: Mapping[str, Any]) -> TableProbe:
         """Read what `to_dict` gave."""
         return cls(**raw)
 
-    def changed(self, before: Probe) -> frozenset[str]:
+    def changed(self, before: TableProbe) -> frozenset[str]:
         """Return the columns whose values are not those of `before`, of the same rows."""
         return frozenset(name for name, total in self.columns.items() if before.columns.get(name, total) != total)
 
-    def same_rows(self, before: Probe) -> bool:
+    def same_rows(self, before: TableProbe) -> bool:
         """Whether these are the rows that `before` had."""
         return (self.rows, self.keys) == (before.rows, before.keys)
 
@@ -75,7 +75,7 @@ def newest_span(table: CoreTable, buckets: Mapping[str, Bucket], until: str) -> 
 
 def read_probe(
     source: Source, table: CoreTable, span: Span, cols: Sequence[Column], may_change: Sequence[Column]
-) -> Probe:
+) -> TableProbe:
     """Read the probe of `span`: sums over each of `cols`, and the distribution of those that `may_change`."""
     where = f"{table.at} >= %(since0)s AND {table.at} < %(until0)s" + (f" AND {table.where}" if table.where else "")
     terms = [f"hash_record_extended(ROW({', '.join((*table.key_terms, column.term))}), 0)" for column in cols]
@@ -85,7 +85,7 @@ def read_probe(
         f"SELECT count(*) AS rows, {sums} FROM {table.relation} t WHERE {where}", edges([span])
     )
     quoted = {column.name: column.quoted for column in may_change if _few(column)}
-    return Probe(
+    return TableProbe(
         key(span.since),
         key(span.until),
         int(rows),
