@@ -20,7 +20,7 @@ from gate_peers import PROMOTE, ROLLBACK, Verdicts, argo, failed_minutes, flagge
 from gate_traces import GOOD, Cell, Counts, Traces, cells, simulate
 from gate_vectorised import by_the_library, opsverify
 
-from opsverify.canary.assessment import Policy
+from opsverify.canary.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,10 @@ class Row:
 
 def policies(step_s: float) -> dict[str, Policy]:
     """Settings of opsverify's gate: the runbook's default, and two whose every decision is proven."""
-    proof = Policy(step_s=step_s, alpha=0.01, beta=0.01, end_rule="proof")
-    return {OURS: Policy(step_s=step_s), PROOF: proof, PATIENT: replace(proof, shortest_s=proof.longest_s)}
+    # Without the wait for breaches that the baseline shares: the peers have none, and `gate_vectorised` neither.
+    plain = Policy(step_s=step_s, shared_grace_s=0.0, excuse_rollback_only=False)
+    proof = replace(plain, alpha=0.01, beta=0.01, end_rule="proof")
+    return {OURS: plain, PROOF: proof, PATIENT: replace(proof, shortest_s=proof.longest_s)}
 
 
 def by_minute(counts: Counts, step_s: float) -> Counts:

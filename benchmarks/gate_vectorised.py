@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gate_peers import HOLD, PROMOTE, ROLLBACK, Verdicts
 
-from opsverify.canary.assessment import Counts as StepCounts
-from opsverify.canary.assessment import GateCriterion, Kind, Policy, Progress
 from opsverify.canary.decision import GateOutcome, WindowState, decide
 from opsverify.canary.e_process import FRACTIONS
+from opsverify.canary.policy import GateCriterion, Kind, Policy
+from opsverify.canary.progress import Counts as StepCounts
+from opsverify.canary.progress import Progress
 
 if TYPE_CHECKING:
     from gate_traces import Counts, Rule, Traces

@@ -57,8 +57,7 @@ def test_criterion(check, canary, criterion):
 )
 def test_traffic_share(check, canary):
     """Too little traffic proves nothing; too much puts more customers at risk than was agreed."""
-    share = canary.traffic_share()
-    check.measure_estimate("share", share.estimate, check.limits.traffic_share, samples=share.trials, of=share.text)
+    check.record(canary.judged_share())
 
 
 @OBSERVED(
@@ -84,9 +83,22 @@ def test_coverage(check, canary):
     en="No alert fires while the canary is observed",
 )
 def test_alerts(check, canary):
-    """An alert at any moment of the window counts, also one that has ended."""
+    """An alert that begins in the window counts, also one that has ended."""
     fired = canary.fired_alerts()
     check.measure("alerts", len(fired), check.limits.firing_alerts, of=listed("alerts fired on the canary", fired))
+
+
+@OBSERVED(
+    "8/errors",
+    id="canary.restarts",
+    severity="sev1",
+    ko="카나리 프로세스가 재시작하지 않는가",
+    en="Canary processes do not restart",
+)
+def test_restarts(check, canary):
+    """What a process counted stays counted when it restarts; a canary that crashes again and again is no good one."""
+    restarts = canary.restarts()
+    check.measure("restarts", len(restarts), check.limits.restarts, of=listed("restarts in the window", restarts))
 
 
 @OBSERVED(

@@ -87,6 +87,14 @@ def test_archiving(check, postgres):
     """From the first segment that is not archived on, a disaster loses data."""
     with check.must_answer("PostgreSQL"):
         found = postgres.archiver()
+        waiting = postgres.waiting_segments()
+    check.expect("archive_mode is on", found.enabled, expected=True)
+    check.measure(
+        "waiting",
+        waiting.oldest_s,
+        check.limits.archive_delay,
+        of=f"since the oldest of {waiting.count} waiting segments ended",
+    )
     check.measure(
         "archiving", int(found.failing), check.limits.archive_failures, of="segments waiting after a failed attempt"
     )
@@ -105,4 +113,5 @@ def test_migration(check, postgres):
     """Code and schema of different releases fail on the first query that differs."""
     migration = check.target.postgres.migration
     with check.must_answer("PostgreSQL"):
-        check.expect("revision", postgres.migration(migration.table), migration.head)
+        found = str(postgres.value(migration.query)) if migration.query else postgres.migration(migration.table)
+    check.expect("revision", found, migration.head)

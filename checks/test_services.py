@@ -18,7 +18,10 @@ def test_service(check, services, name):
     with check.must_answer(f"{name} health endpoint"):
         reply = services.get(name, service.health)
     check.expect("HTTP status", reply.status, 200)
-    check.expect(service.status_field, reply.field(service.status_field), service.healthy)
+    if service.healthy_text is not None:
+        check.expect("body", reply.text.strip(), service.healthy_text)
+    else:
+        check.expect(service.status_field, reply.field(service.status_field), service.healthy)
     if service.version is not None:
         check.expect(service.version_field, reply.field(service.version_field), service.version)
     check.measure(

@@ -15,6 +15,8 @@ which it shows as *broken*. Any other exception out of a check counts as inconcl
 
 from __future__ import annotations
 
+from opsverify.language.plain import plain_line
+
 
 class OpsVerifyError(Exception):
     """Base of everything that opsverify raises on purpose, apart from `CheckFailed`."""
@@ -24,8 +26,8 @@ class TargetError(OpsVerifyError):
     """A target or command line that cannot be used; `problems` holds one line for each fault found."""
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = tuple(map(plain_line, problems))  # they quote files and command lines
+        super().__init__("\n".join(self.problems))
 
 
 class EvidenceError(OpsVerifyError):

@@ -2,20 +2,26 @@
 
 The rule, in its order (runbook section 8; the arithmetic is in `e_process`):
 
-1. an alert fires on the canary: roll back;
-2. a criterion is proven to break its limit: roll back, at any moment;
-3. from the shortest window on, every promote criterion proven within its limit, the others measured within
-   theirs, and none of them outside its limit in the latest steps: promote;
-4. before the longest window is over: continue;
-5. too little of the window observed: hold;
-6. `end_rule = "proof"`: hold. `"literal"`: a criterion measured outside its limit on enough samples rolls
+1. an alert that began in the window fires on the canary, or one that began before goes on beyond a grace
+   (`alert_grace_s`): roll back;
+2. the canary restarted more often than the limit `restarts`: roll back;
+3. a criterion is proven to break its limit: roll back, at any moment. Where the baseline breaks it in the same time and
+   the canary is not proven worse, that is waited for (`shared_grace_s`), left out once it is over, and else decided by
+   `on_shared_breach`;
+4. from the shortest window on, every promote criterion proven within its limit, the others measured within theirs or
+   without enough trials, none of them outside its limit in the latest steps, no alert of before still firing: promote;
+5. before the longest window is over: continue;
+6. too little of the window observed: hold;
+7. `end_rule = "proof"`: hold. `"literal"`: a criterion measured outside its limit on enough samples rolls
    back, too few samples hold, all else is promoted as *not proven*.
 
-A criterion that is not observed well enough (`Progress.fault`) is neither proven nor measured within: it prevents
-promotion by rule 3 and holds in rule 6. Where its counts are distorted it does not roll back either.
+A criterion that can only roll back never keeps from promoting for lack of trials. A criterion that is not observed well
+enough (`Progress.fault`), or that what was unseen could change, is neither proven nor measured within: it prevents
+promotion by rule 4 and holds in rule 7. Where its counts are distorted it does not roll back either.
+A canary that is proven worse than its baseline is said to be; `on_worse_than_baseline` may hold it or roll it back.
 
-Error rates: alpha is split over the criteria, so a canary within all its limits is rolled back by rule 2
-with probability <= alpha. Rule 3 needs every proof at once, so each may have beta whole. Rule 6 literal
+Error rates: alpha is split over the criteria, so a canary within all its limits is rolled back by rule 3
+with probability <= alpha. Rule 4 needs every proof at once, so each may have beta whole. Rule 7 literal
 controls neither.
 """
 
@@ -25,11 +31,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.assessment import Assessment, CriterionState, Kind, Policy, Progress, assess
+from opsverify.canary.assessment import Assessment, CriterionState, assess
+from opsverify.canary.policy import Kind, Policy
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from opsverify.canary.progress import Progress
 
 SHARED_BREACH: Final = "the baseline breaches too: environment suspected"
 
@@ -45,12 +54,17 @@ class GateOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class WindowState:
-    """The window so far: seconds since its start, observed share (0..1) and why no more, alerts of the canary."""
+    """The window so far: seconds since its start, observed share (0..1) and why no more, alerts of the canary.
+
+    `earlier_alerts` fire since before the window; `restarts` are those of the canary in it.
+    """
 
     elapsed_s: float
     coverage: float
     alerts: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    earlier_alerts: tuple[str, ...] = ()
+    restarts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,16 +86,23 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
     proven = False
     if window.alerts:
         outcome, reasons = GateOutcome.ROLLBACK, [f"alert {name} fires on the canary" for name in window.alerts]
-    elif breaches := [one for one in assessments if one.state is CriterionState.BREACH_PROVEN]:
+    elif policy.restarts is not None and len(window.restarts) > policy.restarts:
+        outcome, reasons = GateOutcome.ROLLBACK, [restarts_text(policy, window.restarts)]
+    elif breaches := [one for one in assessments if one.state is CriterionState.BREACH_PROVEN and not one.waited]:
         outcome, reasons = _breach(breaches, policy)
         proven = True
-    elif window.elapsed_s >= policy.shortest_s and covered and all(map(promotable, assessments)):
+    elif (
+        covered and policy.on_worse_than_baseline == "rollback" and (worse := [one for one in assessments if one.worse])
+    ):
+        outcome, reasons = GateOutcome.ROLLBACK, [f"{one.text}; {one.worse}" for one in worse]
+        proven = True
+    elif window.elapsed_s >= policy.shortest_s and covered and _promotes(assessments, policy, window):
         outcome, reasons = GateOutcome.PROMOTE, [proof_text(one) for one in assessments]
         proven = True
     elif window.elapsed_s < policy.longest_s:
         outcome, reasons = GateOutcome.CONTINUE, []
     elif covered:
-        outcome, reasons = _at_the_end(assessments, policy)
+        outcome, reasons = _at_the_end(assessments, policy, window)
     else:
         observed, limit = quantity(window.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
         outcome, reasons = (
@@ -91,35 +112,69 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
     return GateDecision(outcome, tuple(reasons), proven, assessments)
 
 
-def _at_the_end(assessments: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
-    if policy.end_rule == "proof":
-        return GateOutcome.HOLD, [unproven_text(one) for one in assessments if not promotable(one)]
-    if breaches := [one for one in assessments if one.state is CriterionState.BREACH_MEASURED]:
+def restarts_text(policy: Policy, restarts: Sequence[str]) -> str:
+    """How often the canary restarted, the limit, and where."""
+    where = f": {', '.join(restarts[-5:])}" if restarts else ""
+    return (
+        f"the canary restarted {len(restarts)} times in the window (counter reset), limit <= {policy.restarts}{where}"
+    )
+
+
+def _promotes(assessments: Sequence[Assessment], policy: Policy, window: WindowState) -> bool:
+    held = policy.on_worse_than_baseline == "hold" and any(one.worse for one in assessments)
+    return not held and not window.earlier_alerts and all(promotable(one, policy) for one in assessments)
+
+
+def _at_the_end(
+    assessments: Sequence[Assessment], policy: Policy, window: WindowState
+) -> tuple[GateOutcome, list[str]]:
+    if policy.end_rule == "proof" and (unproven := [one for one in assessments if not promotable(one, policy)]):
+        return GateOutcome.HOLD, [unproven_text(one) for one in unproven]
+    outside = (CriterionState.BREACH_MEASURED, CriterionState.BREACH_PROVEN)
+    if breaches := [one for one in assessments if one.state in outside]:
         return _breach(breaches, policy)
-    if few := [one for one in assessments if one.state in (CriterionState.TOO_FEW, CriterionState.UNOBSERVED)]:
+    undecided = (CriterionState.TOO_FEW, CriterionState.UNOBSERVED)
+    if few := [one for one in assessments if one.state in undecided and not excused(one, policy)]:
         return GateOutcome.HOLD, [unproven_text(one) for one in few]
+    if window.earlier_alerts:
+        return GateOutcome.HOLD, list(window.earlier_alerts)
+    if policy.on_worse_than_baseline == "hold" and (worse := [one for one in assessments if one.worse]):
+        return GateOutcome.HOLD, [f"{one.text}; {one.worse}" for one in worse]
     return GateOutcome.PROMOTE, [proof_text(one) for one in assessments]
 
 
-def promotable(assessment: Assessment) -> bool:
+def excused(assessment: Assessment, policy: Policy) -> bool:
+    """Whether a criterion that can only roll back has too few trials to do so, and no more is needed of it."""
+    few = assessment.state is CriterionState.TOO_FEW and assessment.criterion.kind is Kind.ROLLBACK_ONLY
+    return few and policy.excuse_rollback_only
+
+
+def promotable(assessment: Assessment, policy: Policy) -> bool:
     """Whether this criterion allows a promotion."""
+    if excused(assessment, policy):
+        return True
     proven = assessment.state is CriterionState.BELOW_PROVEN
     needs_no_proof = assessment.criterion.kind is Kind.ROLLBACK_ONLY and assessment.state is CriterionState.WITHIN
     return assessment.recent_within and (proven or needs_no_proof)
 
 
 def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
-    reasons = [f"{one.text}; {SHARED_BREACH}" if one.shared else one.text for one in breaches]
+    said = [(one, SHARED_BREACH if one.shared else one.worse) for one in breaches]
+    reasons = [f"{one.text}; {words}" if words else one.text for one, words in said]
     if policy.on_shared_breach == "hold" and all(one.shared for one in breaches):
         return GateOutcome.HOLD, reasons
     return GateOutcome.ROLLBACK, reasons
 
 
 def proof_text(assessment: Assessment) -> str:
-    """Text of a criterion within its limit: whether it is proven, and the bound."""
+    """Text of a criterion within its limit: whether it is proven, the bound, and what else is to be said."""
+    if assessment.state is CriterionState.TOO_FEW:
+        few = f"{assessment.more:,} more needed of {assessment.criterion.min_samples:,}"
+        return f"{assessment.text}; too few to judge ({few}): it can only roll back"
     confidence = "proven" if assessment.state is CriterionState.BELOW_PROVEN else "not proven"
     latest = "" if assessment.recent_within else ", outside its limit in the latest steps"
-    return f"{assessment.text}; {confidence}, {assessment.bound_text}{latest}"
+    said = "".join(f"; {note}" for note in (*assessment.notes, assessment.worse) if note)
+    return f"{assessment.text}; {confidence}, {assessment.bound_text}{latest}{said}"
 
 
 def unproven_text(assessment: Assessment) -> str:

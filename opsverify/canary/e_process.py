@@ -199,14 +199,17 @@ class EProcessState:
         self._squares = 0.0
         self._counted = 0
 
-    def advance(self, bad: float, trials: float) -> None:
-        """Add one step; without trials it adds no evidence. Raises ValueError for counts that cannot be."""
+    def advance(self, bad: float, trials: float, hidden: float = 0.0) -> None:
+        """Add one step; without trials it adds no evidence. Raises ValueError for counts that cannot be.
+
+        `hidden` more trials, which a gap may hide, count as good for the evidence of a breach.
+        """
         _require_counts(bad, trials)
         self.steps.append((bad, trials))
         if not trials:
             self._breach.skip()
             return
-        self._breach.advance(bad / trials, self.limit)
+        self._breach.advance(bad / (trials + hidden), self.limit)
         self.bad += bad
         self.trials += trials
         self._squares += bad * bad / trials

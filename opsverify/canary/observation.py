@@ -25,12 +25,16 @@ Samples = dict[str, dict[str, dict[str, Points]]]
 
 @dataclass(frozen=True)
 class ObservedStep:
-    """One query of Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none."""
+    """One query of Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none.
+
+    `alerts_since`: when alerts became active, where that is known (Unix seconds).
+    """
 
     at: float
     fault: str | None = None
     samples: Mapping[str, Mapping[str, Mapping[str, Points]]] = field(default_factory=dict)
     alerts: tuple[str, ...] = ()
+    alerts_since: Mapping[str, float] = field(default_factory=dict)
 
     def dumps(self) -> str:
         """One line of the evidence file."""
@@ -39,6 +43,7 @@ class ObservedStep:
                 "at": self.at,
                 "fault": self.fault,
                 "alerts": self.alerts,
+                "alerts_since": self.alerts_since,
                 "samples": _each_point(self.samples, _for_json),
             },
             separators=(",", ":"),
@@ -50,7 +55,8 @@ class ObservedStep:
         """Read one line of the evidence file. Raises EvidenceError where it is not one."""
         try:
             raw: dict[str, Any] = json.loads(line)
-            return cls(float(raw["at"]), raw["fault"], _each_point(raw["samples"], float), tuple(raw["alerts"]))
+            samples, since = _each_point(raw["samples"], float), raw.get("alerts_since", {})
+            return cls(float(raw["at"]), raw["fault"], samples, tuple(raw["alerts"]), since)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(f"not a step of an observation: {error}") from error
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import SCOPES, GateWatch
-from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, Setup
+from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, Setup
 from opsverify.errors import Inconclusive
 from opsverify.probes.prometheus_values import SourceFault
 from opsverify.units import duration
@@ -102,13 +102,17 @@ class Observer:
                 }
                 for scope in SCOPES
             }
-            alerts = tuple(alert.name for alert in self.prometheus.firing_alerts(setup.selectors["alerts"][""]))
+            firing = self.prometheus.firing_alerts(setup.selectors["alerts"][""])
         except SourceFault as error:
             return ObservedStep(at, fault=f"{error.reason}: {error}")
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
         self._mark_known(samples)
-        return ObservedStep(at, None, samples, alerts)
+        active: dict[str, float] = {}
+        for alert in firing:
+            if alert.active_since is not None:
+                active[alert.name] = max(alert.active_since.timestamp(), active.get(alert.name, 0.0))
+        return ObservedStep(at, None, samples, tuple(alert.name for alert in firing), active)
 
     def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
         found: dict[str, Points] = {}
@@ -138,5 +142,6 @@ def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: se
     found: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}
     for scope, matchers in ((CANARY, canary.canary), (BASELINE, canary.baseline)):
         found[scope] = {name: getattr(signals, name).selector(matchers) for name in names}
+        found[scope][UP] = f"{UP}{{{matchers}}}"
         found[scope][WITHIN_LIMIT] = signals.duration_buckets.selector(matchers, f'le="{latency_limit_s:g}"')
     return found

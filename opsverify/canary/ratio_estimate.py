@@ -41,7 +41,7 @@ def growth(
     spread = SIGMAS * math.hypot(error / value, base_error / base)
     times = value / base
     high = times * math.exp(spread) if spread < math.log(1e300) else math.inf
-    return Interval(times, times * math.exp(-spread), high)
+    return Interval(times, min(times, times * math.exp(-spread)), max(times, high))
 
 
 def _estimate(parts: Sequence[float], wholes: Sequence[float]) -> tuple[float, float]:
@@ -54,4 +54,5 @@ def _estimate(parts: Sequence[float], wholes: Sequence[float]) -> tuple[float, f
     if len(pairs) == 1:
         return value, math.inf
     squares = math.fsum((part - value * whole) ** 2 for part, whole in pairs)
-    return value, math.sqrt(squares * len(pairs) / (len(pairs) - 1)) / total
+    error = math.sqrt(squares * len(pairs) / (len(pairs) - 1)) / total
+    return value, math.inf if math.isnan(error) else error

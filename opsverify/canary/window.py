@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import CriterionState, GateCriterion, Kind, Policy
+from opsverify.canary.assessment import CriterionState
 from opsverify.canary.criterion import P95_SLOWER
-from opsverify.canary.decision import SHARED_BREACH, GateOutcome, promotable, proof_text, unproven_text
+from opsverify.canary.decision import SHARED_BREACH, GateOutcome, excused, promotable, proof_text, unproven_text
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
+from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.core.results import Measurement
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 SLOW = "slow_judgments"
 LEAST_STEPS = 4
 """Steps in the shortest of windows."""
+_WIDEST = 0.2
+"""Half the widest interval of a share, relative to it, that says where the share is: as `rollout --share` has it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def setup_of(target: Target, window_s: float, criteria: Iterable[Criterion]) -> 
     counted = tuple(_counted(row, target) for row in criteria)
     more = {name for one in counted for name in (one.bad, one.trials)}
     found = selectors(canary, prometheus.signals, target.limits.judgment_p95.bound, more)
-    return Setup(start=0.0, policy=policy_of(canary, target.limits, window_s), counted=counted, selectors=found)
+    policy = policy_of(canary, target.limits, window_s)
+    return Setup(start=0.0, policy=policy, counted=counted, selectors=found, instance_label=canary.instance_label or "")
 
 
 def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
@@ -67,6 +71,9 @@ def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
         min_coverage=limits.data_coverage.bound,
         end_rule=canary.end_rule,
         on_shared_breach=canary.on_shared_breach,
+        on_worse_than_baseline=canary.on_worse_than_baseline,
+        warm_up_s=parse_duration(canary.warm_up),
+        restarts=math.floor(limits.restarts.bound) - (limits.restarts.op == "<"),
     )
 
 
@@ -120,19 +127,24 @@ class CanaryWindow:
             if assessment.state is CriterionState.UNOBSERVED:
                 raise Inconclusive(assessment.fault or assessment.state.value)
             self.require_coverage(self.limits.data_coverage)
-            if assessment.state is CriterionState.TOO_FEW:
+            promoted = self.watch.decision.outcome is GateOutcome.PROMOTE
+            if assessment.state is CriterionState.TOO_FEW and not (promoted and excused(assessment, policy)):
                 raise Inconclusive(
                     f"{_after_name(unproven_text(assessment))}; observe longer (--window) or send more traffic"
                 )
+            if assessment.worse and policy.on_worse_than_baseline == "rollback":
+                return self._measurement(row, assessment, breach=False, worse=True)
             literal = policy.end_rule == "literal"
-            if not literal and not self.stopped_early and not promotable(assessment):
+            if not literal and not self.stopped_early and not promotable(assessment, policy):
                 raise Inconclusive(f'{_after_name(unproven_text(assessment))} (end_rule = "proof")')
             breach = assessment.state is CriterionState.BREACH_MEASURED
             if breach and not (literal and self.watch.decision.outcome is GateOutcome.ROLLBACK):
                 raise Inconclusive(f"{_after_name(assessment.text)}; not proven when the window was stopped")
         if breach and assessment.shared and policy.on_shared_breach == "hold":
             raise Inconclusive(f"{_after_name(assessment.text)}; {SHARED_BREACH}")
-        return self._measurement(row, assessment, breach=breach)
+        if assessment.worse and not breach and policy.on_worse_than_baseline == "hold":
+            raise Inconclusive(f"{_after_name(assessment.text)}; {assessment.worse}")
+        return self._measurement(row, assessment, breach=breach, worse=False)
 
     def traffic_share(self) -> Estimated:
         """The canary's share of all requests."""
@@ -154,29 +166,61 @@ class CanaryWindow:
         )
 
     def fired_alerts(self) -> tuple[str, ...]:
-        """Alerts on the canary that fired at any time in the window."""
-        if not self.watch.alerts:
-            self.require_coverage(self.limits.data_coverage)
-        return tuple(self.watch.alerts)
+        """Alerts on the canary that began in the window, or went on beyond a grace of it.
 
-    def _measurement(self, row: Criterion, assessment: Assessment, *, breach: bool) -> Measurement:
+        Raises Inconclusive where one still fires that began before the window.
+        """
+        alerts = self.watch.alert_watch
+        if alerts.fired:
+            return tuple(map(alerts.text, alerts.fired))
+        self.require_coverage(self.limits.data_coverage)
+        if alerts.earlier:
+            raise Inconclusive("; ".join(alerts.earlier))
+        return ()
+
+    def restarts(self) -> tuple[str, ...]:
+        """Restarts of canary processes in the window: which, and when."""
+        restarts, most = self.watch.counting.restarts, self.watch.setup.policy.restarts
+        if most is None or len(restarts) <= most:
+            self.require_coverage(self.limits.data_coverage)
+        return restarts
+
+    def judged_share(self) -> Measurement:
+        """The canary's share of the traffic: the agreed weight is met where the share's interval reaches it.
+
+        Raises Inconclusive where the share is outside, and too uncertain to say so.
+        """
+        limit, share = self.limits.traffic_share, self.traffic_share()
+        value, low, high = share.estimate.value, share.estimate.low, share.estimate.high
+        text = f"{quantity(value, 'ratio')} {share.text}, limit {limit.text}"
+        holds = limit.holds(value)
+        if not holds and math.isfinite(value) and limit.reaches(low, high):
+            around = f"by chance alone it may be {quantity(low, 'ratio')} to {quantity(high, 'ratio')}"
+            if (high - low) / 2 > _WIDEST * value:
+                raise Inconclusive(f"{text}; {around}: observe longer (--window) or send more traffic")
+            holds, text = True, f"{text}; {around}, which the agreed weight is within"
+        return Measurement("share", value, str(limit), limit.unit, holds, share.trials, text)
+
+    def _measurement(self, row: Criterion, assessment: Assessment, *, breach: bool, worse: bool) -> Measurement:
         proven = assessment.state in (CriterionState.BREACH_PROVEN, CriterionState.BELOW_PROVEN)
         if breach:
             shared = f"; {SHARED_BREACH}" if assessment.shared else ""
             how = "breach proven" if proven else "measured when the window was over or stopped"
             message = f"{assessment.text}; {how}{shared}"
+        elif worse:
+            message = f"{assessment.text}; {assessment.worse}"
         else:
             message = proof_text(assessment)
             if self.stopped_early and self.watch.decision.outcome is not GateOutcome.PROMOTE:
                 message += " so far (stopped early)"
-        share = assessment.share if assessment.share is not None else math.nan
+        share = assessment.share
         limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
-            1 - share if row.inverse else share,
+            "no trials" if share is None else 1 - share if row.inverse else share,
             str(limit),
-            limit.unit,
-            not breach,
+            "text" if share is None else limit.unit,
+            not (breach or worse),
             round(assessment.trials),
             _after_name(message),
             assessment.upper_bound,

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.canary.assessment import GateCriterion, Kind, Policy
+from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.errors import EvidenceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMA = "opsverify.observation/2"
+SCHEMA = "opsverify.observation/"
 CANARY, BASELINE = "canary", "baseline"
-REQUESTS, LLM_COST, PROCESS_START = "requests", "llm_cost", "process_start"
+REQUESTS, LLM_COST, PROCESS_START, UP = "requests", "llm_cost", "process_start", "up"
+RULE, FIRST_RULE = 3, 2
+"""Versions of counting and decision. A file is replayed by the rule that its window was decided by."""
 MOST_SKEW_S = 10.0
 """Clocks further apart than this are a finding of their own: alerts and logs cannot be compared with the window."""
+
+
+AS_BEFORE: Final[dict[str, Any]] = {
+    "restarts": None,
+    "alert_grace_s": 0.0,
+    "shared_grace_s": 0.0,
+    "excuse_rollback_only": False,
+}
+"""Settings of the policy by which windows were decided before rule 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +49,18 @@ class Counted:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """One window: `start` in Unix seconds by Prometheus' clock, `skew_s` ahead of this machine's (None: unknown)."""
+    """One window: `start` in Unix seconds by Prometheus' clock, `skew_s` ahead of this machine's (None: unknown).
+
+    `instance_label`: the label that tells processes apart, where the target names one.
+    """
 
     start: float
     policy: Policy
     counted: tuple[Counted, ...]
     selectors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     skew_s: float | None = None
+    instance_label: str = ""
+    rule: int = RULE
 
     @property
     def end(self) -> float:
@@ -53,15 +69,19 @@ class Setup:
 
     def dumps(self) -> str:
         """The header line of the evidence file."""
-        return json.dumps({"schema": SCHEMA} | asdict(self), separators=(",", ":"))
+        return json.dumps({"schema": f"{SCHEMA}{self.rule}"} | asdict(self), separators=(",", ":"))
 
     @classmethod
     def loads(cls, line: str) -> Setup:
         """Read the header line. Raises EvidenceError where it is not one."""
         try:
             raw: dict[str, Any] = json.loads(line)
-            if raw.pop("schema") != SCHEMA:
+            schema = raw.pop("schema")
+            if schema not in (f"{SCHEMA}{FIRST_RULE}", f"{SCHEMA}{RULE}"):
                 raise ValueError("another schema")
+            if schema == f"{SCHEMA}{FIRST_RULE}":
+                raw["rule"] = FIRST_RULE
+                raw["policy"] = AS_BEFORE | raw["policy"]
             counted = tuple(
                 Counted(
                     **row
@@ -74,4 +94,4 @@ class Setup:
             )
             return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EvidenceError(f"not a header of an observation ({SCHEMA}): {error}") from error
+            raise EvidenceError(f"not a header of an observation ({SCHEMA}{RULE}): {error}") from error

@@ -17,8 +17,9 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import nearest
 from opsverify.errors import TargetError
 from opsverify.language.message import in_language, say
+from opsverify.people.append import append
 from opsverify.people.attested import validity, wording_of
-from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, append, path_of
+from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, path_of
 from opsverify.people.signing import sign
 from opsverify.units import duration, parse_duration
 

@@ -94,7 +94,7 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
 def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.http import Http  # noqa: PLC0415 - probes are imported when used
 
-    with Http() as http:
+    with Http(proxy=target.proxy) as http:
         services = Services(target, secrets, http, discard)
         for name, service in target.services.items():
             yield _try(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
@@ -106,7 +106,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     config = target.prometheus
     if config is None:
         return
-    with Prometheus(config, secrets.of(config.bearer)) as prometheus:
+    with Prometheus(config, secrets.of(config.bearer), proxy=target.proxy) as prometheus:
         reached = _try("prometheus", lambda: f"reachable; its clock is at {prometheus.now():.0f}")
         yield reached
         if not reached.ok:
@@ -167,7 +167,7 @@ def _redis(target: Target, secrets: Secrets) -> str:
 
 def _mcp(target: Target, secrets: Secrets, name: str) -> str:
     config = target.mcp[name]
-    with Mcp(config, secrets.of(config.bearer)) as server:
+    with Mcp(config, secrets.of(config.bearer), proxy=target.proxy) as server:
         found = server.describe()
         missing = set(config.tools) - set(found.tools)
         if missing:
@@ -180,7 +180,7 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
 def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     from opsverify.probes.http import Http  # noqa: PLC0415
 
-    with Http() as http:
+    with Http(proxy=target.proxy) as http:
         if (config := target.alertmanager) is not None:
             manager = Alertmanager(config, http, secrets.of(config.bearer))
             yield _try("alertmanager", lambda: f"version {manager.status().version}")

@@ -12,6 +12,7 @@ from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
 from opsverify.language.message import in_language
+from opsverify.language.plain import PlainStream, plain_line, plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +65,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "build the HTML report of a run (default: the newest)",
         ("opsverify report", "opsverify report 20261122T201233Z-prod-canary-7f3a --language en"),
     ),
+    "clean": Command(
+        "opsverify.cli.clean",
+        "remove synthetic rows that killed journeys left on a target",
+        ("opsverify clean --target production",),
+    ),
     "evidence": Command(
         "opsverify.cli.evidence",
         "verify that evidence is complete, unaltered and signed",
@@ -114,6 +120,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
 }
 """Every command, with its module and its line in `opsverify --help`."""
+OWN_OUTPUT: Final = (["verify"], ["plan"], ["sandbox"], ["demo"])
+"""Commands that hand the streams to pytest, whose plugin guards them, or show nothing of a service."""
 
 
 HANDED_ON: Final = ("sandbox", "demo")
@@ -142,15 +150,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
+    guarded = () if own[:1] in OWN_OUTPUT else ("stdout", "stderr")
+    for name in guarded:
+        setattr(sys, name, PlainStream(getattr(sys, name)))
     try:
         code: int = options.run(options, passed_on)
     except TargetError as error:
         for problem in error.problems:
-            sys.stderr.write(f"opsverify: {in_language(problem, reader_language(options))}\n")
+            sys.stderr.write(f"opsverify: {plain_line(in_language(problem, reader_language(options)))}\n")
         return ExitCode.USAGE
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: {in_language(str(error), reader_language(options))}\n")
+        sys.stderr.write(f"opsverify: {plain_lines(in_language(str(error), reader_language(options)))}\n")
         return ExitCode.HOLD
+    finally:
+        for name in guarded:
+            setattr(sys, name, getattr(sys, name).wrapped)
     return code
 
 

@@ -30,8 +30,12 @@ class Login(Section):
 
 
 class Migration(Section):
-    """Where Alembic keeps its revision and which one this release expects."""
+    """Which revision this release expects, and where the database has it: in Alembic's table, or what `query` gives.
 
+    `query` is one statement with one row and one column, for another tool: `SELECT max(version) FROM schema_version`.
+    """
+
+    query: str | None = None
     table: str = "alembic_version"
     head: str
     previous: str | None = None

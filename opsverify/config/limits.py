@@ -59,6 +59,7 @@ class Limits(BaseModel):
     traffic_share: Ratio = _limit("10..20 %", "ratio", "8: share of traffic that the canary receives")
     llm_cost_growth: Times = _limit("<= 1.2 x", "times", "2-2: LLM cost per judgment, canary over baseline")
     firing_alerts: Count = _limit("== 0", "count", "8: no alert while observing")
+    restarts: Count = _limit("<= 1", "count", "8: restarts of canary processes in the window")
     min_samples: Count = _limit(">= 200", "count", "8: fewer trials than this decide nothing")
     data_coverage: Ratio = _limit(">= 90 %", "ratio", "8: share of the window that was really observed")
 
@@ -75,8 +76,9 @@ class Limits(BaseModel):
     postgres_connections: Ratio = _limit("<= 80 %", "ratio", "1 daily: connections used of max_connections")
     replication_lag: Seconds = _limit("<= 30 s", "s", "1 daily: the slowest replica's replay lag")
     redis_memory: Ratio = _limit("<= 90 %", "ratio", "1 daily: memory used of maxmemory")
-    redis_evictions: Count = _limit("== 0", "count", "1 daily: keys evicted since the last restart")
+    redis_evictions: Count = _limit("== 0", "count", "1 daily: keys evicted while Redis is looked at")
     targets_down: Count = _limit("== 0", "count", "1 daily: scrape targets that are down")
+    archive_delay: Seconds = _limit("<= 5 m", "s", "5: how long the oldest WAL segment waits to be archived")
     archive_failures: Count = _limit("== 0", "count", "5: WAL segments whose archiving fails now")
 
     # Daily operation (runbook 1).
@@ -92,6 +94,12 @@ class Limits(BaseModel):
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
     backup_age: Seconds = _limit("<= 7 d", "s", "5: time since the newest backup; rehearsed weekly, so made weekly")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
+
+    @model_validator(mode="after")
+    def _restarts_at_most(self) -> Limits:
+        if self.restarts.op not in ("<", "<=", "=="):
+            raise ValueError(f"restarts: {self.restarts.text}: expected at most some number, such as <= 1")
+        return self
 
     @model_validator(mode="after")
     def _can_be_proven(self) -> Limits:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from opsverify.config.model import Part, Target
-from opsverify.config.secrets import Secrets, secret_problems
+from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
 from opsverify.config.section import Section
 from opsverify.errors import TargetError
 
@@ -70,6 +70,8 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
         raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise TargetError(f"{path}: not valid TOML: {error}") from error
+    if typed := [f"{path}: {line}" for line in typed_secrets(raw)]:
+        raise TargetError(*typed)  # and nothing else: another line might quote the value
     if not text.strip():
         raise TargetError(f"{path}: empty; expected a target, such as targets/example-production.toml")
     problems: list[str] = []
@@ -148,7 +150,10 @@ def _explain(detail: ErrorDetails) -> str:
         case "value_error":
             return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
         case _:
-            return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, not {detail['input']!r}"
+            # A table is not quoted: what was meant to be one may be a secret.
+            model = _model_at(location)
+            given = "" if model else f", not {detail['input']!r}"
+            return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{given}"
 
 
 def _keys_next_to(location: tuple[int | str, ...]) -> list[str]:

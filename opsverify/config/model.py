@@ -15,7 +15,7 @@ from opsverify.config.limits import Limits, Seconds
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
-from opsverify.config.section import Bytes, Duration, Section, Url
+from opsverify.config.section import Bytes, Duration, Proxy, Section, Url
 from opsverify.config.signals import Signals
 from opsverify.units import parse_bytes, parse_duration
 
@@ -33,10 +33,12 @@ class Service(Section):
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
+    healthy_text: str | None = None
     version_field: str = "version"
     version: str | None = None
     previous_version: str | None = None
     latency: Seconds | None = None
+    max_body: Bytes = "1.048576 MB"
     ca_file: str | None = None
     bearer: SecretRef | None = None
 
@@ -53,12 +55,29 @@ class PrometheusConfig(Section):
     signals: Signals = Signals()
 
 
+class AcceptedAlert(Section):
+    """An alert of the highest severity that may be ignored or silenced until the end of `until`."""
+
+    alert: str
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=10)
+    until: dt.date
+
+
 class AlertmanagerConfig(Section):
-    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform."""
+    """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform.
+
+    An alert whose `severity_label` is one of `sev1` counts although it is ignored or silenced, unless it is
+    `accepted`. `watchdog` names the alert that must always fire.
+    """
 
     url: Url
     bearer: SecretRef | None = None
     ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
+    watchdog: str | None = None
+    severity_label: str = "severity"
+    sev1: tuple[str, ...] = ("sev1", "critical", "page")
+    accepted: tuple[AcceptedAlert, ...] = ()
 
 
 class InboxConfig(Section):
@@ -81,8 +100,19 @@ class Canary(Section):
     beta: float = Field(default=0.05, gt=0, le=0.5)
     end_rule: Literal["literal", "proof"] = "literal"
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
+    on_worse_than_baseline: Literal["note", "hold", "rollback"] = "note"
+    warm_up: Duration = "0s"
+    instance_label: str | None = Field(default=None, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
     allow_short_window: bool = False
     steps: tuple[ShareText, ...] = ()
+
+    @model_validator(mode="after")
+    def _judges_something(self) -> Canary:
+        if parse_duration(self.warm_up) >= parse_duration(self.shortest_window):
+            raise ValueError(
+                f"warm_up {self.warm_up} leaves nothing of shortest_window {self.shortest_window}: expected less"
+            )
+        return self
 
 
 class RedisConfig(Section):
@@ -98,6 +128,13 @@ class RedisConfig(Section):
     persistence: Literal["aof", "rdb", "none"] = "aof"
     cache_keys: str = "judgment:*"
     cache_ttl: Duration | None = None
+    maxmemory: Literal["limited", "unlimited"] = "limited"
+    look: Duration = "3s"
+
+    @property
+    def look_s(self) -> float:
+        """Seconds over which evictions are counted."""
+        return parse_duration(self.look)
 
     @property
     def cache_ttl_s(self) -> float | None:
@@ -205,10 +242,16 @@ class Owners(Section):
 
 
 class EvidenceConfig(Section):
-    """How evidence is signed (an ed25519 key in PEM form) and where titles link to."""
+    """How evidence is signed (an ed25519 key in PEM form), where titles link to, and who may read a run's files."""
 
+    readable_by: Literal["owner", "group", "all"] = "owner"
     signing_key: SecretRef | None = None
     runbook_url: str | None = None
+
+    @property
+    def folder_mode(self) -> int:
+        """The rights of a run's folder."""
+        return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]
 
 
 class Target(Section):
@@ -218,6 +261,7 @@ class Target(Section):
     environment: Literal["production", "preproduction", "staging", "sandbox"]
     language: Literal["ko", "en"] = "ko"
     absent: tuple[Part, ...] = ()
+    proxy: Proxy = "none"
     owners: Owners
     services: dict[str, Service] = Field(min_length=1)
     prometheus: PrometheusConfig | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,21 @@ from opsverify.config.database import SecretRef
 from opsverify.errors import TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from opsverify.config.model import Target
 
 _FORM = frozenset({"env", "file"})
+_SECRET_KEY = re.compile(
+    r"password|passwd|passphrase|bearer|(^|_)token$|secret|credential|api[-_]?key|private[-_]?key|signing[-_]?key"
+    r"|^(x-)?(proxy-)?auth(orization|-token)?$|^cookie$|^x-api-key$",
+    re.IGNORECASE,
+)
+_NO_SECRET = frozenset({"passfile"})
+_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]*:[^/\s?#@]+@", re.IGNORECASE)
+_IN_QUERY = re.compile(r"://\S*[?&](password|passwd|token|access_token|api_?key|secret)=[^&\s{$]", re.IGNORECASE)
+_IN_DSN = re.compile(r"(?<![\w-])(ssl)?password\s*=\s*[^\s{$]", re.IGNORECASE)
+_ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 SHORTEST = 6
 """Characters; a shorter secret would mask ordinary words of a report."""
 
@@ -59,6 +70,34 @@ def secret_problems(raw: dict[str, Any], folder: Path) -> Iterator[str]:
                 yield f"{key}: {error}"
 
 
+def typed_secrets(raw: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each value of a raw target file that is a secret itself; none of them shows it.
+
+    By the key's name (`password`, `bearer`, `token`...: their value is a reference), and by what a URL or a
+    connection string holds (`https://user:password@host`, `password=...`).
+    """
+    for key, name, value in _strings(raw, ""):
+        if _SECRET_KEY.search(name) and name not in _NO_SECRET:
+            yield f'{key}: a secret is typed in; expected {{ env = "NAME" }} or {{ file = "path" }}, and a new secret'
+        elif _IN_URL.search(value) or _IN_QUERY.search(value):
+            yield f"{key}: a URL with a password in it; take it out, name it with bearer or basic, and make a new one"
+        elif _IN_DSN.search(value):
+            yield f"{key}: a connection string with a password in it; take it out, name it with login.password"
+
+
+def _strings(value: Any, key: str, name: str = "") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - TOML
+    """Every text below `value`, with its key; the name and the path in a secret's reference are none."""
+    if isinstance(value, str):
+        yield key, name, value
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _strings(item, f"{key}[{number}]", name)
+    elif isinstance(value, dict):
+        for inner, item in value.items():
+            is_reference = inner in _FORM and len(value) == 1
+            yield from _strings(item, f"{key}.{inner}".lstrip("."), "" if is_reference else inner)
+
+
 def _read(env: str | None, file: str | None, folder: Path) -> str:
     value = _raw(env, file, folder)
     if len(value) < SHORTEST:
@@ -74,7 +113,8 @@ def _raw(env: str | None, file: str | None, folder: Path) -> str:
     if env is not None:
         value = os.environ.get(env, "")
         if not value:
-            raise TargetError(f"secret not set: expected environment variable {env}")
+            shown = env if _ENV_NAME.fullmatch(env) else "whose name env holds (not shown: it may be the secret itself)"
+            raise TargetError(f"secret not set: expected environment variable {shown}")
         return value
     path = folder / Path(str(file)).expanduser()
     try:

@@ -21,12 +21,26 @@ def _bytes(text: str) -> str:
 
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
-        raise ValueError(f'"{text}" is not an http(s) URL: expected a form such as "https://judgment.example.com"')
+        raise ValueError(
+            f'"{_without_login(text)}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
+        )
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise ValueError("a URL with a login in it; take it out, and name user and password by keys of their own")
     return text.rstrip("/")
+
+
+def _without_login(text: str) -> str:
+    return text.rpartition("@")[2]
+
+
+def _proxy(text: str) -> str:
+    return text if text in ("none", "environment") else _url(text)
 
 
 Bytes = Annotated[str, AfterValidator(_bytes)]
 Duration = Annotated[str, AfterValidator(_duration)]
+Proxy = Annotated[str, AfterValidator(_proxy)]
+"""`none`, `environment` (`HTTP_PROXY`, `NO_PROXY` and their like), or the URL of a proxy."""
 Url = Annotated[str, AfterValidator(_url)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.core.stages import Outcome
 from opsverify.language.message import in_language, packed, pair, say, unpair
+from opsverify.language.plain import plain_line
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ class Measurement:
     upper_bound: float | None = None
     proven: bool | None = None
     log_e: float | None = None
+
+    def __post_init__(self) -> None:
+        """Clean what came from a service: it goes to terminals and pages."""
+        for name in ("name", "measured", "limit", "message"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, plain_line(value))
 
     @classmethod
     def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
@@ -95,6 +103,10 @@ class CheckResult:
     started_at: str | None = None
     duration_s: float = 0.0
     measurements: tuple[Measurement, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Clean the message, which may quote a service: it goes to terminals and pages."""
+        object.__setattr__(self, "message", plain_line(self.message))
 
     @property
     def decisive(self) -> Measurement | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import allure
@@ -17,12 +18,13 @@ from allure_pytest.listener import AllureListener
 
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Outcome
+from opsverify.evidence.files import mode_in
 from opsverify.language.message import in_language
+from opsverify.language.plain import plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import pytest
 
@@ -91,6 +93,7 @@ class _RedactingLogger(AllureFileLogger):
         super().__init__(str(folder))  # type: ignore[no-untyped-call]
         self._folder = folder
         self._redactor = redactor
+        self._mode = mode_in(folder.parent)
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
@@ -104,19 +107,27 @@ class _RedactingLogger(AllureFileLogger):
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write one attachment."""
-        text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
-        self._put(file_name, self._redactor.text(text).encode("utf-8", "surrogateescape"))
+        if isinstance(body, bytes):
+            # Each byte as one character: what is no UTF-8 stays as it is.
+            self._put(file_name, self._redactor.text(body.decode("latin-1")).encode("latin-1"))
+        else:
+            self._put(file_name, plain_lines(self._redactor.text(body)).encode())
+
+    @allure_commons.hookimpl
+    def report_attached_file(self, source: str, file_name: str) -> None:
+        """Write a copy of a file as an attachment."""
+        self.report_attached_data(Path(source).read_bytes(), file_name)
 
     def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
-        content = attrs.asdict(item, filter=lambda _, value: bool(value) or value is False)
+        content = _plain(attrs.asdict(item, filter=lambda _, value: bool(value) or value is False))
         text = self._redactor.json(content)
         self._put(item.file_pattern.format(prefix=uuid.uuid4()), text.encode("utf-8", "backslashreplace"))
 
     def _put(self, name: str, content: bytes) -> None:
         # Not synced to the disk, as other evidence is: a run that ends before its verdict holds anyway.
         draft = f"{self._folder}/{name}.tmp"
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
         try:
             left = memoryview(content)
             while left:
@@ -124,6 +135,15 @@ class _RedactingLogger(AllureFileLogger):
         finally:
             os.close(handle)
         os.replace(draft, f"{self._folder}/{name}")  # noqa: PTH105 - a Path costs as much as the renaming
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The strings of `value` without anything that acts on the page that shows them."""
+    if isinstance(value, str):
+        return plain_lines(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _without_default_suites(labels: list[Label]) -> list[Label]:

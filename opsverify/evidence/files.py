@@ -20,14 +20,15 @@ _SMALL = 1 << 20
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to `path`: a reader sees the old file or the new one, never a part.
 
+    Who may use the folder may read the file (0700: 0600; 0755: 0644), whatever the umask of this process.
     Durable once it returns. Raises EvidenceError, and leaves no file, when the folder is missing, read-only or full.
     """
     data = content.encode() if isinstance(content, str) else content
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:
-            # Not tempfile: its 0600 would make the evidence unreadable for everybody but its author.
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                os.fchmod(file.fileno(), mode_in(path.parent))
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -39,6 +40,23 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             raise
     except OSError as error:
         raise EvidenceError(f"{path}: cannot be written ({error.strerror}); free or unlock the folder") from error
+
+
+def mode_in(folder: Path) -> int:
+    """The mode of a file in `folder`: the folder's own, without the right to enter."""
+    return folder.stat().st_mode & 0o666 | 0o600
+
+
+def restrict(folder: Path) -> None:
+    """Give all that is in `folder` the folder's own rights: files of other plugins have those of the umask."""
+    rights = folder.stat().st_mode & 0o777
+    for place, folders, files in os.walk(folder):
+        for name, mode in (
+            (name, mode) for names, mode in ((folders, rights), (files, rights & 0o666)) for name in names
+        ):
+            path = os.path.join(place, name)  # noqa: PTH118 - thousands of them
+            if not os.path.islink(path):  # noqa: PTH114 - as above
+                os.chmod(path, mode)  # noqa: PTH101 - as above
 
 
 def link_latest(reports_dir: Path, run_dir: Path) -> None:

@@ -5,55 +5,61 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import stat
-from html import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
-from urllib.parse import quote, quote_plus
 
 from opsverify.config.secrets import SHORTEST
+from opsverify.evidence.decoding import Stretch, merged, run_pattern, unescaped, views
 from opsverify.language.message import Message
+from opsverify.language.plain import plain_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MASK: Final = "[redacted]"
-_ESCAPED = re.compile("%[0-9A-F]{2}")
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+PART: Final = 16
+"""Characters of a secret that are as good as the whole: a longer one is found by any part of this length."""
 
 
 class Redactor:
-    """Every loaded secret in each of its spellings: plain, repr, HTML, URL, JSON, base64."""
+    """Every loaded secret and every part of one, plain and in whatever encodings are known (`decoding`)."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        spellings = {form for secret in secrets for form in _spellings(secret) if len(form) >= SHORTEST}
-        longest_first = sorted(spellings, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        # Nearly every text holds no secret: a search for each spelling is then faster than the pattern.
-        self._spellings = tuple(longest_first)
-        self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in longest_first)
-        self._in_json = tuple({json.dumps(form, ensure_ascii=False)[1:-1] for form in longest_first})
+        self._needles = tuple({form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST})
+        self._shortest = min((len(needle) for needle in self._needles), default=PART)
+        # Each of these stretches of a needle, with where it stands there. A text that is looked at every `_stride`
+        # characters shows one of them, if it holds a whole needle or a part of it.
+        self._known: dict[str, list[tuple[str, int]]] = {}
+        self._stride = min(self._shortest, PART) - SHORTEST + 1
+        for needle in self._needles:
+            for place in range(len(needle) - SHORTEST + 1):
+                self._known.setdefault(needle[place : place + SHORTEST], []).append((needle, place))
+        self._stretches = frozenset(self._known)
+        self._runs = run_pattern(min(self._shortest, PART))
 
     def text(self, text: str) -> str:
         """`text` without secrets, a message in both its languages."""
         if isinstance(text, Message):
             return text.each(self.text)
-        if self._pattern and any(form in text for form in self._spellings):
-            return self._pattern.sub(MASK, text)
-        return text
+        spans = self._spans(text)
+        if not spans:
+            return text
+        pieces, done = [], 0
+        for span in merged(spans):
+            pieces += [text[done : span.start], MASK]
+            done = span.end
+        return "".join([*pieces, text[done:]])
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """A JSON value without secrets in its strings and keys; the value itself if it holds none."""
-        # A string that holds a spelling holds it in its JSON form too, escaped character by character.
-        written = json.dumps(value, ensure_ascii=False, default=str)
-        return self._walk(value) if any(form in written for form in self._in_json) else value
+        """A JSON value without secrets in its strings, numbers and keys; the value itself if it holds none."""
+        return self._walk(value) if self._holds(json.dumps(value, ensure_ascii=False, default=str)) else value
 
     def json(self, value: Any) -> str:  # noqa: ANN401 - any JSON value
         """A JSON value as text without secrets."""
         text = json.dumps(value, ensure_ascii=False)
-        if any(form in text for form in self._in_json):
-            return json.dumps(self._walk(value), ensure_ascii=False)
-        return text
+        return json.dumps(self._walk(value), ensure_ascii=False) if self._holds(text) else text
 
     def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if isinstance(value, str):
@@ -62,6 +68,8 @@ class Redactor:
             return {self._walk(key): self._walk(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]
+        if isinstance(value, int | float) and not isinstance(value, bool) and self._holds(str(value)):
+            return MASK
         return value
 
     def sweep(self, folder: Path) -> tuple[Path, ...]:
@@ -70,7 +78,7 @@ class Redactor:
         For files that other plugins wrote on their own.
         """
         found = []
-        for place, _, names in os.walk(folder) if self._pattern else ():
+        for place, _, names in os.walk(folder) if self._needles else ():
             for path in (os.path.join(place, name) for name in names):  # noqa: PTH118 - thousands of them
                 if stat.S_ISREG(os.lstat(path).st_mode) and self._clean(path):
                     found += [Path(path)]
@@ -78,50 +86,94 @@ class Redactor:
 
     def _clean(self, path: str) -> bool:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            raw = file.readall()
-        if not any(form in raw for form in self._bytes):
+            raw = file.readall().decode("latin-1")
+        clean = self.text(raw)
+        if clean == raw:
             return False
-        clean = self.text(raw.decode("utf-8", "surrogateescape"))
-        Path(path).write_bytes(clean.encode("utf-8", "surrogateescape"))
+        Path(path).write_bytes(clean.encode("latin-1"))
         return True
+
+    def _holds(self, text: str) -> bool:
+        return bool(self._needles) and any(True for view in views(text, self._runs) for _ in self._found(view.text))
+
+    def _spans(self, text: str) -> list[Stretch]:
+        """Where secrets stand in `text`, in any encoding."""
+        if not self._needles or len(text) < SHORTEST:
+            return []
+        return [view.origin(span) for view in views(text, self._runs) for span in self._found(view.text)]
+
+    def _found(self, text: str) -> Iterator[Stretch]:
+        """Where needles, or parts of them, stand in `text` as it is."""
+        places = range(0, len(text) - SHORTEST + 1, self._stride)
+        if self._stretches.isdisjoint([text[place : place + SHORTEST] for place in places]):
+            return
+        for place in places:
+            for needle, at in self._known.get(text[place : place + SHORTEST], ()):
+                span = _extended(text, place, needle, at)
+                if span.end - span.start >= min(len(needle), PART):
+                    yield span
 
 
 class RedactedStream:
-    """A text stream that lets no secret through; everything but writing is the wrapped stream's."""
+    """A text stream that lets no secret and no control sequence through; all else is the wrapped stream's.
+
+    Colours pass, and a carriage return that begins or ends a write: a live line is written anew.
+    """
 
     def __init__(self, stream: IO[str], redactor: Redactor) -> None:
         self._stream = stream
         self._redactor = redactor
 
     def write(self, text: str) -> int:
-        """Write `text` without secrets."""
-        return self._stream.write(self._redactor.text(text))
+        """Write `text` without secrets and control sequences."""
+        self._stream.write(plain_output(self._redactor.text(text)))
+        return len(text)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a proxy
         return getattr(self._stream, name)
 
 
-def _spellings(secret: str) -> Iterable[str]:
-    for plain in (secret, repr(secret)[1:-1], repr(secret.encode())[2:-1], escape(secret)):
-        yield plain
-        for ascii_only in (True, False):
-            once = json.dumps(plain, ensure_ascii=ascii_only)[1:-1]
-            yield once
-            yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]  # JSON as text in JSON
-    for in_url in (quote(secret), quote(secret, safe=""), quote_plus(secret)):
-        yield in_url
-        yield _ESCAPED.sub(lambda match: match[0].lower(), in_url)
-    yield from _base64(secret.encode())
-    for line in secret.splitlines():  # a PEM key is recognised by any of its lines
-        if not line.startswith("-----") and len(line) >= 2 * SHORTEST:
-            yield line
+def _extended(text: str, place: int, needle: str, at: int) -> Stretch:
+    """The longest stretch around `place` of `text` that is also one of `needle` around `at`."""
+    start, end = place, place + SHORTEST
+    first, last = at, at + SHORTEST
+    while start and first and text[start - 1] == needle[first - 1]:
+        start, first = start - 1, first - 1
+    while end < len(text) and last < len(needle) and text[end] == needle[last]:
+        end, last = end + 1, last + 1
+    return Stretch(start, end)
 
 
-def _base64(secret: bytes) -> Iterable[str]:
-    """What base64 makes of the secret within a longer text (`user:secret`), at any of three offsets."""
-    for offset in range(3):
-        encoded = base64.b64encode(bytes(offset) + secret).rstrip(b"=").decode()
-        whole_bits = (offset + len(secret)) * 8 // 6  # the last character may carry bits of what follows
-        inner = encoded[-(-offset * 8 // 6) : whole_bits]
-        yield inner
-        yield inner.replace("+", "-").replace("/", "_")
+def _forms(secret: str) -> Iterator[str]:
+    """What a view may show of a secret: its lines, with their escapes undone or not, and packed by alignment."""
+    lines = [line for line in secret.splitlines() if not line.startswith("-----")]  # the frame of a PEM key is public
+    several = len(lines) > 1 or len(lines) < len(secret.splitlines())
+    wanted = [line for line in lines if len(line) >= 2 * SHORTEST] if several else [secret]
+    for line in {*wanted, "".join(lines)}:
+        for form in (line, line.replace(" ", "+"), unescaped(line), unescaped(_characters(line.encode()))):
+            yield form
+            yield _characters(form.encode("utf-8", "surrogatepass"))
+    for text in {"".join(lines) if several else secret, *wanted}:
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+            octets = text.encode(encoding, "surrogatepass")
+            yield _characters(octets)
+            if len(text) >= SHORTEST:
+                yield from _packed(octets)
+
+
+def _packed(octets: bytes) -> Iterator[str]:
+    """What hex, base32 and base64 make of a secret within longer text, at each offset."""
+    yield octets.hex()
+    yield octets.hex().upper()
+    for pack, whole, letters in ((base64.b64encode, 3, 4), (base64.b32encode, 5, 8)):
+        for offset in range(whole):
+            packed = pack(bytes(offset) + octets).decode().rstrip("=")
+            # The first and the last letter may carry bits of what stands around.
+            inner = packed[-(-offset * letters // whole) : (offset + len(octets)) * letters // whole]
+            yield inner
+            yield inner.translate(_URL_SAFE) if whole == 3 else inner.lower()  # noqa: PLR2004 - base64's group
+
+
+def _characters(octets: bytes) -> str:
+    """Bytes, each as the character of its number: what a decoder of bytes gives."""
+    return octets.decode("latin-1")

@@ -34,8 +34,10 @@ class RunFolder:
     """The descriptor that keeps other runs out as long as this process lives, or until `release`."""
 
     @classmethod
-    def create(cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None) -> RunFolder:
-        """Make the folder of a new run.
+    def create(
+        cls, stage: str, started: dt.datetime, reports: Path, report_dir: Path | None, mode: int = 0o700
+    ) -> RunFolder:
+        """Make the folder of a new run, with `mode` whatever the umask is; its files get the same rights.
 
         A given folder that holds an earlier run is renamed to `<folder>-<its run id>`, so that an old verdict is
         neither lost nor taken for the new one. Raises TargetError when the folder cannot be used.
@@ -48,6 +50,7 @@ class RunFolder:
                 path.rename(path.with_name(f"{path.name}-{_run_id_in(path)}"))
                 aside, lock = lock, lock_folder(path)
                 os.close(aside)
+            path.chmod(mode)
             if any(path.iterdir()):
                 raise TargetError(
                     f"--report-dir {path}: holds files of no opsverify run; expected an empty or a new folder"

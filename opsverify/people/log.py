@@ -10,8 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError
@@ -116,35 +115,13 @@ def read(path: Path) -> Log:
     return Log(tuple(_entries(path, text)))
 
 
-def append(path: Path, entry: SignedEntry) -> SignedEntry:
-    """Add an entry at the end, on disk before this returns; the entry with its place in the chain.
-
-    Raises EvidenceError where the log is broken: nothing is added to a record that cannot be trusted.
-    """
-    from filelock import FileLock  # noqa: PLC0415 - only the command that signs writes
-
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with FileLock(path.with_suffix(".lock")):
-        head = read(path).head
-        placed = replace(entry, seq=head.seq + 1, previous=head.sha256, sha256="")
-        placed = replace(placed, sha256=_hash(placed))
-        line = json.dumps(asdict(placed), ensure_ascii=False) + "\n"
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line.encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    return placed
-
-
 def _entries(path: Path, text: str) -> Iterator[SignedEntry]:
     previous = _GENESIS
     for number, line in enumerate(text.splitlines(), 1):
         try:
             raw: dict[str, Any] = json.loads(line)
             entry = SignedEntry(**raw)
-            whole = entry.seq == number and entry.previous == previous and entry.sha256 == _hash(entry)
+            whole = entry.seq == number and entry.previous == previous and entry.sha256 == hash_of(entry)
             dt.datetime.fromisoformat(entry.observed_at)
         except (ValueError, TypeError):
             whole = False
@@ -160,7 +137,8 @@ def _entries(path: Path, text: str) -> Iterator[SignedEntry]:
         yield entry
 
 
-def _hash(entry: SignedEntry) -> str:
+def hash_of(entry: SignedEntry) -> str:
+    """The hash of an entry in the chain."""
     content = {name: value for name, value in asdict(entry).items() if name != "sha256"}
     return hashlib.sha256(_canonical(content)).hexdigest()
 

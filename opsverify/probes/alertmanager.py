@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
-from opsverify.probes.alerts import Alert
+from opsverify.probes.alerts import Alert, AlertBoard, RoutedAlert, Silence, board_of, mutes_everything
 from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _OK = 200
+_MOST_BODY = 16 << 20
+"""Bytes of an answer: one that lists some ten thousand alerts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +35,6 @@ class Status:
     def ready(self) -> bool:
         """Whether notifications are sent: it runs alone, or its cluster has settled."""
         return self.cluster in ("ready", "disabled")
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """An active silence and what it matches."""
-
-    id: str
-    matchers: tuple[str, ...]
-    created_by: str
-    comment: str
-    ends_at: dt.datetime
 
 
 class Alertmanager(HttpProbe[AlertmanagerConfig]):
@@ -64,21 +55,30 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
         return self._get("/api/v2/status", read)
 
     def firing(self, ignore: Collection[str] = ()) -> tuple[Alert, ...]:
-        """Alerts that are neither silenced nor inhibited, without those named in `ignore`."""
+        """Alerts that count (`AlertBoard`): neither suppressed nor named in `ignore`, or of the highest severity."""
+        return self.board(ignore).counted
 
-        def read(data: Any) -> tuple[Alert, ...]:  # noqa: ANN401 - any JSON value
-            alerts = (
-                Alert(
-                    entry["labels"].get("alertname", ""),
-                    MappingProxyType(dict(entry["labels"])),
-                    entry["status"]["state"],
-                    _time(entry["startsAt"]),
+    def board(self, ignore: Collection[str] = ()) -> AlertBoard:
+        """All alerts, also those that a silence or another alert suppresses, and which of them count."""
+
+        def read(data: Any) -> tuple[RoutedAlert, ...]:  # noqa: ANN401 - any JSON value
+            return tuple(
+                RoutedAlert(
+                    Alert(
+                        entry["labels"].get("alertname", ""),
+                        MappingProxyType(dict(entry["labels"])),
+                        entry["status"]["state"],
+                        _time(entry["startsAt"]),
+                    ),
+                    entry["fingerprint"],
+                    tuple(entry["status"]["silencedBy"]),
+                    tuple(entry["status"]["inhibitedBy"]),
                 )
                 for entry in data
             )
-            return tuple(alert for alert in alerts if alert.state != "suppressed" and alert.name not in ignore)
 
-        return self._get("/api/v2/alerts?active=true&silenced=false&inhibited=false", read)
+        routed = self._get("/api/v2/alerts?active=true&silenced=true&inhibited=true", read)
+        return board_of(routed, self.silences(), self._config, ignore, dt.datetime.now(dt.UTC).date())
 
     def silences(self) -> tuple[Silence, ...]:
         """Silences in force now."""
@@ -91,6 +91,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
                     entry["createdBy"],
                     entry["comment"],
                     _time(entry["endsAt"]),
+                    mutes_everything(entry["matchers"]),
                 )
                 for entry in data
                 if entry["status"]["state"] == "active"
@@ -109,7 +110,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
             )
 
     def _get(self, path: str, read: Callable[[Any], T]) -> T:
-        reply = self._http.get(self._config.url + path, bearer=self._bearer)
+        reply = self._http.get(self._config.url + path, bearer=self._bearer, max_body=_MOST_BODY)
         if reply.status != _OK:
             raise Inconclusive(f"Alertmanager: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:

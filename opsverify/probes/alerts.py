@@ -1,13 +1,19 @@
-"""Alert, as both Prometheus and Alertmanager report it."""
+"""Alerts as Prometheus and Alertmanager report them, and what keeps one from being seen."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
+
+    from opsverify.config.model import AlertmanagerConfig
+
+_INVENTED = "opsverify-invented-value"
+"""A label's value that no alert has: a matcher that takes it takes everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +24,111 @@ class Alert:
     labels: Mapping[str, str]
     state: str
     active_since: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An active silence and what it matches; `mutes_everything` where that is any alert at all."""
+
+    id: str
+    matchers: tuple[str, ...]
+    created_by: str
+    comment: str
+    ends_at: dt.datetime
+    mutes_everything: bool = False
+
+    @property
+    def text(self) -> str:
+        """Author, end and comment."""
+        return f"silenced by {self.created_by} until {self.ends_at:%Y-%m-%dT%H:%MZ} ({self.comment or 'no comment'})"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedAlert:
+    """An alert with what suppresses it: silences by id, other alerts by fingerprint."""
+
+    alert: Alert
+    fingerprint: str
+    silenced_by: tuple[str, ...]
+    inhibited_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertBoard:
+    """All alerts of one moment: those that count, those that are suppressed (as text), silences of everything.
+
+    An alert of the highest severity counts although it is suppressed or ignored, unless the target accepts it with
+    owner, reason and date. `watchdog` is whether the alert that must always fire does; None where none is expected.
+    """
+
+    counted: tuple[Alert, ...]
+    texts: tuple[str, ...]
+    suppressed: tuple[str, ...]
+    mute_all: tuple[str, ...]
+    watchdog: bool | None
+
+    @property
+    def text(self) -> str:
+        """What counts, and every alert that is suppressed, with the reason."""
+        counted = f"alerts firing{': ' if self.texts else ''}{', '.join(dict.fromkeys(self.texts))}"
+        if not self.suppressed:
+            return counted
+        return f"{counted}; {len(self.suppressed)} suppressed: {'; '.join(self.suppressed)}"
+
+
+def board_of(
+    routed: Sequence[RoutedAlert],
+    silences: Sequence[Silence],
+    config: AlertmanagerConfig,
+    ignore: Collection[str],
+    today: dt.date,
+) -> AlertBoard:
+    """Judge which alerts count on `today`."""
+    by_id = {silence.id: silence for silence in silences}
+    names = {entry.fingerprint: entry.alert.name for entry in routed}
+    accepted = {entry.alert: entry for entry in config.accepted if today <= entry.until}
+    counted, texts, suppressed = [], [], []
+    for entry in routed:
+        name = entry.alert.name
+        if name == config.watchdog:
+            continue
+        why = _why(entry, by_id, names)
+        ignored = name in ignore
+        if name in accepted and (why or ignored):
+            known = accepted[name]
+            suppressed.append(f"{name} (accepted by {known.owner} until {known.until}: {known.reason})")
+        elif why or ignored:
+            sev1 = entry.alert.labels.get(config.severity_label) in config.sev1
+            if sev1:
+                counted.append(entry.alert)
+                texts.append(f"{name} ({why or 'in alertmanager.ignore without owner, reason and date'})")
+            if why:
+                suppressed.append(f"{name} ({why})")
+        else:
+            counted.append(entry.alert)
+            texts.append(name)
+    watchdog = None
+    if config.watchdog is not None:
+        watchdog = any(e.alert.name == config.watchdog and e.alert.state != "suppressed" for e in routed)
+    mute_all = tuple(f"{' '.join(one.matchers)} {one.text}" for one in silences if one.mutes_everything)
+    return AlertBoard(tuple(counted), tuple(texts), tuple(suppressed), mute_all, watchdog)
+
+
+def mutes_everything(matchers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an alert with invented labels would be silenced, too."""
+    return all(_takes(matcher) for matcher in matchers)
+
+
+def _takes(matcher: Mapping[str, Any]) -> bool:
+    try:
+        same = bool(re.fullmatch(matcher["value"], _INVENTED)) if matcher["isRegex"] else False
+    except re.error:
+        return False
+    return same is bool(matcher.get("isEqual", True))
+
+
+def _why(entry: RoutedAlert, silences: Mapping[str, Silence], names: Mapping[str, str]) -> str:
+    """What suppresses an alert; empty where nothing does."""
+    reasons = [silences[one].text if one in silences else f"silenced by {one}" for one in entry.silenced_by]
+    reasons += [f"inhibited by {names.get(one, one)}" for one in entry.inhibited_by]
+    return "; ".join(reasons) or ("suppressed" if entry.alert.state == "suppressed" else "")

@@ -88,3 +88,29 @@ def remove_synthetic(
             f"synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, then remove them"
         )
     return Removed(MappingProxyType(removed))
+
+
+def tags_in(
+    config: PostgresConfig, login: str, password: str | None, tables: Sequence[str], tag_column: str, prefix: str
+) -> tuple[str, ...]:
+    """Tags that begin with `prefix` and still have rows. Raises Unreachable or Inconclusive."""
+    found: set[str] = set()
+    column = sql.Identifier(tag_column)
+    try:
+        with (
+            connect(config, login, password) as connection,
+            bounded(connection, config),
+            connection.cursor() as cursor,
+        ):
+            limit_time(cursor, config)
+            for name in tables:
+                cursor.execute(
+                    sql.SQL("SELECT DISTINCT {0} FROM {1} WHERE starts_with({0}::text, %s)").format(
+                        column, sql.Identifier(*name.split("."))
+                    ),
+                    (prefix,),
+                )
+                found |= {row[0] for row in cursor.fetchall()}
+    except psycopg.Error as error:
+        raise explain(error, config) from error
+    return tuple(sorted(found))

@@ -6,14 +6,16 @@ import json
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import httpx
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.base import Probe
+from opsverify.probes.http_transport import MOST_BODY, Deadline, DeadlineTransport, read_body
+from opsverify.probes.proxy import NO_PROXY, proxy_of, shown, tls_context
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import capped, is_loopback, masked, one_line
+from opsverify.probes.text import capped, masked, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +61,8 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str] | None
     bearer: str | None
     ca_file: str | None
+    max_body: int
+    """Bytes of the body that are read; a longer one is inconclusive."""
     address: str | None
     """Where to connect to instead of the host that the URL names; Host and certificate stay those of the URL."""
 
@@ -72,13 +76,17 @@ class _Clients:
     """
 
     timeout_s: float
-    open: dict[tuple[bool, bool, str | None, str | None], httpx.Client] = field(default_factory=dict)
+    proxy: str = NO_PROXY
+    deadline: Deadline = field(default_factory=Deadline)
+    open: dict[tuple[bool, str | None, str | None, str | None], httpx.Client] = field(default_factory=dict)
 
     def get(self, url: str, ca_file: str | None, name: str | None = None) -> httpx.Client:
-        key = (url.startswith("https:"), is_loopback(url), ca_file, name)
+        key = (url.startswith("https:"), proxy_of(url, self.proxy), ca_file, name)
         client = self.open.get(key)
         if client is None:
-            client = httpx.Client(timeout=self.timeout_s, trust_env=not key[1], verify=_verification(url, ca_file))
+            transport = DeadlineTransport(self.deadline, _verification(url, ca_file), key[1])
+            client = httpx.Client(timeout=self.timeout_s, trust_env=False, transport=transport)
+            client.headers["Accept-Encoding"] = "identity"  # a short answer may unpack to a very long one
             self.open[key] = client
         return client
 
@@ -90,9 +98,9 @@ class _Clients:
 class Http(Probe):
     """Requests over pooled connections: no redirect is followed and nothing is retried."""
 
-    def __init__(self, *, timeout_s: float = 5.0, record: Record = discard) -> None:
+    def __init__(self, *, timeout_s: float = 5.0, record: Record = discard, proxy: str = NO_PROXY) -> None:
         super().__init__(record)
-        self._clients = _Clients(timeout_s)
+        self._clients = _Clients(timeout_s, proxy)
 
     def get(self, url: str, **options: Unpack[Options]) -> Reply:
         """GET `url`; see `request`."""
@@ -125,9 +133,13 @@ class Http(Probe):
             raise Inconclusive(
                 f"{method} {url}: not a request that can be sent ({one_line(error)}); correct it"
             ) from error
+        clients.deadline.at = started + clients.timeout_s
         try:
             response = client.send(request, stream=True)
-            body = _read(response, started + clients.timeout_s)
+            body = read_body(response, options.get("max_body", MOST_BODY), f"{method} {url}")
+        except Inconclusive as error:
+            self._keep(request, str(error))
+            raise
         except httpx.TimeoutException as error:
             message = f"{method} {url}: no answer within {clients.timeout_s:g} s; check that it is up and its port open"
             self._keep(request, message)
@@ -157,20 +169,9 @@ class Http(Probe):
             return
         sent = f"\n\n{capped(request.content.decode(errors='replace'))}" if request.content else ""
         line = f"{request.method} {request.url}"
+        if proxy := proxy_of(str(request.url), self._clients.proxy):
+            answer = f"through the proxy {shown(proxy)}\n{answer}"
         self._record(line, f"{line}\n{masked(request.headers)}{sent}\n\n{answer}\n")
-
-
-def _read(response: httpx.Response, deadline: float) -> bytes:
-    # httpx times each read, so that a body dripping in would take for ever.
-    chunks = []
-    try:
-        for chunk in response.iter_bytes():
-            chunks.append(chunk)
-            if time.perf_counter() > deadline:
-                raise httpx.ReadTimeout("the body did not end in time", request=response.request)
-    finally:
-        response.close()
-    return b"".join(chunks)
 
 
 def _charset(response: httpx.Response) -> str:
@@ -181,13 +182,13 @@ def _charset(response: httpx.Response) -> str:
     return response.charset_encoding or "utf-8"
 
 
-def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | bool:
+def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | Literal[True]:
     if not url.startswith("https:"):
         # Trusts no authority, and saves loading them (0.1 s): plain http verifies nothing.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is None:
         return True
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return tls_context(ca_file)
     except OSError as error:
         raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error

@@ -6,15 +6,16 @@ import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.base import Probe
+from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import capped, is_loopback, one_line
+from opsverify.probes.text import capped, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from mcp import Client
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST_PAGES = 100
+MOST_BODY: Final = 16 << 20
+"""Bytes of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,11 @@ class ToolReply:
 class Mcp(Probe):
     """A synchronous view of one MCP server; each request is a session of its own, all within `timeout_s`."""
 
-    def __init__(self, config: Config, bearer: str | None = None, record: Record = discard) -> None:
+    def __init__(
+        self, config: Config, bearer: str | None = None, record: Record = discard, *, proxy: str = NO_PROXY
+    ) -> None:
         super().__init__(record)
+        self._proxy = proxy
         self._config = config
         self._bearer = bearer
 
@@ -74,7 +80,7 @@ class Mcp(Probe):
 
         found, elapsed = self._request("describe", send)
         description = McpDescription(*found, elapsed)
-        self._record(f"MCP {self._config.url}", json.dumps(asdict(description), indent=2), "json")
+        self._record(f"MCP {self._config.url}", json.dumps(asdict(description) | self._via(), indent=2), "json")
         return description
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> ToolReply:
@@ -87,27 +93,57 @@ class Mcp(Probe):
 
         found, elapsed = self._request(f"call {tool}", send)
         reply = ToolReply(*found, elapsed)
-        shown = {"url": self._config.url, "tool": tool, "arguments": dict(arguments), **asdict(reply)}
-        shown["text"] = capped(reply.text)
-        self._record(f"MCP {tool}", json.dumps(shown, indent=2, default=str, ensure_ascii=False), "json")
+        kept = {"url": self._config.url, "tool": tool, "arguments": dict(arguments), **asdict(reply), **self._via()}
+        kept["text"] = capped(reply.text)
+        self._record(f"MCP {tool}", json.dumps(kept, indent=2, default=str, ensure_ascii=False), "json")
         return reply
+
+    def _via(self) -> dict[str, str]:
+        proxy = proxy_of(self._config.url, self._proxy)
+        return {"proxy": shown(proxy)} if proxy else {}
 
     def close(self) -> None:
         """Nothing stays open between requests."""
 
-    def _request(self, what: str, send: Callable[[Client], Awaitable[T]]) -> tuple[T, float]:
+    def _request(  # noqa: C901 - classes of a library that is imported when it is used
+        self, what: str, send: Callable[[Client], Awaitable[T]]
+    ) -> tuple[T, float]:
         import httpx2  # noqa: PLC0415 - 2 s with the SDK
         from mcp import Client, MCPError  # noqa: PLC0415 - 2 s
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - 2 s
 
         where, limit = f"MCP server {self._config.url}", self._config.timeout_s
 
+        class Bounded(httpx2.AsyncByteStream):
+            def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+                self.stream = stream
+
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                read = 0
+                async for chunk in self.stream:
+                    read += len(chunk)
+                    if read > MOST_BODY:
+                        raise ValueError(f"longer than {MOST_BODY:,} bytes, the rest was not read")
+                    yield chunk
+
+            async def aclose(self) -> None:
+                await self.stream.aclose()
+
+        async def bound(response: httpx2.Response) -> None:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError("encoded, which was not asked for: a short answer may unpack to a very long one")
+            response.stream = Bounded(cast("httpx2.AsyncByteStream", response.stream))
+
         async def session() -> T:
-            headers = {"Authorization": f"Bearer {self._bearer}"} if self._bearer else {}
-            trust = not is_loopback(self._config.url)
+            headers = {"Accept-Encoding": "identity"}
+            if self._bearer:
+                headers["Authorization"] = f"Bearer {self._bearer}"
+            proxy = proxy_of(self._config.url, self._proxy)
             async with (
                 asyncio.timeout(limit),
-                httpx2.AsyncClient(headers=headers, timeout=limit, trust_env=trust) as http,
+                httpx2.AsyncClient(
+                    headers=headers, timeout=limit, trust_env=False, proxy=proxy, event_hooks={"response": [bound]}
+                ) as http,
                 Client(
                     streamable_http_client(self._config.url, http_client=http), read_timeout_seconds=limit
                 ) as opened,

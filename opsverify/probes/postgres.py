@@ -17,6 +17,7 @@ from psycopg.rows import namedtuple_row
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes import postgres_state as state
 from opsverify.probes.base import Probe
+from opsverify.probes.libpq import open_connection
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, table
 
@@ -48,6 +49,15 @@ _REFUSED = (
 
 In English: libpq gives no SQLSTATE here. Any other refusal counts as no answer.
 """
+_NO_TLS = (
+    "does not support SSL",
+    "SSL error",
+    "root certificate file",
+    "does not match host name",
+    "SSL was required",
+    "certificate verify failed",
+)
+"""Messages of libpq about TLS, not about a server that is down."""
 _GOING_AWAY = ("08", "57P", "53300")
 """SQLSTATEs (or their beginnings) of a server that is lost, stopping, starting or full."""
 _OUT_OF_SERVICE = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
@@ -135,6 +145,18 @@ class Postgres(Probe):
         """Return the state of WAL archiving."""
         return state.Archiver(*self.row(state.ARCHIVER))
 
+    def waiting_segments(self) -> state.WaitingSegments:
+        """Return how many WAL segments wait to be archived. Raises Inconclusive without the right to see them."""
+        try:
+            return state.WaitingSegments(*self.row(state.WAITING))
+        except Unreachable:
+            raise
+        except Inconclusive as error:
+            user = self._config.login.user
+            raise Inconclusive(
+                f"{self._where}: {user} may not see waiting segments; GRANT pg_monitor to it ({error})"
+            ) from error
+
     def rights(self) -> state.Rights:
         """Return what the role may do."""
         return state.Rights(*self.row(state.RIGHTS))
@@ -212,7 +234,7 @@ def where(config: PostgresConfig) -> str:
 
 def connect(config: PostgresConfig, user: str, password: str | None) -> Connection:
     """Open a connection; raises psycopg.Error."""
-    return psycopg.connect(
+    return open_connection(
         host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
         sslmode=config.sslmode, connect_timeout=config.connect_timeout_s, application_name="opsverify",
     )  # fmt: skip
@@ -261,6 +283,11 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return Inconclusive(f"{where(config)}: {reason}; grant {config.login.user} the right to read it")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        if any(phrase in reason for phrase in _NO_TLS):
+            return Unreachable(
+                f'{where(config)}: no connection with sslmode = "{config.sslmode}" ({reason}); give the server a '
+                'certificate that is trusted here, or set sslmode of this database in the target ("disable": no TLS)'
+            )
         if any(phrase in reason for phrase in _REFUSED):
             return Inconclusive(f"{where(config)}: login refused ({reason}); check user, password and pg_hba.conf")
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):

@@ -58,8 +58,16 @@ SELECT coalesce(nullif(application_name, ''), host(client_addr), 'pid ' || pid) 
 
 ARCHIVER: Final = """
 SELECT archived_count, failed_count, last_archived_time, last_failed_time,
-       coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL)
+       coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL),
+       current_setting('archive_mode') <> 'off'
   FROM pg_stat_archiver
+"""
+
+# An archive_command that hangs fails never: its segments wait.
+WAITING: Final = """
+SELECT count(*)::int AS count, coalesce(extract(epoch FROM now() - min(modification)), 0)::float8 AS oldest_s
+  FROM pg_ls_archive_statusdir()
+ WHERE name LIKE '%.ready'
 """
 
 RIGHTS: Final = """
@@ -115,6 +123,15 @@ class Archiver:
     last_archived_at: dt.datetime | None
     last_failed_at: dt.datetime | None
     failing: bool
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingSegments:
+    """WAL segments that are complete and not archived; `oldest_s` is 0 where none waits."""
+
+    count: int
+    oldest_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from urllib3.util.retry import Retry
 
 from opsverify.language.message import say
 from opsverify.probes.base import Probe
+from opsverify.probes.prometheus_body import read_bounded
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -32,8 +33,10 @@ from opsverify.probes.prometheus_values import (
     read_series,
     read_targets,
 )
+from opsverify.probes.proxy import NO_PROXY, proxy_of
+from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import is_loopback, one_line, root_cause
+from opsverify.probes.text import one_line, root_cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,18 +70,25 @@ class _Answer:
 class Prometheus(Probe):
     """Instant queries, targets and rules; every fault has a name (`FaultReason`)."""
 
-    def __init__(self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard) -> None:
+    def __init__(
+        self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard, *, proxy: str = NO_PROXY
+    ) -> None:
         super().__init__(record)
         self._config = config
         self._answer = answer = _Answer()
         self._session = requests.Session()
-        self._session.trust_env = not is_loopback(config.url)
+        self._session.trust_env = False  # no proxy, .netrc or authority but the target's
+        self._session.max_redirects = 0
+        if used := proxy_of(config.url, proxy):
+            self._session.proxies = {"http": used, "https": used}
+        self._via = {} if used is None else {"proxy": shown_proxy(used)}
         if bearer is not None:
             # As auth, not as a header: requests replaces the header by what a .netrc holds.
             self._session.auth = _bearer_auth(bearer)
 
         def keep(response: requests.Response, *_: object, **__: object) -> None:
             answer.response = response
+            read_bounded(response, config.timeout_s)
 
         self._session.hooks["response"].append(keep)
         # No retries: the library's own wait seconds, and hide a flapping server.
@@ -99,6 +109,7 @@ class Prometheus(Probe):
         warnings = self._warnings()
         shown = {
             "source": self._config.url,
+            **self._via,
             "query": query,
             "at": dt.datetime.fromtimestamp(queried_at, dt.UTC).isoformat(),
             "warnings": warnings,

@@ -14,10 +14,13 @@ from redis.retry import Retry
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.base import Probe
+from opsverify.probes.environment import plain_process
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
+    import socket
+
     from opsverify.config.model import RedisConfig
 
 Persistence: TypeAlias = Literal["aof", "rdb", "none"]
@@ -28,11 +31,12 @@ _GONE = -2
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """Values of INFO: bytes, seconds, counts since the server's start; `memory_max` 0 means no limit."""
+    """Values of INFO: bytes, seconds, counts since its start; `memory_max` 0: no limit; `memory_machine` 0: unknown."""
 
     version: str
     memory_used: int
     memory_max: int
+    memory_machine: int
     evicted_keys: int
     configured_persistence: Persistence | None
     last_save_ok: bool
@@ -51,6 +55,14 @@ class CacheInfo:
         return self.configured_persistence
 
 
+class _PlainTls(client.SSLConnection):
+    """A TLS connection that trusts this machine's authorities, whatever `SSL_CERT_FILE` holds."""
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:  # noqa: ANN401 - as its base
+        with plain_process():
+            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+
+
 class Redis(Probe):
     """Queries of the cache that change nothing in it."""
 
@@ -63,6 +75,8 @@ class Redis(Probe):
             ssl=config.tls, socket_timeout=config.timeout_s, socket_connect_timeout=config.timeout_s,
             decode_responses=True, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
+        if config.tls:
+            self._client.connection_pool.connection_class = _PlainTls
 
     def ping(self) -> float:
         """Seconds that a PING takes, with the connecting if there was no connection."""
@@ -90,6 +104,7 @@ class Redis(Probe):
                 version=found["redis_version"],
                 memory_used=found["used_memory"],
                 memory_max=found["maxmemory"],
+                memory_machine=found.get("total_system_memory", 0),
                 evicted_keys=found["evicted_keys"],
                 configured_persistence=persistence,
                 last_save_ok=all(found.get(status, "ok") == "ok" for status in statuses),
@@ -102,6 +117,14 @@ class Redis(Probe):
             raise Inconclusive(
                 f"{self._where}: INFO has no {error}; check that it is Redis, and the user's rights"
             ) from error
+
+    def evicted_within(self, seconds: float) -> int:
+        """Keys that are evicted during the next `seconds`: the counter itself only ever grows."""
+        before = self.info()
+        time.sleep(seconds)
+        after = self.info()
+        restarted = after.uptime_s < before.uptime_s or after.evicted_keys < before.evicted_keys
+        return after.evicted_keys - (0 if restarted else before.evicted_keys)
 
     def remaining(self, pattern: str, most: int = 1000) -> tuple[float, ...]:
         """Seconds left to live of up to `most` keys that match `pattern`; infinite for keys that never expire.

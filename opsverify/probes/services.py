@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
 from opsverify.probes.tcp import certificate
+from opsverify.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,11 @@ class Services:
     ) -> Reply:
         """Send one request. Raises Unreachable without an answer, Inconclusive for a service the target lacks."""
         service = self._named(name)
-        options: dict[str, Any] = {"headers": headers, "bearer": self.secrets.of(service.bearer)}
+        options: dict[str, Any] = {
+            "headers": headers,
+            "bearer": self.secrets.of(service.bearer),
+            "max_body": round(parse_bytes(service.max_body)),
+        }
         if json is not None:
             options["json"] = json
         return self.http.recording(self.record).request(method, service.url + path, ca_file=service.ca_file, **options)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.proxy import tls_context
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
@@ -43,7 +44,7 @@ def certificate(
         return None
     host, port = parts.hostname or "", parts.port or 443
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = tls_context(ca_file)
     except OSError as error:
         raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error
     try:

@@ -47,7 +47,7 @@ class Connections:
         """One pool of HTTP connections."""
         from opsverify.probes.http import Http  # noqa: PLC0415
 
-        return self._once("http", Http)
+        return self._once("http", lambda: Http(proxy=self.run.target.proxy))
 
     @property
     def postgres(self) -> Postgres:
@@ -93,7 +93,9 @@ class Connections:
         from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
 
         config = require(self.run.target.prometheus)
-        return self._once("prometheus", lambda: Prometheus(config, self.run.secrets.of(config.bearer)))
+        return self._once(
+            "prometheus", lambda: Prometheus(config, self.run.secrets.of(config.bearer), proxy=self.run.target.proxy)
+        )
 
     def alertmanager(self, check: Check) -> Alertmanager:
         """Alertmanager over the shared HTTP pool."""
@@ -108,7 +110,7 @@ class Connections:
     def mcp(self, check: Check, server: str) -> Mcp:
         """One MCP server."""
         config = self.run.target.mcp[server]
-        return Mcp(config, self.run.secrets.of(config.bearer), check.attach)
+        return Mcp(config, self.run.secrets.of(config.bearer), check.attach, proxy=self.run.target.proxy)
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every step is written to `keep` as it comes."""

@@ -33,6 +33,7 @@ from opsverify.pytest_plugin.collection import (
     spec_of,
     suites_in,
 )
+from opsverify.pytest_plugin.early_guard import guard_early
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
@@ -55,8 +56,9 @@ FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback")
 """Modules of fixtures, loaded for a stage run only."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the options of a stage run."""
+    guard_early(sys.argv, Path.cwd(), pluginmanager)
     declare(parser.getgroup("opsverify", "operational verification"))
 
 

@@ -16,10 +16,13 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
 from opsverify.errors import TargetError
+from opsverify.evidence.bound import bound_fields
+from opsverify.evidence.files import restrict
 from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
+from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import as_message
 from opsverify.people.attested import Attestations
 from opsverify.units import duration, parse_duration
@@ -80,6 +83,8 @@ class StageRun:
     remarks: list[str] = field(default_factory=list)
     verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
+    binding: dict[str, Any] = field(default_factory=dict)
+    state: TargetState | None = None
 
     @classmethod
     def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
@@ -90,12 +95,23 @@ class StageRun:
         stage = stage_named(request.stage)
         target_file = find_target(request.target, root / TARGETS)
         target, secrets = load_target(target_file)
-        target = overridden(target, stage.name, request.given)
+        as_written, target = target, overridden(target, stage.name, request.given)
         window_s = window_of(request, stage, target)
         started = dt.datetime.now(dt.UTC)
+        binding: dict[str, Any] = {}
+        state = None
         if folder is None:
             report_dir = request.text(REPORT_DIR)
-            folder = RunFolder.create(stage.name, started, root / REPORTS, Path(report_dir) if report_dir else None)
+            folder = RunFolder.create(
+                stage.name,
+                started,
+                root / REPORTS,
+                Path(report_dir) if report_dir else None,
+                target.evidence.folder_mode,
+            )
+            state = TargetState.of(root / REPORTS, target.name)
+            chain = state.begin(folder.run_id, stage.name, folder.path)
+            binding = {**bound_fields(as_written, root), "chain": chain}
         return cls(
             stage,
             target,
@@ -107,6 +123,8 @@ class StageRun:
             Redactor(secrets.values),
             Plan(stage, ()),
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
+            binding=binding,
+            state=state,
         )
 
     @property
@@ -119,7 +137,7 @@ class StageRun:
         self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
         self.folder.write_json(
             PLAN,
-            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict(),
+            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict() | self.binding,
             self.redactor,
         )
         self._settle_attested()
@@ -172,7 +190,10 @@ class StageRun:
         self.redactor.sweep(self.folder.path)
         content = self._content(verdict, code)
         key = self.target.evidence.signing_key
-        seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        restrict(self.folder.path)
+        verdict_sha256 = seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        if self.state is not None:
+            self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
         self.folder.publish()
 
     def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
@@ -207,6 +228,7 @@ class StageRun:
                 }
                 for step in verdict.actions(self.target)
             ],
+            **self.binding,
         }
 
     def command(self, verdict: Verdict, step: ActionStep) -> str:

@@ -12,6 +12,7 @@ from opsverify.core.stages import Outcome
 from opsverify.core.verdict import settle
 from opsverify.evidence.redact import RedactedStream
 from opsverify.language.message import as_message, say
+from opsverify.pytest_plugin.child_output import guard_children
 from opsverify.pytest_plugin.progress import LiveLine, PlainLines
 from opsverify.pytest_plugin.summary import COLOURS, ScreenRow, cut, families, plain, result_line, summary
 
@@ -95,6 +96,7 @@ def columns_of(stream: TextIO) -> int | None:
 def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
     """Remove secrets from what pytest prints; the guarded stream, for others to print to."""
     if config.option.capture == "no":
+        guard_children(redactor)
         sys.stdout, sys.stderr = (
             cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from opsverify.language.plain import plain_lines
 
 
 def fill(name: str, **values: object) -> str:
@@ -12,11 +15,17 @@ def fill(name: str, **values: object) -> str:
     return _environment().get_template(name).render(values)
 
 
+def _plain(value: object) -> object:
+    """What came from a service, without anything that acts on the page."""
+    return plain_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @cache
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("opsverify.report"),
         autoescape=True,
+        finalize=_plain,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.probes.eventually import eventually
+from opsverify.probes.record import Record, discard
+from opsverify.smoke.tags import LONGEST_JOURNEY_S, PREFIX, Tag
 
 if TYPE_CHECKING:
+    from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.core.check import Check
 
 
 LATE_ROWS_S = 0.5
 """Between two removals of rows of a journey that was aborted."""
+
+
+def remove_leftovers(
+    target: Target,
+    target_secrets: Secrets,
+    older_than_s: float = LONGEST_JOURNEY_S,
+    record: Record = discard,
+) -> dict[str, int]:
+    """Remove the rows of journeys that were killed; how many, by tag. Rows of a running journey stay.
+
+    Raises Unreachable or Inconclusive where they cannot be found or removed.
+    """
+    from opsverify.probes.cleanup import remove_synthetic, tags_in  # noqa: PLC0415 - as below
+
+    postgres, synthetic = target.postgres, target.synthetic
+    if postgres is None or synthetic.cleanup is None or not synthetic.tables:
+        return {}
+    login, password = synthetic.cleanup.user, target_secrets.of(synthetic.cleanup.password)
+    tables, column = synthetic.tables, synthetic.tag_column
+    removed = {}
+    for text in tags_in(postgres, login, password, tables, column, PREFIX):
+        tag = Tag.parse(text)
+        if tag is not None and tag.is_left_over(time.time(), older_than_s):
+            removed[text] = remove_synthetic(postgres, login, password, tables, column, text, record).total
+    return removed
 
 
 def remove_rows(check: Check, target_secrets: Secrets, tag: str, *, finished: bool) -> None:

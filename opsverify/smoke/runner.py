@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import secrets
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from opsverify.errors import Inconclusive
 from opsverify.limits import Limit
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
+from opsverify.smoke.tags import new_tag
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class JourneyRunner:
     alertmanager: Callable[[], Alertmanager]
     inbox: Callable[[], Inbox]
     mcp: Callable[[str], Mcp]
-    tag: str = field(default_factory=lambda: f"opsverify-{secrets.token_hex(8)}")
+    tag: str = field(default_factory=new_tag)
     kept: dict[str, Any] = field(default_factory=dict)
     at_start: dict[str, float] = field(default_factory=dict)
     alerts: list[dict[str, str]] = field(default_factory=list)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import GateCriterion, Kind, Policy
 from opsverify.canary.observation import ObservedStep
+from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import Counted, Setup
 

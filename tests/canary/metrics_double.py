@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from opsverify.canary.assessment import GateCriterion, Policy
 from opsverify.canary.observer import WITHIN_LIMIT, Clock
+from opsverify.canary.policy import GateCriterion, Policy
 from opsverify.canary.window_setup import PROCESS_START, Counted, Setup
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class World:
     now: float = START
     error_share: float = 0.002
     alerts: tuple[str, ...] = ()
+    alerts_since: float = START + 1
     ahead_s: float = 0.0
     spoil: Callable[[float, str, Series], Series] = lambda _at, _query, series: series
     answer: Callable[[float, BaseHTTPRequestHandler], bool] = lambda _elapsed, _handler: False
@@ -132,7 +133,12 @@ def serving(world: World) -> Iterator[World]:
                 return {"resultType": "scalar", "result": [at, str(at)]}
             if query.startswith("ALERTS"):
                 entries = [
-                    {"metric": {"alertname": name, "alertstate": "firing"}, "value": [at, "1"]} for name in world.alerts
+                    {
+                        "metric": {"alertname": name, "alertstate": "firing"},
+                        "value": [at, str(world.alerts_since) if "FOR_STATE" in query else "1"],
+                    }
+                    for name in world.alerts
+                    if world.alerts_since <= at
                 ]
                 return {"resultType": "vector", "result": entries}
             ranged = re.fullmatch(r"(.+)\[(\d+)ms\]", query)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Counts, CriterionState, GateCriterion, Kind, Policy, Progress, assess
+from opsverify.canary.assessment import CriterionState, assess
 from opsverify.canary.decision import SHARED_BREACH, GateDecision, GateOutcome, WindowState, decide
+from opsverify.canary.policy import GateCriterion, Kind, Policy
+from opsverify.canary.progress import Counts, Progress
+from opsverify.canary.window_setup import AS_BEFORE
 
 POLICY = Policy()
 ERRORS = GateCriterion(name="error_rate", limit=0.01, min_samples=200, counted="requests failed")
@@ -127,14 +132,27 @@ def test_the_reason_has_the_number_of_requests_to_a_proof() -> None:
     assert decision.reasons[0].endswith("about 160 more needed at this share")
 
 
-def test_a_rollback_only_criterion_needs_no_proof_but_samples() -> None:
-    """MCP timeouts within 5 % let the promotion through; unknown ones do not."""
+def test_a_rollback_only_criterion_never_keeps_from_promoting_for_lack_of_trials() -> None:
+    """MCP timeouts within 5 % let the promotion through; so do too few calls, which is said; unknown ones do not."""
     good = watched([(0, 150)] * 40)
     timeouts = watched([(1, 25)] * 40, criterion=TIMEOUTS)
     assert decide(POLICY, [good, timeouts], SHORTEST).outcome is GateOutcome.PROMOTE
-    unknown = watched([(0, 0)] * 40, criterion=TIMEOUTS)
-    assert decide(POLICY, [good, unknown], SHORTEST).outcome is GateOutcome.CONTINUE
-    assert decide(POLICY, [good, unknown], LONGEST).outcome is GateOutcome.HOLD
+    few = watched([(0, 1)] * 40, criterion=TIMEOUTS)
+    for moment in (SHORTEST, LONGEST):
+        decision = decide(POLICY, [good, few], moment)
+        assert decision.outcome is GateOutcome.PROMOTE
+        assert decision.reasons[1].endswith("too few to judge (160 more needed of 200): it can only roll back")
+    few.fault = "mcp_calls: no such series in Prometheus"
+    assert decide(POLICY, [good, few], SHORTEST).outcome is GateOutcome.CONTINUE
+    assert decide(POLICY, [good, few], LONGEST).outcome is GateOutcome.HOLD
+
+
+def test_windows_of_before_still_needed_trials_of_every_criterion() -> None:
+    """A replay of an old file decides as its window was decided."""
+    before = replace(POLICY, **AS_BEFORE)
+    good, unknown = watched([(0, 150)] * 40, policy=before), watched([(0, 0)] * 40, criterion=TIMEOUTS, policy=before)
+    assert decide(before, [good, unknown], SHORTEST).outcome is GateOutcome.CONTINUE
+    assert decide(before, [good, unknown], LONGEST).outcome is GateOutcome.HOLD
 
 
 def test_strict_and_lenient_limits() -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import GateCriterion, Policy
 from opsverify.canary.observation import ObservedStep, read_observation
+from opsverify.canary.policy import GateCriterion, Policy
 from opsverify.canary.window_setup import Counted, Setup
 from opsverify.errors import EvidenceError
 

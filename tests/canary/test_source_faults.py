@@ -19,19 +19,21 @@ from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import PROCESS_START
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
-from tests.canary.metrics_double import SETUP, START, Series, World, reply, serving
+from tests.canary.metrics_double import POLICY, SETUP, START, Series, World, reply, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
+    from opsverify.canary.window_setup import Setup
 
-def observed(world: World, lines: list[str] | None = None) -> GateWatch:
+
+def observed(world: World, lines: list[str] | None = None, setup: Setup = SETUP) -> GateWatch:
     """Watch a whole window of the made-up platform, over HTTP."""
     kept = [] if lines is None else lines
     with Prometheus(PrometheusConfig(url=world.url, timeout_s=0.1)) as prometheus:
-        return Observer(prometheus, world.clock, lambda _text: None, kept.append).observe(SETUP)
+        return Observer(prometheus, world.clock, lambda _text: None, kept.append).observe(setup)
 
 
 def reported(watch: GateWatch) -> str:
@@ -124,7 +126,6 @@ CASES = (
     Case("malformed", "malformed: ", {"answer": always(200, "<html>")}),
     Case("partial-response", "partial_response: .*store lost", {"warnings": ("store lost",)}),
     Case("stale-series", "stale series requests", {"spoil": of_canary(without(60, "code=200"), "requests")}),
-    Case("counter-reset", "counter reset", {"spoil": of_canary(restarted)}),
     Case("duplicate-series", "duplicate series", {"spoil": of_canary(scraped_twice)}),
     Case("extra-series", "extra series", {"spoil": of_canary(unknown_past)}),
     Case("missing-canary-pod", "missing canary instance canary-b", {"spoil": of_canary(without(60, "-b"))}),
@@ -208,12 +209,49 @@ def test_a_short_gap_in_one_series_makes_no_wrong_share() -> None:
     assert watch.decision.outcome is GateOutcome.PROMOTE, reported(watch)
 
 
-def test_an_alert_rolls_back_at_once() -> None:
+def test_an_alert_that_begins_in_the_window_rolls_back_at_once() -> None:
     """Alerts need no statistics."""
     with serving(World(alerts=("JudgmentErrorRateHigh",))) as world:
         watch = observed(world)
     assert watch.decision.outcome is GateOutcome.ROLLBACK
-    assert watch.steps == 1
+    assert watch.steps == 2
+
+
+def test_an_alert_of_before_is_waited_for_and_then_rolls_back() -> None:
+    """What fired before the window says nothing of it at first; what goes on beyond the grace does."""
+    since = START - 3600
+    with serving(World(alerts=("JudgmentErrorRateHigh",), alerts_since=since)) as world:
+        watch = observed(world)
+    assert watch.decision.outcome is GateOutcome.ROLLBACK
+    assert watch.elapsed_s == POLICY.shortest_s
+
+
+def test_an_alert_of_before_that_ends_is_no_obstacle() -> None:
+    """Over within the grace: the window decides."""
+    world = World(alerts=("JudgmentErrorRateHigh",), alerts_since=START - 3600)
+
+    def ends(elapsed: float, _handler: BaseHTTPRequestHandler) -> bool:
+        if elapsed > 50:
+            world.alerts = ()
+        return False
+
+    world.answer = ends
+    with serving(world):
+        watch = observed(world)
+    assert watch.decision.outcome is GateOutcome.PROMOTE
+    assert watch.alerts == ("JudgmentErrorRateHigh",)
+
+
+def test_a_restart_is_counted_and_judged_by_its_limit() -> None:
+    """One is within the limit and costs nothing; where none is allowed it rolls back, named."""
+    with serving(World(spoil=of_canary(restarted))) as world:
+        watch = observed(world)
+        assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, True)
+        assert watch.counting.restarts == ("canary-a:1 at 13:47:40Z",)
+    with serving(World(spoil=of_canary(restarted))) as world:
+        watch = observed(world, setup=replace(SETUP, policy=replace(POLICY, restarts=0)))
+    assert watch.decision.outcome is GateOutcome.ROLLBACK
+    assert "restarted 1 times in the window (counter reset), limit <= 0: canary-a:1" in watch.decision.reasons[0]
 
 
 @pytest.mark.parametrize("case", ["good", "nan", "bad", "refused"])

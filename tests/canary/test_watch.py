@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsverify.canary.assessment import Policy
 from opsverify.canary.criterion import Criterion as Row
 from opsverify.canary.decision import SHARED_BREACH, GateOutcome
 from opsverify.canary.observation import ObservedStep
+from opsverify.canary.policy import Policy
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_setup import Setup
@@ -122,16 +122,22 @@ SHARES = st.sampled_from([0, 0, 0.002, 0.009, 0.011, 0.03, 0.2])
     st.sampled_from([2, 20, 150]),
     st.sampled_from(["literal", "proof"]),
     st.sampled_from(["rollback", "hold"]),
+    st.sampled_from(["note", "hold", "rollback"]),
     st.none() | st.integers(0, 60),
 )
 def test_the_checks_together_agree_with_the_gate(
-    shares: tuple[float, float, float], trials: int, end_rule: str, shared: str, alert_at: int | None
+    shares: tuple[float, float, float], trials: int, end_rule: str, shared: str, worse: str, alert_at: int | None
 ) -> None:
     """However a window ends, the outcomes of its checks add up to the decision by which it ended."""
     failing, timing_out, base = shares
     watch = watched(
         lambda number: (round(failing * trials * number) - round(failing * trials * (number - 1)), trials),
-        Policy(end_rule=end_rule, on_shared_breach=shared, step_s=30),  # type: ignore[arg-type]
+        Policy(
+            end_rule=end_rule,  # type: ignore[arg-type]
+            on_shared_breach=shared,  # type: ignore[arg-type]
+            on_worse_than_baseline=worse,  # type: ignore[arg-type]
+            step_s=30,
+        ),
         baseline=(base * 600, 600),
         calls=(timing_out * trials, trials),
         alert_at=alert_at,

@@ -198,3 +198,22 @@ def test_limits_that_nothing_can_prove_are_refused(limit: str) -> None:
     """A canary's limit is one-sided, and neither never nor always."""
     with pytest.raises(ValueError, match="cannot be a canary's limit: expected <"):
         Limits(error_rate=limit)
+
+
+def test_an_agreed_weight_at_its_edge_is_met() -> None:
+    """A weight of exactly 10 % measures below it in half of all windows: chance, not another weight."""
+    canary = {"code=200": {at: 100 + 995 * at / 60 + (at // 10 % 2) * 10 for at in MOMENTS}}
+    edge = window({"requests": canary}, {"requests": grown(9005)}).judged_share()
+    assert edge.measured == pytest.approx(0.0995, rel=1e-3)
+    assert edge.holds
+    assert "which the agreed weight is within" in edge.message
+    assert not window({"requests": grown(500)}, {"requests": grown(9500)}).judged_share().holds
+    few = {"code=200": {at: 100.0 + (at > 30) * 9 for at in MOMENTS}}
+    with pytest.raises(Inconclusive, match="observe longer"):
+        window({"requests": few}, {"requests": grown(100)}).judged_share()
+
+
+def test_restarts_of_the_canary_are_named() -> None:
+    """Which process, and when; the limit judges their number."""
+    fell = {"code=200,instance=a:1": {at: 100 + at if at < 30 else at for at in MOMENTS}}
+    assert window({"requests": fell}).restarts() == ("a:1 at 00:00:30Z",)

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def language() -> str:
+    """Language of the target, quoted."""
+    return '"en"'
+
+
+@pytest.fixture
+def project(tmp_path: Path, language: str) -> Path:
     """A project of one's own, with the sandbox's target."""
     (tmp_path / "targets").mkdir()
     (tmp_path / "runbook.toml").write_text("", encoding="utf-8")
     text = (REPOSITORY / "targets" / "sandbox.toml").read_text(encoding="utf-8")
-    (tmp_path / "targets" / "t.toml").write_text(text.replace('"sandbox"', '"t"', 1), encoding="utf-8")
+    (tmp_path / "targets" / "t.toml").write_text(
+        text.replace('"sandbox"', '"t"', 1).replace('"ko"', language, 1), encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -56,6 +64,7 @@ def test_wrong_input_signs_nothing(
     assert not (project / "reports").exists()
 
 
+@pytest.mark.parametrize("language", ['"ko"'])
 def test_a_stage_lists_what_it_wants(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the target's language, with the command to fill in."""
     assert main(["attest", "--list", "weekly", "--target", str(project / "targets" / "t.toml")]) == 0

@@ -56,7 +56,7 @@ def parsed(command: str, *arguments: str) -> argparse.Namespace:
 def pytest_parser() -> pytest.Parser:
     """The parser of pytest, with the plugin's options."""
     parser = pytest.Parser(_ispytest=True)
-    pytest_addoption(parser)
+    pytest_addoption(parser, pytest.PytestPluginManager())
     return parser
 
 

@@ -48,16 +48,18 @@ def test_a_regression_is_found_before_the_window_is_over(standin: Standin) -> No
     assert steps(running.folder)[-1]["at"] - steps(running.folder)[0]["at"] < WINDOW_S - 1
 
 
-def test_a_canary_that_restarts_is_held(standin: Standin) -> None:
-    """Its counters start over: what they counted stays counted, and nobody promotes it without asking why."""
+def test_a_canary_that_restarts_more_often_than_allowed_is_rolled_back(standin: Standin) -> None:
+    """Its counters start over: what they counted stays counted, and the restart itself is judged by its limit."""
     # Where the restart takes long an alert is raised, which is a rollback of its own.
-    target = standin.write_target("alerts-unseen", {"canary": {"alerts": 'track="none"'}})
+    target = standin.write_target(
+        "alerts-unseen", {"canary": {"alerts": 'track="none"'}, "limits": {"restarts": "== 0"}}
+    )
     with window(standin, "restart", WINDOW_S, target) as running:
         running.await_looks(5)
         standin.sandbox.fault("target_down", "canary")
         standin.sandbox.fault("target_down", off=True)
-    assert running.ended.exit_code == 10, running.ended.story
-    assert any("restarted in the window (counter reset)" in reason for reason in running.ended.verdict["reasons"])
+    assert running.ended.exit_code == 1, running.ended.story
+    assert any("restarts in the window" in reason for reason in running.ended.verdict["reasons"])
 
 
 def test_a_short_outage_of_prometheus_costs_nothing(standin: Standin) -> None:

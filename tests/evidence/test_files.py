@@ -45,14 +45,17 @@ def test_write_without_folder(tmp_path: Path) -> None:
         files.write_atomic(tmp_path / "none" / "verdict.json", "x")
 
 
-def test_written_file_is_readable_for_others(tmp_path: Path) -> None:
-    """Evidence obeys the umask like any other file, instead of being private to its author."""
-    old = os.umask(0o022)
-    try:
-        files.write_atomic(tmp_path / "plan.json", "{}")
-    finally:
-        os.umask(old)
-    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o644
+def test_a_written_file_has_the_rights_of_its_folder(tmp_path: Path) -> None:
+    """Who may use the folder may read the file, nobody else, whatever the umask."""
+    for umask in (0o000, 0o022, 0o077):
+        old = os.umask(umask)
+        try:
+            for folder, expected in ((0o700, 0o600), (0o750, 0o640), (0o755, 0o644)):
+                tmp_path.chmod(folder)
+                files.write_atomic(tmp_path / "plan.json", "{}")
+                assert (tmp_path / "plan.json").stat().st_mode & 0o777 == expected
+        finally:
+            os.umask(old)
 
 
 def test_latest_moves_and_is_relative(tmp_path: Path) -> None:

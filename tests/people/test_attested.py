@@ -15,8 +15,9 @@ from opsverify.config.people import Person
 from opsverify.core.runbook import lines_of
 from opsverify.core.stages import Outcome
 from opsverify.errors import EvidenceError
+from opsverify.people.append import append
 from opsverify.people.attested import Attestations, wording_of
-from opsverify.people.log import FAILED, SCHEMA, SignedEntry, append, path_of, read
+from opsverify.people.log import FAILED, SCHEMA, SignedEntry, path_of, read
 from opsverify.people.signing import sign
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def test_alertmanager(url: str, recorder: Recorder) -> None:
         status = probe.status()
     assert (status.cluster, status.ready) == ("disabled", True)
     assert status.version
-    assert len(recorder.kept) == 4
+    assert len(recorder.kept) == 6
 
 
 @pytest.mark.parametrize(

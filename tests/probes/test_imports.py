@@ -10,8 +10,9 @@ from pathlib import Path
 import opsverify
 
 CLIENTS = {
-    "httpx": {"probes/http.py"},
+    "httpx": {"probes/http.py", "probes/http_transport.py"},
     "psycopg": {
+        "probes/libpq.py",
         "probes/postgres.py",
         "probes/cleanup.py",
         "recovery/postgres/session.py",
@@ -19,7 +20,7 @@ CLIENTS = {
     },
     "redis": {"probes/redis.py"},
     "prometheus_api_client": {"probes/prometheus.py"},
-    "requests": {"probes/prometheus.py"},
+    "requests": {"probes/prometheus.py", "probes/prometheus_body.py"},
     "mcp": {"probes/mcp.py"},
     "dns": {"probes/dns.py"},
 }

@@ -46,6 +46,14 @@ def test_attached(check):
     with check.step("log in as " + SECRET):
         check.measure("x", 0.0, RATE)
 
+@described("t.child")
+def test_child(check):
+    import subprocess
+    code = "import os; print('child', os.environ['PLANTED_SECRET'], flush=True)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code.replace("flush", "file=__import__('sys').stderr, flush")], check=True)
+    check.measure("x", 0.0, RATE)
+
 @described("t.literal")
 def test_literal(check):
     token = {SECRET!r}
@@ -96,7 +104,7 @@ def test_no_secret_leaves_the_run(suite: Suite, way: str, more: list[str]) -> No
     suite.checks("leaks", LEAKS)
     ran = suite.run(way, more)
     assert ran.verdict is not None, str(ran)
-    assert len(ran.verdict["checks"]) == 10
+    assert len(ran.verdict["checks"]) == 11
     assert ran.folder is not None
     files = [path for path in ran.folder.rglob("*") if path.is_file()]
     assert any("attachment" in path.name for path in files)
@@ -120,5 +128,17 @@ def test_no_secret_in_a_crash(suite: Suite, place: str) -> None:
     ran = suite.run()
     assert ran.code in (2, 3), str(ran)
     assert "[redacted]" in ran.out + ran.err
+    for form in forms():
+        assert form not in (ran.out + ran.err).encode()
+
+
+@pytest.mark.parametrize("way", ["cli", "pytest"])
+@pytest.mark.parametrize("place", ["checks/conftest.py", "smoke/conftest.py", "dr_validation/conftest.py"])
+def test_no_secret_in_a_conftest_that_fails(suite: Suite, way: str, place: str) -> None:
+    """A conftest is imported before a stage begins: what it raises is clean as well."""
+    (suite.root / place).write_text("import os\nraise ValueError('no ' + os.environ['PLANTED_SECRET'])\n")
+    ran = suite.run(way)
+    assert ran.code not in (0, 1), str(ran)
+    assert "[redacted]" in ran.out + ran.err, str(ran)
     for form in forms():
         assert form not in (ran.out + ran.err).encode()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
 
+from opsverify.probes.libpq import open_connection
 from opsverify.probes.postgres import TEXT_FORM
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class RestoredSession:
 
     def __init__(self, dsn: str, dbname: str) -> None:
         options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in TEXT_FORM.items())
-        self._connection = psycopg.connect(
+        self._connection = open_connection(
             dsn, dbname=dbname, autocommit=True, options=f"{options} -c client_encoding=UTF8"
         )
 

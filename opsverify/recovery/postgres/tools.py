@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from opsverify.errors import Inconclusive
+from opsverify.probes.environment import plain_environment
 from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
 
 if TYPE_CHECKING:
@@ -131,9 +132,8 @@ def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account
 
 
 def tool_environment() -> dict[str, str]:
-    """Return this process's environment without PG* variables, with messages in English and times in UTC."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+    """Return an environment that redirects no tool (`PG*` and their like), with English messages and times in UTC."""
+    return plain_environment() | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Tally of one criterion: bad ones and trials step by step, and faults that make them invalid.
+"""Earlier tally of one criterion (rule 2): bad ones and trials step by step, and faults that make them invalid.
 
 Both come from the same scrapes: samples of one signal that are newer than the others' (a scrape stored between two
 queries, a series that is NaN or has ended) wait until the others follow: no share mixes different times.
@@ -7,29 +7,21 @@ queries, a series that is NaN or has ended) wait until the others follow: no sha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.canary.assessment import Counts
+from opsverify.canary.fault import Fault
+from opsverify.canary.progress import Counts
 from opsverify.metrics.counters import Tally, instance_of, reason_against, scraped_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from opsverify.canary.earlier_scrapes import LatestSample, ScrapeState
     from opsverify.canary.observation import Points
-    from opsverify.canary.scrape_state import LatestSample, ScrapeState
     from opsverify.canary.window_setup import Counted
 
 _MOST_CARRIED = 0.01
 """Bad ones without a trial, as a share of the trials, explained by reading two counters one after the other."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a criterion cannot be decided; `distorts`: its counts are not valid either."""
-
-    text: str
-    distorts: bool = True
 
 
 class CriterionTally:

@@ -1,4 +1,4 @@
-"""Scrape state of one scope (canary or baseline): the latest sample of every series, restarts and missing instances."""
+"""Earlier scrape state of one scope (rule 2): the latest sample of every series, restarts and missing instances."""
 
 from __future__ import annotations
 

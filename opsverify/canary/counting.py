@@ -1,0 +1,228 @@
+"""Counting of a window: canary and baseline, every criterion, and how much of them was seen.
+
+The statement that it follows is in `series_growth`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Final
+
+from opsverify.canary.criterion_count import CriterionCount
+from opsverify.canary.instances import Instance, Instances, Status
+from opsverify.canary.progress import Counts
+from opsverify.canary.series_growth import GrowthTally
+from opsverify.canary.unseen import missing_text, shown
+from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
+from opsverify.metrics.counters import coverage
+from opsverify.units import duration, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsverify.canary.fault import Fault
+    from opsverify.canary.observation import ObservedStep
+    from opsverify.canary.unseen import Unseen
+    from opsverify.canary.window_setup import Setup
+
+SCOPES: Final = (CANARY, BASELINE)
+_TOTALS: Final = (REQUESTS, LLM_COST)
+_TAKEOVER_SCRAPES: Final = 4
+"""Scrapes after an instance's last one in which its traffic is looked for at the others."""
+
+
+class Counting:
+    """Counts of canary and baseline by criterion, advanced with every answered step."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.at = setup.start
+        self._answered = False
+        self.instances = {scope: Instances(setup.start, setup.instance_label) for scope in SCOPES}
+        self._criteria = {
+            scope: [CriterionCount(one, self.instances[scope], setup.policy.warm_up_s) for one in setup.counted]
+            for scope in SCOPES
+        }
+        self._totals = {
+            (scope, name): GrowthTally((name,), self.instances[scope]) for scope in SCOPES for name in _TOTALS
+        }
+        self._grown: dict[tuple[str, str], list[float]] = {}
+        self._unseen: dict[int, tuple[float, tuple[Unseen, ...]]] = {}
+
+    def advance(self, step: ObservedStep) -> dict[str, list[Counts]]:
+        """Add one answered step: counts by scope, and by criterion in the setup's order."""
+        self.at = max(self.at, step.at)
+        self._answered = True
+        self._unseen.clear()
+        found = {}
+        for scope in SCOPES:
+            signals = step.samples.get(scope, {})
+            self.instances[scope].add(signals)
+            for name in _TOTALS:
+                grown = self._totals[scope, name].advance(signals).known.get(name, 0.0)
+                self._grown.setdefault((scope, name), []).append(grown)
+            found[scope] = [criterion.advance(signals) for criterion in self._criteria[scope]]
+        return found
+
+    def wait(self, at: float) -> None:
+        """Time goes on without an answer."""
+        self.at = max(self.at, at)
+        self._unseen.clear()
+
+    @property
+    def observed(self) -> bool:
+        """Whether any request of the canary could be counted."""
+        return any(one.counted for one in self.instances[CANARY].seen)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Canary instances that are not scraped, and not known to have ended."""
+        lost = [one for one in self.instances[CANARY].seen if self.status(CANARY, one) is Status.LOST]
+        return tuple(missing_text(one, self.at) for one in lost)
+
+    @property
+    def restarts(self) -> tuple[str, ...]:
+        """Restarts of canary processes in the window; those of one endpoint in one scrape are one."""
+        found: dict[tuple[str, float], str] = {}
+        for one in self.instances[CANARY].seen:
+            for at, _ in one.restarts(self._setup.start, math.inf):
+                name = one.name or "(no label)"
+                found.setdefault((one.endpoint, at), f"{name} at {dt.datetime.fromtimestamp(at, dt.UTC):%H:%M:%S}Z")
+        return tuple(found[place] for place in sorted(found, key=lambda place: place[1]))
+
+    @property
+    def coverage(self) -> float:
+        """Share of the canary's time so far that was observed, 0..1: of the clock's, and of its instances' together."""
+        start, end = self._setup.start, self._setup.start + self._elapsed_s
+        seen = [one for one in self.instances[CANARY].seen if one.counted]
+        if end <= start or not seen:
+            return 0.0
+        policy, scope = self._setup.policy, self.instances[CANARY]
+        moments = {at for one in seen for at in one.counted}
+        usual = max(2 * policy.step_s, min(2 * scope.rhythm_s, policy.tolerated_s))
+        shares = [coverage(moments, start, end, usual).share]
+        missing = observed = 0.0
+        for one in seen:
+            begun = max(start, one.first)
+            ended = min(end, one.counted[-1] if self.status(CANARY, one) is Status.ENDED else end)
+            if ended > begun:
+                gap_s = scope.usual_gap_s(one, policy.step_s, policy.tolerated_s)
+                missing += coverage(one.counted, begun, ended, gap_s).missing_s
+                observed += ended - begun
+        return min([*shares, max(0.0, 1 - missing / observed) if observed else 0.0])
+
+    def status(self, scope: str, one: Instance) -> Status:
+        """Whether an instance goes on: by its scrapes, its scrape target, or where its traffic went."""
+        instances, policy = self.instances[scope], self._setup.policy
+        newest = max((other.last for other in instances.all.values() if other.scrapes), default=self.at)
+        if max(self.at, newest) - one.last <= instances.usual_gap_s(one, policy.step_s, policy.tolerated_s):
+            return Status.ALIVE
+        if instances.up_known() and one.up_at > -math.inf:
+            return Status.ENDED if instances.target_gone(one) else Status.LOST
+        return Status.ENDED if self._taken_over(scope, one) else Status.LOST
+
+    def faults(self, number: int) -> Iterator[Fault]:
+        """Why a criterion cannot be decided."""
+        if not self._answered:
+            return
+        criterion, policy = self._criteria[CANARY][number], self._setup.policy
+        yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
+        fault = criterion.too_much_unseen(self._parts(number), policy.min_coverage)
+        if fault is not None:
+            yield fault
+
+    def unseen(self, number: int) -> Counts:
+        """How many trials of the canary were not seen, at most, and how many of them to take for bad."""
+        parts = self._parts(number)
+        return Counts(math.fsum(one.bad for one in parts), math.fsum(max(one.trials, one.bad) for one in parts))
+
+    def notes(self, number: int) -> tuple[str, ...]:
+        """What to say with a criterion's measurement beside its counts."""
+        found = []
+        if self._setup.policy.warm_up_s:
+            found.append(f"{duration(self._setup.policy.warm_up_s)} of warm-up not judged")
+        most = self.unseen(number).trials
+        seen = self._criteria[CANARY][number].trials
+        if most and most >= 0.001 * seen:
+            found.append(f"up to {quantity(most / (most + seen), 'ratio')} unseen")
+        return tuple(found)
+
+    def signal_fault(self, scope: str, signal: str) -> str | None:
+        """Why a signal of a scope is not valid now; None if it is."""
+        tally = self._totals.get((scope, signal))
+        if tally is None:
+            return None
+        for series, lag in tally.invalid(self._invalid_after_s):
+            return f"{signal} {{{shown(series.key)}}} is {series.invalid} for {lag:.0f} s"
+        total = self.grown(scope, signal) or 0.0
+        for one, series, lag in tally.open_gaps():
+            hidden = series.rate * lag
+            limit = (1 - self._setup.policy.min_coverage) * (total + hidden)
+            if hidden > limit or (series.busy and one.instance.last - series.seen > self._setup.policy.tolerated_s):
+                return (
+                    f"stale series {signal} {{{shown(series.key)}}}: no sample for {lag:.0f} s while its instance is "
+                    "scraped; check its /metrics"
+                )
+        return None
+
+    def grown(self, scope: str, signal: str) -> float | None:
+        """How much `requests` or `llm_cost` grew in a scope; None without any sample."""
+        tally = self._totals.get((scope, signal))
+        if tally is None or not any(one.series for one in tally.of.values()):
+            return None
+        return math.fsum(one.total[signal] for one in tally.of.values())
+
+    def grown_by_step(self, scope: str, signal: str) -> tuple[float, ...]:
+        """How much `requests` or `llm_cost` grew in a scope, by answered step."""
+        return tuple(self._grown.get((scope, signal), ()))
+
+    @property
+    def _elapsed_s(self) -> float:
+        return min(self.at - self._setup.start, self._setup.policy.longest_s)
+
+    @property
+    def _invalid_after_s(self) -> float:
+        """Before the end there is time to wait for what is missing, and nothing is promoted early."""
+        policy = self._setup.policy
+        if self._elapsed_s >= policy.longest_s:
+            return policy.tolerated_s
+        return max(2 * policy.step_s, min(2 * self.instances[CANARY].rhythm_s, policy.tolerated_s))
+
+    def _parts(self, number: int) -> tuple[Unseen, ...]:
+        known = self._unseen.get(number)
+        if known is None or known[0] != self.at:
+            criterion = self._criteria[CANARY][number]
+            known = (self.at, criterion.unseen(lambda one: self.status(CANARY, one), self.at))
+            self._unseen[number] = known
+        return known[1]
+
+    def _taken_over(self, scope: str, gone: Instance) -> bool:
+        """Whether the traffic of an instance went to the others after its last scrape: then it has ended."""
+        tally = self._totals[scope, REQUESTS]
+        one = tally.of.get(gone.name)
+        rhythm = gone.rhythm_s or self.instances[scope].rhythm_s
+        if one is None or not rhythm or not one.history:
+            return False
+        span = _TAKEOVER_SCRAPES * rhythm
+        before = (max(min(one.history[0][0], self._setup.start), gone.last - 5 * span), gone.last)
+        after = (gone.last + rhythm, min(self.at, gone.last + 6 * span))
+        own = _rate(tally, before, only=gone.name)
+        if after[1] - after[0] < span or not own:
+            return False
+        other_scope = self._totals[BASELINE if scope == CANARY else CANARY, REQUESTS]
+        was, now = _rate(other_scope, before), _rate(other_scope, after)
+        change = now / was if was and now else 1.0
+        return _rate(tally, after) >= _rate(tally, before) * min(1.0, change) - own / 2
+
+
+def _rate(tally: GrowthTally, span: tuple[float, float], only: str | None = None) -> float:
+    """Growth of a total in a span of time, 1/s."""
+    total = 0.0
+    for name, one in tally.of.items():
+        if only is None or name == only:
+            for begun, ended, counted in one.history:
+                inside = min(ended, span[1]) - max(begun, span[0])
+                if inside > 0:
+                    total += counted.get(tally.signals[-1], 0.0) * inside / (ended - begun)
+    return total / (span[1] - span[0]) if span[1] > span[0] else 0.0

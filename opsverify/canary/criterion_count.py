@@ -1,0 +1,118 @@
+"""Count of one criterion in one scope: bad ones out of trials, step by step, and what keeps them from being decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opsverify.canary.fault import Fault
+from opsverify.canary.identity import labels_of
+from opsverify.canary.progress import Counts
+from opsverify.canary.series_growth import GrowthTally
+from opsverify.canary.unseen import Unseen, shown, unseen
+from opsverify.metrics.counters import scraped_twice
+from opsverify.units import quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from opsverify.canary.instances import Instance, Instances, Status
+    from opsverify.canary.observation import Points
+    from opsverify.canary.window_setup import Counted
+
+_MOST_CARRIED: Final = 0.01
+"""Bad ones without a trial, as a share of the trials, explained by reading two counters one after the other."""
+
+
+class CriterionCount:
+    """Counts one criterion in one scope."""
+
+    def __init__(self, counted: Counted, instances: Instances, warm_up_s: float) -> None:
+        self._counted = counted
+        self.tally = GrowthTally((counted.bad, counted.trials), instances, warm_up_s, counted.picked_by)
+        self._keys: dict[str, set[str]] = {counted.bad: set(), counted.trials: set()}
+        self._duplicates: dict[str, None] = {}
+        self._carried = 0.0
+        self.trials = 0.0
+
+    def advance(self, signals: Mapping[str, Mapping[str, Points]]) -> Counts:
+        """Add the samples of one step (which the instances have already); counts that are complete by now."""
+        self._leave_out_duplicates(signals)
+        grown = self.tally.advance(signals)
+        trials = grown.known.get(self._counted.trials, 0.0)
+        bad = grown.known.get(self._counted.bad, 0.0)
+        hidden = grown.hidden.get(self._counted.trials, 0.0)
+        if self._counted.good_counted:
+            # Good ones that a gap hides are not bad for being missing.
+            bad = trials - bad - grown.hidden.get(self._counted.bad, 0.0)
+        self._carried += bad
+        self.trials += trials
+        counted = min(max(self._carried, 0.0), trials)
+        self._carried -= counted
+        return Counts(counted, trials, max(0.0, hidden))
+
+    def faults(self, selectors: Mapping[str, str], tolerated_s: float) -> Iterator[Fault]:
+        """Faults of the series at this step; invalid samples for up to `tolerated_s` are none."""
+        yield from self._absent(selectors)
+        for series, lag in self.tally.invalid(tolerated_s):
+            text = f"{series.signal} {{{shown(series.key)}}} is {series.invalid} for {lag:.0f} s"
+            never = series.rate == 0 and series.intervals == 0
+            yield Fault(f"{text}; check the service's /metrics", distorts=never)
+        for key in self._duplicates:
+            yield Fault(f"duplicate series {{{shown(key)}}}: scraped by two jobs, its instance would count twice")
+        for series, instance in self.tally.delta_like():
+            yield Fault(
+                f"{series.signal} {{{shown(series.key)}}} fell {series.falls} times in {series.intervals} scrapes, "
+                f"instance {instance.name or '(no label)'} goes on: no cumulative counter of one process; export "
+                "cumulative temporality, or name the label that tells processes apart (canary.instance_label)"
+            )
+        if abs(self._carried) > max(1.0, _MOST_CARRIED * self.trials):
+            bad, trials = self._counted.bad, self._counted.trials
+            yield Fault(f"{bad} counts {abs(self._carried):,.0f} more than {trials}: check both in prometheus.signals")
+
+    def unseen(self, status: Callable[[Instance], Status], at: float) -> tuple[Unseen, ...]:
+        """What was not seen of this criterion until `at`, at most; the largest first."""
+        rated = self.tally.busiest(self._counted.trials) > 0
+        found = (one for one in unseen(self.tally, self._counted, status, at) if one.trials or one.bad or not rated)
+        return tuple(sorted(found, key=lambda one: -max(one.trials, one.bad)))
+
+    def too_much_unseen(self, parts: tuple[Unseen, ...], least_share: float) -> Fault | None:
+        """The fault of a scope of which less than `least_share` (0..1) was seen."""
+        if parts and not self.tally.busiest(self._counted.trials):
+            return Fault(f"{parts[0].text}; no process was seen for long enough to tell how much", distorts=False)
+        most = sum(max(one.trials, one.bad) for one in parts)
+        if most <= (1 - least_share) * (self.trials + most):
+            return None
+        share = quantity(most / (self.trials + most), "ratio")
+        limit = quantity(1 - least_share, "ratio")
+        return Fault(
+            f"{parts[0].text}; up to {share} of {self._counted.trials} unseen, limit <= {limit}", distorts=False
+        )
+
+    def _leave_out_duplicates(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
+        for name, known in self._keys.items():
+            new = signals.get(name, {}).keys() - known
+            if new:
+                known.update(new)
+                twice = scraped_twice(sorted(known))
+                self._duplicates |= dict.fromkeys(twice)
+                self.tally.left_out |= {(name, key) for key in twice}
+
+    def _absent(self, selectors: Mapping[str, str]) -> Iterator[Fault]:
+        bad, trials = self._counted.bad, self._counted.trials
+        if not self._keys[trials]:
+            yield Fault(_no_series(trials, selectors))
+        elif not self._keys[bad]:
+            if self._counted.good_counted:
+                yield Fault(f"missing bucket: {_no_series(bad, selectors)}")
+            elif not self._no_series_means_none(trials):
+                yield Fault(_no_series(bad, selectors))
+
+    def _no_series_means_none(self, trials: str) -> bool:
+        picked = set(self._counted.picked_by)
+        carried = {label for key in self._keys[trials] for label in labels_of(key)}
+        return bool(picked) and picked <= carried
+
+
+def _no_series(signal: str, selectors: Mapping[str, str]) -> str:
+    known = f" ({selectors[signal]})" if signal in selectors else ""
+    return f"{signal}: no such series in Prometheus{known}; check the name in prometheus.signals and the scope"

@@ -1,0 +1,184 @@
+"""Instances of one scope (canary or baseline): when each was scraped, at what rhythm, when it restarted, came and went.
+
+An instance is one process identity (`identity.process_of`); its samples of all signals tell of it together. A counter
+that falls is a restart of its process where the process does not export its start time; where it does, only a start
+time that moved is one.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from opsverify.canary.identity import endpoint_of, process_of
+from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP
+from opsverify.metrics.counters import reason_against
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opsverify.canary.observation import Points
+
+_SAME_START_S: Final = 1.0
+_LEAST_GAPS: Final = 2
+"""Gaps between scrapes from which on an instance's rhythm is known."""
+
+
+class Status(StrEnum):
+    """Whether an instance goes on."""
+
+    ALIVE = "alive"
+    ENDED = "ended"
+    LOST = "not scraped, and not known to have ended"
+
+
+@dataclass
+class Instance:
+    """One process identity; times in Unix seconds.
+
+    `counted`: scrapes with a usable sample of requests. `starts`: start times by the scrape that showed them first.
+    `falls`: scrapes at which a counter fell. `up_at`, `up`: the latest sample of its scrape target's `up`.
+    """
+
+    name: str
+    endpoint: str = ""
+    scrapes: list[float] = field(default_factory=list)
+    counted: list[float] = field(default_factory=list)
+    starts: list[tuple[float, float]] = field(default_factory=list)
+    falls: list[float] = field(default_factory=list)
+    up_at: float = -math.inf
+    up: float = math.nan
+
+    @property
+    def first(self) -> float:
+        """Its first scrape."""
+        return self.scrapes[0]
+
+    @property
+    def last(self) -> float:
+        """Its last scrape."""
+        return self.scrapes[-1]
+
+    @property
+    def rhythm_s(self) -> float | None:
+        """Usual seconds between its scrapes; None before that is known."""
+        recent = self.scrapes[-12:]
+        return median(b - a for a, b in pairwise(recent)) if len(recent) > _LEAST_GAPS else None
+
+    def started_at(self, at: float) -> float:
+        """Start time of the process that was scraped at `at`; minus infinity where unknown."""
+        found = [started for shown, started in self.starts if shown <= at]
+        return found[-1] if found else -math.inf
+
+    def restarts(self, after: float, until: float) -> list[tuple[float, float | None]]:
+        """Restarts seen by scrapes in (`after`, `until`]: the scrape, and the start time where that is exported."""
+        if self.starts:
+            return [(shown, started) for shown, started in self.starts[1:] if after < shown <= until]
+        return [(at, None) for at in self.falls[bisect_right(self.falls, after) : bisect_right(self.falls, until)]]
+
+    def scrape_before(self, at: float) -> float | None:
+        """The latest scrape before `at`."""
+        index = bisect_left(self.scrapes, at)
+        return self.scrapes[index - 1] if index else None
+
+    def scrapes_after(self, at: float) -> int:
+        """How many scrapes came after `at`."""
+        return len(self.scrapes) - bisect_right(self.scrapes, at)
+
+
+class Instances:
+    """Every instance of one scope, advanced step by step; `start` of the window in Unix seconds."""
+
+    def __init__(self, start: float, instance_label: str = "") -> None:
+        self.start = start
+        self.label = instance_label
+        self.all: dict[str, Instance] = {}
+        self._latest: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def of(self, key: str) -> Instance:
+        """The instance of a series."""
+        name = process_of(key, self.label)
+        found = self.all.get(name)
+        if found is None:
+            found = self.all[name] = Instance(name, endpoint_of(key))
+        return found
+
+    def add(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
+        """Add the new samples of one step."""
+        for key, points in signals.get(UP, {}).items():
+            self._add_up(key, points)
+        # Start times first: they say whether a counter that falls is a restart.
+        for signal in sorted(signals.keys() - {UP}, key=lambda name: name != PROCESS_START):
+            for key, points in signals[signal].items():
+                if points:
+                    self._add(signal, key, points)
+
+    @property
+    def seen(self) -> tuple[Instance, ...]:
+        """Instances of the window: what missed a scrape before it began is over."""
+        return tuple(one for one in self.all.values() if self.in_window(one))
+
+    def in_window(self, one: Instance) -> bool:
+        """Whether an instance may have gone on in the window."""
+        return bool(one.scrapes) and one.last + (one.rhythm_s or self.rhythm_s) > self.start
+
+    @property
+    def rhythm_s(self) -> float:
+        """The usual rhythm over the instances; 0 where unknown."""
+        return median([one.rhythm_s for one in self.all.values() if one.rhythm_s is not None] or [0.0])
+
+    def usual_gap_s(self, one: Instance, step_s: float, tolerated_s: float) -> float:
+        """Seconds between samples of an instance that are no gap: two steps, or two scrapes where these are rarer."""
+        rhythm = one.rhythm_s if one.rhythm_s is not None else self.rhythm_s
+        return max(2 * step_s, min(2 * rhythm, tolerated_s))
+
+    def up_known(self) -> bool:
+        """Whether this scope's scrape targets are exported as `up`."""
+        return any(one.up_at > -math.inf for one in self.all.values())
+
+    def target_gone(self, one: Instance) -> bool:
+        """Whether the scrape target of an instance is gone from service discovery, others not."""
+        newest = max(other.up_at for other in self.all.values())
+        return one.up_at > -math.inf and one.up == 1 and one.up_at <= one.last < newest
+
+    def _add_up(self, key: str, points: Points) -> None:
+        instance = self.of(key)
+        at = max(points, default=-math.inf)
+        if at > instance.up_at:
+            instance.up_at, instance.up = at, points[at]
+
+    def _add(self, signal: str, key: str, points: Points) -> None:
+        instance = self.of(key)
+        for at in points:
+            _insert(instance.scrapes, at)
+        if signal == PROCESS_START:
+            for at, value in sorted(points.items()):
+                if reason_against(value) is None:
+                    before = instance.started_at(at)
+                    if value > before + _SAME_START_S:
+                        instance.starts.append((at, value))
+            return
+        at_before, value_before = self._latest.get((signal, key), (-math.inf, -math.inf))
+        for at, value in sorted(points.items()):
+            if at <= at_before or reason_against(value) is not None:
+                continue
+            if signal == REQUESTS:
+                _insert(instance.counted, at)
+            # A series of the old process that comes again later belongs to the restart that was seen first.
+            known = instance.falls and instance.falls[-1] > at_before
+            if value < value_before and not known:
+                _insert(instance.falls, at)
+            at_before, value_before = at, value
+        self._latest[signal, key] = (at_before, value_before)
+
+
+def _insert(times: list[float], at: float) -> None:
+    if not times or at > times[-1]:
+        times.append(at)
+    elif times[bisect_left(times, at)] != at:
+        insort(times, at)

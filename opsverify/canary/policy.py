@@ -1,0 +1,109 @@
+"""Policy of a window, and the criteria it judges: windows, error rates, and what the runbook leaves to the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from opsverify.canary.e_process import StartWeights
+from opsverify.units import quantity
+
+START_GROUPS: Final = 20
+"""Steps at which a regression may begin, as far as the weights go: one a minute in a window of 20 minutes."""
+
+
+class Kind(StrEnum):
+    """Whether a criterion must be proven before an early promotion, or can only roll back."""
+
+    PROMOTE = "promote"
+    ROLLBACK_ONLY = "rollback_only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateCriterion:
+    """A limit (share of trials, 0..1) on what counts as bad; `strict`: the limit itself is already outside.
+
+    `counted` completes "2.31% of 4,120 ..." and is in the language of the report. `inverse`: the share that is
+    shown, and its limit, are of what is *not* bad (a hit rate); everything else here is still about the bad ones.
+    """
+
+    name: str
+    limit: float
+    min_samples: int
+    kind: Kind = Kind.PROMOTE
+    strict: bool = True
+    counted: str = "were bad"
+    inverse: bool = False
+
+    def text(self, share: float) -> str:
+        """A share of bad ones as it is shown."""
+        return quantity(1 - share if self.inverse else share, "ratio")
+
+    @property
+    def limit_text(self) -> str:
+        """The limit as it is shown."""
+        orderly, strictly = (">=", ">") if self.inverse else ("<=", "<")
+        return f"{strictly if self.strict else orderly} {self.text(self.limit)}"
+
+    def holds(self, share: float) -> bool:
+        """Whether a measured share is within the limit."""
+        return share < self.limit if self.strict else share <= self.limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Windows and steps in seconds, error rates, and what to do where the runbook leaves a choice.
+
+    `warm_up_s`: what each process counts so long after it began in the window is not judged. `restarts`: how many a
+    canary may have. `alert_grace_s`, `shared_grace_s`: how long an alert that fired before the window, and a breach
+    that the baseline shares, are waited for (None: the shortest window, and a quarter of it).
+    """
+
+    shortest_s: float = 600.0
+    longest_s: float = 1200.0
+    step_s: float = 15.0
+    alpha: float = 0.05
+    beta: float = 0.05
+    min_coverage: float = 0.9
+    end_rule: Literal["literal", "proof"] = "literal"
+    on_shared_breach: Literal["rollback", "hold"] = "rollback"
+    on_worse_than_baseline: Literal["note", "hold", "rollback"] = "note"
+    warm_up_s: float = 0.0
+    restarts: int | None = 1
+    alert_grace_s: float | None = None
+    shared_grace_s: float | None = None
+    excuse_rollback_only: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step_s <= self.shortest_s <= self.longest_s:
+            given = f"{self.step_s}, {self.shortest_s}, {self.longest_s}"
+            raise ValueError(f"expected 0 < step <= shortest <= longest, not {given}")
+        if not (0 < self.alpha < 1 and 0 < self.beta < 1):
+            raise ValueError(f"expected alpha and beta in (0, 1), not {self.alpha} and {self.beta}")
+
+    @property
+    def starts(self) -> StartWeights:
+        """The weights of the e-process over the longest window."""
+        steps = max(1, round(self.longest_s / self.step_s))
+        return StartWeights(steps, max(1, round(steps / START_GROUPS)))
+
+    @property
+    def waits_for_alerts_s(self) -> float:
+        """How long an alert that fires since before the window is waited for."""
+        return self.shortest_s if self.alert_grace_s is None else self.alert_grace_s
+
+    @property
+    def waits_for_shared_s(self) -> float:
+        """How long a breach that the baseline shares is waited for."""
+        return self.shortest_s / 4 if self.shared_grace_s is None else self.shared_grace_s
+
+    @property
+    def tolerated_s(self) -> float:
+        """Seconds of the longest window that may be missing."""
+        return max(2 * self.step_s, (1 - self.min_coverage) * self.longest_s)
+
+    @property
+    def recent_steps(self) -> int:
+        """A quarter of the shortest window: a canary outside its limit in the latest steps is not promoted."""
+        return max(1, round(self.shortest_s / self.step_s / 4))

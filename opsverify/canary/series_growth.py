@@ -1,0 +1,331 @@
+"""Growth of the series of one signal or of a pair (bad ones and trials), instance by instance.
+
+*The growth of a scope in a step is the sum over its instances of what their counters are known to have grown by. What
+cannot be known (before the first sample of an instance with a past, between the last sample of a process and its end)
+is bounded and named, and never turns bad trials into good ones.*
+
+Known:
+- the difference of two samples of one process; over a gap it counts in the step of the first sample after it;
+- the whole value of a process that started in the window, by its exported start time, or after a restart;
+- the whole value of a label's first use, where its instance was scraped before: a counter starts at zero. Not where it
+  is more than the instance can have counted since its last scrape: then the series returns with a past (an exporter
+  that expires quiet series), or holds a process of its own (`instance_label`).
+
+Not known, and bounded by the busiest rate that was seen of any process of the scope (`Unseen`):
+- what an instance counted in the window before its first sample;
+- what a process counted between its last sample and its end;
+- what a busy series counts after its last sample, while its instance goes on and no other series succeeds it;
+- what an instance counts that is not scraped and not known to have ended.
+
+Samples of one instance are counted up to the latest scrape that all its series have: failures without their
+successes would look like 100 %. A series that ended is waited for only while it may come back.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opsverify.canary.identity import labels_of
+from opsverify.canary.renames import alike, renames
+from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, Tail
+from opsverify.metrics.counters import reason_against
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from opsverify.canary.instances import Instance, Instances
+    from opsverify.canary.observation import Points
+
+PATIENCE: Final = 3
+"""Scrapes for which a busy series without a sample is waited for."""
+_PLAUSIBLE: Final = 4.0
+"""Times the busiest rate of an instance that a label's first use may have, and still be new."""
+_FEW: Final = 10.0
+_DELTA_FALLS: Final = 3
+_LONG_AGO_S: Final = 600.0
+
+
+@dataclass(frozen=True)
+class StepGrowth:
+    """Growth of each signal in one step, and what gaps of busy series may hide of it."""
+
+    known: Mapping[str, float]
+    hidden: Mapping[str, float]
+
+
+class GrowthTally:
+    """Adds up signals that are counted together; `warm_up_s` of each process is left out."""
+
+    def __init__(
+        self,
+        signals: Iterable[str],
+        instances: Instances,
+        warm_up_s: float = 0.0,
+        picked_by: tuple[str, ...] = (),
+    ) -> None:
+        self.signals = tuple(signals)
+        self.instances = instances
+        self.warm_up_s = warm_up_s
+        self.picked_by = picked_by
+        self.of: dict[str, InstanceGrowth] = {}
+        self.left_out: set[tuple[str, str]] = set()
+
+    def advance(self, signals: Mapping[str, Mapping[str, Points]]) -> StepGrowth:
+        """Add the samples of one step, which `instances` has already."""
+        for signal in self.signals:
+            for key, points in signals.get(signal, {}).items():
+                if points and (signal, key) not in self.left_out:
+                    self._wait(signal, key, points)
+        known: Amounts = Amounts()
+        hidden: Amounts = Amounts()
+        for one in self.of.values():
+            known.add(self._count(one))
+            hidden.add(self._hidden(one))
+        return StepGrowth(known, hidden)
+
+    def busiest(self, signal: str) -> float:
+        """The highest rate of one instance that was seen in this scope, 1/s."""
+        return max((one.rate.get(signal, 0.0) for one in self.of.values()), default=0.0)
+
+    def open_gaps(self) -> Iterator[tuple[InstanceGrowth, SeriesState, float]]:
+        """Series that were busy, without a sample while their instance goes on: seconds since the last one."""
+        for one in self.of.values():
+            for series in one.series.values():
+                lag = one.instance.last - series.seen
+                if lag > 0 and not self._over(one, series):
+                    yield one, series, lag
+
+    def invalid(self, tolerated_s: float) -> Iterator[tuple[SeriesState, float]]:
+        """Series whose newest samples no counter can have, for longer than `tolerated_s`; the seconds."""
+        for one, series, lag in self.open_gaps():
+            began = series.at if series.at > -math.inf else max(one.instance.first, self.instances.start)
+            if series.invalid is not None and min(lag, one.instance.last - began) > tolerated_s:
+                yield series, one.instance.last - began
+
+    def delta_like(self) -> Iterator[tuple[SeriesState, Instance]]:
+        """Series that fall at many of their scrapes while their process goes on: no cumulative counters."""
+        for one in self.of.values():
+            for series in one.series.values():
+                if series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals:
+                    yield series, one.instance
+
+    def _wait(self, signal: str, key: str, points: Points) -> None:
+        instance = self.instances.of(key)
+        one = self.of.get(instance.name)
+        if one is None:
+            one = self.of[instance.name] = InstanceGrowth(instance)
+        series = one.series.get((signal, key))
+        if series is None:
+            series = one.series[signal, key] = SeriesState(key, signal)
+        for at, value in sorted(points.items()):
+            if at > series.seen:
+                series.invalid = reason_against(value)
+                if series.invalid is None:
+                    series.waiting.append((at, value))
+
+    def _count(self, one: InstanceGrowth) -> Amounts:
+        """Count an instance up to the latest scrape that all its series have, or need not have."""
+        cut = one.instance.last
+        for series in one.series.values():
+            lag = one.instance.last - series.seen
+            if lag <= 0:
+                series.missed, series.released = 0, False
+                continue
+            series.missed += 1
+            if self._over(one, series) or series.released:
+                continue
+            if self._may_go(one, series):
+                series.released = True
+            else:
+                cut = min(cut, series.seen)
+        grown: Amounts = Amounts()
+        if cut > one.cut:
+            first = bisect_right(one.instance.scrapes, one.cut)
+            last = bisect_left(one.instance.scrapes, cut)
+            for edge in (*one.instance.scrapes[first:last], cut):
+                self._count_to(one, edge, grown)
+            one.total.add(grown)
+        return grown
+
+    def _count_to(self, one: InstanceGrowth, cut: float, grown: Amounts) -> None:
+        """Count an instance's samples of one scrape, and those before it that came late."""
+        counted, doubts = Amounts(), one.doubts
+        firsts: list[SeriesState] = []
+        for series in one.series.values():
+            if not series.waiting or series.waiting[0][0] > cut:
+                continue
+            if series.at == -math.inf:
+                series.at, series.value = series.waiting.pop(0)
+                if series.at > self.instances.start:
+                    firsts.append(series)  # once its instance's other series have shown how much it counts
+                    continue
+            self._take(one, series, cut, counted, grown)
+        renamed = renames(
+            one, firsts, lambda seconds: self._most_new(one, seconds, counted) or math.inf, self.picked_by
+        )
+        # One that is too large to be new tells of all that came with the same labels.
+        old = {
+            (series.at, self._family(series.key))
+            for series in firsts
+            if (before := one.instance.scrape_before(series.at)) is not None
+            and series.value > self._most_new(one, series.at - before, counted)
+        }
+        for series in firsts:
+            past = (series.at, self._family(series.key)) in old
+            amount = self._first(one, series, counted, renamed.get((series.signal, series.key)), past=past)
+            counted[series.signal] += amount
+            before = one.instance.scrape_before(series.at) or series.at
+            grown[series.signal] += self._judged(one, before, series.at, amount)
+            self._take(one, series, cut, counted, grown)
+        self._note(one, cut, counted, certain=one.doubts == doubts)
+
+    def _take(self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Amounts, grown: Amounts) -> None:
+        """Count a series' samples up to `cut`."""
+        while series.waiting and series.waiting[0][0] <= cut:
+            at, value = series.waiting.pop(0)
+            amount = self._between(one, series, at, value)
+            counted[series.signal] += amount
+            grown[series.signal] += self._judged(one, series.at, at, amount)
+            series.at, series.value = at, value
+
+    def _first(
+        self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None, *, past: bool
+    ) -> float:
+        """What a series that appeared in the window has grown by until its first sample."""
+        instance, at, value = one.instance, series.at, series.value
+        start = self.instances.start
+        before = instance.scrape_before(at)
+        if before is not None and renamed is not None:
+            if renamed.certain:
+                return value - (renamed.predecessor.value if renamed.goes_on else 0.0)
+            if 0 < renamed.predecessor.value <= value:
+                one.pasts.append(Past(at - before, {series.signal: renamed.predecessor.value}, series.key))
+                return value - renamed.predecessor.value
+        if instance.started_at(at) > start or instance.restarts(start, at):
+            return value  # its process began in the window, and its counters at zero
+        if before is None:
+            self._add_past(one, series, at - start)
+            return 0.0
+        if past:
+            # An absent series of a scraped instance counts nothing: all that it counted came since the scrape before.
+            trials = self.signals[-1]
+            values = {series.signal: value, trials: value}
+            one.pasts.append(Past(at - before, values, series.key, others=counted[trials]))
+            return 0.0
+        return value
+
+    def _family(self, key: str) -> frozenset[tuple[str, str]]:
+        """The labels of a series but for those that tell bad ones from good ones."""
+        return frozenset(
+            pair for pair in labels_of(key).items() if pair[0] != "__name__" and pair[0] not in self.picked_by
+        )
+
+    def _most_new(self, one: InstanceGrowth, seconds: float, counted: Amounts) -> float:
+        """The largest value that a label's first use can have some seconds after the scrape before; 0 where unknown."""
+        trials = self.signals[-1]
+        rate = max(one.rate.get(trials, 0.0), counted[trials] / seconds, self.busiest(trials))
+        return max(_FEW, _PLAUSIBLE * rate * seconds) if rate else 0.0
+
+    def _add_past(self, one: InstanceGrowth, series: SeriesState, seconds: float) -> None:
+        for past in one.pasts:
+            if past.arrived and past.seconds == seconds:
+                past.values[series.signal] = past.values.get(series.signal, 0.0) + series.value
+                return
+        one.pasts.append(Past(seconds, {series.signal: series.value}, series.key, arrived=True))
+
+    def _between(self, one: InstanceGrowth, series: SeriesState, at: float, value: float) -> float:
+        """How much a series is known to have grown by from its counted sample to this one."""
+        restarts = one.instance.restarts(series.at, at)
+        known_start = any(started is not None for _, started in restarts)
+        series.intervals += 1
+        if value < series.value and not restarts and at > self.instances.start:
+            series.falls += 1
+        if known_start or value < series.value:
+            amount = value
+        else:
+            amount = value - series.value
+            if restarts and series.value and at > self.instances.start:
+                # Some counters of the process fell, this one has overtaken its old value, or was not reset.
+                one.pasts.append(Past(at - series.at, {series.signal: series.value}, series.key))
+        series.quiet = 0 if amount else series.quiet + 1
+        series.rate = max(series.rate, amount / (at - series.at))
+        return amount
+
+    def _judged(self, one: InstanceGrowth, begun: float, at: float, amount: float) -> float:
+        """The part of a growth that is in the window, and not in the warm-up of its process."""
+        start = self.instances.start
+        if at <= start:
+            return 0.0
+        if self.warm_up_s and amount:
+            births = [one.instance.first, *(shown for shown, _ in one.instance.restarts(start, at))]
+            born = max(start, *(birth for birth in births if birth <= at), one.instance.started_at(at))
+            if begun < born + self.warm_up_s - 1e-9:
+                return 0.0
+        return amount
+
+    def _note(self, one: InstanceGrowth, cut: float, counted: Amounts, *, certain: bool) -> None:
+        """Keep the interval's rates, and the tail of a process that ended in it."""
+        begun, start = one.cut, self.instances.start
+        restarts = one.instance.restarts(max(begun, start), cut)
+        for shown, started in restarts:
+            last = one.instance.scrape_before(shown)
+            if last is not None:
+                end = shown if started is None else min(max(started, last), shown)
+                one.tails.append(Tail(end - last, dict(one.last)))
+        born = one.instance.started_at(cut)
+        if restarts or begun == -math.inf:
+            begun = max(begun, born)
+        if certain and start - _LONG_AGO_S < begun < cut and (not restarts or born > one.cut):
+            for signal in self.signals:
+                one.rate[signal] = max(one.rate.get(signal, 0.0), counted[signal] / (cut - begun))
+            one.last = dict(counted)
+            one.history.append((begun, cut, dict(counted)))
+        one.cut = cut
+
+    def _hidden(self, one: InstanceGrowth) -> Amounts:
+        """What gaps of busy series may hide, beyond what was reported before; taken back once they are over."""
+        hidden: Amounts = Amounts()
+        for series in one.series.values():
+            if series.released and not self._over(one, series):
+                most = series.rate * (one.instance.last - series.seen)
+                if most > series.credited:
+                    hidden[series.signal] += most - series.credited
+                    series.credited = most
+            elif series.credited and not series.released:
+                hidden[series.signal] -= series.credited
+                series.credited = 0.0
+        return hidden
+
+    def _may_go(self, one: InstanceGrowth, series: SeriesState) -> bool:
+        """Whether a series without its latest samples is no longer waited for."""
+        missed = one.instance.scrapes_after(series.seen)
+        if missed > PATIENCE:
+            return True
+        # Stored between two queries: the next one has it.
+        settled = series.missed > 1
+        return settled and series.invalid is None and (not series.busy or self._succeed(one, series))
+
+    def _succeed(self, one: InstanceGrowth, series: SeriesState) -> bool:
+        """Whether another series of the signal began when this one ended."""
+        if series.succeeded:
+            return True
+        begun = [
+            other
+            for other in one.series.values()
+            if other.signal == series.signal
+            and other.at == -math.inf
+            and other.waiting
+            and alike(other.key, series.key, self.picked_by)
+        ]
+        return any(one.instance.scrape_before(other.waiting[0][0]) == series.seen for other in begun)
+
+    def _over(self, one: InstanceGrowth, series: SeriesState) -> bool:
+        """Whether a series ended with its process, before the window, or has a successor: it hides nothing."""
+        if series.invalid is not None:
+            return False
+        if series.succeeded or series.seen <= self.instances.start:
+            return series.missed > 1
+        return bool(one.instance.restarts(series.seen, one.instance.last))

@@ -1,0 +1,104 @@
+"""Unseen part of a scope: what its counters cannot show of the window, each named and bounded.
+
+No process is taken to have served more than the busiest one that was seen in its scope. What was unseen is taken to be
+at least as bad as the limit, or as what the process showed last, where that is worse: it is never taken for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsverify.canary.instances import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opsverify.canary.instances import Instance
+    from opsverify.canary.series_growth import GrowthTally
+    from opsverify.canary.series_state import InstanceGrowth, Past
+    from opsverify.canary.window_setup import Counted
+
+_FEW_PAST = 10.0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Trials that were not seen, at most, and how many of them to take for bad; `text` names them."""
+
+    text: str
+    trials: float
+    bad: float
+
+
+def unseen(tally: GrowthTally, counted: Counted, status: Callable[[Instance], Status], at: float) -> Iterator[Unseen]:
+    """Everything unseen in a scope until `at` (Unix seconds), for one criterion."""
+    busiest = tally.busiest(counted.trials)
+    for one in tally.of.values():
+        for past in one.pasts:
+            yield _of_past(past, one, counted, busiest)
+        for tail in one.tails:
+            yield _of_tail(_name(one) + " restarted", tail.seconds * busiest, tail.last, counted)
+        state = status(one.instance)
+        if not tally.instances.in_window(one.instance) or state is Status.ALIVE:
+            continue
+        if state is Status.ENDED:
+            rhythm = one.instance.rhythm_s or tally.instances.rhythm_s
+            yield _of_tail(_name(one) + " ended", rhythm * busiest, one.last, counted)
+        else:
+            text = missing_text(one.instance, at)
+            yield _of_tail(text, (at - one.instance.last) * busiest, one.last, counted)
+    for _, series, lag in tally.open_gaps():
+        if series.released and series.rate:
+            most = series.rate * lag
+            text = f"stale series {series.signal} {{{shown(series.key)}}}: no sample for {lag:.0f} s while its instance"
+            text += " is scraped; check its /metrics"
+            if series.signal == counted.trials:
+                yield Unseen(text, most, most * counted.criterion.limit if counted.good_counted else 0.0)
+            elif not counted.good_counted:
+                yield Unseen(text, 0.0, most)
+            else:
+                yield Unseen(text, most, 0.0)
+
+
+def missing_text(instance: Instance, at: float) -> str:
+    """What to say of an instance that is not scraped, and not known to have ended."""
+    return (
+        f"missing canary instance {instance.name or '(no label)'}: not scraped for {at - instance.last:.0f} s, and not "
+        "known to have ended; check that it runs"
+    )
+
+
+def shown(key: str) -> str:
+    """A series key as it is shown."""
+    return ",".join(pair for pair in key.split(",") if not pair.startswith("__name__="))
+
+
+def _name(one: InstanceGrowth) -> str:
+    return f"instance {one.instance.name or '(no label)'}"
+
+
+def _of_past(past: Past, one: InstanceGrowth, counted: Counted, busiest: float) -> Unseen:
+    values = past.values
+    trials = values.get(counted.trials, 0.0)
+    part = values.get(counted.bad, 0.0)
+    bad = max(0.0, trials - part) if counted.good_counted else part
+    room = past.room(busiest) if busiest else max(trials, bad)
+    text = (
+        f"extra series {counted.trials} {{{shown(past.key)}}}: appeared in mid-window with an unknown earlier count; "
+        f"export process_start_time_seconds, or rerun ({_name(one)})"
+    )
+    if max(trials, bad) <= max(_FEW_PAST, room):
+        return Unseen(text, trials, bad)
+    share = bad / trials if trials else 1.0
+    if past.arrived:
+        return Unseen(text, room, room * max(counted.criterion.limit, min(1.0, share)))
+    return Unseen(text, min(trials, room), min(bad, room))
+
+
+def _of_tail(text: str, most: float, last: dict[str, float], counted: Counted) -> Unseen:
+    trials = last.get(counted.trials, 0.0)
+    part = last.get(counted.bad, 0.0)
+    bad = trials - part if counted.good_counted else part
+    share = min(1.0, max(0.0, bad / trials)) if trials else 0.0
+    return Unseen(text, most, most * max(counted.criterion.limit, share))

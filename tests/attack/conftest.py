@@ -1,0 +1,6 @@
+"""Servers of these tests: those of the probes' own tests."""
+
+from tests.probes.probe_servers import certificate_of, cluster, fake, recorder, stopped_cluster
+from tests.pytest_plugin.conftest import suite
+
+__all__ = ["certificate_of", "cluster", "fake", "recorder", "stopped_cluster", "suite"]
