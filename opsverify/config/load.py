@@ -27,6 +27,9 @@ PATHS = (
 )  # fmt: skip
 """Keys that are paths relative to the target file, in whichever table they stand."""
 
+PATTERNS = ("validations",)
+"""Keys that list patterns of paths relative to the target file."""
+
 S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
 _OPTIONAL: tuple[Part, ...] = ("regions",)
@@ -111,6 +114,8 @@ def _anchored_value(name: str, value: Any, folder: Path, absolute: Callable[[str
         return absolute(value) if name in PATHS else value
     if isinstance(value, BaseModel):
         return _anchored(value, folder)
+    if isinstance(value, tuple) and name in PATTERNS:
+        return tuple(map(absolute, value))
     if isinstance(value, tuple):
         return tuple(_anchored_value(name, item, folder, absolute) for item in value)
     if isinstance(value, dict):

@@ -11,7 +11,7 @@ from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
 from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
-from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
+from opsverify.config.ledger import LedgerSampling, LedgerTable, Reason  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
@@ -178,7 +178,9 @@ class Heartbeat(Section):
 class Recovery(Section):
     """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised.
 
-    `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
+    `tables` has settings for some of the tables that the ledger records, which are all but those `left_out` with a
+    reason; `validations` are SQL files of one's own (patterns), `not_applicable` those of the runbook that this
+    database has no tables for, with the reason; `source` is the original database,
     where it is still reachable: the keys of rows that differ are read there; `platform` is started on the
     database that a rehearsal restored. `settings` are PostgreSQL's, for the drill's server only; with
     `skip_missing_includes` configuration files that are not on this machine are left out.
@@ -195,6 +197,9 @@ class Recovery(Section):
     recovery_target: dt.datetime | None = None
     scratch: str | None = None
     tables: dict[str, LedgerTable] = Field(default_factory=dict)
+    left_out: dict[str, Reason] = Field(default_factory=dict)
+    validations: tuple[str, ...] = ()
+    not_applicable: dict[str, Reason] = Field(default_factory=dict)
     sampling: LedgerSampling | None = None
     source: PostgresConfig | None = None
     heartbeat: Heartbeat | None = None

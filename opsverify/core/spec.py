@@ -42,6 +42,16 @@ class Row:
 
     spec: CheckSpec
 
+    @property
+    def not_applicable(self) -> str | None:
+        """Why this row's check is not applicable on the target; None where it is."""
+        return None
+
+    @property
+    def cannot_run(self) -> str | None:
+        """Why this row's check cannot run; None where it can."""
+        return None
+
 
 @dataclass(frozen=True)
 class Absent:

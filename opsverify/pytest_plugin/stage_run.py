@@ -41,6 +41,10 @@ TARGETS = Path("targets")
 REPORTS = Path("reports")
 LONGEST_WINDOW_S = 86400.0
 LEAST_WINDOW_S = 1.0
+COVERED = "ledger.coverage"
+"""The check that says how every table of a restored database was compared."""
+UNCOVERED = "tables not compared: "
+"""What its message has before the coverage."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,7 @@ class StageRun:
             "causes": [cause.to_dict() for cause in verdict.causes],
             "notes": [as_message(note).en for note in self.notes],
             "notes_ko": [as_message(note).ko for note in self.notes],
+            "coverage": self.coverage,
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
             "planned": len(verdict.plan.checks),
@@ -230,6 +235,14 @@ class StageRun:
         """A step as a shell command, as far as the verdict fills its placeholders."""
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))
+
+    @property
+    def coverage(self) -> str | None:
+        """How the tables of a restored database were compared, in one line; None where none was."""
+        result = self.results.get(COVERED)
+        if result is None:
+            return None
+        return result.message.partition(UNCOVERED)[2].rpartition(", limit")[0] or result.message
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ class DrillSteps(DrillVerification):
                         to_backup_end=to_backup_end,
                         skip_missing_includes=self.recovery.skip_missing_includes,
                         movable=unpacked.movable,
-                        at_target=lambda paused: read.append(read_rows(paused, self.dbname)),
+                        at_target=lambda paused: read.append(read_rows(paused, self.dbname, self.validations)),
                         progress=self.timer.restore_progress(segment_size),
                     )
                 )
@@ -203,7 +203,7 @@ class DrillSteps(DrillVerification):
                 )
             )
             self.timer.add(before, server.durations, {})
-            read = read_rows(server.server, self.dbname)
+            read = read_rows(server.server, self.dbname, self.validations)
             yield from self.verify(
                 server, before, read, dict(server.durations), None, parts, with_roles=roles is not None
             )

@@ -33,6 +33,7 @@ from opsverify.recovery.postgres.server_log import scan_log
 from opsverify.recovery.restore.throughput import extrapolate
 from opsverify.recovery.rpo.measure import RpoInputs
 from opsverify.recovery.rpo.objectives import rto
+from opsverify.recovery.verify.coverage import outside
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Facts, Source
+    from opsverify.recovery.ledger.validations import Validation
     from opsverify.recovery.postgres.server import Server
     from opsverify.recovery.restore.restored_server import RestoredServer
     from opsverify.recovery.restore.throughput import Extrapolated
@@ -56,15 +58,15 @@ if TYPE_CHECKING:
     Reached = Generator[DrillParts, None, None]
     """The parts reached so far, after each step that reached one."""
 
-_CHOSEN = """
-SELECT c.oid::regclass::text, pg_total_relation_size(c.oid)
+READ = 1_000_000
+_LARGEST = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
- ORDER BY c.oid = to_regclass('judgment_executions') DESC NULLS LAST, c.relkind = 'p' DESC,
-          pg_total_relation_size(c.oid) DESC
- LIMIT 1
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY coalesce(array_position(ARRAY[{named}]::text[], c.relname::text), 1000000),
+          pg_total_relation_size(c.oid) DESC LIMIT 8
 """
-"""The judgment log, or else a partitioned table, or else the largest one: what is read first."""
 _SEED_BITS = 48
 _READ_S = 3600.0
 
@@ -76,7 +78,7 @@ class DrillVerification:
     recovery: Recovery
     dbname: str
     recorded: Recorded | None
-    queries: Mapping[str, str]
+    validations: Mapping[str, Validation]
     timer: StageTimer
     scratch: Path
     evidence: Path
@@ -134,7 +136,9 @@ class DrillVerification:
         yield parts
         data = self.scratch / "data"
         with self.timer.stage("examine"):
-            answers = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
+            answers = examine(
+                server, self.dbname, data, self.history, sampling_of(self.recovery), self.live, outside(self.recovery)
+            )
         parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
         yield parts
         with self.timer.stage("checksums"):  # last: it stops the server
@@ -148,7 +152,7 @@ class DrillVerification:
         """Facts of the restored database, for the windows that the ledger recorded."""
         if not self.recorded:
             return NO_LEDGER
-        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.queries))
+        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.validations))
 
     def _rpo(self, server: RestoredServer, physical: Unpacked, archive_read_at: str) -> RpoMeasurement:
         """The data lost if the disaster had been at `archive_read_at`, as the RPO sources report it."""
@@ -213,9 +217,13 @@ class DrillVerification:
         name = part.table.removeprefix("public.")
         if self.recorded is None or name not in self.recorded.tables:
             return part
-        recorded = replace(self.recorded, tables={name: self.recorded.tables[name]})
-        found = _query(server.dsn, SCRATCH, recorded, self.queries)
-        different = compare(recorded, found, server.target_time)
+        recorded = replace(
+            self.recorded,
+            tables={name: self.recorded.tables[name]},
+            windows={name: self.recorded.windows[name]},
+        )
+        found = _query(server.dsn, SCRATCH, recorded, self.validations)
+        different = compare(recorded, found, server.target_time, self.validations)
         return replace(part, ledger_keys=len(recorded.tables[name]), ledger_differences=tuple(map(str, different)))
 
 
@@ -227,29 +235,34 @@ class ReadRows:
     rows: int | None
 
 
-def read_rows(server: Server, dbname: str) -> ReadRows:
-    """Count the rows of one table while the server pauses at its target, where nothing can be written yet.
+def read_rows(server: Server, dbname: str, validations: Mapping[str, Validation]) -> ReadRows:
+    """Count at most `READ` rows of one table while the server pauses at its target, where nothing can be written yet.
 
-    Raises NotRestorable where the database is missing, or cannot be read.
+    The table is the first that a validation names, else the largest one that holds rows. Raises NotRestorable where
+    the database is missing, or cannot be read.
     """
-    chosen = server.psql(_CHOSEN, dbname=dbname, timeout_s=_READ_S)
+    named = ", ".join(f"'{one.header.table.replace(chr(39), chr(39) * 2)}'" for one in validations.values()) or "NULL"
+    chosen = server.psql(_LARGEST.format(named=named), dbname=dbname, timeout_s=_READ_S)
     if chosen.exit_code != 0:
         if f'database "{dbname}" does not exist' in chosen.stderr:
             there = server.rows("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
             names = ", ".join(name for (name,) in there)
             raise NotRestorable(f'database "{dbname}" is not in the backup, which has {names or "none"}')
         raise fault_of(chosen.first_error, f"the restored database cannot be read: {chosen.first_error}")
-    if not (rows := list(csv.reader(io.StringIO(chosen.stdout)))):
-        return ReadRows(None, None)
-    table = rows[0][0]
-    answer = server.psql(f"SELECT count(*) FROM {table}", dbname=dbname, timeout_s=_READ_S)  # noqa: S608 - quoted by the server
-    if answer.exit_code != 0:
-        raise fault_of(answer.first_error, f"the restored database cannot be read: {answer.first_error}")
-    return ReadRows(table, int(answer.stdout.strip()))
+    read = ReadRows(None, None)
+    for (table,) in csv.reader(io.StringIO(chosen.stdout)):
+        statement = f"SELECT count(*) FROM (SELECT FROM {table} LIMIT {READ}) readable"  # noqa: S608 - quoted by the catalog
+        answer = server.psql(statement, dbname=dbname, timeout_s=_READ_S)
+        if answer.exit_code != 0:
+            raise fault_of(answer.first_error, f"the restored database cannot be read: {answer.first_error}")
+        read = ReadRows(table, int(answer.stdout.strip()))
+        if read.rows:
+            break
+    return read
 
 
-def _query(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Facts]:
+def _query(dsn: str, dbname: str, recorded: Recorded, validations: Mapping[str, Validation]) -> dict[str, Facts]:
     from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - loads psycopg
 
     with RestoredSession(dsn, dbname) as session:
-        return recorded.read_facts(session.rows, queries)
+        return recorded.read_facts(session.rows, validations)
