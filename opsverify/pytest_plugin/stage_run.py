@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
-from opsverify.config.run_options import ALLOW_SHORT_WINDOW, REPORT_DIR, WINDOW, overridden
+from opsverify.config.run_options import REPORT_DIR, overridden
 from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.runbook import lines
-from opsverify.core.stages import CANARY, Stage, stage_named
+from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
-from opsverify.errors import TargetError
 from opsverify.evidence.bound import bound_fields
 from opsverify.evidence.files import restrict
 from opsverify.evidence.once import clear_locks
@@ -25,6 +24,7 @@ from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import as_message
 from opsverify.people.attested import Attestations
+from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -32,33 +32,15 @@ if TYPE_CHECKING:
 
     from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
-    from opsverify.config.run_options import Given, RunOption
     from opsverify.config.secrets import Secrets
     from opsverify.core.results import CheckResult
     from opsverify.core.spec import CheckSpec
 
-TARGETS = Path("targets")
 REPORTS = Path("reports")
-LONGEST_WINDOW_S = 86400.0
-LEAST_WINDOW_S = 1.0
 COVERED = "ledger.coverage"
 """The check that says how every table of a restored database was compared."""
 UNCOVERED = "tables not compared: "
 """What its message has before the coverage."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for; `given` holds the run options by name."""
-
-    stage: str
-    target: str
-    given: Mapping[str, Given] = field(default_factory=dict)
-
-    def text(self, option: RunOption) -> str | None:
-        """The value of `option`; None where it is not given."""
-        value = self.given.get(option.name)
-        return None if value is None else str(value)
 
 
 @dataclass
@@ -255,45 +237,6 @@ class StageRun:
             "a demonstration or rehearsal, not a release"
         )
         return (short, *self.remarks)
-
-
-def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
-    stage = stage_named(request.stage)
-    lines()
-    target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
-    return stage, overridden(target, stage.name, request.given)
-
-
-def window_of(request: Request, stage: Stage, target: Target) -> float | None:
-    """Seconds a canary stage observes; None for other stages.
-
-    Raises TargetError for a window shorter than the runbook's where that is not allowed.
-    """
-    if stage.name not in CANARY or target.canary is None:
-        return None
-    canary = target.canary
-    text = request.text(WINDOW) or canary.window
-    try:
-        window = parse_duration(text)
-    except ValueError as error:
-        raise TargetError(f"{WINDOW.flag}: {error}") from error
-    if window > LONGEST_WINDOW_S:
-        raise TargetError(
-            f"{WINDOW.flag} {text}: longer than {duration(LONGEST_WINDOW_S)} (the runbook: 10 to 20 minutes); "
-            "expected such as 20m"
-        )
-    if window < LEAST_WINDOW_S:
-        raise TargetError(
-            f"{WINDOW.flag} {text}: too short to measure anything; expected {duration(LEAST_WINDOW_S)} or longer"
-        )
-    allowed = canary.allow_short_window and target.environment != "production"
-    if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
-        raise TargetError(
-            f"{WINDOW.flag} {text}: the runbook observes {canary.shortest_window} or longer; "
-            f"a shorter window needs {ALLOW_SHORT_WINDOW.flag}"
-        )
-    return window
 
 
 def plan_entry(

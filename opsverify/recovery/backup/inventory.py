@@ -17,7 +17,7 @@ from opsverify.recovery.backup.source import DAMAGED, UNCLEAR, ArchivedWal, Back
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.backup.source import BackupSource
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded

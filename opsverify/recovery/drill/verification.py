@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.backup.source import Unpacked
     from opsverify.recovery.drill.timing import StageTimer
     from opsverify.recovery.ledger.history import History

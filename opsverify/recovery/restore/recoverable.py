@@ -14,7 +14,7 @@ from opsverify.recovery.wal.continuity import LEAST, continuity
 if TYPE_CHECKING:
     import datetime as dt
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.model import BaseBackup
 
 

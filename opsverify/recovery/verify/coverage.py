@@ -10,7 +10,7 @@ from opsverify.recovery.verify.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.verify.finding import Cover

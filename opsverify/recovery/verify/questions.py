@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.core.check import Check
     from opsverify.evidence.redact import Redactor
     from opsverify.evidence.run_folder import RunFolder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from opsverify.config.model import Recovery
+from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.drill.parts import NotReached
 from opsverify.recovery.postgres.catalog_files import databases, superusers
