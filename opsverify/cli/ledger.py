@@ -14,6 +14,7 @@ from opsverify.errors import TargetError
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.ledger import Ledger
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.ledger.validations import recordable
 from opsverify.recovery.restore.recoverable import newest_recoverable
@@ -59,12 +60,17 @@ def capture(target_name: str, root: Path) -> str:
         def source(sql: str, values: Mapping[str, object]) -> tuple[Any, ...]:
             return postgres.rows(sql, **values)
 
+        names = postgres.on_path(NAMES_ON)
+
+        def named(sql: str, values: Mapping[str, object]) -> tuple[Any, ...]:
+            return names.rows(sql, **values)
+
         recorded = ledger.capture(
             source,
             dt.datetime.now(dt.UTC),
             recordable(source, validations, target.recovery.not_applicable),
             more=lambda at, before: (
-                capture_details(source, at, before, chosen, tag, left_out) | {"production": production_of(source)}
+                capture_details(named, at, before, chosen, tag, left_out) | {"production": production_of(named)}
             ),
         )
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())

@@ -15,6 +15,7 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
 from opsverify.switchback.divergence import DrWal, contradiction, identity, position, require_two_servers
@@ -194,7 +195,8 @@ class RegionPair:
 
     def catalog_differences(self) -> tuple[str, ...]:
         """Objects other than rows that are different in the two regions."""
-        return catalog_differences(_source(self.original), _source(self.dr))
+        original, dr = (_source(database.on_path(NAMES_ON)) for database in (self.original, self.dr))
+        return catalog_differences(original, dr)
 
     def timeline(self, name: str) -> int:
         """The timeline that the region's database writes or follows."""

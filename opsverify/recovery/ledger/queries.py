@@ -27,6 +27,9 @@ Facts = dict[str, dict[str, Value]]
 SETTLE: Final = dt.timedelta(minutes=5)
 """How long after its end a bucket may still receive rows: the longest transaction that the platform runs."""
 
+NAMES_ON: Final = "public"
+"""The `search_path` under which names of objects are recorded and compared: the same on every server."""
+
 
 @dataclass(frozen=True)
 class Window:

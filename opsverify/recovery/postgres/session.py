@@ -20,8 +20,9 @@ ERRORS: Final = psycopg.Error
 class RestoredSession:
     """A session in which every value has the text form that it has in the target's own probe."""
 
-    def __init__(self, dsn: str, dbname: str) -> None:
-        options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in TEXT_FORM.items())
+    def __init__(self, dsn: str, dbname: str, search_path: str | None = None) -> None:
+        settings = TEXT_FORM | ({"search_path": search_path} if search_path else {})
+        options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in settings.items())
         given = conninfo_to_dict(dsn).get("options") or ""
         self._connection = open_connection(
             dsn, dbname=dbname, autocommit=True, options=f"{given} {options} -c client_encoding=UTF8"

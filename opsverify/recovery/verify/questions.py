@@ -19,6 +19,7 @@ from urllib.parse import quote
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.verify import (
     amcheck,
     consistency,
@@ -229,7 +230,7 @@ def examine(
     from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     caught = (ERRORS, Inconclusive)
-    with RestoredSession(server.dsn, dbname) as session:
+    with RestoredSession(server.dsn, dbname, NAMES_ON) as session:
         questions = Questions(
             history, server.target_time, session.rows, live, sampling, limited=False, left_out=left_out or {}
         )
