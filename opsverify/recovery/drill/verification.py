@@ -123,7 +123,7 @@ class DrillVerification:
             if physical is not None:
                 parts = replace(parts, rpo=self._rpo(server, physical, parts.archive_read_at))
                 yield parts
-            log = scan_log(server.server.log_lines())
+            log = scan_log(server.server.log_lines(), server.server.refusals)
         validated_s = self.timer.elapsed()
         rto(*ends, validated_s)
         more = self._extrapolate(parts.backup.size or 0, validated_s)

@@ -76,8 +76,10 @@ class Server:
         self.account = account
         self.socket_dir = socket_dir
         self.port = port
-        self._superusers = list(dict.fromkeys((superuser, *superusers)))
-        self._databases = list(dict.fromkeys(("postgres", *databases, "template1")))
+        self._superusers = _first_known(superuser, superusers)
+        self._databases = _first_known("postgres", [*databases, "template1"])
+        self.refusals: set[str] = set()
+        """FATAL lines of the names that the drill itself tried: no errors of the restored database."""
         self._refused = 0
         self.log = log
         self._argv = [tools.path("postgres"), "-D", str(data_dir)]
@@ -238,6 +240,7 @@ class Server:
             # A name may come with WAL that is still to be replayed: only then every one of them was tried in vain.
             names.append(names.pop(0))
             self._refused += 1
+            self.refusals.add(refusal.partition("FATAL:")[2].strip())
             tried = self._refused > 2 * len(self._superusers) * len(self._databases)
             return f"{refusal} (tried: {', '.join(names)})" if tried and self._settled() else None
         return None if any(words in refusal for words in _PASSING) else refusal
@@ -264,3 +267,9 @@ def _value(text: str) -> str:
 def _brief(sql: str) -> str:
     words = " ".join(sql.split())
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
+def _first_known(usual: str, known: Sequence[str]) -> list[str]:
+    """Names to try, each once: the usual one first where it is known, or nothing else is."""
+    names = list(dict.fromkeys(known))
+    return [usual, *(name for name in names if name != usual)] if usual in names or not names else [*names, usual]
