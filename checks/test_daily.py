@@ -5,12 +5,6 @@ from functools import partial
 from opsverify import NONE, listed, runbook
 
 DAILY = partial(runbook, stages=("daily",), needs=("prometheus",))
-DEAD_LETTERS = """
-    SELECT count(*) AS waiting,
-           coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
-      FROM workflow_dead_letters
-     WHERE resolved_at IS NULL AND synthetic_tag IS NULL
-"""
 
 
 @runbook(
@@ -57,14 +51,14 @@ def test_llm_cost(check, lookback):
 @DAILY(
     "1-daily/dead-letters",
     id="daily.dead_letters",
-    needs=("postgres",),
+    needs=("postgres", "dead_letters"),
     severity="sev2",
     ko="워크플로 DLQ가 비어 가는가",
     en="Workflow dead letters are few and young",
 )
 def test_dead_letters(check, postgres):
     """A dead letter older than the limit is one that nobody handles."""
-    queue = postgres.row(DEAD_LETTERS)
+    queue = postgres.row(check.target.postgres.dead_letters)
     check.measure("dead letters", queue.waiting, check.limits.dead_letters, of="dead letters waiting")
     check.measure("oldest", queue.oldest_s, check.limits.dead_letter_age, of="since the oldest dead letter")
 

@@ -32,8 +32,8 @@ PATTERNS = ("validations",)
 
 S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
-_OPTIONAL: tuple[Part, ...] = ("regions",)
-"""Parts that a target need neither describe nor declare absent: checks that need one then hold."""
+_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters")
+"""Parts that a target need neither describe nor declare absent: checks of `regions` then hold, others have defaults."""
 
 
 def find_target(name_or_file: str, folder: Path) -> Path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - pydantic reads it
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.connection import Connection
@@ -19,7 +19,9 @@ from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.units import parse_duration
 
-Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions"]
+Part = Literal[
+    "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters"
+]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 
 
@@ -187,13 +189,21 @@ class EvidenceConfig(Section):
         return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]
 
 
+def _with_reasons(given: object) -> object:
+    return dict.fromkeys(given, "") if isinstance(given, list | tuple) else given
+
+
+Absences = Annotated[dict[Part, str], BeforeValidator(_with_reasons)]
+"""Parts that the platform does not have, each with the reason ('' where none is given): `["redis"]` or a table."""
+
+
 class Target(Section):
     """One environment. `absent` names the parts that this platform really does not have."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     environment: Literal["production", "preproduction", "staging", "sandbox"]
     language: Literal["ko", "en"] = "ko"
-    absent: tuple[Part, ...] = ()
+    absent: Absences = Field(default_factory=dict)
     proxy: Proxy = "none"
     owners: Owners
     services: dict[str, Service] = Field(default_factory=dict)
@@ -218,6 +228,11 @@ class Target(Section):
     def has(self, part: Part) -> bool:
         """Whether the target describes `part`; a part neither described nor declared absent is refused on loading."""
         return part not in self.absent
+
+    def absence(self, part: Part) -> str:
+        """A part that the target declares absent, with the reason where it gives one."""
+        reason = self.absent.get(part, "")
+        return f"{part} absent ({reason})" if reason else f"{part} absent"
 
     def owner_of(self, check_id: str) -> str:
         """The owner of a check, by the family its id begins with."""

@@ -77,12 +77,12 @@ def planned(
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = None
     if missing_part:
-        not_applicable = say("the target declares {part} absent", part=missing_part)
+        not_applicable = say("the target declares {absence}", absence=target.absence(missing_part))
     elif absent:
         not_applicable = say("the target lists no {what}", what=absent.what)
     elif missing_signal := _absent_signal(spec, target):
         name, reason = missing_signal
-        not_applicable = say("the target declares {part} absent", part=f"signal {name} ({reason})")
+        not_applicable = say("the target declares {absence}", absence=f"signal {name} absent ({reason})")
     elif spec.where and not spec.where[1](target):
         not_applicable = say("the target lists no {what}", what=spec.where[0])
     elif row and row.not_applicable:
