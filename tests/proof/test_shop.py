@@ -1,4 +1,4 @@
-"""The shop: a platform that shares nothing with the judgment platform is accepted when healthy, and each fault found."""
+"""The shop, which shares nothing with the judgment platform: accepted when healthy, and each of its faults found."""
 
 from __future__ import annotations
 
