@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
@@ -57,16 +58,16 @@ class AfterRollback:
         """
         total = self._grown(EVERYTHING, "requests")
         baseline = self._grown(BASELINE, "requests")
-        return self._share(total - baseline, total, "requests not served by the baseline")
+        return self._share(total - baseline, total, say("requests not served by the baseline"))
 
     def errors(self) -> Share:
         """The share of the baseline's requests that failed."""
         signals = self._signals
         if not self.samples[BASELINE]["request_errors"] and signals.request_errors.metric == signals.requests.metric:
             # A status code is exported from its first use on: none yet means that none failed.
-            return self._share(0.0, self._grown(BASELINE, "requests"), "requests failed")
+            return self._share(0.0, self._grown(BASELINE, "requests"), say("requests failed"))
         return self._share(
-            self._grown(BASELINE, "request_errors"), self._grown(BASELINE, "requests"), "requests failed"
+            self._grown(BASELINE, "request_errors"), self._grown(BASELINE, "requests"), say("requests failed")
         )
 
     def slow(self) -> Share:
@@ -74,12 +75,12 @@ class AfterRollback:
         total = self._grown(BASELINE, "durations")
         limit = self.target.limits.judgment_p95
         slow = total - self._grown(BASELINE, WITHIN_LIMIT)
-        return self._share(slow, total, f"requests slower than {duration(limit.bound)}")
+        return self._share(slow, total, say("requests slower than {limit}", limit=duration(limit.bound)))
 
     def hits(self) -> Share:
         """The share of cache lookups that hit."""
         lookups = self._grown(EVERYTHING, "cache_lookups")
-        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, "lookups hit the cache")
+        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, say("lookups hit the cache"))
 
     @property
     def _signals(self) -> Any:  # noqa: ANN401 - Signals, of a target that was found to have Prometheus
@@ -89,19 +90,34 @@ class AfterRollback:
         series = self.samples[scope][signal]
         if not series:
             raise Inconclusive(
-                f"{signal} of {scope}: no samples since the rollback; check that it is scraped, and prometheus.signals"
+                say(
+                    "{signal} of {scope}: no samples since the rollback; check that it is scraped, and "
+                    "prometheus.signals",
+                    signal=signal,
+                    scope=scope,
+                )
             )
         known = InstanceTimes(first_scrapes(self.samples[scope].values()))
         growth: Growth = increments(series, (self.start, self.end), known)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(f"{signal} of {scope}: {bad.series} is {bad.reason}; check the service's /metrics")
+            raise Inconclusive(
+                say(
+                    "{signal} of {scope}: {series} is {reason}; check the service's /metrics",
+                    signal=signal,
+                    scope=scope,
+                    series=bad.series,
+                    reason=bad.reason.text,
+                )
+            )
         return growth.total
 
     def _share(self, part: float, total: float, what: str) -> Share:
         seconds = duration(round(self.end - self.start))
         share = max(0.0, part) / total if total else float("nan")
-        return Share(share, round(total), f"of {total:,.0f} {what} in {seconds}")
+        return Share(
+            share, round(total), say("of {total:,.0f} {what} in {seconds}", total=total, what=what, seconds=seconds)
+        )
 
 
 def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None], keep: TextIO) -> None:

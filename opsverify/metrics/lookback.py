@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.units import duration, parse_duration
 
@@ -48,7 +49,11 @@ class Lookback:
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
         instances = InstanceTimes(first_scrapes(series.values()))
         total, counted = (_grown(name, series[name], instances).value for name in (trials, bad))
-        text = f"of {total:,.0f} in the last {duration(parse_duration(self.config.lookback))}"
+        text = say(
+            "of {total:,.0f} in the last {lookback}",
+            total=total,
+            lookback=duration(parse_duration(self.config.lookback)),
+        )
         return Share(counted / total if total else math.nan, round(total), text)
 
     def per_day(self, signal: str) -> float:
@@ -56,7 +61,11 @@ class Lookback:
         growth = self.growth(signal)
         if not growth.span_s:
             raise Inconclusive(
-                f"{signal}: one sample only in the last {self.config.lookback}; wait for the next scrape"
+                say(
+                    "{signal}: one sample only in the last {lookback}; wait for the next scrape",
+                    signal=signal,
+                    lookback=self.config.lookback,
+                )
             )
         return growth.value * DAY_S / growth.span_s
 
@@ -69,7 +78,12 @@ class Lookback:
         history = self.prometheus.history(selector, parse_duration(self.config.lookback))
         if not any(series.points for series in history):
             raise Inconclusive(
-                f"{signal}: no samples of {selector} in the last {self.config.lookback}; check that it is scraped"
+                say(
+                    "{signal}: no samples of {selector} in the last {lookback}; check that it is scraped",
+                    signal=signal,
+                    selector=selector,
+                    lookback=self.config.lookback,
+                )
             )
         return {
             ",".join(f"{name}={value}" for name, value in sorted(series.labels.items())): dict(series.points)
@@ -87,6 +101,13 @@ def _grown(
         growth = increments(series, [first, last], instances)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; check the service's /metrics")
+            raise Inconclusive(
+                say(
+                    "{signal} {{{series}}}: a sample is {reason}; check the service's /metrics",
+                    signal=signal,
+                    series=bad.series,
+                    reason=bad.reason.text,
+                )
+            )
         value = growth.total
     return LookbackGrowth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))
