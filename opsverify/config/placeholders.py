@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from opsverify.commands import run_command
 from opsverify.config.actions import PLACEHOLDER, placeholders
 from opsverify.errors import Refused
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ def _value_of(name: str, value: Value, folder: str | None) -> str:
     ran = run_command(value.run, parse_duration(value.timeout), folder)
     lines = ran.output.strip().splitlines()
     if not ran.ok or len(lines) != 1:
-        why = ran.text if not ran.ok else f"{len(lines)} lines of output, expected 1"
-        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {why}; correct the command, nothing was done")
+        why = ran.text if not ran.ok else say("{count} lines of output, expected 1", count=len(lines))
+        raise Refused(
+            say(
+                "actions.values.{name}: {run}: {why}; correct the command, nothing was done",
+                name=name,
+                run=" ".join(value.run),
+                why=why,
+            )
+        )
     return lines[0].strip()

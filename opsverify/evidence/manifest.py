@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import sha256_of, write_atomic
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +45,13 @@ def write_manifest(run_dir: Path) -> str:
     for path in sorted(_covered(run_dir)):
         file = run_dir / path
         if file.is_symlink() or not file.is_file():
-            raise EvidenceError(f"{path}: not a regular file; remove it from {run_dir}")
+            raise EvidenceError(say("{path}: not a regular file; remove it from {run_dir}", path=path, run_dir=run_dir))
         try:
             lines.append(_line(path, sha256_of(file)))
         except OSError as error:
-            raise EvidenceError(f"{path}: cannot be read for the manifest ({error.strerror})") from error
+            raise EvidenceError(
+                say("{path}: cannot be read for the manifest ({error})", path=path, error=error.strerror)
+            ) from error
     content = "".join(lines).encode(errors="surrogateescape")
     write_atomic(run_dir / MANIFEST, content)
     return hashlib.sha256(content).hexdigest()

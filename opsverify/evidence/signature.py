@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) 
     Raises EvidenceError when the verdict names another manifest, or the key cannot be used.
     """
     if stale := _verdict_problems(run_dir, verdict):
-        raise EvidenceError(f"{stale[0]}; only a finished run can be signed")
+        raise EvidenceError(say("{stale}; only a finished run can be signed", stale=stale[0]))
     signer = _signer(private_key_pem)
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - 0.3 s that only signing pays
 
@@ -99,18 +100,20 @@ def _check_signature(run_dir: Path, key: SSlibKey) -> None:
     try:
         envelope.verify([key], 1)
     except VerificationError as error:
-        raise EvidenceError(f"no valid signature by key {key.keyid[:12]}...") from error
+        raise EvidenceError(say("no valid signature by key {keyid}...", keyid=key.keyid[:12])) from error
     try:
         statement = json.loads(envelope.payload)
         kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError("the signed content is not an in-toto statement") from error
+        raise EvidenceError(say("the signed content is not an in-toto statement")) from error
     if kinds != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
-        raise EvidenceError(f"the signed content is not an in-toto test result but {', '.join(map(str, kinds))}")
+        raise EvidenceError(
+            say("the signed content is not an in-toto test result but {kinds}", kinds=", ".join(map(str, kinds)))
+        )
     for name in _SUBJECTS:
         if _digest(run_dir / name) != signed.get(name):
-            raise EvidenceError(f"{name} is not the file that was signed")
+            raise EvidenceError(say("{name} is not the file that was signed", name=name))
 
 
 def _envelope(run_dir: Path) -> Envelope:
@@ -120,10 +123,10 @@ def _envelope(run_dir: Path) -> Envelope:
     try:
         return Envelope.from_dict(json.loads(path.read_bytes()))
     except OSError as error:
-        raise EvidenceError(f"missing ({error.strerror}): the run is not signed") from error
+        raise EvidenceError(say("missing ({error}): the run is not signed", error=error.strerror)) from error
     # The envelope is untrusted input, and the library checks no types: each of these means "not an envelope".
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvidenceError("not a DSSE envelope") from error
+        raise EvidenceError(say("not a DSSE envelope")) from error
 
 
 def _verdict_problems(run_dir: Path, verdict: bytes | None = None) -> tuple[Problem, ...]:
@@ -187,7 +190,7 @@ def _private_key(pem: str) -> Ed25519PrivateKey:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         # The cause is left out: a parser's message may quote the key.
-        raise EvidenceError("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form") from None
+        raise EvidenceError(say("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form")) from None
     return key
 
 
@@ -199,7 +202,7 @@ def _public_key(pem: str) -> SSlibKey:
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, TypeError) as error:
-        raise EvidenceError("public key: expected an Ed25519 key in PEM form") from error
+        raise EvidenceError(say("public key: expected an Ed25519 key in PEM form")) from error
     if not isinstance(key, Ed25519PublicKey):
-        raise EvidenceError("public key: expected an Ed25519 key in PEM form")
+        raise EvidenceError(say("public key: expected an Ed25519 key in PEM form"))
     return SSlibKey.from_crypto(key)

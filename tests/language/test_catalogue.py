@@ -12,10 +12,7 @@ NOT_YET = frozenset(
     {
         "canary",
         "cli",
-        "config",
-        "evidence",
         "incident",
-        "metrics",
         "probes",
         "pytest_plugin",
         "recovery.backup",
@@ -27,8 +24,6 @@ NOT_YET = frozenset(
         "recovery.verify",
         "recovery.wal",
         "release",
-        "smoke",
-        "suite.checks",
         "suite.dr_validation",
         "switchback",
     }
