@@ -9,6 +9,7 @@ from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, Setup
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.prometheus_values import SourceFault
 from opsverify.units import duration
 
@@ -104,7 +105,7 @@ class Observer:
             }
             firing = self.prometheus.firing_alerts(setup.selectors["alerts"][""])
         except SourceFault as error:
-            return ObservedStep(at, fault=f"{error.reason}: {error}")
+            return ObservedStep(at, fault=say("{reason}: {error}", reason=error.reason, error=error))
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
         self._mark_known(samples)

@@ -10,7 +10,6 @@ from tests.support.messages import fields_of, packages, said_in, unsaid_in
 
 NOT_YET = frozenset(
     {
-        "canary",
         "cli",
         "incident",
         "probes",
