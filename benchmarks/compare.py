@@ -31,8 +31,9 @@ from cost import Cost, Meter, table
 from peer_environment import environment
 
 from opsverify.recovery.ledger.capture import capture_details
+from opsverify.recovery.ledger.discovery import find_tables
 from opsverify.recovery.ledger.history import History
-from opsverify.recovery.ledger.tables import TableChoice, core_tables
+from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.verify.database_diff import compare_databases
@@ -190,7 +191,8 @@ def contenders_of(
     original: Side, restored: Side, meter: Meter, home: Path, peer: Path, columns: Columns
 ) -> dict[str, Callable[[], Cost]]:
     """Every contender by its name: a function that runs it, returns its cost, and stops if the work was not done."""
-    ((core,), _) = core_tables(original.source, {"judgments": TableChoice(bucket="id", width=1024)})
+    found = find_tables(original.source, {"judgments": TableChoice(bucket="id", width=1024)})
+    core = next(table for table in found.tables if table.name == "judgments")
     compared = ",".join(list(columns)[1:])
     hashing = f"SELECT sum({core.hash}) FROM judgments t"  # noqa: S608 - our own names
     at = dt.datetime.now(dt.UTC)

@@ -109,6 +109,7 @@ def test_restarts(check, canary):
 @OBSERVED(
     "2-2/cost",
     id="canary.llm_cost",
+    signals=("llm_cost", "requests"),
     severity="sev2",
     ko="카나리의 판단당 LLM 비용이 기준 대비 늘지 않았는가",
     en="The canary's LLM cost per judgment has not grown over the baseline's",

@@ -5,12 +5,6 @@ from functools import partial
 from opsverify import NONE, listed, runbook, say
 
 DAILY = partial(runbook, stages=("daily",), needs=("prometheus",))
-DEAD_LETTERS = """
-    SELECT count(*) AS waiting,
-           coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
-      FROM workflow_dead_letters
-     WHERE resolved_at IS NULL AND synthetic_tag IS NULL
-"""
 
 
 @runbook(
@@ -38,6 +32,7 @@ def test_alerts(check, alertmanager):
 @DAILY(
     "1-daily/llm",
     id="daily.llm_failures",
+    signals=("llm_failures", "llm_calls"),
     severity="sev2",
     ko="LLM 실패율",
     en="LLM calls that fail or time out",
@@ -49,7 +44,7 @@ def test_llm_failures(check, lookback):
     check.measure(say("LLM failures"), rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.text)
 
 
-@DAILY("1-daily/llm", id="daily.llm_cost", severity="sev3", ko="LLM 비용", en="LLM cost")
+@DAILY("1-daily/llm", id="daily.llm_cost", signals=("llm_cost",), severity="sev3", ko="LLM 비용", en="LLM cost")
 def test_llm_cost(check, lookback):
     """What the LLM cost, scaled to a day."""
     check.measure(say("LLM cost"), lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of=say("a day"))
@@ -58,19 +53,26 @@ def test_llm_cost(check, lookback):
 @DAILY(
     "1-daily/dead-letters",
     id="daily.dead_letters",
-    needs=("postgres",),
+    needs=("postgres", "dead_letters"),
     severity="sev2",
     ko="워크플로 DLQ가 비어 가는가",
     en="Workflow dead letters are few and young",
 )
 def test_dead_letters(check, postgres):
     """A dead letter older than the limit is one that nobody handles."""
-    queue = postgres.row(DEAD_LETTERS)
+    queue = postgres.row(check.target.postgres.dead_letters)
     check.measure(say("dead letters"), queue.waiting, check.limits.dead_letters, of=say("dead letters waiting"))
     check.measure(say("oldest"), queue.oldest_s, check.limits.dead_letter_age, of=say("since the oldest dead letter"))
 
 
-@DAILY("1-daily/mcp", id="daily.mcp_timeouts", severity="sev2", ko="MCP 타임아웃", en="MCP timeouts")
+@DAILY(
+    "1-daily/mcp",
+    id="daily.mcp_timeouts",
+    signals=("mcp_timeouts", "mcp_calls"),
+    severity="sev2",
+    ko="MCP 타임아웃",
+    en="MCP timeouts",
+)
 def test_mcp_timeouts(check, lookback):
     """Connectors that time out stall the workflows that use them."""
     rate = lookback.rate("mcp_timeouts", "mcp_calls")

@@ -24,6 +24,7 @@ ALERTS_EVERY_S = 2.0
 @SERVED(
     "2-4/rollback",
     id="rollback.traffic",
+    signals=("requests",),
     severity="sev1",
     ko="롤백 후 기준 버전만 트래픽을 받는가",
     en="Only the baseline serves traffic after the rollback",
@@ -40,6 +41,7 @@ def test_traffic(check, after_rollback):
 @SERVED(
     "2-4/rollback",
     id="rollback.error_rate",
+    signals=("request_errors", "requests"),
     severity="sev1",
     ko="롤백 후 안정성: 에러율",
     en="Stability after the rollback: error rate",
@@ -54,6 +56,7 @@ def test_error_rate(check, after_rollback):
 @SERVED(
     "2-4/rollback",
     id="rollback.latency",
+    signals=("durations", "duration_buckets"),
     severity="sev1",
     ko="롤백 후 안정성: 판단 p95 지연",
     en="Stability after the rollback: latency of judgments (p95)",
@@ -130,6 +133,7 @@ def test_cache_invalidated(check, redis):
 @AFTER(
     "2-4/cache",
     id="rollback.cache_refilled",
+    signals=("cache_misses", "cache_lookups"),
     needs=("redis", "prometheus"),
     severity="sev2",
     ko="캐시가 다시 채워지는가",

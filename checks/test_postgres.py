@@ -18,7 +18,7 @@ DATABASE = partial(runbook, stages=SERVING, needs=("postgres",))
 def test_reads(check, postgres):
     """One row of a core table: a server that accepts connections may still return nothing (locks, storage)."""
     with check.must_answer(say("PostgreSQL")):
-        answer = postgres.timed("SELECT 1 AS one FROM judgment_executions LIMIT 1")
+        answer = postgres.timed(check.target.postgres.reads)
     check.measure(say("read"), answer.elapsed_s, check.limits.postgres_latency)
 
 

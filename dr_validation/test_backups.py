@@ -19,6 +19,11 @@ def test_age(check, inventory):
     if inventory.empty:
         check.fail(f"no backup that can be restored: {listed('found', inventory.problems)}")
     newest = inventory.newest
+    if (unusable := inventory.passed_over) is not None:
+        check.fail(
+            f"the newest backup {unusable.name} cannot be used, {newest.name} is restored instead: {unusable.problem} "
+            "(if it is being made, rerun when it has ended)"
+        )
     age = inventory.age_s(newest.taken_at)
     check.measure("newest backup", age, check.limits.backup_age, of=f"since backup {newest.name} was taken")
     if inventory.method == "pg_dump":

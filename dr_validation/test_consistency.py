@@ -29,6 +29,11 @@ CHECKS = (
         name="validity", stages=BOTH,
         ko="인덱스·제약·트리거가 모두 유효한가", en="Indexes, constraints and triggers are in force",
     ),
+    # PostgreSQL checks it when a row is written and never again; a query that prunes does not find the row.
+    Consistency(
+        name="partitions", stages=BOTH,
+        ko="모든 행이 제 파티션에 있는가", en="Every row lies in its own partition",
+    ),
     # WAL has no records of unlogged tables: recovery empties them without an error.
     Consistency(
         name="unlogged", stages=BOTH,

@@ -44,10 +44,13 @@ def test_wal(check, drill):
     en="The restored database is read and written",
 )
 def test_reads_and_writes(check, drill):
-    """The restore reaches its target, is promoted, takes a write (rolled back), and its judgment log is readable."""
+    """The restore reaches its target, is promoted, takes a write (rolled back), and its rows are readable."""
     drill.require_restored()
-    judgments, log = drill.restore.judgments, drill.validation
-    check.measure("judgments", judgments, Limit(">=", 1, "count"), of="judgments readable after the restore")
+    restored, log = drill.restore, drill.validation
+    if restored.read_table is not None:
+        of = f"rows of {restored.read_table} readable after the restore"
+        check.measure("rows read", restored.judgments, Limit(">=", 1, "count"), of=of)
+    check.attach("settings that the drill did not take over", "\n".join(drill.restore.overridden))
     check.attach("slow statements", "\n".join(log.log_slow))
     errors = listed("errors in the log of the restored server", log.log_errors)
     check.measure("errors", len(log.log_errors), NONE, of=f"{errors}; {len(log.log_slow)} slow statements")

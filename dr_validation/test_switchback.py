@@ -4,6 +4,7 @@ from functools import partial
 
 from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook
 from opsverify.switchback.regions import core_tables, dr_is_standby, elapsed_s
+from opsverify.switchback.twins import commits_blocked, dead_slots, sequences_behind, standbys_without_slot
 from opsverify.units import quantity
 
 SWITCHBACK = partial(runbook, stages=("switchback",), needs=("regions",), severity="sev1")
@@ -71,6 +72,8 @@ def test_security(check, regions):
 )
 def test_timeline(check, regions):
     """An old primary that was only started again lacks all later writes: its timeline history shows it."""
+    # First: two regions that are one server would be told to rewind, or to stop, their only primary.
+    _ = regions.servers
     original, dr = regions.timeline("original"), regions.timeline("dr")
     path = regions.timeline_path(original)
     if not path.descends_from(dr):
@@ -84,6 +87,21 @@ def test_timeline(check, regions):
             "the DR region; run pg_rewind against the DR region, let it follow, and switch again"
         )
     check.measure("increment", path.passed.size, Limit(">=", 0, "bytes"), of=path.passed.text)
+    # A standby of the original region has the original's WAL; on its own timeline it must end where that was left.
+    past = max(0, regions.dr_position() - path.passed.left) if dr == path.passed.timeline else 0
+    stray = regions.dr_wal.written_after(path.passed)
+    if past or stray.tables:
+        of = listed(
+            "bytes of WAL were written in DR after the original region took over; tables that it changed", stray.tables
+        )
+        check.fail(f"{past:,} {of}: save these rows, then discard that WAL (pg_rewind, or a new base backup)")
+    written = regions.written()
+    check.attach("tables that the DR region changed", "\n".join(written.tables))
+    if uncovered := regions.dr_wal.uncovered(written.tables):
+        raise Inconclusive(
+            f"not covered: the DR region changed {len(uncovered)} tables that are not compared "
+            f"({', '.join(uncovered)}); add them to [[regions.tables]], or to regions.left_out"
+        )
 
 
 @SWITCHBACK(
@@ -95,7 +113,13 @@ def test_timeline(check, regions):
 @per("table", core_tables, name=lambda table: table.name, what="core table")
 def test_increment(check, regions, table):
     """Rows written from the outage to the switch, compared by key in chunks, in both directions."""
+    _ = regions.servers
     found = regions.compare(table)
+    if not found.rows and regions.changed_by_dr(table):
+        raise Inconclusive(
+            f"{table.name}: no row of the DR period was compared, and WAL of that period changes the table: check that "
+            f"{table.changed} is set at every write, and regions.outage_at"
+        )
     check.measure(
         "rows apart",
         found.count,
@@ -125,6 +149,7 @@ def test_increment(check, regions, table):
 )
 def test_lag(check, regions):
     """Measured by a write, not read from a view: replication that hangs can report no lag at all."""
+    _ = regions.servers
     limit = check.limits.replication_lag
     lag = regions.lag(limit.bound)
     if not lag.arrived:
@@ -148,6 +173,7 @@ def test_one_primary(check, regions):
         original = regions.original.server()
     # No answer does not prove that it is down: it may serve other clients.
     dr = regions.dr.server()
+    _ = regions.servers
     primaries = [name for name, server in (("original", original), ("dr", dr)) if not server.in_recovery]
     if not check.expect("primaries", ", ".join(primaries) or "none", "original"):
         check.fail(
@@ -155,6 +181,8 @@ def test_one_primary(check, regions):
             "stop the other one, or make it a standby, before anything more is written"
         )
     check.expect("the original region takes writes", not original.read_only, expected=True)
+    if blocked := commits_blocked(regions.original):
+        check.fail(f"every commit of the original region waits: {blocked}; connect one, or empty the setting")
 
 
 @SWITCHBACK(
@@ -166,6 +194,7 @@ def test_one_primary(check, regions):
 @per("table", core_tables, name=lambda table: table.name, what="core table")
 def test_consistency(check, regions, table):
     """Random rows of before the outage, drawn in each region and compared with the other one."""
+    _ = regions.servers
     found = regions.compare_sample(table, SAMPLE)
     if not found.rows:
         raise Inconclusive(
@@ -179,6 +208,23 @@ def test_consistency(check, regions, table):
         samples=found.rows,
         of=listed(f"of {found.rows:,} sampled rows differ", found.named("the original region", "DR")),
     )
+
+
+@SWITCHBACK(
+    "7-4/verify",
+    id="switchback.schema",
+    ko="스키마·권한·트리거·시퀀스가 양쪽에서 같은가",
+    en="Schema, grants, triggers and sequences are the same in both regions",
+)
+def test_schema(check, regions):
+    """Rows may be complete, and the application may still be refused by a missing right or key."""
+    _ = regions.servers
+    different = regions.catalog_differences()
+    check.attach("differences", "\n".join(different))
+    check.measure("differences", len(different), NONE, of=listed("objects of the original region differ", different))
+    follows = regions.timeline("dr") == regions.timeline("original")
+    behind = sequences_behind(regions.original, regions.dr, follows=follows)
+    check.measure("sequences behind", len(behind), NONE, of=listed("sequences of the original region", behind))
 
 
 @SWITCHBACK(
@@ -206,13 +252,19 @@ def test_cache(check, regions, redis):
 )
 def test_dr_side(check, regions):
     """A DR region that follows no primary cannot take over next time."""
+    regions.require_two_servers()
     check.expect("DR database in recovery", regions.dr.server().in_recovery, expected=True)
+    slots = dead_slots(regions.original)
+    check.measure("dead slots", len(slots), NONE, of=listed("replication slots of the original region", slots))
     if not dr_is_standby(check.target):
         return
     receiving = [row.status for row in regions.wal_receiver()]
     check.expect("DR database receives WAL", ", ".join(receiving) or "no WAL receiver", "streaming")
     streaming = [replica.name for replica in regions.original.replicas() if replica.state == "streaming"]
     check.measure("standbys", len(streaming), AT_ALL, of=listed("standbys of the original region", streaming))
+    without = standbys_without_slot(regions.original)
+    of = listed("standbys without a replication slot, and wal_keep_size = 0", without)
+    check.measure("standbys without slot", len(without), NONE, of=of)
 
 
 @SWITCHBACK(

@@ -31,10 +31,10 @@ from .recovery.verify.rows import (
     catalog_kinds as catalog_kinds,
 )
 from .recovery.verify.rows import (
-    recorded_keys as recorded_keys,
+    recorded_tables as recorded_tables,
 )
 from .recovery.verify.rows import (
-    recorded_tables as recorded_tables,
+    validation_rows as validation_rows,
 )
 from .smoke.journeys import journeys_of as journeys_of
 from .units import listed as listed

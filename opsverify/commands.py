@@ -24,12 +24,16 @@ _GRACE_S = 5.0
 
 @dataclass(frozen=True)
 class Ran:
-    """Result of a command; `trouble` is the reason why it has no exit code of its own."""
+    """Result of a command; `trouble` is the reason why it has no exit code of its own.
+
+    `errors` is its standard error where that was kept apart; else it stands in `output`.
+    """
 
     exit_code: int | None
     duration_s: float
     output: str
     trouble: str | None = None
+    errors: str = ""
 
     @property
     def ok(self) -> bool:
@@ -42,26 +46,41 @@ class Ran:
         return self.trouble or f"exit code {self.exit_code}"
 
 
-def run_command(argv: Sequence[str], timeout_s: float, folder: str | None, env: Mapping[str, str] | None = None) -> Ran:
+def run_command(
+    argv: Sequence[str],
+    timeout_s: float,
+    folder: str | None,
+    env: Mapping[str, str] | None = None,
+    *,
+    errors_apart: bool = False,
+) -> Ran:
     """Run `argv` in `folder` (None: the working directory) and `env` (None: inherited); raises for no failure of it.
 
     On the deadline, or when this process is interrupted, its whole process group is ended.
     """
     began = time.monotonic()
     # A file, not a pipe: a process that outlives the command may hold the output open for ever.
-    with tempfile.TemporaryFile() as output:
-        exit_code, trouble = _run(argv, timeout_s, folder, output, env)
-        output.seek(max(0, output.seek(0, os.SEEK_END) - MOST_OUTPUT))
-        text = output.read().decode("utf-8", "replace")
-    return Ran(exit_code, time.monotonic() - began, text, trouble)
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        streams = (output, errors if errors_apart else output)
+        exit_code, trouble = _run(argv, timeout_s, folder, streams, env)
+        return Ran(exit_code, time.monotonic() - began, _end_of(output), trouble, _end_of(errors))
+
+
+def _end_of(stream: IO[bytes]) -> str:
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - MOST_OUTPUT))
+    return stream.read().decode("utf-8", "replace")
 
 
 def _run(
-    argv: Sequence[str], timeout_s: float, folder: str | None, output: IO[bytes], env: Mapping[str, str] | None
+    argv: Sequence[str],
+    timeout_s: float,
+    folder: str | None,
+    streams: tuple[IO[bytes], IO[bytes]],
+    env: Mapping[str, str] | None,
 ) -> tuple[int | None, str | None]:
     try:
         process = subprocess.Popen(
-            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=streams[0], stderr=streams[1],
             start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:

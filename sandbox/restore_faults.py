@@ -65,7 +65,11 @@ CHANGES = {
     ),
     "sequence_behind": Change(
         ("SELECT setval('workflow_dead_letters_id_seq', 1)",),
-        ("SELECT setval('workflow_dead_letters_id_seq', greatest(1, (SELECT max(id) FROM workflow_dead_letters)))",),
+        (
+            # Above whatever was given out: a sequence that is behind the ledger's record is a finding, too.
+            """SELECT setval('workflow_dead_letters_id_seq',
+                             greatest(1000000, (SELECT max(id) FROM workflow_dead_letters)))""",
+        ),
     ),
     "index_dropped": Change(
         ("DROP INDEX workflow_dead_letters_unresolved",),
@@ -98,6 +102,27 @@ CHANGES = {
         ("DROP ROLE IF EXISTS judgment_auditor", "CREATE ROLE judgment_auditor NOLOGIN"),
     ),
     "table_unlogged": Change(("ALTER TABLE dsl_versions SET UNLOGGED",), ("ALTER TABLE dsl_versions SET LOGGED",)),
+    "prompt_changed": Change(
+        ("""UPDATE prompt_versions SET body = body || '{"changed": true}'""",),
+        ("UPDATE prompt_versions SET body = body - 'changed' WHERE body ? 'changed'",),
+    ),
+    "table_unrecorded": Change(("CREATE TABLE unrecorded (v text)",), ("DROP TABLE IF EXISTS unrecorded",)),
+    "large_object_added": Change(
+        ("SELECT lo_create(4711)",), ("SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = 4711",)
+    ),
+    "row_misplaced": Change(
+        (
+            "CREATE TABLE filed (v int) PARTITION BY LIST (v)",
+            "CREATE TABLE filed_one (v int)",
+            "INSERT INTO filed_one VALUES (2)",
+            # PostgreSQL believes a constraint that is marked as validated, and does not read the rows.
+            "ALTER TABLE filed_one ADD CONSTRAINT one CHECK (v IS NOT NULL AND v = 1) NOT VALID",
+            "UPDATE pg_constraint SET convalidated = true WHERE conname = 'one'",
+            "ALTER TABLE filed ATTACH PARTITION filed_one FOR VALUES IN (1)",
+            "GRANT SELECT ON filed, filed_one TO PUBLIC",
+        ),
+        ("DROP TABLE IF EXISTS filed",),
+    ),
     "grant_lost": Change(
         ("REVOKE INSERT ON dsl_versions FROM judgment_app",), ("GRANT INSERT ON dsl_versions TO judgment_app",)
     ),

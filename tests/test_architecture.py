@@ -37,9 +37,11 @@ LOCAL_IMPORTS: Final = {
 
 LONGEST: Final = 300
 LONG: Final = {
+    "opsverify/canary/series_growth.py": "one rule, in the order in which a sample is counted",
     "opsverify/pytest_plugin/plugin.py": "every hook is here, and only here",
     "sandbox/core.py": "one class that starts and stops every part of the stand-in",
     "tests/probes/probe_servers.py": "one server for each probe",
+    "tests/canary/cluster.py": "one simulated cluster",
     "tests/pytest_plugin/cases.py": "a table: every way a run can end",
     "tests/recovery/backup/test_managers.py": "pgBackRest and barman share one server",
     "tests/recovery/ledger/test_ledger.py": "the chain and its tampering share one record",

@@ -2,6 +2,17 @@
 -- Rows of every production date and line from %(since)s up to, not including, %(until)s (both dates; the
 -- runbook's current_date - 7 and today), with the exact sums of what the BI shows.
 -- Columns: date, line_code, rows, then the sums under their column's name.
+-- [validation]
+-- id = "fact_daily_production"
+-- ko = "핵심 fact가 라인·날짜별로 복구 전 기록과 같은가"
+-- en = "The core facts are whole, per line and date"
+-- runbook = ["5-sql/fact"]
+-- table = "fact_daily_production"
+-- window = "7d"
+-- bucket = "1d"
+-- key = ["date", "line_code"]
+-- compared = ["rows", "planned_qty", "produced_qty", "defect_qty"]
+-- per = "key"
 SELECT date,
        line_code,
        count(*) AS rows,

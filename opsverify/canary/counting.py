@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.criterion_count import CriterionCount
-from opsverify.canary.instances import Instance, Instances, Status
+from opsverify.canary.instances import Instance, Instances, InstanceStatus
 from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import invalid_text, label, missing_text, stale_text
@@ -79,7 +79,7 @@ class Counting:
     @property
     def missing(self) -> tuple[str, ...]:
         """Canary instances that are not scraped, and not known to have ended."""
-        lost = [one for one in self.instances[CANARY].seen if self.status(CANARY, one) is Status.LOST]
+        lost = [one for one in self.instances[CANARY].seen if self.status(CANARY, one) is InstanceStatus.LOST]
         return tuple(missing_text(one, self.at) for one in lost)
 
     @property
@@ -106,22 +106,22 @@ class Counting:
         missing = observed = 0.0
         for one in seen:
             begun = max(start, one.first)
-            ended = min(end, one.counted[-1] if self.status(CANARY, one) is Status.ENDED else end)
+            ended = min(end, one.counted[-1] if self.status(CANARY, one) is InstanceStatus.ENDED else end)
             if ended > begun:
                 gap_s = scope.usual_gap_s(one, policy.step_s, policy.tolerated_s)
                 missing += coverage(one.counted, begun, ended, gap_s).missing_s
                 observed += ended - begun
         return min([*shares, max(0.0, 1 - missing / observed) if observed else 0.0])
 
-    def status(self, scope: str, one: Instance) -> Status:
+    def status(self, scope: str, one: Instance) -> InstanceStatus:
         """Whether an instance goes on: by its scrapes, its scrape target, or where its traffic went."""
         instances, policy = self.instances[scope], self._setup.policy
         newest = max((other.last for other in instances.all.values() if other.scrapes), default=self.at)
         if max(self.at, newest) - one.last <= instances.usual_gap_s(one, policy.step_s, policy.tolerated_s):
-            return Status.ALIVE
+            return InstanceStatus.ALIVE
         if instances.up_known() and one.up_at > -math.inf:
-            return Status.ENDED if instances.target_gone(one) else Status.LOST
-        return Status.ENDED if self._taken_over(scope, one) else Status.LOST
+            return InstanceStatus.ENDED if instances.target_gone(one) else InstanceStatus.LOST
+        return InstanceStatus.ENDED if self._taken_over(scope, one) else InstanceStatus.LOST
 
     def faults(self, number: int) -> Iterator[Fault]:
         """Why a criterion cannot be decided."""

@@ -8,6 +8,8 @@ from opsverify.core.spec import CheckSpec, Row
 from opsverify.core.stages import CANARY
 from opsverify.limits import Limit
 
+SLOW = "slow_judgments"
+"""In place of a signal of bad ones: what no bucket up to the limit counts."""
 P95_SLOWER = Limit("<", 0.05, "ratio")
 """p95 below a limit means that fewer than 5 % are slower: counted in buckets, never interpolated."""
 
@@ -41,5 +43,6 @@ class Criterion(Row):
             self.ko,
             self.en,
             needs=("prometheus", "canary"),
+            signals=(self.trials, "duration_buckets") if self.bad == SLOW else (self.bad, self.trials),
         )
         object.__setattr__(self, "spec", spec)

@@ -16,7 +16,7 @@ from opsverify.units import quantity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opsverify.canary.instances import Instance, Instances, Status
+    from opsverify.canary.instances import Instance, Instances, InstanceStatus
     from opsverify.canary.observation import Points
     from opsverify.canary.window_setup import Counted
 
@@ -90,7 +90,7 @@ class CriterionCount:
                 )
             )
 
-    def unseen(self, status: Callable[[Instance], Status], at: float) -> tuple[Unseen, ...]:
+    def unseen(self, status: Callable[[Instance], InstanceStatus], at: float) -> tuple[Unseen, ...]:
         """What was not seen of this criterion until `at`, at most; the largest first."""
         rated = self.tally.busiest(self._counted.trials) > 0
         found = (one for one in unseen(self.tally, self._counted, status, at) if one.trials or one.bad or not rated)
@@ -134,6 +134,8 @@ class CriterionCount:
         elif not self._keys[bad]:
             if self._counted.good_counted:
                 yield Fault(say("missing bucket: {problem}", problem=_no_series(bad, selectors)))
+            elif self._counted.unproven is not None:
+                yield Fault(self._counted.unproven)
             elif not self._no_series_means_none(trials):
                 yield Fault(_no_series(bad, selectors))
 

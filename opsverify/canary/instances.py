@@ -29,7 +29,7 @@ _LEAST_GAPS: Final = 2
 """Gaps between scrapes from which on an instance's rhythm is known."""
 
 
-class Status(StrEnum):
+class InstanceStatus(StrEnum):
     """Whether an instance goes on."""
 
     ALIVE = "alive"

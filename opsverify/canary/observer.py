@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, Setup
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.signal_meaning import unproven
 from opsverify.probes.prometheus_values import SourceFault
+from opsverify.probes.together import ask_together
 from opsverify.units import duration
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ COUNTERS = (
 WITHIN_LIMIT = "durations_within_limit"
 _LOOK_BACK_S = 65.0
 """Before the window, for the samples that anchor its counters: longer than one scrape a minute."""
+_MEANING_WITHIN_S = 30.0
+"""Seconds in which it must be found out whether the selectors ever matched."""
 _OVERLAP_S = 15.0
 """Samples are stored up to a scrape's timeout (10 s by default) after the time they carry."""
 
@@ -58,6 +62,10 @@ class Observer:
     clock: Clock
     show: Callable[[str], None]
     keep: Callable[[str], object]
+    latency_limit_s: float = float("nan")
+    """The limit up to which native histograms are counted, which have no series of their own for it."""
+    look_within_s: float = 1.0
+    """Seconds that the queries of a step have at least, however short the step."""
     _known: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
     def observe(self, setup: Setup) -> GateWatch:
@@ -90,24 +98,30 @@ class Observer:
         before = self.clock.now()
         try:
             server = self.prometheus.now()
-        except Inconclusive:
+        except Inconclusive as error:
+            self.show(f"clock of Prometheus unknown, this machine's is used: {error}")
             return None
         return server - (before + self.clock.now()) / 2
 
     def _query(self, setup: Setup, at: float, since: float) -> ObservedStep:
+        """One step: all its queries at once, answered within a step of time."""
+        questions: dict[tuple[str, str], Callable[[Prometheus], Any]] = {
+            (scope, name): self._question((scope, name), selector, at - since, at)
+            for scope in SCOPES
+            for name, selector in setup.selectors[scope].items()
+        }
+        alerts = setup.selectors["alerts"][""]
+        questions["alerts", ""] = lambda prometheus: prometheus.firing_alerts(alerts)
         try:
-            samples = {
-                scope: {
-                    name: self._new_points((scope, name), selector, at - since, at)
-                    for name, selector in setup.selectors[scope].items()
-                }
-                for scope in SCOPES
-            }
-            firing = self.prometheus.firing_alerts(setup.selectors["alerts"][""])
+            answers = ask_together(self.prometheus, questions, max(setup.policy.step_s, self.look_within_s))
         except SourceFault as error:
             return ObservedStep(at, fault=say("{reason}: {error}", reason=error.reason, error=error))
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
+        firing = answers.pop(("alerts", ""))
+        samples: dict[str, dict[str, dict[str, Points]]] = {scope: {} for scope in SCOPES}
+        for (scope, name), found in answers.items():
+            samples[scope][name] = found
         self._mark_known(samples)
         active: dict[str, float] = {}
         for alert in firing:
@@ -115,21 +129,29 @@ class Observer:
                 active[alert.name] = max(alert.active_since.timestamp(), active.get(alert.name, 0.0))
         return ObservedStep(at, None, samples, tuple(alert.name for alert in firing), active)
 
-    def _new_points(self, where: tuple[str, str], selector: str, span_s: float, at: float) -> dict[str, Points]:
-        found: dict[str, Points] = {}
-        for series in self.prometheus.history(selector, span_s, at):
-            key = ",".join(f"{name}={value}" for name, value in sorted(series.labels.items()))
-            known = self._known.get((*where, key), float("-inf"))
-            points = {moment: value for moment, value in series.points if moment > known}
-            if points:
-                found[key] = points
-        return found
+    def _question(
+        self, where: tuple[str, str], selector: str, span_s: float, at: float
+    ) -> Callable[[Prometheus], dict[str, Points]]:
+        """Samples that no earlier step had, by series."""
+
+        def ask(prometheus: Prometheus) -> dict[str, Points]:
+            new: dict[str, Points] = {}
+            for series in prometheus.history(selector, span_s, at):
+                native = where[1] == WITHIN_LIMIT and series.histograms
+                points = series.within(self.latency_limit_s) if native else series.points
+                key = series.key
+                known = self._known.get((*where, key), float("-inf"))
+                if points and points[-1][0] > known:
+                    new[key] = {moment: value for moment, value in points if moment > known}
+            return new
+
+        return ask
 
     def _mark_known(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
         for scope, signals in samples.items():
             for signal, series in signals.items():
                 for key, points in series.items():
-                    self._known[scope, signal, key] = max(points)
+                    self._known[scope, signal, key] = next(reversed(points))
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
@@ -139,10 +161,25 @@ class Observer:
 
 def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:
     """Selectors by scope and signal: the counters of every window, and `more` of the target's signals."""
-    names = sorted({*COUNTERS, PROCESS_START, *more} - {WITHIN_LIMIT})
+    names = sorted(name for name in {*COUNTERS, PROCESS_START, *more} - {WITHIN_LIMIT} if signals.absent(name) is None)
     found: dict[str, dict[str, str]] = {"alerts": {"": canary.alerts}}
     for scope, matchers in ((CANARY, canary.canary), (BASELINE, canary.baseline)):
-        found[scope] = {name: getattr(signals, name).selector(matchers) for name in names}
+        found[scope] = {name: signals.of(name).selector(matchers) for name in names}
         found[scope][UP] = f"{UP}{{{matchers}}}"
-        found[scope][WITHIN_LIMIT] = signals.duration_buckets.selector(matchers, f'le="{latency_limit_s:g}"')
+        if signals.absent("duration_buckets") is None and signals.absent("durations") is None:
+            found[scope][WITHIN_LIMIT] = signals.duration_buckets.bucket(latency_limit_s, matchers)
     return found
+
+
+def with_meanings(prometheus: Prometheus, signals: Signals, setup: Setup) -> Setup:
+    """The setup, with what was found of each selector of bad ones: one that never matched proves nothing."""
+    questions: dict[str, Callable[[Prometheus], str | None]] = {
+        one.bad: (lambda probe, bad=one.bad: unproven(probe, signals, bad))  # type: ignore[misc]
+        for one in setup.counted
+        if not one.good_counted
+    }
+    try:
+        found = ask_together(prometheus, questions, _MEANING_WITHIN_S) if questions else {}
+    except Inconclusive as error:
+        found = dict.fromkeys(questions, f"whether its selector ever matched is unknown ({error})")
+    return replace(setup, counted=tuple(replace(one, unproven=found.get(one.bad)) for one in setup.counted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.canary.identity import labels_of
-from opsverify.canary.series_state import Renamed, Tail
+from opsverify.canary.series_state import Renamed, SeriesTail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def renames(
                 if other.seen == before and other.invalid is None and lost <= set(other.key.split(",")):
                     other.succeeded = True
         if anew:
-            one.tails.append(Tail(at - before, dict(one.last)))
+            one.tails.append(SeriesTail(at - before, dict(one.last)))
     return found
 
 

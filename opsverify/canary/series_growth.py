@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.identity import labels_of
 from opsverify.canary.renames import alike, renames
-from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, Tail
+from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, SeriesTail
 from opsverify.metrics.counters import reason_against
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class GrowthTally:
             last = one.instance.scrape_before(shown)
             if last is not None:
                 end = shown if started is None else min(max(started, last), shown)
-                one.tails.append(Tail(end - last, dict(one.last)))
+                one.tails.append(SeriesTail(end - last, dict(one.last)))
         born = one.instance.started_at(cut)
         if restarts or begun == -math.inf:
             begun = max(begun, born)

@@ -87,7 +87,7 @@ class Renamed:
 
 
 @dataclass(frozen=True)
-class Tail:
+class SeriesTail:
     """Seconds between the last sample of a process and its end, and what its last interval showed."""
 
     seconds: float
@@ -105,7 +105,7 @@ class InstanceGrowth:
     rate: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     pasts: list[Past] = field(default_factory=list)
-    tails: list[Tail] = field(default_factory=list)
+    tails: list[SeriesTail] = field(default_factory=list)
     history: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
 
     @property

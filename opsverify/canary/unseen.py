@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.canary.instances import Status
+from opsverify.canary.instances import InstanceStatus
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ class Unseen:
     bad: float
 
 
-def unseen(tally: GrowthTally, counted: Counted, status: Callable[[Instance], Status], at: float) -> Iterator[Unseen]:
+def unseen(
+    tally: GrowthTally, counted: Counted, status: Callable[[Instance], InstanceStatus], at: float
+) -> Iterator[Unseen]:
     """Everything unseen in a scope until `at` (Unix seconds), for one criterion."""
     busiest = tally.busiest(counted.trials)
     for one in tally.of.values():
@@ -41,9 +43,9 @@ def unseen(tally: GrowthTally, counted: Counted, status: Callable[[Instance], St
         for tail in one.tails:
             yield _of_tail(say("{name} restarted", name=_name(one)), tail.seconds * busiest, tail.last, counted)
         state = status(one.instance)
-        if not tally.instances.in_window(one.instance) or state is Status.ALIVE:
+        if not tally.instances.in_window(one.instance) or state is InstanceStatus.ALIVE:
             continue
-        if state is Status.ENDED:
+        if state is InstanceStatus.ENDED:
             rhythm = one.instance.rhythm_s or tally.instances.rhythm_s
             yield _of_tail(say("{name} ended", name=_name(one)), rhythm * busiest, one.last, counted)
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.canary.assessment import CriterionState
-from opsverify.canary.criterion import P95_SLOWER
+from opsverify.canary.criterion import P95_SLOWER, SLOW
 from opsverify.canary.decision import SHARED_BREACH, GateOutcome, excused, promotable, proof_text, unproven_text
 from opsverify.canary.observer import WITHIN_LIMIT, selectors
 from opsverify.canary.policy import GateCriterion, Kind, Policy
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from opsverify.core.interval import Interval
     from opsverify.limits import Limit
 
-SLOW = "slow_judgments"
 LEAST_STEPS = 4
 """Steps in the shortest of windows."""
 _WIDEST = 0.2
@@ -301,9 +300,11 @@ def _counted(row: Criterion, target: Target) -> Counted:
         return Counted(criterion=criterion, bad=WITHIN_LIMIT, trials=row.trials, good_counted=True)
     if target.prometheus is None:
         raise LookupError("a criterion is counted on a target without prometheus")
-    bad, trials = (getattr(target.prometheus.signals, name) for name in (row.bad, row.trials))
-    picked = bad.labels if bad.metric and bad.metric == trials.metric else ()
-    return Counted(criterion=criterion, bad=row.bad, trials=row.trials, picked_by=tuple(sorted(picked)))
+    signals = target.prometheus.signals
+    name, good = signals.counted(row.bad)
+    bad, trials = signals.of(name), signals.of(row.trials)
+    picked = bad.labels if bad.metric and bad.metric == trials.metric and not good else ()
+    return Counted(criterion=criterion, bad=name, trials=row.trials, good_counted=good, picked_by=tuple(sorted(picked)))
 
 
 def _after_name(words: str) -> str:

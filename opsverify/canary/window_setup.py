@@ -46,6 +46,8 @@ class Counted:
     trials: str
     good_counted: bool = False
     picked_by: tuple[str, ...] = ()
+    unproven: str | None = None
+    """Why a count of no bad ones proves nothing: their selector never matched (found when the window begins)."""
 
 
 @dataclass(frozen=True, kw_only=True)

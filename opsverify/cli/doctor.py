@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsverify.canary.observer import COUNTERS
 from opsverify.cli.arguments import add_target
 from opsverify.cli.plan import collect
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
+from opsverify.config.signals import SHARES, Signals
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
+from opsverify.probes.access import access_to
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
+    from opsverify.probes.prometheus import Prometheus
 
 STALE_BEATS = 30
 """Beats that may be missing before the heartbeat counts as stopped."""
@@ -106,18 +109,46 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     config = target.prometheus
     if config is None:
         return
-    with Prometheus(config, secrets.of(config.bearer), proxy=target.proxy) as prometheus:
+    with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
         reached = _try("prometheus", lambda: f"reachable; its clock is at {prometheus.now():.0f}")
         yield reached
         if not reached.ok:
             return
-        for name in (*COUNTERS, "duration_buckets", "llm_calls", "llm_failures"):
-            selector = getattr(config.signals, name).selector()
+        yield from _signals(prometheus, config.signals, target)
+
+
+def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterator[DoctorFinding]:
+    """Every signal: absent as the target says, found, none yet, or a wrong name with what exists beside it."""
+    for name in Signals.model_fields:
+        reason = signals.absent(name)
+        if reason is not None:
+            yield DoctorFinding(f"signals.{name}", ok=True, text=f"absent: {reason}")
+        elif name in SHARES and not signals.counted(name)[1]:
+            yield _try(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
+        elif getattr(signals, name) is not None and name not in (*SHARES, "process_start"):
+            selector = signals.of(name).selector()
             yield _try(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
+    if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
+        bound = target.limits.judgment_p95.bound
+        yield _try("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
 
 
-def _series(prometheus: object, selector: str) -> str:
-    found = len(prometheus.instant(selector).samples)  # type: ignore[attr-defined]
+def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:
+    meaning = meaning_of(prometheus, signals, name)
+    if meaning.fault is not None:
+        raise OpsVerifyError(meaning.fault)
+    return meaning.text
+
+
+def _bucket(prometheus: Prometheus, signals: Signals, bound: float) -> str:
+    if prometheus.instant(signals.duration_buckets.bucket(bound)).samples:
+        return f"bucket le={bound:g} exists"
+    found = prometheus.label_values("le", signals.duration_buckets.selector(), LOOKED_BACK)
+    raise OpsVerifyError(f"no bucket le={bound:g}; set the limit to one of {listed_values(found)}, or export it")
+
+
+def _series(prometheus: Prometheus, selector: str) -> str:
+    found = len(prometheus.instant(selector).samples)
     if not found:
         raise OpsVerifyError(f"no series {selector}; correct the name in prometheus.signals, or export the metric")
     return f"{found} series {selector}"
@@ -167,7 +198,7 @@ def _redis(target: Target, secrets: Secrets) -> str:
 
 def _mcp(target: Target, secrets: Secrets, name: str) -> str:
     config = target.mcp[name]
-    with Mcp(config, secrets.of(config.bearer), proxy=target.proxy) as server:
+    with Mcp(config, access_to(config, secrets, target.proxy)) as server:
         found = server.describe()
         missing = set(config.tools) - set(found.tools)
         if missing:
@@ -182,10 +213,10 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
 
     with Http(proxy=target.proxy) as http:
         if (config := target.alertmanager) is not None:
-            manager = Alertmanager(config, http, secrets.of(config.bearer))
+            manager = Alertmanager(config, http, access_to(config, secrets, target.proxy))
             yield _try("alertmanager", lambda: f"version {manager.status().version}")
         if (channel := target.inbox) is not None:
-            inbox = Inbox(channel, http, secrets.of(channel.bearer))
+            inbox = Inbox(channel, http, access_to(channel, secrets, target.proxy))
             yield _try("inbox", lambda: f"{len(inbox.messages('opsverify'))} messages of opsverify")
 
 

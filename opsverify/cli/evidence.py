@@ -41,6 +41,9 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     found = verify_run(folder, key)
     for problem in found.problems:
         sys.stdout.write(f"{problem}\n")
-    signed = f"signed by key {found.signed_by}" if found.signed_by else "signature not checked: no --public-key"
+    signed = f"signed by key {found.signed_by}" if found.signed_by else "verdict not covered by a verified signature"
+    if key is None:
+        signed += ": no --public-key" if found.signature_present else ": the run is not signed"
     sys.stdout.write(f"{folder.name}: {'complete and unaltered' if found.ok else 'NOT what was sealed'}; {signed}\n")
-    return ExitCode.PASSED if found.ok else ExitCode.HOLD
+    unchecked = found.signature_present and found.signed_by is None
+    return ExitCode.PASSED if found.ok and not unchecked else ExitCode.HOLD

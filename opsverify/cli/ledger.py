@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.cli.arguments import add_target
 from opsverify.config.load import find_target, load_target
-from opsverify.config.project import project_root, suites_home, target_argument
+from opsverify.config.project import project_root, target_argument
 from opsverify.errors import TargetError
 from opsverify.language.message import say
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.ledger import Ledger
-from opsverify.recovery.ledger.queries import read_queries
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.ledger.tables import TableChoice
+from opsverify.recovery.ledger.validations import recordable
 from opsverify.recovery.restore.recoverable import newest_recoverable
+from opsverify.recovery.verify.coverage import outside
+from opsverify.recovery.verify.questions import production_of
+from opsverify.recovery.verify.rows import validations_of
 
 if TYPE_CHECKING:
     import argparse
@@ -48,25 +52,32 @@ def capture(target_name: str, root: Path) -> str:
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
         raise TargetError(say("target {name}: ledger capture needs [postgres] and [recovery]", name=target.name))
-    queries = read_queries(suites_home(root) / "dr_validation" / "sql")
+    validations = validations_of(target)
     ledger = Ledger(Path(target.recovery.ledger))
     chosen = {name: TableChoice(**table.model_dump()) for name, table in target.recovery.tables.items()}
-    tag = target.synthetic.tag_column
+    tag, left_out = target.synthetic.tag_column, outside(target.recovery)
     with Postgres(target.postgres, secrets.of(target.postgres.login.password)) as postgres:
 
         def source(sql: str, values: Mapping[str, object]) -> tuple[Any, ...]:
             return postgres.rows(sql, **values)
 
+        names = postgres.on_path(NAMES_ON)
+
+        def named(sql: str, values: Mapping[str, object]) -> tuple[Any, ...]:
+            return names.rows(sql, **values)
+
         recorded = ledger.capture(
             source,
             dt.datetime.now(dt.UTC),
-            queries,
-            more=lambda at, before: capture_details(source, at, before, chosen, tag),
+            recordable(source, validations, target.recovery.not_applicable),
+            more=lambda at, before: (
+                capture_details(named, at, before, chosen, tag, left_out) | {"production": production_of(named)}
+            ),
         )
     counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
     head = ledger.verify_chain().head
     when = recorded.captured_at.isoformat()
-    line = f"recorded {counts} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
+    line = f"recorded {counts or 'no validation'} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
     return "\n".join([line, *_core(ledger, recorded)])
 
 
@@ -76,7 +87,10 @@ def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
     for name, core in sorted(history.tables.items()):
         new = len(recorded.new_buckets.get(name, ()))
         reach = f", up to {core.until}" if core.until else ""
-        yield f"  {name}: {len(core.buckets):,} closed buckets ({new:,} new), {core.rows:,} rows{reach}"
+        opened = f", {core.open.rows:,} {'open ' if core.first else ''}rows" if core.open else ""
+        keys = "; keys only until a later capture shows which columns change" if core.table.keys_only else ""
+        closed = f" {len(core.buckets):,} closed buckets ({new:,} new), {core.rows:,} rows{reach}"
+        yield f"  {name}:{closed}{opened}{keys}" if core.first else f"  {name}{opened.replace(',', ':', 1)}{keys}"
     for line in history.skipped:
         yield f"  not covered: {line}"
 

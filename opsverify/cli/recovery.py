@@ -17,6 +17,9 @@ VERBS: Final[Mapping[str, Command]] = {
     ),
     "declare": Command("opsverify.cli.dr.declare", "declare a disaster: the RTO runs from here"),
     "mark": Command("opsverify.cli.dr.mark", "record that a step of the checklist is done, with its evidence"),
+    "repair": Command(
+        "opsverify.cli.dr.repair", "keep what is whole of a damaged incident record, and say what was cut"
+    ),
     "status": Command("opsverify.cli.dr.status", "what is done, since when, and what the next step needs"),
     "report": Command("opsverify.cli.dr.report", "one page: an incident's, or a rehearsal's"),
 }

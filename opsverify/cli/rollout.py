@@ -8,6 +8,7 @@ from opsverify.cli.arguments import add_permission, add_run_options, add_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.run_options import arguments_of
 from opsverify.release.rollout import rollout
+from opsverify.release.unfinished import Choice
 
 if TYPE_CHECKING:
     import argparse
@@ -19,9 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     add_run_options(parser, "rollout")
     add_permission(parser)
+    parser.add_argument(
+        "--unfinished",
+        type=Choice,
+        choices=tuple(Choice),
+        metavar="CHOICE",
+        help=f"a rollout that was killed: {', '.join(Choice)} (default: name it, and do nothing)",
+    )
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Roll out, or show what would be done; the exit code."""
     target, more = target_argument(options.target), arguments_of(options)
-    return rollout(target, project_root(options.target), more, yes=options.yes, dry_run=options.dry_run)
+    root = project_root(options.target)
+    return rollout(target, root, more, yes=options.yes, dry_run=options.dry_run, choice=options.unfinished)

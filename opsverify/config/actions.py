@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 """`{revision}`: a-z, 0-9 and _; other braces (`{{.Id}}`, `{.status}`) stay as they are."""
 
+WORD = r"[A-Za-z0-9_.:/@+=][A-Za-z0-9_.:/@+=-]*"
+"""What a value's command may answer by default: one word that no program takes for an option."""
+
 FACTS = ("run_id", "stage", "target", "decision")
 """Placeholders that the verdict fills in."""
 
@@ -58,11 +61,23 @@ class ActionStep(Section):
 
 
 class Value(Section):
-    """The value of a placeholder: `text`, or the one line that `run` prints (a command that changes nothing)."""
+    """The value of a placeholder: `text`, or the one line that `run` prints (a command that changes nothing).
+
+    The line is read from standard output only, and has to match `pattern` as a whole.
+    """
 
     text: str | None = None
     run: tuple[str, ...] = ()
     timeout: Duration = "30s"
+    pattern: str = WORD
+
+    @model_validator(mode="after")
+    def _pattern_can_be_read(self) -> Value:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r}: not a regular expression ({error})") from error
+        return self
 
     @model_validator(mode="after")
     def _one_form(self) -> Value:
@@ -82,6 +97,7 @@ class Actions(Section):
     max_age: Duration = "30m"
     folder: str | None = None
     look: Duration = "1m"
+    bake: Duration | None = None
     rolled_back_at: dt.datetime | None = None
 
     @model_validator(mode="after")

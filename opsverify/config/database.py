@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,14 @@ class Migration(Section):
     previous: str | None = None
 
 
+DEAD_LETTERS: Final = """
+    SELECT count(*) AS waiting,
+           coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
+      FROM workflow_dead_letters
+     WHERE resolved_at IS NULL AND synthetic_tag IS NULL
+"""
+
+
 class PostgresConfig(Section):
     """The platform's PostgreSQL, as a role that may only read."""
 
@@ -55,3 +63,7 @@ class PostgresConfig(Section):
     replicas: int = Field(default=0, ge=0)
     archives_wal: bool = True
     migration: Migration | None = None
+    reads: str = "SELECT 1 FROM judgment_executions LIMIT 1"
+    """A small read of a core table: a server that accepts connections may still return nothing."""
+    dead_letters: str = DEAD_LETTERS
+    """What waits for a person: one row with `waiting` (a count) and `oldest_s` (seconds)."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from opsverify.config.section import Duration, Section
+
+Reason = Annotated[str, Field(min_length=10)]
+"""Why something is left out: a sentence that a reader of the verdict can judge."""
 
 
 class LedgerTable(Section):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from opsverify.config.model import Part, Target
+from opsverify.config.database import SecretRef
+from opsverify.config.database_source import expand_databases
+from opsverify.config.model import Part, Synthetic, Target
+from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
-from opsverify.config.section import Section
 from opsverify.errors import TargetError
 from opsverify.language.message import say
 
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PATHS = (
-    "public_key",
-    "base_backup", "wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config", "log", "folder",
-    "ca_file",
+    "base_backup", "wal_archive", "dr_wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config",
+    "log", "folder", "ca_file", "client_cert", "client_key", "public_key", "record", "service_file",
 )  # fmt: skip
-"""Keys of [recovery] and of its tables that are paths relative to the target file."""
+"""Keys that are paths relative to the target file, in whichever table they stand."""
 
+PATTERNS = ("validations",)
+"""Keys that list patterns of paths relative to the target file."""
+
+S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
-_OPTIONAL: tuple[Part, ...] = ("regions",)
-"""Parts that a target need neither describe nor declare absent: checks that need one then hold."""
+_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters")
+"""Parts that a target need neither describe nor declare absent: checks of `regions` then hold, others have defaults."""
 
 
 def find_target(name_or_file: str, folder: Path) -> Path:
@@ -83,7 +88,7 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
         raise TargetError(*typed)  # and nothing else: another line might quote the value
     if not text.strip():
         raise TargetError(say("{path}: empty; expected a target, such as targets/example-production.toml", path=path))
-    problems: list[str] = []
+    problems = [_in_file(path, line) for line in expand_databases(raw, path.parent)]
     target = None
     try:
         target = Target.model_validate_json(_as_json(raw))
@@ -95,6 +100,7 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
     if problems or target is None:
         raise TargetError(*problems)
     target = _anchored(target, path.parent)
+    target = target.model_copy(update={"synthetic": _journeys(target.synthetic, path)})
     return target, Secrets.load(target, path.parent) if with_secrets else Secrets({})
 
 
@@ -102,33 +108,65 @@ def _in_file(path: Path, problem: str) -> str:
     return say("{path}: {problem}", path=path, problem=problem)
 
 
-def _anchored(target: Target, folder: Path) -> Target:
-    """Make the paths that are written relative to the target file independent of it."""
+def _anchored(section: S, folder: Path) -> S:
+    """Make the paths that are written relative to the target file independent of it, in every table."""
 
     def absolute(path: str) -> str:
         return str((folder / Path(path).expanduser()).resolve())
 
-    changes: dict[str, Any] = {
-        "attestations": {
-            name: entry.model_copy(update={"record": absolute(entry.record)})
-            for name, entry in target.attestations.items()
-        },
-        "people": {name: _anchored_paths(person, absolute) for name, person in target.people.items()},
-        "services": {name: _anchored_paths(service, absolute) for name, service in target.services.items()},
-    }
-    if target.recovery is not None:
-        changes["recovery"] = _anchored_paths(target.recovery, absolute)
-    if target.regions is not None:
-        changes["regions"] = _anchored_paths(target.regions, absolute)
-    if target.actions.folder is not None:
-        changes["actions"] = target.actions.model_copy(update={"folder": absolute(target.actions.folder)})
-    return target.model_copy(update=changes)
+    changes: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(section, SecretRef):
+            continue
+        anchored = _anchored_value(name, value, folder, absolute)
+        if anchored is not value:
+            changes[name] = anchored
+    return section.model_copy(update=changes) if changes else section
 
 
-def _anchored_paths(section: Section, absolute: Callable[[str], str]) -> Section:
-    paths = {name: absolute(value) for name in PATHS if isinstance(value := getattr(section, name, None), str)}
-    tables = {name: _anchored_paths(value, absolute) for name, value in section if isinstance(value, Section)}
-    return section.model_copy(update={**paths, **tables})
+def _anchored_value(name: str, value: Any, folder: Path, absolute: Callable[[str], str]) -> Any:  # noqa: ANN401 - any field
+    if isinstance(value, str):
+        return absolute(value) if name in PATHS else value
+    if isinstance(value, BaseModel):
+        return _anchored(value, folder)
+    if isinstance(value, tuple) and name in PATTERNS:
+        return tuple(map(absolute, value))
+    if isinstance(value, tuple):
+        return tuple(_anchored_value(name, item, folder, absolute) for item in value)
+    if isinstance(value, dict):
+        return {key: _anchored_value("", item, folder, absolute) for key, item in value.items()}
+    return value
+
+
+def _journeys(section: Synthetic, target_file: Path) -> Synthetic:
+    """The journey files, found beside the target file, in the working directory or in the checkout.
+
+    Raises TargetError with one line for each that is in none of them.
+    """
+    beside = target_file.parent.resolve()
+    found = [
+        next(
+            (
+                str(path)
+                for folder in (beside, Path(), project_root(), SUITES_ROOT)
+                if (path := folder / name).is_file()
+            ),
+            None,
+        )
+        for name in section.journeys
+    ]
+    missing = [name for name, path in zip(section.journeys, found, strict=True) if path is None]
+    if missing and "journeys" in section.model_fields_set:
+        raise TargetError(
+            *(
+                f"{target_file}: synthetic.journeys: no file {beside / name}; correct the path, relative to this file"
+                for name in missing
+            )
+        )
+    return section.model_copy(
+        update={"journeys": tuple(path or name for path, name in zip(found, section.journeys, strict=True))}
+    )
 
 
 def _as_json(raw: dict[str, Any]) -> bytes:
@@ -159,7 +197,7 @@ def _explain(detail: ErrorDetails) -> str:
         case "missing":
             return say("{key}: missing; expected {expected}", key=key, expected=_expected(location))
         case "value_error":
-            return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+            return say("{key}: {error}", key=key, error=detail["ctx"]["error"])
         case _:
             # A table is not quoted: what was meant to be one may be a secret.
             model = _model_at(location)

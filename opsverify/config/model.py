@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - pydantic reads it
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from opsverify.config.actions import Actions, Attestation, ShareText
-from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
+from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
-from opsverify.config.ledger import LedgerSampling, LedgerTable  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
+from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
-from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
+from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
-from opsverify.config.section import Bytes, Duration, Proxy, Section, Url
+from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
-from opsverify.units import parse_bytes, parse_duration
+from opsverify.units import parse_duration
 
-Part = Literal["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions"]
+Part = Literal[
+    "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters"
+]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 
 
 T = TypeVar("T")
 
 
-class Service(Section):
+class Service(Connection):
     """An HTTP service with a health endpoint."""
 
-    url: Url
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
@@ -39,18 +40,19 @@ class Service(Section):
     previous_version: str | None = None
     latency: Seconds | None = None
     max_body: Bytes = "1.048576 MB"
-    ca_file: str | None = None
-    bearer: SecretRef | None = None
 
 
-class PrometheusConfig(Section):
-    """The Prometheus that scrapes the platform, and the names of jobs, rules and signals in it."""
+class PrometheusConfig(Connection):
+    """The Prometheus that scrapes the platform, and the names of jobs, rules and signals in it.
 
-    url: Url
-    bearer: SecretRef | None = None
+    Where it is shared, `targets` and `alerting_rules` are matchers that select this platform's own.
+    """
+
     timeout_s: float = Field(default=5.0, gt=0)
     jobs: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    targets: Matchers = ""
+    alerting_rules: Matchers = ""
     lookback: Duration = "24h"
     signals: Signals = Signals()
 
@@ -64,15 +66,16 @@ class AcceptedAlert(Section):
     until: dt.date
 
 
-class AlertmanagerConfig(Section):
+class AlertmanagerConfig(Connection):
     """The Alertmanager that routes the platform's alerts; `ignore` names alerts that are not about the platform.
 
     An alert whose `severity_label` is one of `sev1` counts although it is ignored or silenced, unless it is
     `accepted`. `watchdog` names the alert that must always fire.
+
+    Where it is shared, `alerts` are matchers that select the platform's own.
     """
 
-    url: Url
-    bearer: SecretRef | None = None
+    alerts: Matchers = ""
     ignore: tuple[str, ...] = ("Watchdog", "OpsverifySmoke")
     watchdog: str | None = None
     severity_label: str = "severity"
@@ -80,11 +83,8 @@ class AlertmanagerConfig(Section):
     accepted: tuple[AcceptedAlert, ...] = ()
 
 
-class InboxConfig(Section):
+class InboxConfig(Connection):
     """A searchable copy of the notification channel: GET `url` with `?contains=TEXT` lists messages."""
-
-    url: Url
-    bearer: SecretRef | None = None
 
 
 class Canary(Section):
@@ -142,11 +142,9 @@ class RedisConfig(Section):
         return None if self.cache_ttl is None else parse_duration(self.cache_ttl)
 
 
-class McpServer(Section):
+class McpServer(Connection):
     """An MCP server over streamable HTTP and the tools it must offer."""
 
-    url: Url
-    bearer: SecretRef | None = None
     tools: tuple[str, ...] = ()
     timeout_s: float = Field(default=10.0, gt=0)
 
@@ -160,64 +158,6 @@ class Synthetic(Section):
     tables: tuple[str, ...] = ()
     cleanup: Login | None = None
     journeys: tuple[str, ...] = ("smoke/journeys.toml",)
-
-
-class Heartbeat(Section):
-    """The heartbeat: the table it writes to, and the log outside of the database; `login` may insert and delete."""
-
-    table: str = "opsverify.heartbeat"
-    log: str
-    login: Login
-    every: Duration = "1s"
-    keep: Duration = "2d"
-
-    @property
-    def every_s(self) -> float:
-        """Seconds from one beat to the next."""
-        return parse_duration(self.every)
-
-
-class Recovery(Section):
-    """Which `method` makes the backups, where they and the ledger of recorded data are, what is promised.
-
-    `tables` names what the ledger records (default: found in the catalog); `source` is the original database,
-    where it is still reachable: the keys of rows that differ are read there; `platform` is started on the
-    database that a rehearsal restored.
-    """
-
-    method: Method = "basebackup"
-    base_backup: str | None = None
-    wal_archive: str | None = None
-    pg_dump: PgDump | None = None
-    pgbackrest: PgBackRest | None = None
-    barman: Barman | None = None
-    retention: Retention | None = None
-    ledger: str
-    recovery_target: dt.datetime | None = None
-    scratch: str | None = None
-    tables: dict[str, LedgerTable] = Field(default_factory=dict)
-    sampling: LedgerSampling | None = None
-    source: PostgresConfig | None = None
-    heartbeat: Heartbeat | None = None
-    witness_tolerance: Duration = "5s"
-    production_size: Bytes | None = None
-    random_tables: tuple[str, ...] = ()
-    random_seed: int | None = Field(default=None, ge=0)
-    platform: RehearsalPlatform | None = None
-
-    @property
-    def production_bytes(self) -> float | None:
-        """The size of production's database in bytes; None where the target does not set it."""
-        return None if self.production_size is None else parse_bytes(self.production_size)
-
-    @model_validator(mode="after")
-    def _has_what_its_method_needs(self) -> Recovery:
-        wanted = NEEDS[self.method]
-        for name in sorted({name for names in NEEDS.values() for name in names}):
-            if (getattr(self, name) is not None) != (name in wanted):
-                verb = "needs" if name in wanted else "has no use for"
-                raise ValueError(f'method "{self.method}" {verb} {name}; expected {" and ".join(wanted)}')
-        return self
 
 
 class Waiver(Section):
@@ -249,16 +189,24 @@ class EvidenceConfig(Section):
         return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]
 
 
+def _with_reasons(given: object) -> object:
+    return dict.fromkeys(given, "") if isinstance(given, list | tuple) else given
+
+
+Absences = Annotated[dict[Part, str], BeforeValidator(_with_reasons)]
+"""Parts that the platform does not have, each with the reason ('' where none is given): `["redis"]` or a table."""
+
+
 class Target(Section):
     """One environment. `absent` names the parts that this platform really does not have."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     environment: Literal["production", "preproduction", "staging", "sandbox"]
     language: Literal["ko", "en"] = "ko"
-    absent: tuple[Part, ...] = ()
+    absent: Absences = Field(default_factory=dict)
     proxy: Proxy = "none"
     owners: Owners
-    services: dict[str, Service] = Field(min_length=1)
+    services: dict[str, Service] = Field(default_factory=dict)
     prometheus: PrometheusConfig | None = None
     alertmanager: AlertmanagerConfig | None = None
     inbox: InboxConfig | None = None
@@ -280,6 +228,11 @@ class Target(Section):
     def has(self, part: Part) -> bool:
         """Whether the target describes `part`; a part neither described nor declared absent is refused on loading."""
         return part not in self.absent
+
+    def absence(self, part: Part) -> str:
+        """A part that the target declares absent, with the reason where it gives one."""
+        reason = self.absent.get(part, "")
+        return f"{part} absent ({reason})" if reason else f"{part} absent"
 
     def owner_of(self, check_id: str) -> str:
         """The owner of a check, by the family its id begins with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from opsverify.commands import run_command
@@ -24,7 +25,7 @@ def resolve(
 ) -> dict[str, str]:
     """The text for every placeholder in `argvs`: facts, texts, and the output of the values' commands.
 
-    Raises Refused when a command fails or prints anything but one line.
+    Raises Refused when a command fails, or its standard output is not one line that matches the value's pattern.
     """
     names = dict.fromkeys(name for argv in argvs for name in placeholders(argv))
     return {name: facts[name] if name in facts else _value_of(name, values[name], folder) for name in names}
@@ -38,10 +39,10 @@ def filled(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
 def _value_of(name: str, value: Value, folder: str | None) -> str:
     if value.text is not None:
         return value.text
-    ran = run_command(value.run, parse_duration(value.timeout), folder)
-    lines = ran.output.strip().splitlines()
-    if not ran.ok or len(lines) != 1:
-        why = ran.text if not ran.ok else say("{count} lines of output, expected 1", count=len(lines))
+    ran = run_command(value.run, parse_duration(value.timeout), folder, errors_apart=True)
+    answer = ran.output.strip(" \t\r\n")
+    why = ran.text if not ran.ok else _fault(answer, value.pattern)
+    if why:
         raise Refused(
             say(
                 "actions.values.{name}: {run}: {why}; correct the command, nothing was done",
@@ -50,4 +51,22 @@ def _value_of(name: str, value: Value, folder: str | None) -> str:
                 why=why,
             )
         )
-    return lines[0].strip()
+    return answer
+
+
+def _fault(answer: str, pattern: str) -> str | None:
+    """Why an answer must not stand in a command; None where it may."""
+    if not answer:
+        return say("nothing on standard output, expected one word")
+    lines = len(answer.splitlines())
+    if lines != 1:
+        return say("{count} lines of output, expected 1", count=lines)
+    if not answer.isprintable():
+        return say("a control character in its output")
+    if re.fullmatch(pattern, answer) is None:
+        return say(
+            "{answer!r} on standard output does not match {pattern} (actions.values.NAME.pattern)",
+            answer=answer[:80],
+            pattern=pattern,
+        )
+    return None

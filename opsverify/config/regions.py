@@ -49,7 +49,9 @@ class Region(Section):
 class Regions(Section):
     """How traffic finds a region, and the method of the switchback (runbook 7-2).
 
-    `url` holds the name that clients use; `resolvers` are name servers as `ADDRESS` or `ADDRESS:PORT`.
+    `wal_archive` is the original region's, `dr_wal_archive` the DR region's where that is another folder; tables of
+    `left_out` may differ. `url` holds the name that clients use; `resolvers` are name servers as `ADDRESS` or
+    `ADDRESS:PORT`.
     """
 
     url: Url
@@ -65,6 +67,8 @@ class Regions(Section):
     outage_at: dt.datetime | None = None
     switched_at: dt.datetime | None = None
     wal_archive: str | None = None
+    dr_wal_archive: str | None = None
+    left_out: tuple[str, ...] = ()
     tables: tuple[RegionTable, ...] = ()
 
     @property

@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from opsverify.config.bucket_bound import le_matcher
+from opsverify.config.matchers import parse_matchers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SCOPE = "$scope"
 
 
 class Signal(BaseModel):
-    """One counter or gauge: `metric` plus label matchers `match`, or a whole `promql` selector holding `$scope`."""
+    """One counter or gauge, in one of three forms.
+
+    `metric` plus label matchers `match`; a whole `promql` selector holding `$scope`; or `absent`, the reason why this
+    platform has no such signal. `native`: a native histogram, which has no series of its own for a bucket.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     metric: str | None = None
     match: str = ""
     promql: str | None = None
+    absent: str | None = None
+    native: bool = False
 
     @model_validator(mode="after")
     def _one_form(self) -> Signal:
-        if (self.metric is None) == (self.promql is None):
-            raise ValueError('expected either { metric = "name", match = \'code=~"5.."\' } or { promql = "..." }')
+        if sum(form is not None for form in (self.metric, self.promql, self.absent)) != 1:
+            raise ValueError(
+                'expected one of { metric = "name", match = \'code=~"5.."\' }, { promql = "..." } '
+                'and { absent = "the reason" }'
+            )
         if self.promql is not None and (SCOPE not in self.promql or self.match):
             raise ValueError(f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match")
+        if self.absent is not None and (not self.absent.strip() or self.match or self.native):
+            raise ValueError('expected { absent = "the reason" } alone, with a reason')
+        parse_matchers(self.match)
         return self
 
     @property
     def labels(self) -> frozenset[str]:
         """Names of the labels that `match` picks by."""
-        return frozenset(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", self.match))
+        return frozenset(label for label, _, _ in parse_matchers(self.match))
 
     def selector(self, scope: str = "", extra: str = "") -> str:
         """The instant vector selector of this signal for `scope` (label matchers, may be empty)."""
@@ -37,6 +58,20 @@ class Signal(BaseModel):
         if self.promql is not None:
             return self.promql.replace(SCOPE, ",".join(part for part in (scope, extra) if part))
         return f"{self.metric}{{{matchers}}}"
+
+    def bucket(self, bound: float, scope: str = "") -> str:
+        """The selector of the bucket up to `bound`, however its label spells the number; native: the histogram."""
+        return self.selector(scope, "" if self.native else le_matcher(bound))
+
+    @property
+    def canonical(self) -> tuple[str, ...]:
+        """What this signal selects, whatever the order and spacing of its matchers."""
+        if self.promql is not None:
+            return ("promql", re.sub(r"\s+", "", self.promql))
+        return (
+            str(self.metric),
+            *sorted(f"{label}{sign}{value!r}" for label, sign, value in parse_matchers(self.match)),
+        )
 
 
 def _named(metric: str, match: str = "") -> Signal:
@@ -64,3 +99,80 @@ class Signals(BaseModel):
     cache_lookups: Signal = _named("judgment_cache_total")
     cache_misses: Signal = _named("judgment_cache_total", 'outcome="miss"')
     process_start: Signal = _named("process_start_time_seconds")
+
+    request_good: Signal | None = None
+    llm_good: Signal | None = None
+    llm_parse_good: Signal | None = None
+    workflow_good: Signal | None = None
+    mcp_good: Signal | None = None
+    cache_hits: Signal | None = None
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Signals:
+        for problem in self._problems():
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        given = {name: signal for name, signal in self if isinstance(signal, Signal) and signal.absent is None}
+        for (one, first), (other, second) in combinations(given.items(), 2):
+            if first.canonical == second.canonical and not _histogram_and_count(one, other, first):
+                yield (
+                    f"{one} and {other} select the same series ({first.selector()}): one of them counts something "
+                    'else; correct it, or say { absent = "the reason" }'
+                )
+        for share in SHARES.values():
+            trials, bad = (getattr(self, name) for name in (share.trials, share.bad))
+            if trials.absent is not None and bad.absent is None and share.bad in self.model_fields_set:
+                yield f"{share.bad}: described, but {share.trials} is absent; describe both, or neither"
+
+    def absent(self, name: str) -> str | None:
+        """Why this platform has no signal `name`: by its own entry, or that of the trials it is a part of."""
+        signal: Signal | None = getattr(self, name, None)
+        if signal is not None and signal.absent is not None:
+            return signal.absent
+        for share in SHARES.values():
+            if name == share.bad and getattr(self, share.good) is None:
+                return self.absent(share.trials)
+        return None
+
+    def counted(self, bad: str) -> tuple[str, bool]:
+        """The signal that `bad` is counted by, and whether that one counts the good ones."""
+        share = SHARES.get(bad)
+        if share is not None and getattr(self, share.good) is not None:
+            return share.good, True
+        return bad, False
+
+    def of(self, name: str) -> Signal:
+        """The signal called `name`. Raises LookupError for one that the target does not describe."""
+        signal: Signal | None = getattr(self, name, None)
+        if signal is None or signal.absent is not None:
+            raise LookupError(f"prometheus.signals.{name} is not described by the target")
+        return signal
+
+
+@dataclass(frozen=True)
+class ShareSignals:
+    """The signals of one share: bad ones out of trials, or instead of the bad ones the good ones."""
+
+    bad: str
+    trials: str
+    good: str
+
+
+SHARES: Final = {
+    share.bad: share
+    for share in (
+        ShareSignals(bad="request_errors", trials="requests", good="request_good"),
+        ShareSignals(bad="llm_failures", trials="llm_calls", good="llm_good"),
+        ShareSignals(bad="llm_parse_failures", trials="llm_parses", good="llm_parse_good"),
+        ShareSignals(bad="workflow_failures", trials="workflows", good="workflow_good"),
+        ShareSignals(bad="mcp_timeouts", trials="mcp_calls", good="mcp_good"),
+        ShareSignals(bad="cache_misses", trials="cache_lookups", good="cache_hits"),
+    )
+}
+"""Every share that is counted by a selector of bad ones, by that signal's name."""
+
+
+def _histogram_and_count(one: str, other: str, signal: Signal) -> bool:
+    return {one, other} == {"durations", "duration_buckets"} and signal.metric is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.core.runbook import lines, scope_of
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
-from opsverify.language.message import say
+from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -73,18 +73,24 @@ def planned(
     """Fill a check's id, titles, owner and waiver in for one set of parameters."""
     absent = next((value for value in parameters.values() if isinstance(value, Absent)), None)
     unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
+    row = next((value for value in parameters.values() if isinstance(value, Row)), None)
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = None
     if missing_part:
-        not_applicable = say("the target declares {part} absent", part=missing_part)
+        not_applicable = say("the target declares {absence}", absence=target.absence(missing_part))
     elif absent:
         not_applicable = say("the target lists no {what}", what=absent.what)
+    elif missing_signal := _absent_signal(spec, target):
+        name, reason = missing_signal
+        not_applicable = say("the target declares {absence}", absence=f"signal {name} absent ({reason})")
     elif spec.where and not spec.where[1](target):
         not_applicable = say("the target lists no {what}", what=spec.where[0])
+    elif row and row.not_applicable:
+        not_applicable = as_message(row.not_applicable)
     else:
         not_applicable = scope_of(spec.lines)
+    cannot_run = unknown.reason if unknown else row.cannot_run if row else None
     check_id, ko, en = spec.id, spec.ko, spec.en
-    row = next((value for value in parameters.values() if isinstance(value, Row)), None)
     if parameter_id and not (absent or unknown or row):
         check_id, ko, en = (f"{text}[{parameter_id}]" for text in (check_id, f"{ko} ", f"{en} "))
     waiver = waiver_for(check_id, spec.severity, target, today)
@@ -97,11 +103,21 @@ def planned(
         spec.owner or target.owner_of(check_id),
         nodeid,
         not_applicable,
-        cannot_run=unknown.reason if unknown and not not_applicable else None,
+        cannot_run=None if not_applicable else cannot_run,
         waiver=say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=waiver.owner, until=waiver.until)
         if waiver
         else None,
     )
+
+
+def _absent_signal(spec: CheckSpec, target: Target) -> tuple[str, str] | None:
+    """The first signal that a check reads and the target declares absent, with the reason."""
+    signals = target.prometheus.signals if target.prometheus else None
+    for name in spec.signals if signals else ():
+        reason = signals.absent(name) if signals else None
+        if reason is not None:
+            return name, reason
+    return None
 
 
 def waiver_for(check_id: str, severity: str, target: Target, today: dt.date) -> Waiver | None:

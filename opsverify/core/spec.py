@@ -27,6 +27,7 @@ class CheckSpec:
     owner: str | None = None
     needs: tuple[Part, ...] = ()
     where: tuple[str, Callable[[Target], object]] | None = None
+    signals: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = [line for line in self.lines if line not in lines()]
@@ -40,6 +41,16 @@ class Row:
     """A row of a table of checks: a parameter with its own specification."""
 
     spec: CheckSpec
+
+    @property
+    def not_applicable(self) -> str | None:
+        """Why this row's check is not applicable on the target; None where it is."""
+        return None
+
+    @property
+    def cannot_run(self) -> str | None:
+        """Why this row's check cannot run; None where it can."""
+        return None
 
 
 @dataclass(frozen=True)

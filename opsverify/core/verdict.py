@@ -19,6 +19,7 @@ from opsverify.language.plain import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
@@ -95,14 +96,17 @@ def judge(
     that was never planned is ignored.
     """
     complete = tuple(settle(check, results.get(check.id), missing) for check in plan.checks)
-    outcomes = {result.outcome for result in complete}
-    if Outcome.FAIL in outcomes:
-        outcome = Outcome.FAIL
-    elif not troubles and outcomes <= _SETTLED and Outcome.PASS in outcomes:
-        outcome = Outcome.PASS
-    else:
-        outcome = Outcome.INCONCLUSIVE
+    outcome = outcome_of({result.outcome for result in complete}, incomplete=bool(troubles))
     return Verdict(plan, complete, outcome, tuple(map(plain_line, troubles)))
+
+
+def outcome_of(outcomes: AbstractSet[Outcome], *, incomplete: bool) -> Outcome:
+    """The outcome of a run from those of all its planned checks; `incomplete`: something was not carried out."""
+    if Outcome.FAIL in outcomes:
+        return Outcome.FAIL
+    if not incomplete and outcomes <= _SETTLED and Outcome.PASS in outcomes:
+        return Outcome.PASS
+    return Outcome.INCONCLUSIVE
 
 
 def settle(check: Planned, result: CheckResult | None, missing: str) -> CheckResult:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import sha256_of, write_atomic
+from opsverify.evidence.once_read import read_once
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -57,12 +58,17 @@ def write_manifest(run_dir: Path) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def verify_manifest(run_dir: Path) -> tuple[Problem, ...]:
-    """Name every file that is missing, altered or additional, in the order of their paths; empty if none."""
+def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Problem, ...]:
+    """Name every file that is missing, altered or additional, in the order of their paths; empty if none.
+
+    `content` is the manifest where it was read before.
+    """
     try:
-        text = (run_dir / MANIFEST).read_bytes().decode(errors="surrogateescape")
+        text = (read_once(run_dir / MANIFEST) if content is None else content).decode(errors="surrogateescape")
     except OSError as error:
         return (Problem(MANIFEST, f"cannot be read ({error.strerror}); nothing can be verified"),)
+    except EvidenceError as error:
+        return (Problem(MANIFEST, str(error)),)
     expected: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line)

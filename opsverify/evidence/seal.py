@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -11,11 +12,11 @@ from opsverify.evidence.run_folder import VERDICT, RunFolder
 from opsverify.evidence.signature import sign_run
 
 
-def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) -> None:
+def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) -> str:
     """Write manifest, signature (where there is a key) and `verdict.json`, in this order.
 
     The signature covers the manifest and the exact bytes of the verdict that is written after it, so that the
-    verdict appears only when all of its evidence is complete.
+    verdict appears only when all of its evidence is complete. Returns the SHA-256 sum of the verdict.
     """
     manifest_sha256 = write_manifest(folder.path)
     content = {**verdict, "evidence": {"manifest_sha256": manifest_sha256, "signed": signing_key is not None}}
@@ -23,3 +24,4 @@ def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) ->
     if signing_key is not None:
         sign_run(folder.path, signing_key, text)
     write_atomic(folder.path / VERDICT, text)
+    return hashlib.sha256(text).hexdigest()

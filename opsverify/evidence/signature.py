@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
+from opsverify.evidence.once_read import read_once
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,11 +39,16 @@ _SUBJECTS: Final = (MANIFEST, VERDICT)
 
 @dataclass(frozen=True)
 class Verification:
-    """The verification of a run; `signed_by` is the id of the key whose signature is valid."""
+    """The verification of a run; `signed_by` is the id of the key whose signature is valid.
+
+    `verdict` is the content of `verdict.json` that was verified: parse this, not the file again.
+    """
 
     ok: bool
     problems: tuple[Problem, ...]
     signed_by: str | None
+    verdict: bytes | None = None
+    signature_present: bool = False
 
 
 def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) -> str:
@@ -51,13 +58,21 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) 
 
     Raises EvidenceError when the verdict names another manifest, or the key cannot be used.
     """
-    if stale := _verdict_problems(run_dir, verdict):
+    try:
+        manifest = read_once(run_dir / MANIFEST)
+        verdict = read_once(run_dir / VERDICT) if verdict is None else verdict
+    except OSError as error:
+        name = error.filename or run_dir
+        raise EvidenceError(
+            say("{name}: cannot be read ({error}); only a finished run can be signed", name=name, error=error.strerror)
+        ) from error
+    if stale := _verdict_problems(manifest, verdict):
         raise EvidenceError(say("{stale}; only a finished run can be signed", stale=stale[0]))
     signer = _signer(private_key_pem)
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - 0.3 s that only signing pays
 
     statement = json.dumps(
-        _statement(run_dir, verdict or (run_dir / VERDICT).read_bytes()),
+        _statement(run_dir, verdict, manifest),
         ensure_ascii=False,
         separators=(",", ":"),
     )
@@ -72,16 +87,32 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
 
     With a key, a run without signature is a problem. Raises EvidenceError only when the key cannot be used.
     """
-    problems = [*verify_manifest(run_dir), *_verdict_problems(run_dir)]
+    problems: list[Problem] = []
+    read: dict[str, bytes | None] = {}
+    for name in (MANIFEST, VERDICT, SIGNATURE):
+        try:
+            read[name] = read_once(run_dir / name)
+        except OSError as error:
+            read[name] = None
+            if name != SIGNATURE:
+                problems.append(Problem(name, f"cannot be read ({error.strerror}); nothing can be verified"))
+        except EvidenceError as error:
+            read[name] = None
+            problems.append(Problem(name, str(error).removeprefix(f"{name}: ")))
+    manifest, verdict, signature = read[MANIFEST], read[VERDICT], read[SIGNATURE]
+    if manifest is not None:
+        problems += verify_manifest(run_dir, manifest)
+    if manifest is not None and verdict is not None:
+        problems += _verdict_problems(manifest, verdict)
     signed_by = None
     if public_key_pem is not None:
         key = _public_key(public_key_pem)
         try:
-            _check_signature(run_dir, key)
+            _check_signature(signature, {MANIFEST: manifest, VERDICT: verdict}, key)
             signed_by = key.keyid
         except EvidenceError as error:
             problems.append(Problem(SIGNATURE, str(error)))
-    return Verification(not problems, tuple(problems), signed_by)
+    return Verification(not problems, tuple(problems), signed_by, verdict, signature is not None)
 
 
 def public_half(private_key_pem: str) -> str:
@@ -92,11 +123,11 @@ def public_half(private_key_pem: str) -> str:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _check_signature(run_dir: Path, key: SSlibKey) -> None:
+def _check_signature(signature: bytes | None, files: Mapping[str, bytes | None], key: SSlibKey) -> None:
     """Raise EvidenceError with the reason why the signature of `key` is not valid for the files."""
     from securesystemslib.exceptions import VerificationError  # noqa: PLC0415 - as above
 
-    envelope = _envelope(run_dir)
+    envelope = _envelope(signature)
     try:
         envelope.verify([key], 1)
     except VerificationError as error:
@@ -112,40 +143,37 @@ def _check_signature(run_dir: Path, key: SSlibKey) -> None:
             say("the signed content is not an in-toto test result but {kinds}", kinds=", ".join(map(str, kinds)))
         )
     for name in _SUBJECTS:
-        if _digest(run_dir / name) != signed.get(name):
+        content = files[name]
+        if content is None or hashlib.sha256(content).hexdigest() != signed.get(name):
             raise EvidenceError(say("{name} is not the file that was signed", name=name))
 
 
-def _envelope(run_dir: Path) -> Envelope:
+def _envelope(content: bytes | None) -> Envelope:
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - as above
 
-    path = run_dir / SIGNATURE
+    if content is None:
+        raise EvidenceError(say("missing: the run is not signed"))
     try:
-        return Envelope.from_dict(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise EvidenceError(say("missing ({error}): the run is not signed", error=error.strerror)) from error
+        return Envelope.from_dict(json.loads(content))
     # The envelope is untrusted input, and the library checks no types: each of these means "not an envelope".
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(say("not a DSSE envelope")) from error
 
 
-def _verdict_problems(run_dir: Path, verdict: bytes | None = None) -> tuple[Problem, ...]:
+def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
     """Why the verdict does not belong to the manifest; empty if it does."""
     try:
-        content = (run_dir / VERDICT).read_bytes() if verdict is None else verdict
-        named = json.loads(content)["evidence"]["manifest_sha256"]
-    except OSError as error:
-        return (Problem(VERDICT, f"cannot be read ({error.strerror})"),)
+        named = json.loads(verdict)["evidence"]["manifest_sha256"]
     except (ValueError, KeyError, TypeError):
         return (Problem(VERDICT, "missing evidence.manifest_sha256"),)
-    if named != _digest(run_dir / MANIFEST):
+    if named != hashlib.sha256(manifest).hexdigest():
         return (Problem(VERDICT, f"evidence.manifest_sha256 is not the sum of {MANIFEST}"),)
     return ()
 
 
-def _statement(run_dir: Path, content: bytes) -> dict[str, Any]:
+def _statement(run_dir: Path, content: bytes, manifest: bytes) -> dict[str, Any]:
     verdict = json.loads(content)
-    digests = {MANIFEST: _digest(run_dir / MANIFEST), VERDICT: hashlib.sha256(content).hexdigest()}
+    digests = {MANIFEST: hashlib.sha256(manifest).hexdigest(), VERDICT: hashlib.sha256(content).hexdigest()}
     ids: dict[str, list[str]] = {}
     for check in verdict["checks"]:
         ids.setdefault(check["outcome"], []).append(check["id"])
@@ -153,6 +181,9 @@ def _statement(run_dir: Path, content: bytes) -> dict[str, Any]:
     passed = "WARNED" if waived else "PASSED"
     plan = run_dir / "plan.json"
     configuration = [{"name": plan.name, "digest": {"sha256": _digest(plan)}}] if plan.exists() else []
+    configuration += [
+        {"name": name, "digest": {"sha256": digest}} for name, digest in verdict.get("bound", {}).items() if digest
+    ]
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": digests[name]}} for name in _SUBJECTS],

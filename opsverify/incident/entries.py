@@ -16,7 +16,7 @@ from opsverify.evidence.signature import public_half
 from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK, ChecklistStep, step_named
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
-from opsverify.incident.timeline import Event, Incident, begin, find
+from opsverify.incident.timeline import Event, Incident, begin, declaring, find
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def declare(target_name: str, root: Path, entry: Entry) -> Incident:
     if disaster is not None and disaster > at:
         raise Refused(f"--disaster-at {disaster.isoformat()}: after the declaration ({at.isoformat()})")
     event = _event("declare", target.name, entry, at)
-    return begin(root / REPORTS, target.name, at).append(event)
+    with declaring(root / REPORTS):
+        return begin(root / REPORTS, target.name, at).append(event)
 
 
 def mark(target_name: str, root: Path, incident_name: str | None, step_name: str, entry: Entry) -> Incident:
@@ -71,7 +72,7 @@ def mark(target_name: str, root: Path, incident_name: str | None, step_name: str
     public_key = _public_key(target, secrets)
     entry = _without_secrets(entry, secrets)
     incident = find(root / REPORTS, target.name, incident_name)
-    at = _moment("--at", entry.at) or dt.datetime.now(dt.UTC)
+    at = _moment("--at", entry.at) or max(dt.datetime.now(dt.UTC), incident.events[-1].moment)
     if at < incident.events[-1].moment:
         raise Refused(f"--at {at.isoformat()}: before the newest entry ({incident.events[-1].at}); correct --at")
     if step_name == NOTE:
@@ -104,6 +105,8 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
         excused = f"  EXCEPTION {event.exception}" if event.exception else ""
         note = f"  {event.note}" if event.note else ""
         yield f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}{proof}{excused}"
+    if incident.torn:
+        yield "  its last line was never finished: not counted; the next entry sets it aside"
     if incident.in_switchback:
         yield f"  {downtime(incident)}"
     step = incident.next_step
@@ -159,7 +162,7 @@ def _event(
     exception: str | None = None,
 ) -> Event:
     now = dt.datetime.now(dt.UTC)
-    if at > now + _CLOCKS:
+    if entry.at is not None and at > now + _CLOCKS:
         raise Refused(f"--at {at.isoformat()}: in the future; expected a time that has passed")
     disaster = _moment("--disaster-at", entry.disaster_at)
     return Event(

@@ -7,9 +7,6 @@ found, the newest included.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
-import os
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -18,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock
 
 from opsverify.errors import EvidenceError, Refused
+from opsverify.evidence.chain import Chain, append, parse
 from opsverify.incident.checklist import STEPS, SWITCHBACK, ChecklistStep
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 NAME: Final = "timeline.jsonl"
 SCHEMA: Final = "opsverify.incident/1"
 INCIDENTS: Final = "incidents"
-_GENESIS: Final = "0" * 64
-_OWN: Final = "sha256"
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ class Incident:
 
     folder: Path
     events: tuple[Event, ...]
+    torn: bool = False
+    """Whether the file ends with a line that was never finished: set aside by the next entry."""
 
     @property
     def id(self) -> str:
@@ -102,19 +100,15 @@ class Incident:
     def append(self, event: Event) -> Incident:
         """Append `event`; the incident with it. Raises EvidenceError, and Refused after another writer's entry."""
         path = self.folder / NAME
+
+        def unchanged(chain: Chain) -> None:
+            if len(chain.lines) != len(self.events):
+                raise Refused(
+                    f"{path}: changed by another writer in the meantime; see `opsverify dr status`, then repeat"
+                )
+
         try:
-            with FileLock(path.with_suffix(".lock")), path.open("ab+") as file:
-                file.seek(0)
-                before = file.read().splitlines()
-                if len(before) != len(self.events):
-                    raise Refused(
-                        f"{path}: changed by another writer in the meantime; see `opsverify dr status`, then repeat"
-                    )
-                previous = hashlib.sha256(before[-1]).hexdigest() if before else _GENESIS
-                content = {"schema": SCHEMA, **vars(event), "previous": previous}
-                file.write(_line({**content, _OWN: hashlib.sha256(_line(content)).hexdigest()}) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append(path, {"schema": SCHEMA, **vars(event)}, unchanged)
         except OSError as error:
             raise EvidenceError(
                 f"{path}: cannot be written ({error.strerror}); note it on paper, with the time"
@@ -126,27 +120,33 @@ def read(folder: Path) -> Incident:
     """The incident kept in `folder`. Raises EvidenceError when it cannot be read or was altered."""
     path = folder / NAME
     try:
-        lines = path.read_bytes().splitlines()
+        chain = parse(path.read_bytes())
     except OSError as error:
         raise EvidenceError(f"{path}: cannot be read ({error.strerror}); name an incident's id") from error
-    events, previous = [], _GENESIS
-    known = {field.name for field in fields(Event)}
-    for number, line in enumerate(lines, 1):
+    if chain.fault:
+        raise EvidenceError(f"{path}, {chain.fault}; keep what is whole with opsverify dr repair")
+    events = []
+    for line in chain.lines:
         try:
-            raw: dict[str, Any] = json.loads(line)
-            own = raw.pop(_OWN, None)  # lines of older versions have no such sum
-            if own is not None and own != hashlib.sha256(_line(raw)).hexdigest():
-                raise EvidenceError(f"{path}, line {number}: altered after it was written")
-            if raw.pop("previous") != previous:
-                raise EvidenceError(f"{path}, line {number}: does not follow the line before; one of them was altered")
-            values = {name: value for name, value in raw.items() if name in known}
-            events.append(Event(**{**values, "actions": tuple(values.get("actions", ()))}))
+            events.append(event_of(line.content))
         except (ValueError, KeyError, TypeError) as error:
-            raise EvidenceError(f"{path}, line {number}: not an event of an incident: {error}") from error
-        previous = hashlib.sha256(line).hexdigest()
+            raise EvidenceError(
+                f"{path}, line {line.number}: not an event of an incident: {error}; "
+                "keep what is whole with opsverify dr repair"
+            ) from error
     if not events:
         raise EvidenceError(f"{path}: no events")
-    return Incident(folder, tuple(events))
+    return Incident(folder, tuple(events), torn=bool(chain.torn))
+
+
+def event_of(content: Mapping[str, Any]) -> Event:
+    """The event that a line holds. Raises ValueError, KeyError or TypeError where it holds none."""
+    known = {field.name for field in fields(Event)}
+    values = {name: value for name, value in content.items() if name in known}
+    event = Event(**{**values, "actions": tuple(values.get("actions", ()))})
+    if event.moment.tzinfo is None:
+        raise ValueError("its time has no zone")
+    return event
 
 
 def incidents(reports: Path, target: str | None = None) -> Iterator[Incident]:
@@ -154,6 +154,8 @@ def incidents(reports: Path, target: str | None = None) -> Iterator[Incident]:
     # Another target's damaged timeline is no reason to stop here: target names hold no capital letter.
     folders = "*" if target is None else f"*Z-{target}-????"
     for path in sorted((reports / INCIDENTS).glob(f"{folders}/{NAME}")):
+        if not parse(path.read_bytes()).lines:
+            continue  # its declaration was never finished
         incident = read(path.parent)
         if target is None or incident.target == target:
             yield incident
@@ -186,8 +188,18 @@ def begin(reports: Path, target: str, at: dt.datetime) -> Incident:
     return Incident(folder, ())
 
 
-def _line(content: Mapping[str, object]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode()
+@contextmanager
+def declaring(reports: Path) -> Iterator[None]:
+    """Let one process at a time declare: of two people at once, the second sees the first one's incident."""
+    folder = reports / INCIDENTS
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "declare.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

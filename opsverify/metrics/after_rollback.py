@@ -8,10 +8,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from opsverify.config.model import require
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
+from opsverify.metrics.freshness import require_fresh
+from opsverify.metrics.signal_meaning import unproven
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.config.model import Target
+    from opsverify.config.signals import Signals
     from opsverify.probes.prometheus import Prometheus
 
 EVERYTHING = "everything"
@@ -37,6 +41,8 @@ class AfterRollback:
     end: float
     samples: Mapping[str, Mapping[str, Mapping[str, Mapping[float, float]]]]
     target: Target
+    unproven: str | None = None
+    """Why no series of failed requests does not mean that none failed; None where it does."""
 
     @classmethod
     def load(cls, path: Path, target: Target) -> AfterRollback:
@@ -49,7 +55,7 @@ class AfterRollback:
             }
             for scope, signals in raw["samples"].items()
         }
-        return cls(raw["start"], raw["end"], samples, target)
+        return cls(raw["start"], raw["end"], samples, target, raw.get("unproven"))
 
     def outside_baseline(self) -> Share:
         """The share of all requests that the baseline did not serve.
@@ -62,13 +68,15 @@ class AfterRollback:
 
     def errors(self) -> Share:
         """The share of the baseline's requests that failed."""
-        signals = self._signals
-        if not self.samples[BASELINE]["request_errors"] and signals.request_errors.metric == signals.requests.metric:
-            # A status code is exported from its first use on: none yet means that none failed.
-            return self._share(0.0, self._grown(BASELINE, "requests"), say("requests failed"))
-        return self._share(
-            self._grown(BASELINE, "request_errors"), self._grown(BASELINE, "requests"), say("requests failed")
-        )
+        name, good = self._signals.counted("request_errors")
+        total = self._grown(BASELINE, "requests")
+        if not self.samples[BASELINE][name] and not good:
+            # A status code is exported from its first use on: none yet means that none failed, if it would match.
+            if self.unproven is not None:
+                raise Inconclusive(self.unproven)
+            return self._share(0.0, total, say("requests failed"))
+        counted = self._grown(BASELINE, name)
+        return self._share(total - counted if good else counted, total, say("requests failed"))
 
     def slow(self) -> Share:
         """The share of the baseline's requests slower than the limit on p95."""
@@ -80,14 +88,16 @@ class AfterRollback:
     def hits(self) -> Share:
         """The share of cache lookups that hit."""
         lookups = self._grown(EVERYTHING, "cache_lookups")
-        return self._share(lookups - self._grown(EVERYTHING, "cache_misses"), lookups, say("lookups hit the cache"))
+        name, good = self._signals.counted("cache_misses")
+        counted = self._grown(EVERYTHING, name)
+        return self._share(counted if good else lookups - counted, lookups, say("lookups hit the cache"))
 
     @property
-    def _signals(self) -> Any:  # noqa: ANN401 - Signals, of a target that was found to have Prometheus
-        return self.target.prometheus.signals if self.target.prometheus else None
+    def _signals(self) -> Signals:
+        return require(self.target.prometheus).signals
 
     def _grown(self, scope: str, signal: str) -> float:
-        series = self.samples[scope][signal]
+        series = self.samples[scope].get(signal)
         if not series:
             raise Inconclusive(
                 say(
@@ -97,6 +107,7 @@ class AfterRollback:
                     scope=scope,
                 )
             )
+        require_fresh(f"{signal} of {scope}", (at for points in series.values() for at in points), self.end)
         known = InstanceTimes(first_scrapes(self.samples[scope].values()))
         growth: Growth = increments(series, (self.start, self.end), known)
         if growth.rejected:
@@ -141,21 +152,27 @@ def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None],
         what="the observation to end",
     )
     end = time.time()
+    signals = require(target.prometheus).signals
     scopes = {EVERYTHING: "", BASELINE: target.canary.baseline if target.canary else ""}
     samples = {scope: _samples(prometheus, target, matchers, end - start, end) for scope, matchers in scopes.items()}
-    json.dump({"start": start, "end": end, "at": dt.datetime.now(dt.UTC).isoformat(), "samples": samples}, keep)
+    missing = not samples[BASELINE].get(signals.counted("request_errors")[0])
+    doubt = unproven(prometheus, signals, "request_errors") if missing else None
+    at = dt.datetime.now(dt.UTC).isoformat()
+    json.dump({"start": start, "end": end, "at": at, "samples": samples, "unproven": doubt}, keep)
 
 
 def _samples(
     prometheus: Prometheus, target: Target, scope: str, span_s: float, at: float
 ) -> dict[str, dict[str, dict[float, float]]]:
-    signals = target.prometheus.signals if target.prometheus else None
-    selectors = {name: getattr(signals, name).selector(scope) for name in COUNTERS}
-    bucket = f'le="{target.limits.judgment_p95.bound:g}"'
-    selectors[WITHIN_LIMIT] = getattr(signals, "duration_buckets").selector(scope, bucket)  # noqa: B009 - as above
+    signals = require(target.prometheus).signals
+    limit_s = target.limits.judgment_p95.bound
+    names = {signals.counted(name)[0] for name in COUNTERS if signals.absent(name) is None}
+    selectors = {name: signals.of(name).selector(scope) for name in sorted(names)}
+    if signals.absent("duration_buckets") is None:
+        selectors[WITHIN_LIMIT] = signals.duration_buckets.bucket(limit_s, scope)
     return {
         name: {
-            ",".join(f"{key}={value}" for key, value in sorted(series.labels.items())): dict(series.points)
+            series.key: dict(series.within(limit_s) if name == WITHIN_LIMIT and series.histograms else series.points)
             for series in prometheus.history(selector, span_s, at)
         }
         for name, selector in selectors.items()

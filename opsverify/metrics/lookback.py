@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.config.signals import SHARES
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
+from opsverify.metrics.freshness import require_fresh
+from opsverify.metrics.signal_meaning import require_meaning
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opsverify.config.model import PrometheusConfig
     from opsverify.probes.prometheus import Prometheus
@@ -42,13 +46,19 @@ class Lookback:
 
     prometheus: Prometheus
     config: PrometheusConfig
+    now: Callable[[], float] = time.time
 
     def rate(self, bad: str, trials: str) -> Share:
         """The share of `bad` in `trials` (signal names). Raises Inconclusive where either has no samples."""
-        series = {name: self._series(name) for name in (trials, bad)}
+        signals = self.config.signals
+        name, good = signals.counted(bad)
+        series = {trials: self._series(trials), name: self._series(name, bad=None if good else bad)}
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
         instances = InstanceTimes(first_scrapes(series.values()))
-        total, counted = (_grown(name, series[name], instances).value for name in (trials, bad))
+        total = _grown(trials, series[trials], instances).value
+        counted = _grown(name, series[name], instances).value if series[name] else 0.0
+        if good:
+            counted = max(0.0, total - counted)
         text = say(
             "of {total:,.0f} in the last {lookback}",
             total=total,
@@ -73,10 +83,14 @@ class Lookback:
         """Growth of `signal` over the lookback, summed over its series."""
         return _grown(signal, self._series(signal))
 
-    def _series(self, signal: str) -> dict[str, dict[float, float]]:
-        selector = getattr(self.config.signals, signal).selector()
+    def _series(self, signal: str, *, bad: str | None = None) -> dict[str, dict[float, float]]:
+        """Samples by series; none for `bad` ones that did not happen yet, where their selector is known to be right."""
+        selector = self.config.signals.of(signal).selector()
         history = self.prometheus.history(selector, parse_duration(self.config.lookback))
         if not any(series.points for series in history):
+            if bad in SHARES:
+                require_meaning(self.prometheus, self.config.signals, bad)
+                return {}
             raise Inconclusive(
                 say(
                     "{signal}: no samples of {selector} in the last {lookback}; check that it is scraped",
@@ -85,10 +99,9 @@ class Lookback:
                     lookback=self.config.lookback,
                 )
             )
-        return {
-            ",".join(f"{name}={value}" for name, value in sorted(series.labels.items())): dict(series.points)
-            for series in history
-        }
+        if bad is None:
+            require_fresh(signal, (at for series in history for at, _ in series.points), self.now())
+        return {series.key: dict(series.points) for series in history}
 
 
 def _grown(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from opsverify.config.matchers import selects
 from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert, AlertBoard, RoutedAlert, Silence, board_of, mutes_everything
@@ -78,6 +79,7 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
             )
 
         routed = self._get("/api/v2/alerts?active=true&silenced=true&inhibited=true", read)
+        routed = tuple(one for one in routed if selects(self._config.alerts, one.alert.labels))
         return board_of(routed, self.silences(), self._config, ignore, dt.datetime.now(dt.UTC).date())
 
     def silences(self) -> tuple[Silence, ...]:
@@ -103,14 +105,14 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
         """Post an alert with `labels` (a smoke journey's own); 0 seconds ends it."""
         ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lasting_s)
         alert = {"labels": dict(labels), "endsAt": ends.isoformat()}
-        reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], bearer=self._bearer)
+        reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], access=self._access)
         if reply.status != _OK:
             raise Inconclusive(
                 f"Alertmanager: {reply.url} returned status {reply.status} to an alert, expected 200; check its log"
             )
 
     def _get(self, path: str, read: Callable[[Any], T]) -> T:
-        reply = self._http.get(self._config.url + path, bearer=self._bearer, max_body=_MOST_BODY)
+        reply = self._http.get(self._config.url + path, access=self._access, max_body=_MOST_BODY)
         if reply.status != _OK:
             raise Inconclusive(f"Alertmanager: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:

@@ -29,12 +29,24 @@ _ANSWERED: Final = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 class Resolved:
     """Answer of a resolver: addresses (sorted; none for an unknown name), seconds left to live.
 
-    `ttl_s` is the smallest on the way to the addresses (RFC 2181, 5.2); None without addresses.
+    `ttl_s` is the smallest on the way to the addresses (RFC 2181, 5.2); None without addresses. `chain` has each name
+    on the way, aliases first, with its seconds to live.
     """
 
     resolver: str
     addresses: tuple[str, ...]
     ttl_s: int | None
+    chain: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def longest_ttl_s(self) -> int | None:
+        """Seconds after which no cache has any part of this answer; None without addresses."""
+        return max((ttl for _, ttl in self.chain), default=self.ttl_s) if self.addresses else None
+
+    @property
+    def chain_text(self) -> str:
+        """Every name with its seconds to live."""
+        return " -> ".join(f"{name} ({ttl} s)" for name, ttl in self.chain)
 
 
 def resolve(name: str, resolver: str, timeout_s: float = 3.0, record: Record = discard) -> Resolved:
@@ -46,15 +58,17 @@ def resolve(name: str, resolver: str, timeout_s: float = 3.0, record: Record = d
     host, port = _where(resolver)
     addresses: set[str] = set()
     ttls: list[int] = []
+    chain: dict[tuple[str, int], None] = {}
     answers = []
     for kind in _ADDRESSES:
         answer = _query(name, kind, resolver, (host, port), timeout_s)
         answers.append(answer.to_text())
-        for found, ttl in _records(answer):
+        for found, ttl, owner in _records(answer):
             addresses |= found
             ttls.append(ttl)
+            chain[owner, ttl] = None
     record(f"DNS {name} from {resolver}", "\n\n".join(answers))
-    return Resolved(resolver, tuple(sorted(addresses)), min(ttls) if addresses else None)
+    return Resolved(resolver, tuple(sorted(addresses)), min(ttls) if addresses else None, tuple(chain))
 
 
 def _query(
@@ -82,11 +96,11 @@ def _query(
     return answer
 
 
-def _records(answer: dns.message.Message) -> Iterator[tuple[set[str], int]]:
-    """Addresses (none for an alias on the way) and seconds to live of each record set of the answer."""
+def _records(answer: dns.message.Message) -> Iterator[tuple[set[str], int, str]]:
+    """Addresses (none for an alias on the way), seconds to live and name of each record set of the answer."""
     for rrset in answer.answer:
         found = {item.address for item in rrset} if rrset.rdtype in _ADDRESSES else set()
-        yield found, rrset.ttl
+        yield found, rrset.ttl, rrset.name.to_text(omit_final_dot=True)
 
 
 def _where(resolver: str) -> tuple[str, int]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import ssl
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import httpx
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.access import Access, bearer_access, verification
 from opsverify.probes.base import Probe
 from opsverify.probes.http_transport import MOST_BODY, Deadline, DeadlineTransport, read_body
-from opsverify.probes.proxy import NO_PROXY, proxy_of, shown, tls_context
+from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, masked, one_line
 
@@ -61,6 +61,8 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str] | None
     bearer: str | None
     ca_file: str | None
+    access: Access
+    """Login, certificates and proxy of the part, instead of `bearer` and `ca_file`."""
     max_body: int
     """Bytes of the body that are read; a longer one is inconclusive."""
     address: str | None
@@ -78,13 +80,16 @@ class _Clients:
     timeout_s: float
     proxy: str = NO_PROXY
     deadline: Deadline = field(default_factory=Deadline)
-    open: dict[tuple[bool, str | None, str | None, str | None], httpx.Client] = field(default_factory=dict)
+    open: dict[tuple[bool, str | None, tuple[str | None, ...], str | None], httpx.Client] = field(default_factory=dict)
 
-    def get(self, url: str, ca_file: str | None, name: str | None = None) -> httpx.Client:
-        key = (url.startswith("https:"), proxy_of(url, self.proxy), ca_file, name)
+    def proxy_for(self, url: str, access: Access) -> str | None:
+        return proxy_of(url, access.proxy or self.proxy)
+
+    def get(self, url: str, access: Access, name: str | None = None) -> httpx.Client:
+        key = (url.startswith("https:"), self.proxy_for(url, access), access.files, name)
         client = self.open.get(key)
         if client is None:
-            transport = DeadlineTransport(self.deadline, _verification(url, ca_file), key[1])
+            transport = DeadlineTransport(self.deadline, verification(url, access), key[1])
             client = httpx.Client(timeout=self.timeout_s, trust_env=False, transport=transport)
             client.headers["Accept-Encoding"] = "identity"  # a short answer may unpack to a very long one
             self.open[key] = client
@@ -115,16 +120,20 @@ class Http(Probe):
 
         Raises Unreachable when there is none: refused, timed out, unknown host, failed TLS.
         """
-        headers = dict(options.get("headers") or {})
-        if bearer := options.get("bearer"):
-            headers["Authorization"] = f"Bearer {bearer}"
+        access = options.get("access") or replace(
+            bearer_access(options.get("bearer") or None), ca_file=options.get("ca_file")
+        )
+        # A request's own header goes before the part's: a journey may test a login of its own.
+        own = {name.lower() for name in options.get("headers") or {}}
+        headers = {name: value for name, value in access.headers.items() if name.lower() not in own}
+        headers |= options.get("headers") or {}
         clients = self._clients
         started = time.perf_counter()
         try:
             address = options.get("address")
             named = httpx.URL(url)
             there = named if address is None else named.copy_with(host=address)
-            client = clients.get(str(there), options.get("ca_file"), None if address is None else named.host)
+            client = clients.get(str(there), access, None if address is None else named.host)
             request = client.build_request(method, there, json=options.get("json"), headers=headers)
             if address is not None:
                 request.headers["Host"] = named.netloc.decode("ascii")
@@ -138,24 +147,25 @@ class Http(Probe):
             response = client.send(request, stream=True)
             body = read_body(response, options.get("max_body", MOST_BODY), f"{method} {url}")
         except Inconclusive as error:
-            self._keep(request, str(error))
+            self._keep(request, access, str(error))
             raise
         except httpx.TimeoutException as error:
             message = f"{method} {url}: no answer within {clients.timeout_s:g} s; check that it is up and its port open"
-            self._keep(request, message)
+            self._keep(request, access, message)
             raise Unreachable(message) from error
         except httpx.TransportError as error:
             message = f"{method} {url}: no answer ({one_line(error)}); check that it is up, and its name and port"
-            self._keep(request, message)
+            self._keep(request, access, message)
             raise Unreachable(message) from error
         except httpx.RequestError as error:
             message = f"{method} {url}: the answer cannot be read ({one_line(error)}); check the service's log"
-            self._keep(request, message)
+            self._keep(request, access, message)
             raise Inconclusive(message) from error
         text = body.decode(_charset(response), errors="replace")
         reply = Reply(url, response.status_code, time.perf_counter() - started, response.headers, text)
         self._keep(
             request,
+            access,
             f"HTTP {reply.status} after {reply.elapsed_s * 1000:.1f} ms\n{masked(reply.headers)}\n\n{capped(text)}",
         )
         return reply
@@ -164,12 +174,12 @@ class Http(Probe):
         """Close every connection; the probe may be used again."""
         self._clients.close()
 
-    def _keep(self, request: httpx.Request, answer: str) -> None:
+    def _keep(self, request: httpx.Request, access: Access, answer: str) -> None:
         if self._record is discard:
             return
         sent = f"\n\n{capped(request.content.decode(errors='replace'))}" if request.content else ""
         line = f"{request.method} {request.url}"
-        if proxy := proxy_of(str(request.url), self._clients.proxy):
+        if proxy := self._clients.proxy_for(str(request.url), access):
             answer = f"through the proxy {shown(proxy)}\n{answer}"
         self._record(line, f"{line}\n{masked(request.headers)}{sent}\n\n{answer}\n")
 
@@ -180,15 +190,3 @@ def _charset(response: httpx.Response) -> str:
     except LookupError:
         return "utf-8"
     return response.charset_encoding or "utf-8"
-
-
-def _verification(url: str, ca_file: str | None) -> ssl.SSLContext | Literal[True]:
-    if not url.startswith("https:"):
-        # Trusts no authority, and saves loading them (0.1 s): plain http verifies nothing.
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca_file is None:
-        return True
-    try:
-        return tls_context(ca_file)
-    except OSError as error:
-        raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
 
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ Config = TypeVar("Config")
 class HttpProbe(Probe, Generic[Config]):
     """A probe of an HTTP API: it sends and records through the HTTP probe, and closes that one's connections."""
 
-    def __init__(self, config: Config, http: Http, bearer: str | None = None) -> None:
+    def __init__(self, config: Config, http: Http, access: Access = ANONYMOUS) -> None:
         super().__init__()
         self._config = config
         self._http = http
-        self._bearer = bearer
+        self._access = access
 
     def recording(self, record: Record) -> Self:
         """Share the connections, but record elsewhere."""

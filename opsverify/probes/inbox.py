@@ -28,7 +28,7 @@ class Inbox(HttpProbe[InboxConfig]):
 
     def messages(self, contains: str) -> tuple[Notification, ...]:
         """Messages with `contains` in them, in the channel's own order."""
-        reply = self._http.get(f"{self._config.url}?{urlencode({'contains': contains})}", bearer=self._bearer)
+        reply = self._http.get(f"{self._config.url}?{urlencode({'contains': contains})}", access=self._access)
         if reply.status != _OK:
             raise Inconclusive(f"inbox: {reply.url} returned status {reply.status}, expected 200; check its log")
         try:

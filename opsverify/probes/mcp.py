@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.access import ANONYMOUS, Access, verification
 from opsverify.probes.base import Probe
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
@@ -51,13 +52,10 @@ class ToolReply:
 class Mcp(Probe):
     """A synchronous view of one MCP server; each request is a session of its own, all within `timeout_s`."""
 
-    def __init__(
-        self, config: Config, bearer: str | None = None, record: Record = discard, *, proxy: str = NO_PROXY
-    ) -> None:
+    def __init__(self, config: Config, access: Access = ANONYMOUS, record: Record = discard) -> None:
         super().__init__(record)
-        self._proxy = proxy
         self._config = config
-        self._bearer = bearer
+        self._access = access
 
     def describe(self) -> McpDescription:
         """Initialize a session and list all tools."""
@@ -99,7 +97,7 @@ class Mcp(Probe):
         return reply
 
     def _via(self) -> dict[str, str]:
-        proxy = proxy_of(self._config.url, self._proxy)
+        proxy = proxy_of(self._config.url, self._access.proxy or NO_PROXY)
         return {"proxy": shown(proxy)} if proxy else {}
 
     def close(self) -> None:
@@ -112,6 +110,7 @@ class Mcp(Probe):
         from mcp import Client, MCPError  # noqa: PLC0415 - 2 s
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - 2 s
 
+        verified = verification(self._config.url, self._access)
         where, limit = f"MCP server {self._config.url}", self._config.timeout_s
 
         class Bounded(httpx2.AsyncByteStream):
@@ -135,14 +134,18 @@ class Mcp(Probe):
             response.stream = Bounded(cast("httpx2.AsyncByteStream", response.stream))
 
         async def session() -> T:
-            headers = {"Accept-Encoding": "identity"}
-            if self._bearer:
-                headers["Authorization"] = f"Bearer {self._bearer}"
-            proxy = proxy_of(self._config.url, self._proxy)
+            headers = {**self._access.headers, "Accept-Encoding": "identity"}
+            proxy = proxy_of(self._config.url, self._access.proxy or NO_PROXY)
             async with (
                 asyncio.timeout(limit),
                 httpx2.AsyncClient(
-                    headers=headers, timeout=limit, trust_env=False, proxy=proxy, event_hooks={"response": [bound]}
+                    headers=headers,
+                    timeout=limit,
+                    trust_env=False,
+                    proxy=proxy,
+                    follow_redirects=False,
+                    verify=verified,
+                    event_hooks={"response": [bound]},
                 ) as http,
                 Client(
                     streamable_http_client(self._config.url, http_client=http), read_timeout_seconds=limit
@@ -164,7 +167,7 @@ class Mcp(Probe):
                     f"{where}: no answer to {what} ({one_line(cause)}); check that it is up, and its URL"
                 )
             elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
-                failure = Inconclusive(f"{where}: {what} refused ({one_line(cause)}); check URL, bearer and tool")
+                failure = Inconclusive(f"{where}: {what} refused ({one_line(cause)}); check URL, login and tool")
             else:
                 reason = f"{type(cause).__name__}: {one_line(cause)}"
                 failure = Inconclusive(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -88,6 +89,13 @@ class Postgres(Probe):
         self._config = config
         self._password = password
         self._session = _Session()
+        self._search_path: str | None = None
+
+    def on_path(self, search_path: str) -> Self:
+        """The same session, with names as this `search_path` shows them, whatever the role or server has."""
+        other = copy.copy(self)
+        other._search_path = search_path  # noqa: SLF001 - another one of this class
+        return other
 
     def rows(self, statement: str, **params: object) -> tuple[Row, ...]:
         """Return all rows of one statement as namedtuples; with parameters (`%(name)s`) a percent is `%%`.
@@ -190,7 +198,7 @@ class Postgres(Probe):
                 connection.transaction(),
                 connection.cursor() as cursor,
             ):
-                limit_time(cursor, self._config)
+                limit_time(cursor, self._config, self._search_path)
                 started = time.perf_counter()
                 # Streaming uses the extended protocol, in which a text can hold one statement only: none can
                 # end the READ ONLY transaction and continue.
@@ -240,10 +248,12 @@ def connect(config: PostgresConfig, user: str, password: str | None) -> Connecti
     )  # fmt: skip
 
 
-def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig) -> None:
-    """Limit the statements of the current transaction on the server."""
+def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig, search_path: str | None = None) -> None:
+    """Limit the statements of the current transaction on the server; `search_path` None: the role's own."""
     limit = str(round(config.statement_timeout_s * 1000))
     settings = {"statement_timeout": limit, "lock_timeout": limit, **TEXT_FORM}
+    if search_path is not None:
+        settings["search_path"] = search_path
     columns = ", ".join(f"set_config('{name}', %s, true) AS {name}" for name in settings)
     cursor.execute(f"SELECT {columns}".encode(), list(settings.values()))
 

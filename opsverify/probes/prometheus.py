@@ -6,17 +6,18 @@ import datetime as dt
 import json
 import math
 import time
-from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
-from urllib3.util.retry import Retry
 
 from opsverify.language.message import say
+from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
-from opsverify.probes.prometheus_body import read_bounded
+from opsverify.probes.prometheus_scope import STALE_S, own
+from opsverify.probes.prometheus_session import PrometheusSession, redirected
 from opsverify.probes.prometheus_values import (
     FaultReason,
     Rule,
@@ -26,17 +27,19 @@ from opsverify.probes.prometheus_values import (
     SourceFault,
     Unanswered,
     Vector,
+    completeness,
     identity,
     read_alert,
     read_rules,
     read_samples,
     read_series,
     read_targets,
+    refusal,
+    seconds,
 )
-from opsverify.probes.proxy import NO_PROXY, proxy_of
-from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, root_cause
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,56 +48,28 @@ if TYPE_CHECKING:
     from opsverify.probes.alerts import Alert
 
 __all__ = [
-    "FaultReason",
-    "Prometheus",
-    "Rule",
-    "Sample",
-    "ScrapeTarget",
-    "SourceFault",
-    "Unanswered",
-    "Vector",
-]
+    "FaultReason", "Prometheus", "Rule", "Sample", "ScrapeTarget", "SourceFault", "Unanswered", "Vector",
+]  # fmt: skip
 
 T = TypeVar("T")
 _MOST_SERIES = 200
 _OK = 200
-
-
-@dataclass(slots=True)
-class _Answer:
-    """The latest answer, kept by a hook because the client library drops warnings and error messages."""
-
-    response: requests.Response | None = None
+_REFUSALS = (400, 404, 422)
+"""Statuses of a server that is there and does not evaluate a query."""
 
 
 class Prometheus(Probe):
     """Instant queries, targets and rules; every fault has a name (`FaultReason`)."""
 
-    def __init__(
-        self, config: PrometheusConfig, bearer: str | None = None, record: Record = discard, *, proxy: str = NO_PROXY
-    ) -> None:
+    def __init__(self, config: PrometheusConfig, access: Access = ANONYMOUS, record: Record = discard) -> None:
         super().__init__(record)
         self._config = config
-        self._answer = answer = _Answer()
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy, .netrc or authority but the target's
-        self._session.max_redirects = 0
-        if used := proxy_of(config.url, proxy):
-            self._session.proxies = {"http": used, "https": used}
-        self._via = {} if used is None else {"proxy": shown_proxy(used)}
-        if bearer is not None:
-            # As auth, not as a header: requests replaces the header by what a .netrc holds.
-            self._session.auth = _bearer_auth(bearer)
-
-        def keep(response: requests.Response, *_: object, **__: object) -> None:
-            answer.response = response
-            read_bounded(response, config.timeout_s)
-
-        self._session.hooks["response"].append(keep)
-        # No retries: the library's own wait seconds, and hide a flapping server.
+        self._session = PrometheusSession(config, access)
+        self._answer = self._session.answer
         self._client = PrometheusConnect(
-            config.url, session=self._session, timeout=config.timeout_s, retry=Retry(total=0, read=False)
+            config.url, session=self._session.requests, timeout=config.timeout_s, retry=self._session.retry
         )
+        self._session.mount()
 
     def instant(self, query: str, at: float | None = None) -> Vector:
         """Evaluate `query` at Unix time `at` (the server's now); no series is an empty vector.
@@ -102,14 +77,13 @@ class Prometheus(Probe):
         Raises SourceFault, as Unanswered without an answer.
         """
         queried_at = time.time() if at is None else at
-        params = {"timeout": f"{self._config.timeout_s:g}s"} | ({} if at is None else {"time": f"{at:.3f}"})
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._query(name, query, lambda: self._client.custom_query(query, params=params))
+        data = self._query(name, query, lambda: self._client.custom_query(query, params=self._params(at)))
         samples = self._read(name, query, read_samples, data)
         warnings = self._warnings()
         shown = {
             "source": self._config.url,
-            **self._via,
+            **self._session.via,
             "query": query,
             "at": dt.datetime.fromtimestamp(queried_at, dt.UTC).isoformat(),
             "warnings": warnings,
@@ -130,13 +104,15 @@ class Prometheus(Probe):
         Raises as `instant`, and for partial answers: a count over half the series would be wrong, not less.
         """
         query = f"{selector}[{max(1, round(span_s * 1000))}ms]"
-        params = {"timeout": f"{self._config.timeout_s:g}s"} | ({} if at is None else {"time": f"{at:.3f}"})
         name = f"PromQL {one_line(query)[:60]}"
-        data = self._query(name, query, lambda: self._client.custom_query(query, params=params))
-        series = self._read(name, query, read_series, data)
-        self._require_whole(query, self._warnings())
-        shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
-        self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
+        self._send(name, query, lambda: self._fetch("/api/v1/query", {"query": query, **self._params(at)}))
+        with self._session.parsing():
+            series = self._read(name, query, lambda body: read_series(body["data"]), self._body())
+            self._require_whole(query, self._warnings())
+            self._answer.clear()
+        if self._record is not discard:
+            shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
+            self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")
         return series
 
     def scalar(self, query: str) -> float:
@@ -163,12 +139,14 @@ class Prometheus(Probe):
         return value
 
     def targets(self) -> tuple[ScrapeTarget, ...]:
-        """Active scrape targets."""
-        return self._get("/api/v1/targets", {"state": "active"}, read_targets)
+        """The platform's active scrape targets."""
+        found = self._get("/api/v1/targets", {"state": "active"}, read_targets)
+        return own(self._where, "targets", self._config.targets, found)
 
     def rules(self) -> tuple[Rule, ...]:
-        """Alerting and recording rules, as loaded."""
-        return self._get("/api/v1/rules", {}, read_rules)
+        """The platform's alerting and recording rules, as loaded."""
+        found = self._get("/api/v1/rules", {}, read_rules)
+        return own(self._where, "alerting_rules", self._config.alerting_rules, found)
 
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).
@@ -184,33 +162,78 @@ class Prometheus(Probe):
         since = {identity(sample): sample.value for sample in states.samples}
         return tuple(read_alert(sample, since.get(identity(sample))) for sample in firing.samples)
 
+    def known(self, selector: str, back: str) -> bool:
+        """Whether any series matched `selector` in the time `back` (`7d`) until now."""
+        query = f"count(last_over_time({selector}[{back}]))"
+        return bool(self._whole(self.instant(query)).samples)
+
+    def label_values(self, label: str, selector: str, back: str) -> tuple[str, ...]:
+        """Values of `label` among the series that matched `selector` in the time `back`, in order; none without it."""
+        query = f"count by ({label}) (last_over_time({selector}[{back}]))"
+        values = {sample.labels.get(label, "") for sample in self._whole(self.instant(query)).samples}
+        return tuple(sorted(values - {""}))
+
     def now(self) -> float:
-        """Unix time by the server's clock."""
-        return self.scalar("time()")
+        """Unix time by the server's clock: `time()`, or where it refuses that, the time of its answer (`Date`)."""
+        try:
+            return seconds(self.scalar("time()"))
+        except Unanswered:
+            raise
+        except SourceFault as error:
+            response = self._answer.response
+            if response is None or response.status_code not in _REFUSALS:
+                raise  # a gateway in front of a server that is away has a clock of its own
+            try:
+                return parsedate_to_datetime(response.headers["Date"]).timestamp()
+            except (KeyError, ValueError):
+                raise error from None
 
     def close(self) -> None:
         """Close the connections; the probe may be used again."""
         self._client.close()
+
+    def current(self, query: str) -> Vector:
+        """As `instant`, now; raises SourceFault for an answer that is minutes old, or partial."""
+        vector = self._whole(self.instant(query))
+        newest = max((sample.at for sample in vector.samples), default=vector.queried_at)
+        if vector.queried_at - newest > STALE_S:
+            raise SourceFault(
+                FaultReason.STALE,
+                f"{self._where}, query {one_line(query)}: the answer is {elapsed(vector.queried_at - newest)} old; "
+                "check that Prometheus runs, and both clocks",
+            )
+        return vector
+
+    def _params(self, at: float | None) -> dict[str, str]:
+        # Thanos and VictoriaMetrics answer in part unless they are told not to; others do not know these.
+        whole = {"partial_response": "false", "deny_partial_response": "1"}
+        return {"timeout": f"{self._config.timeout_s:g}s"} | whole | ({} if at is None else {"time": f"{at:.3f}"})
 
     @property
     def _where(self) -> str:
         return f"Prometheus {self._config.url}"
 
     def _get(self, path: str, params: dict[str, str], read: Callable[[Any], T]) -> T:
-        def send() -> None:
-            response = self._session.get(self._config.url + path, params=params, timeout=self._config.timeout_s)
-            if response.status_code != _OK:
-                raise PrometheusApiClientException(f"status {response.status_code}")
-
         name = f"Prometheus {path}"
-        data = self._query(name, path, send)
+        data = self._query(name, path, lambda: self._fetch(path, params))
         values = self._read(name, path, read, data)
         self._record(name, json.dumps(data, indent=1, ensure_ascii=False), "json")
         return values
 
+    def _fetch(self, path: str, params: dict[str, str]) -> None:
+        timeout_s = self._config.timeout_s
+        response = self._session.requests.get(self._config.url + path, params=params, timeout=timeout_s)
+        if response.status_code != _OK:
+            raise PrometheusApiClientException(f"status {response.status_code}")
+
     def _query(self, name: str, what: str, send: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
         """Call the library and return the answer's `data`; every failure gets its reason."""
-        self._answer.response = None
+        self._send(name, what, send)
+        return self._read(name, what, lambda body: body["data"], self._body())
+
+    def _send(self, name: str, what: str, send: Callable[[], object]) -> None:
+        self._answer.clear()
+        self._session.require_files()
         where = say("{source}{detail}", source=self._where, detail=f", {one_line(what)}")
         try:
             send()
@@ -227,11 +250,12 @@ class Prometheus(Probe):
             TypeError,
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
+        except requests.TooManyRedirects as error:
+            self._give_up(name, SourceFault(FaultReason.HTTP_ERROR, f"{where}: {redirected(error)}"), error)
         except requests.RequestException as error:
             reason = one_line(root_cause(error))
             message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where, reason=reason)
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
-        return self._read(name, what, lambda body: body["data"], self._body())
 
     def _read(self, name: str, what: str, read: Callable[[Any], T], data: Any) -> T:  # noqa: ANN401 - any JSON value
         try:
@@ -250,28 +274,15 @@ class Prometheus(Probe):
             raise SourceFault(FaultReason.PARTIAL_RESPONSE, message)
 
     def _body(self) -> Any:  # noqa: ANN401 - any JSON value
-        response = self._answer.response
-        try:
-            return response.json() if response is not None else None
-        except ValueError:
-            return None
+        return self._answer.body
 
     def _warnings(self) -> tuple[str, ...]:
-        return tuple(str(line) for line in self._body().get("warnings") or ())
+        return completeness(self._body())
 
     def _refusal(self, where: str) -> SourceFault:
-        response, body = self._answer.response, self._body()
-        status = response.status_code if response is not None else 0
-        kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
-        detail = f": {one_line(reason)}" if reason else ""
-        if kind == "bad_data":
-            return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
-        if kind in ("timeout", "canceled"):
-            return SourceFault(
-                FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
-            )
-        hint = "check bearer and rights" if status in (401, 403) else "check its log and the URL"
-        return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}")
+        response = self._answer.response
+        status, text = (response.status_code, response.text) if response is not None else (0, "")
+        return refusal(where, status, self._body(), text)
 
     def _malformed(self, where: str, error: Exception) -> SourceFault:
         reason = f"{type(error).__name__}: {one_line(error)}"
@@ -284,11 +295,3 @@ class Prometheus(Probe):
         response_text = f"\n\nHTTP {response.status_code}\n{response.text[:2000]}" if response is not None else ""
         self._record(name, f"{fault.reason}: {fault}{response_text}")
         raise fault from error
-
-
-def _bearer_auth(bearer: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {bearer}"
-        return request
-
-    return authorize

@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from enum import StrEnum
+import re
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.alerts import Alert
+from opsverify.probes.native_histogram import NativeHistogram, read_histogram
+from opsverify.probes.source_fault import FaultReason, SourceFault, Unanswered
+from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+__all__ = ["FaultReason", "SourceFault", "Unanswered"]
+
+_LATEST_S: Final = 1e11
+"""A Unix time beyond this (the year 5138) is in milliseconds."""
+_NANOSECONDS: Final = re.compile(r"(\.\d{6})\d+")
+_DURATION: Final = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PARTIAL: Final = ("isPartial", "partial", "partialResponse")
+_LOST_PARTS: Final = (
+    "partial", "too many unhealthy instances", "store gateway", "store-gateway", "receive series from",
+    "fetch series for", "unavailable vmstorage", "cannot fetch query results from vmstorage",
+)  # fmt: skip
+"""Words by which Thanos, Mimir and VictoriaMetrics refuse a query because a part of the data is away."""
+_LOGIN: Final = (401, 403, 407)
 _OF_THE_SERIES = ("__name__", "alertstate")
-
-
-class FaultReason(StrEnum):
-    """Why a source of metrics could not be measured."""
-
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    HTTP_ERROR = "http_error"
-    BAD_QUERY = "bad_query"
-    MALFORMED = "malformed"
-    PARTIAL_RESPONSE = "partial_response"
-    EMPTY = "empty"
-    AMBIGUOUS = "ambiguous"
-    NOT_A_NUMBER = "not_a_number"
-
-
-class SourceFault(Inconclusive):
-    """A source of metrics could not be measured, for a named `reason`."""
-
-    def __init__(self, reason: FaultReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Unanswered(SourceFault, Unreachable):
-    """A source of metrics did not answer at all (`unreachable`, `timeout`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,50 +58,149 @@ class Series:
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
+    histograms: Mapping[float, NativeHistogram] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Its labels as one text, the same in every answer."""
+        return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
+
+    def within(self, bound: float) -> tuple[tuple[float, float], ...]:
+        """Of a native histogram, how many observations were `bound` or less, by time.
+
+        Raises SourceFault where `bound` is no boundary of its buckets: any count would be a guess.
+        """
+        return tuple((at, histogram.within(bound)) for at, histogram in sorted(self.histograms.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeTarget:
-    """One active scrape target; `health` is `up`, `down` or `unknown`."""
+    """One active scrape target; `health` is `up`, `down` or `unknown`.
+
+    `last_at`: when it was scraped last (Unix seconds, None where that is not reported), every `every_s` seconds.
+    """
 
     job: str
     instance: str
     health: str
     last_error: str
     labels: Mapping[str, str]
+    last_at: float | None = None
+    every_s: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return f"{self.job} {self.instance}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `state` is `firing`, `pending`, `inactive`, or empty for recording rules."""
+    """One rule; `state` is `firing`, `pending`, `inactive`, or empty for recording rules.
+
+    `last_at`: when it was evaluated last (Unix seconds, None where that is not reported), every `every_s` seconds.
+    """
 
     name: str
     state: str
     health: str
     last_error: str
     labels: Mapping[str, str]
+    last_at: float | None = None
+    every_s: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return self.name
+
+
+def seconds(at: float) -> float:
+    """A Unix time in seconds; some sources answer in milliseconds."""
+    return at / 1000 if at > _LATEST_S else at
+
+
+def completeness(body: Any) -> tuple[str, ...]:  # noqa: ANN401 - any JSON value
+    """Why an answer may lack a part, empty for a whole one.
+
+    Prometheus and Thanos say it in `warnings`, VictoriaMetrics by `isPartial` (in every version without a warning).
+    Notes on the query itself (`infos`, or among the warnings of older servers) are no such reason.
+    """
+    if not isinstance(body, dict):
+        return ()
+    lines = [str(line) for line in body.get("warnings") or ()]
+    lost = [line for line in lines if not line.startswith("PromQL info")]
+    if any(body.get(key) not in (None, False) for key in _PARTIAL):
+        lost.append("the server marks its answer as partial: a storage node is away")
+    return tuple(lost)
+
+
+def refusal(where: str, status: int, body: Any, text: str) -> SourceFault:  # noqa: ANN401 - any JSON value
+    """The fault of an answer whose status is not 200, by its body (JSON, or None) and its text."""
+    kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
+    if reason is None and body is None:
+        reason = text[:200]  # Mimir and proxies refuse in plain text
+    detail = f": {one_line(str(reason))}" if reason else ""
+    lower = str(reason or "").lower()
+    if kind == "bad_data":
+        return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
+    if kind in ("timeout", "canceled"):
+        return SourceFault(
+            FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
+        )
+    if any(words in lower for words in _LOST_PARTS):
+        message = f"{where}: partial response (status {status}{detail}); check its sources"
+        return SourceFault(FaultReason.PARTIAL_RESPONSE, message)
+    hint = "check its log and the URL"
+    if "no org id" in lower:
+        hint = 'name the tenant: headers = { X-Scope-OrgID = "NAME" }'
+    elif status in _LOGIN:
+        hint = "check login and rights"
+    elif "err-mimir-max" in lower:
+        hint = "narrow the selector, or raise the tenant's limit"
+    return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}")
 
 
 def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON value
     """Read the samples of a query's `data`; KeyError, TypeError or ValueError where it is malformed."""
     if data["resultType"] == "scalar":
         at, value = data["result"]
-        return (Sample(MappingProxyType({}), float(value), float(at)),)
+        return (Sample(MappingProxyType({}), float(value), seconds(float(at))),)
     if data["resultType"] != "vector":
         raise ValueError(f"result type {data['resultType']}, expected vector or scalar")
     return tuple(
-        Sample(_labels(entry["metric"]), float(entry["value"][1]), float(entry["value"][0])) for entry in data["result"]
+        Sample(_labels(entry["metric"]), float(entry["value"][1]), seconds(float(entry["value"][0])))
+        if "value" in entry
+        else Sample(_labels(entry["metric"]), float(entry["histogram"][1]["count"]), seconds(entry["histogram"][0]))
+        for entry in data["result"]
     )
 
 
 def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON value
-    """Read the series of a range selector's `data`; raises as `read_samples`."""
+    """Read the series of a range selector's `data`, points in order of time; raises as `read_samples`.
+
+    A native histogram has `histograms` instead of `values`: its points are its counts.
+    """
     if data["resultType"] != "matrix":
         raise ValueError(f"result type {data['resultType']}, expected matrix")
-    return tuple(
-        Series(_labels(entry["metric"]), tuple((float(at), float(value)) for at, value in entry["values"]))
-        for entry in data["result"]
-    )
+    return tuple(map(_series, data["result"]))
+
+
+def _series(entry: Mapping[str, Any]) -> Series:
+    if "histograms" not in entry:
+        return Series(_labels(entry["metric"]), _in_order([(at, float(value)) for at, value in entry["values"]]))
+    buckets = {seconds(float(at)): read_histogram(raw) for at, raw in entry["histograms"]}
+    points = [(at, histogram.count) for at, histogram in buckets.items()]
+    points += [(at, float(value)) for at, value in entry.get("values", ())]
+    return Series(_labels(entry["metric"]), _in_order(points), buckets)
+
+
+def _in_order(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    found = [(float(at), value) for at, value in points]
+    if found and found[-1][0] > _LATEST_S:
+        found = [(seconds(at), value) for at, value in found]
+    times = [at for at, _ in found]
+    return tuple(found if times == sorted(set(times)) else sorted(dict(found).items()))
 
 
 def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any JSON value
@@ -123,6 +212,8 @@ def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any J
             entry["health"],
             entry.get("lastError", ""),
             _labels(entry["labels"]),
+            _moment(entry.get("lastScrape")),
+            _interval_s(entry.get("scrapeInterval")),
         )
         for entry in data["activeTargets"]
     )
@@ -137,6 +228,8 @@ def read_rules(data: Any) -> tuple[Rule, ...]:  # noqa: ANN401 - any JSON value
             entry["health"],
             entry.get("lastError", ""),
             _labels(entry.get("labels", {})),
+            _moment(entry.get("lastEvaluation")),
+            float(group.get("interval") or 0.0),
         )
         for group in data["groups"]
         for entry in group["rules"]
@@ -155,5 +248,17 @@ def read_alert(sample: Sample, since: float | None) -> Alert:
     return Alert(labels.get("alertname", ""), _labels(labels), sample.labels.get("alertstate", ""), started)
 
 
+def _moment(text: str | None) -> float | None:
+    """Unix seconds of an RFC 3339 time; None for one that is missing, or the zero time of what never happened."""
+    if not text or text.startswith("0001-"):
+        return None
+    return dt.datetime.fromisoformat(_NANOSECONDS.sub(r"\1", text)).timestamp()
+
+
+def _interval_s(text: str | None) -> float:
+    """Seconds of a duration such as `15s` or `1m30s`; 0 where it is not reported."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text or ""))
+
+
 def _labels(found: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType({str(name): str(value) for name, value in found.items()})
+    return MappingProxyType(dict(found))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
+from opsverify.probes.access import access_to
 from opsverify.probes.tcp import certificate
 from opsverify.units import parse_bytes
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from opsverify.config.secrets import Secrets
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.record import Record
-    from opsverify.probes.tcp import Certificate
+from opsverify.probes.tcp import Certificate
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Services:
         service = self._named(name)
         options: dict[str, Any] = {
             "headers": headers,
-            "bearer": self.secrets.of(service.bearer),
+            "access": access_to(service, self.secrets, self.target.proxy),
             "max_body": round(parse_bytes(service.max_body)),
         }
         if json is not None:
             options["json"] = json
-        return self.http.recording(self.record).request(method, service.url + path, ca_file=service.ca_file, **options)
+        return self.http.recording(self.record).request(method, service.url + path, **options)
 
     def fastest_s(self, name: str, path: str, first: Reply, attempts: int = 3) -> float:
         """Seconds of the fastest of up to `attempts` answers, `first` being one of them.

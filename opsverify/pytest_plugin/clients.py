@@ -6,8 +6,9 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
-from opsverify.canary.observer import Clock, Observer
+from opsverify.canary.observer import Clock, Observer, with_meanings
 from opsverify.config.model import require
+from opsverify.probes.access import Access, access_to
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from opsverify.canary.window_setup import Setup
+    from opsverify.config.connection import Connection
     from opsverify.core.check import Check
     from opsverify.probes.http import Http
     from opsverify.probes.postgres import Postgres
@@ -93,24 +95,22 @@ class Connections:
         from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
 
         config = require(self.run.target.prometheus)
-        return self._once(
-            "prometheus", lambda: Prometheus(config, self.run.secrets.of(config.bearer), proxy=self.run.target.proxy)
-        )
+        return self._once("prometheus", lambda: Prometheus(config, self._access(config)))
 
     def alertmanager(self, check: Check) -> Alertmanager:
         """Alertmanager over the shared HTTP pool."""
         config = require(self.run.target.alertmanager)
-        return Alertmanager(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
+        return Alertmanager(config, self.http.recording(check.attach), self._access(config))
 
     def inbox(self, check: Check) -> Inbox:
         """The notification channel's copy over the shared HTTP pool."""
         config = require(self.run.target.inbox)
-        return Inbox(config, self.http.recording(check.attach), self.run.secrets.of(config.bearer))
+        return Inbox(config, self.http.recording(check.attach), self._access(config))
 
     def mcp(self, check: Check, server: str) -> Mcp:
         """One MCP server."""
         config = self.run.target.mcp[server]
-        return Mcp(config, self.run.secrets.of(config.bearer), check.attach, proxy=self.run.target.proxy)
+        return Mcp(config, self._access(config), check.attach)
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every step is written to `keep` as it comes."""
@@ -122,7 +122,12 @@ class Connections:
         # The clock may be set during the window: only the start is taken from it.
         started = time.time() - time.monotonic()
         clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
-        Observer(self.prometheus, clock, self.run.say, write).observe(setup)
+        target = self.run.target
+        setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup)
+        Observer(self.prometheus, clock, self.run.say, write, target.limits.judgment_p95.bound).observe(setup)
+
+    def _access(self, config: Connection) -> Access:
+        return access_to(config, self.run.secrets, self.run.target.proxy)
 
     def _once(self, name: str, make: Callable[[], AbstractContextManager[P]]) -> P:
         if name not in self._made:

@@ -27,15 +27,19 @@ def runbook(
     owner: str | None = None,
     needs: Sequence[Part] = (),
     where: tuple[str, Callable[[Target], object]] | None = None,
+    signals: Sequence[str] = (),
 ) -> Callable[[Test], Test]:
     """Make a test function a check that carries out `runbook_lines` in `stages`.
 
     The id of a parametrized test gets its parameters' ids appended in brackets, its titles too. `needs`
     names parts without which the check is not applicable (where the target declares them absent); `where` a
-    condition on the target, with the name of what is absent where it does not hold.
+    condition on the target, with the name of what is absent where it does not hold; `signals` the signals that it
+    reads, each of which a target can declare absent with a reason.
     Raises ValueError for a line or stage that does not exist.
     """
-    spec = CheckSpec(id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where)
+    spec = CheckSpec(
+        id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where, tuple(signals)
+    )
     return pytest.mark.opsverify(spec)
 
 

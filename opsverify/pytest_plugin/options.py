@@ -6,7 +6,7 @@ import pytest
 
 from opsverify.config.project import suite_folders
 from opsverify.config.run_options import RUN_OPTIONS, given_in
-from opsverify.pytest_plugin.stage_run import Request
+from opsverify.pytest_plugin.request import Request
 
 
 def declare(group: pytest.OptionGroup) -> None:

@@ -38,8 +38,9 @@ from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exi
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
 from opsverify.pytest_plugin.progress import report_progress
+from opsverify.pytest_plugin.request import resolve
 from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
-from opsverify.pytest_plugin.stage_run import StageRun, plan_entry, resolve
+from opsverify.pytest_plugin.stage_run import StageRun, plan_entry
 from opsverify.pytest_plugin.stop_signal import StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import make_output_tolerant
 from opsverify.pytest_plugin.terminal import Screen, guard_terminal, print_missing_summary

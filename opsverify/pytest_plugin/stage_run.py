@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
-from opsverify.config.run_options import ALLOW_SHORT_WINDOW, REPORT_DIR, WINDOW, overridden
+from opsverify.config.run_options import REPORT_DIR, overridden
 from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.runbook import lines
-from opsverify.core.stages import CANARY, Stage, stage_named
+from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
-from opsverify.errors import TargetError
+from opsverify.evidence.bound import bound_fields
 from opsverify.evidence.files import restrict
 from opsverify.evidence.once import clear_locks
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
+from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import as_message
 from opsverify.people.attested import Attestations
+from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -30,29 +32,15 @@ if TYPE_CHECKING:
 
     from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
-    from opsverify.config.run_options import Given, RunOption
     from opsverify.config.secrets import Secrets
     from opsverify.core.results import CheckResult
     from opsverify.core.spec import CheckSpec
 
-TARGETS = Path("targets")
 REPORTS = Path("reports")
-LONGEST_WINDOW_S = 86400.0
-LEAST_WINDOW_S = 1.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for; `given` holds the run options by name."""
-
-    stage: str
-    target: str
-    given: Mapping[str, Given] = field(default_factory=dict)
-
-    def text(self, option: RunOption) -> str | None:
-        """The value of `option`; None where it is not given."""
-        value = self.given.get(option.name)
-        return None if value is None else str(value)
+COVERED = "ledger.coverage"
+"""The check that says how every table of a restored database was compared."""
+UNCOVERED = "tables not compared: "
+"""What its message has before the coverage."""
 
 
 @dataclass
@@ -77,6 +65,8 @@ class StageRun:
     remarks: list[str] = field(default_factory=list)
     verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
+    binding: dict[str, Any] = field(default_factory=dict)
+    state: TargetState | None = None
 
     @classmethod
     def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
@@ -87,9 +77,11 @@ class StageRun:
         stage = stage_named(request.stage)
         target_file = find_target(request.target, root / TARGETS)
         target, secrets = load_target(target_file)
-        target = overridden(target, stage.name, request.given)
+        as_written, target = target, overridden(target, stage.name, request.given)
         window_s = window_of(request, stage, target)
         started = dt.datetime.now(dt.UTC)
+        binding: dict[str, Any] = {}
+        state = None
         if folder is None:
             report_dir = request.text(REPORT_DIR)
             folder = RunFolder.create(
@@ -99,6 +91,9 @@ class StageRun:
                 Path(report_dir) if report_dir else None,
                 target.evidence.folder_mode,
             )
+            state = TargetState.of(root / REPORTS, target.name)
+            chain = state.begin(folder.run_id, stage.name, folder.path)
+            binding = {**bound_fields(as_written, root), "chain": chain}
         return cls(
             stage,
             target,
@@ -110,6 +105,8 @@ class StageRun:
             Redactor(secrets.values),
             Plan(stage, ()),
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
+            binding=binding,
+            state=state,
         )
 
     @property
@@ -122,7 +119,7 @@ class StageRun:
         self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
         self.folder.write_json(
             PLAN,
-            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict(),
+            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict() | self.binding,
             self.redactor,
         )
         self._settle_attested()
@@ -176,7 +173,9 @@ class StageRun:
         content = self._content(verdict, code)
         key = self.target.evidence.signing_key
         restrict(self.folder.path)
-        seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        verdict_sha256 = seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        if self.state is not None:
+            self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
         self.folder.publish()
 
     def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
@@ -194,6 +193,7 @@ class StageRun:
             "causes": [cause.to_dict() for cause in verdict.causes],
             "notes": [as_message(note).en for note in self.notes],
             "notes_ko": [as_message(note).ko for note in self.notes],
+            "coverage": self.coverage,
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
             "planned": len(verdict.plan.checks),
@@ -210,12 +210,21 @@ class StageRun:
                 }
                 for step in verdict.actions(self.target)
             ],
+            **self.binding,
         }
 
     def command(self, verdict: Verdict, step: ActionStep) -> str:
         """A step as a shell command, as far as the verdict fills its placeholders."""
         facts = {"run_id": self.folder.run_id, "stage": self.stage.name, "decision": verdict.decision.value}
         return shlex.join(filled(step.run, facts | {"target": self.target.name}))
+
+    @property
+    def coverage(self) -> str | None:
+        """How the tables of a restored database were compared, in one line; None where none was."""
+        result = self.results.get(COVERED)
+        if result is None:
+            return None
+        return result.message.partition(UNCOVERED)[2].rpartition(", limit")[0] or result.message
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -228,45 +237,6 @@ class StageRun:
             "a demonstration or rehearsal, not a release"
         )
         return (short, *self.remarks)
-
-
-def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
-    stage = stage_named(request.stage)
-    lines()
-    target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
-    return stage, overridden(target, stage.name, request.given)
-
-
-def window_of(request: Request, stage: Stage, target: Target) -> float | None:
-    """Seconds a canary stage observes; None for other stages.
-
-    Raises TargetError for a window shorter than the runbook's where that is not allowed.
-    """
-    if stage.name not in CANARY or target.canary is None:
-        return None
-    canary = target.canary
-    text = request.text(WINDOW) or canary.window
-    try:
-        window = parse_duration(text)
-    except ValueError as error:
-        raise TargetError(f"{WINDOW.flag}: {error}") from error
-    if window > LONGEST_WINDOW_S:
-        raise TargetError(
-            f"{WINDOW.flag} {text}: longer than {duration(LONGEST_WINDOW_S)} (the runbook: 10 to 20 minutes); "
-            "expected such as 20m"
-        )
-    if window < LEAST_WINDOW_S:
-        raise TargetError(
-            f"{WINDOW.flag} {text}: too short to measure anything; expected {duration(LEAST_WINDOW_S)} or longer"
-        )
-    allowed = canary.allow_short_window and target.environment != "production"
-    if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
-        raise TargetError(
-            f"{WINDOW.flag} {text}: the runbook observes {canary.shortest_window} or longer; "
-            f"a shorter window needs {ALLOW_SHORT_WINDOW.flag}"
-        )
-    return window
 
 
 def plan_entry(

@@ -126,6 +126,8 @@ def summary(run: StageRun, columns: int | None) -> Iterator[ScreenRow]:
     yield ScreenRow(f"  {_counts(counts, language)}")
     for note in run.notes:
         yield from _rows(say("note").text(language), in_language(note, language), columns)
+    if run.coverage:
+        yield from _rows(say("compared").text(language), run.coverage, columns)
     causes = verdict.causes
     shown = causes[:MOST_REASONS]
     for cause in shown:

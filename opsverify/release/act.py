@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -12,13 +13,17 @@ from opsverify.config.actions import placeholders
 from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
 from opsverify.core.stages import Decision
-from opsverify.errors import Refused
+from opsverify.errors import EvidenceError, Refused
+from opsverify.evidence.once_read import read_once
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
-from opsverify.release.authorize import Order, read_order
+from opsverify.evidence.target_state import TargetState
+from opsverify.release.authorize import Order, read_order, require_current
 from opsverify.release.execute import DONE, HELD, Execution, Platform, carry_out
+from opsverify.release.journal import ACTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from opsverify.config.secrets import Secrets
@@ -30,13 +35,23 @@ def act(run: str, target_name: str | None, root: Path, *, yes: bool, dry_run: bo
     Raises Refused (nothing was done) and TargetError.
     """
     folder = find_run_folder(None if run == "latest" else run, root).resolve()
-    platform, secrets = open_platform(target_name or _target_in(folder), root)
+    platform, secrets = open_platform(target_name or _target_in(folder, root), root)
     key = secrets.of(platform.target.evidence.signing_key)
     order = read_order(folder, platform.target, key, platform.redactor, dt.datetime.now(dt.UTC))
     journal = folder.parent / "actions" / order.run_id
+    _require_not_begun(order, journal)
+    require_current(order, platform.target, root, latest=run == "latest")
     if dry_run or not (yes or platform.target.actions.unattended):
-        return _show(order, journal, platform, dry_run=dry_run)
-    return carry_out(execution_of(order), journal, platform)
+        return _show(order, platform, dry_run=dry_run)
+    state = TargetState.of(root / "reports", platform.target.name)
+    with state.lock():
+        require_current(order, platform.target, root, latest=run == "latest")
+        return carry_out(execution_of(order), journal, platform, used_in(state, order))
+
+
+def used_in(state: TargetState, order: Order) -> Callable[[], None]:
+    """What records, right before the first step, that the order is used."""
+    return lambda: state.use(order.run_id, order.stage, order.decision.value)
 
 
 def open_platform(target_name: str, root: Path) -> tuple[Platform, Secrets]:
@@ -61,10 +76,8 @@ def execution_of(order: Order) -> Execution:
     return Execution(order.decision, order.steps, order.facts, head)
 
 
-def _show(order: Order, journal: Path, platform: Platform, *, dry_run: bool) -> int:
+def _show(order: Order, platform: Platform, *, dry_run: bool) -> int:
     """Show what would be done; runs no command, not even those that print a value."""
-    if journal.exists():
-        raise Refused(f"run {order.run_id}: carried out before; see {journal}")
     signed = f"signed by {order.signed_by[:12]}..." if order.signed_by else "not signed: the target has no key"
     platform.show(f"{order.stage} on {platform.target.name}: {order.decision.value}  ({order.run_id}, {signed})")
     facts = {**order.facts, "target": platform.target.name}
@@ -83,11 +96,35 @@ def _show(order: Order, journal: Path, platform: Platform, *, dry_run: bool) -> 
     return HELD
 
 
-def _target_in(folder: Path) -> str:
+def _require_not_begun(order: Order, journal: Path) -> None:
+    """Refuse steps that were begun before; where their outcome is unknown, say so."""
+    if not journal.exists():
+        return
     try:
-        return str(json.loads((folder / VERDICT).read_text(encoding="utf-8"))["target"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads((journal / ACTIONS).read_text(encoding="utf-8"))
+        unknown = [step["step"] for step in content["actions"] if step.get("started_at") and "finished_at" not in step]
+    except (OSError, ValueError, KeyError, TypeError):
+        unknown = ["all steps: their journal cannot be read"]
+    if unknown:
+        raise Refused(
+            f"run {order.run_id}: begun before and ended in the middle; unknown outcome: {unknown[0]}; "
+            f"steps are not run twice: look what it did, see {journal}, finish by hand or verify again"
+        )
+    raise Refused(f"run {order.run_id}: carried out before; steps are not run twice, see {journal}")
+
+
+def _target_in(folder: Path, root: Path) -> str:
+    """The project's own file of the target that the verdict names: nothing in the run's or the current folder."""
+    try:
+        name = json.loads(read_once(folder / VERDICT))["target"]
+    except (OSError, ValueError, KeyError, TypeError, EvidenceError) as error:
         raise Refused(f"{folder / VERDICT}: no verdict that names its target; name a finished run") from error
+    if not isinstance(name, str) or re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) is None:
+        raise Refused(f"{folder / VERDICT}: {str(name)[:80]!r} is no name of a target; give --target")
+    path = root / "targets" / f"{name}.toml"
+    if not path.is_file():
+        raise Refused(f"{folder / VERDICT}: the project has no {path}; give --target")
+    return str(path)
 
 
 def _print(line: str) -> None:

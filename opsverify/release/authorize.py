@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.core.exit_codes import EXIT
-from opsverify.core.stages import STAGES, Decision
-from opsverify.errors import Refused
+from opsverify.core.stages import STAGES, Decision, Outcome
+from opsverify.core.verdict import outcome_of
+from opsverify.errors import EvidenceError, Refused
+from opsverify.evidence.bound import difference
+from opsverify.evidence.once_read import read_once
 from opsverify.evidence.run_folder import VERDICT
-from opsverify.evidence.signature import public_half, verify_run
+from opsverify.evidence.signature import Verification, public_half, verify_run
+from opsverify.evidence.target_state import TargetState, fault_of
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from opsverify.config.actions import ActionStep
@@ -40,6 +44,7 @@ class Order:
     finished_at: dt.datetime
     manifest_sha256: str
     signed_by: str | None
+    verdict: Mapping[str, Any]
 
     @property
     def facts(self) -> dict[str, str]:
@@ -52,8 +57,10 @@ def read_order(folder: Path, target: Target, signing_key: str | None, redactor: 
 
     Raises Refused, naming what is wrong and what to do, for every verdict that may not.
     """
-    verdict = _verdict(folder)
-    signed_by = _require_untouched(folder, signing_key)
+    _verdict(folder, _read(folder))
+    verification = _require_untouched(folder, signing_key)
+    verdict = _verdict(folder, verification.verdict or b"")
+    signed_by = verification.signed_by
     try:
         decision = Decision(verdict["decision"])
         order = Order(
@@ -65,9 +72,11 @@ def read_order(folder: Path, target: Target, signing_key: str | None, redactor: 
             dt.datetime.fromisoformat(verdict["finished_at"]),
             verdict["evidence"]["manifest_sha256"],
             signed_by,
+            verdict,
         )
         _require_target(verdict, target)
         _require_decided(verdict, order)
+        _require_same_decision(verdict, order)
         _require_same_steps(verdict["actions"], order, redactor)
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{folder / VERDICT}: not a verdict ({type(error).__name__}: {error}); verify again") from error
@@ -81,12 +90,38 @@ def steps_for(target: Target, decision: Decision) -> tuple[ActionStep, ...]:
     return {Decision.PROMOTE: target.actions.promote, Decision.ROLLBACK: target.actions.rollback}.get(decision, ())
 
 
-def _verdict(folder: Path) -> dict[str, Any]:
+def require_current(order: Order, target: Target, root: Path, *, latest: bool = False) -> None:
+    """Refuse an order whose target, suites or place among the target's runs are not those of its verdict."""
+    if changed := difference(order.verdict, target, root):
+        raise Refused(f"run {order.run_id}: {changed}; verify again")
+    if target.environment == "production" and order.signed_by is None:
+        raise Refused(
+            f"run {order.run_id}: not signed, and {target.name} is production; "
+            "set evidence.signing_key in the target and verify again"
+        )
+    try:
+        state = TargetState.of(root / "reports", target.name)
+        fault = fault_of(state, order.verdict, order.folder, latest=latest)
+    except EvidenceError as error:
+        raise Refused(f"run {order.run_id}: {error}; see docs/verdict.md") from error
+    if fault:
+        raise Refused(f"run {order.run_id}: {fault}")
+
+
+def _read(folder: Path) -> bytes:
     path = folder / VERDICT
     try:
-        verdict = json.loads(path.read_text(encoding="utf-8"))
+        return read_once(path)
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; name a finished run") from error
+    except EvidenceError as error:
+        raise Refused(f"{folder}: {error}; verify again") from error
+
+
+def _verdict(folder: Path, content: bytes) -> dict[str, Any]:
+    path = folder / VERDICT
+    try:
+        verdict = json.loads(content)
     except ValueError as error:
         raise Refused(f"{path}: not JSON; verify again") from error
     if not isinstance(verdict, dict) or verdict.get("schema") != SCHEMA:
@@ -94,7 +129,7 @@ def _verdict(folder: Path) -> dict[str, Any]:
     return verdict
 
 
-def _require_untouched(folder: Path, signing_key: str | None) -> str | None:
+def _require_untouched(folder: Path, signing_key: str | None) -> Verification:
     verification = verify_run(folder, None if signing_key is None else public_half(signing_key))
     if not verification.ok:
         more = len(verification.problems) - 1
@@ -102,7 +137,7 @@ def _require_untouched(folder: Path, signing_key: str | None) -> str | None:
             f"{folder}: evidence incomplete or altered: {verification.problems[0]}"
             f"{f' (and {more} more)' if more else ''}; verify again"
         )
-    return verification.signed_by
+    return verification
 
 
 def _require_target(verdict: dict[str, Any], target: Target) -> None:
@@ -129,6 +164,17 @@ def _require_decided(verdict: dict[str, Any], order: Order) -> None:
         raise Refused(
             f"run {order.run_id}: decided {order.decision.value}, "
             f"but the target lists no [[actions.{order.decision.value}]]; add its steps"
+        )
+
+
+def _require_same_decision(verdict: dict[str, Any], order: Order) -> None:
+    """Judge the decision again, from the verdict's own checks."""
+    found = {Outcome(check["outcome"]) for check in verdict["checks"]}
+    again = STAGES[order.stage].decide(outcome_of(found, incomplete=len(verdict["checks"]) != verdict["planned"]))
+    if again is not order.decision:
+        raise Refused(
+            f"run {order.run_id}: its verdict says {order.decision.value}, but its checks decide {again.value}; "
+            "verify again"
         )
 
 

@@ -54,8 +54,10 @@ class Execution:
     head: Mapping[str, object]
 
 
-def carry_out(execution: Execution, folder: Path, platform: Platform) -> int:
+def carry_out(execution: Execution, folder: Path, platform: Platform, used: Callable[[], None] = lambda: None) -> int:
     """Carry `execution` out once; 0 done (after a rollback: stable), 1 failed or rejected, 10 not known to be stable.
+
+    `used` is called right before the first step.
 
     Raises Refused, with nothing done, when a value cannot be determined or `folder` holds a journal already.
     """
@@ -66,6 +68,7 @@ def carry_out(execution: Execution, folder: Path, platform: Platform) -> int:
     head = {**execution.head, "target": platform.target.name, "environment": platform.target.environment}
     journal = Journal.begin(folder, {**head, "decision": execution.decision.value, "values": values}, platform.redactor)
     journal.plan(execution.steps, argvs)
+    used()
     began = dt.datetime.now(dt.UTC)
     failed = _run_steps(execution.steps, argvs, journal, platform)
     if failed is not None:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import secrets as random
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from opsverify.commands import run_command
@@ -16,9 +17,12 @@ from opsverify.errors import Refused, TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import timestamp
-from opsverify.release.act import execution_of, open_platform
-from opsverify.release.authorize import Order, read_order
+from opsverify.evidence.target_state import TargetState
+from opsverify.release.act import execution_of, open_platform, used_in
+from opsverify.release.authorize import Order, read_order, require_current
 from opsverify.release.execute import DONE, FAILED, HELD, Execution, Platform, carry_out, verify
+from opsverify.release.unfinished import RECORD, Choice, forget, remember, require_choice, unfinished, where
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from opsverify.config.actions import ActionStep
 
 STAGE = "prod-canary"
-RECORD = "rollout.json"
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Rollout:
     command: ActionStep
     signing_key: str | None
     arguments: Sequence[str]
+    state: TargetState
     record: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> int:
@@ -51,33 +55,69 @@ class Rollout:
     def _expand(self) -> int:
         target = self.platform.target
         shares = target.canary.steps if target.canary else ()
-        self.record = {
-            "schema": "opsverify.rollout/1",
-            "rollout_id": self.folder.name,
-            "target": target.name,
-            "started_at": _now(),
-            "steps": [],
-        }
+        if not self.record:
+            self.record = {
+                "schema": "opsverify.rollout/1",
+                "rollout_id": self.folder.name,
+                "target": target.name,
+                "started_at": _now(),
+                "steps": [],
+            }
+        self._write()
+        reached = {step["share"] for step in self.record["steps"] if step.get("decision") == "promote"}
         for number, share in enumerate(shares, 1):
+            if share in reached and number < len(shares):
+                continue
             self.platform.show(f"rollout step {number} of {len(shares)}: {share} of the traffic")
             entry: dict[str, Any] = {"share": share, "set_at": _now()}
             self.record["steps"].append(entry)
+            self._write()
             if not self._set(share, entry):
                 return self._close(self._roll_back(None), f"{share} could not be set")
-            run = self.folder / f"{number:02d}-{share_of(share) * 100:g}"
-            entry["exit_code"] = verify(self.platform, STAGE, run, f"--share={share}", *self.arguments)
-            order = self._order(run, entry)
-            if order is None:
-                return self._close(
-                    HELD, f"on hold at {share}: the canary keeps that share; rerun, or roll back by hand"
-                )
-            if order.decision is Decision.ROLLBACK:
-                return self._close(self._roll_back(order), f"rolled back at {share}")
+            ended = self._verified(f"{number:02d}-{share_of(share) * 100:g}", share, entry)
+            if isinstance(ended, int):
+                return ended
             if number == len(shares):
-                code = carry_out(execution_of(order), self.folder / "actions" / order.run_id, self.platform)
-                if code != DONE:
-                    return self._close(self._roll_back(None), "the promotion's steps failed")
+                return self._promote(ended, share)
         return self._close(DONE, "promoted completely")
+
+    def _verified(self, name: str, share: str, entry: dict[str, Any]) -> Order | int:
+        """The order to go on by; the exit code where the rollout ended instead."""
+        run = self.folder / name
+        entry["exit_code"] = verify(self.platform, STAGE, run, f"--share={share}", *self.arguments)
+        order = self._order(run, entry)
+        if order is None:
+            return self._close(HELD, f"on hold at {share}: the canary keeps that share; rerun, or roll back by hand")
+        if order.decision is Decision.ROLLBACK:
+            return self._close(self._roll_back(order), f"rolled back at {share}")
+        return order
+
+    def _promote(self, order: Order, share: str) -> int:
+        """Watch on for `actions.bake` at the last share, then promote; the exit code."""
+        bake = self.platform.target.actions.bake
+        end = monotonic() + (parse_duration(bake) if bake else 0.0)
+        while bake and monotonic() < end:
+            rounds = self.record.setdefault("bake", [])
+            entry: dict[str, Any] = {"share": share, "began_at": _now()}
+            rounds.append(entry)
+            self.platform.show(f"rollout watches on at {share} for {bake} (actions.bake), window {len(rounds)}")
+            ended = self._verified(f"bake-{len(rounds):02d}", share, entry)
+            if isinstance(ended, int):
+                return ended
+            order = ended
+        require_current(order, self.platform.target, self.platform.root)
+        self.record["promoting"] = order.run_id
+        self._write()
+        journal = self.folder / "actions" / order.run_id
+        code = carry_out(execution_of(order), journal, self.platform, used_in(self.state, order))
+        if code != DONE:
+            return self._close(self._roll_back(None), "the promotion's steps failed")
+        return self._close(DONE, "promoted completely")
+
+    def roll_back_unfinished(self) -> int:
+        """Take back what an earlier process left."""
+        share = next((step["share"] for step in reversed(self.record.get("steps", []))), "its start")
+        return self._close(self._roll_back(None), f"unfinished at {share}, rolled back by choice")
 
     def _set(self, share: str, entry: dict[str, Any]) -> bool:
         number = share_of(share)
@@ -106,6 +146,7 @@ class Rollout:
         moment = dt.datetime.now(dt.UTC)
         try:
             order = read_order(run, self.platform.target, self.signing_key, self.platform.redactor, moment)
+            require_current(order, self.platform.target, self.platform.root)
         except Refused as error:
             entry |= {"decision": "hold", "why": str(error)}
             self.platform.show(str(error))
@@ -127,14 +168,21 @@ class Rollout:
                 {"rollout_id": self.folder.name},
             )
         journal = self.folder / "actions" / (order.run_id if order else "rollback")
-        self.record["rollback_exit_code"] = carry_out(execution, journal, self.platform)
+        self.record["rolling_back"] = True
+        self._write()
+
+        def used() -> None:
+            self.state.use(str(execution.facts["run_id"]), STAGE, Decision.ROLLBACK.value)
+
+        self.record["rollback_exit_code"] = carry_out(execution, journal, self.platform, used)
         return FAILED
 
-    def _close(self, code: int, where: str) -> int:
-        self.record |= {"finished_at": _now(), "exit_code": code, "stands": where}
+    def _close(self, code: int, stands: str) -> int:
+        self.record |= {"finished_at": _now(), "exit_code": code, "stands": stands}
         self._write()
         write_manifest(self.folder)
-        self.platform.show(f"rollout: {where}  (exit {code})")
+        forget(self.state)
+        self.platform.show(f"rollout: {stands}  (exit {code})")
         self.platform.show(f"  evidence: {self.folder}")
         return code
 
@@ -143,8 +191,19 @@ class Rollout:
         write_atomic(self.folder / RECORD, text + "\n")
 
 
-def rollout(target_name: str, root: Path, arguments: Sequence[str], *, yes: bool, dry_run: bool) -> int:
-    """Expand the canary of a target step by step; the exit code. Raises TargetError and Refused (nothing was done)."""
+def rollout(
+    target_name: str,
+    root: Path,
+    arguments: Sequence[str],
+    *,
+    yes: bool,
+    dry_run: bool,
+    choice: Choice | None = None,
+) -> int:
+    """Expand the canary of a target step by step; the exit code. Raises TargetError and Refused (nothing was done).
+
+    `choice`: what becomes of a rollout of the target that was killed.
+    """
     platform, secrets = open_platform(target_name, root)
     target = platform.target
     command = target.actions.share
@@ -161,10 +220,30 @@ def rollout(target_name: str, root: Path, arguments: Sequence[str], *, yes: bool
             return DONE
         platform.show("nothing was done; give --yes, or set actions.unattended = true in the target")
         return HELD
+    state = TargetState.of(root / "reports", target.name)
+    key = secrets.of(target.evidence.signing_key)
+    if target.environment == "production" and key is None:
+        raise TargetError(f"target {target.name}: rollout on production needs evidence.signing_key")
+    with state.lock():
+        found = unfinished(state)
+        if found is not None:
+            choice = require_choice(found, choice)
+            platform.show(f"{where(*found)}: {choice}")
+            if choice is Choice.ABANDON:
+                forget(state)
+                return HELD
+            resumed = Rollout(found[0], platform, command, key, arguments, state, found[1])
+            return resumed.roll_back_unfinished() if choice is Choice.ROLL_BACK else resumed.run()
+        folder = _new_folder(root)
+        remember(state, folder)
+        return Rollout(folder, platform, command, key, arguments, state).run()
+
+
+def _new_folder(root: Path) -> Path:
     name = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-rollout-{random.token_hex(2)}"
     folder = root / "reports" / "rollouts" / name
     folder.mkdir(parents=True)
-    return Rollout(folder, platform, command, secrets.of(target.evidence.signing_key), arguments).run()
+    return folder
 
 
 def _facts(folder: Path, platform: Platform, decision: Decision) -> dict[str, str]:

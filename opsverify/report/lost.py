@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import unpair
-from opsverify.recovery.verify.questions import BUCKETS
+from opsverify.recovery.verify.questions import BUCKETS, COVERAGE
 from opsverify.report.model import NOT_KNOWN, UNKNOWN, Note, PageRow, Text, same
 from opsverify.report.runs import DATA, NOT_PASSED, shortened
 
@@ -177,6 +177,9 @@ def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Not
                 f"no row missing, changed or added: {tables} tables, {count:,} buckets, {rows:,} rows compared",
             )
         )
+    if covered := run.answers.get(COVERAGE):
+        extent = covered.unknown or covered.of
+        yield Note(Text(f"비교 범위: {extent}", f"coverage: {extent}"), "inconclusive" if covered.unknown else "")
     checks = [check for check in run.verdict["checks"] if check["id"].startswith(DATA) and check["outcome"] != _ABSENT]
     if checks:
         green = sum(check["outcome"] == "pass" for check in checks)

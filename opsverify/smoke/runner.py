@@ -223,7 +223,7 @@ class JourneyRunner:
     def _counter(self, signal: str) -> float:
         prometheus = self.check.target.prometheus
         selector = getattr(prometheus.signals, signal).selector() if prometheus else ""
-        return sum(sample.value for sample in self.prometheus().instant(selector).samples)
+        return sum(sample.value for sample in self.prometheus().current(selector).samples)
 
     def _deadline_s(self, step: JourneyStep) -> float:
         return parse_duration(step.within) if step.within else self.check.limits.journey_wait.bound

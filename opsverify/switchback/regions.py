@@ -5,17 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
+from opsverify.switchback.divergence import DrWal, contradiction, identity, position, require_two_servers
 from opsverify.switchback.table import TableCopy, TimeSpan
+from opsverify.switchback.twins import catalog_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +34,18 @@ if TYPE_CHECKING:
     from opsverify.probes.tcp import Certificate
     from opsverify.recovery.wal.timelines import TimelinePath
     from opsverify.switchback.compare import TableDifference
+    from opsverify.switchback.divergence import ServerIdentity, Written
 
 SWITCHBACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
 
+TIMES: Final = 6
+"""Requests at each address: an ingress that forwards every second one elsewhere answers three of them wrongly."""
+_UNCACHED: Final = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Connection": "close"}
 _TIMELINE: Final = """
 SELECT CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver),
+                                                   (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int)
+                                                      FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'),
                                                    (SELECT timeline_id FROM pg_control_checkpoint()))
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
         END
@@ -87,6 +98,11 @@ class RegionPair:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
         if self.config.outage_at is None:
             raise Inconclusive("missing regions.outage_at in the target: when the original region was lost")
+        if self.config.outage_at >= self.switched_at:
+            raise Inconclusive(
+                f"the times contradict each other: outage_at {self.config.outage_at.isoformat()} is not before "
+                f"switched_at {self.switched_at.isoformat()}; correct them"
+            )
         return TimeSpan(self.config.outage_at, self.switched_at)
 
     @property
@@ -111,6 +127,23 @@ class RegionPair:
         """The reply of the clients' URL at one address, without any resolver of this machine."""
         return self.http.get(self.config.url, address=address, ca_file=self.config.ca_file)
 
+    def answers_at(self, address: str) -> Sequence[Reply]:
+        """Replies to several requests at one address, each over a connection of its own and past every cache.
+
+        Raises Inconclusive where a cache answered, Unreachable where nobody did.
+        """
+        replies = []
+        for _ in range(TIMES):
+            reply = self.http.get(self.config.url, address=address, ca_file=self.config.ca_file, headers=_UNCACHED)
+            age = str(reply.headers.get("Age", "0")).strip()
+            if age != "0":
+                raise Inconclusive(
+                    f"{address}: answered from a cache (Age: {age}), though it was asked with Cache-Control: no-cache; "
+                    "which region serves is not known: let the cache pass this URL"
+                )
+            replies.append(reply)
+        return replies
+
     def is_open(self, host: str, port: int | str) -> bool:
         """Whether a TCP port accepts connections."""
         return is_open(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
@@ -118,6 +151,52 @@ class RegionPair:
     def certificate_at(self, address: str) -> Certificate | None:
         """The certificate at `address` for the clients' name; None for plain http."""
         return certificate(self.config.url, self.config.ca_file, record=self.record, address=address)
+
+    @cached_property
+    def servers(self) -> tuple[ServerIdentity, ServerIdentity]:
+        """The two servers. Raises Inconclusive where they are one, of two clusters, or have clocks that differ."""
+        found = identity(self.original), identity(self.dr)
+        require_two_servers(*found)
+        return found
+
+    def require_two_servers(self) -> None:
+        """Raise Inconclusive as `servers`; nothing where one of them does not answer, which other checks report."""
+        with suppress(Unreachable):
+            _ = self.servers
+
+    @property
+    def dr_wal(self) -> DrWal:
+        """WAL of the DR region. Raises as `servers`."""
+        return DrWal(self.config, (self.original, self.dr), self.servers[0])
+
+    def written(self) -> Written:
+        """What the DR region wrote while it served; raises Inconclusive where that contradicts the given times."""
+        passed = self.timeline_path(self.timeline("original")).passed
+        if passed is None:
+            raise Inconclusive(
+                "the original region does not continue the DR region's timeline: see switchback.timeline"
+            )
+        written = self.dr_wal.written(passed)
+        span = self.span
+        if problem := contradiction(span.since, span.until, written):
+            raise Inconclusive(
+                f"the times contradict each other: {problem}; correct regions.outage_at or --switched-at"
+            )
+        return written
+
+    def changed_by_dr(self, table: RegionTable) -> bool:
+        """Whether WAL of the DR period changes `table`. Raises Inconclusive where that WAL cannot be read."""
+        name = table.name if "." in table.name else f"public.{table.name}"
+        return name in self.written().tables
+
+    def dr_position(self) -> int:
+        """The LSN up to which the DR region's database has WAL."""
+        return position(self.dr)
+
+    def catalog_differences(self) -> tuple[str, ...]:
+        """Objects other than rows that are different in the two regions."""
+        original, dr = (_source(database.on_path(NAMES_ON)) for database in (self.original, self.dr))
+        return catalog_differences(original, dr)
 
     def timeline(self, name: str) -> int:
         """The timeline that the region's database writes or follows."""

@@ -161,9 +161,17 @@ class Regions:
         """Let a DR region that was left as it was (`reverse`) follow the original one after all, rewound if need be."""
         standing_in = self.server(DR)
         standing_in.stop()
+        self._set_aside()
         standing_in.rewind(self.server(ORIGINAL))
         replace(self.ground, choice="dr_as_standby").save()
         target_file.write(self.ground, ORIGINAL)
+
+    def _set_aside(self) -> None:
+        """Move WAL away that the DR region archived after its fence, as one does who has saved the rows in it."""
+        switched_at = self.ground.switched_at
+        for path in (self.ground.region(DR).data_dir / "wal").iterdir():
+            if switched_at is not None and path.stat().st_mtime > switched_at.timestamp():
+                path.unlink()
 
     def visit(self, times: int = 3) -> None:
         """Ask for judgments as users do, at the address that the first resolver gives: the cache fills."""

@@ -21,6 +21,7 @@ CREATE TABLE fact_daily_production (
     PRIMARY KEY (date, line_code)
 );
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO opsverify_ro, judgment_app, opsverify_smoke;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO opsverify_ro;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO judgment_app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO judgment_app;
 GRANT DELETE ON judgment_executions, workflow_instances TO opsverify_smoke;

@@ -54,6 +54,7 @@ def write(ground: Ground, serving: str) -> None:
             "ttl": f"{TTL_S}s",
             "switchback": ground.choice,
             "wal_archive": str(ground.region(ORIGINAL).data_dir / "wal"),
+            "dr_wal_archive": str(ground.region(DR).data_dir / "wal"),
             **{name: moment for name, moment in moments.items() if moment},
             "tables": [
                 {"name": "judgment_executions", "key": ["id"], "changed": "created_at"},

@@ -10,6 +10,7 @@ import pytest
 
 from opsverify.config.model import McpServer, PrometheusConfig
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.access import bearer_access
 from opsverify.probes.http import Http
 from opsverify.probes.http_transport import MOST_BODY
 from opsverify.probes.mcp import Mcp
@@ -122,10 +123,10 @@ def _ask(client: str, url: str, timeout_s: float) -> None:
         with Http(timeout_s=timeout_s) as http:
             http.get(f"{url}/health", bearer="planted-bearer")
     elif client == "prometheus":
-        with Prometheus(PrometheusConfig(url=url, timeout_s=timeout_s), "planted-bearer") as prometheus:
+        with Prometheus(PrometheusConfig(url=url, timeout_s=timeout_s), bearer_access("planted-bearer")) as prometheus:
             prometheus.instant("up")
     else:
-        Mcp(McpServer(url=f"{url}/mcp", timeout_s=timeout_s), "planted-bearer").describe()
+        Mcp(McpServer(url=f"{url}/mcp", timeout_s=timeout_s), bearer_access("planted-bearer")).describe()
 
 
 @pytest.mark.parametrize("client", ["http", "prometheus", "mcp"])

@@ -11,7 +11,8 @@ from opsverify.cli.main import COMMANDS
 from opsverify.cli.parser import CommandParser, add_commands
 from opsverify.config.run_options import RUN_OPTIONS, RunOption, arguments_of, given_in
 from opsverify.pytest_plugin.plugin import pytest_addoption
-from opsverify.pytest_plugin.stage_run import Request, StageRun
+from opsverify.pytest_plugin.request import Request
+from opsverify.pytest_plugin.stage_run import StageRun
 from tests.support.target_file import REGIONS, SMALLEST
 
 if TYPE_CHECKING:

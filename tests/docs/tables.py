@@ -62,7 +62,10 @@ def limits() -> str:
 
 def signals() -> str:
     """Signals of a target, with the platform's names."""
-    return _table(("signal", "default"), ((f"`{name}`", f"`{_selector(signal)}`") for name, signal in _signals()))
+    return _table(
+        ("signal", "default"),
+        ((f"`{name}`", f"`{_selector(signal)}`" if signal else "not described") for name, signal in _signals()),
+    )
 
 
 def fixtures() -> str:
@@ -138,9 +141,9 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def _signals() -> Iterator[tuple[str, Signal]]:
+def _signals() -> Iterator[tuple[str, Signal | None]]:
     for name, field in Signals.model_fields.items():
-        assert isinstance(field.default, Signal)
+        assert field.default is None or isinstance(field.default, Signal)
         yield name, field.default
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -11,17 +10,10 @@ import pytest
 from opsverify import Inconclusive
 from opsverify.config.model import PrometheusConfig
 from opsverify.metrics.lookback import Lookback
+from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
-
-
-@dataclass
-class Series:
-    """One series of a range answer."""
-
-    points: list[tuple[float, float]]
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 class Answers:
@@ -29,11 +21,26 @@ class Answers:
 
     def __init__(self, **series: list[list[tuple[float, float]]]) -> None:
         self.series = series
+        self.matched: dict[str, tuple[str, ...]] = {}
+        """Selectors that matched some day: what `known` and `label_values` answer from."""
+
+    @property
+    def now(self) -> float:
+        """The time of the newest sample."""
+        return max((at for found in self.series.values() for points in found for at, _ in points), default=0.0)
+
+    def known(self, selector: str, _back: str) -> bool:
+        """Whether a selector matched some day."""
+        return selector in self.matched
+
+    def label_values(self, label: str, _selector: str, _back: str) -> tuple[str, ...]:
+        """The values of a label."""
+        return self.matched.get(label, ())
 
     def history(self, selector: str, _span_s: float) -> list[Series]:
         """Answer with the series whose name is in the selector."""
         return [
-            Series(points, {"instance": f"{number}:1"})
+            Series({"instance": f"{number}:1"}, tuple(points))
             for name, found in self.series.items()
             if selector == f"{name}{{}}"
             for number, points in enumerate(found)
@@ -44,7 +51,8 @@ def lookback(**series: list[list[tuple[float, float]]]) -> Lookback:
     """A lookback with simple names."""
     signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
     config = PrometheusConfig.model_validate({"url": "http://p", "lookback": "1h", "signals": signals})
-    return Lookback(cast("Prometheus", Answers(**series)), config)
+    answers = Answers(**series)
+    return Lookback(cast("Prometheus", answers), config, lambda: answers.now)
 
 
 def test_rate() -> None:

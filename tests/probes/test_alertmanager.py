@@ -9,6 +9,7 @@ import pytest
 
 from opsverify.config.model import AlertmanagerConfig, InboxConfig
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.access import bearer_access
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.http import Http
 from opsverify.probes.inbox import Inbox
@@ -90,7 +91,7 @@ def test_inbox(fake: FakeServer, recorder: Recorder) -> None:
     """Messages are asked for by the text they hold, with the bearer."""
     message = {"received_at": "2026-11-22T20:12:33.120Z", "source": "judgment", "text": "L03 ALARM 태그"}
     fake.answer("/messages", {"messages": [message]})
-    with Inbox(InboxConfig(url=f"{fake.url}/messages"), Http(), "planted").recording(recorder) as inbox:
+    with Inbox(InboxConfig(url=f"{fake.url}/messages"), Http(), bearer_access("planted")).recording(recorder) as inbox:
         (found,) = inbox.messages("a&b 태그")
     assert (found.source, found.text) == ("judgment", "L03 ALARM 태그")
     assert found.received_at == dt.datetime(2026, 11, 22, 20, 12, 33, 120000, dt.UTC)

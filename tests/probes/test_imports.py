@@ -20,7 +20,7 @@ CLIENTS = {
     },
     "redis": {"probes/redis.py"},
     "prometheus_api_client": {"probes/prometheus.py"},
-    "requests": {"probes/prometheus.py", "probes/prometheus_body.py"},
+    "requests": {"probes/prometheus.py", "probes/prometheus_body.py", "probes/prometheus_session.py"},
     "mcp": {"probes/mcp.py"},
     "dns": {"probes/dns.py"},
 }

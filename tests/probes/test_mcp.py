@@ -9,6 +9,7 @@ import pytest
 
 from opsverify.config.model import McpServer
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.access import bearer_access
 from opsverify.probes.mcp import Mcp
 from tests.probes.probe_servers import free_port, listens
 
@@ -78,7 +79,7 @@ def test_something_else_is_inconclusive(fake: FakeServer, status: int, body: str
     """A server that answers, but not in MCP, is not measured."""
     fake.answer("/mcp", body, status)
     with pytest.raises(Inconclusive) as caught:
-        Mcp(McpServer(url=f"{fake.url}/mcp", timeout_s=3.0), "planted-bearer").describe()
+        Mcp(McpServer(url=f"{fake.url}/mcp", timeout_s=3.0), bearer_access("planted-bearer")).describe()
     assert "planted" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert fake.seen[0][2]["Authorization"] == "Bearer planted-bearer"

@@ -11,6 +11,7 @@ import pytest
 
 from opsverify.config.model import PrometheusConfig
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.access import bearer_access
 from opsverify.probes.prometheus import FaultReason, Prometheus, SourceFault, Unanswered
 from sandbox import binaries, network
 from tests.probes.probe_servers import free_port, running
@@ -151,7 +152,7 @@ def _vector(**more: object) -> dict[str, Any]:
 @pytest.fixture
 def faulty(fake: FakeServer, recorder: Recorder) -> Iterator[Callable[..., Prometheus]]:
     """Open a probe of a fake server whose query endpoint answers as given."""
-    with Prometheus(PrometheusConfig(url=fake.url, timeout_s=0.3), "planted-bearer", recorder) as probe:
+    with Prometheus(PrometheusConfig(url=fake.url, timeout_s=0.3), bearer_access("planted-bearer"), recorder) as probe:
 
         def answering(body: object, status: int = 200) -> Prometheus:
             fake.answer("/api/v1/query", body, status)
@@ -249,5 +250,5 @@ def test_views_share_connections(prometheus: Prometheus, recorder: Recorder) -> 
     """A view records elsewhere over the same session."""
     elsewhere = type(recorder)()
     prometheus.recording(elsewhere).now()
-    assert prometheus.recording(elsewhere)._session is prometheus._session
+    assert prometheus.recording(elsewhere)._session.requests is prometheus._session.requests
     assert (len(elsewhere.kept), len(recorder.kept)) == (1, 0)

@@ -19,6 +19,7 @@ from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, DR, ORIGINAL, RESOLVE
 from sandbox.regions.ground import NAME as DNS_NAME
 from sandbox.regions.target_file import RECORD
 from tests.proof.tls_database import tls_database
+from tests.proof.twin_faults import TwinFaults, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +27,11 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from sandbox.regions.pair import Regions
-
 
 @dataclass(frozen=True)
-class RegionFaults:
+class RegionFaults(TwinFaults):
     """Faults of `regions` by name, while the region `serving` serves; incidents are kept in `project`."""
 
-    regions: Regions
     project: Path
     serving: str
 
@@ -140,7 +138,7 @@ class RegionFaults:
     @contextmanager
     def _certificate(self, authority: Authority, *names: str, lifetime: dt.timedelta = LIFETIME) -> Iterator[None]:
         path = self.regions.ground.certificate(ORIGINAL)
-        with _replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
+        with replaced(path, authority.issue(*(names or (DNS_NAME, ADDRESSES[ORIGINAL])), lifetime=lifetime)):
             yield
 
     @contextmanager
@@ -151,7 +149,7 @@ class RegionFaults:
         head, section, rest = text.partition("[regions.original.database]")
         with tls_database(self.regions.ground.certificate(ORIGINAL), port) as secured:
             changed = rest.replace(f"port = {port}", f"port = {secured}", 1).replace('"disable"', '"require"', 1)
-            with _replaced(self.regions.target, head + section + changed):
+            with replaced(self.regions.target, head + section + changed):
                 yield
 
     @contextmanager
@@ -268,13 +266,5 @@ class RegionFaults:
     def _target(self, before: str, after: str) -> Iterator[None]:
         text = self.regions.target.read_text(encoding="utf-8")
         assert before in text
-        with _replaced(self.regions.target, text.replace(before, after)):
+        with replaced(self.regions.target, text.replace(before, after)):
             yield
-
-
-@contextmanager
-def _replaced(path: Path, text: str) -> Iterator[None]:
-    before = path.read_text(encoding="utf-8")
-    path.write_text(text, encoding="utf-8")
-    yield
-    path.write_text(before, encoding="utf-8")

@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from opsverify.config.load import load_target
+from opsverify.evidence.bound import bound_fields
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.evidence.seal import seal
+from opsverify.evidence.target_state import TargetState
 from opsverify.release.execute import Platform
 
 if TYPE_CHECKING:
@@ -89,11 +91,15 @@ def finish(folder: Path, platform: Platform, *, signed: bool = True, **changes: 
         "reasons": ["canary.error_rate: 2.31% of 4,120 requests failed, limit < 1%"],
         "finished_at": dt.datetime.now(dt.UTC).isoformat(),
         "planned": 1,
-        "checks": [{"id": "canary.error_rate", "outcome": "fail"}],
+        "checks": [{"id": "canary.error_rate", "outcome": "pass" if decision in ("promote", "accept") else "fail"}],
         "actions": [{"argv": list(step.run)} for step in listed.get(decision, ())],
+        **bound_fields(platform.target, platform.root),
         **changes,
     }
-    seal(RunFolder(verdict["run_id"], folder), verdict, KEY if signed else None)
+    state = TargetState.of(platform.root / "reports", platform.target.name)
+    verdict["chain"] = state.begin(verdict["run_id"], verdict["stage"], folder)
+    sum_of_it = seal(RunFolder(verdict["run_id"], folder), verdict, KEY if signed else None)
+    state.finish(verdict["run_id"], verdict["stage"], decision, sum_of_it)
     return folder
 
 

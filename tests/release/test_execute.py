@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.cli import act as command
 from opsverify.cli import main
 from opsverify.evidence.manifest import verify_manifest
 from opsverify.release import act as acting
@@ -33,6 +34,12 @@ def stability(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(execute, "verify", verify)
     return asked
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the project be the test's own folder: the target's state lies in its reports."""
+    monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
 
 
 def act(folder: Path, platform: Platform, *more: str) -> int:

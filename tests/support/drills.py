@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from opsverify.config.database import Login
-from opsverify.config.model import Heartbeat, Recovery
+from opsverify.config.recovery import Heartbeat, Recovery
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.drill.run import run_drill
 from opsverify.recovery.ledger.capture import capture_details

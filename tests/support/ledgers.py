@@ -11,16 +11,18 @@ import psycopg
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.capture import capture_details
+from opsverify.recovery.ledger.discovery import find_tables
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.verify import heap_files
 from opsverify.recovery.verify.finding import Finding, finding_of
-from opsverify.recovery.verify.ledger_checks import check_buckets
+from opsverify.recovery.verify.ledger_checks import check_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.tables import CoreTable
     from tests.support.clones import Clone
 
 
@@ -37,16 +39,22 @@ def now_at(clone: Clone) -> dt.datetime:
     return now  # type: ignore[no-any-return]
 
 
+def core_table(source: Source, name: str, choice: TableChoice) -> CoreTable:
+    """Return the table `name` of the database behind `source`."""
+    return next(table for table in find_tables(source, {name: choice}).tables if table.name == name)
+
+
 def record(
     clone: Clone,
     previous: Mapping[str, Any] | None = None,
     chosen: Mapping[str, TableChoice] = CHOSEN,
     ago: dt.timedelta = dt.timedelta(0),
     source: Source | None = None,
+    left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One record's content, through JSON as the ledger keeps it."""
     at = now_at(clone) - ago
-    body = capture_details(source or clone.source, at, previous, chosen, "synthetic_tag")
+    body = capture_details(source or clone.source, at, previous, chosen, "synthetic_tag", left_out)
     return dict(json.loads(json.dumps(body | {"captured_at": at.isoformat()})))
 
 
@@ -55,10 +63,10 @@ def history(*bodies: Mapping[str, Any]) -> History:
     return History.of(enumerate(bodies, 1))
 
 
-def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of check_buckets
+def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding:  # noqa: ANN401 - of check_table
     """Ask the clone for the buckets of a table."""
     return finding_of(
-        lambda: check_buckets(recorded, table, clone.source, now_at(clone), **more),
+        lambda: check_table(recorded, table, clone.source, now_at(clone), **more),
         errors=(psycopg.Error, Inconclusive),
     )
 

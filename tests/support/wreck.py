@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.config.database import Login, PostgresConfig
-from opsverify.config.model import Heartbeat
+from opsverify.config.recovery import Heartbeat
 from opsverify.recovery.rpo.heartbeat_writer import Writer
 
 if TYPE_CHECKING:

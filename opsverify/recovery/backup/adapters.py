@@ -12,7 +12,7 @@ from opsverify.recovery.backup.pg_dump import DumpSource
 from opsverify.recovery.backup.pgbackrest import PgBackRestSource
 
 if TYPE_CHECKING:
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.backup.source import BackupSource, PhysicalSource
 
 

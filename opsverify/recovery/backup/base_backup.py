@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.model import BaseBackup, segment_name
 from opsverify.recovery.wal.archive import find_file, read_text
 from opsverify.recovery.wal.lsn import parse_lsn
@@ -18,11 +18,24 @@ if TYPE_CHECKING:
 
     from opsverify.recovery.postgres.tools import ToolRun, Tools
 
+MARKS: Final = ("PG_VERSION", "backup_label", "backup_manifest", "global/pg_control", "base")
+"""Parts of a base backup by which it is recognised where others are missing."""
+SECOND: Final = dt.timedelta(seconds=1)
+"""By how much a backup's recorded end may be too early: label and history file hold whole seconds."""
 _QUARTER_S: Final = 900
 _FORMAT_OPTION_SINCE: Final = 18  # the first pg_verifybackup with --format; older ones know plain only
 _VERIFIED: Final = "backup successfully verified"
 _FINDING: Final = "pg_verifybackup: error: "
+_COMPLAINT: Final = re.compile(r"^(?:pg_controldata: )?(?:warning|error|fatal):", re.IGNORECASE)
+_TAR: Final = "base.tar*"
 _UNREADABLE: Final = ("Permission denied", "Too many open files", "out of memory")
+
+
+class BackupDamaged(NotRestorable):
+    """The backup is damaged: its own tool could not bring it into plain form.
+
+    A drill reports it as a fault of the backup, every other Inconclusive as one of the environment.
+    """
 
 
 @dataclass(frozen=True)
@@ -46,11 +59,11 @@ class Integrity:
 def major_of(base_backup: Path) -> int:
     """Return the major version of the server that was backed up.
 
-    Raises Inconclusive when the folder is no backup.
+    Raises BackupDamaged where its PG_VERSION is missing or no number, Inconclusive when the folder is no backup.
     """
     text = _read(base_backup / "PG_VERSION").strip()
     if not text.isdigit():
-        raise Inconclusive(f"{base_backup / 'PG_VERSION'} holds {text!r}, not a major version")
+        raise BackupDamaged(f"{base_backup / 'PG_VERSION'} holds {text!r}, not a major version")
     return int(text)
 
 
@@ -64,8 +77,8 @@ def inspect(
 ) -> BaseBackup:
     """Read backup_label, backup_manifest and pg_control of `base_backup`, and its history file in `archive`.
 
-    `catalog_entry` replaces the manifest. Raises Inconclusive when one of them is missing or cannot be
-    parsed, and for an incremental backup unless `incremental` is set.
+    `catalog_entry` replaces the manifest. Raises BackupDamaged when one of them is missing or cannot be parsed,
+    Inconclusive where it cannot be read, and for an incremental backup unless `incremental` is set.
     """
     major = major_of(base_backup)
     label = dict(re.findall(r"^([A-Z ]+): (.*)$", _read(base_backup / "backup_label"), re.MULTILINE))
@@ -99,7 +112,7 @@ def inspect(
             builds_on_lsn=parse_lsn(builds_on) if builds_on else None,
         )
     except (KeyError, IndexError, StopIteration, ValueError) as error:
-        raise Inconclusive(
+        raise BackupDamaged(
             f"{base_backup}: backup_label, backup_manifest or pg_control could not be parsed ({error!r}); "
             "expected a plain base backup made by pg_basebackup with a manifest"
         ) from error
@@ -108,11 +121,14 @@ def inspect(
 def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
     """Return what pg_controldata reads from the backup's pg_control.
 
-    Raises Inconclusive when it reads nothing.
+    Raises BackupDamaged when the file is missing or its checksum is wrong, Inconclusive when it cannot be read.
     """
     answer = tools.run("pg_controldata", base_backup)
-    if answer.exit_code != 0 or "WARNING" in answer.stdout + answer.stderr:
-        raise Inconclusive(f"pg_controldata {base_backup}: {answer.last_line} (exit {answer.exit_code})")
+    complaints = [line for line in (answer.stderr + answer.stdout).splitlines() if _COMPLAINT.search(line)]
+    if answer.exit_code != 0 or complaints:
+        reason = complaints[0].strip() if complaints else answer.last_line
+        error = Inconclusive if is_read_failure(reason) else BackupDamaged
+        raise error(f"{base_backup / 'global' / 'pg_control'}: {reason} (exit {answer.exit_code})")
     pairs = (line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
@@ -158,10 +174,21 @@ def _manifested(base_backup: Path) -> CatalogEntry:
 def _read(path: Path) -> str:
     try:
         return read_text(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        folder = path.parent
+        if folder.is_dir() and any(folder.glob(_TAR)):
+            raise Inconclusive(f"{folder} is a backup in tar format: extract it, and name the folder") from error
+        if folder.is_dir() and any((folder / name).exists() for name in MARKS):
+            raise BackupDamaged(f"{path} is missing: the backup is incomplete") from error
+        raise Inconclusive(
+            f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
+        ) from error
     except OSError as error:
         raise Inconclusive(
             f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
         ) from error
+    except Inconclusive as error:
+        raise BackupDamaged(str(error)) from error
 
 
 def _naive(text: str) -> dt.datetime:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup import base_backup as backups
-from opsverify.recovery.backup.base_backup import CatalogEntry, Integrity
+from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
+    DAMAGED,
     UNCLEAR,
     ArchivedWal,
-    BackupDamaged,
     BackupEntry,
     BackupList,
     Unpacked,
@@ -23,7 +23,7 @@ from opsverify.recovery.backup.tablespaces import TABLESPACES, tablespaces_of
 from opsverify.recovery.postgres.tools import find_tools, unprivileged
 from opsverify.recovery.wal.lsn import format_lsn
 from opsverify.recovery.wal.segments import archive_segments
-from opsverify.recovery.wal.timelines import branches
+from opsverify.recovery.wal.timelines import branches, on_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,7 @@ class PlainSource:
     def list_backups(self) -> BackupList:
         """See `BackupSource`; a folder that is no complete backup is listed with its problem."""
         found = self._found()
-        tools = find_tools(backups.major_of(found[0]))
-        entries = [self._entry(path, tools) for path in found]
+        entries = [self._entry(path) for path in found]
         entries.sort(key=lambda entry: entry[0].taken_at)
         whole = [backup for _, backup in entries if backup is not None]
         return BackupList(tuple(entry for entry, _ in entries), self._newest_wal(whole[-1]) if whole else None)
@@ -91,40 +90,45 @@ class PlainSource:
         yield Unpacked(backups.inspect(joined, tools, catalog_entry=made), self.archive, movable=True)
 
     def _newest_wal(self, backup: BaseBackup) -> ArchivedWal | None:
-        # A drill or an abandoned standby may leave younger segments of a timeline that does not follow.
-        path = {branch.timeline for branch in branches(self.archive, backup)}
-        segments = [found for found in archive_segments(self.archive, backup.segment_size) if found.timeline in path]
+        # An abandoned timeline may have segments with higher numbers, and a drill younger ones.
+        path, size = branches(self.archive, backup), backup.segment_size
+        segments = [found for found in archive_segments(self.archive, size) if on_path(path, found, size)]
         return ArchivedWal(segments[-1].name, segments[-1].modified_at) if segments else None
 
     def _found(self) -> list[Path]:
-        if (self.base / "PG_VERSION").exists() or not self.base.is_dir():
+        if _is_backup(self.base) or not self.base.is_dir():
             return [self.base]
         try:
-            found = [path for path in self.base.iterdir() if (path / "PG_VERSION").exists()]
+            found = [path for path in self.base.iterdir() if _is_backup(path)]
         except OSError as error:
             raise Inconclusive(f"{self.base} cannot be read: {error.strerror}") from error
         return sorted(found) or [self.base]
 
-    def _entry(self, path: Path, tools: Tools) -> tuple[BackupEntry, BaseBackup | None]:
+    def _entry(self, path: Path) -> tuple[BackupEntry, BaseBackup | None]:
         try:
+            tools = find_tools(backups.major_of(path))
             backup = backups.inspect(path, tools, self.archive, incremental=self.method == "incremental")
         except Inconclusive as error:
-            begun = dt.datetime.fromtimestamp((path / "PG_VERSION").stat().st_mtime, dt.UTC)
-            return BackupEntry(path.name, UNCLEAR, begun, str(error)), None
+            kind = DAMAGED if isinstance(error, BackupDamaged) else UNCLEAR
+            return BackupEntry(path.name, kind, _written_at(path), str(error)), None
         kind = "full" if backup.builds_on_lsn is None else "incremental"
         return BackupEntry(path.name, kind, backup.finished_at or backup.started_at), backup
 
     def _chain(self) -> tuple[list[BaseBackup], Tools]:
         """Return the newest backup preceded by all that it builds upon, the full one first."""
         found = self._found()
-        tools = find_tools(backups.major_of(found[0]))
         if len(found) == 1:
+            tools = find_tools(backups.major_of(found[0]))
             return [backups.inspect(found[0], tools, self.archive)], tools
-        whole = [backup for path in found if (backup := self._entry(path, tools)[1]) is not None]
+        entries = [self._entry(path) for path in found]
+        whole = [backup for _, backup in entries if backup is not None]
         whole.sort(key=lambda backup: (backup.started_at, backup.start_lsn))
         if not whole:
-            raise Inconclusive(f"no complete backup in {self.base}: {self._entry(found[-1], tools)[0].problem}")
-        early = [backup for backup in whole if not self.until or (backup.finished_at or backup.started_at) < self.until]
+            newest = max((entry for entry, _ in entries), key=lambda entry: entry.taken_at)
+            error = BackupDamaged if newest.kind == DAMAGED else Inconclusive
+            raise error(f"no complete backup in {self.base}: {newest.problem}")
+        tools = find_tools(whole[-1].major)
+        early = [backup for backup in whole if not self.until or _complete_by(backup, self.until)]
         chain = [(early or whole[:1])[-1]]
         while (builds_on := chain[0].builds_on_lsn) is not None:
             below = [backup for backup in whole if backup.start_lsn == builds_on]
@@ -135,6 +139,23 @@ class PlainSource:
                 )
             chain.insert(0, below[-1])
         return chain, tools
+
+
+def _is_backup(folder: Path) -> bool:
+    return any((folder / name).exists() for name in backups.MARKS)
+
+
+def _written_at(folder: Path) -> dt.datetime:
+    """When a backup that cannot be read was written: the time of its newest part."""
+    times = [(folder / name).stat().st_mtime for name in backups.MARKS if (folder / name).exists()]
+    return dt.datetime.fromtimestamp(max(times, default=folder.stat().st_mtime if folder.exists() else 0.0), dt.UTC)
+
+
+def _complete_by(backup: BaseBackup, until: dt.datetime) -> bool:
+    """Whether `backup` was complete before `until`; its history file cuts off the fractions of a second."""
+    if backup.finished_at is None:
+        return backup.started_at < until
+    return backup.finished_at + backups.SECOND <= until
 
 
 def _escaped(path: Path) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.backup.source import UNCLEAR, ArchivedWal, BackupEntry, BackupList
+from opsverify.recovery.backup.source import DAMAGED, UNCLEAR, ArchivedWal, BackupEntry, BackupList
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Inventory:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no usable backup. Raises Inconclusive when one of the others could not be read."""
-        unclear = next((entry for entry in self.listing.backups if entry.kind == UNCLEAR), None)
+        """Whether there is no usable backup. Raises Inconclusive when one may still be being made."""
+        unclear = next((entry for entry in self.listing.backups if entry.kind in (UNCLEAR, DAMAGED)), None)
         if not self.listing.usable and unclear is not None:
             raise Inconclusive(f"no usable backup among {len(self.listing.backups)}: {unclear.name}: {unclear.problem}")
         return not self.listing.usable
@@ -45,6 +45,12 @@ class Inventory:
     def oldest(self) -> BackupEntry:
         """The oldest usable backup, of which there must be one: nothing before it can be restored."""
         return self.listing.usable[0]
+
+    @property
+    def passed_over(self) -> BackupEntry | None:
+        """The newest backup, where it is younger than the newest usable one and cannot be used; None otherwise."""
+        last = self.listing.backups[-1]
+        return last if last.problem and last.taken_at >= self.newest.taken_at else None
 
     @property
     def problems(self) -> tuple[str, ...]:

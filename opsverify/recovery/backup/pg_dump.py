@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.backup.base_backup import Integrity
+from opsverify.recovery.backup.base_backup import BackupDamaged, Integrity
 from opsverify.recovery.backup.roles_dump import ClusterDump, nearest_file, read_cluster_dump
-from opsverify.recovery.backup.source import BackupDamaged, BackupEntry, BackupList
+from opsverify.recovery.backup.source import BackupEntry, BackupList
 from opsverify.recovery.postgres.tools import find_tools
 
 if TYPE_CHECKING:

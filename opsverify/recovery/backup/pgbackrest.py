@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup import base_backup as backups
-from opsverify.recovery.backup.base_backup import CatalogEntry, Integrity
+from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
     ArchivedWal,
-    BackupDamaged,
     BackupEntry,
     BackupList,
     Unpacked,
@@ -146,7 +145,7 @@ class PgBackRestSource:
         if not whole:
             raise Inconclusive(f"pgbackrest has no usable backup of {self.config.stanza}: make one")
         until = self.until
-        early = [entry for entry in whole if until is None or entry["timestamp"]["stop"] < until.timestamp()]
+        early = [entry for entry in whole if until is None or entry["timestamp"]["stop"] + 1 <= until.timestamp()]
         return (early or whole[:1])[-1]
 
     def _archived(self, info: Mapping[str, Any]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.recovery.backup.source import BackupDamaged
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.postgres.identifiers import quoted
 
 if TYPE_CHECKING:

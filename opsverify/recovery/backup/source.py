@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.tools import Account, run_tool
 
 if TYPE_CHECKING:
@@ -23,20 +23,15 @@ if TYPE_CHECKING:
 
 UNCLEAR: Final = "unclear"
 """The kind of a folder that may be a backup and could not be read."""
-
-
-class BackupDamaged(NotRestorable):
-    """The backup is damaged: its own tool could not bring it into plain form.
-
-    A drill reports it as a fault of the backup, every other Inconclusive as one of the environment.
-    """
+DAMAGED: Final = "damaged"
+"""The kind of a backup that lacks a part, or has a part that could not be parsed."""
 
 
 @dataclass(frozen=True)
 class BackupEntry:
     """One backup. It restores what was committed up to `taken_at` without any WAL.
 
-    `kind` is `full`, `incremental`, `differential`, `dump` or `UNCLEAR`; `problem` is why it cannot be used.
+    `kind` is `full`, `incremental`, `differential`, `dump`, `DAMAGED` or `UNCLEAR`; `problem` is why it cannot be used.
     """
 
     name: str

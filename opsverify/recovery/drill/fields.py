@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.metrics.cache_age import Cached
 from opsverify.recovery.drill.parts import (
+    JUDGMENTS,
     NO_ARCHIVE,
     NO_LEDGER,
     NO_PLATFORM,
@@ -71,7 +72,14 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "answers": answers and {name: finding.to_dict() for name, finding in answers.findings.items()},
         "business": platform and _business(platform),
         "business_hindrance": platform and platform.blocked,
+        **(_added(restore) if restore else {}),
     }
+
+
+def _added(restore: RestorePart) -> dict[str, Any]:
+    """Fields that earlier versions did not have, where they differ from what those meant."""
+    added: dict[str, Any] = {"overridden": restore.overridden} if restore.overridden else {}
+    return added if restore.read_table == JUDGMENTS else added | {"read_table": restore.read_table}
 
 
 def from_fields(raw: Mapping[str, Any]) -> tuple[DrillParts, tuple[DrillStage, ...], NotReached | None]:
@@ -119,6 +127,8 @@ def _restore(raw: Mapping[str, Any]) -> RestorePart | NotReached:
         raw.get("timeline"),
         raw.get("read"),
         raw.get("durations") or {},
+        tuple(raw.get("overridden") or ()),
+        raw.get("read_table", JUDGMENTS),
     )
 
 

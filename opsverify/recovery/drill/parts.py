@@ -37,6 +37,8 @@ NO_LEDGER: Final = NotReached(
 )
 NO_ARCHIVE: Final = NotReached("pg_dump has no WAL archive: the data lost cannot be measured")
 NO_PLATFORM: Final = NotReached("missing [recovery.platform]")
+JUDGMENTS: Final = "judgment_executions"
+"""The judgment log: the table that is read first, where a database has it."""
 DEFAULTS: Final = (NOT_YET, NO_LEDGER, NO_ARCHIVE, NO_PLATFORM)
 """Parts before the drill reaches them."""
 
@@ -70,7 +72,9 @@ class ArchivePart:
 class RestorePart:
     """The restored server, promoted. Seconds count from the drill's beginning, integrity and continuity included.
 
-    `judgments` are the rows of the judgment log that were readable; `durations` are seconds for each restore stage.
+    `judgments` are the rows that could be read of `read_table`, the judgment log or else a large one (None: no table);
+    `durations` are seconds for each restore stage;
+    `overridden` are lines of the backup's configuration that the drill did not take over.
     """
 
     to_target_s: float
@@ -79,6 +83,8 @@ class RestorePart:
     timeline: int | None
     judgments: int | None
     durations: Mapping[str, float]
+    overridden: tuple[str, ...] = ()
+    read_table: str | None = JUDGMENTS
 
 
 @dataclass(frozen=True)

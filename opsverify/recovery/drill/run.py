@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from opsverify.errors import NotRestorable
 from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.backup.source import BackupDamaged
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.drill.parts import DrillParts, NotReached
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.drill.steps import DrillSteps, RestoreBlocked
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.backup.source import BackupSource
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.validations import Validation
 
 
 def run_drill(
     recovery: Recovery,
     dbname: str,
     recorded: Recorded | None,
-    queries: Mapping[str, str],
+    validations: Mapping[str, Validation],
     keep: TextIO,
     show: Callable[[str], None],
     evidence: Path,
@@ -49,7 +50,7 @@ def run_drill(
     target_time = recovery.recovery_target.isoformat() if recovery.recovery_target else None
     parts = DrillParts(dt.datetime.now(dt.UTC).isoformat(), target_time)
     with scratch_folder(recovery) as scratch:
-        steps = DrillSteps(recovery, dbname, recorded, queries, timer, scratch, evidence, history, live)
+        steps = DrillSteps(recovery, dbname, recorded, validations, timer, scratch, evidence, history, live)
         drill = _drilled(steps, source, parts)
     keep.write(replace(drill, stages=tuple(timer.stages)).dumps())
 

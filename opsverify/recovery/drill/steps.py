@@ -20,14 +20,16 @@ from opsverify.recovery.drill.parts import (
     DrillParts,
 )
 from opsverify.recovery.drill.timing import Transferred
-from opsverify.recovery.drill.verification import DrillVerification, count_judgments
+from opsverify.recovery.drill.verification import DrillVerification, ReadRows, read_rows
 from opsverify.recovery.postgres.server_log import SLOW_MS
 from opsverify.recovery.postgres.tools import find_tools
+from opsverify.recovery.restore.overrides import own_settings
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.preflight import preflight
+from opsverify.recovery.restore.recoverable import end_of
 from opsverify.recovery.restore.restored_server import Destination
-from opsverify.recovery.wal.continuity import continuity
+from opsverify.recovery.wal.continuity import LEAST, continuity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 
 SMALL = {"shared_buffers": "128MB", "max_wal_size": "1GB"}
 """A drill serves one session: it needs none of the primary's memory."""
-LEAST = dt.timedelta(microseconds=1)
-"""Recovery ends at the first commit *after* its target: the target lies this much before the last one archived."""
 
 
 class RestoreBlocked(Exception):  # noqa: N818 - a restore that was not tried, which is no error of the backup
@@ -85,17 +85,21 @@ class DrillSteps(DrillVerification):
             if unpacked.movable:
                 self.timer.add(self.timer.elapsed() - unpack_s, {"unpack": unpack_s}, {})
             tools = find_tools(unpacked.backup.major)
-            problems = (*parts.backup.problems, *unpacked.problems, *self._problems_unpacked(unpacked, tools))
+            problems = (
+                *parts.backup.problems,
+                *unpacked.problems,
+                *self._problems_unpacked(unpacked, tools),
+                *self._another_cluster(unpacked.backup),
+            )
             parts = replace(parts, backup=BackupPart(problems))
             yield parts
             with self.timer.stage("continuity") as transferred:
                 wal = continuity(unpacked.backup, unpacked.archive, tools, source.until)
                 transferred.segments = wal.segments
-            target_time = source.until or (wal.last_commit_at and wal.last_commit_at - LEAST)
-            if target_time is None:
-                raise Inconclusive(
-                    f"no commit after the backup in {unpacked.archive}: there is no point in time to restore to"
-                )
+            to_backup_end = wal.committed_after_backup is None and (
+                source.until is None or source.until <= end_of(unpacked.backup)
+            )
+            target_time = source.until or wal.newest_target(LEAST) or end_of(unpacked.backup)
             last_commit_at = wal.last_commit_at.isoformat() if wal.last_commit_at else None
             parts = replace(
                 parts,
@@ -106,12 +110,15 @@ class DrillSteps(DrillVerification):
                 archive=ArchivePart(wal.problem, wal.segments, last_commit_at),
             )
             yield parts
+            if wal.last is None:
+                raise NotRestorable(str(wal.problem))
             with _restoring():
                 with self.timer.stage("preflight"):
-                    ready = preflight(unpacked.backup, wal, tools, self.scratch, target_time, movable=unpacked.movable)
+                    until = None if to_backup_end else target_time
+                    ready = preflight(unpacked.backup, wal, tools, self.scratch, until, movable=unpacked.movable)
                 parts = replace(parts, backup=replace(parts.backup, size=ready.size))
                 yield parts
-                yield from self._restore(unpacked, ready, target_time, unpack_s, parts)
+                yield from self._restore(unpacked, ready, target_time, unpack_s, parts, to_backup_end=to_backup_end)
 
     def _problems_unpacked(self, unpacked: Unpacked, tools: Tools) -> tuple[str, ...]:
         """Problems of a backup that the drill unpacked itself, by its manifest; empty where it has none."""
@@ -120,16 +127,35 @@ class DrillSteps(DrillVerification):
         with self.timer.stage("integrity of the unpacked backup"):
             return verify(unpacked.backup, tools).problems
 
+    def _another_cluster(self, backup: BaseBackup) -> tuple[str, ...]:
+        """A problem where ledger and backup are of two clusters: nothing of one can prove the other."""
+        recorded = self.history.system if self.history else None
+        if recorded is None or recorded == str(backup.system_identifier):
+            return ()
+        return (
+            (
+                f"the backup is of the cluster {backup.system_identifier}, the ledger was recorded of {recorded}: name "
+                "the backup and the ledger of one cluster (after pg_upgrade or initdb capture anew)"
+            ),
+        )
+
     def _label(self, backup: BaseBackup) -> str:
         return str(self.recovery.base_backup or f"{self.recovery.method} {backup.label}")
 
     def _restore(
-        self, unpacked: Unpacked, ready: Preflight, target_time: dt.datetime, unpack_s: float, parts: DrillParts
+        self,
+        unpacked: Unpacked,
+        ready: Preflight,
+        target_time: dt.datetime,
+        unpack_s: float,
+        parts: DrillParts,
+        *,
+        to_backup_end: bool,
     ) -> Reached:
         """Restore a base backup to `target_time`, and verify it."""
         segment_size = unpacked.backup.segment_size
         before = self.timer.elapsed()
-        judgments: list[int] = []
+        read: list[ReadRows] = []
         with ExitStack() as stack:
             server = stack.enter_context(
                 restore(
@@ -138,8 +164,10 @@ class DrillSteps(DrillVerification):
                         unpacked.archive,
                         self._destination(ready.primary),
                         target_time,
+                        to_backup_end=to_backup_end,
+                        skip_missing_includes=self.recovery.skip_missing_includes,
                         movable=unpacked.movable,
-                        at_target=lambda paused: judgments.append(count_judgments(paused, self.dbname)),
+                        at_target=lambda paused: read.append(read_rows(paused, self.dbname, self.validations)),
                         progress=self.timer.restore_progress(segment_size),
                     )
                 )
@@ -148,7 +176,7 @@ class DrillSteps(DrillVerification):
             copied = {} if unpacked.movable else {"copy": Transferred(ready.size)}
             self.timer.add(before, server.durations, {**copied, "recover": replayed})
             durations = {"unpack": unpack_s, **server.durations}
-            yield from self.verify(server, before, judgments[0], durations, unpacked, parts)
+            yield from self.verify(server, before, read[0], durations, unpacked, parts)
             with self.timer.stage("teardown"):
                 stack.close()
 
@@ -169,21 +197,28 @@ class DrillSteps(DrillVerification):
                         major=source.major,
                         taken_at=taken_at,
                         roles=roles,
+                        checksums=self._checksums(),
                         progress=self.timer.restore_progress(1),
                     )
                 )
             )
             self.timer.add(before, server.durations, {})
-            judgments = count_judgments(server.server, self.dbname)
+            read = read_rows(server.server, self.dbname, self.validations)
             yield from self.verify(
-                server, before, judgments, dict(server.durations), None, parts, with_roles=roles is not None
+                server, before, read, dict(server.durations), None, parts, with_roles=roles is not None
             )
             with self.timer.stage("teardown"):
                 stack.close()
 
+    def _checksums(self) -> bool | None:
+        """Whether production's pages have checksums, as recorded; None where that was not recorded."""
+        recorded = self.history.catalog.get("settings", {}).get("data_checksums") if self.history else None
+        return None if recorded is None else recorded == "on"
+
     def _destination(self, primary: Mapping[str, str]) -> Destination:
         """The drill's own server; `primary` are the least sizes that recovery needs."""
-        settings = {**primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms"}
+        chosen = own_settings(self.recovery.settings)
+        settings = {**primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms", **chosen}
         return Destination(
             self.scratch / "data", self.scratch / "s", _free_port(), dbname=self.dbname, settings=settings
         )

@@ -5,7 +5,9 @@ Each step returns one frozen part; those that were reached stay where a later on
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import secrets
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -25,11 +27,13 @@ from opsverify.recovery.drill.parts import (
     ValidationPart,
 )
 from opsverify.recovery.drill.platform import SMOKE, start_platform
+from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.server_log import scan_log
 from opsverify.recovery.restore.throughput import extrapolate
 from opsverify.recovery.rpo.measure import RpoInputs
 from opsverify.recovery.rpo.objectives import rto
+from opsverify.recovery.verify.coverage import outside
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
@@ -39,12 +43,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.recovery.backup.source import Unpacked
     from opsverify.recovery.drill.timing import StageTimer
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Facts, Source
+    from opsverify.recovery.ledger.validations import Validation
     from opsverify.recovery.postgres.server import Server
     from opsverify.recovery.restore.restored_server import RestoredServer
     from opsverify.recovery.restore.throughput import Extrapolated
@@ -53,8 +58,17 @@ if TYPE_CHECKING:
     Reached = Generator[DrillParts, None, None]
     """The parts reached so far, after each step that reached one."""
 
-_JUDGMENTS = "SELECT count(*) FROM judgment_executions"
+READ = 1_000_000
+_LARGEST = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY coalesce(array_position(ARRAY[{named}]::text[], c.relname::text), 1000000),
+          pg_total_relation_size(c.oid) DESC LIMIT 8
+"""
 _SEED_BITS = 48
+_READ_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class DrillVerification:
     recovery: Recovery
     dbname: str
     recorded: Recorded | None
-    queries: Mapping[str, str]
+    validations: Mapping[str, Validation]
     timer: StageTimer
     scratch: Path
     evidence: Path
@@ -75,7 +89,7 @@ class DrillVerification:
         self,
         server: RestoredServer,
         before: float,
-        judgments: int,
+        read: ReadRows,
         durations: Mapping[str, float],
         physical: Unpacked | None,
         parts: DrillParts,
@@ -92,7 +106,14 @@ class DrillVerification:
         parts = replace(
             parts,
             restore=RestorePart(
-                times.to_target_s, times.to_read_write_s, recovered_to, server.timeline, judgments, durations
+                times.to_target_s,
+                times.to_read_write_s,
+                recovered_to,
+                server.timeline,
+                read.rows,
+                durations,
+                server.overridden,
+                read.table,
             ),
         )
         yield parts
@@ -102,7 +123,7 @@ class DrillVerification:
             if physical is not None:
                 parts = replace(parts, rpo=self._rpo(server, physical, parts.archive_read_at))
                 yield parts
-            log = scan_log(server.server.log_lines())
+            log = scan_log(server.server.log_lines(), server.server.refusals)
         validated_s = self.timer.elapsed()
         rto(*ends, validated_s)
         more = self._extrapolate(parts.backup.size or 0, validated_s)
@@ -115,7 +136,9 @@ class DrillVerification:
         yield parts
         data = self.scratch / "data"
         with self.timer.stage("examine"):
-            answers = examine(server, self.dbname, data, self.history, sampling_of(self.recovery), self.live)
+            answers = examine(
+                server, self.dbname, data, self.history, sampling_of(self.recovery), self.live, outside(self.recovery)
+            )
         parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
         yield parts
         with self.timer.stage("checksums"):  # last: it stops the server
@@ -129,7 +152,7 @@ class DrillVerification:
         """Facts of the restored database, for the windows that the ledger recorded."""
         if not self.recorded:
             return NO_LEDGER
-        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.queries))
+        return LedgerPart(_query(server.dsn, self.dbname, self.recorded, self.validations))
 
     def _rpo(self, server: RestoredServer, physical: Unpacked, archive_read_at: str) -> RpoMeasurement:
         """The data lost if the disaster had been at `archive_read_at`, as the RPO sources report it."""
@@ -194,22 +217,52 @@ class DrillVerification:
         name = part.table.removeprefix("public.")
         if self.recorded is None or name not in self.recorded.tables:
             return part
-        recorded = replace(self.recorded, tables={name: self.recorded.tables[name]})
-        found = _query(server.dsn, SCRATCH, recorded, self.queries)
-        different = compare(recorded, found, server.target_time)
+        recorded = replace(
+            self.recorded,
+            tables={name: self.recorded.tables[name]},
+            windows={name: self.recorded.windows[name]},
+        )
+        found = _query(server.dsn, SCRATCH, recorded, self.validations)
+        different = compare(recorded, found, server.target_time, self.validations)
         return replace(part, ledger_keys=len(recorded.tables[name]), ledger_differences=tuple(map(str, different)))
 
 
-def count_judgments(server: Server, dbname: str) -> int:
-    """Rows of the judgment log, read while the server pauses at its target, where nothing can be written yet."""
-    answer = server.psql(_JUDGMENTS, dbname=dbname, timeout_s=600.0)
-    if answer.exit_code != 0:
-        raise NotRestorable(f"the restored database cannot be read: {answer.first_error}")
-    return int(answer.stdout.strip())
+@dataclass(frozen=True)
+class ReadRows:
+    """Rows of one table that could be read at the target; no `table` in a database without tables."""
+
+    table: str | None
+    rows: int | None
 
 
-def _query(dsn: str, dbname: str, recorded: Recorded, queries: Mapping[str, str]) -> dict[str, Facts]:
+def read_rows(server: Server, dbname: str, validations: Mapping[str, Validation]) -> ReadRows:
+    """Count at most `READ` rows of one table while the server pauses at its target, where nothing can be written yet.
+
+    The table is the first that a validation names, else the largest one that holds rows. Raises NotRestorable where
+    the database is missing, or cannot be read.
+    """
+    named = ", ".join(f"'{one.header.table.replace(chr(39), chr(39) * 2)}'" for one in validations.values()) or "NULL"
+    chosen = server.psql(_LARGEST.format(named=named), dbname=dbname, timeout_s=_READ_S)
+    if chosen.exit_code != 0:
+        if f'database "{dbname}" does not exist' in chosen.stderr:
+            there = server.rows("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
+            names = ", ".join(name for (name,) in there)
+            raise NotRestorable(f'database "{dbname}" is not in the backup, which has {names or "none"}')
+        raise fault_of(chosen.first_error, f"the restored database cannot be read: {chosen.first_error}")
+    read = ReadRows(None, None)
+    for (table,) in csv.reader(io.StringIO(chosen.stdout)):
+        statement = f"SELECT count(*) FROM (SELECT FROM {table} LIMIT {READ}) readable"  # noqa: S608 - quoted by the catalog
+        answer = server.psql(statement, dbname=dbname, timeout_s=_READ_S)
+        if answer.exit_code != 0:
+            raise fault_of(answer.first_error, f"the restored database cannot be read: {answer.first_error}")
+        read = ReadRows(table, int(answer.stdout.strip()))
+        if read.rows:
+            break
+    return read
+
+
+def _query(dsn: str, dbname: str, recorded: Recorded, validations: Mapping[str, Validation]) -> dict[str, Facts]:
     from opsverify.recovery.postgres.session import RestoredSession  # noqa: PLC0415 - loads psycopg
 
     with RestoredSession(dsn, dbname) as session:
-        return recorded.read_facts(session.rows, queries)
+        return recorded.read_facts(session.rows, validations)

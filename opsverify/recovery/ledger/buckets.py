@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from opsverify.recovery.ledger.integer_keys import given_out
 from opsverify.recovery.ledger.queries import SETTLE
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ SLICE_ROWS: Final = 2_000_000
 """Rows that one statement hashes at most, where an index allows to read in slices: one or two seconds each."""
 
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_NUMBERED: Final = ("integer", "hash")
+"""Kinds whose buckets are named by whole numbers."""
 _ANY_ZONE: Final = dt.timedelta(hours=14)
 """A timestamp without zone may be as far behind UTC as this (and is ahead at most as far, which does no harm)."""
 
@@ -67,21 +70,25 @@ def closed(source: Source, table: CoreTable, since: Edge | None, now: dt.datetim
     A bucket of times is closed when it ended `SETTLE` before `now`, one of dates when the date is over and
     settled, one of whole numbers when a whole further bucket of keys follows it.
     """
-    start = table.start
+    if table.kind == "hash":
+        return Span(0, table.width)
     if since is None or table.kind == "integer":
         # Two index look-ups; the start of the bucket is worked out by the same SQL that groups.
-        sql = f"""
-            SELECT (SELECT {start} FROM {table.quoted} t WHERE t.{table.bucket} IS NOT NULL
-                     ORDER BY t.{table.bucket} LIMIT 1) AS first,
-                   (SELECT {start} FROM {table.quoted} t WHERE t.{table.bucket} IS NOT NULL
-                     ORDER BY t.{table.bucket} DESC LIMIT 1) AS last"""
-        ((first, last),) = source(sql, {})
+        some = f"(SELECT {table.start} FROM {table.relation} t WHERE {_usual(table)} ORDER BY t.{table.bucket}"
+        ((first, last),) = source(f"SELECT {some} LIMIT 1) AS first, {some} DESC LIMIT 1) AS last", {})
         if first is None:
             return None
         since = since if since is not None else _began(table, first)
         if table.kind == "integer":
-            return Span(since, _began(table, last) - table.width)
+            return Span(since, _began(table, given_out(source, table, last)) - table.width)
     return Span(since, _closed_until(table, now))
+
+
+def _usual(table: CoreTable) -> str:
+    """Return what the values of the bucket column fulfil that Python's calendar knows: no infinity, no year 20,000."""
+    if table.kind == "integer":
+        return f"t.{table.bucket} IS NOT NULL"
+    return f"t.{table.bucket} BETWEEN '0001-01-03' AND '9999-12-28'"
 
 
 def _closed_until(table: CoreTable, now: dt.datetime) -> Edge:
@@ -135,8 +142,8 @@ def hashed(table: CoreTable, more: str, spans: Sequence[Span]) -> str:
     """
     within = [
         " AND ".join(
-            [f"t.{table.bucket} >= %(since{nth})s"] * (span.since is not None)
-            + [f"t.{table.bucket} < %(until{nth})s"] * (span.until is not None)
+            [f"{table.at} >= %(since{nth})s"] * (span.since is not None)
+            + [f"{table.at} < %(until{nth})s"] * (span.until is not None)
         )
         or "true"
         for nth, span in enumerate(spans)
@@ -145,7 +152,7 @@ def hashed(table: CoreTable, more: str, spans: Sequence[Span]) -> str:
     return f"""
         WITH separate AS (SELECT)
         SELECT {table.hash} AS hash{more and f", {more}"}
-          FROM {table.quoted} t
+          FROM {table.relation} t
          WHERE ({" OR ".join(within)}){where}"""
 
 
@@ -160,7 +167,7 @@ def sliced(table: CoreTable, span: Span, rows: int) -> Iterator[Span]:
 
     Without an index by which to reach a part it stays whole: each part would read the whole table.
     """
-    if rows <= SLICE_ROWS or not table.indexed or None in (span.since, span.until):
+    if rows <= SLICE_ROWS or not table.indexed or table.kind == "hash" or None in (span.since, span.until):
         yield span
         return
     parts = -(-rows // SLICE_ROWS)
@@ -225,13 +232,14 @@ def key(start: Edge) -> str:
     """Name a bucket by its start: `2026-11-22T10:00Z`, `2026-11-20`, `120000`; ASCII, and stable."""
     if isinstance(start, dt.datetime):
         utc = start.astimezone(dt.UTC) if start.tzinfo else start
-        return utc.strftime("%Y-%m-%dT%H:%M:%S" if utc.second else "%Y-%m-%dT%H:%M") + ("Z" if start.tzinfo else "")
+        text = utc.replace(tzinfo=None).isoformat(timespec="seconds" if utc.second else "minutes")
+        return f"{text}Z" if start.tzinfo else text
     return start.isoformat() if isinstance(start, dt.date) else str(start)
 
 
 def edge(table: CoreTable, text: str) -> Edge:
     """Read a bucket's name back. Raises ValueError where it is none of `table`'s kind."""
-    if table.kind == "integer":
+    if table.kind in _NUMBERED:
         return int(text)
     return dt.date.fromisoformat(text) if table.kind == "date" else dt.datetime.fromisoformat(text)
 
@@ -260,15 +268,15 @@ def text(before: Bucket, after: Bucket) -> str:
 
 def _buckets_between(table: CoreTable, span: Span) -> int:
     distance: Any = span.until - span.since
-    if table.kind == "integer":
-        width: Any = table.width
+    if table.kind in _NUMBERED:
+        width: Any = table.width if table.kind == "integer" else 1
     else:
         width = dt.timedelta(days=table.width) if table.kind == "date" else dt.timedelta(seconds=table.width)
     return max(0, int(-(-distance // width)))
 
 
 def _later(table: CoreTable, since: Edge, buckets: int) -> Edge:
-    if table.kind == "integer":
-        return int(since) + buckets * table.width
+    if table.kind in _NUMBERED:
+        return int(since) + buckets * (table.width if table.kind == "integer" else 1)
     unit = dt.timedelta(days=table.width) if table.kind == "date" else dt.timedelta(seconds=table.width)
     return since + buckets * unit

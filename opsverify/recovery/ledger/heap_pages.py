@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.recovery.ledger.names import in_sql
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -28,12 +30,12 @@ AGAIN: Final = 64
 
 # A table that never lost or replaced a row is never shortened by VACUUM. `vacuumed` changes with every VACUUM and
 # ANALYZE that finds another table than the last one did; both set `relpages` to the length that they find or leave.
-_STATES: Final = """
+_STATES: Final = f"""
 SELECT n.nspname || '.' || c.relname AS name,
        pg_relation_size(c.oid) / current_setting('block_size')::int8 AS size,
        coalesce(s.n_tup_upd + s.n_tup_del, 1) = 0 AS only_grows,
        c.relpersistence = 'u' AS unlogged,
-       quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+       {in_sql("n.nspname")} || '.' || {in_sql("c.relname")} AS quoted,
        has_table_privilege(c.oid, 'SELECT') AND a.amname = 'heap' AS readable,
        pg_relation_filenode(c.oid)::int8 AS file,
        c.relpages AS vacuumed_size,

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.ledger.buckets import Bucket, Span, edge
+from opsverify.recovery.ledger.discovery import Activity
 from opsverify.recovery.ledger.heap_pages import Pages
+from opsverify.recovery.ledger.large_objects import LargeObjects
+from opsverify.recovery.ledger.open_rows import OpenRows
+from opsverify.recovery.ledger.probe import TableProbe
+from opsverify.recovery.ledger.sequence_values import SequenceValue, values_of
 from opsverify.recovery.ledger.tables import CoreTable
 
 if TYPE_CHECKING:
@@ -19,12 +24,27 @@ if TYPE_CHECKING:
 
 @dataclass
 class TableHistory:
-    """One core table: its definition, and every closed bucket that was recorded of it."""
+    """One table: its definition, every closed bucket that was recorded of it, and what the newest record has besides.
+
+    `open` are its open rows, `activity` is what production did to it by then, `probe` a closed span in detail, `moved`
+    the largest share of the probe's rows whose value changed from one capture to the next. None in old ledgers.
+    """
 
     table: CoreTable
     since: str | None = None
     until: str | None = None
     buckets: dict[str, Bucket] = field(default_factory=dict)
+    open: OpenRows | None = None
+    activity: Activity | None = None
+    probe: TableProbe | None = None
+    moved: float = 0.0
+
+    @property
+    def first(self) -> Span | None:
+        """The span of all recorded closed buckets, whatever their retention; None without one."""
+        if self.since is None or self.until is None:
+            return None
+        return Span(edge(self.table, self.since), edge(self.table, self.until))
 
     @property
     def rows(self) -> int:
@@ -52,7 +72,9 @@ class TableHistory:
 class History:
     """The ledger up to `captured_at`, the newest record at or before the recovery target.
 
-    `pages` are those of the newest record that was read to its end by then, of the cluster `system`.
+    `pages` are those of the newest record that was read to its end by then, of the cluster `system`; so are the
+    tables' open rows, the large objects and the sequences, of the cluster `rows_system`. `production` is what was
+    found of production itself when it was recorded, by question.
     """
 
     captured_at: dt.datetime
@@ -63,6 +85,11 @@ class History:
     pages: dict[str, Pages]
     skipped: tuple[str, ...]
     system: str | None = None
+    rows_system: str | None = None
+    catalog_version: int = 1
+    sequences: Mapping[str, SequenceValue] = field(default_factory=dict)
+    production: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    large_objects: LargeObjects | None = None
 
     @classmethod
     def of(cls, bodies: Iterable[tuple[int, Mapping[str, Any]]], until: dt.datetime | None = None) -> History:
@@ -87,8 +114,12 @@ class History:
 
 
 def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: dt.datetime | None) -> History:
+    read = body.get("rows_read")
+    late = read is not None and until is not None and dt.datetime.fromisoformat(read["until"]) > until
+    in_time = read is not None and not late
     tables = {
-        name: _grown(history.tables.get(name) if history else None, entry) for name, entry in body["core"].items()
+        name: _grown(history.tables.get(name) if history else None, entry, late=late)
+        for name, entry in body["core"].items()
     }
     catalog = body["catalog"] if body["catalog"] is not None else history.catalog if history else {}
     system, pages = _pages(history, body, until)
@@ -101,7 +132,22 @@ def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: d
         pages=pages,
         skipped=tuple(body["left_out"]),
         system=system,
+        catalog_version=body.get("catalog_version", 1),
+        rows_system=read["system"] if in_time and read else history.rows_system if history else None,
+        large_objects=_large_objects(history, body, in_time=in_time),
+        sequences=values_of(body["sequences"])
+        if in_time and "sequences" in body
+        else history.sequences
+        if history
+        else {},
+        production={name: tuple(lines) for name, lines in body.get("production", {}).items()},
     )
+
+
+def _large_objects(history: History | None, body: Mapping[str, Any], *, in_time: bool) -> LargeObjects | None:
+    if in_time and "large_objects" in body:
+        return LargeObjects.from_dict(body["large_objects"])
+    return history.large_objects if history else None
 
 
 def _pages(
@@ -118,9 +164,26 @@ def _pages(
     return read["system"], {name: pages.following(before.get(name)) for name, pages in read_now.items()}
 
 
-def _grown(before: TableHistory | None, entry: Mapping[str, Any]) -> TableHistory:
+def _grown(before: TableHistory | None, entry: Mapping[str, Any], *, late: bool) -> TableHistory:
+    """Add a record's entry to what earlier ones hold.
+
+    Where it was read in part after the recovery target, it may hold what was committed after it: what was recorded
+    before stays.
+    """
+    if late and before is not None:
+        return before
     table = CoreTable.from_dict(entry["table"])
     buckets = {name: Bucket(rows, int(total), int(xored)) for name, (rows, total, xored) in entry["buckets"].items()}
-    if before is None or not entry["goes_on"]:
-        return TableHistory(table, entry["since"], entry["until"], buckets)
-    return TableHistory(table, before.since, entry["until"], before.buckets | buckets)
+    goes_on = before is not None and entry["goes_on"]
+    grown = TableHistory(
+        table,
+        before.since if before and goes_on else entry["since"],
+        entry["until"],
+        before.buckets | buckets if before and goes_on else buckets,
+    )
+    if "open" in entry and not late:
+        grown.open = OpenRows.from_dict(entry["open"])
+        grown.activity = Activity(*entry["activity"])
+        grown.probe = TableProbe.from_dict(entry["probe"]) if entry["probe"] else None
+        grown.moved = (entry["evidence"] or {}).get("moved", 0.0)
+    return grown

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Inconclusive
-from opsverify.recovery.ledger.queries import TABLES, Facts, Window, fingerprint
+from opsverify.recovery.ledger.queries import Facts, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.validations import Validation
 
 SCHEMA: Final = "opsverify.ledger/1"
 _GENESIS: Final = "0" * 64
@@ -53,19 +54,22 @@ class Recorded:
     queries: Mapping[str, str]
     new_buckets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def read_facts(self, source: Source, sql: Mapping[str, str]) -> dict[str, Facts]:
+    def read_facts(self, source: Source, validations: Mapping[str, Validation]) -> dict[str, Facts]:
         """Return what `source` (the restored database) holds of the same windows, by the same queries.
 
-        Raises Inconclusive when a query is not the one that was recorded with.
+        Validations that are no longer there are left out. Raises Inconclusive when a query is not the one that was
+        recorded with.
         """
         found = {}
-        for entry in TABLES:
-            if fingerprint(sql[entry.name]) != self.queries[entry.name]:
+        for name, window in self.windows.items():
+            if (validation := validations.get(name)) is None:
+                continue
+            if validation.fingerprint != self.queries[name]:
                 raise Inconclusive(
-                    f"{entry.query} was changed after capture {self.seq} of {self.captured_at.isoformat()}: "
+                    f"{validation.query} was changed after capture {self.seq} of {self.captured_at.isoformat()}: "
                     "validate with the version it was recorded with, or capture anew before the next disaster"
                 )
-            found[entry.name] = entry.facts(source(sql[entry.name], self.windows[entry.name].params))
+            found[name] = validation.facts(source(validation.sql, window.params))
         return found
 
 
@@ -88,7 +92,7 @@ class Ledger:
         self,
         source: Source,
         at: dt.datetime,
-        sql: Mapping[str, str],
+        validations: Mapping[str, Validation],
         zone: dt.tzinfo = dt.UTC,
         more: Callable[[dt.datetime, Mapping[str, Any] | None], Mapping[str, Any]] | None = None,
     ) -> Recorded:
@@ -101,8 +105,8 @@ class Ledger:
         """
         ((now,),) = source("SELECT now()", {})
         at = min(at, now).astimezone(dt.UTC)
-        windows = {entry.name: entry.window(at, zone) for entry in TABLES}
-        facts = {entry.name: entry.facts(source(sql[entry.name], windows[entry.name].params)) for entry in TABLES}
+        windows = {name: one.window(at, zone) for name, one in validations.items()}
+        facts = {name: one.facts(source(one.sql, windows[name].params)) for name, one in validations.items()}
         body = _canonical(
             {
                 "schema": SCHEMA,
@@ -111,7 +115,7 @@ class Ledger:
                     name: {
                         "since": window.since.isoformat(),
                         "until": window.until.isoformat(),
-                        "query": fingerprint(sql[name]),
+                        "query": validations[name].fingerprint,
                         "facts": facts[name],
                     }
                     for name, window in windows.items()

@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from opsverify.recovery.ledger.names import in_sql
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -45,7 +47,7 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
         END AS form,
        quote_ident(fn.nspname) || '.' || quote_ident(f.proname) AS send,
        t.typcategory AS category, t.typname AS base_type, a.attnotnull AS not_null,
-       quote_ident(a.attname) AS quoted
+       {in_sql("a.attname")} AS quoted
   FROM pg_attribute a
   JOIN base ON base.type = a.atttypid
   JOIN pg_type t ON t.oid = base.base

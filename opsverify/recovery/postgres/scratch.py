@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
 
 
 @contextmanager

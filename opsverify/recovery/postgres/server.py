@@ -8,13 +8,14 @@ import re
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.tools import ToolRun, tool_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from opsverify.recovery.postgres.tools import Account, Tools
@@ -29,6 +30,17 @@ _STOPS: Final = (
 _FATAL: Final = re.compile(r"(?:FATAL|PANIC):  (?!the database system is |terminating (?:connection|background))(.*)")
 
 
+_NO_ROLE: Final = re.compile(r'role "[^"]*" (?:does not exist|is not permitted to log in)')
+_NO_DATABASE: Final = re.compile(r'database "[^"]*" (?:does not exist|is not currently accepting connections)')
+_PASSING: Final = (
+    "the database system is", "not yet accepting connections", "terminating connection", "too many clients",
+    "remaining connection slots", "sorry, too many", "Consistent recovery state",
+)  # fmt: skip
+"""Refusals that go away by themselves; any other is final."""
+_SETTLED: Final = ("pausing at the end of recovery", "database system is ready to accept connections")
+_ERRORS: Final = 50
+
+
 class ServerExited(Inconclusive):
     """The drill's server exited by itself; `reason` is the last error line of its log."""
 
@@ -40,7 +52,9 @@ class ServerExited(Inconclusive):
 class Server:
     """A server on `data_dir` that listens on a private socket folder and on loopback; a context manager.
 
-    `settings` go on its command line, which overrides every configuration file of the backup.
+    `settings` go on its command line, which overrides every configuration file of the backup. `superusers` and
+    `databases` are further names to connect with, where the given one, or `postgres`, does not exist; `options` are
+    those of every session.
     """
 
     def __init__(
@@ -54,17 +68,41 @@ class Server:
         port: int,
         superuser: str,
         log: Path,
+        superusers: Sequence[str] = (),
+        databases: Sequence[str] = (),
+        options: str = "",
     ) -> None:
-        self.tools = tools
+        self.tools = replace(tools, options=options)
         self.account = account
         self.socket_dir = socket_dir
         self.port = port
-        self.superuser = superuser
+        self._superusers = _first_known(superuser, superusers)
+        self._databases = _first_known("postgres", [*databases, "template1"])
+        self.refusals: set[str] = set()
+        """FATAL lines of the names that the drill itself tried: no errors of the restored database."""
+        self._refused = 0
         self.log = log
         self._argv = [tools.path("postgres"), "-D", str(data_dir)]
         for name, value in settings.items():
             self._argv += ["-c", f"{name}={value}"]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def superuser(self) -> str:
+        """The role that the drill connects as."""
+        return self._superusers[0]
+
+    @property
+    def maintenance(self) -> str:
+        """The database for statements that need none in particular."""
+        return self._databases[0]
+
+    def dsn(self, dbname: str) -> str:
+        """Connection string of a database, over the private socket."""
+        parts = {"host": str(self.socket_dir), "port": str(self.port), "user": self.superuser, "dbname": dbname}
+        if self.tools.options:
+            parts["options"] = self.tools.options
+        return " ".join(f"{name}={_value(value)}" for name, value in parts.items())
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
@@ -109,9 +147,9 @@ class Server:
             return
         raise ServerExited(self._exit_reason() or f"exit status {status} and an empty log")
 
-    def psql(self, sql: str, *, dbname: str = "postgres", timeout_s: float = 30.0) -> ToolRun:
+    def psql(self, sql: str, *, dbname: str | None = None, timeout_s: float = 30.0) -> ToolRun:
         """Send `sql` as the superuser over the private socket; the output is CSV without a header."""
-        where = ("-h", self.socket_dir, "-p", str(self.port), "-U", self.superuser, "-d", dbname)
+        where = ("-h", self.socket_dir, "-p", str(self.port), "-U", self.superuser, "-d", dbname or self.maintenance)
         return self.tools.run(
             "psql",
             *where,
@@ -127,7 +165,7 @@ class Server:
             timeout_s=timeout_s,
         )
 
-    def row(self, sql: str, *, dbname: str = "postgres") -> list[str]:
+    def row(self, sql: str, *, dbname: str | None = None) -> list[str]:
         """Return the first row that `sql` gives, as text.
 
         Raises Inconclusive when the statement fails.
@@ -137,7 +175,7 @@ class Server:
             raise Inconclusive(f"the restored server returned no row for {_brief(sql)!r}")
         return rows[0]
 
-    def rows(self, sql: str, *, dbname: str = "postgres", timeout_s: float = 30.0) -> list[list[str]]:
+    def rows(self, sql: str, *, dbname: str | None = None, timeout_s: float = 30.0) -> list[list[str]]:
         """Return all rows that `sql` gives, as text; NULL is an empty text.
 
         Raises Inconclusive when the statement fails.
@@ -155,26 +193,60 @@ class Server:
         within_s: float,
         what: str,
         seen: Callable[[list[str]], None] = lambda _row: None,
+        stalled_s: float | None = None,
     ) -> list[str]:
         """Query `sql` until the first column of its first row is `wanted`; that row. `seen` gets every first row.
 
-        Raises ServerExited when the server exits, Inconclusive after `within_s` seconds with the row seen last.
+        Raises ServerExited when the server exits, and Inconclusive: after `within_s` seconds, after `stalled_s`
+        without any change of that row, and at once where the server refuses for a reason that does not go away.
         """
         deadline = time.monotonic() + within_s
+        before: list[str] = []
+        changed_at = time.monotonic()
+        errors = 0
         while True:
             done = self.psql(sql)
             rows = list(csv.reader(io.StringIO(done.stdout))) if done.exit_code == 0 else []
+            errors = 0 if rows else errors + 1
             if rows:
                 seen(rows[0])
                 if rows[0][0] == wanted:
                     return rows[0]
             self.pause()
-            if time.monotonic() > deadline:
-                last = ", ".join(rows[0]) if rows else done.last_line
+            if not rows and (why := self._lasting(done, errors)):
+                raise Inconclusive(f"{what}: {why}; last lines of its log: {self.log_lines()[-2:]}")
+            last = rows[0] if rows else [done.last_line]
+            if last != before:
+                before, changed_at = last, time.monotonic()
+            limit = f"{within_s:g} s" if time.monotonic() > deadline else None
+            if stalled_s is not None and time.monotonic() - changed_at > stalled_s:
+                limit = f"{stalled_s:g} s without any progress"
+            if limit:
                 raise Inconclusive(
-                    f"{what}: not within {within_s:g} s, last seen: {last}; "
+                    f"{what}: not within {limit}, last seen: {', '.join(last)}; "
                     f"last lines of its log: {self.log_lines()[-2:]}"
                 )
+
+    def _lasting(self, done: ToolRun, errors: int) -> str | None:
+        """Why waiting is in vain; None while the server starts, or another name may be tried."""
+        refusal = next((line for line in done.stderr.splitlines() if "FATAL:" in line), None)
+        if refusal is None:
+            lasting = errors >= _ERRORS and "ERROR:" in done.stderr and "conflict with recovery" not in done.stderr
+            return done.first_error if lasting else None
+        names = (
+            self._superusers if _NO_ROLE.search(refusal) else self._databases if _NO_DATABASE.search(refusal) else []
+        )
+        if names:
+            # A name may come with WAL that is still to be replayed: only then every one of them was tried in vain.
+            names.append(names.pop(0))
+            self._refused += 1
+            self.refusals.add(refusal.partition("FATAL:")[2].strip())
+            tried = self._refused > 2 * len(self._superusers) * len(self._databases)
+            return f"{refusal} (tried: {', '.join(names)})" if tried and self._settled() else None
+        return None if any(words in refusal for words in _PASSING) else refusal
+
+    def _settled(self) -> bool:
+        return any(words in line for line in self.log_lines() for words in _SETTLED)
 
     def log_lines(self) -> list[str]:
         """Return the server's log so far."""
@@ -186,6 +258,18 @@ class Server:
         return (fatal or lines[-1:] or [None])[0]
 
 
+def _value(text: str) -> str:
+    """`text` as a value of a connection string."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def _brief(sql: str) -> str:
     words = " ".join(sql.split())
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
+def _first_known(usual: str, known: Sequence[str]) -> list[str]:
+    """Names to try, each once: the usual one first where it is known, or nothing else is."""
+    names = list(dict.fromkeys(known))
+    return [usual, *(name for name in names if name != usual)] if usual in names or not names else [*names, usual]

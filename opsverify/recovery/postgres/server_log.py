@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 SLOW_MS: Final = 1000
 """A statement that takes as long is slow; the drill's server logs it (log_min_duration_statement)."""
@@ -30,10 +30,11 @@ class LogFindings:
     slow: tuple[str, ...]
 
 
-def scan_log(lines: Sequence[str]) -> LogFindings:
-    """Errors and slow statements in `lines`, each once, in their order."""
+def scan_log(lines: Sequence[str], own: Collection[str] = ()) -> LogFindings:
+    """Errors and slow statements in `lines`, each once, in their order; `own` are refusals that the drill caused."""
     errors = [match[1] for line in lines if (match := _ERROR.search(line) or _DAMAGE.search(line))]
     slow = [line.partition("LOG:  ")[2] for line in lines if _SLOW.search(line)]
     return LogFindings(
-        tuple(dict.fromkeys(error for error in errors if not _USUAL.fullmatch(error))), tuple(dict.fromkeys(slow))
+        tuple(dict.fromkeys(error for error in errors if not _USUAL.fullmatch(error) and error not in own)),
+        tuple(dict.fromkeys(slow)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from opsverify.probes.libpq import open_connection
 from opsverify.probes.postgres import TEXT_FORM
@@ -19,10 +20,12 @@ ERRORS: Final = psycopg.Error
 class RestoredSession:
     """A session in which every value has the text form that it has in the target's own probe."""
 
-    def __init__(self, dsn: str, dbname: str) -> None:
-        options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in TEXT_FORM.items())
+    def __init__(self, dsn: str, dbname: str, search_path: str | None = None) -> None:
+        settings = TEXT_FORM | ({"search_path": search_path} if search_path else {})
+        options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in settings.items())
+        given = conninfo_to_dict(dsn).get("options") or ""
         self._connection = open_connection(
-            dsn, dbname=dbname, autocommit=True, options=f"{options} -c client_encoding=UTF8"
+            dsn, dbname=dbname, autocommit=True, options=f"{given} {options} -c client_encoding=UTF8"
         )
 
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:

@@ -75,12 +75,16 @@ class Account:
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools of one major version in one folder, their origin, and the tree that they need around them."""
+    """The tools of one major version in one folder, their origin, and the tree that they need around them.
+
+    `options` are those of every session that they open (PGOPTIONS).
+    """
 
     folder: Path
     major: int
     origin: str
     tree: Path | None = None
+    options: str = ""
 
     def path(self, program: str) -> str:
         """The path of `program`."""
@@ -88,7 +92,8 @@ class Tools:
 
     def run(self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
         """Run `program` with `args`; see `run_tool`."""
-        return run_tool((self.path(program), *map(str, args)), timeout_s=timeout_s, account=account)
+        argv = (self.path(program), *map(str, args))
+        return run_tool(argv, timeout_s=timeout_s, account=account, options=self.options)
 
     def succeed(
         self, program: str, *args: str | Path, timeout_s: float = 60.0, account: Account | None = None
@@ -100,7 +105,9 @@ class Tools:
         return done
 
 
-def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account | None = None) -> ToolRun:
+def run_tool(
+    argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account | None = None, options: str = ""
+) -> ToolRun:
     """Run one tool to its end and keep its output; any exit status is a result, for the caller to judge.
 
     Messages are English and times are UTC (LC_ALL, TZ), so that output can be parsed. Raises Inconclusive
@@ -115,7 +122,7 @@ def run_tool(argv: tuple[str, ...], *, timeout_s: float = 60.0, account: Account
             text=True,
             errors="backslashreplace",
             timeout=timeout_s,
-            env=tool_environment(),
+            env=tool_environment() | ({"PGOPTIONS": options} if options else {}),
             stdin=subprocess.DEVNULL,
             cwd="/",  # a folder every account may enter
             user=account.uid if account else None,

@@ -6,10 +6,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.postgres.blame import is_of_this_machine
 from opsverify.recovery.wal.continuity import continuity
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
     from pathlib import Path
 
     from opsverify.recovery.model import BaseBackup
@@ -18,30 +20,26 @@ if TYPE_CHECKING:
 
 _EARLY_END: Final = "recovery ended before configured recovery target was reached"
 _BEFORE_END: Final = "requested recovery stop point is before consistent recovery point"
+_CONFIGURATION: Final = "contains errors"
 _TOO_SMALL: Final = "insufficient parameter settings"
-_THIS_MACHINE: Final = (
-    "could not access file",  # a library that the primary preloads
-    "could not create shared memory",
-    "could not create any TCP/IP sockets",
-    "could not bind",
-    "could not map anonymous shared memory",
-    "No space left on device",
-    "Permission denied",
-    "out of memory",
-)
-"""Log lines of a server that could not run on this machine, whatever the state of the backup."""
 
 
 def early_exit_error(
-    exited: ServerExited, backup: BaseBackup, archive: Path, tools: Tools, *, target: dt.datetime, timeline: int
+    exited: ServerExited,
+    backup: BaseBackup,
+    archive: Path,
+    tools: Tools,
+    *,
+    target: dt.datetime,
+    timeline: int,
+    lines: Sequence[str] = (),
 ) -> Inconclusive:
     """Return the error for a server that ended before it reached `target` on `timeline`."""
     if _BEFORE_END in exited.reason:
         return Inconclusive(early_target(target, backup.finished_at or backup.started_at))
     if _EARLY_END not in exited.reason:
-        return exit_error(exited)
-    # Headers of segments were verified before the start: now every record is read.
-    reach = continuity(backup, archive, tools, target, timeline, every_record=True)
+        return exit_error(exited, lines)
+    reach = continuity(backup, archive, tools, target, timeline)
     if reach.problem:
         return NotRestorable(f"recovery ended before its target {target.isoformat()}: {reach.problem}")
     last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"
@@ -52,9 +50,15 @@ def early_exit_error(
     )
 
 
-def exit_error(exited: ServerExited) -> Inconclusive:
+def exit_error(exited: ServerExited, lines: Sequence[str] = ()) -> Inconclusive:
     """Return the error for a server that exited: the backup's fault, unless its log names what this machine lacks."""
-    if any(words in exited.reason for words in _THIS_MACHINE):
+    # The configuration's own errors come before the last line, which names only the file.
+    named = next((line for line in lines if is_of_this_machine(line)), "") if _CONFIGURATION in exited.reason else ""
+    if named:
+        return Inconclusive(
+            f"{exited}: {named.partition('LOG:  ')[2] or named}; fix this machine, or restore on another"
+        )
+    if is_of_this_machine(exited.reason):
         return Inconclusive(f"{exited}; fix this machine, or restore on another")
     return NotRestorable(str(exited))
 

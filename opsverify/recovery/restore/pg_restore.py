@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.roles_dump import run_sql
-from opsverify.recovery.backup.source import BackupDamaged
 from opsverify.recovery.backup.tablespaces import require_links_inside
+from opsverify.recovery.postgres.blame import fault_of
+from opsverify.recovery.postgres.identifiers import quoted
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.restore.copy_backup import private_folder
 from opsverify.recovery.restore.restored_server import (
@@ -37,6 +40,10 @@ _START_S: Final = 60.0
 _SQL_FILE: Final = "opsverify.sql"
 _OF_DATABASE: Final = re.compile(r"^\d+; \d+ \d+ (?:DATABASE|ACL - DATABASE|DATABASE PROPERTIES) .*$", re.MULTILINE)
 _ON_DATABASE: Final = re.compile(r"^(?:ALTER DATABASE|ALTER ROLE|GRANT|REVOKE) .*;$", re.MULTILINE)
+_DATABASE_ENTRY: Final = re.compile(r"^\d+; 1262 \d+ DATABASE .*$", re.MULTILINE)
+_CREATE_DATABASE: Final = re.compile(r"^CREATE DATABASE .+? WITH TEMPLATE = template0 (.*);$", re.MULTILINE)
+_TABLESPACE: Final = re.compile(r' TABLESPACE = (?:"(?:[^"]|"")+"|\S+)')
+_CHECKSUMS_BY_DEFAULT: Final = 18
 _ROLE_MISSING: Final = re.compile(r'role "[^"]*" does not exist')
 _NAME_ROLES: Final = "; run pg_dumpall --globals-only, and name its file as pg_dump.globals"
 
@@ -45,7 +52,8 @@ _NAME_ROLES: Final = "; run pg_dumpall --globals-only, and name its file as pg_d
 class DumpRestorePlan:
     """An archive of one database, of PostgreSQL `major`, begun at `taken_at`, and where to restore it.
 
-    With `roles` these are made first, and owners and grants are kept; the superuser is theirs. Without, owners, grants
+    `checksums`: whether production's pages have them, as recorded; None: unknown. With `roles` these are made
+    first, and owners and grants are kept; the superuser is theirs. Without, owners, grants
     and tablespaces are left out: the archive of one database does not hold them.
     """
 
@@ -54,6 +62,7 @@ class DumpRestorePlan:
     major: int
     taken_at: dt.datetime
     roles: ClusterDump | None = None
+    checksums: bool | None = None
     progress: Progress = no_progress
 
 
@@ -75,7 +84,7 @@ def restore_dump(plan: DumpRestorePlan) -> Iterator[RestoredServer]:
         probe_writes(server)
         to_read_write_s = watch.end("probe")
         yield RestoredServer(
-            dsn=destination.dsn,
+            dsn=server.dsn(destination.dbname),
             host=str(destination.socket_dir),
             port=destination.port,
             backup=None,
@@ -101,12 +110,45 @@ def _new_cluster(plan: DumpRestorePlan, destination: Destination) -> Iterator[Se
         for folder in (socket_dir, data_dir, destination.tablespaces):
             stack.enter_context(private_folder(folder, account, apart_from=(plan.archive,)))
         cluster = ("-D", data_dir, "-U", destination.superuser, "-A", "trust", "-E", "UTF8", "--no-sync")
-        tools.succeed("initdb", *cluster, timeout_s=_START_S, account=account)
+        checksums = _checksum_option(plan)
+        tools.succeed("initdb", *cluster, *checksums, timeout_s=_START_S, account=account)
         write_files(data_dir, ACCESS, account)
         settings = private_settings(data_dir=data_dir, socket_dir=socket_dir, port=destination.port)
         server = stack.enter_context(destination.server(tools, account, settings))
         server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=_START_S, what="start of the new server")
         yield server
+
+
+def _checksum_option(plan: DumpRestorePlan) -> tuple[str, ...]:
+    if plan.checksums:
+        return ("--data-checksums",)
+    return ("--no-data-checksums",) if plan.checksums is False and plan.major >= _CHECKSUMS_BY_DEFAULT else ()
+
+
+def _create_database(server: Server, archive: Path, dbname: str, *, tablespaces: bool) -> None:
+    """Make the database with encoding, locale and provider as the archive records them.
+
+    Raises Inconclusive where this machine has no such locale.
+    """
+    listed = server.tools.succeed("pg_restore", "--create", "--list", archive).stdout
+    entry = _DATABASE_ENTRY.search(listed)
+    options = ""
+    if entry is not None:
+        with tempfile.NamedTemporaryFile("w", prefix="opsverify-list-") as wanted:
+            wanted.write(f"{entry[0]}\n")
+            wanted.flush()
+            script = server.tools.succeed("pg_restore", "--create", "-L", wanted.name, "-f", "-", archive).stdout
+        made = _CREATE_DATABASE.search(script)
+        options = made[1] if made else ""
+    if not tablespaces:
+        options = _TABLESPACE.sub("", options)
+    for statement in (
+        f"DROP DATABASE IF EXISTS {quoted(dbname)}",
+        f"CREATE DATABASE {quoted(dbname)} WITH TEMPLATE = template0 {options}",
+    ):
+        done = server.psql(statement, dbname="template1", timeout_s=_START_S)
+        if done.exit_code != 0:
+            raise fault_of(done.first_error, f"pg_restore {archive}: {statement}: {done.first_error}", BackupDamaged)
 
 
 def _load(plan: DumpRestorePlan, destination: Destination, server: Server) -> None:
@@ -115,8 +157,7 @@ def _load(plan: DumpRestorePlan, destination: Destination, server: Server) -> No
     where = ("-h", server.socket_dir, "-p", str(server.port), "-U", server.superuser)
     if roles is not None:
         _make_roles(server, roles, destination)
-    if dbname != "postgres":
-        server.tools.succeed("createdb", *where, "-T", "template0", dbname)
+    _create_database(server, archive, dbname, tablespaces=roles is not None)
     without = () if roles else ("--no-owner", "--no-privileges", "--no-tablespaces")
     options = (*without, "--exit-on-error", "-j", str(os.cpu_count() or 1))
     plan.progress("recover", 0, 1)
@@ -124,7 +165,7 @@ def _load(plan: DumpRestorePlan, destination: Destination, server: Server) -> No
     if done.exit_code != 0:
         first = next((line for line in done.stderr.splitlines() if "error: " in line), done.last_line)
         hint = "" if roles or not _ROLE_MISSING.search(first) else _NAME_ROLES
-        raise BackupDamaged(f"pg_restore {archive}: {first} (exit {done.exit_code}){hint}")
+        raise fault_of(first, f"pg_restore {archive}: {first} (exit {done.exit_code}){hint}", BackupDamaged)
     if roles is not None:
         _set_database_properties(server, archive, destination)
 
@@ -137,7 +178,7 @@ def _make_roles(server: Server, roles: ClusterDump, destination: Destination) ->
         if server.account is not None:
             os.chown(folder, server.account.uid, server.account.gid)
     with _private_file(data_dir, roles.with_tablespaces_in(destination.tablespaces), server) as path:
-        run_sql(server, path, "postgres", existing=roles.superuser, origin=roles.path.name)
+        run_sql(server, path, server.maintenance, existing=roles.superuser, origin=roles.path.name)
     require_links_inside(data_dir)
 
 

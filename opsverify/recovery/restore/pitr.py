@@ -12,6 +12,7 @@ from opsverify.recovery.backup import base_backup, tablespaces
 from opsverify.recovery.model import BaseBackup
 from opsverify.recovery.postgres.server import Server, ServerExited
 from opsverify.recovery.postgres.tools import find_tools, for_account, may_enter, unprivileged
+from opsverify.recovery.restore.configured_server import ConfiguredServer, configure
 from opsverify.recovery.restore.copy_backup import copy_backup, move_backup, private_folder
 from opsverify.recovery.restore.diagnosis import early_exit_error, early_target, exit_error, small_setting
 from opsverify.recovery.restore.restored_server import (
@@ -21,9 +22,7 @@ from opsverify.recovery.restore.restored_server import (
     Stopwatch,
     no_progress,
     probe_writes,
-    write_files,
 )
-from opsverify.recovery.restore.settings import FILES, FOREIGN, drill_settings, primary_minimums
 from opsverify.recovery.wal.continuity import unbroken_run
 from opsverify.recovery.wal.timelines import branches
 
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
     from opsverify.recovery.postgres.tools import Account, Tools
 
+_STALLED_S: Final = 900.0
+"""Recovery that replays nothing for so long will not go on."""
 _LONGEST_SOCKET: Final = 107 - len("/.s.PGSQL.65535")
 
 _STATE: Final = (
@@ -52,6 +53,7 @@ def _no_reading(_server: Server) -> None:
 class RestorePlan:
     """What to restore, to which time, and where.
 
+    `to_backup_end`: nothing was committed since, so recovery ends where the backup does, and `target_time` is then.
     `timeline` is the newest by default; `within_s` bounds recovery, in seconds. A `movable` backup lies in the drill's
     own folder: its files are moved, not copied. `at_target` may read from the server while it pauses at the target.
     """
@@ -60,6 +62,8 @@ class RestorePlan:
     wal_archive: Path
     destination: Destination
     target_time: dt.datetime
+    to_backup_end: bool = False
+    skip_missing_includes: bool = False
     timeline: int | None = None
     within_s: float = 4 * 3600.0
     movable: bool = False
@@ -105,7 +109,8 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
         watch.end("prepare")
         place_backup(prepared)
         watch.end("copy")
-        server = stack.enter_context(_server(prepared))
+        started = _configured(prepared)
+        server = stack.enter_context(started.server)
         point = recover(prepared, server)
         to_target_s = watch.end("recover")
         plan.at_target(server)
@@ -119,7 +124,7 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
         plan.progress("promote", 1, 1)
         destination = prepared.plan.destination
         yield RestoredServer(
-            dsn=destination.dsn,
+            dsn=server.dsn(destination.dbname),
             host=str(destination.socket_dir),
             port=destination.port,
             backup=prepared.backup,
@@ -132,6 +137,7 @@ def restore(plan: RestorePlan) -> Iterator[RestoredServer]:
             durations=watch.durations,
             log=destination.log_file,
             server=server,
+            overridden=started.overridden,
         )
 
 
@@ -149,10 +155,13 @@ def prepare(plan: RestorePlan) -> Iterator[PreparedRestore]:
     if not isinstance(backup, BaseBackup):
         backup = base_backup.inspect(backup, tools, plan.wal_archive)
     complete_at = backup.finished_at or backup.started_at
-    if target_time < complete_at:  # the server would silently stop at the backup's end, later than asked for
+    if (
+        target_time < complete_at and not plan.to_backup_end
+    ):  # the server would silently stop at the backup's end, later than asked for
         raise Inconclusive(early_target(target_time, complete_at))
     path = branches(plan.wal_archive, backup, plan.timeline)
-    tablespaces.refuse_new_tablespaces(backup, unbroken_run(backup, plan.wal_archive, path), tools, target_time)
+    until = None if plan.to_backup_end else target_time
+    tablespaces.refuse_new_tablespaces(backup, unbroken_run(backup, plan.wal_archive, path), tools, until)
     destination = plan.destination
     if len(str(destination.socket_dir)) > _LONGEST_SOCKET:
         raise Inconclusive(
@@ -194,13 +203,20 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
             within_s=plan.within_s,
             what=f"recovery to {target.isoformat()}",
             seen=lambda seen: plan.progress("recover", replayed(seen), 0),
+            stalled_s=min(_STALLED_S, plan.within_s),
         )
     except ServerExited as exited:
         if small := small_setting(server):
             raise Inconclusive(small) from exited
         timeline, archive = prepared.timeline, plan.wal_archive
         raise early_exit_error(
-            exited, prepared.backup, archive, server.tools, target=target, timeline=timeline
+            exited,
+            prepared.backup,
+            archive,
+            server.tools,
+            target=target,
+            timeline=timeline,
+            lines=server.log_lines(),
         ) from exited
     if small := small_setting(server):
         raise Inconclusive(small)
@@ -244,26 +260,17 @@ def _tools_and_account(plan: RestorePlan) -> tuple[Tools, Account | None]:
     return for_account(find_tools(base_backup.major_of(plan.folder)), account, scratch), account
 
 
-def _server(prepared: PreparedRestore) -> Server:
-    """Make the copied backup ready to recover to the target, cut off from everything else; its server, not started."""
-    plan, destination = prepared.plan, prepared.plan.destination
-    data_dir = destination.data_dir
-    for name in FOREIGN:
-        (data_dir / name).unlink(missing_ok=True)
-    tablespaces.require_links_inside(data_dir)
-    write_files(data_dir, FILES, prepared.account)
-    settings = drill_settings(
-        archive=plan.wal_archive,
-        data_dir=data_dir,
-        socket_dir=destination.socket_dir,
-        port=destination.port,
-        target_time=plan.target_time,
+def _configured(prepared: PreparedRestore) -> ConfiguredServer:
+    plan = prepared.plan
+    return configure(
+        plan.destination,
+        plan.wal_archive,
+        prepared.tools,
+        prepared.account,
+        target_time=None if plan.to_backup_end else plan.target_time,
         timeline=prepared.timeline,
+        skip_missing_includes=plan.skip_missing_includes,
     )
-    if not (data_dir / "postgresql.conf").exists():
-        (data_dir / "postgresql.conf").write_text("", encoding="utf-8")
-        settings |= primary_minimums(base_backup.control_data(data_dir, prepared.tools))
-    return destination.server(prepared.tools, prepared.account, settings)
 
 
 def _timeline_written(server: Server) -> int:

@@ -35,11 +35,17 @@ class Preflight:
 
 
 def preflight(
-    backup: BaseBackup, wal: Continuity, tools: Tools, scratch: Path, target: dt.datetime, *, movable: bool = False
+    backup: BaseBackup,
+    wal: Continuity,
+    tools: Tools,
+    scratch: Path,
+    target: dt.datetime | None,
+    *,
+    movable: bool = False,
 ) -> Preflight:
-    """Find out whether `backup` can be restored to `target` in `scratch`; `wal` was followed up to `target`.
+    """Find out whether `backup` can be restored to `target` in `scratch`; `wal` was followed up to there.
 
-    A `movable` one lies in `scratch` already, and is not copied.
+    Without a target the end of the backup is meant. A `movable` one lies in `scratch` already, and is not copied.
 
     Raises Inconclusive when the disk is too small or the target lies outside of the window, NotRestorable when
     it lies after a gap in the archive.
@@ -52,7 +58,12 @@ def preflight(
             f"{scratch} has {free:,} bytes free, the restore needs {needed:,}: name a larger folder in "
             "[recovery] scratch"
         )
-    if wal.reaches is False:
+    if wal.abandoned:
+        raise Inconclusive(wal.abandoned)
+    if target is None:
+        if wal.problem:
+            raise NotRestorable(f"the end of the backup may not be reached: {wal.problem}")
+    elif wal.reaches is False:
         if wal.problem:
             raise NotRestorable(f"recovery target {target.isoformat()} cannot be reached: {wal.problem}")
         last = wal.last_commit_at.isoformat() if wal.last_commit_at else "none since the backup"

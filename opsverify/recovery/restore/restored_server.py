@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opsverify.errors import NotRestorable
 from opsverify.recovery.backup.tablespaces import TABLESPACES
+from opsverify.recovery.postgres.catalog_files import databases, superusers
 from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.restore.overrides import overrides, session_options
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -52,22 +54,20 @@ class Destination:
         """The server's log."""
         return self.log or self.data_dir / "opsverify.log"
 
-    @property
-    def dsn(self) -> str:
-        """Connection string of the database, over the private socket."""
-        return f"host={self.socket_dir} port={self.port} user={self.superuser} dbname={self.dbname}"
-
     def server(self, tools: Tools, account: Account | None, required: Mapping[str, str]) -> Server:
         """Return a server, not started, with `required` settings, its own over them, and archiving off in any case."""
         return Server(
             tools,
             self.data_dir,
-            {**required, **self.settings, "archive_mode": "off"},
+            {**overrides(tools.major), **required, **self.settings, "archive_mode": "off"},
             account=account,
             socket_dir=self.socket_dir,
             port=self.port,
             superuser=self.superuser,
             log=self.log_file,
+            superusers=superusers(self.data_dir, tools.major),
+            databases=(self.dbname, *databases(self.data_dir, tools.major)),
+            options=session_options(tools.major),
         )
 
 
@@ -77,6 +77,7 @@ class RestoredServer:
 
     `recovered_to` is the time of the last restored commit, None when there was none between backup and target;
     `backup` is None where an archive of pg_dump was restored; `replayed` is the WAL read for it, in bytes;
+    `overridden` are lines of the backup's configuration that the drill did not take over;
     `durations` are seconds for each stage, `to_target_s` and `to_read_write_s` seconds from the start.
     """
 
@@ -93,6 +94,7 @@ class RestoredServer:
     durations: Mapping[str, float]
     log: Path
     server: Server = field(repr=False)
+    overridden: tuple[str, ...] = ()
 
 
 class Stopwatch:

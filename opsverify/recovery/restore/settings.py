@@ -11,33 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_NO_OTHER_TARGET: Final = (
+_TARGETS: Final = (
     "recovery_target",
+    "recovery_target_time",
     "recovery_target_name",
     "recovery_target_xid",
     "recovery_target_lsn",
 )
 
-_ALONE: Final = {
-    "archive_mode": "off",  # a drill must never write into the archive that it reads
-    "archive_command": "",
-    "archive_library": "",
-    "primary_conninfo": "",
-    "primary_slot_name": "",
-    "synchronous_standby_names": "",  # no standby will ever confirm a commit of the drill
-    "recovery_end_command": "",
-    "archive_cleanup_command": "",  # would delete segments from the archive
-    "external_pid_file": "",
-    "ssl": "off",  # the certificates belong to the original host
-}
-_READABLE_LOG: Final = {
-    "logging_collector": "off",
-    "log_destination": "stderr",
-    "log_min_messages": "warning",
-    "log_timezone": "UTC",
-    "timezone": "UTC",
-    "lc_messages": "C",
-}
 _PRIMARY_MINIMUMS: Final = {
     "max_connections": "max_connections setting",
     "max_worker_processes": "max_worker_processes setting",
@@ -48,30 +29,35 @@ _PRIMARY_MINIMUMS: Final = {
 
 
 def drill_settings(
-    *, archive: Path, data_dir: Path, socket_dir: Path, port: int, target_time: dt.datetime, timeline: int
+    *, archive: Path, data_dir: Path, socket_dir: Path, port: int, target_time: dt.datetime | None, timeline: int
 ) -> dict[str, str]:
     """Recovery from `archive` to `target_time` on `timeline`, pausing there, cut off from everything else.
 
+    Without `target_time` to the end of the backup.
     Raises Inconclusive as `restore_command`.
     """
     return {
         **private_settings(data_dir=data_dir, socket_dir=socket_dir, port=port),
         "hot_standby": "on",
         "restore_command": restore_command(archive),
-        **dict.fromkeys(_NO_OTHER_TARGET, ""),
-        "recovery_target_time": target_time.isoformat(sep=" ", timespec="microseconds"),
+        **_target(target_time),
         "recovery_target_inclusive": "on",
         "recovery_target_timeline": str(timeline),
         "recovery_target_action": "pause",
-        "recovery_min_apply_delay": "0",
     }
 
 
+def _target(target_time: dt.datetime | None) -> dict[str, str]:
+    """The one target, set last: PostgreSQL refuses to clear another one after it."""
+    name, value = "recovery_target", "immediate"
+    if target_time is not None:
+        name, value = "recovery_target_time", target_time.isoformat(sep=" ", timespec="microseconds")
+    return {other: "" for other in _TARGETS if other != name} | {name: value}
+
+
 def private_settings(*, data_dir: Path, socket_dir: Path, port: int) -> dict[str, str]:
-    """A server on `data_dir` that only this drill can reach, with a log that can be read back."""
+    """A server on `data_dir` that only this drill can reach."""
     return {
-        **_ALONE,
-        **_READABLE_LOG,
         "data_directory": str(data_dir),
         "hba_file": str(data_dir / HBA_NAME),
         "ident_file": str(data_dir / IDENT_NAME),

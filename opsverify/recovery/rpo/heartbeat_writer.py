@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opsverify.config.database import PostgresConfig
-    from opsverify.config.model import Heartbeat
+    from opsverify.config.recovery import Heartbeat
 
 _TIDY_EVERY = 600
 """Beats from one removal of old rows to the next."""

@@ -27,7 +27,8 @@ from opsverify.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from opsverify.config.model import Heartbeat, Recovery, Target
+    from opsverify.config.model import Target
+    from opsverify.config.recovery import Heartbeat, Recovery
     from opsverify.probes.postgres import Postgres
     from opsverify.recovery.model import BaseBackup, Branch
     from opsverify.recovery.postgres.tools import Tools

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.recovery.ledger.names import narrowed
 from opsverify.recovery.verify.finding import Finding
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ SELECT c.conname AS name,
           JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num)::text[] AS ours,
        (SELECT array_agg(quote_ident(a.attname) ORDER BY k.nth) FROM unnest(c.confkey) WITH ORDINALITY k (num, nth)
           JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num)::text[] AS theirs,
-       c.confmatchtype = 'f' AS matches_full
+       c.confmatchtype = 'f' AS matches_full,
+       {narrowed("c.conrelid")} OR {narrowed("c.confrelid")} AS narrowed
   FROM pg_constraint c
   JOIN pg_class r ON r.oid = c.conrelid
   JOIN pg_namespace n ON n.oid = r.relnamespace
@@ -128,27 +130,37 @@ def check_sequences(source: Source) -> Finding:
 
 def check_foreign_keys(source: Source) -> Finding:
     """Find rows whose referenced row is missing, by an anti-join: VALIDATE trusts the flag, and passes on orphans."""
-    problems = []
+    problems, closed = [], []
     rows = list(source(_FOREIGN_KEYS, {}))
-    for name, referencing, referenced, ours, theirs, matches_full in rows:
-        equal = " AND ".join(f"r.{theirs[nth]} = t.{column}" for nth, column in enumerate(ours))
-        given = " AND ".join(f"t.{column} IS NOT NULL" for column in ours)
-        some = " OR ".join(f"t.{column} IS NOT NULL" for column in ours)
+    for name, referencing, referenced, ours, theirs, matches_full, hidden in rows:
+        if hidden:
+            closed.append(f"{referencing} {name}")
+            continue
+        # Columns get names of their own: a column may be called like any name here.
+        picked = ", ".join(f"{column} AS ours{nth}" for nth, column in enumerate(ours))
+        parents = ", ".join(f"{column} AS theirs{nth}" for nth, column in enumerate(theirs))
+        equal = " AND ".join(f"r.theirs{nth} = t.ours{nth}" for nth in range(len(ours)))
+        given = " AND ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
+        some = " OR ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
         partly = f" OR ({some}) AND NOT ({given})" if matches_full and len(ours) > 1 else ""
         sql = f"""
-            SELECT count(*), min(t.key::text)
-              FROM (SELECT {", ".join(ours)}, ctid AS place, ROW({", ".join(ours)}) AS key
+            SELECT count(*), min(t.named)
+              FROM (SELECT {picked}, ctid AS place, ROW({", ".join(ours)})::text AS named
                       FROM {referencing} OFFSET 0) t
              WHERE t.place IS NOT NULL
                AND (({given}) AND NOT EXISTS (
-                     SELECT FROM (SELECT {", ".join(theirs)}, ctid AS place FROM {referenced} OFFSET 0) r
+                     SELECT FROM (SELECT {parents}, ctid AS place FROM {referenced} OFFSET 0) r
                       WHERE r.place IS NOT NULL AND {equal}){partly})"""
         ((orphans, example),) = source(sql, {})
         if orphans:
             problems.append(
                 f"{referencing} {name}: {orphans:,} rows refer to no row of {referenced}, such as {example}"
             )
-    return Finding(len(rows), f"of {len(rows)} foreign keys have orphans", tuple(problems))
+    unknown = (
+        f"row security narrows what this role reads of {', '.join(closed)}: GRANT it BYPASSRLS" if closed else None
+    )
+    of = f"of {len(rows)} foreign keys have orphans"
+    return Finding(len(rows), of, tuple(problems), None if problems else unknown)
 
 
 def check_unique_keys(source: Source) -> Finding:
@@ -186,11 +198,18 @@ def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Find
     Without a record every unlogged table is one that may have held rows.
     """
     rows: Sequence[Any] = list(source(_UNLOGGED, {}))
-    problems = []
+    problems, notes = [], []
     for name, pages in rows:
         before = (recorded or {}).get(name)
-        if before is None:
+        if before is not None and before.unlogged:
+            notes.append(f"{name} is unlogged, as in production: recovery empties it ({before.pages:,} pages recorded)")
+        elif before is None:
             problems.append(f"{name} is unlogged: recovery empties it, and its size was not recorded")
         elif before.pages:
             problems.append(f"{name} is unlogged: it held {before.pages:,} pages when recorded, {int(pages):,} now")
-    return Finding(len(rows), f"of {len(rows)} unlogged tables lost, or will lose, what they held", tuple(problems))
+    return Finding(
+        len(rows),
+        f"of {len(rows)} unlogged tables lost, or will lose, what they held",
+        tuple(problems),
+        notes=tuple(notes),
+    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.recovery.verify.loss import Keys, Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+Cover = Literal["rows", "keys", "count", "none"]
+"""How the rows of a table were compared: whole, by their keys, by their number, or not at all."""
 
 DAMAGED = "XX"
 """SQLSTATE class of data that cannot be read back: XX001 data_corrupted, XX002 index_corrupted."""
@@ -25,7 +28,8 @@ class Finding:
     """How many things were verified (`asked`; `of` describes them), and one line for each problem.
 
     `unknown` is why it could not be measured; `notes` are for the evidence only. `losses` are the places where
-    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared.
+    rows are missing or changed; `keys` the rows themselves, where they are known. `buckets` were compared;
+    `cover` is how a table's rows were.
     """
 
     asked: int
@@ -36,10 +40,12 @@ class Finding:
     losses: tuple[Loss, ...] = ()
     keys: Keys | None = None
     buckets: int = 0
+    cover: Cover = "rows"
 
     def to_dict(self) -> dict[str, Any]:
         """As kept in a run's folder."""
-        return asdict(self)
+        written = asdict(self)
+        return written if self.cover != "rows" else {name: value for name, value in written.items() if name != "cover"}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Finding:
@@ -54,7 +60,26 @@ class Finding:
             tuple(Loss(**loss) for loss in raw.get("losses", ())),
             Keys(**{kind: tuple(names) for kind, names in keys.items()}) if keys else None,
             raw.get("buckets", 0),
+            raw.get("cover", "rows"),
         )
+
+
+_COVERS: Final[tuple[Cover, ...]] = ("none", "count", "keys", "rows")
+
+
+def joined(parts: Sequence[Finding], cover: Cover = "rows") -> Finding:
+    """Join findings on parts of one table; it is covered as its least covered part is, and no better than `cover`."""
+    return Finding(
+        sum(part.asked for part in parts),
+        "; ".join(part.of for nth, part in enumerate(parts) if part.of and (not nth or part.problems)),
+        tuple(problem for part in parts for problem in part.problems),
+        "; ".join(part.unknown for part in parts if part.unknown) or None,
+        tuple(note for part in parts for note in part.notes),
+        tuple(loss for part in parts for loss in part.losses),
+        next((part.keys for part in parts if part.keys), None),
+        sum(part.buckets for part in parts),
+        min((cover, *(part.cover for part in parts)), key=_COVERS.index),
+    )
 
 
 def finding_of(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:

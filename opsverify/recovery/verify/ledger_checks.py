@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
-from opsverify.recovery.ledger.catalog import changes, read_catalog
-from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
+from opsverify.recovery.ledger.heap_pages import SYSTEM
+from opsverify.recovery.ledger.large_objects import read_large_objects
+from opsverify.recovery.ledger.sequence_values import read_sequence_values, values_of
+from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.loss import Loss
+from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
 from opsverify.recovery.verify.sampling import bound, draw, draws_needed
+from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opsverify.recovery.ledger.buckets import Bucket
     from opsverify.recovery.ledger.history import History, TableHistory
@@ -23,7 +28,11 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.tables import CoreTable
 
 
-_THINGS = {"row_security": "policies and tables with row security"}
+_THINGS = {
+    "row_security": "policies and tables with row security",
+    "text_search": "objects of text search",
+    "foreign": "objects of foreign data",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Sampling:
     seed: int
 
 
-def check_buckets(
+def check_table(
     history: History,
     name: str,
     restored: Source,
@@ -46,16 +55,12 @@ def check_buckets(
     sampling: Sampling | None = None,
     limited: bool = True,
 ) -> Finding:
-    """Compare every closed bucket of the table `name` that was recorded before `at`, the recovery target.
+    """Compare all rows of the table `name` that were recorded before `at`, the recovery target.
 
     `live` opens the original database, where it still is, to name the keys; only bad buckets are fetched.
     Where statements are `limited` in time, a large table is read in slices, by the index of its bucket column.
     """
     recorded = history.tables[name]
-    expected = recorded.expected(at)
-    if expected is None:
-        return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded))
-    span, buckets = expected
     ((hash_sample,),) = restored(HASH_SAMPLE, {})
     if str(hash_sample) != history.hash_sample:
         return Finding(
@@ -63,7 +68,36 @@ def check_buckets(
             "buckets",
             unknown="this server hashes rows differently from the recorded one (another major version or byte order): "
             "compare on a server of the same major version",
+            cover="none",
         )
+    parts: list[Finding] = []
+    if recorded.buckets:
+        closed = check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited)
+        parts += [closed] if closed else []
+    if recorded.open is not None:
+        ((system,),) = restored(SYSTEM, {})
+        parts.append(check_open(recorded, restored, same_cluster=system == history.rows_system))
+    if recorded.probe is not None:
+        parts.append(check_spread(recorded, restored))
+    if not parts:
+        return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded), cover="none")
+    return joined(parts, "keys" if recorded.table.keys_only else "rows")
+
+
+def check_buckets(
+    recorded: TableHistory,
+    restored: Source,
+    at: dt.datetime,
+    *,
+    live: Callable[[], Source] | None = None,
+    sampling: Sampling | None = None,
+    limited: bool = True,
+) -> Finding | None:
+    """Compare the closed buckets of a table; None where retention leaves none."""
+    name, expected = recorded.table.name, recorded.expected(at)
+    if expected is None:
+        return None
+    span, buckets = expected
     sampled, note = _chosen(buckets, sampling)
     found = (
         read_buckets(
@@ -85,11 +119,12 @@ def check_buckets(
     rows = sum(bucket.rows for bucket in before.values())
     named = f"keys {keys}" if keys else unnamed
     of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
+    doubt = _may_be_deleted(recorded, wrong)
     return Finding(
         rows,
         of,
-        tuple(problems),
-        None,
+        () if doubt else tuple(problems),
+        f"{listed('differ', problems)}; {doubt}" if doubt else None,
         (note,) if note else (),
         tuple(_loss(recorded.table, *each) for each in wrong),
         keys,
@@ -99,11 +134,42 @@ def check_buckets(
 
 def check_catalog(history: History, kind: str, restored: Source) -> Finding:
     """Compare the catalog's objects of `kind` with what was recorded of them last."""
+    if history.catalog_version != VERSION:
+        why = f"{kind} were recorded by another version of opsverify: run `opsverify ledger capture` again"
+        return Finding(0, kind, unknown=why)
     recorded = history.catalog.get(kind, {})
     lines = changes(recorded, read_catalog(restored, [kind])[kind])
     hint = " (restore them; after a deployment capture anew)" if lines else ""
     of = f"of {len(recorded):,} {_THINGS.get(kind, kind)} differ from capture {history.seq}{hint}"
     return Finding(len(recorded), of, lines)
+
+
+def check_large_objects(history: History, restored: Source) -> Finding:
+    """Compare the large objects with those recorded: their number, and what they hold where that could be read."""
+    was = history.large_objects
+    if was is None:
+        return Finding(
+            0, "large objects not recorded", unknown="large objects were not recorded: capture the ledger again"
+        )
+    now = read_large_objects(restored)
+    if was.objects == now.objects and (was == now or not (was.content and now.content)):
+        how = "row by row" if was.content and now.content else "by count only"
+        return Finding(was.objects, f"{was.objects:,} large objects {how}" if was.objects else "no large objects")
+    problem = (
+        f"large objects: {was.objects:,} recorded ({was.size:,} bytes), {now.objects:,} found ({now.size:,} bytes)"
+    )
+    return Finding(was.objects, f"{was.objects:,} large objects differ", (problem,))
+
+
+def check_sequence_values(history: History, restored: Source) -> Finding:
+    """Find sequences that would give out again what was given out when they were recorded, whatever uses them."""
+    now = values_of(read_sequence_values(restored))
+    problems = tuple(
+        f"sequence {name} is at {now[name].last}, {was.last} recorded: setval it"
+        for name, was in history.sequences.items()
+        if name in now and now[name].behind(was)
+    )
+    return Finding(len(history.sequences), f"of {len(history.sequences)} recorded sequences are behind", problems)
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:
@@ -124,6 +190,18 @@ def _each(restored: Source, table: CoreTable, names: frozenset[str]) -> dict[str
     for name in sorted(names):
         found |= read_buckets(restored, table, bucket_span(table, name))
     return found
+
+
+def _may_be_deleted(recorded: TableHistory, wrong: Sequence[tuple[str, Bucket, Bucket]]) -> str:
+    """Why rows that are missing may have been deleted in production; empty where nothing suggests it."""
+    activity = recorded.activity
+    fewer = bool(wrong) and all(after.rows < before.rows for _, before, after in wrong)
+    if recorded.table.declared or activity is None or not activity.deletes or not fewer:
+        return ""
+    return (
+        f"production deletes rows of {recorded.table.name} ({activity.deletes:,} so far): lost, or deleted since; "
+        "capture again, or declare its retention in [recovery.tables]"
+    )
 
 
 def _loss(table: CoreTable, name: str, before: Bucket, after: Bucket) -> Loss:

@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.ledger.buckets import WHOLE_TABLE, Bucket, bucket_name, differing_names, hashed
+from opsverify.recovery.ledger.names import as_regclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ def suspects(table: CoreTable, original: Sequence[Source], restored: Sequence[So
 
 
 def _pages(table: CoreTable, source: Source) -> int:
-    ((pages,),) = source(_SIZE, {"table": table.quoted})
+    ((pages,),) = source(_SIZE, {"table": as_regclass(table.quoted)})
     return int(pages)
 
 

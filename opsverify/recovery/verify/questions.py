@@ -6,8 +6,11 @@ all of them, and keeps the answers in the drill's file. Only a rehearsal reads f
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,32 +19,75 @@ from urllib.parse import quote
 from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.verify import amcheck, consistency, heap_files, ledger_checks, lost_pages
-from opsverify.recovery.verify.finding import Finding, finding_of
+from opsverify.recovery.ledger.queries import NAMES_ON
+from opsverify.recovery.verify import (
+    amcheck,
+    consistency,
+    coverage,
+    heap_files,
+    index_files,
+    ledger_checks,
+    lost_pages,
+    partitions,
+)
+from opsverify.recovery.verify.finding import Finding, finding_of, joined
 from opsverify.recovery.verify.ledger_checks import Sampling
 from opsverify.units import listed
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from opsverify.config.model import Recovery
+    from opsverify.config.recovery import Recovery
     from opsverify.core.check import Check
     from opsverify.evidence.redact import Redactor
     from opsverify.evidence.run_folder import RunFolder
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.restore.restored_server import RestoredServer
+    from opsverify.recovery.verify.finding import Cover
 
     Ask = Callable[[], Finding]
 
 T = TypeVar("T")
 
+PRODUCTION = ("sequences", "validity")
+"""Questions whose problems production may have itself: the ledger records them."""
+
 BUCKETS, CATALOG = "buckets/", "catalog/"
+COVERAGE = "coverage"
+"""The answer on how every table was compared; it needs those on all tables."""
 ANSWERS = "answers"
 """Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
+LONGEST = 120
+"""Letters of a file's name, at most; a longer name of a table is replaced by its hash."""
 _OF_ROLES = ("roles", "grants")
+
+
+def production_of(source: Source) -> dict[str, list[str]]:
+    """Return what is found of production itself, to be recorded: a restore that has it too is as it should be."""
+    asks = Questions(None, dt.datetime.now(dt.UTC), source).all()
+    return {name: list(asks[name]().problems) for name in PRODUCTION}
+
+
+def as_in_production(ask: Ask, recorded: Sequence[str]) -> Finding:
+    """Ask, and make a note of each problem that was recorded of production; values in it may be others by now."""
+    known = {_subject(line) for line in recorded}
+    finding = ask()
+    same = tuple(line for line in finding.problems if _subject(line) in known)
+    if not same:
+        return finding
+    notes = tuple(f"as in production: {line}" for line in same)
+    problems = tuple(line for line in finding.problems if line not in same)
+    return replace(finding, problems=problems, notes=(*finding.notes, *notes))
+
+
+def _subject(line: str) -> str:
+    return re.sub(r"is at -?\d+|holds -?\d+", "", line)
+
+
+def _both(first: Ask, second: Ask) -> Finding:
+    return joined([first(), second()])
 
 
 def answer_named(answers: Mapping[str, T], name: str) -> T:
@@ -49,6 +95,15 @@ def answer_named(answers: Mapping[str, T], name: str) -> T:
     if name not in answers:
         raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
     return answers[name]
+
+
+def require_history(history: History | None) -> History:
+    """Return `history`. Raises Inconclusive where nothing was recorded."""
+    if history is None:
+        raise Inconclusive(
+            "nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule"
+        )
+    return history
 
 
 @dataclass(frozen=True)
@@ -64,6 +119,7 @@ class Questions:
     live: Callable[[], Source] | None = None
     sampling: Sampling | None = None
     limited: bool = True
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best run."""
@@ -74,18 +130,33 @@ class Questions:
             "validity": partial(consistency.check_validity, self.source),
             "unlogged": partial(consistency.check_unlogged, self.source, self.history.pages if self.history else None),
         }
+        asks["partitions"] = partial(partitions.check_partitions, self.source)
         if self.history is None:
             return asks
+        for name in PRODUCTION:
+            asks[name] = partial(as_in_production, asks[name], self.history.production.get(name, ()))
+        asks["sequences"] = partial(
+            _both, asks["sequences"], partial(ledger_checks.check_sequence_values, self.history, self.source)
+        )
         asks["pages"] = partial(lost_pages.check_pages, self.history, self.source)
         for kind in KINDS:
             asks[CATALOG + kind] = partial(ledger_checks.check_catalog, self.history, kind, self.source)
         for name in self.history.tables:
             asks[BUCKETS + name] = partial(
-                ledger_checks.check_buckets,
+                ledger_checks.check_table,
                 self.history, name, self.source, self.at,
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip
+        asks["large_objects"] = partial(ledger_checks.check_large_objects, self.history, self.source)
         return asks
+
+    def coverage(self, answer: Callable[[str], Finding]) -> Finding:
+        """How each table was compared, by the `answer` on it. Raises as what `answer` raises."""
+        history = require_history(self.history)
+        covers: dict[str, Cover] = {name: answer(BUCKETS + name).cover for name in history.tables}
+        found = coverage.check_coverage(history, self.source, covers, self.left_out)
+        objects = answer("large_objects")
+        return replace(found, of="; ".join(filter(None, [found.of, objects.of])))
 
 
 @dataclass(frozen=True)
@@ -100,6 +171,9 @@ class RestoredData:
         Raises Inconclusive where it could not be answered.
         """
         finding = self.answer(name)
+        if name == COVERAGE:
+            measure_coverage(check, finding)
+            return
         keys = finding.keys.all if finding.keys else ()
         if lines := [*finding.problems, *finding.notes, *keys]:
             check.attach("found", "\n".join(lines))
@@ -110,12 +184,31 @@ class RestoredData:
         )
 
 
+def measure_coverage(check: Check, finding: Finding) -> None:
+    """Measure on `check` that every table was compared, with the coverage. Raises Inconclusive where one was not."""
+    check.attach("coverage", finding.of)
+    if finding.unknown:
+        raise Inconclusive(finding.unknown)
+    check.measure("not compared", 0, NONE, samples=finding.asked, of=f"tables not compared: {finding.of}")
+
+
 def save_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
     """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
     (folder.path / ANSWERS).mkdir(exist_ok=True)
-    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
-    folder.write_json(f"{ANSWERS}/{file}.json", {"name": name, "finding": finding.to_dict()}, redactor)
+    folder.write_json(_answer_file(name), {"name": name, "finding": finding.to_dict()}, redactor)
     return finding
+
+
+def _answer_file(name: str) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    file = quote(name.replace("/", ".", 1), safe="")  # tables may be called anything
+    return f"{ANSWERS}/{file if len(file) <= LONGEST else digest}.json"
+
+
+def load_answer(folder: Path, name: str) -> Finding | None:
+    """Read what `save_answer` kept of one question; None where it was not asked yet."""
+    path = folder / _answer_file(name)
+    return Finding.from_dict(json.loads(path.read_text(encoding="utf-8"))["finding"]) if path.exists() else None
 
 
 def load_answers(folder: Path) -> dict[str, Any]:
@@ -131,18 +224,27 @@ def examine(
     history: History | None,
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
+    left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run every question that needs a drill's restored server running; every answer as JSON, by name."""
     from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     caught = (ERRORS, Inconclusive)
-    with RestoredSession(server.dsn, dbname) as session:
-        questions = Questions(history, server.target_time, session.rows, live, sampling, limited=False)
+    with RestoredSession(server.dsn, dbname, NAMES_ON) as session:
+        questions = Questions(
+            history, server.target_time, session.rows, live, sampling, limited=False, left_out=left_out or {}
+        )
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
         asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
-        asks["indexes"] = partial(amcheck.check_indexes, server.server, dbname)
+        asks["indexes"] = partial(
+            _both,
+            partial(amcheck.check_indexes, server.server, dbname),
+            partial(index_files.check_index_files, session.rows, data_dir),
+        )
         answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
+        if history is not None:
+            answers[COVERAGE] = finding_of(partial(questions.coverage, answers.__getitem__), errors=caught)
     return {name: finding.to_dict() for name, finding in answers.items()}
 
 

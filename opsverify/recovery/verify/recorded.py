@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opsverify.errors import Inconclusive
 from opsverify.limits import NONE
-from opsverify.recovery.ledger.queries import table as table_named
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.units import listed
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from opsverify.core.check import Check
     from opsverify.recovery.ledger.ledger import Recorded
     from opsverify.recovery.ledger.queries import Facts
+    from opsverify.recovery.ledger.validations import Validation
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,24 @@ class RecordedData:
 
     recorded: Recorded
     found: Mapping[str, Facts]
-    queries: Mapping[str, str]
+    validations: Mapping[str, Validation]
     until: dt.datetime
 
     def compare(self, check: Check, table: str, group: str = "") -> None:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
-        in_group = table_named(table).group
+        if table not in self.recorded.tables or table not in self.found:
+            raise Inconclusive(
+                f"{table} was not recorded before the recovery target: `opsverify ledger capture` records it"
+            )
+        in_group = self.validations[table].group
         before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
         after = {key: values for key, values in self.found[table].items() if in_group(key) == group}
         different = [
             str(difference)
-            for difference in compare(self.recorded, self.found, self.until)
+            for difference in compare(self.recorded, self.found, self.until, self.validations)
             if difference.table == table and difference.group == group
         ]
-        check.attach("query", self.queries[table])
+        check.attach("query", self.validations[table].sql)
         check.attach("recorded and found", _recorded_and_found(before, after), "json")
         rows = sum(int(values.get("rows") or 0) for values in before.values())
         check.measure(

@@ -6,25 +6,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.config.project import project_root, suites_home
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.catalog import KINDS
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from opsverify.config.model import Target
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.ledger import Recorded
+    from opsverify.recovery.ledger.queries import Facts
+    from opsverify.recovery.ledger.validations import Validation
 
 
 def recorded_tables(target: Target) -> Sequence[str]:
-    """Names of the core tables with closed buckets in the ledger, so that the plan lists them beforehand.
+    """Names of the tables with rows in the ledger, so that the plan lists them beforehand.
 
     Raises Inconclusive when nothing was recorded before the recovery target.
     """
-    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets)
+    return sorted(name for name, table in history_before(target)[0].tables.items() if table.buckets or table.open)
 
 
 def catalog_kinds(_target: Target) -> Sequence[str]:
@@ -72,19 +75,71 @@ class Consistency(Row):
         object.__setattr__(self, "spec", spec)
 
 
-def recorded_keys(table: str) -> Callable[[Target], Sequence[str]]:
-    """The ids under which a table's recorded keys are checked: dates and lines, or statuses.
+@dataclass(frozen=True, kw_only=True)
+class ValidationRow(Row):
+    """A row of the SQL validations: the validation `name`, and which of its keys this check gathers."""
 
-    They are read from the ledger, so that the plan lists them before the first query.
-    """
+    spec: CheckSpec
+    name: str
+    group: str = ""
+    not_applicable: str | None = None
+    cannot_run: str | None = None
 
-    def keys(target: Target) -> Sequence[str]:
-        from opsverify.recovery.ledger.queries import table as table_named  # noqa: PLC0415 - as below
 
-        group = table_named(table).group
-        return sorted({group(key) for key in recorded_before(target).tables[table]})
+def validations_of(target: Target) -> dict[str, Validation]:
+    """The SQL validations: the runbook's, and the target's own. Raises Inconclusive where one cannot be read."""
+    from opsverify.recovery.ledger.validations import read_validations  # noqa: PLC0415 - every plan loads this module
 
-    return keys
+    patterns = target.recovery.validations if target.recovery else ()
+    own = [path for pattern in patterns for path in _matching(Path(pattern))]
+    return read_validations(suites_home(project_root()) / "dr_validation" / "sql", own)
+
+
+def _matching(pattern: Path) -> Sequence[Path]:
+    found = sorted(pattern.parent.glob(pattern.name))
+    if not found:
+        raise Inconclusive(f"[recovery] validations: no file {pattern}")
+    return found
+
+
+def validation_rows(target: Target) -> Sequence[ValidationRow]:
+    """One row for each validation, or for each of its states or keys in the ledger, so that the plan lists them."""
+    recorded: Mapping[str, Facts] = {}
+    reason = None
+    try:
+        recorded = recorded_before(target).tables
+    except Inconclusive as error:
+        reason = str(error)
+    declared = target.recovery.not_applicable if target.recovery else {}
+    return [
+        row
+        for name, validation in validations_of(target).items()
+        for row in _validation_rows(validation, recorded.get(name), reason, declared.get(name))
+    ]
+
+
+def _validation_rows(
+    validation: Validation, facts: Facts | None, cannot_run: str | None, not_applicable: str | None
+) -> Iterator[ValidationRow]:
+    header = validation.header
+    groups = sorted({validation.group(key) for key in facts or ()})
+    if not_applicable is None and cannot_run is None and facts is None:
+        cannot_run = (
+            f"{header.id} was not recorded: table {header.table} was not there when the ledger was captured; if this "
+            f"database has none, say so in [recovery.not_applicable] {header.id}"
+        )
+    elif not_applicable is None and cannot_run is None and header.per and not groups:
+        not_applicable = f"nothing was recorded in the {header.window} of {header.id}"
+    for group in groups if header.per and groups and not not_applicable else [""]:
+        more = f"[{group}]" if group else ""
+        title = f" {more}" if more else ""
+        spec = CheckSpec(
+            f"sql.{header.id}{more}", (*header.runbook, "5-5/consistency"), ("post-dr", "rehearsal"), "sev1",
+            f"{header.ko}{title}", f"{header.en}{title}", needs=("postgres", "recovery"),
+        )  # fmt: skip
+        yield ValidationRow(
+            spec=spec, name=header.id, group=group, not_applicable=not_applicable, cannot_run=cannot_run
+        )
 
 
 def recorded_before(target: Target) -> Recorded:

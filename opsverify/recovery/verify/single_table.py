@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import quoted
 
 if TYPE_CHECKING:
@@ -26,12 +27,23 @@ _LEAST_WEIGHT: Final = 8192
 _TIMEOUT_S: Final = 4 * 3600.0
 
 _TABLES: Final = """
-    SELECT n.nspname, c.relname, pg_total_relation_size(c.oid)
+    SELECT n.nspname, c.relname,
+           CASE c.relkind WHEN 'p' THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)
+                                           FROM pg_partition_tree(c.oid) t)
+                          ELSE pg_total_relation_size(c.oid) END,
+           c.relkind = 'p'
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND NOT EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
      ORDER BY 1, 2
+"""
+_PARTITIONS: Final = """
+SELECT n.nspname, c.relname
+  FROM pg_partition_tree({name}::regclass) t JOIN pg_class c ON c.oid = t.relid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE t.relid <> {name}::regclass
 """
 # Text forms that no setting of a database or role may change; floats are exact since PostgreSQL 12.
 _PINNED: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET row_security = off;"
@@ -96,13 +108,15 @@ class RestoredTable:
 
 
 def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[SingleTable, ...]:
-    """Ordinary tables of `dbname`, or those of `among` (`schema.table`, or a table of `public`).
+    """Ordinary tables of `dbname`, or any table, partition or root of `among` (`schema.table`, or one of `public`).
 
     Raises Inconclusive when there is none.
     """
-    found = tuple(SingleTable(schema, name, int(size)) for schema, name, size in server.rows(_TABLES, dbname=dbname))
+    listed = server.rows(_TABLES, dbname=dbname)
     wanted = {name if "." in name else f"public.{name}" for name in among}
-    chosen = tuple(table for table in found if not wanted or str(table) in wanted)
+    tables = [(SingleTable(schema, name, int(size)), root == "t") for schema, name, size, root in listed]
+    # A root is restored with all its partitions, and only where it is named: each of them may be drawn by itself.
+    chosen = tuple(table for table, root in tables if (str(table) in wanted if wanted else not root))
     if missing := wanted - {str(table) for table in chosen}:
         raise NotRestorable(f"the restored database lacks {', '.join(sorted(missing))}")
     if not chosen:
@@ -131,9 +145,18 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
     _run(server, "pg_dump", "-Fc", "--section=pre-data", "-f", definitions, "-d", dbname)
     _run(server, "pg_restore", "--exit-on-error", "-d", SCRATCH, definitions)
     parts = ("--section=data", "--section=post-data")
-    _run(server, "pg_dump", "-Fc", *parts, "-t", table.quoted, "-f", content, "-d", dbname)
+    literal = _literal(table)
+    leaves = [
+        f"{quoted(schema)}.{quoted(name)}"
+        for schema, name in server.rows(_PARTITIONS.format(name=literal), dbname=dbname)
+    ]
+    named = [argument for one in (table.quoted, *leaves) for argument in ("-t", one)]
+    _run(server, "pg_dump", "-Fc", *parts, *named, "-f", content, "-d", dbname)
     listing = _run(server, "pg_restore", "-l", content, connected=False).stdout
-    wanted.write_text("\n".join(line for line in listing.splitlines() if " FK CONSTRAINT " not in line) + "\n")
+    # An index of the root is not there to attach to, where a partition is restored alone.
+    without = (" FK CONSTRAINT ",) if leaves else (" FK CONSTRAINT ", " INDEX ATTACH ")
+    lines = (line for line in listing.splitlines() if not any(words in line for words in without))
+    wanted.write_text("\n".join(lines) + "\n")
     _run(server, "pg_restore", "--exit-on-error", "-L", wanted, "-d", SCRATCH, content)
     original, restored = (_content(server, name, table) for name in (dbname, SCRATCH))
     return RestoredTable(
@@ -144,9 +167,13 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
 def _content(server: Server, dbname: str, table: SingleTable) -> dict[str, list[str]]:
     ask = _ROWS.format(table=table.quoted)
     (rows, digest), *_ = server.rows(f"{_PINNED} {ask}", dbname=dbname, timeout_s=_TIMEOUT_S)
-    literal = "'" + table.quoted.replace("'", "''") + "'"
+    literal = _literal(table)
     definition = [line for (line,) in server.rows(_DEFINITION.format(name=literal), dbname=dbname)]
     return {"rows": [rows], "row hashes": [digest], "definition": definition}
+
+
+def _literal(table: SingleTable) -> str:
+    return "'" + table.quoted.replace("'", "''") + "'"
 
 
 def _differences(original: Mapping[str, list[str]], restored: Mapping[str, list[str]]) -> list[str]:
@@ -166,5 +193,7 @@ def _run(server: Server, program: str, *arguments: str | Path, connected: bool =
     where = ("-h", server.socket_dir, "-p", str(server.port), "-U", server.superuser, "-w") if connected else ()
     answer = server.tools.run(program, *where, *arguments, timeout_s=_TIMEOUT_S)
     if answer.exit_code != 0:
-        raise NotRestorable(f"{program} of the table drawn: {answer.first_error} (exit {answer.exit_code})")
+        raise fault_of(
+            answer.first_error, f"{program} of the table drawn: {answer.first_error} (exit {answer.exit_code})"
+        )
     return answer

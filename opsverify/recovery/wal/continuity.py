@@ -8,20 +8,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.recovery.model import Branch, Segment, segment_name
-from opsverify.recovery.wal.commits import Tail, read_commits, tail_of
-from opsverify.recovery.wal.segments import archive_segments, segment_fault
-from opsverify.recovery.wal.timelines import branches, second_archiver
+from opsverify.recovery.postgres.tools import unprivileged
+from opsverify.recovery.wal.abandoned import abandoned
+from opsverify.recovery.wal.commits import Tail, tail_of
+from opsverify.recovery.wal.lsn import format_lsn
+from opsverify.recovery.wal.records import read_through
+from opsverify.recovery.wal.segments import archive_segments, segment_fault, unreadable_for
+from opsverify.recovery.wal.timelines import branches, on_path, second_archiver, timeline_at, timeline_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from opsverify.recovery.model import BaseBackup
     from opsverify.recovery.postgres.tools import Tools
+    from opsverify.recovery.wal.records import WalFault
 
 
 MARGIN: Final = dt.timedelta(seconds=1)
 """How far before the last archived commit a recovery target has to lie."""
+LEAST: Final = dt.timedelta(microseconds=1)
+"""Recovery ends at the first commit *after* its target: a target lies at least this much before it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class Continuity:
     missing segments before the newest archived one; `damaged` are segments that are there and unusable, each
     with its reason; `last_commit_at` is the last commit in the run, after which data is lost if the run ends
     early. `reaches`: whether the run leads to the given place (None: none was given). `second_archiver`: why another
-    server seems to archive a timeline of its own into the same folder.
+    server seems to archive a timeline of its own into the same folder. `timeline_problem`: why another timeline may be
+    production's. `abandoned`: why the given time lies on a stretch that the followed timeline left behind.
     """
 
     timeline: int
@@ -44,28 +52,37 @@ class Continuity:
     last_commit_at: dt.datetime | None
     reaches: bool | None
     second_archiver: str | None = None
+    timeline_problem: str | None = None
+    abandoned: str | None = None
+    committed_in_backup: dt.datetime | None = None
+    committed_after_backup: dt.datetime | None = None
 
     @property
     def unbroken(self) -> bool:
         """Whether nothing is missing or damaged from the backup to the newest archived segment."""
         return self.last is not None and not self.gaps and not self.damaged
 
-    @property
-    def newest_target(self) -> dt.datetime | None:
-        """The newest point in time that recovery reaches: it stops at the first commit *after* its target."""
-        return self.last_commit_at - MARGIN if self.last_commit_at else None
+    def newest_target(self, margin: dt.timedelta = MARGIN) -> dt.datetime | None:
+        """The newest point in time that recovery reaches, `margin` before the last commit; None: only the backup's end.
+
+        Recovery stops at the first commit *after* its target, and must not stop before the end of the backup.
+        """
+        if self.committed_after_backup is None:
+            return None
+        target = self.committed_after_backup - margin
+        return None if self.committed_in_backup and target < self.committed_in_backup else target
 
     @property
     def problem(self) -> str | None:
         """What breaks the run, for a message of one line; None when nothing does."""
         if self.damaged:
             what = f"WAL segment {self.damaged[0]}"
+        elif self.first in self.gaps or (self.last is None and not self.gaps):
+            what = f"WAL segment {self.first} is missing, with which recovery begins"
         elif self.gaps:
             what = f"WAL segment {self.gaps[0]} is missing"
-        elif self.last is None:
-            what = f"WAL segment {self.first} is missing, with which recovery begins"
         else:
-            return self.second_archiver
+            return self.timeline_problem or self.second_archiver
         more = len(self.damaged) + len(self.gaps) - 1
         others = f" (and {more} more)" if more > 0 else ""
         since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
@@ -78,33 +95,45 @@ def continuity(
     tools: Tools,
     until: int | dt.datetime | None = None,
     timeline: int | None = None,
-    *,
-    every_record: bool = False,
 ) -> Continuity:
     """Follow the archive from the backup's first segment to its newest, up to `timeline`.
 
     `until` is an LSN or an aware time; without `timeline` the newest one that descends from the backup's is
-    taken. Sizes and page headers of every segment are verified, for which compressed ones are read
-    through; pg_waldump reads the last ones for the time of the last commit, or with `every_record` all of them.
+    taken. Size and page headers of every segment are verified, and every record from the backup's start on is read.
     Raises Inconclusive when the archive cannot be read or a tool's output cannot be parsed.
     """
     size = backup.segment_size
     path = branches(archive, backup, timeline)
-    run, gaps, damaged = _follow(backup, archive, path)
-    readable, last_commit_at, unreadable = (_read_all if every_record else _last_commit)(run, tools)
-    if unreadable:
-        damaged.insert(0, unreadable)
+    followed = _follow(backup, archive, path, for_server=True)
+    run, damaged = list(followed.run), list(followed.damaged)
+    reading = read_through(run, backup, tools)
+    if (fault := reading.fault) is not None:
+        number = fault.lsn // size
+        name = next((segment.name for segment in run if segment.number == number), run[-1].name)
+        damaged.insert(0, f"{name} is unreadable: {_in_words(fault)}")
+        run = [segment for segment in run if segment.number < number]
+    archived = archive_segments(archive, size)
     return Continuity(
         timeline=path[-1].timeline,
         first=segment_name(backup.timeline, backup.start_lsn // size, size),
-        last=readable[-1].name if readable else None,
-        segments=len(readable),
-        gaps=tuple(gaps),
+        last=run[-1].name if run else None,
+        segments=len(run),
+        gaps=followed.gaps,
         damaged=tuple(damaged),
-        last_commit_at=last_commit_at,
-        reaches=_reaches(until, readable, last_commit_at, size),
-        second_archiver=second_archiver(archive, path, archive_segments(archive, size), size),
+        last_commit_at=reading.last_commit_at,
+        committed_in_backup=reading.in_backup,
+        committed_after_backup=reading.after_backup,
+        reaches=_reaches(until, run, reading.last_commit_at, size),
+        second_archiver=second_archiver(archive, path, archived, size),
+        timeline_problem=timeline_problem(archive, path, backup, archived) if timeline is None else None,
+        abandoned=abandoned(until, path, archived, size, tools) if isinstance(until, dt.datetime) else None,
     )
+
+
+def _in_words(fault: WalFault) -> str:
+    if fault.ends:
+        return f"its records end at {format_lsn(fault.lsn)}, and zeros follow: it was copied while it was written"
+    return fault.reason
 
 
 def tail(
@@ -125,11 +154,20 @@ def tail(
 
 def unbroken_run(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> list[Segment]:
     """Return the segments with which recovery of `backup` follows `path`, up to the first missing or damaged one."""
-    return _follow(backup, archive, path)[0]
+    return list(_follow(backup, archive, path).run)
 
 
-def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tuple[list[Segment], list[str], list[str]]:
-    """Return the unbroken run of segments from the backup's first on, what is missing, and what is damaged."""
+@dataclass(frozen=True)
+class _Followed:
+    """The unbroken run of segments from the backup's first on, what is missing, and what is damaged."""
+
+    run: tuple[Segment, ...]
+    gaps: tuple[str, ...]
+    damaged: tuple[str, ...]
+
+
+def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...], *, for_server: bool = False) -> _Followed:
+    """Follow `path`; `for_server` also requires that a restored server's account may read the archive."""
     size = backup.segment_size
     own_wal = backup.path / "pg_wal"  # a backup may hold the WAL that makes it consistent
     segments = [
@@ -137,31 +175,27 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...]) -> tupl
         *archive_segments(archive, size),
     ]
     segments_by_key = {(segment.timeline, segment.number): segment for segment in segments}
-    newest = max((number for owner, number in segments_by_key if _owns(path, owner, number, size)), default=-1)
+    newest = max((segment.number for segment in segments if on_path(path, segment, size)), default=-1)
     newest = max(newest, _never_begun(path, segments_by_key, size))
-    needed = [(_owner(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
+    needed = [(timeline_at(path, number, size), number) for number in range(backup.start_lsn // size, newest + 1)]
+    there = [segments_by_key[key] for key in needed if key in segments_by_key]
+    fetched = [segment for segment in there if segment.path.parent == archive]  # the others are copied beforehand
+    closed = unreadable_for(unprivileged(reading=archive), fetched) if for_server else {}
+    with ThreadPoolExecutor() as pool:  # compressed segments keep every processor busy
+        found = pool.map(lambda one: closed.get(one.path) or segment_fault(one, backup, path), there)
+        faults = dict(zip(there, found, strict=True))
     run: list[Segment] = []
     gaps: list[str] = []
     damaged: list[str] = []
-    with ThreadPoolExecutor() as pool:  # compressed segments keep every processor busy
-        faults = dict(
-            zip(
-                needed,
-                pool.map(
-                    lambda key: segment_fault(segments_by_key[key], backup) if key in segments_by_key else None, needed
-                ),
-                strict=True,
-            )
-        )
     for owner, number in needed:
         segment = segments_by_key.get((owner, number))
         if segment is None:
             gaps.append(segment_name(owner, number, size))
-        elif fault := faults[owner, number]:
+        elif fault := faults[segment]:
             damaged.append(f"{segment.name} {fault}")
         elif not gaps and not damaged:
             run.append(segment)
-    return run, gaps, damaged
+    return _Followed(tuple(run), tuple(gaps), tuple(damaged))
 
 
 def _never_begun(path: tuple[Branch, ...], segments_by_key: Collection[tuple[int, int]], size: int) -> int:
@@ -179,45 +213,11 @@ def _never_begun(path: tuple[Branch, ...], segments_by_key: Collection[tuple[int
     return first if parent_goes_on and not begun else -1
 
 
-def _owner(path: tuple[Branch, ...], number: int, size: int) -> int:
-    # Recovery reads the segment in which a timeline begins from that timeline, which holds a copy of the
-    # rest.
-    return next(branch.timeline for branch in reversed(path) if branch.begins // size <= number)
-
-
-def _owns(path: tuple[Branch, ...], timeline: int, number: int, size: int) -> bool:
-    return path[0].begins // size <= number and _owner(path, number, size) == timeline
-
-
-def _last_commit(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
-    """Return the part of `run` that pg_waldump can read, its last commit, and the fault of the first unreadable one."""
-    unreadable = None
-    for index in range(len(run) - 1, -1, -1):
-        reading = read_commits(run[index], tools)
-        if reading.fault:
-            unreadable = f"{run[index].name} is unreadable: {reading.fault}"
-            run = run[:index]
-        elif reading.commits:
-            return run, max(commit.at for commit in reading.commits), unreadable
-    return run, None, unreadable
-
-
-def _read_all(run: list[Segment], tools: Tools) -> tuple[list[Segment], dt.datetime | None, str | None]:
-    """Return the same as `_last_commit`, of every record from the first segment on."""
-    last_commit_at = None
-    for index, segment in enumerate(run):
-        reading = read_commits(segment, tools)
-        last_commit_at = max((commit.at for commit in reading.commits), default=last_commit_at)
-        if reading.fault:
-            return run[:index], last_commit_at, f"{segment.name} is unreadable: {reading.fault}"
-    return run, last_commit_at, None
-
-
 def _reaches(
-    until: int | dt.datetime | None, run: list[Segment], last_commit_at: dt.datetime | None, size: int
+    until: int | dt.datetime | None, run: Sequence[Segment], last_commit_at: dt.datetime | None, size: int
 ) -> bool | None:
     if until is None:
         return None
     if isinstance(until, int):
         return bool(run) and until <= (run[-1].number + 1) * size
-    return last_commit_at is not None and last_commit_at >= until
+    return last_commit_at is not None and last_commit_at > until  # recovery ends before the first later commit

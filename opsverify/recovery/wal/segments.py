@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import struct
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.model import Segment
+from opsverify.recovery.postgres.tools import run_tool
 from opsverify.recovery.wal.archive import archive_files, read_head
 from opsverify.recovery.wal.lsn import format_lsn, parse_segment_name
+from opsverify.recovery.wal.pages import page_fault
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from opsverify.recovery.model import BaseBackup
+    from opsverify.recovery.model import BaseBackup, Branch
+    from opsverify.recovery.postgres.tools import Account
 
 
 _NAME: Final = 24  # digits of a segment's name
-
+_AT_ONCE: Final = 5000
+_NAME_CLOSED: Final = 'for file; do test -r "$file" || printf "%s\\n" "$file"; done'
 
 _LONG_HEADER: Final = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData, in the byte order of this machine
 
@@ -45,20 +52,40 @@ def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
     return tuple(sorted(found, key=lambda segment: (segment.number, segment.timeline)))
 
 
-def segment_fault(segment: Segment, backup: BaseBackup) -> str | None:
-    """Why recovery of `backup` cannot use `segment`; None where its size and first page header are right.
+def segment_fault(segment: Segment, backup: BaseBackup, path: tuple[Branch, ...]) -> str | None:
+    """Why recovery of `backup` along `path` cannot use `segment`; None where its size and every page header are right.
 
-    A compressed one is read through. Raises Inconclusive where it cannot be read.
+    Raises Inconclusive where the program that unpacks it is not installed.
     """
     try:
         found = read_head(segment.path, _LONG_HEADER.size)
+        if found.fault:
+            return f"cannot be unpacked from {segment.path.name}: {found.fault}"
+        if found.size != backup.segment_size:
+            return f"is truncated: {found.size:,} of {backup.segment_size:,} bytes"
+        if fault := _wrong_header(found.head, segment, backup):
+            return fault
+        return page_fault(segment.path, segment.number * backup.segment_size, partial(_timeline_of_page, path))
     except OSError as error:
-        raise Inconclusive(f"{segment.path} cannot be read: {error.strerror}") from error
-    if found.fault:
-        return f"cannot be unpacked from {segment.path.name}: {found.fault}"
-    if found.size != backup.segment_size:
-        return f"is truncated: {found.size:,} of {backup.segment_size:,} bytes"
-    return _wrong_header(found.head, segment, backup)
+        return f"cannot be read: {error.strerror} ({segment.path})"
+
+
+def unreadable_for(account: Account | None, segments: Sequence[Segment]) -> dict[Path, str]:
+    """Files of `segments` that `account`, as whom PostgreSQL will run, may not read, each with why."""
+    if account is None:
+        return {one.path: "is not readable" for one in segments if not os.access(one.path, os.R_OK)}
+    closed: dict[Path, str] = {}
+    for first in range(0, len(segments), _AT_ONCE):
+        names = [str(one.path) for one in segments[first : first + _AT_ONCE]]
+        done = run_tool(("/bin/sh", "-c", _NAME_CLOSED, "sh", *names), account=account)
+        for name in done.stdout.splitlines():
+            closed[Path(name)] = f"is closed to {account.name}, as whom PostgreSQL reads it (chmod or chown it)"
+    return closed
+
+
+def _timeline_of_page(path: tuple[Branch, ...], address: int) -> int | None:
+    """A page names the timeline on which it was begun; the page in which a timeline begins was begun on its parent."""
+    return next((branch.timeline for branch in reversed(path) if branch.begins <= address), None)
 
 
 def _wrong_header(header: bytes, segment: Segment, backup: BaseBackup) -> str | None:

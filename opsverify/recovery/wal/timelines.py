@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.model import Branch
 from opsverify.recovery.wal.archive import archive_files, find_file, read_text
 from opsverify.recovery.wal.lsn import format_lsn, parse_lsn
@@ -72,17 +72,17 @@ def timeline_path(archive: Path, timeline: int) -> TimelinePath:
 def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> tuple[Branch, ...]:
     """Return the path from the backup's timeline to `timeline`, or to the newest that descends from it.
 
-    The first branch begins at the backup. Raises Inconclusive when `timeline` does not descend from the
-    backup, or the archive cannot be read.
+    The first branch begins at the backup. Raises NotRestorable for a history that cannot be parsed, Inconclusive when
+    `timeline` does not descend from the backup, or the archive cannot be read.
     """
     paths: dict[int, tuple[Branch, ...]] = {backup.timeline: (Branch(backup.timeline, backup.start_lsn),)}
-    try:
-        files = archive_files(archive)
-    except OSError as error:
-        raise Inconclusive(f"WAL archive {archive} cannot be read: {error.strerror}") from error
-    for name, path in files.items():
-        if name.endswith(".history") and (found := _path(int(name[:8], 16), path, backup)):
-            paths[found[-1].timeline] = found
+    for number, path in _histories(archive).items():
+        try:
+            found = _path(number, history(path), backup)
+        except Inconclusive as error:
+            raise NotRestorable(str(error)) from error
+        if found:
+            paths[number] = found
     wanted = max(paths) if timeline is None else timeline
     if wanted not in paths:
         raise Inconclusive(
@@ -134,8 +134,63 @@ def history(path: Path) -> tuple[tuple[int, int], ...]:
         raise Inconclusive(f"{path} could not be parsed as a timeline history: {error}") from error
 
 
-def _path(timeline: int, path: Path, backup: BaseBackup) -> tuple[Branch, ...] | None:
-    parents = history(path)
+def timeline_problem(
+    archive: Path, path: tuple[Branch, ...], backup: BaseBackup, segments: Iterable[Segment]
+) -> str | None:
+    """Why `path` need not be the timeline that production is on; None where the archive knows of no other.
+
+    A later timeline without a history cannot be followed. One whose history leaves the backup's timeline before the
+    backup was complete abandoned it: PostgreSQL refuses to recover the backup to the latest timeline.
+    """
+    histories = _histories(archive)
+    archived: dict[int, list[str]] = {}
+    for segment in segments:
+        archived.setdefault(segment.timeline, []).append(segment.name)
+    known = {branch.timeline for branch in path}
+    for number in sorted({*histories, *archived} - known):
+        if number < path[-1].timeline:
+            continue
+        if number not in histories:
+            names = sorted(archived[number])
+            return (
+                f"{len(names)} WAL segments of timeline {number} are archived ({names[0]} to {names[-1]}), and "
+                f"{number:08X}.history is missing: recovery cannot follow them; copy the history file from pg_wal of "
+                "production, or move another server's segments away"
+            )
+        ends = dict(history(histories[number]))
+        left = ends.get(backup.timeline)
+        where = f"left it at {format_lsn(left)}" if left is not None else "does not descend from it"
+        return (
+            f"the backup lies on a stretch of timeline {backup.timeline} that timeline {number} abandoned "
+            f"({histories[number].name} {where}, the backup ends at {format_lsn(backup.end_lsn)}): take a new base "
+            "backup of production, or move another server's history and segments away"
+        )
+    return None
+
+
+def _histories(archive: Path) -> dict[int, Path]:
+    try:
+        files = archive_files(archive)
+    except OSError as error:
+        raise Inconclusive(f"WAL archive {archive} cannot be read: {error.strerror}") from error
+    return {int(name[:8], 16): path for name, path in files.items() if name.endswith(".history")}
+
+
+def timeline_at(path: tuple[Branch, ...], number: int, segment_size: int) -> int:
+    """The timeline from whose file recovery along `path` reads segment `number`.
+
+    The segment in which a timeline begins is read from that timeline, whose file has a copy of what came before.
+    """
+    return next(branch.timeline for branch in reversed(path) if branch.begins // segment_size <= number)
+
+
+def on_path(path: tuple[Branch, ...], segment: Segment, segment_size: int) -> bool:
+    """Whether recovery along `path` reads `segment`."""
+    first = path[0].begins // segment_size
+    return first <= segment.number and timeline_at(path, segment.number, segment_size) == segment.timeline
+
+
+def _path(timeline: int, parents: tuple[tuple[int, int], ...], backup: BaseBackup) -> tuple[Branch, ...] | None:
     ends = dict(parents)
     if ends.get(backup.timeline, 0) < backup.end_lsn:
         return None  # it left the backup's timeline before the backup was complete, or does not descend from it

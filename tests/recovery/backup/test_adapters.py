@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.config.model import Recovery
+from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of, source_of
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.inventory import Inventory, take_inventory
-from opsverify.recovery.backup.source import BackupDamaged
 from tests.support.drills import rehearse
 from tests.support.primary import PORT, commit_and_archive, owned, primary, server_tools
 from tests.support.wreck import detach

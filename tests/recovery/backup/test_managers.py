@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.config.model import Recovery
+from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import verify

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from opsverify.config.model import Recovery
+from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
+from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.roles_dump import nearest_file, read_cluster_dump
-from opsverify.recovery.backup.source import BackupDamaged
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from tests.support.drills import rehearse

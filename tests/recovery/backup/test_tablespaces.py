@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from opsverify.config.model import Recovery
+from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import inspect, verify
@@ -154,7 +154,8 @@ def test_a_compressed_archive_hides_no_tablespace(spread: Spread, scratch: Path)
     shutil.copytree(spread.archive, archive)
     run_tool(("/bin/sh", "-c", f"gzip -q {archive}/*"))
     if (account := unprivileged()) is not None:
-        os.chown(archive, account.uid, account.gid)
+        for path in (archive, *archive.iterdir()):
+            os.chown(path, account.uid, account.gid)
     drill = rehearse(described(spread, scratch, recovery_target=None, wal_archive=str(archive)))
     assert "after the base backup" in (drill.blocked or "")
 

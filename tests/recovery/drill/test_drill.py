@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from opsverify.config.database import Login
-from opsverify.config.model import Heartbeat
+from opsverify.config.recovery import Heartbeat
 from opsverify.errors import CheckFailed, Inconclusive
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.drill.run import run_drill

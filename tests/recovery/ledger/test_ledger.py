@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.ledger.ledger import Ledger, Recorded
-from opsverify.recovery.ledger.queries import TABLES, Facts, fingerprint, read_queries, table
+from opsverify.recovery.ledger.queries import Facts, fingerprint
+from opsverify.recovery.ledger.validations import read_validations
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.verify.key_counts import compare
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from tests.support.wreck import Disaster
 
-SQL = read_queries(REPOSITORY / "dr_validation" / "sql")
+SQL = read_validations(REPOSITORY / "dr_validation" / "sql")
 AT = dt.datetime(2026, 11, 22, 20, 13, tzinfo=dt.UTC)
 HOUR = dt.datetime(2026, 11, 22, 10, 0, tzinfo=dt.UTC)
 
@@ -39,7 +41,7 @@ HOUR = dt.datetime(2026, 11, 22, 10, 0, tzinfo=dt.UTC)
 def _source(
     answers: Mapping[str, list[tuple[Any, ...]]], now: dt.datetime = AT
 ) -> Callable[..., list[tuple[Any, ...]]]:
-    by_sql = {SQL[name]: rows for name, rows in answers.items()}
+    by_sql = {SQL[name].sql: rows for name, rows in answers.items()}
     return lambda sql, _params: [(now,)] if sql == "SELECT now()" else by_sql.get(sql, [])
 
 
@@ -82,17 +84,17 @@ def test_what_is_recorded_is_read_back_under_stable_ascii_keys(ledger: Ledger) -
             "defect_qty": "0",
         },
     }
-    assert compare(recorded, recorded.read_facts(_source(ROWS), SQL), AT) == ()
+    assert compare(recorded, recorded.read_facts(_source(ROWS), SQL), AT, SQL) == ()
 
 
 def test_only_settled_buckets_are_asked_for() -> None:
     """Buckets end before the settling time; the plant's zone decides which date is over."""
-    judgments, workflows, facts = (entry.window(AT, ZoneInfo("Asia/Seoul")) for entry in TABLES)
+    judgments, workflows, facts = (entry.window(AT, ZoneInfo("Asia/Seoul")) for entry in SQL.values())
     assert judgments.until == dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
     assert workflows.until == dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
     assert judgments.since == dt.datetime(2026, 11, 21, 20, 0, tzinfo=dt.UTC)
     assert (facts.since, facts.until) == (dt.date(2026, 11, 16), dt.date(2026, 11, 23))
-    assert table("fact_daily_production").window(AT, dt.UTC).until == dt.date(2026, 11, 22)
+    assert SQL["fact_daily_production"].window(AT, dt.UTC).until == dt.date(2026, 11, 22)
 
 
 def test_the_slower_clock_closes_buckets(ledger: Ledger) -> None:
@@ -109,7 +111,7 @@ def test_the_newest_capture_before_the_target_counts(ledger: Ledger) -> None:
     with pytest.raises(Inconclusive, match="nothing recorded before"):
         ledger.newest_before(AT - dt.timedelta(seconds=1))
     with pytest.raises(ValueError, match="after the recovery target"):
-        compare(ledger.newest_before(AT + dt.timedelta(hours=3)), {}, AT)
+        compare(ledger.newest_before(AT + dt.timedelta(hours=3)), {}, AT, SQL)
 
 
 def test_a_ledger_that_is_not_there_is_inconclusive(ledger: Ledger) -> None:
@@ -130,8 +132,8 @@ def test_a_changed_query_is_inconclusive(ledger: Ledger) -> None:
     """Another query's numbers cannot be compared; another comment's can."""
     recorded = ledger.capture(_source(ROWS), AT, SQL)
     name = "judgment_executions"
-    assert fingerprint(f"-- a word more\n{SQL[name]}") == fingerprint(SQL[name])
-    changed = {**SQL, name: SQL[name].replace("IS NULL", "IS NOT NULL")}
+    assert fingerprint(f"-- a word more\n{SQL[name].sql}") == fingerprint(SQL[name].sql)
+    changed = {**SQL, name: replace(SQL[name], sql=SQL[name].sql.replace("IS NULL", "IS NOT NULL"))}
     with pytest.raises(Inconclusive, match=r"1-judgments\.sql was changed"):
         recorded.read_facts(_source(ROWS), changed)
 
@@ -219,7 +221,7 @@ def _recorded(name: str, facts: Facts) -> Recorded:
 def test_production_differs_exactly_where_it_is_not_equal(before: Facts, after: Facts) -> None:
     """No difference missed, none invented, each with both sides."""
     name = "fact_daily_production"
-    differences = compare(_recorded(name, before), {name: after}, AT)
+    differences = compare(_recorded(name, before), {name: after}, AT, SQL)
     assert {d.key for d in differences} == {k for k in {*before, *after} if before.get(k) != after.get(k)}
     assert all((d.recorded, d.found) == (before.get(d.key), after.get(d.key)) and str(d) for d in differences)
 
@@ -233,7 +235,7 @@ def _instances(rows: list[tuple[int, str]]) -> Facts:
     for hour, status in rows:
         key = (HOUR + dt.timedelta(hours=hour), status)
         counts[key] = counts.get(key, 0) + 1
-    return table("workflow_instances").facts((*key, count) for key, count in counts.items())
+    return SQL["workflow_instances"].facts((*key, count) for key, count in counts.items())
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -245,12 +247,12 @@ def test_workflows_that_ended_meanwhile_are_no_loss_and_one_lost_row_is(
     name = "workflow_instances"
     recorded = _recorded(name, _instances(rows))
     later = [(hour, data.draw(ENDS) if status in {"PENDING", "RUNNING"} else status) for hour, status in rows]
-    assert compare(recorded, {name: _instances(later)}, AT) == ()
+    assert compare(recorded, {name: _instances(later)}, AT, SQL) == ()
     lost = data.draw(st.integers(0, len(later) - 1))
-    fewer = compare(recorded, {name: _instances(later[:lost] + later[lost + 1 :])}, AT)
+    fewer = compare(recorded, {name: _instances(later[:lost] + later[lost + 1 :])}, AT, SQL)
     hour = HOUR + dt.timedelta(hours=rows[lost][0])
     assert f"ALL@{hour:%Y-%m-%dT%H:%MZ}" in {difference.key for difference in fewer}
-    assert compare(recorded, {name: _instances([*later, later[lost]])}, AT) != ()
+    assert compare(recorded, {name: _instances([*later, later[lost]])}, AT, SQL) != ()
 
 
 @given(sizes=st.lists(st.integers(0, 3), max_size=6), spoiled=st.integers(0, 5), position=st.integers(0, 10**6))
@@ -329,11 +331,11 @@ def test_a_restored_database_is_held_against_the_ledger(
             "UPDATE workflow_instances SET status = 'COMPLETED' WHERE status = 'RUNNING' AND random() < 0.5"
         )
         database.execute("SET timezone TO 'Asia/Seoul'")
-        assert compare(recorded, recorded.read_facts(source, SQL), target) == ()
+        assert compare(recorded, recorded.read_facts(source, SQL), target, SQL) == ()
         database.execute("SET timezone TO 'UTC'")
         database.commit()
         for loss, (name, groups) in LOSSES.items():
             database.execute(loss.encode())
-            differences = compare(recorded, recorded.read_facts(source, SQL), target)
+            differences = compare(recorded, recorded.read_facts(source, SQL), target, SQL)
             database.rollback()
             assert {(d.table, d.group) for d in differences} == {(name, group) for group in groups}, loss

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsverify.recovery.ledger.tables import CoreTable, TableChoice, core_tables
+from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.verify.database_diff import compare_databases
 from opsverify.recovery.verify.loss import Keys
 from opsverify.recovery.verify.page_diff import suspects
+from tests.support.ledgers import core_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.tables import CoreTable
     from tests.support.clones import Clone
 
 ROWS = 45_000
@@ -27,8 +29,7 @@ SOME = st.sets(st.integers(1, ROWS + 3000), max_size=8)
 
 def readings(clone: Clone) -> CoreTable:
     """The table of 45,000 readings, in some eleven places."""
-    ((core,), _) = core_tables(clone.source, {"readings": TableChoice(width=512)})
-    return core
+    return core_table(clone.source, "readings", TableChoice(width=512))
 
 
 def named(ids: Iterable[int]) -> tuple[str, ...]:

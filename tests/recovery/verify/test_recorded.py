@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from opsverify import CheckFailed, Inconclusive, recorded_keys
+from opsverify import CheckFailed, Inconclusive, validation_rows
 from opsverify.recovery.ledger.ledger import Recorded
+from opsverify.recovery.ledger.validations import read_validations
 from opsverify.recovery.verify.recorded import RecordedData
 from opsverify.recovery.verify.rows import recorded_before, recovery_target
+from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from opsverify.config.model import Target
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.checks import Kept
 
 AT = dt.datetime(2026, 11, 22, 20, 0, tzinfo=dt.UTC)
+SQL = read_validations(REPOSITORY / "dr_validation" / "sql")
 KEYS = ("2026-11-20-L03", "2026-11-21-L03")
 FACT = "fact_daily_production"
 
@@ -31,7 +34,7 @@ def facts(rows: int = 24, produced: str = "1000") -> dict[str, int | str | None]
 def recovered(found: dict[str, dict[str, int | str | None]]) -> RecordedData:
     """Two recorded days of line L03, and what was found of them."""
     before = Recorded(1, AT - dt.timedelta(minutes=5), {FACT: {key: facts() for key in KEYS}}, {}, {})
-    return RecordedData(before, {FACT: found}, {FACT: "SELECT 1"}, AT)
+    return RecordedData(before, {FACT: found}, SQL, AT)
 
 
 def test_equal_facts_pass(check: Check) -> None:
@@ -71,5 +74,6 @@ def test_nothing_recorded_is_inconclusive(target: Target) -> None:
         recorded_before(target)
     with pytest.raises(Inconclusive, match="--recovery-target TIME"):
         recovery_target(target)
-    with pytest.raises(Inconclusive):
-        recorded_keys(FACT)(target)
+    assert [(row.spec.id, "[recovery] ledger" in str(row.cannot_run)) for row in validation_rows(target)] == [
+        ("sql.judgment_executions", True), ("sql.workflow_instances", True), ("sql.fact_daily_production", True),
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.config.model import Recovery
+from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.postgres.tools import find_tools, run_tool

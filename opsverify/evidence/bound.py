@@ -1,0 +1,57 @@
+"""Binding of a verdict: digests of the target, the runbook and the suites that were measured with."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.config.digest import differing, one_digest, target_digests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from opsverify.config.model import Target
+
+SUITES: Final = ("checks", "smoke", "dr_validation")
+MOST_NAMED: Final = 5
+
+
+def bound_fields(target: Target, root: Path) -> dict[str, Any]:
+    """The fields that bind a plan and a verdict to what they measure; `target` as its file has it."""
+    keys = target_digests(target)
+    runbook = resources.files("opsverify").joinpath("runbook.toml").read_bytes()
+    return {
+        "bound": {
+            "target": one_digest(keys),
+            "runbook": hashlib.sha256(runbook).hexdigest(),
+            "suites": one_digest(dict(_suites(root))),
+        },
+        "target_keys": keys,
+    }
+
+
+def difference(verdict: Mapping[str, Any], target: Target, root: Path) -> str | None:
+    """What differs between a verdict's binding and now; None where nothing does."""
+    bound, keys = verdict.get("bound"), verdict.get("target_keys")
+    if not isinstance(bound, dict) or not isinstance(keys, dict) or one_digest(keys) != bound.get("target"):
+        return "it is not bound to a target's digest (an older version wrote it, or it was altered)"
+    now = bound_fields(target, root)
+    if changed := differing(keys, now["target_keys"]):
+        more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
+        return f"the target has changed since: {', '.join(changed[:MOST_NAMED])}{more}"
+    return next(
+        (
+            f"the {name} changed since it was verified"
+            for name in ("runbook", "suites")
+            if bound.get(name) != now["bound"][name]
+        ),
+        None,
+    )
+
+
+def _suites(root: Path) -> Iterator[tuple[str, str]]:
+    for path in (root / "conftest.py", *(path for suite in SUITES for path in sorted((root / suite).rglob("*.py")))):
+        if path.is_file():
+            yield path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,181 @@
+"""State of a target outside of its runs' folders: which runs were begun, what they decided, which were carried out.
+
+`reports/.state/<target>/runs.jsonl` is one chain of lines for all runs of the target, wherever their folders lie. A
+run's plan and verdict name the line that was the last one when it began, and its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from opsverify.errors import EvidenceError, TargetError
+from opsverify.evidence.chain import GENESIS, Chain, append, parse
+from opsverify.evidence.files import write_atomic
+from opsverify.language.message import say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STATE: Final = ".state"
+BEGUN, FINISHED, USED = "begun", "finished", "used"
+
+
+@dataclass(frozen=True)
+class TargetState:
+    """The state of one target, below the reports folder of the project."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, reports: Path, target: str) -> TargetState:
+        """The state of `target`."""
+        return cls(reports / STATE / target)
+
+    @property
+    def runs(self) -> Path:
+        """The chain of the target's runs."""
+        return self.folder / "runs.jsonl"
+
+    @property
+    def unfinished(self) -> Path:
+        """Names the rollout that was begun and has not ended."""
+        return self.folder / "rollout.json"
+
+    def begin(self, run_id: str, stage: str, run_folder: Path) -> dict[str, str]:
+        """Record that a run begins; what its plan and verdict say of the chain. Raises TargetError."""
+        try:
+            line = self._append(event=BEGUN, run_id=run_id, stage=stage, folder=str(run_folder.resolve()))
+        except (OSError, EvidenceError) as error:
+            raise TargetError(
+                say("{runs}: this run cannot be recorded ({error}); see docs/verdict.md", runs=self.runs, error=error)
+            ) from error
+        return line
+
+    def finish(self, run_id: str, stage: str, decision: str, verdict_sha256: str) -> None:
+        """Record what a run decided. Raises EvidenceError."""
+        self._record(event=FINISHED, run_id=run_id, stage=stage, decision=decision, verdict_sha256=verdict_sha256)
+
+    def use(self, run_id: str, stage: str, decision: str) -> None:
+        """Record that a run's verdict is carried out, before its first step. Raises EvidenceError."""
+        self._record(event=USED, run_id=run_id, stage=stage, decision=decision)
+
+    def read(self) -> Chain:
+        """The whole chain. Raises EvidenceError where it is damaged, or shorter than it was."""
+        try:
+            chain = parse(self.runs.read_bytes())
+            known = json.loads((self.folder / "head.json").read_bytes())
+        except FileNotFoundError:
+            return Chain(())
+        except (OSError, ValueError) as error:
+            raise EvidenceError(say("{runs}: cannot be read ({error})", runs=self.runs, error=error)) from error
+        if chain.fault:
+            raise EvidenceError(say("{runs}, {fault}", runs=self.runs, fault=chain.fault))
+        if len(chain.lines) < known["lines"]:
+            raise EvidenceError(
+                say(
+                    "{runs}: {lines} of its last lines were removed",
+                    runs=self.runs,
+                    lines=known["lines"] - len(chain.lines),
+                )
+            )
+        return chain
+
+    def lock(self) -> FileLock:
+        """Hold this while steps change the target. Raises TargetError where another process holds it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "steps.lock", timeout=0)
+            lock.acquire()
+        except Timeout as error:
+            raise TargetError(
+                say(
+                    "target {name}: another rollout or act is changing it now ({folder}); wait for its end",
+                    name=self.folder.name,
+                    folder=self.folder / "steps.lock",
+                )
+            ) from error
+        except OSError as error:
+            raise TargetError(
+                say("{folder}: cannot be written ({error})", folder=self.folder, error=error.strerror)
+            ) from error
+        return lock
+
+    def _record(self, **content: str) -> None:
+        try:
+            self._append(**content)
+        except OSError as error:
+            raise EvidenceError(
+                say("{runs}: cannot be written ({error}); free the folder", runs=self.runs, error=error.strerror)
+            ) from error
+
+    def _append(self, **content: str) -> dict[str, str]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        before: list[str] = [GENESIS]
+        at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        line = append(self.runs, {**content, "at": at}, lambda chain: before.append(chain.head))
+        with FileLock(self.folder / "head.lock"):
+            count = max(line.number, _count(self.folder / "head.json"))
+            write_atomic(self.folder / "head.json", json.dumps({"lines": count}))
+        return {"previous": before[-1], "entry": line.digest}
+
+
+def fault_of(state: TargetState, verdict: Mapping[str, Any], run_folder: Path, *, latest: bool) -> str | None:
+    """Why the state forbids to carry a verdict out; None where it does not.
+
+    `latest`: the run was not named, but asked for as the newest one. Raises EvidenceError for a damaged state.
+    """
+    run_id, chain = verdict["run_id"], state.read()
+    entries = [line.content for line in chain.lines]
+    place = next(
+        (n for n, e in enumerate(entries) if e.get("event") == BEGUN and e["run_id"] == run_id),
+        None,
+    )
+    if place is None:
+        return f"not begun in this project's {state.runs}; act in the project where it was verified"
+    named = verdict.get("chain") or {}
+    if (named.get("entry"), named.get("previous")) != (chain.lines[place].digest, entries[place]["previous"]):
+        return f"its place in the chain of runs is not the one in {state.runs}; one of them was altered"
+    if Path(entries[place]["folder"]) != run_folder.resolve():
+        return f"copied or moved: it was verified in {entries[place]['folder']}; act on that folder"
+    used = next((e for e in entries if e.get("event") == USED and e["run_id"] == run_id), None)
+    if used is not None:
+        return f"carried out before, begun {used['at']}; steps are not run twice: verify again"
+    return _later(entries[place + 1 :], latest=latest, decision=verdict["decision"], stage=verdict["stage"])
+
+
+def _later(entries: list[dict[str, Any]], *, latest: bool, decision: str, stage: str) -> str | None:
+    """Why a run that was begun later forbids it."""
+    decided = {e["run_id"]: e["decision"] for e in entries if e.get("event") == FINISHED}
+    for entry in reversed(entries):
+        kind = entry.get("event")
+        if kind == USED and entry["decision"] == "rollback" and decision == "promote":
+            return f"a newer run, {entry['run_id']}, rolled back at {entry['at']}; verify again"
+        if kind != BEGUN:
+            continue
+        known = decided.get(entry["run_id"])
+        related = entry["stage"] == stage or known == "rollback"
+        if latest and related:
+            said = f"decided {known}" if known else "was ended before its verdict, or still runs"
+            return f"not the newest: {entry['run_id']} was begun later and {said}; verify again"
+        if decision == "promote" and related and known != "promote":
+            return (
+                f"later run {entry['run_id']} decided {known}; act on that run"
+                if known
+                else (
+                    f"later run {entry['run_id']} was begun and has no verdict (killed, or still running); verify again"
+                )
+            )
+    return None
+
+
+def _count(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_bytes())["lines"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0

@@ -1,0 +1,38 @@
+"""Scope of a shared Prometheus: which scrape targets and rules are the platform's own, and of now."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, TypeVar
+
+from opsverify.config.matchers import selects
+from opsverify.probes.prometheus_values import Rule, ScrapeTarget
+from opsverify.probes.source_fault import FaultReason, SourceFault
+from opsverify.units import elapsed
+
+STALE_S: Final = 300.0
+"""Seconds after which an answer is not of now."""
+_INTERVALS: Final = 5
+T = TypeVar("T", Rule, ScrapeTarget)
+
+
+def own(where: str, key: str, matchers: str, found: tuple[T, ...]) -> tuple[T, ...]:
+    """Those that `matchers` (the target's prometheus.`key`) select.
+
+    Raises SourceFault where they select none, and where one was read long ago.
+    """
+    ours = tuple(one for one in found if selects(matchers, one.labels))
+    if found and not ours:
+        raise SourceFault(
+            FaultReason.EMPTY,
+            f"{where}: prometheus.{key} ({matchers}) selects none of {len(found)}; correct the matchers",
+        )
+    for one in ours:
+        age_s = time.time() - one.last_at if one.last_at is not None else 0.0
+        if age_s > max(STALE_S, _INTERVALS * one.every_s):
+            raise SourceFault(
+                FaultReason.STALE,
+                f"{where}: {key}: {one.title} was last read {elapsed(age_s)} ago; what it says is not of now; "
+                "check that Prometheus runs, and both clocks",
+            )
+    return ours

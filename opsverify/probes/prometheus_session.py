@@ -1,0 +1,135 @@
+"""Session of the Prometheus probe: requests' session with the target's login, and the latest answer of each thread."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from opsverify.probes.access import same_host, verification
+from opsverify.probes.prometheus_body import read_bounded
+from opsverify.probes.proxy import NO_PROXY, proxy_of
+from opsverify.probes.proxy import shown as shown_proxy
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opsverify.config.model import PrometheusConfig
+    from opsverify.probes.access import Access
+
+PARALLEL: Final = 32
+"""Queries that are sent at once."""
+_OK: Final = 200
+
+
+class Answer(threading.local):
+    """The latest answer in this thread, kept by a hook because the client library drops warnings and messages."""
+
+    response: requests.Response | None = None
+    _body: Any = None
+    _parsed = False
+
+    def clear(self) -> None:
+        """Forget it before the next request."""
+        self.response, self._body, self._parsed = None, None, False
+
+    def keep(self, response: requests.Response) -> None:
+        """Keep an answer; the library reads the body that is parsed here, once."""
+        self.response, self._body, self._parsed = response, None, False
+        if response.status_code == _OK:
+            response.json = lambda **_: self.body  # type: ignore[method-assign]
+
+    @property
+    def body(self) -> Any:  # noqa: ANN401 - any JSON value
+        """The body as JSON, parsed at first use; None where it is not JSON."""
+        if not self._parsed and self.response is not None:
+            self._parsed = True
+            try:
+                self._body = json.loads(self.response.content)
+            except ValueError:
+                self._body = None
+        return self._body
+
+
+class PrometheusSession:
+    """One pool of connections, no retries, no redirects, nothing from the environment."""
+
+    def __init__(self, config: PrometheusConfig, access: Access) -> None:
+        self.config = config
+        self.answer = Answer()
+        self._parsing = threading.Lock()
+        self.requests = requests.Session()
+        self.requests.trust_env = False  # no proxy, .netrc or authority but the target's
+        self.requests.max_redirects = 0
+        self._access = access
+        self._verified = False
+        proxy = proxy_of(config.url, access.proxy or NO_PROXY)
+        if proxy is not None:
+            self.requests.proxies = {"http": proxy, "https": proxy}
+        self.via = {} if proxy is None else {"proxy": shown_proxy(proxy)}
+        # As auth, not as headers: only the host that the target names sees them, and no .netrc replaces them.
+        self.requests.auth = _authorization(config.url, access)
+        self.requests.verify = access.ca_file or True
+        if access.client_cert is not None:
+            pair = (access.client_cert, access.client_key)
+            self.requests.cert = pair if access.client_key is not None else access.client_cert  # type: ignore[assignment]
+        self.requests.hooks["response"].append(self._keep)
+
+    @property
+    def retry(self) -> Retry:
+        """No retries: the library's own wait seconds, and hide a flapping server."""
+        return Retry(total=0, read=False)
+
+    def mount(self) -> None:
+        """Use as many connections as there are queries at once; after the library has mounted its own adapter."""
+        self.requests.mount(self.config.url, HTTPAdapter(max_retries=self.retry, pool_maxsize=PARALLEL))
+
+    @contextmanager
+    def parsing(self) -> Iterator[None]:
+        """One long answer at a time becomes objects, which are many times as large as its text.
+
+        Nothing of it is garbage before it is read: looking for some would take half of the time.
+        """
+        with self._parsing:
+            collecting = gc.isenabled()
+            gc.disable()
+            try:
+                yield
+            finally:
+                if collecting:
+                    gc.enable()
+
+    def require_files(self) -> None:
+        """Raise Inconclusive for a certificate file that cannot be used; requests would name none, or ask for a key."""
+        if not self._verified:
+            verification(self.config.url, self._access)
+            self._verified = True
+
+    def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
+        self.answer.response = response
+        read_bounded(response, self.config.timeout_s)
+        self.answer.keep(response)
+
+
+def redirected(error: requests.TooManyRedirects) -> str:
+    """Where an answer pointed to, in words; the login page of a proxy, most often."""
+    response = error.response
+    where = response.headers.get("location", "") if response is not None else ""
+    target = one_line(where.partition("?")[0].rpartition("@")[2]) or "another address"
+    return f"redirected to {target}, which is not followed (a login page?); check the login, or name that URL"
+
+
+def _authorization(url: str, access: Access) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if same_host(request.url or "", url):
+            request.headers.update(access.headers)
+        return request
+
+    return authorize

@@ -1,0 +1,34 @@
+"""Faults of a source of metrics, each with its reason."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from opsverify.errors import Inconclusive, Unreachable
+
+
+class FaultReason(StrEnum):
+    """Why a source of metrics could not be measured."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    HTTP_ERROR = "http_error"
+    BAD_QUERY = "bad_query"
+    MALFORMED = "malformed"
+    PARTIAL_RESPONSE = "partial_response"
+    EMPTY = "empty"
+    AMBIGUOUS = "ambiguous"
+    STALE = "stale"
+    NOT_A_NUMBER = "not_a_number"
+
+
+class SourceFault(Inconclusive):
+    """A source of metrics could not be measured, for a named `reason`."""
+
+    def __init__(self, reason: FaultReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Unanswered(SourceFault, Unreachable):
+    """A source of metrics did not answer at all (`unreachable`, `timeout`)."""

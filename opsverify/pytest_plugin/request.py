@@ -1,0 +1,77 @@
+"""Request of a stage run: stage, target and options of the command line, and what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsverify.config.load import find_target, load_target
+from opsverify.config.run_options import ALLOW_SHORT_WINDOW, WINDOW, overridden
+from opsverify.core.runbook import lines
+from opsverify.core.stages import CANARY, Stage, stage_named
+from opsverify.errors import TargetError
+from opsverify.units import duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opsverify.config.model import Target
+    from opsverify.config.run_options import Given, RunOption
+
+TARGETS = Path("targets")
+LONGEST_WINDOW_S = 86400.0
+LEAST_WINDOW_S = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; `given` holds the run options by name."""
+
+    stage: str
+    target: str
+    given: Mapping[str, Given] = field(default_factory=dict)
+
+    def text(self, option: RunOption) -> str | None:
+        """The value of `option`; None where it is not given."""
+        value = self.given.get(option.name)
+        return None if value is None else str(value)
+
+
+def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
+    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
+    stage = stage_named(request.stage)
+    lines()
+    target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)
+    return stage, overridden(target, stage.name, request.given)
+
+
+def window_of(request: Request, stage: Stage, target: Target) -> float | None:
+    """Seconds a canary stage observes; None for other stages.
+
+    Raises TargetError for a window shorter than the runbook's where that is not allowed.
+    """
+    if stage.name not in CANARY or target.canary is None:
+        return None
+    canary = target.canary
+    text = request.text(WINDOW) or canary.window
+    try:
+        window = parse_duration(text)
+    except ValueError as error:
+        raise TargetError(f"{WINDOW.flag}: {error}") from error
+    if window > LONGEST_WINDOW_S:
+        raise TargetError(
+            f"{WINDOW.flag} {text}: longer than {duration(LONGEST_WINDOW_S)} (the runbook: 10 to 20 minutes); "
+            "expected such as 20m"
+        )
+    if window < LEAST_WINDOW_S:
+        raise TargetError(
+            f"{WINDOW.flag} {text}: too short to measure anything; expected {duration(LEAST_WINDOW_S)} or longer"
+        )
+    allowed = canary.allow_short_window and target.environment != "production"
+    if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
+        raise TargetError(
+            f"{WINDOW.flag} {text}: the runbook observes {canary.shortest_window} or longer; "
+            f"a shorter window needs {ALLOW_SHORT_WINDOW.flag}"
+        )
+    return window

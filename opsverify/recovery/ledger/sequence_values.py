@@ -1,0 +1,48 @@
+"""Values that sequences have given out: a restored sequence is never behind them, whatever uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.recovery.ledger.catalog_more import own
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opsverify.recovery.ledger.queries import Source
+
+_VALUES: Final = f"""
+SELECT n.nspname || '.' || c.relname AS name, s.seqincrement AS increment, s.seqcycle AS cycles,
+       CASE WHEN has_sequence_privilege(c.oid, 'SELECT') THEN pg_sequence_last_value(c.oid) END AS last
+  FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relpersistence <> 't' AND {own("c.oid", "pg_class")}
+"""
+
+
+@dataclass(frozen=True)
+class SequenceValue:
+    """The last value given out (None: none yet, or no right to read it) and the step."""
+
+    last: int | None
+    increment: int
+    cycles: bool
+
+    def behind(self, recorded: SequenceValue) -> bool:
+        """Whether it would give out again what `recorded` had given out."""
+        if recorded.last is None or recorded.cycles or self.cycles:
+            return False
+        return self.last is None or (recorded.last - self.last) * (1 if recorded.increment > 0 else -1) > 0
+
+
+def read_sequence_values(source: Source) -> dict[str, list[Any]]:
+    """Return last value, step and whether it cycles of every sequence, by `schema.sequence`, as recorded."""
+    return {
+        name: [None if last is None else int(last), int(increment), cycles]
+        for name, increment, cycles, last in source(_VALUES, {})
+    }
+
+
+def values_of(raw: Mapping[str, list[Any]]) -> dict[str, SequenceValue]:
+    """Read what `read_sequence_values` gave."""
+    return {name: SequenceValue(*one) for name, one in raw.items()}

@@ -1,0 +1,90 @@
+"""Coverage: how every table of a restored database was compared, row by row or less, and what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from opsverify.recovery.verify.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opsverify.config.recovery import Recovery
+    from opsverify.recovery.ledger.history import History
+    from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.verify.finding import Cover
+
+NAMED: Final = 5
+_HEARTBEAT: Final = "the heartbeat: restore.rpo_witnesses compares it beat by beat"
+
+_RELATIONS: Final = """
+SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name,
+       CASE WHEN c.relkind = 'f' THEN 'foreign' WHEN c.relpersistence = 'u' THEN 'unlogged' ELSE '' END AS kind
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE (c.relkind IN ('r', 'p') AND NOT c.relispartition OR c.relkind = 'f') AND c.relpersistence <> 't'
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(n.nspname, 'pg_')
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass
+                                             AND d.deptype = 'e')
+ ORDER BY 1
+"""
+_WORDS: Final[Mapping[Cover, str]] = {
+    "rows": "row by row", "keys": "by keys only", "count": "by count only", "none": "not compared",
+}  # fmt: skip
+
+
+def outside(recovery: Recovery) -> dict[str, str]:
+    """Return what a target leaves out of the comparison, with the reason: by name, and its own heartbeat."""
+    heartbeat = {recovery.heartbeat.table: _HEARTBEAT} if recovery.heartbeat else {}
+    return {**heartbeat, **recovery.left_out}
+
+
+def check_coverage(
+    history: History, source: Source, covers: Mapping[str, Cover], left_out: Mapping[str, str]
+) -> Finding:
+    """Find tables that no comparison covers and the target does not leave out by name.
+
+    `covers` is how each recorded table was compared.
+    """
+    names = dict(map(tuple, source(_RELATIONS, {})))
+    out = {name.removeprefix("public."): why for name, why in left_out.items()}
+    reasons = dict(line.split(": ", 1) for line in history.skipped if ": " in line)
+    for name, kind in names.items():
+        if kind:
+            out.setdefault(name, {"foreign": "a foreign table: its rows are elsewhere",
+                                  "unlogged": "unlogged: recovery empties it"}[kind])  # fmt: skip
+    everything = [name for name in sorted({*names, *covers}) if name not in out]
+    how = {name: covers.get(name, "none") for name in everything}
+    line = coverage_line(how, {name: why for name, why in out.items() if name in names})
+    missing = [
+        f"{name} ({reasons.get(name, 'not in the ledger: capture again')})"
+        for name, cover in how.items()
+        if cover == "none"
+    ]
+    unknown = None
+    if missing:
+        shown = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+        unknown = (
+            f"{line}; not compared: {shown}; grant what is missing, or name the table in [recovery.left_out] with a "
+            "reason"
+        )
+    return Finding(len(everything), line, unknown=unknown)
+
+
+def coverage_line(how: Mapping[str, Cover], left_out: Mapping[str, str]) -> str:
+    """Return the coverage in one line: `17 of 17 tables row by row`, then what was compared in another way, or not."""
+    count = Counter(how.values())
+    parts = [f"{count['rows']} of {len(how)} tables row by row"]
+    parts += [
+        f"{count[cover]} of {len(how)} {_WORDS[cover]}: {_listed(name for name, one in how.items() if one == cover)}"
+        for cover in ("keys", "count", "none")
+        if count[cover]
+    ]
+    if left_out:
+        parts.append(f"{len(left_out)} left out: {_listed(f'{name} ({why})' for name, why in left_out.items())}")
+    return "; ".join(parts)
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = sorted(names)
+    return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")

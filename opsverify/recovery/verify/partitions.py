@@ -1,0 +1,42 @@
+"""Rows in the partition that they belong to: PostgreSQL checks it when a row is written, and never again.
+
+A query that prunes partitions does not find a row that lies in another one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opsverify.recovery.verify.finding import Finding
+from opsverify.units import listed
+
+if TYPE_CHECKING:
+    from opsverify.recovery.ledger.queries import Source
+
+_PARTITIONS: Final = """
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+       pg_get_partition_constraintdef(c.oid) AS bound,
+       has_table_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relispartition AND c.relkind = 'r'
+   AND pg_get_partition_constraintdef(c.oid) IS NOT NULL
+ ORDER BY 1
+"""
+
+
+def check_partitions(source: Source) -> Finding:
+    """Find rows outside the bounds of their partition."""
+    rows = list(source(_PARTITIONS, {}))
+    problems, closed = [], []
+    for quoted, bound, readable in rows:
+        if not readable:
+            closed.append(quoted)
+            continue
+        # OFFSET 0: constraint exclusion would conclude from the bound that there is no such row.
+        sql = f"SELECT count(*) FROM (SELECT * FROM ONLY {quoted} OFFSET 0) t WHERE ({bound}) IS NOT TRUE"
+        ((strangers,),) = source(sql, {})
+        if strangers:
+            problems.append(f"{quoted}: {strangers:,} rows do not belong to this partition ({bound})")
+    unknown = f"no right to read {listed('partitions', closed)}: GRANT SELECT on them" if closed else None
+    of = f"of {len(rows)} partitions hold rows of another one"
+    return Finding(len(rows), of, tuple(problems), None if problems else unknown)

@@ -1,0 +1,79 @@
+"""Signals of a target: their forms, what is refused, and every spelling of a bucket's bound."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsverify.config.bucket_bound import spellings
+from opsverify.config.matchers import selects
+from opsverify.config.signals import SHARES, Signals
+
+
+@pytest.mark.parametrize(
+    ("given_signals", "said"),
+    [
+        ({"request_errors": {"metric": "judgment_requests_total"}}, "requests and request_errors select the same"),
+        ({"workflow_failures": {"metric": "llm_parse_total", "match": "outcome = 'failed'"}}, "select the same series"),
+        ({"llm_calls": {"absent": " "}}, "with a reason"),
+        ({"llm_calls": {"metric": "a", "absent": "no LLM"}}, "expected one of"),
+        ({"llm_calls": {"absent": "no LLM"}, "llm_failures": {"metric": "x"}}, "describe both, or neither"),
+        ({"requests": {"metric": "a", "match": "code=5.."}}, "not a list of label matchers"),
+        ({"requests": {"metric": "a", "match": 'code=~"["'}}, "not a regular expression"),
+    ],
+)
+def test_signals_that_cannot_be_meant(given_signals: dict[str, object], said: str) -> None:
+    """Two signals of the same series, a reason without words, half a share: refused on loading."""
+    with pytest.raises(ValueError, match=said):
+        Signals.model_validate(given_signals)
+
+
+@pytest.mark.parametrize("share", SHARES.values(), ids=lambda share: share.bad)
+def test_what_is_absent_takes_its_bad_ones_along(share: object) -> None:
+    """A platform without the trials of a share has none of its bad ones, for the same reason."""
+    signals = Signals.model_validate({share.trials: {"absent": "no such part"}})  # type: ignore[attr-defined]
+    assert signals.absent(share.bad) == "no such part"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("share", SHARES.values(), ids=lambda share: share.bad)
+def test_every_share_can_count_its_good_ones(share: object) -> None:
+    """Where good ones are described, what is not good is bad."""
+    assert Signals().counted(share.bad) == (share.bad, False)  # type: ignore[attr-defined]
+    signals = Signals.model_validate({share.good: {"metric": "good_total"}})  # type: ignore[attr-defined]
+    assert signals.counted(share.bad) == (share.good, True)  # type: ignore[attr-defined]
+
+
+@given(st.floats(min_value=1e-6, max_value=1e6).map(lambda value: float(f"{value:.4g}")), st.integers(0, 3))
+def test_every_spelling_of_a_bound_is_found(bound: float, zeros: int) -> None:
+    """However a client spells the number of a bucket, its series is found."""
+    pattern = re.compile(spellings(bound))
+    plain = f"{bound:.10f}".rstrip("0")
+    for text in (f"{bound:g}", repr(bound), f"{bound:.3e}", f"{bound:.3E}", plain.rstrip("."), f"{plain}{'0' * zeros}"):
+        if float(text) == bound and not text.endswith("."):
+            assert pattern.fullmatch(text), (text, pattern.pattern)
+
+
+@given(st.floats(min_value=1e-3, max_value=1e3), st.floats(min_value=1e-3, max_value=1e3))
+def test_no_other_number_is_found(bound: float, other: float) -> None:
+    """A bucket with another bound is never taken for it."""
+    for text in (f"{other:g}", repr(other), f"{other:.3e}"):
+        assert not re.fullmatch(spellings(bound), text) or float(text) == bound
+
+
+@pytest.mark.parametrize(
+    ("matchers", "labels", "expected"),
+    [
+        ('team="a"', {"team": "a"}, True),
+        ('team=~"a|b",env!="dev"', {"team": "b"}, True),
+        ('team=~"a|b",env!="dev"', {"team": "b", "env": "dev"}, False),
+        ('team!~"a.*"', {"team": "ab"}, False),
+        ('team=""', {}, True),
+        ("", {"x": "y"}, True),
+    ],
+)
+def test_matchers_are_read_as_prometheus_does(matchers: str, labels: dict[str, str], *, expected: bool) -> None:
+    """Anchored, and a label that is absent is empty."""
+    assert selects(matchers, labels) is expected

@@ -1,0 +1,123 @@
+"""A rollout that was killed, two at once, and the watch after the last step."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from opsverify.cli import act as act_command
+from opsverify.cli import main
+from opsverify.cli import rollout as command
+from opsverify.evidence.target_state import TargetState
+from opsverify.release import execute
+from opsverify.release import rollout as rolling
+from tests.release.ordered import BOTH, done, finish, platform_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KILL = "kill"
+
+
+@pytest.fixture
+def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a rollout whose verifications decide as told; `kill` ends it there."""
+    monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
+    monkeypatch.setattr(act_command, "project_root", lambda *_given: tmp_path)
+
+    def run(decisions: list[str], *more: str, actions: str = BOTH) -> int:
+        left = iter(decisions)
+        platform = platform_in(tmp_path, actions)
+
+        def verify(_platform: object, stage: str, folder: Path, *_arguments: str) -> int:
+            if stage == "post-rollback":
+                folder.mkdir()
+                (folder / "verdict.json").write_text('{"run_id": "after", "decision": "accept"}')
+                return 0
+            if (decision := next(left)) == KILL:
+                raise KeyboardInterrupt
+            name = f"{folder.parent.name}-{folder.name}"
+            finish(folder, platform, decision=decision, run_id=name)
+            return {"promote": 0, "rollback": 1}.get(decision, 10)
+
+        monkeypatch.setattr(rolling, "verify", verify)
+        monkeypatch.setattr(execute, "verify", verify)
+        try:
+            return main.main(["rollout", f"--target={platform.target_file}", "--yes", *more])
+        except KeyboardInterrupt:
+            return 2
+
+    return run
+
+
+def records(tmp_path: Path) -> list[dict[str, Any]]:
+    """The records of all rollouts, oldest first."""
+    return [json.loads(path.read_text()) for path in sorted((tmp_path / "reports" / "rollouts").glob("*/rollout.json"))]
+
+
+@pytest.mark.parametrize(
+    ("choice", "decisions", "code", "last"),
+    [
+        ("go-on", ["promote", "promote"], 0, "promoted"),
+        ("roll-back", [], 1, "second "),
+        ("abandon", [], 10, "share 0.5"),
+    ],
+)
+def test_unfinished_rollout(
+    roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    choice: str, decisions: list[str], code: int, last: str,
+) -> None:  # fmt: skip
+    """The next start names it and does nothing; then it goes on, rolls back or is left, as chosen."""
+    roll(["promote", KILL])
+    capsys.readouterr()
+    assert roll(["promote"] * 3) == 10
+    said = capsys.readouterr().err
+    assert "was ended at 50 %, which had decided nothing" in said
+    assert "--unfinished=go-on" in said
+    assert done(tmp_path) == ["share 0.1", "share 0.5"]
+    assert roll(decisions, f"--unfinished={choice}") == code
+    assert done(tmp_path)[-1].startswith(last)
+    assert not TargetState.of(tmp_path / "reports", "prod").unfinished.exists()
+
+
+def test_older_rollouts_step_after_a_newer_rollback(
+    roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A promoted step of a killed rollout is void once a newer rollout of the target rolled back."""
+    roll(["promote", "promote", KILL])
+    roll([], "--unfinished=abandon")
+    (old,) = (tmp_path / "reports" / "rollouts").iterdir()
+    assert roll(["rollback"]) == 1
+    before = done(tmp_path)
+    assert main.main(["act", str(old / "02-50"), f"--target={tmp_path / 'prod.toml'}", "--yes"]) == 10
+    assert "rolled back" in capsys.readouterr().err
+    assert done(tmp_path) == before
+
+
+def test_two_at_once(roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While one changes the target the second is refused with 4, and sets no share."""
+    with TargetState.of(tmp_path / "reports", "prod").lock():
+        assert roll(["promote"] * 3) == 4
+    assert "another rollout or act" in capsys.readouterr().err
+    assert done(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("decisions", "code", "last"),
+    [(["promote", "promote"], 0, "promoted"), (["promote", "rollback"], 1, "second "), (["hold"], 10, "share 1")],
+)
+def test_bake(
+    roll: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    decisions: list[str], code: int, last: str,
+) -> None:  # fmt: skip
+    """After the last share it watches on; a regression there rolls back, and only then is it promoted."""
+    clock = itertools.count(0, 700)
+    monkeypatch.setattr(rolling, "monotonic", lambda: next(clock))
+    actions = 'bake = "30m"\n' + BOTH
+    assert roll(["promote"] * 3 + decisions, actions=actions) == code
+    assert done(tmp_path)[-1].startswith(last)
+    assert [entry["share"] for entry in records(tmp_path)[0]["bake"]] == ["100 %"] * len(decisions)
