@@ -17,7 +17,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
 from opsverify.evidence.once_read import read_once
-from opsverify.language.message import say
+from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,10 +95,12 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
         except OSError as error:
             read[name] = None
             if name != SIGNATURE:
-                problems.append(Problem(name, f"cannot be read ({error.strerror}); nothing can be verified"))
+                problems.append(
+                    Problem(name, say("cannot be read ({error}); nothing can be verified", error=error.strerror))
+                )
         except EvidenceError as error:
             read[name] = None
-            problems.append(Problem(name, str(error).removeprefix(f"{name}: ")))
+            problems.append(Problem(name, as_message(str(error)).each(lambda text: text.partition(": ")[2])))
     manifest, verdict, signature = read[MANIFEST], read[VERDICT], read[SIGNATURE]
     if manifest is not None:
         problems += verify_manifest(run_dir, manifest)
@@ -165,9 +167,9 @@ def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
     try:
         named = json.loads(verdict)["evidence"]["manifest_sha256"]
     except (ValueError, KeyError, TypeError):
-        return (Problem(VERDICT, "missing evidence.manifest_sha256"),)
+        return (Problem(VERDICT, say("missing evidence.manifest_sha256")),)
     if named != hashlib.sha256(manifest).hexdigest():
-        return (Problem(VERDICT, f"evidence.manifest_sha256 is not the sum of {MANIFEST}"),)
+        return (Problem(VERDICT, say("evidence.manifest_sha256 is not the sum of {manifest}", manifest=MANIFEST)),)
     return ()
 
 
