@@ -16,7 +16,6 @@ NOT_YET = frozenset(
         "evidence",
         "incident",
         "metrics",
-        "probes",
         "pytest_plugin",
         "recovery.backup",
         "recovery.drill",
