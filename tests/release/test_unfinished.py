@@ -76,7 +76,7 @@ def test_unfinished_rollout(
     capsys.readouterr()
     assert roll(["promote"] * 3) == 10
     said = capsys.readouterr().err
-    assert "was ended at 50 %, which had decided nothing" in said
+    assert "50 %에서 끝남, 그 비중의 결정: 없음" in said
     assert "--unfinished=go-on" in said
     assert done(tmp_path) == ["share 0.1", "share 0.5"]
     assert roll(decisions, f"--unfinished={choice}") == code
