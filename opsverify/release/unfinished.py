@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Refused
 from opsverify.evidence.files import write_atomic
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from opsverify.evidence.target_state import TargetState
@@ -42,7 +43,11 @@ def unfinished(state: TargetState) -> tuple[Path, dict[str, Any]] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(
-            f"{state.unfinished}: cannot be read ({error}); see which share is set, then remove it"
+            say(
+                "{unfinished}: cannot be read ({error}); see which share is set, then remove it",
+                unfinished=state.unfinished,
+                error=error,
+            )
         ) from error
     try:
         record = json.loads((folder / RECORD).read_bytes())
@@ -55,16 +60,31 @@ def where(folder: Path, record: dict[str, Any]) -> str:
     """How far it came, and which step has an unknown outcome."""
     steps = record.get("steps", [])
     if record.get("promoting"):
-        return f"rollout {folder.name} was ended while it promoted (unknown outcome: the steps of actions.promote)"
+        return say(
+            "rollout {name} was ended while it promoted (unknown outcome: the steps of actions.promote)",
+            name=folder.name,
+        )
     if record.get("rolling_back"):
-        return f"rollout {folder.name} was ended while it rolled back (unknown outcome: the steps of actions.rollback)"
+        return say(
+            "rollout {name} was ended while it rolled back (unknown outcome: the steps of actions.rollback)",
+            name=folder.name,
+        )
     if not steps:
-        return f"rollout {folder.name} was ended before its first share"
+        return say("rollout {name} was ended before its first share", name=folder.name)
     last = steps[-1]
     if "ok" not in last:
-        return f"rollout {folder.name} was ended while {last['share']} was set (unknown outcome: {last['share']})"
-    decided = last.get("decision", "nothing")
-    return f"rollout {folder.name} was ended at {last['share']}, which had decided {decided}"
+        return say(
+            "rollout {name} was ended while {share} was set (unknown outcome: {share})",
+            name=folder.name,
+            share=last["share"],
+        )
+    decided = last.get("decision", say("nothing"))
+    return say(
+        "rollout {name} was ended at {share}, which had decided {decided}",
+        name=folder.name,
+        share=last["share"],
+        decided=decided,
+    )
 
 
 def require_choice(found: tuple[Path, dict[str, Any]], choice: Choice | None) -> Choice:
@@ -72,11 +92,15 @@ def require_choice(found: tuple[Path, dict[str, Any]], choice: Choice | None) ->
     said = where(*found)
     if choice is None:
         options = ", ".join(f"--unfinished={option}" for option in Choice)
-        raise Refused(f"{said}; choose one of {options}")
+        raise Refused(say("{said}; choose one of {options}", said=said, options=options))
     begun = next((key for key in ("promoting", "rolling_back") if found[1].get(key)), None)
     if begun and choice is not Choice.ABANDON and not (begun == "promoting" and choice is Choice.ROLL_BACK):
         raise Refused(
-            f"{said}: these steps are not repeated by themselves; look at what they did, finish by hand, "
-            f"then --unfinished={Choice.ABANDON}"
+            say(
+                "{said}: these steps are not repeated by themselves; look at what they did, finish by "
+                "hand, then --unfinished={abandon}",
+                said=said,
+                abandon=Choice.ABANDON,
+            )
         )
     return choice
