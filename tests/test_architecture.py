@@ -22,7 +22,8 @@ FLAT: Final = {"__init__", "__main__", "errors", "units", "limits", "commands"}
 """The modules beside the packages: ground that every layer stands on, and the entry point."""
 
 HEAVY: Final = {
-    "allure", "allure_commons", "allure_pytest", "cryptography", "dns", "docker", "httpx", "httpx2", "jinja2", "mcp",
+    "allure", "allure_commons", "allure_pytest", "cryptography", "dns", "docker", "filelock", "httpx", "httpx2",
+    "jinja2", "mcp",
     "prometheus_api_client", "psycopg", "pytest", "redis", "rich", "securesystemslib", "testcontainers",
 }  # fmt: skip
 """Client libraries and others that cost a command noticeable time: only these justify an import inside a function."""
@@ -38,7 +39,10 @@ LOCAL_IMPORTS: Final = {
 LONGEST: Final = 300
 LONG: Final = {
     "opsverify/canary/series_growth.py": "one rule, in the order in which a sample is counted",
+    "opsverify/probes/prometheus.py": "one probe; each query has its message",
     "opsverify/pytest_plugin/plugin.py": "every hook is here, and only here",
+    "opsverify/release/rollout.py": "one rollout, from its lock to its last share",
+    "opsverify/switchback/regions.py": "each comparison of two regions, with its message",
     "sandbox/core.py": "one class that starts and stops every part of the stand-in",
     "tests/probes/probe_servers.py": "one server for each probe",
     "tests/canary/cluster.py": "one simulated cluster",

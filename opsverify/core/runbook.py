@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import tomllib
 from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from opsverify.config.project import OWN_RUNBOOK, is_own_project, project_root
 from opsverify.language.message import Message, join, say
@@ -14,7 +14,8 @@ from opsverify.language.message import Message, join, say
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
-    from pathlib import Path
+
+_OURS: Final = Path(__file__).resolve().parents[1] / "runbook.toml"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def lines() -> dict[str, Line]:
 @functools.cache
 def lines_of(project: Path | None) -> dict[str, Line]:
     """The lines as of `lines`, with the own runbook of `project` (None: only ours)."""
-    raw = tomllib.loads(resources.files("opsverify").joinpath("runbook.toml").read_text(encoding="utf-8"))
+    raw = tomllib.loads(_OURS.read_text(encoding="utf-8"))
     built_in = {row["id"]: Line(row["id"], row["ko"], row["en"], tuple(row["stages"])) for row in raw["line"]}
     if project is None:
         return built_in

@@ -6,8 +6,6 @@ import gzip
 import os
 from typing import TYPE_CHECKING, TextIO, cast
 
-from filelock import FileLock
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -19,6 +17,8 @@ def write_once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Pat
     A name that ends in `.gz` is compressed. A worker that dies while it writes frees the lock and leaves a draft,
     which the next one replaces.
     """
+    from filelock import FileLock  # noqa: PLC0415 - every plan loads this module, and locks nothing
+
     final = folder / name
     draft = folder / f".{name}.draft"
     lock = FileLock(folder / f".{name}.lock")

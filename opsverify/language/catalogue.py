@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from importlib import resources
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = Path(__file__).with_name("ko")
 
 
 def korean(template: str) -> str | None:
@@ -19,9 +22,4 @@ def _all() -> dict[str, str]:
 
 def by_package() -> dict[str, dict[str, str]]:
     """The entries of each file, by its name without `.toml`."""
-    files = sorted(resources.files("opsverify.language").joinpath("ko").iterdir(), key=lambda file: file.name)
-    return {
-        file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8"))
-        for file in files
-        if file.name.endswith(".toml")
-    }
+    return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in sorted(_FOLDER.glob("*.toml"))}

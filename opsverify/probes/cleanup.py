@@ -11,7 +11,7 @@ from psycopg import sql
 
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
-from opsverify.probes.postgres import bounded, connect, explain, limit_time, where
+from opsverify.probes.postgres_connection import bounded, connect, explain, limit_time, where
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import table
 

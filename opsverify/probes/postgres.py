@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import os
-import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -19,50 +16,23 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes import postgres_state as state
 from opsverify.probes.base import Probe
-from opsverify.probes.libpq import open_connection
+from opsverify.probes.postgres_connection import (
+    OUT_OF_SERVICE,
+    Connection,
+    TimedOut,
+    bounded,
+    connect,
+    explain,
+    limit_time,
+    where,
+)
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from opsverify.config.database import PostgresConfig
 
 Row: TypeAlias = Any  # a namedtuple whose fields are the columns of its statement
-Connection: TypeAlias = psycopg.Connection[Any]
-
-TEXT_FORM: Final = {
-    "timezone": "UTC",
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-}
-"""Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
-
-_REFUSED = (
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "no password",
-    "not permitted to log in",
-)
-"""Messages of a server that is up but refuses this role.
-
-In English: libpq gives no SQLSTATE here. Any other refusal counts as no answer.
-"""
-_NO_TLS = (
-    "does not support SSL",
-    "SSL error",
-    "root certificate file",
-    "does not match host name",
-    "SSL was required",
-    "certificate verify failed",
-)
-"""Messages of libpq about TLS, not about a server that is down."""
-_GOING_AWAY = ("08", "57P", "53300")
-"""SQLSTATEs (or their beginnings) of a server that is lost, stopping, starting or full."""
-_OUT_OF_SERVICE = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +211,7 @@ class Postgres(Probe):
             stale = self._session.used and self._session.connection is not None and self._session.connection.closed
             if self._session.connection is not None and self._session.connection.closed:
                 self.close()
-            if stale and not isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
+            if stale and not isinstance(error, (*OUT_OF_SERVICE, TimedOut)):
                 raise _Stale from error
             failure = explain(error, self._config)
             self._record(name, f"{request}\n\n{failure}")
@@ -261,112 +231,3 @@ class Postgres(Probe):
 
 class _Stale(Exception):  # noqa: N818 - a turn of control flow inside this module
     """A connection that had answered before was found closed."""
-
-
-class TimedOut(psycopg.OperationalError):
-    """No answer until the probe cut the connection."""
-
-
-def where(config: PostgresConfig) -> str:
-    """Name of a database in messages."""
-    return f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
-
-
-def connect(config: PostgresConfig, user: str, password: str | None) -> Connection:
-    """Open a connection; raises psycopg.Error."""
-    return open_connection(
-        host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
-        sslmode=config.sslmode, connect_timeout=config.connect_timeout_s, application_name="opsverify",
-    )  # fmt: skip
-
-
-def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig, search_path: str | None = None) -> None:
-    """Limit the statements of the current transaction on the server; `search_path` None: the role's own."""
-    limit = str(round(config.statement_timeout_s * 1000))
-    settings = {"statement_timeout": limit, "lock_timeout": limit, **TEXT_FORM}
-    if search_path is not None:
-        settings["search_path"] = search_path
-    columns = ", ".join(f"set_config('{name}', %s, true) AS {name}" for name in settings)
-    cursor.execute(f"SELECT {columns}".encode(), list(settings.values()))
-
-
-@contextmanager
-def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
-    """Cut the connection when a server fails to carry out its own timeouts (hung storage, lost network)."""
-    cut = threading.Event()
-
-    def cut_off() -> None:
-        cut.set()
-        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
-
-    watchdog = threading.Timer(config.statement_timeout_s + config.connect_timeout_s, cut_off)
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        if cut.is_set():
-            raise TimedOut("connection cut after the timeout") from error
-        raise
-    finally:
-        watchdog.cancel()
-        watchdog.join()
-
-
-def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
-    """Turn an error of psycopg into its outcome, with a message of one line."""
-    reason = one_line(error.diag.message_primary or error)
-    if isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
-        return Unreachable(
-            say(
-                "{where}: no answer within {statement_timeout_s:g} s ({reason}); check for locks and slow storage",
-                where=where(config),
-                statement_timeout_s=config.statement_timeout_s,
-                reason=reason,
-            )
-        )
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return Inconclusive(
-            say(
-                "{where}: {reason}; grant {user} the right to read it",
-                where=where(config),
-                reason=reason,
-                user=config.login.user,
-            )
-        )
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        if any(phrase in reason for phrase in _NO_TLS):
-            return Unreachable(
-                say(
-                    '{where}: no connection with sslmode = "{sslmode}" ({reason}); give the server a '
-                    "certificate that is trusted here, or set sslmode of this database in the target "
-                    '("disable": no TLS)',
-                    where=where(config),
-                    sslmode=config.sslmode,
-                    reason=reason,
-                )
-            )
-        if any(phrase in reason for phrase in _REFUSED):
-            return Inconclusive(
-                say(
-                    "{where}: login refused ({reason}); check user, password and pg_hba.conf",
-                    where=where(config),
-                    reason=reason,
-                )
-            )
-        if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
-            return Unreachable(
-                say(
-                    "{where}: no connection ({reason}); check that the server is up, and its host and port",
-                    where=where(config),
-                    reason=reason,
-                )
-            )
-    return Inconclusive(
-        say(
-            "{where}: statement refused ({reason}); check it against the database's schema",
-            where=where(config),
-            reason=reason,
-        )
-    )

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from opsverify.probes.libpq import open_connection
-from opsverify.probes.postgres import TEXT_FORM
+from opsverify.probes.postgres_connection import TEXT_FORM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

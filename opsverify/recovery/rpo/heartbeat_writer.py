@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
-from opsverify.probes.postgres import bounded, connect, explain, limit_time
+from opsverify.probes.postgres_connection import bounded, connect, explain, limit_time
 from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog
 from opsverify.recovery.wal.lsn import parse_lsn
 from opsverify.units import parse_duration

@@ -1,0 +1,165 @@
+"""PostgreSQL connection: opened, limited in time on both ends, and its failures explained."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import psycopg
+
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
+from opsverify.probes.libpq import open_connection
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsverify.config.database import PostgresConfig
+
+Connection: TypeAlias = psycopg.Connection[Any]
+
+TEXT_FORM: Final = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
+"""Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
+
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password",
+    "not permitted to log in",
+)
+"""Messages of a server that is up but refuses this role.
+
+In English: libpq gives no SQLSTATE here. Any other refusal counts as no answer.
+"""
+_NO_TLS = (
+    "does not support SSL",
+    "SSL error",
+    "root certificate file",
+    "does not match host name",
+    "SSL was required",
+    "certificate verify failed",
+)
+"""Messages of libpq about TLS, not about a server that is down."""
+_GOING_AWAY = ("08", "57P", "53300")
+"""SQLSTATEs (or their beginnings) of a server that is lost, stopping, starting or full."""
+OUT_OF_SERVICE = (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)
+
+
+class TimedOut(psycopg.OperationalError):
+    """No answer until the probe cut the connection."""
+
+
+def where(config: PostgresConfig) -> str:
+    """Name of a database in messages."""
+    return f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
+
+
+def connect(config: PostgresConfig, user: str, password: str | None) -> Connection:
+    """Open a connection; raises psycopg.Error."""
+    return open_connection(
+        host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
+        sslmode=config.sslmode, connect_timeout=config.connect_timeout_s, application_name="opsverify",
+    )  # fmt: skip
+
+
+def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig, search_path: str | None = None) -> None:
+    """Limit the statements of the current transaction on the server; `search_path` None: the role's own."""
+    limit = str(round(config.statement_timeout_s * 1000))
+    settings = {"statement_timeout": limit, "lock_timeout": limit, **TEXT_FORM}
+    if search_path is not None:
+        settings["search_path"] = search_path
+    columns = ", ".join(f"set_config('{name}', %s, true) AS {name}" for name in settings)
+    cursor.execute(f"SELECT {columns}".encode(), list(settings.values()))
+
+
+@contextmanager
+def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
+    """Cut the connection when a server fails to carry out its own timeouts (hung storage, lost network)."""
+    cut = threading.Event()
+
+    def cut_off() -> None:
+        cut.set()
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    watchdog = threading.Timer(config.statement_timeout_s + config.connect_timeout_s, cut_off)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if cut.is_set():
+            raise TimedOut("connection cut after the timeout") from error
+        raise
+    finally:
+        watchdog.cancel()
+        watchdog.join()
+
+
+def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
+    """Turn an error of psycopg into its outcome, with a message of one line."""
+    reason = one_line(error.diag.message_primary or error)
+    if isinstance(error, (*OUT_OF_SERVICE, TimedOut)):
+        return Unreachable(
+            say(
+                "{where}: no answer within {statement_timeout_s:g} s ({reason}); check for locks and slow storage",
+                where=where(config),
+                statement_timeout_s=config.statement_timeout_s,
+                reason=reason,
+            )
+        )
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return Inconclusive(
+            say(
+                "{where}: {reason}; grant {user} the right to read it",
+                where=where(config),
+                reason=reason,
+                user=config.login.user,
+            )
+        )
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        if any(phrase in reason for phrase in _NO_TLS):
+            return Unreachable(
+                say(
+                    '{where}: no connection with sslmode = "{sslmode}" ({reason}); give the server a '
+                    "certificate that is trusted here, or set sslmode of this database in the target "
+                    '("disable": no TLS)',
+                    where=where(config),
+                    sslmode=config.sslmode,
+                    reason=reason,
+                )
+            )
+        if any(phrase in reason for phrase in _REFUSED):
+            return Inconclusive(
+                say(
+                    "{where}: login refused ({reason}); check user, password and pg_hba.conf",
+                    where=where(config),
+                    reason=reason,
+                )
+            )
+        if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
+            return Unreachable(
+                say(
+                    "{where}: no connection ({reason}); check that the server is up, and its host and port",
+                    where=where(config),
+                    reason=reason,
+                )
+            )
+    return Inconclusive(
+        say(
+            "{where}: statement refused ({reason}); check it against the database's schema",
+            where=where(config),
+            reason=reason,
+        )
+    )
