@@ -147,15 +147,22 @@ def unlike_record(state: TargetState, verdict: Mapping[str, Any], verdict_sha256
         return f"its place in the chain of runs is not the one in {state.runs}; one of them was altered"
     if Path(entries[place]["folder"]) != run_folder.resolve():
         return f"copied or moved: it was verified in {entries[place]['folder']}; act on that folder"
-    ended = next((e for e in entries if e.get("event") == FINISHED and e["run_id"] == run_id), None)
+    return _unlike_end(entries, verdict, verdict_sha256, state.runs)
+
+
+def _unlike_end(
+    entries: list[dict[str, Any]], verdict: Mapping[str, Any], verdict_sha256: str, runs: Path
+) -> str | None:
+    """How a verdict differs from the recorded end of its run."""
+    ended = next((e for e in entries if e.get("event") == FINISHED and e["run_id"] == verdict["run_id"]), None)
     if ended is None:
-        return f"begun, but {state.runs} holds no decision of it (killed before its end, or never sealed); verify again"
+        return f"begun, but {runs} holds no decision of it (killed before its end, or never sealed); verify again"
     if ended.get("decision") != verdict["decision"]:
         return (
             f"decided {ended.get('decision')} when it ended, but its verdict.json says {verdict['decision']}; {AGAIN}"
         )
     if ended.get("verdict_sha256") != verdict_sha256:
-        return f"its verdict.json is not the one that was sealed (SHA-256 differs from {state.runs}); {AGAIN}"
+        return f"its verdict.json is not the one that was sealed (SHA-256 differs from {runs}); {AGAIN}"
     return None
 
 
@@ -180,6 +187,19 @@ def altered_since(reports: Path, run_folder: Path, verdict: bytes) -> str | None
             said = f"decided {ended.get('decision')}" if ended else "no decision"
             return f"not the verdict that was sealed; {state.runs} holds another sum ({said})"
     return None
+
+
+def decided_below(state: TargetState, folder: Path) -> tuple[set[str], set[str]]:
+    """What runs in folders below `folder` decided, and which decisions of those or of `folder` itself were carried out.
+
+    Raises EvidenceError for a damaged state.
+    """
+    entries = [line.content for line in state.read().lines]
+    below = folder.resolve()
+    runs = {e["run_id"] for e in entries if e.get("event") == BEGUN and Path(e["folder"]).is_relative_to(below)}
+    decided = {e["decision"] for e in entries if e.get("event") == FINISHED and e["run_id"] in runs}
+    used = {e["decision"] for e in entries if e.get("event") == USED and e["run_id"] in runs | {folder.name}}
+    return decided, used
 
 
 def _later(entries: list[dict[str, Any]], *, latest: bool, decision: str, stage: str) -> str | None:

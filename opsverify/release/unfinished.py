@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsverify.errors import Refused
+from opsverify.core.stages import Decision
+from opsverify.errors import EvidenceError, Refused
 from opsverify.evidence.files import write_atomic
+from opsverify.evidence.once_read import read_once
+from opsverify.evidence.target_state import decided_below
 
 if TYPE_CHECKING:
     from opsverify.evidence.target_state import TargetState
 
 RECORD = "rollout.json"
+ROLLBACK = Decision.ROLLBACK.value
 
 
 class Choice(StrEnum):
@@ -34,49 +39,103 @@ def forget(state: TargetState) -> None:
     state.unfinished.unlink(missing_ok=True)
 
 
-def unfinished(state: TargetState) -> tuple[Path, dict[str, Any]] | None:
-    """The folder and record of the rollout that has not ended; None where there is none. Raises Refused."""
+@dataclass(frozen=True)
+class Unfinished:
+    """A rollout that has not ended: its folder and record, or why the record cannot be read."""
+
+    folder: Path
+    record: dict[str, Any]
+    damage: str | None = None
+
+    @property
+    def begun(self) -> str | None:
+        """The steps whose outcome is unknown: `promoting` or `rolling_back`."""
+        return next((key for key in ("promoting", "rolling_back") if self.record.get(key)), None)
+
+    @property
+    def where(self) -> str:
+        """How far it came, and which step has an unknown outcome."""
+        name = f"rollout {self.folder.name}"
+        if self.damage:
+            return f"{name} has not ended, and its record cannot be read ({self.damage}): see which share is set"
+        if self.begun == "promoting":
+            return f"{name} was ended while it promoted (unknown outcome: the steps of actions.promote)"
+        if self.begun:
+            return f"{name} was ended while it rolled back (unknown outcome: the steps of actions.rollback)"
+        if not self.record["steps"]:
+            return f"{name} was ended before its first share"
+        last = self.record["steps"][-1]
+        if "ok" not in last:
+            return f"{name} was ended while {last['share']} was set (unknown outcome: {last['share']})"
+        bakes = self.record.get("bake") or [last]
+        return f"{name} was ended at {last['share']}, which had decided {bakes[-1].get('decision', 'nothing')}"
+
+
+def unfinished(state: TargetState) -> Unfinished | None:
+    """The rollout that has not ended; None where there is none. Raises Refused."""
     try:
-        folder = Path(json.loads(state.unfinished.read_bytes())["folder"])
+        folder = Path(json.loads(read_once(state.unfinished))["folder"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EvidenceError) as error:
         raise Refused(
             f"{state.unfinished}: cannot be read ({error}); see which share is set, then remove it"
         ) from error
     try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
-        record = {}
-    return folder, record if isinstance(record, dict) else {}
+        record = json.loads(read_once(folder / RECORD))
+    except OSError as error:
+        return Unfinished(folder, {}, f"{RECORD}: {error.strerror}")
+    except (ValueError, RecursionError):
+        return Unfinished(folder, {}, f"{RECORD}: not JSON")
+    except EvidenceError as error:
+        return Unfinished(folder, {}, str(error))
+    if not _is_record(record, folder):
+        return Unfinished(folder, {}, f"{RECORD}: not the record of this rollout")
+    return Unfinished(folder, record)
 
 
-def where(folder: Path, record: dict[str, Any]) -> str:
-    """How far it came, and which step has an unknown outcome."""
-    steps = record.get("steps", [])
-    if record.get("promoting"):
-        return f"rollout {folder.name} was ended while it promoted (unknown outcome: the steps of actions.promote)"
-    if record.get("rolling_back"):
-        return f"rollout {folder.name} was ended while it rolled back (unknown outcome: the steps of actions.rollback)"
-    if not steps:
-        return f"rollout {folder.name} was ended before its first share"
-    last = steps[-1]
-    if "ok" not in last:
-        return f"rollout {folder.name} was ended while {last['share']} was set (unknown outcome: {last['share']})"
-    decided = last.get("decision", "nothing")
-    return f"rollout {folder.name} was ended at {last['share']}, which had decided {decided}"
+def require_none(state: TargetState) -> None:
+    """Refuse while a rollout of the target has not ended."""
+    found = unfinished(state)
+    if found is not None:
+        raise Refused(f"{found.where}; nothing is carried out before `opsverify rollout --unfinished=...` ends it")
 
 
-def require_choice(found: tuple[Path, dict[str, Any]], choice: Choice | None) -> Choice:
+def require_choice(found: Unfinished, choice: Choice | None, state: TargetState) -> Choice:
     """The choice made for an unfinished rollout. Raises Refused, naming it, where none was made or it cannot be."""
-    said = where(*found)
     if choice is None:
         options = ", ".join(f"--unfinished={option}" for option in Choice)
-        raise Refused(f"{said}; choose one of {options}")
-    begun = next((key for key in ("promoting", "rolling_back") if found[1].get(key)), None)
-    if begun and choice is not Choice.ABANDON and not (begun == "promoting" and choice is Choice.ROLL_BACK):
+        raise Refused(f"{found.where}; choose one of {options}")
+    if choice is Choice.ABANDON:
+        return choice
+    try:
+        decided, used = decided_below(state, found.folder)
+    except EvidenceError as error:
+        raise Refused(f"{found.where}; {error}; finish by hand, then --unfinished={Choice.ABANDON}") from error
+    entries = (*found.record.get("steps", ()), *found.record.get("bake", ()))
+    decided |= {entry.get("decision") for entry in entries}
+    rolling = found.begun == "rolling_back" or ROLLBACK in used
+    if rolling or (choice is Choice.GO_ON and (found.begun or used)):
         raise Refused(
-            f"{said}: these steps are not repeated by themselves; look at what they did, finish by hand, "
+            f"{found.where}: {'steps of actions.rollback were begun; ' if rolling and not found.begun else ''}"
+            "these steps are not repeated by themselves; look at what they did, finish by hand, "
             f"then --unfinished={Choice.ABANDON}"
         )
+    if choice is Choice.GO_ON and (found.damage or ROLLBACK in decided):
+        why = "" if found.damage else "; a run of it decided rollback"
+        raise Refused(
+            f"{found.where}{why}: it cannot go on; choose --unfinished={Choice.ROLL_BACK} or "
+            f"--unfinished={Choice.ABANDON}"
+        )
     return choice
+
+
+def _is_record(record: object, folder: Path) -> bool:
+    if not isinstance(record, dict) or record.get("rollout_id") != folder.name:
+        return False
+    steps, bakes = record.get("steps"), record.get("bake", [])
+    return (
+        isinstance(steps, list)
+        and isinstance(bakes, list)
+        and all(isinstance(entry, dict) and isinstance(entry.get("share"), str) for entry in (*steps, *bakes))
+    )
