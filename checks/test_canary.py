@@ -8,35 +8,36 @@ from operator import attrgetter
 
 import pytest
 
-from opsverify import CANARY, Criterion, listed, runbook
+from opsverify import CANARY, Criterion, listed, runbook, say
 
 OBSERVED = partial(runbook, stages=CANARY, needs=("prometheus", "canary"))
 CRITERIA = (
     Criterion(
         name="error_rate", line="8/errors", bad="request_errors", trials="requests", limit="error_rate",
-        counted="requests failed", ko="카나리 에러율", en="Canary error rate",
+        counted=say("requests failed"), ko="카나리 에러율", en="Canary error rate",
     ),
     Criterion(
         name="judgment_p95", line="8/latency", bad="slow_judgments", trials="durations", limit="judgment_p95",
-        counted="judgments were slower than the limit", ko="카나리 판단 p95 지연", en="Canary judgment p95 latency",
+        counted=say("judgments were slower than the limit"),
+        ko="카나리 판단 p95 지연", en="Canary judgment p95 latency",
     ),
     Criterion(
         name="llm_parse_failures", line="8/parsing", bad="llm_parse_failures", trials="llm_parses",
-        limit="llm_parse_failure_rate", counted="LLM answers did not parse",
+        limit="llm_parse_failure_rate", counted=say("LLM answers did not parse"),
         ko="카나리 LLM 파싱 실패율", en="Canary LLM parse failures",
     ),
     Criterion(
         name="workflow_failures", line="8/workflows", bad="workflow_failures", trials="workflows",
-        limit="workflow_failure_rate", counted="workflows failed",
+        limit="workflow_failure_rate", counted=say("workflows failed"),
         ko="카나리 WF 실패율", en="Canary workflow failures",
     ),
     Criterion(
         name="mcp_timeouts", line="8/mcp", bad="mcp_timeouts", trials="mcp_calls", limit="mcp_timeout_rate",
-        rollback_only=True, counted="MCP calls timed out", ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
+        rollback_only=True, counted=say("MCP calls timed out"), ko="카나리 MCP 타임아웃률", en="Canary MCP timeouts",
     ),
     Criterion(
         name="cache_hits", line="8/cache", bad="cache_misses", trials="cache_lookups", limit="cache_hit_rate",
-        inverse=True, rollback_only=True, counted="lookups hit the cache",
+        inverse=True, rollback_only=True, counted=say("lookups hit the cache"),
         ko="카나리 캐시 적중률", en="Canary cache hit rate",
     ),
 )  # fmt: skip
@@ -71,7 +72,7 @@ def test_coverage(check, canary):
     """What happened in the gaps of a window is unknown: that is no verdict on the canary."""
     canary.require_coverage(check.limits.data_coverage)
     check.measure(
-        "coverage", canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_text
+        say("coverage"), canary.coverage, check.limits.data_coverage, samples=canary.steps, of=canary.observed_text
     )
 
 
@@ -85,7 +86,9 @@ def test_coverage(check, canary):
 def test_alerts(check, canary):
     """An alert that begins in the window counts, also one that has ended."""
     fired = canary.fired_alerts()
-    check.measure("alerts", len(fired), check.limits.firing_alerts, of=listed("alerts fired on the canary", fired))
+    check.measure(
+        say("alerts"), len(fired), check.limits.firing_alerts, of=listed(say("alerts fired on the canary"), fired)
+    )
 
 
 @OBSERVED(
@@ -98,7 +101,9 @@ def test_alerts(check, canary):
 def test_restarts(check, canary):
     """What a process counted stays counted when it restarts; a canary that crashes again and again is no good one."""
     restarts = canary.restarts()
-    check.measure("restarts", len(restarts), check.limits.restarts, of=listed("restarts in the window", restarts))
+    check.measure(
+        say("restarts"), len(restarts), check.limits.restarts, of=listed(say("restarts in the window"), restarts)
+    )
 
 
 @OBSERVED(
@@ -112,5 +117,7 @@ def test_restarts(check, canary):
 def test_llm_cost(check, canary):
     """A prompt change that doubles the bill passes every other criterion."""
     cost = canary.cost_growth()
-    check.enough("judgments", cost.trials)
-    check.measure_estimate("LLM cost", cost.estimate, check.limits.llm_cost_growth, samples=cost.trials, of=cost.text)
+    check.enough(say("judgments"), cost.trials)
+    check.measure_estimate(
+        say("LLM cost"), cost.estimate, check.limits.llm_cost_growth, samples=cost.trials, of=cost.text
+    )

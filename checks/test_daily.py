@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import NONE, listed, runbook
+from opsverify import NONE, listed, runbook, say
 
 DAILY = partial(runbook, stages=("daily",), needs=("prometheus",))
 
@@ -21,10 +21,12 @@ def test_alerts(check, alertmanager):
     """The alert dashboard, read by machine; what is silenced or ignored is named, and of sev1 it counts."""
     config = check.target.alertmanager
     board = alertmanager.board(config.ignore)
-    check.measure("alerts", len(board.counted), check.limits.firing_alerts, of=board.text)
-    check.measure("silences", len(board.mute_all), NONE, of=listed("silences mute every alert", board.mute_all))
+    check.measure(say("alerts"), len(board.counted), check.limits.firing_alerts, of=board.text)
+    check.measure(
+        say("silences"), len(board.mute_all), NONE, of=listed(say("silences mute every alert"), board.mute_all)
+    )
     if board.watchdog is not None:
-        check.expect(f"{config.watchdog} fires", board.watchdog, expected=True)
+        check.expect(say("{watchdog} fires", watchdog=config.watchdog), board.watchdog, expected=True)
 
 
 @DAILY(
@@ -38,14 +40,14 @@ def test_alerts(check, alertmanager):
 def test_llm_failures(check, lookback):
     """A slowly rising failure rate is found here, before it becomes an incident."""
     rate = lookback.rate("llm_failures", "llm_calls")
-    check.enough("LLM calls", rate.trials)
-    check.measure("LLM failures", rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.text)
+    check.enough(say("LLM calls"), rate.trials)
+    check.measure(say("LLM failures"), rate.share, check.limits.llm_failure_rate, samples=rate.trials, of=rate.text)
 
 
 @DAILY("1-daily/llm", id="daily.llm_cost", signals=("llm_cost",), severity="sev3", ko="LLM 비용", en="LLM cost")
 def test_llm_cost(check, lookback):
     """What the LLM cost, scaled to a day."""
-    check.measure("LLM cost", lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of="a day")
+    check.measure(say("LLM cost"), lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of=say("a day"))
 
 
 @DAILY(
@@ -59,8 +61,8 @@ def test_llm_cost(check, lookback):
 def test_dead_letters(check, postgres):
     """A dead letter older than the limit is one that nobody handles."""
     queue = postgres.row(check.target.postgres.dead_letters)
-    check.measure("dead letters", queue.waiting, check.limits.dead_letters, of="dead letters waiting")
-    check.measure("oldest", queue.oldest_s, check.limits.dead_letter_age, of="since the oldest dead letter")
+    check.measure(say("dead letters"), queue.waiting, check.limits.dead_letters, of=say("dead letters waiting"))
+    check.measure(say("oldest"), queue.oldest_s, check.limits.dead_letter_age, of=say("since the oldest dead letter"))
 
 
 @DAILY(
@@ -74,5 +76,5 @@ def test_dead_letters(check, postgres):
 def test_mcp_timeouts(check, lookback):
     """Connectors that time out stall the workflows that use them."""
     rate = lookback.rate("mcp_timeouts", "mcp_calls")
-    check.enough("MCP calls", rate.trials)
-    check.measure("MCP timeouts", rate.share, check.limits.mcp_timeout_rate, samples=rate.trials, of=rate.text)
+    check.enough(say("MCP calls"), rate.trials)
+    check.measure(say("MCP timeouts"), rate.share, check.limits.mcp_timeout_rate, samples=rate.trials, of=rate.text)

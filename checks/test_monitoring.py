@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import NONE, SERVING, listed, per, runbook
+from opsverify import NONE, SERVING, listed, per, runbook, say
 
 HEALTH = partial(runbook, stages=SERVING)
 
@@ -17,11 +17,16 @@ HEALTH = partial(runbook, stages=SERVING)
 )
 def test_targets(check, prometheus):
     """A target that is not scraped raises no alert."""
-    with check.must_answer("Prometheus"):
+    with check.must_answer(say("Prometheus")):
         targets = prometheus.targets()
-    check.expect_all("jobs", check.target.prometheus.jobs, {target.job for target in targets})
+    check.expect_all(say("jobs"), check.target.prometheus.jobs, {target.job for target in targets})
     down = [f"{target.job} {target.instance}" for target in targets if target.health != "up"]
-    check.measure("targets", len(down), check.limits.targets_down, of=listed(f"of {len(targets)} targets down", down))
+    check.measure(
+        say("targets"),
+        len(down),
+        check.limits.targets_down,
+        of=listed(say("of {count} targets down", count=len(targets)), down),
+    )
 
 
 @HEALTH(
@@ -34,11 +39,16 @@ def test_targets(check, prometheus):
 )
 def test_rules(check, prometheus):
     """No alert means health only where the rules are loaded."""
-    with check.must_answer("Prometheus"):
+    with check.must_answer(say("Prometheus")):
         rules = {rule.name: rule for rule in prometheus.rules()}
-    check.expect_all("rules", check.target.prometheus.rules, set(rules))
+    check.expect_all(say("rules"), check.target.prometheus.rules, set(rules))
     failing = sorted(name for name, rule in rules.items() if rule.health == "err")
-    check.measure("failing rules", len(failing), NONE, of=listed(f"of {len(rules)} rules fail to evaluate", failing))
+    check.measure(
+        say("failing rules"),
+        len(failing),
+        NONE,
+        of=listed(say("of {count} rules fail to evaluate", count=len(rules)), failing),
+    )
 
 
 @HEALTH(
@@ -51,9 +61,9 @@ def test_rules(check, prometheus):
 )
 def test_alertmanager(check, alertmanager):
     """An alert that is not routed reaches nobody."""
-    with check.must_answer("Alertmanager"):
+    with check.must_answer(say("Alertmanager")):
         status = alertmanager.status()
-    check.expect("ready", status.ready, expected=True)
+    check.expect(say("ready"), status.ready, expected=True)
 
 
 @HEALTH(
@@ -67,7 +77,7 @@ def test_alertmanager(check, alertmanager):
 @per("server", lambda target: tuple(target.mcp), what="MCP server")
 def test_mcp(check, mcp, server):
     """A connector that is up but offers no tools fails every workflow that needs one."""
-    with check.must_answer(f"MCP server {server}"):
+    with check.must_answer(say("MCP server {server}", server=server)):
         found = mcp(server).describe()
-    check.expect_all("tools", check.target.mcp[server].tools, set(found.tools))
-    check.measure("initialize and list tools", found.elapsed_s, check.limits.journey_wait)
+    check.expect_all(say("tools"), check.target.mcp[server].tools, set(found.tools))
+    check.measure(say("initialize and list tools"), found.elapsed_s, check.limits.journey_wait)

@@ -12,6 +12,7 @@ from opsverify import (
     measure_cached_since,
     read_attestation,
     runbook,
+    say,
 )
 
 AFTER = partial(runbook, stages=("post-rollback",))
@@ -31,8 +32,10 @@ ALERTS_EVERY_S = 2.0
 def test_traffic(check, after_rollback):
     """A release that was found bad must not serve one more customer."""
     outside = after_rollback.outside_baseline()
-    check.enough("requests", outside.trials)
-    check.measure("share", outside.share, check.limits.share_outside_baseline, samples=outside.trials, of=outside.text)
+    check.enough(say("requests"), outside.trials)
+    check.measure(
+        say("share"), outside.share, check.limits.share_outside_baseline, samples=outside.trials, of=outside.text
+    )
 
 
 @SERVED(
@@ -46,8 +49,8 @@ def test_traffic(check, after_rollback):
 def test_error_rate(check, after_rollback):
     """A rollback did not help if requests still fail."""
     errors = after_rollback.errors()
-    check.enough("requests", errors.trials)
-    check.measure("error rate", errors.share, check.limits.error_rate, samples=errors.trials, of=errors.text)
+    check.enough(say("requests"), errors.trials)
+    check.measure(say("error rate"), errors.share, check.limits.error_rate, samples=errors.trials, of=errors.text)
 
 
 @SERVED(
@@ -61,8 +64,8 @@ def test_error_rate(check, after_rollback):
 def test_latency(check, after_rollback):
     """A cold cache may cost some time, and no more than the limit."""
     slow = after_rollback.slow()
-    check.enough("requests", slow.trials)
-    check.measure("slower", slow.share, P95_SLOWER, samples=slow.trials, of=slow.text)
+    check.enough(say("requests"), slow.trials)
+    check.measure(say("slower"), slow.share, P95_SLOWER, samples=slow.trials, of=slow.text)
 
 
 @AFTER(
@@ -86,9 +89,9 @@ def test_alerts(check, alertmanager):
         what="the alerts to end",
     )
     names = list(dict.fromkeys(firing))
-    check.measure("alerts", len(firing), check.limits.firing_alerts, of=listed("alerts firing", names))
+    check.measure(say("alerts"), len(firing), check.limits.firing_alerts, of=listed(say("alerts firing"), names))
     if not firing:
-        check.measure("waited", time.monotonic() - started, limit)
+        check.measure(say("waited"), time.monotonic() - started, limit)
 
 
 @AFTER(
@@ -105,11 +108,13 @@ def test_migration(check, postgres):
     migration = check.target.postgres.migration
     if migration.previous is None:
         raise Inconclusive(
-            "missing postgres.migration.previous: the revision that a rollback leads to "
-            "(the same as head for a release without migration)"
+            say(
+                "missing postgres.migration.previous: the revision that a rollback leads to (the same as "
+                "head for a release without migration)"
+            )
         )
-    with check.must_answer("PostgreSQL"):
-        check.expect("revision", postgres.migration(migration.table), migration.previous)
+    with check.must_answer(say("PostgreSQL")):
+        check.expect(say("revision"), postgres.migration(migration.table), migration.previous)
 
 
 @AFTER(
@@ -137,8 +142,8 @@ def test_cache_invalidated(check, redis):
 def test_cache_refilled(check, after_rollback):
     """A cache that stays empty makes every judgment slow and expensive."""
     hits = after_rollback.hits()
-    check.enough("lookups", hits.trials)
-    check.measure("hits", hits.share, AT_ALL, samples=hits.trials, of=hits.text)
+    check.enough(say("lookups"), hits.trials)
+    check.measure(say("hits"), hits.share, AT_ALL, samples=hits.trials, of=hits.text)
 
 
 @AFTER(
@@ -154,14 +159,21 @@ def test_record(check):
     record = read_attestation(check.target, "deployment", since)
     check.attach("deployment record", record.text)
     check.measure(
-        "recorded", (record.at - since).total_seconds(), Limit(">=", 0, "s"),
-        of=f"after the rollback began: {record.release}, {record.what}, by {record.by}, "
-        f"signed off by {record.signed_off_by}",
-    )  # fmt: skip
+        say("recorded"),
+        (record.at - since).total_seconds(),
+        Limit(">=", 0, "s"),
+        of=say(
+            "after the rollback began: {release}, {what}, by {by}, signed off by {signed_off_by}",
+            release=record.release,
+            what=record.what,
+            by=record.by,
+            signed_off_by=record.signed_off_by,
+        ),
+    )
 
 
 def _rolled_back_at(check):
     moment = check.target.actions.rolled_back_at
     if moment is None:
-        raise Inconclusive("missing --rolled-back-at TIME (`opsverify act` sets it): when the rollback began")
+        raise Inconclusive(say("missing --rolled-back-at TIME (`opsverify act` sets it): when the rollback began"))
     return moment

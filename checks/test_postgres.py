@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import SERVING, runbook
+from opsverify import SERVING, runbook, say
 
 DATABASE = partial(runbook, stages=SERVING, needs=("postgres",))
 
@@ -17,9 +17,9 @@ DATABASE = partial(runbook, stages=SERVING, needs=("postgres",))
 )
 def test_reads(check, postgres):
     """One row of a core table: a server that accepts connections may still return nothing (locks, storage)."""
-    with check.must_answer("PostgreSQL"):
+    with check.must_answer(say("PostgreSQL")):
         answer = postgres.timed(check.target.postgres.reads)
-    check.measure("read", answer.elapsed_s, check.limits.postgres_latency)
+    check.measure(say("read"), answer.elapsed_s, check.limits.postgres_latency)
 
 
 @DATABASE(
@@ -32,9 +32,9 @@ def test_reads(check, postgres):
 )
 def test_writable(check, postgres):
     """A standby or a read-only server under the service's name stores no judgment."""
-    with check.must_answer("PostgreSQL"):
+    with check.must_answer(say("PostgreSQL")):
         server = postgres.server()
-    check.expect("takes writes", not (server.in_recovery or server.read_only), check.target.postgres.writable)
+    check.expect(say("takes writes"), not (server.in_recovery or server.read_only), check.target.postgres.writable)
 
 
 @DATABASE(
@@ -46,13 +46,13 @@ def test_writable(check, postgres):
 )
 def test_connections(check, postgres):
     """At the limit new judgments are refused."""
-    with check.must_answer("PostgreSQL"):
+    with check.must_answer(say("PostgreSQL")):
         server = postgres.server()
     check.measure(
-        "connections",
+        say("connections"),
         server.connections_used / server.max_connections,
         check.limits.postgres_connections,
-        of=f"of {server.max_connections} connections used",
+        of=say("of {max_connections} connections used", max_connections=server.max_connections),
     )
 
 
@@ -66,13 +66,17 @@ def test_connections(check, postgres):
 )
 def test_replication(check, postgres):
     """A failover to a replica that is missing or lags loses data."""
-    with check.must_answer("PostgreSQL"):
+    with check.must_answer(say("PostgreSQL")):
         replicas = postgres.replicas()
     check.expect(
-        "streaming replicas", sum(replica.state == "streaming" for replica in replicas), check.target.postgres.replicas
+        say("streaming replicas"),
+        sum(replica.state == "streaming" for replica in replicas),
+        check.target.postgres.replicas,
     )
     for replica in replicas:
-        check.measure(f"replay lag of {replica.name}", replica.replay_lag_s, check.limits.replication_lag)
+        check.measure(
+            say("replay lag of {name}", name=replica.name), replica.replay_lag_s, check.limits.replication_lag
+        )
 
 
 @DATABASE(
@@ -85,18 +89,21 @@ def test_replication(check, postgres):
 )
 def test_archiving(check, postgres):
     """From the first segment that is not archived on, a disaster loses data."""
-    with check.must_answer("PostgreSQL"):
+    with check.must_answer(say("PostgreSQL")):
         found = postgres.archiver()
         waiting = postgres.waiting_segments()
-    check.expect("archive_mode is on", found.enabled, expected=True)
+    check.expect(say("archive_mode is on"), found.enabled, expected=True)
     check.measure(
-        "waiting",
+        say("waiting"),
         waiting.oldest_s,
         check.limits.archive_delay,
-        of=f"since the oldest of {waiting.count} waiting segments ended",
+        of=say("since the oldest of {count} waiting segments ended", count=waiting.count),
     )
     check.measure(
-        "archiving", int(found.failing), check.limits.archive_failures, of="segments waiting after a failed attempt"
+        say("archiving"),
+        int(found.failing),
+        check.limits.archive_failures,
+        of=say("segments waiting after a failed attempt"),
     )
 
 
@@ -112,6 +119,6 @@ def test_archiving(check, postgres):
 def test_migration(check, postgres):
     """Code and schema of different releases fail on the first query that differs."""
     migration = check.target.postgres.migration
-    with check.must_answer("PostgreSQL"):
+    with check.must_answer(say("PostgreSQL")):
         found = str(postgres.value(migration.query)) if migration.query else postgres.migration(migration.table)
-    check.expect("revision", found, migration.head)
+    check.expect(say("revision"), found, migration.head)

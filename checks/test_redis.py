@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import SERVING, runbook
+from opsverify import SERVING, runbook, say
 
 CACHE = partial(runbook, stages=SERVING, needs=("redis",))
 
@@ -10,8 +10,8 @@ CACHE = partial(runbook, stages=SERVING, needs=("redis",))
 @CACHE("1-daily/stores", id="health.redis.answers", severity="sev2", ko="Redis가 응답하는가", en="Redis answers")
 def test_answers(check, redis):
     """Without its cache the platform computes every judgment again."""
-    with check.must_answer("Redis"):
-        check.measure("ping", redis.ping(), check.limits.service_latency)
+    with check.must_answer(say("Redis")):
+        check.measure(say("ping"), redis.ping(), check.limits.service_latency)
 
 
 @CACHE(
@@ -23,17 +23,19 @@ def test_answers(check, redis):
 )
 def test_memory(check, redis):
     """A full cache evicts or refuses."""
-    with check.must_answer("Redis"):
+    with check.must_answer(say("Redis")):
         info = redis.info()
-    most, of = info.memory_max, "of maxmemory used"
+    most, of = info.memory_max, say("of maxmemory used")
     if not most and check.target.redis.maxmemory == "unlimited":
-        most, of = info.memory_machine, "of the machine's memory used, maxmemory unlimited as declared"
+        most, of = info.memory_machine, say("of the machine's memory used, maxmemory unlimited as declared")
     if not most:
         check.fail(
-            "maxmemory is not set: Redis may take the whole machine; set it, "
-            'or maxmemory = "unlimited" in [redis] of the target'
+            say(
+                "maxmemory is not set: Redis may take the whole machine; set it, or maxmemory = "
+                '"unlimited" in [redis] of the target'
+            )
         )
-    check.measure("memory", info.memory_used / most, check.limits.redis_memory, of=of)
+    check.measure(say("memory"), info.memory_used / most, check.limits.redis_memory, of=of)
 
 
 @CACHE(
@@ -46,9 +48,11 @@ def test_memory(check, redis):
 def test_evictions(check, redis):
     """Evictions mean that the cache is too small for its load."""
     look = check.target.redis.look_s
-    with check.must_answer("Redis"):
+    with check.must_answer(say("Redis")):
         evicted = redis.evicted_within(look)
-    check.measure("evictions", evicted, check.limits.redis_evictions, of=f"keys evicted within {look:g} s")
+    check.measure(
+        say("evictions"), evicted, check.limits.redis_evictions, of=say("keys evicted within {look:g} s", look=look)
+    )
 
 
 @CACHE(
@@ -60,7 +64,7 @@ def test_evictions(check, redis):
 )
 def test_persistence(check, redis):
     """Persistence that silently fails is noticed at the next restart, with an empty cache."""
-    with check.must_answer("Redis"):
+    with check.must_answer(say("Redis")):
         info = redis.info()
-    check.expect("persistence", info.persistence, check.target.redis.persistence)
-    check.expect("last save worked", info.last_save_ok, expected=True)
+    check.expect(say("persistence"), info.persistence, check.target.redis.persistence)
+    check.expect(say("last save worked"), info.last_save_ok, expected=True)

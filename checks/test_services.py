@@ -1,6 +1,6 @@
 """Runbook 5-4: every service answers, in time, in the expected version, with a certificate that lasts."""
 
-from opsverify import SERVING, per, runbook
+from opsverify import SERVING, per, runbook, say
 
 
 @runbook(
@@ -15,17 +15,17 @@ from opsverify import SERVING, per, runbook
 def test_service(check, services, name):
     """A service that is down, degraded, slow or of another version must not serve production."""
     service = check.target.services[name]
-    with check.must_answer(f"{name} health endpoint"):
+    with check.must_answer(say("{name} health endpoint", name=name)):
         reply = services.get(name, service.health)
-    check.expect("HTTP status", reply.status, 200)
+    check.expect(say("HTTP status"), reply.status, 200)
     if service.healthy_text is not None:
-        check.expect("body", reply.text.strip(), service.healthy_text)
+        check.expect(say("body"), reply.text.strip(), service.healthy_text)
     else:
         check.expect(service.status_field, reply.field(service.status_field), service.healthy)
     if service.version is not None:
         check.expect(service.version_field, reply.field(service.version_field), service.version)
     check.measure(
-        "latency", services.fastest_s(name, service.health, reply), service.latency or check.limits.service_latency
+        say("latency"), services.fastest_s(name, service.health, reply), service.latency or check.limits.service_latency
     )
 
 
@@ -44,6 +44,6 @@ def test_service(check, services, name):
 )
 def test_certificate(check, services, name):
     """An expiring certificate takes the service down on a known day: find it before that day."""
-    with check.must_answer(f"TLS of {name}"):
+    with check.must_answer(say("TLS of {name}", name=name)):
         found = services.certificate(name)
-    check.measure("time left", found.remaining_s, check.limits.tls_validity)
+    check.measure(say("time left"), found.remaining_s, check.limits.tls_validity)

@@ -15,6 +15,7 @@ which it shows as *broken*. Any other exception out of a check counts as inconcl
 
 from __future__ import annotations
 
+from opsverify.language.message import join
 from opsverify.language.plain import plain_line
 
 
@@ -27,7 +28,7 @@ class TargetError(OpsVerifyError):
 
     def __init__(self, *problems: str) -> None:
         self.problems = tuple(map(plain_line, problems))  # they quote files and command lines
-        super().__init__("\n".join(self.problems))
+        super().__init__(join("\n", self.problems))
 
 
 class EvidenceError(OpsVerifyError):

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from opsverify.units import duration
 
 if TYPE_CHECKING:
@@ -50,7 +51,12 @@ class AlertWatch:
     def earlier(self) -> tuple[str, ...]:
         """Alerts that fire since before the window, and still are waited for."""
         return tuple(
-            f"alert {name} fires{_since(seen.since)}, before the window; waiting {duration(round(self._grace_s))}"
+            say(
+                "alert {name} fires{since}, before the window; waiting {grace}",
+                name=name,
+                since=_since(seen.since),
+                grace=duration(round(self._grace_s)),
+            )
             for name, seen in self._seen.items()
             if name not in self._over_grace and seen.last == self._at
         )
@@ -65,8 +71,10 @@ class AlertWatch:
         seen = self._seen[name]
         if seen.began_inside or seen.since is None or self._grace_s == 0:
             return name
-        return f"{name} (fires{_since(seen.since)}, before the window)"
+        return say("{name} (fires{since}, before the window)", name=name, since=_since(seen.since))
 
 
 def _since(since: float | None) -> str:
-    return f" since {dt.datetime.fromtimestamp(since, dt.UTC):%Y-%m-%d %H:%M:%SZ}" if since else " since its beginning"
+    if not since:
+        return say(" since its beginning")
+    return say(" since {at}", at=f"{dt.datetime.fromtimestamp(since, dt.UTC):%Y-%m-%d %H:%M:%SZ}")

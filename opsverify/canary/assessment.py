@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from opsverify.canary.e_process import log_e_below, trials_to_prove, upper_bound
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from opsverify.canary.e_process import EProcessState
@@ -65,10 +66,16 @@ class Assessment:
     def text(self) -> str:
         """One line: what was measured, on how many trials, and the limit."""
         rule = self.criterion
-        limit = f"limit {rule.limit_text}"
         if self.share is None:
-            return f"{rule.name}: no trials, {limit}"
-        return f"{rule.name}: {rule.text(self.share)} of {self.trials:,.0f} {rule.counted}, {limit}"
+            return say("{name}: no trials, limit {limit}", name=rule.name, limit=rule.limit_text)
+        return say(
+            "{name}: {share} of {trials:,.0f} {counted}, limit {limit}",
+            name=rule.name,
+            share=rule.text(self.share),
+            trials=self.trials,
+            counted=rule.counted,
+            limit=rule.limit_text,
+        )
 
     @property
     def short_text(self) -> str:
@@ -84,8 +91,12 @@ class Assessment:
     @property
     def bound_text(self) -> str:
         """The proven bound as it is shown."""
-        side = "lower" if self.criterion.inverse else "upper"
-        return f"{side} bound {self.criterion.text(self.upper_bound)}"
+        bound = self.criterion.text(self.upper_bound)
+        return (
+            say("lower bound {bound}", bound=bound)
+            if self.criterion.inverse
+            else say("upper bound {bound}", bound=bound)
+        )
 
 
 def assess(progress: Progress, policy: Policy, criteria: int) -> Assessment:
@@ -156,14 +167,25 @@ def _worse(progress: Progress, alpha: float) -> str | None:
     text = progress.criterion.text(baseline)
     times = f"{canary / baseline:.3g}x " if baseline else ""
     odds = math.exp(min(progress.log_e_worse, 700.0))
-    return f"proven worse than the baseline ({times}{text} of {progress.baseline.trials:,.0f}; {odds:,.3g} to 1)"
+    return say(
+        "proven worse than the baseline ({times}{share} of {trials:,.0f}; {odds:,.3g} to 1)",
+        times=times,
+        share=text,
+        trials=progress.baseline.trials,
+        odds=odds,
+    )
 
 
 def _undecided(progress: Progress, share: float) -> str:
     rule, unseen = progress.criterion, progress.unseen
-    return (
-        f"{rule.text(share)} of {progress.canary.trials:,.0f} {rule.counted}, limit {rule.limit_text}; up to "
-        f"{unseen.trials:,.0f} more were not seen, which could change it: observe longer (--window)"
+    return say(
+        "{share} of {trials:,.0f} {counted}, limit {limit}; up to {more:,.0f} more were not seen, "
+        "which could change it: observe longer (--window)",
+        share=rule.text(share),
+        trials=progress.canary.trials,
+        counted=rule.counted,
+        limit=rule.limit_text,
+        more=unseen.trials,
     )
 
 

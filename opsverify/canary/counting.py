@@ -13,8 +13,9 @@ from opsverify.canary.criterion_count import CriterionCount
 from opsverify.canary.instances import Instance, Instances, InstanceStatus
 from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
-from opsverify.canary.unseen import missing_text, shown
+from opsverify.canary.unseen import invalid_text, label, missing_text, stale_text
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
+from opsverify.language.message import say
 from opsverify.metrics.counters import coverage
 from opsverify.units import duration, quantity
 
@@ -87,8 +88,8 @@ class Counting:
         found: dict[tuple[str, float], str] = {}
         for one in self.instances[CANARY].seen:
             for at, _ in one.restarts(self._setup.start, math.inf):
-                name = one.name or "(no label)"
-                found.setdefault((one.endpoint, at), f"{name} at {dt.datetime.fromtimestamp(at, dt.UTC):%H:%M:%S}Z")
+                clock = f"{dt.datetime.fromtimestamp(at, dt.UTC):%H:%M:%S}Z"
+                found.setdefault((one.endpoint, at), say("{name} at {clock}", name=label(one), clock=clock))
         return tuple(found[place] for place in sorted(found, key=lambda place: place[1]))
 
     @property
@@ -141,11 +142,11 @@ class Counting:
         """What to say with a criterion's measurement beside its counts."""
         found = []
         if self._setup.policy.warm_up_s:
-            found.append(f"{duration(self._setup.policy.warm_up_s)} of warm-up not judged")
+            found.append(say("{time} of warm-up not judged", time=duration(self._setup.policy.warm_up_s)))
         most = self.unseen(number).trials
         seen = self._criteria[CANARY][number].trials
         if most and most >= 0.001 * seen:
-            found.append(f"up to {quantity(most / (most + seen), 'ratio')} unseen")
+            found.append(say("up to {share} unseen", share=quantity(most / (most + seen), "ratio")))
         return tuple(found)
 
     def signal_fault(self, scope: str, signal: str) -> str | None:
@@ -154,16 +155,13 @@ class Counting:
         if tally is None:
             return None
         for series, lag in tally.invalid(self._invalid_after_s):
-            return f"{signal} {{{shown(series.key)}}} is {series.invalid} for {lag:.0f} s"
+            return invalid_text(series, lag)
         total = self.grown(scope, signal) or 0.0
         for one, series, lag in tally.open_gaps():
             hidden = series.rate * lag
             limit = (1 - self._setup.policy.min_coverage) * (total + hidden)
             if hidden > limit or (series.busy and one.instance.last - series.seen > self._setup.policy.tolerated_s):
-                return (
-                    f"stale series {signal} {{{shown(series.key)}}}: no sample for {lag:.0f} s while its instance is "
-                    "scraped; check its /metrics"
-                )
+                return stale_text(series, lag)
         return None
 
     def grown(self, scope: str, signal: str) -> float | None:

@@ -8,7 +8,8 @@ from opsverify.canary.fault import Fault
 from opsverify.canary.identity import labels_of
 from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
-from opsverify.canary.unseen import Unseen, shown, unseen
+from opsverify.canary.unseen import Unseen, invalid_text, label, shown, unseen
+from opsverify.language.message import say
 from opsverify.metrics.counters import scraped_twice
 from opsverify.units import quantity
 
@@ -54,20 +55,40 @@ class CriterionCount:
         """Faults of the series at this step; invalid samples for up to `tolerated_s` are none."""
         yield from self._absent(selectors)
         for series, lag in self.tally.invalid(tolerated_s):
-            text = f"{series.signal} {{{shown(series.key)}}} is {series.invalid} for {lag:.0f} s"
             never = series.rate == 0 and series.intervals == 0
-            yield Fault(f"{text}; check the service's /metrics", distorts=never)
+            yield Fault(
+                say("{problem}; check the service's /metrics", problem=invalid_text(series, lag)), distorts=never
+            )
         for key in self._duplicates:
-            yield Fault(f"duplicate series {{{shown(key)}}}: scraped by two jobs, its instance would count twice")
+            yield Fault(
+                say(
+                    "duplicate series {{{series}}}: scraped by two jobs, its instance would count twice",
+                    series=shown(key),
+                )
+            )
         for series, instance in self.tally.delta_like():
             yield Fault(
-                f"{series.signal} {{{shown(series.key)}}} fell {series.falls} times in {series.intervals} scrapes, "
-                f"instance {instance.name or '(no label)'} goes on: no cumulative counter of one process; export "
-                "cumulative temporality, or name the label that tells processes apart (canary.instance_label)"
+                say(
+                    "{signal} {{{series}}} fell {falls} times in {intervals} scrapes, instance {name} goes on: no "
+                    "cumulative counter of one process; export cumulative temporality, or name the label that tells "
+                    "processes apart (canary.instance_label)",
+                    signal=series.signal,
+                    series=shown(series.key),
+                    falls=series.falls,
+                    intervals=series.intervals,
+                    name=label(instance),
+                )
             )
         if abs(self._carried) > max(1.0, _MOST_CARRIED * self.trials):
             bad, trials = self._counted.bad, self._counted.trials
-            yield Fault(f"{bad} counts {abs(self._carried):,.0f} more than {trials}: check both in prometheus.signals")
+            yield Fault(
+                say(
+                    "{bad} counts {more:,.0f} more than {trials}: check both in prometheus.signals",
+                    bad=bad,
+                    more=abs(self._carried),
+                    trials=trials,
+                )
+            )
 
     def unseen(self, status: Callable[[Instance], InstanceStatus], at: float) -> tuple[Unseen, ...]:
         """What was not seen of this criterion until `at`, at most; the largest first."""
@@ -78,14 +99,23 @@ class CriterionCount:
     def too_much_unseen(self, parts: tuple[Unseen, ...], least_share: float) -> Fault | None:
         """The fault of a scope of which less than `least_share` (0..1) was seen."""
         if parts and not self.tally.busiest(self._counted.trials):
-            return Fault(f"{parts[0].text}; no process was seen for long enough to tell how much", distorts=False)
+            return Fault(
+                say("{part}; no process was seen for long enough to tell how much", part=parts[0].text), distorts=False
+            )
         most = sum(max(one.trials, one.bad) for one in parts)
         if most <= (1 - least_share) * (self.trials + most):
             return None
         share = quantity(most / (self.trials + most), "ratio")
         limit = quantity(1 - least_share, "ratio")
         return Fault(
-            f"{parts[0].text}; up to {share} of {self._counted.trials} unseen, limit <= {limit}", distorts=False
+            say(
+                "{part}; up to {share} of {trials} unseen, limit <= {limit}",
+                part=parts[0].text,
+                share=share,
+                trials=self._counted.trials,
+                limit=limit,
+            ),
+            distorts=False,
         )
 
     def _leave_out_duplicates(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
@@ -103,7 +133,7 @@ class CriterionCount:
             yield Fault(_no_series(trials, selectors))
         elif not self._keys[bad]:
             if self._counted.good_counted:
-                yield Fault(f"missing bucket: {_no_series(bad, selectors)}")
+                yield Fault(say("missing bucket: {problem}", problem=_no_series(bad, selectors)))
             elif self._counted.unproven is not None:
                 yield Fault(self._counted.unproven)
             elif not self._no_series_means_none(trials):
@@ -117,4 +147,8 @@ class CriterionCount:
 
 def _no_series(signal: str, selectors: Mapping[str, str]) -> str:
     known = f" ({selectors[signal]})" if signal in selectors else ""
-    return f"{signal}: no such series in Prometheus{known}; check the name in prometheus.signals and the scope"
+    return say(
+        "{signal}: no such series in Prometheus{selector}; check the name in prometheus.signals and the scope",
+        signal=signal,
+        selector=known,
+    )

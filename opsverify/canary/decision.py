@@ -33,14 +33,17 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.assessment import Assessment, CriterionState, assess
 from opsverify.canary.policy import Kind, Policy
-from opsverify.units import quantity
+from opsverify.language.message import join, say
+from opsverify.units import listed, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opsverify.canary.progress import Progress
 
-SHARED_BREACH: Final = "the baseline breaches too: environment suspected"
+SHARED_BREACH: Final = say("the baseline breaches too: environment suspected")
+
+_SHOWN_RESTARTS: Final = 5
 
 
 class GateOutcome(StrEnum):
@@ -84,8 +87,12 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
     assessments = tuple(assess(one, policy, len(progress)) for one in progress)
     covered = window.coverage >= policy.min_coverage
     proven = False
+    reasons: list[str]
     if window.alerts:
-        outcome, reasons = GateOutcome.ROLLBACK, [f"alert {name} fires on the canary" for name in window.alerts]
+        outcome, reasons = (
+            GateOutcome.ROLLBACK,
+            [say("alert {name} fires on the canary", name=name) for name in window.alerts],
+        )
     elif policy.restarts is not None and len(window.restarts) > policy.restarts:
         outcome, reasons = GateOutcome.ROLLBACK, [restarts_text(policy, window.restarts)]
     elif breaches := [one for one in assessments if one.state is CriterionState.BREACH_PROVEN and not one.waited]:
@@ -94,7 +101,7 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
     elif (
         covered and policy.on_worse_than_baseline == "rollback" and (worse := [one for one in assessments if one.worse])
     ):
-        outcome, reasons = GateOutcome.ROLLBACK, [f"{one.text}; {one.worse}" for one in worse]
+        outcome, reasons = GateOutcome.ROLLBACK, [_both(one.text, one.worse) for one in worse]
         proven = True
     elif window.elapsed_s >= policy.shortest_s and covered and _promotes(assessments, policy, window):
         outcome, reasons = GateOutcome.PROMOTE, [proof_text(one) for one in assessments]
@@ -107,16 +114,24 @@ def decide(policy: Policy, progress: Sequence[Progress], window: WindowState) ->
         observed, limit = quantity(window.coverage, "ratio"), quantity(policy.min_coverage, "ratio")
         outcome, reasons = (
             GateOutcome.HOLD,
-            [f"{observed} of the window was observed, limit >= {limit}", *window.gaps],
+            [
+                say("{observed} of the window was observed, limit >= {limit}", observed=observed, limit=limit),
+                *window.gaps,
+            ],
         )
     return GateDecision(outcome, tuple(reasons), proven, assessments)
 
 
 def restarts_text(policy: Policy, restarts: Sequence[str]) -> str:
     """How often the canary restarted, the limit, and where."""
-    where = f": {', '.join(restarts[-5:])}" if restarts else ""
-    return (
-        f"the canary restarted {len(restarts)} times in the window (counter reset), limit <= {policy.restarts}{where}"
+    return listed(
+        say(
+            "the canary restarted {count} times in the window (counter reset), limit <= {limit}",
+            count=len(restarts),
+            limit=policy.restarts,
+        ),
+        restarts[-_SHOWN_RESTARTS:],
+        _SHOWN_RESTARTS,
     )
 
 
@@ -139,7 +154,7 @@ def _at_the_end(
     if window.earlier_alerts:
         return GateOutcome.HOLD, list(window.earlier_alerts)
     if policy.on_worse_than_baseline == "hold" and (worse := [one for one in assessments if one.worse]):
-        return GateOutcome.HOLD, [f"{one.text}; {one.worse}" for one in worse]
+        return GateOutcome.HOLD, [_both(one.text, one.worse) for one in worse]
     return GateOutcome.PROMOTE, [proof_text(one) for one in assessments]
 
 
@@ -160,7 +175,7 @@ def promotable(assessment: Assessment, policy: Policy) -> bool:
 
 def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome, list[str]]:
     said = [(one, SHARED_BREACH if one.shared else one.worse) for one in breaches]
-    reasons = [f"{one.text}; {words}" if words else one.text for one, words in said]
+    reasons = [_both(one.text, words) for one, words in said]
     if policy.on_shared_breach == "hold" and all(one.shared for one in breaches):
         return GateOutcome.HOLD, reasons
     return GateOutcome.ROLLBACK, reasons
@@ -169,20 +184,41 @@ def _breach(breaches: Sequence[Assessment], policy: Policy) -> tuple[GateOutcome
 def proof_text(assessment: Assessment) -> str:
     """Text of a criterion within its limit: whether it is proven, the bound, and what else is to be said."""
     if assessment.state is CriterionState.TOO_FEW:
-        few = f"{assessment.more:,} more needed of {assessment.criterion.min_samples:,}"
-        return f"{assessment.text}; too few to judge ({few}): it can only roll back"
-    confidence = "proven" if assessment.state is CriterionState.BELOW_PROVEN else "not proven"
-    latest = "" if assessment.recent_within else ", outside its limit in the latest steps"
-    said = "".join(f"; {note}" for note in (*assessment.notes, assessment.worse) if note)
-    return f"{assessment.text}; {confidence}, {assessment.bound_text}{latest}{said}"
+        return say(
+            "{measured}; too few to judge ({more:,} more needed of {needed:,}): it can only roll back",
+            measured=assessment.text,
+            more=assessment.more,
+            needed=assessment.criterion.min_samples,
+        )
+    proven = assessment.state is CriterionState.BELOW_PROVEN
+    shown = say(
+        "{confidence}, {bound}{latest}",
+        confidence=say("proven") if proven else say("not proven"),
+        bound=assessment.bound_text,
+        latest="" if assessment.recent_within else say(", outside its limit in the latest steps"),
+    )
+    return _both(assessment.text, shown, *assessment.notes, assessment.worse)
+
+
+def _both(*parts: str | None) -> str:
+    return join("; ", filter(None, parts))
 
 
 def unproven_text(assessment: Assessment) -> str:
     """Text of a criterion that is not decided: what is missing."""
     if assessment.state is CriterionState.UNOBSERVED:
-        return f"{assessment.criterion.name}: {assessment.fault}"
+        return say("{name}: {problem}", name=assessment.criterion.name, problem=assessment.fault)
     if assessment.state is CriterionState.TOO_FEW:
-        return f"{assessment.text}; {assessment.more:,} more needed of {assessment.criterion.min_samples:,}"
+        return say(
+            "{measured}; {more:,} more needed of {needed:,}",
+            measured=assessment.text,
+            more=assessment.more,
+            needed=assessment.criterion.min_samples,
+        )
     if assessment.state is CriterionState.WITHIN and assessment.more:
-        return f"{proof_text(assessment)}, about {assessment.more:,} more needed at this share"
+        return say(
+            "{measured}, about {more:,} more needed at this share",
+            measured=proof_text(assessment),
+            more=assessment.more,
+        )
     return proof_text(assessment)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.window_setup import Setup
 from opsverify.errors import EvidenceError
+from opsverify.language.message import packed, say, unpair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,8 @@ class ObservedStep:
         return json.dumps(
             {
                 "at": self.at,
-                "fault": self.fault,
+                "fault": None,
+                **(packed("fault", self.fault) if self.fault is not None else {}),
                 "alerts": self.alerts,
                 "alerts_since": self.alerts_since,
                 "samples": _each_point(self.samples, _for_json),
@@ -55,10 +57,11 @@ class ObservedStep:
         """Read one line of the evidence file. Raises EvidenceError where it is not one."""
         try:
             raw: dict[str, Any] = json.loads(line)
+            fault = None if raw["fault"] is None else unpair(raw, "fault")
             samples, since = _each_point(raw["samples"], float), raw.get("alerts_since", {})
-            return cls(float(raw["at"]), raw["fault"], samples, tuple(raw["alerts"]), since)
+            return cls(float(raw["at"]), fault, samples, tuple(raw["alerts"]), since)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EvidenceError(f"not a step of an observation: {error}") from error
+            raise EvidenceError(say("not a step of an observation: {error}", error=error)) from error
 
 
 def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
@@ -68,7 +71,9 @@ def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
             header, *steps = file.read().splitlines()
         return Setup.loads(header), tuple(map(ObservedStep.loads, steps))
     except (OSError, EOFError, ValueError, EvidenceError) as error:
-        raise EvidenceError(f"{path}: cannot be read as an observation ({error})") from error
+        raise EvidenceError(
+            say("{path}: cannot be read as an observation ({error})", path=path, error=error)
+        ) from error
 
 
 def _for_json(value: float) -> float | str:

@@ -9,6 +9,7 @@ from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, Setup
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.metrics.signal_meaning import unproven
 from opsverify.probes.prometheus_values import SourceFault
 from opsverify.probes.together import ask_together
@@ -114,7 +115,7 @@ class Observer:
         try:
             answers = ask_together(self.prometheus, questions, max(setup.policy.step_s, self.look_within_s))
         except SourceFault as error:
-            return ObservedStep(at, fault=f"{error.reason}: {error}")
+            return ObservedStep(at, fault=say("{reason}: {error}", reason=error.reason, error=error))
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
         firing = answers.pop(("alerts", ""))

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.canary.instances import InstanceStatus
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from opsverify.canary.instances import Instance
     from opsverify.canary.series_growth import GrowthTally
-    from opsverify.canary.series_state import InstanceGrowth, Past
+    from opsverify.canary.series_state import InstanceGrowth, Past, SeriesState
     from opsverify.canary.window_setup import Counted
 
 _FEW_PAST = 10.0
@@ -40,21 +41,20 @@ def unseen(
         for past in one.pasts:
             yield _of_past(past, one, counted, busiest)
         for tail in one.tails:
-            yield _of_tail(_name(one) + " restarted", tail.seconds * busiest, tail.last, counted)
+            yield _of_tail(say("{name} restarted", name=_name(one)), tail.seconds * busiest, tail.last, counted)
         state = status(one.instance)
         if not tally.instances.in_window(one.instance) or state is InstanceStatus.ALIVE:
             continue
         if state is InstanceStatus.ENDED:
             rhythm = one.instance.rhythm_s or tally.instances.rhythm_s
-            yield _of_tail(_name(one) + " ended", rhythm * busiest, one.last, counted)
+            yield _of_tail(say("{name} ended", name=_name(one)), rhythm * busiest, one.last, counted)
         else:
             text = missing_text(one.instance, at)
             yield _of_tail(text, (at - one.instance.last) * busiest, one.last, counted)
     for _, series, lag in tally.open_gaps():
         if series.released and series.rate:
             most = series.rate * lag
-            text = f"stale series {series.signal} {{{shown(series.key)}}}: no sample for {lag:.0f} s while its instance"
-            text += " is scraped; check its /metrics"
+            text = stale_text(series, lag)
             if series.signal == counted.trials:
                 yield Unseen(text, most, most * counted.criterion.limit if counted.good_counted else 0.0)
             elif not counted.good_counted:
@@ -65,10 +65,38 @@ def unseen(
 
 def missing_text(instance: Instance, at: float) -> str:
     """What to say of an instance that is not scraped, and not known to have ended."""
-    return (
-        f"missing canary instance {instance.name or '(no label)'}: not scraped for {at - instance.last:.0f} s, and not "
-        "known to have ended; check that it runs"
+    return say(
+        "missing canary instance {name}: not scraped for {lag:.0f} s, and not known to have ended; check that it runs",
+        name=label(instance),
+        lag=at - instance.last,
     )
+
+
+def stale_text(series: SeriesState, lag_s: float) -> str:
+    """What to say of a series without samples whose instance is scraped."""
+    return say(
+        "stale series {signal} {{{series}}}: no sample for {lag:.0f} s while its instance is scraped; "
+        "check its /metrics",
+        signal=series.signal,
+        series=shown(series.key),
+        lag=lag_s,
+    )
+
+
+def invalid_text(series: SeriesState, lag_s: float) -> str:
+    """What to say of a series whose samples no counter can have."""
+    return say(
+        "{signal} {{{series}}} is {reason} for {lag:.0f} s",
+        signal=series.signal,
+        series=shown(series.key),
+        reason=series.invalid.text if series.invalid else "",
+        lag=lag_s,
+    )
+
+
+def label(instance: Instance) -> str:
+    """The name of an instance, as it is shown."""
+    return instance.name or say("(no label)")
 
 
 def shown(key: str) -> str:
@@ -77,7 +105,7 @@ def shown(key: str) -> str:
 
 
 def _name(one: InstanceGrowth) -> str:
-    return f"instance {one.instance.name or '(no label)'}"
+    return say("instance {name}", name=label(one.instance))
 
 
 def _of_past(past: Past, one: InstanceGrowth, counted: Counted, busiest: float) -> Unseen:
@@ -86,9 +114,12 @@ def _of_past(past: Past, one: InstanceGrowth, counted: Counted, busiest: float) 
     part = values.get(counted.bad, 0.0)
     bad = max(0.0, trials - part) if counted.good_counted else part
     room = past.room(busiest) if busiest else max(trials, bad)
-    text = (
-        f"extra series {counted.trials} {{{shown(past.key)}}}: appeared in mid-window with an unknown earlier count; "
-        f"export process_start_time_seconds, or rerun ({_name(one)})"
+    text = say(
+        "extra series {trials} {{{series}}}: appeared in mid-window with an unknown earlier count; "
+        "export process_start_time_seconds, or rerun ({instance})",
+        trials=counted.trials,
+        series=shown(past.key),
+        instance=_name(one),
     )
     if max(trials, bad) <= max(_FEW_PAST, room):
         return Unseen(text, trials, bad)

@@ -16,6 +16,7 @@ from opsverify.canary.fault import Fault
 from opsverify.canary.progress import NOTHING, Progress
 from opsverify.canary.shared_breach import follow
 from opsverify.canary.window_setup import BASELINE, CANARY, MOST_SKEW_S, REQUESTS, RULE
+from opsverify.language.message import say
 from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class GateWatch:
         """Why steps or instances gave no samples, each reason once."""
         if self.faults or self.counting.observed:
             return (*self.faults, *self.counting.missing)
-        return ("empty: no usable samples of the canary's requests; check that it is scraped, and its scope",)
+        return (say("empty: no usable samples of the canary's requests; check that it is scraped, and its scope"),)
 
     @property
     def traffic_share(self) -> float | None:
@@ -182,7 +183,7 @@ class GateWatch:
     def _left_out(self, progress: Progress) -> Iterator[str]:
         if progress.left_out:
             seconds = len(progress.left_out) * self.setup.policy.step_s
-            yield f"{duration(round(seconds))} of a breach that the baseline shared left out"
+            yield say("{time} of a breach that the baseline shared left out", time=duration(round(seconds)))
 
     def _faults_of(self, number: int, common: tuple[Fault, ...]) -> Iterator[Fault]:
         yield from self.counting.faults(number)
@@ -192,6 +193,10 @@ class GateWatch:
         skew = self.setup.skew_s
         if skew is not None and abs(skew) > MOST_SKEW_S:
             yield Fault(
-                f"clock skew: Prometheus' clock is {skew:+.0f} s off, limit {MOST_SKEW_S:.0f} s; use NTP",
+                say(
+                    "clock skew: Prometheus' clock is {skew:+.0f} s off, limit {limit:.0f} s; use NTP",
+                    skew=skew,
+                    limit=MOST_SKEW_S,
+                ),
                 distorts=False,
             )

@@ -15,6 +15,7 @@ from opsverify.canary.ratio_estimate import growth, ratio
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS, Counted, Setup
 from opsverify.core.results import Measurement
 from opsverify.errors import Inconclusive
+from opsverify.language.message import as_message, join, say
 from opsverify.units import duration, parse_duration, quantity
 
 if TYPE_CHECKING:
@@ -103,16 +104,27 @@ class CanaryWindow:
         """How much was observed, and why no more."""
         watched = duration(round(self.watch.elapsed_s))
         longest = duration(self.watch.setup.policy.longest_s)
-        why = f"; decided early ({self.watch.decision.outcome.value}), {longest} at most"
-        return f"of {watched} observed{why if self.stopped_early else ''}"
+        if not self.stopped_early:
+            return say("of {watched} observed", watched=watched)
+        return say(
+            "of {watched} observed; decided early ({outcome}), {longest} at most",
+            watched=watched,
+            outcome=self.watch.decision.outcome.value,
+            longest=longest,
+        )
 
     def require_coverage(self, limit: Limit) -> None:
         """Raise Inconclusive when too little of the window was observed, with the reasons of its steps."""
         if not limit.holds(self.coverage):
-            reasons = "; ".join(self.watch.gaps) or "no further samples of the canary's requests"
+            reasons = join("; ", self.watch.gaps) or say("no further samples of the canary's requests")
             raise Inconclusive(
-                f"only {quantity(self.coverage, 'ratio')} of {duration(round(self.watch.elapsed_s))} was observed, "
-                f"{limit.text} needed: {reasons}"
+                say(
+                    "only {coverage} of {watched} was observed, {limit} needed: {reasons}",
+                    coverage=quantity(self.coverage, "ratio"),
+                    watched=duration(round(self.watch.elapsed_s)),
+                    limit=limit.text,
+                    reasons=reasons,
+                )
             )
 
     def judged(self, row: Criterion) -> Measurement:
@@ -124,25 +136,32 @@ class CanaryWindow:
             if self.watch.gaps:
                 self.require_coverage(self.limits.data_coverage)
             if assessment.state is CriterionState.UNOBSERVED:
-                raise Inconclusive(assessment.fault or assessment.state.value)
+                raise Inconclusive(assessment.fault or say("not observed well enough"))
             self.require_coverage(self.limits.data_coverage)
             promoted = self.watch.decision.outcome is GateOutcome.PROMOTE
             if assessment.state is CriterionState.TOO_FEW and not (promoted and excused(assessment, policy)):
                 raise Inconclusive(
-                    f"{_after_name(unproven_text(assessment))}; observe longer (--window) or send more traffic"
+                    say(
+                        "{measured}; observe longer (--window) or send more traffic",
+                        measured=_after_name(unproven_text(assessment)),
+                    )
                 )
             if assessment.worse and policy.on_worse_than_baseline == "rollback":
                 return self._measurement(row, assessment, breach=False, worse=True)
             literal = policy.end_rule == "literal"
             if not literal and not self.stopped_early and not promotable(assessment, policy):
-                raise Inconclusive(f'{_after_name(unproven_text(assessment))} (end_rule = "proof")')
+                raise Inconclusive(
+                    say('{measured} (end_rule = "proof")', measured=_after_name(unproven_text(assessment)))
+                )
             breach = assessment.state is CriterionState.BREACH_MEASURED
             if breach and not (literal and self.watch.decision.outcome is GateOutcome.ROLLBACK):
-                raise Inconclusive(f"{_after_name(assessment.text)}; not proven when the window was stopped")
+                raise Inconclusive(
+                    say("{measured}; not proven when the window was stopped", measured=_after_name(assessment.text))
+                )
         if breach and assessment.shared and policy.on_shared_breach == "hold":
-            raise Inconclusive(f"{_after_name(assessment.text)}; {SHARED_BREACH}")
+            raise Inconclusive(join("; ", (_after_name(assessment.text), SHARED_BREACH)))
         if assessment.worse and not breach and policy.on_worse_than_baseline == "hold":
-            raise Inconclusive(f"{_after_name(assessment.text)}; {assessment.worse}")
+            raise Inconclusive(join("; ", (_after_name(assessment.text), assessment.worse)))
         return self._measurement(row, assessment, breach=breach, worse=False)
 
     def traffic_share(self) -> Estimated:
@@ -150,8 +169,9 @@ class CanaryWindow:
         canary, baseline = (self._grown(scope, REQUESTS) for scope in (CANARY, BASELINE))
         total = [sum(pair) for pair in zip(canary, baseline, strict=True)]
         if not sum(total):
-            raise Inconclusive("no traffic in the window; check that the load balancer sends requests")
-        return Estimated(ratio(canary, total), round(sum(total)), f"of {sum(total):,.0f} requests went to the canary")
+            raise Inconclusive(say("no traffic in the window; check that the load balancer sends requests"))
+        text = say("of {requests:,.0f} requests went to the canary", requests=sum(total))
+        return Estimated(ratio(canary, total), round(sum(total)), text)
 
     def cost_growth(self) -> Estimated:
         """LLM cost per judgment, canary over baseline; `trials` are the judgments of the one with fewer."""
@@ -161,7 +181,11 @@ class CanaryWindow:
         return Estimated(
             growth(cost[CANARY], judged[CANARY], cost[BASELINE], judged[BASELINE]),
             round(min(map(sum, judged.values()))),
-            f"the baseline's cost per judgment ({each[CANARY]:.3g} against {each[BASELINE]:.3g} USD)",
+            say(
+                "the baseline's cost per judgment ({canary:.3g} against {baseline:.3g} USD)",
+                canary=each[CANARY],
+                baseline=each[BASELINE],
+            ),
         )
 
     def fired_alerts(self) -> tuple[str, ...]:
@@ -174,7 +198,7 @@ class CanaryWindow:
             return tuple(map(alerts.text, alerts.fired))
         self.require_coverage(self.limits.data_coverage)
         if alerts.earlier:
-            raise Inconclusive("; ".join(alerts.earlier))
+            raise Inconclusive(join("; ", alerts.earlier))
         return ()
 
     def restarts(self) -> tuple[str, ...]:
@@ -191,27 +215,35 @@ class CanaryWindow:
         """
         limit, share = self.limits.traffic_share, self.traffic_share()
         value, low, high = share.estimate.value, share.estimate.low, share.estimate.high
-        text = f"{quantity(value, 'ratio')} {share.text}, limit {limit.text}"
+        text = say("{share} {what}, limit {limit}", share=quantity(value, "ratio"), what=share.text, limit=limit.text)
         holds = limit.holds(value)
         if not holds and math.isfinite(value) and limit.reaches(low, high):
-            around = f"by chance alone it may be {quantity(low, 'ratio')} to {quantity(high, 'ratio')}"
+            around = say(
+                "by chance alone it may be {low} to {high}", low=quantity(low, "ratio"), high=quantity(high, "ratio")
+            )
             if (high - low) / 2 > _WIDEST * value:
-                raise Inconclusive(f"{text}; {around}: observe longer (--window) or send more traffic")
-            holds, text = True, f"{text}; {around}, which the agreed weight is within"
+                raise Inconclusive(
+                    say(
+                        "{measured}; {around}: observe longer (--window) or send more traffic",
+                        measured=text,
+                        around=around,
+                    )
+                )
+            holds = True
+            text = say("{measured}; {around}, which the agreed weight is within", measured=text, around=around)
         return Measurement("share", value, str(limit), limit.unit, holds, share.trials, text)
 
     def _measurement(self, row: Criterion, assessment: Assessment, *, breach: bool, worse: bool) -> Measurement:
         proven = assessment.state in (CriterionState.BREACH_PROVEN, CriterionState.BELOW_PROVEN)
         if breach:
-            shared = f"; {SHARED_BREACH}" if assessment.shared else ""
-            how = "breach proven" if proven else "measured when the window was over or stopped"
-            message = f"{assessment.text}; {how}{shared}"
+            how = say("breach proven") if proven else say("measured when the window was over or stopped")
+            message = join("; ", filter(None, (assessment.text, how, SHARED_BREACH if assessment.shared else "")))
         elif worse:
-            message = f"{assessment.text}; {assessment.worse}"
+            message = join("; ", (assessment.text, assessment.worse or ""))
         else:
-            message = proof_text(assessment)
+            message = as_message(proof_text(assessment))
             if self.stopped_early and self.watch.decision.outcome is not GateOutcome.PROMOTE:
-                message += " so far (stopped early)"
+                message += say(" so far (stopped early)")
         share = assessment.share
         limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
@@ -233,12 +265,16 @@ class CanaryWindow:
             self.require_coverage(self.limits.data_coverage)
         if self.watch.grown(scope, signal) is None:
             raise Inconclusive(
-                f"{signal} of the {scope}: no such series in Prometheus; "
-                "check the name in prometheus.signals and the scope"
+                say(
+                    "{signal} of the {scope}: no such series in Prometheus; check the name in prometheus.signals and "
+                    "the scope",
+                    signal=signal,
+                    scope=scope,
+                )
             )
         fault = self.watch.invalid_series(scope, signal)
         if fault is not None:
-            raise Inconclusive(f"{scope}: {fault}")
+            raise Inconclusive(say("{scope}: {problem}", scope=scope, problem=fault))
         self.require_coverage(self.limits.data_coverage)
         return self.watch.grown_by_step(scope, signal)
 
@@ -246,7 +282,9 @@ class CanaryWindow:
 def _counted(row: Criterion, target: Target) -> Counted:
     limit: Limit = getattr(target.limits, row.limit)
     slow = row.bad == SLOW
-    words = f"{row.counted} ({quantity(limit.bound, limit.unit)})" if slow else row.counted
+    words = row.counted
+    if slow:
+        words = say("{counted} ({limit})", counted=row.counted, limit=quantity(limit.bound, limit.unit))
     bound = P95_SLOWER.bound if slow else 1 - limit.bound if row.inverse else limit.bound
     least = target.limits.min_samples
     criterion = GateCriterion(
@@ -270,4 +308,4 @@ def _counted(row: Criterion, target: Target) -> Counted:
 
 
 def _after_name(words: str) -> str:
-    return words.partition(": ")[2] or words
+    return as_message(words).each(lambda text: text.partition(": ")[2] or text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.errors import EvidenceError
+from opsverify.language.message import pair, say, unpair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +72,10 @@ class Setup:
 
     def dumps(self) -> str:
         """The header line of the evidence file."""
-        return json.dumps({"schema": f"{SCHEMA}{self.rule}"} | asdict(self), separators=(",", ":"))
+        content = {"schema": f"{SCHEMA}{self.rule}"} | asdict(self)
+        for row, one in zip(content["counted"], self.counted, strict=True):
+            row["criterion"] |= pair("counted", one.criterion.counted)
+        return json.dumps(content, separators=(",", ":"))
 
     @classmethod
     def loads(cls, line: str) -> Setup:
@@ -88,7 +92,7 @@ class Setup:
                 Counted(
                     **row
                     | {
-                        "criterion": GateCriterion(**row["criterion"] | {"kind": Kind(row["criterion"]["kind"])}),
+                        "criterion": _criterion(row["criterion"]),
                         "picked_by": tuple(row["picked_by"]),
                     }
                 )
@@ -96,4 +100,11 @@ class Setup:
             )
             return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EvidenceError(f"not a header of an observation ({SCHEMA}{RULE}): {error}") from error
+            raise EvidenceError(
+                say("not a header of an observation ({schema}): {error}", schema=f"{SCHEMA}{RULE}", error=error)
+            ) from error
+
+
+def _criterion(raw: dict[str, Any]) -> GateCriterion:
+    changes = {"kind": Kind(raw["kind"]), "counted": unpair(raw, "counted")}
+    return GateCriterion(**{name: value for name, value in raw.items() if name != "counted_ko"} | changes)

@@ -10,6 +10,7 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import Inconclusive, TargetError
+from opsverify.language.message import say
 from opsverify.smoke.cleanup import remove_leftovers
 from opsverify.units import parse_duration
 
@@ -37,10 +38,12 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     try:
         older_than_s = parse_duration(options.older_than)
     except ValueError as error:
-        raise TargetError(f"--older-than: {error}") from error
+        raise TargetError(say("--older-than: {error}", error=error)) from error
     target, secrets = load_target(find_target(target_argument(options.target), project_root() / "targets"))
     if target.postgres is None or target.synthetic.cleanup is None or not target.synthetic.tables:
-        raise TargetError(f"{target.name}: synthetic.cleanup and synthetic.tables are missing: nothing to clean with")
+        raise TargetError(
+            say("{name}: synthetic.cleanup and synthetic.tables are missing: nothing to clean with", name=target.name)
+        )
     try:
         removed = remove_leftovers(target, secrets, older_than_s)
     except Inconclusive as error:

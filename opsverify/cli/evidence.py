@@ -12,6 +12,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.signature import verify_run
 from opsverify.evidence.target_state import altered_since
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,11 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     try:
         key = Path(options.public_key).read_text(encoding="utf-8") if options.public_key else None
     except OSError as error:
-        raise EvidenceError(f"public key {options.public_key}: cannot be read ({error.strerror})") from error
+        raise EvidenceError(
+            say(
+                "public key {public_key}: cannot be read ({error})", public_key=options.public_key, error=error.strerror
+            )
+        ) from error
     found = verify_run(folder, key)
     try:
         altered = altered_since(project_root() / "reports", folder, found.verdict or b"")

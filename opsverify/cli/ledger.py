@@ -11,6 +11,7 @@ from opsverify.cli.arguments import add_target
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.ledger import Ledger
@@ -50,7 +51,7 @@ def capture(target_name: str, root: Path) -> str:
 
     target, secrets = load_target(find_target(target_name, root / "targets"))
     if target.postgres is None or target.recovery is None:
-        raise TargetError(f"target {target.name}: ledger capture needs [postgres] and [recovery]")
+        raise TargetError(say("target {name}: ledger capture needs [postgres] and [recovery]", name=target.name))
     validations = validations_of(target)
     ledger = Ledger(Path(target.recovery.ledger))
     chosen = {name: TableChoice(**table.model_dump()) for name, table in target.recovery.tables.items()}
@@ -101,5 +102,5 @@ def newest_target(target_name: str, root: Path) -> dt.datetime:
     """
     target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
     if target.recovery is None:
-        raise TargetError(f"target {target.name}: needs [recovery]")
+        raise TargetError(say("target {name}: needs [recovery]", name=target.name))
     return newest_recoverable(target.recovery)

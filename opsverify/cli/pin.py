@@ -15,6 +15,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, dumps
 from opsverify.errors import TargetError
 from opsverify.evidence.files import write_atomic
+from opsverify.language.message import say
 from opsverify.pytest_plugin.collection import PinPlugin
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def collect_pins(root: Path) -> dict[Path, dict[str, PinnedCheck]]:
     with contextlib.chdir(root):  # the project's own runbook is found from the working directory
         pytest.main([*suite_arguments(root), "-pno:terminal", "--collect-only", *suites], plugins=[pins])
     if pins.plugin is None:
-        raise TargetError("the suites cannot be collected, for the reason above")
+        raise TargetError(say("the suites cannot be collected, for the reason above"))
     found = pins.plugin.found()
     if pins.plugin.troubles:
         raise TargetError(*pins.plugin.troubles)

@@ -16,6 +16,7 @@ from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stage_run import with_uncovered
 
@@ -67,7 +68,9 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
     with contextlib.chdir(root):  # the project's own runbook is found from the working directory
         pytest.main(arguments, plugins=[recorder, Launch(root, settings_of(root))])
     if recorder.plugin is None:
-        raise TargetError(f"stage {stage} on target {target}: no plan, for the reason above")
+        raise TargetError(
+            say("stage {stage} on target {target}: no plan, for the reason above", stage=stage, target=target)
+        )
     return recorder.plugin
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opsverify.config.project import project_root
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
+from opsverify.language.message import say
 from opsverify.report.allure_report import build_report
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Build the report and print its path. Raises EvidenceError."""
     folder = find_run_folder(options.run_folder, project_root())
     if not (folder / VERDICT).is_file():
-        raise EvidenceError(f"{folder}: no {VERDICT}; name a run's id or folder, or run `opsverify verify` first")
+        raise EvidenceError(
+            say(
+                "{folder}: no {verdict}; name a run's id or folder, or run `opsverify verify` first",
+                folder=folder,
+                verdict=VERDICT,
+            )
+        )
     language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
     sys.stdout.write(f"{build_report(folder, language, _progress)}\n")
     return 0

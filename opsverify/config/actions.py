@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from opsverify.config.section import Duration, Section
+from opsverify.language.message import say
 from opsverify.limits import Limit
 from opsverify.units import parse_duration
 
@@ -32,7 +33,9 @@ SHARE_FACTS = ("share", "percent")
 def _share(text: str) -> str:
     share = share_of(text)
     if not 0 < share <= 1:
-        raise ValueError(f'"{text}" is not a share of the traffic: expected such as "10 %", up to "100 %"')
+        raise ValueError(
+            say('"{text}" is not a share of the traffic: expected such as "10 %", up to "100 %"', text=text)
+        )
     return text
 
 
@@ -41,7 +44,7 @@ def share_of(text: str) -> float:
     try:
         return Limit.parse(f"== {text}", "ratio").bound
     except ValueError as error:
-        raise ValueError(f'"{text}" is not a share of the traffic: expected such as "10 %"') from error
+        raise ValueError(say('"{text}" is not a share of the traffic: expected such as "10 %"', text=text)) from error
 
 
 ShareText = Annotated[str, AfterValidator(_share)]
@@ -76,13 +79,15 @@ class Value(Section):
         try:
             re.compile(self.pattern)
         except re.error as error:
-            raise ValueError(f"pattern {self.pattern!r}: not a regular expression ({error})") from error
+            raise ValueError(
+                say("pattern {pattern!r}: not a regular expression ({error})", pattern=self.pattern, error=error)
+            ) from error
         return self
 
     @model_validator(mode="after")
     def _one_form(self) -> Value:
         if (self.text is None) == (not self.run):
-            raise ValueError('expected exactly one of { text = "41" } and { run = ["command", "argument"] }')
+            raise ValueError(say('expected exactly one of {{ text = "41" }} and {{ run = ["command", "argument"] }}'))
         return self
 
 
@@ -105,7 +110,9 @@ class Actions(Section):
         for name in self.values:
             if not PLACEHOLDER.fullmatch(f"{{{name}}}") or name in (*FACTS, *SHARE_FACTS):
                 taken = ", ".join((*FACTS, *SHARE_FACTS))
-                raise ValueError(f"values.{name}: expected a name of a-z, 0-9 and _, other than {taken}")
+                raise ValueError(
+                    say("values.{name}: expected a name of a-z, 0-9 and _, other than {taken}", name=name, taken=taken)
+                )
         steps = (*self.promote, *self.rollback)
         _require_known(steps, (*FACTS, *self.values))
         if self.share:
@@ -129,5 +136,11 @@ def _require_known(steps: Iterable[ActionStep], known: tuple[str, ...]) -> None:
         for name in placeholders(step.run):
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {{{close[0]}}}?" if close else "; declare it in [actions.values]"
-                raise ValueError(f"{' '.join(step.run)}: no value for {{{name}}}{hint}")
+                hint = (
+                    say("; did you mean {{{name}}}?", name=close[0])
+                    if close
+                    else say("; declare it in [actions.values]")
+                )
+                raise ValueError(
+                    say("{run}: no value for {{{name}}}{hint}", run=" ".join(step.run), name=name, hint=hint)
+                )

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from opsverify.config.section import Duration, Section
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 Method = Literal["basebackup", "incremental", "pg_dump", "pgbackrest", "barman"]
@@ -60,7 +61,7 @@ class Retention(Section):
     @model_validator(mode="after")
     def _promises_something(self) -> Retention:
         if self.backups is None and self.window is None:
-            raise ValueError('expected { backups = 7 } or { window = "14 d" }, or both')
+            raise ValueError(say('expected {{ backups = 7 }} or {{ window = "14 d" }}, or both'))
         return self
 
     @property

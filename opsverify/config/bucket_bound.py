@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from opsverify.language.message import say
+
 
 def le_matcher(bound: float) -> str:
     """The label matcher of `le` for `bound`: `2`, `2.0`, `2e0`, `0.2e+1`, `+2.00` are one number.
@@ -17,7 +19,7 @@ def spellings(bound: float) -> str:
     """A regular expression (RE2, anchored by the server) that matches each spelling of `bound`, and no other number."""
     sign, digits, exponent = Decimal(repr(bound)).normalize().as_tuple()
     if sign or not isinstance(exponent, int) or bound <= 0:
-        raise ValueError(f"{bound} is no bound of a bucket: expected a number above 0")
+        raise ValueError(say("{bound} is no bound of a bucket: expected a number above 0", bound=bound))
     text = "".join(map(str, digits))
     forms = [_plain(text, exponent)]
     for point in range(len(text) + 2):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from opsverify.config.database import SecretRef  # noqa: TC001 - pydantic reads it
 from opsverify.config.section import Proxy, Section, Url
+from opsverify.language.message import say
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset(
@@ -46,18 +47,22 @@ class Connection(Section):
             if not _HEADER.fullmatch(name) or (
                 isinstance(value, str) and not (value.isprintable() and value.isascii())
             ):
-                raise ValueError(f"headers: {name!r} cannot be sent; expected a header such as X-Scope-OrgID, one line")
+                raise ValueError(
+                    say(
+                        "headers: {name!r} cannot be sent; expected a header such as X-Scope-OrgID, one line", name=name
+                    )
+                )
             if name.lower() in _OURS:
-                raise ValueError(f"headers: {name} is set by the request itself; remove it")
+                raise ValueError(say("headers: {name} is set by the request itself; remove it", name=name))
         if len(set(names)) < len(names):
-            raise ValueError("headers: a header is named twice; names differ by more than upper and lower case")
+            raise ValueError(say("headers: a header is named twice; names differ by more than upper and lower case"))
         logins = [key for key in ("bearer", "basic") if getattr(self, key) is not None]
         logins += ["headers.Authorization"] * (_AUTHORIZATION in names)
         if len(logins) > 1:
-            raise ValueError(f"{' and '.join(logins)} are two logins; expected one of them")
+            raise ValueError(say("{logins} are two logins; expected one of them", logins=" and ".join(logins)))
         if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key without client_cert; name both, or a client_cert that holds its key")
+            raise ValueError(say("client_key without client_cert; name both, or a client_cert that holds its key"))
         files = [key for key in ("ca_file", "client_cert") if getattr(self, key) is not None]
         if files and not self.url.startswith("https://"):
-            raise ValueError(f"{files[0]} has no use for a plain http url; expected an https:// url")
+            raise ValueError(say("{files} has no use for a plain http url; expected an https:// url", files=files[0]))
         return self

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field, model_validator
 
 from opsverify.config.section import Section
+from opsverify.language.message import say
 
 
 class SecretRef(Section):
@@ -18,7 +19,7 @@ class SecretRef(Section):
     @model_validator(mode="after")
     def _one_source(self) -> SecretRef:
         if (self.env is None) == (self.file is None):
-            raise ValueError('expected exactly one of { env = "NAME" } and { file = "path" }')
+            raise ValueError(say('expected exactly one of {{ env = "NAME" }} and {{ file = "path" }}'))
         return self
 
 

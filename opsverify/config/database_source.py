@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from opsverify.language.message import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -69,7 +71,7 @@ def parse_dsn(text: str) -> dict[str, str]:
         host, port = _host(address[2])
         if not host and address[2]:
             raise ValueError(
-                "several hosts or no port number; expected one host, such as postgresql://user@host:5432/db"
+                say("several hosts or no port number; expected one host, such as postgresql://user@host:5432/db")
             )
         pairs = {"host": unquote(host), "port": port, "dbname": unquote(parts.path.lstrip("/"))}
         pairs["user"] = unquote(address[0].partition(":")[0])
@@ -78,7 +80,9 @@ def parse_dsn(text: str) -> dict[str, str]:
     while rest:
         word = _WORD.match(rest)
         if word is None:
-            raise ValueError('not a connection string: expected "host=db dbname=judgment" or postgresql://user@host/db')
+            raise ValueError(
+                say('not a connection string: expected "host=db dbname=judgment" or postgresql://user@host/db')
+            )
         value = word[2]
         found[word[1]] = re.sub(r"\\(.)", r"\1", value[1:-1] if value.startswith("'") else value)
         rest = rest[word.end() :]
@@ -94,11 +98,11 @@ def _read(table: Mapping[str, Any], form: str, folder: Path) -> dict[str, str]:
     given = table[form]
     if form == "from_environment":
         if given is not True:
-            raise ValueError("expected true, or no such key")
+            raise ValueError(say("expected true, or no such key"))
         found = {key: os.environ[name] for name, key in _VARIABLES.items() if os.environ.get(name)}
         return found | ({"password_env": "PGPASSWORD"} if os.environ.get("PGPASSWORD") else {})
     if not isinstance(given, str):
-        raise ValueError("expected text")  # noqa: TRY004 - told like every other wrong value
+        raise ValueError(say("expected text"))  # noqa: TRY004 - told like every other wrong value
     if form == "dsn":
         return parse_dsn(given)
     path = folder / Path(str(table.get("service_file", "~/.pg_service.conf"))).expanduser()
@@ -107,17 +111,25 @@ def _read(table: Mapping[str, Any], form: str, folder: Path) -> dict[str, str]:
         services.read_file(file)
     if not services.has_section(given):
         known = ", ".join(services.sections()) or "none"
-        raise ValueError(f"no service {given!r} in {path}; known: {known}")
+        raise ValueError(say("no service {given!r} in {path}; known: {known}", given=given, path=path, known=known))
     return dict(services.items(given))
 
 
 def _fill(table: dict[str, Any], found: dict[str, str]) -> None:
     if found.pop("password", None) is not None:
-        raise ValueError('it holds a password; name that one: login = { user = "...", password = { env = "NAME" } }')
+        raise ValueError(
+            say('it holds a password; name that one: login = {{ user = "...", password = {{ env = "NAME" }} }}')
+        )
     password_env = found.pop("password_env", None)
     unknown = sorted(found.keys() - _KEYS.keys() - {"application_name", "target_session_attrs"})
     if unknown:
-        raise ValueError(f"parameter {', '.join(unknown)} is not supported; expected {', '.join(_KEYS)}")
+        raise ValueError(
+            say(
+                "parameter {unknown} is not supported; expected {keys}",
+                unknown=", ".join(unknown),
+                keys=", ".join(_KEYS),
+            )
+        )
     for parameter, value in found.items():
         key = _KEYS.get(parameter)
         if key == "user":
@@ -126,7 +138,7 @@ def _fill(table: dict[str, Any], found: dict[str, str]) -> None:
                 login.setdefault("user", value)
         elif key is not None:
             if key in _NUMBERS and not value.isdecimal():
-                raise ValueError(f"{parameter} is no number")
+                raise ValueError(say("{parameter} is no number", parameter=parameter))
             table.setdefault(key, int(value) if key in _NUMBERS else value)
     if password_env and isinstance(table.get("login"), dict):
         table["login"].setdefault("password", {"env": password_env})

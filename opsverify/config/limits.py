@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
+from opsverify.language.message import say
 from opsverify.limits import Limit
 
 
@@ -17,7 +18,7 @@ def _kind(unit: str) -> Any:  # noqa: ANN401 - pydantic's own annotation type is
         if isinstance(value, Limit):
             return value
         if not isinstance(value, str):
-            raise ValueError(f'expected text such as "<= 5", not {value!r}')  # noqa: TRY004 - pydantic's protocol
+            raise ValueError(say('expected text such as "<= 5", not {value!r}', value=value))  # noqa: TRY004 - pydantic's protocol
         return Limit.parse(value, unit)
 
     return GetPydanticSchema(lambda _source, _handler: core_schema.no_info_plain_validator_function(read))
@@ -98,7 +99,9 @@ class Limits(BaseModel):
     @model_validator(mode="after")
     def _restarts_at_most(self) -> Limits:
         if self.restarts.op not in ("<", "<=", "=="):
-            raise ValueError(f"restarts: {self.restarts.text}: expected at most some number, such as <= 1")
+            raise ValueError(
+                say("restarts: {restarts}: expected at most some number, such as <= 1", restarts=self.restarts.text)
+            )
         return self
 
     @model_validator(mode="after")
@@ -106,6 +109,15 @@ class Limits(BaseModel):
         for name, operators in _GATED.items():
             limit: Limit = getattr(self, name)
             if limit.op not in operators or not 0 < limit.bound < 1:
-                expected = f"{operators[0]} or {operators[1]} and a share between 0 % and 100 %"
-                raise ValueError(f"{name}: {limit.text} cannot be a canary's limit: expected {expected}")
+                expected = say(
+                    "{first} or {second} and a share between 0 % and 100 %", first=operators[0], second=operators[1]
+                )
+                raise ValueError(
+                    say(
+                        "{name}: {limit} cannot be a canary's limit: expected {expected}",
+                        name=name,
+                        limit=limit.text,
+                        expected=expected,
+                    )
+                )
         return self

@@ -15,6 +15,7 @@ from opsverify.config.model import Part, Synthetic, Target
 from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,12 +49,21 @@ def find_target(name_or_file: str, folder: Path) -> Path:
             return path
         if path.is_dir():
             raise TargetError(
-                f"target {name_or_file!r}: {path} is a directory; name a file in it, such as {path}/NAME.toml"
+                say(
+                    "target {name!r}: {path} is a directory; name a file in it, such as {path}/NAME.toml",
+                    name=name_or_file,
+                    path=path,
+                )
             )
     known = sorted(path.stem for path in folder.glob("*.toml"))
     raise TargetError(
-        f"target {name_or_file!r}: no file {candidates[0]}{_nearest(name_or_file, known)}; "
-        f"known targets: {', '.join(known) or 'none'}"
+        say(
+            "target {name!r}: no file {candidate}{nearest}; known targets: {known}",
+            name=name_or_file,
+            candidate=candidates[0],
+            nearest=_nearest(name_or_file, known),
+            known=", ".join(known) or say("none"),
+        )
     )
 
 
@@ -67,29 +77,35 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
         text = path.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise TargetError(f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from error
+        raise TargetError(
+            say("{path}: not UTF-8 text (byte {start}); save it as UTF-8", path=path, start=error.start + 1)
+        ) from error
     except OSError as error:
-        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
     except tomllib.TOMLDecodeError as error:
-        raise TargetError(f"{path}: not valid TOML: {error}") from error
-    if typed := [f"{path}: {line}" for line in typed_secrets(raw)]:
+        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
+    if typed := [_in_file(path, line) for line in typed_secrets(raw)]:
         raise TargetError(*typed)  # and nothing else: another line might quote the value
     if not text.strip():
-        raise TargetError(f"{path}: empty; expected a target, such as targets/example-production.toml")
-    problems = [f"{path}: {line}" for line in expand_databases(raw, path.parent)]
+        raise TargetError(say("{path}: empty; expected a target, such as targets/example-production.toml", path=path))
+    problems = [_in_file(path, line) for line in expand_databases(raw, path.parent)]
     target = None
     try:
         target = Target.model_validate_json(_as_json(raw))
     except ValidationError as error:
-        problems += [f"{path}: {_explain(detail)}" for detail in error.errors()]
-    problems += [f"{path}: {line}" for line in _undeclared(raw)]
+        problems += [_in_file(path, _explain(detail)) for detail in error.errors()]
+    problems += [_in_file(path, line) for line in _undeclared(raw)]
     if with_secrets:
-        problems += [f"{path}: {line}" for line in secret_problems(raw, path.parent)]
+        problems += [_in_file(path, line) for line in secret_problems(raw, path.parent)]
     if problems or target is None:
         raise TargetError(*problems)
     target = _anchored(target, path.parent)
     target = target.model_copy(update={"synthetic": _journeys(target.synthetic, path)})
     return target, Secrets.load(target, path.parent) if with_secrets else Secrets({})
+
+
+def _in_file(path: Path, problem: str) -> str:
+    return say("{path}: {problem}", path=path, problem=problem)
 
 
 def _anchored(section: S, folder: Path) -> S:
@@ -162,12 +178,13 @@ def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
     absent = raw.get("absent", ())
     for part in get_args(Part):
         if part not in raw and part not in absent and part not in _OPTIONAL:
-            yield (
-                f"{part}: missing table {_MULTIPLE.get(part, f'[{part}]')}; describe it, "
-                f'or add "{part}" to absent if this platform has none'
+            yield say(
+                '{part}: missing table {table}; describe it, or add "{part}" to absent if this platform has none',
+                part=part,
+                table=_MULTIPLE.get(part, f"[{part}]"),
             )
         if part in raw and part in absent:
-            yield f"absent: names {part}, which is described as well; remove one of them"
+            yield say("absent: names {part}, which is described as well; remove one of them", part=part)
 
 
 def _explain(detail: ErrorDetails) -> str:
@@ -176,16 +193,17 @@ def _explain(detail: ErrorDetails) -> str:
     match detail["type"]:
         case "extra_forbidden":
             names = _keys_next_to(location)
-            return f"{key}: unknown key{_nearest(str(location[-1]), names)}"
+            return say("{key}: unknown key{hint}", key=key, hint=_nearest(str(location[-1]), names))
         case "missing":
-            return f"{key}: missing; expected {_expected(location)}"
+            return say("{key}: missing; expected {expected}", key=key, expected=_expected(location))
         case "value_error":
-            return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+            return say("{key}: {error}", key=key, error=detail["ctx"]["error"])
         case _:
             # A table is not quoted: what was meant to be one may be a secret.
             model = _model_at(location)
-            given = "" if model else f", not {detail['input']!r}"
-            return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}{given}"
+            given = "" if model else say(", not {given!r}", given=detail["input"])
+            problem = f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
+            return say("{key}: {problem}{given}", key=key, problem=problem, given=given)
 
 
 def _keys_next_to(location: tuple[int | str, ...]) -> list[str]:
@@ -197,13 +215,13 @@ def _expected(location: tuple[int | str, ...]) -> str:
     model = _model_at(location[:-1])
     field = model.model_fields.get(str(location[-1])) if model else None
     if field is None:
-        return "a value"
+        return say("a value")
     kind: Any = field.annotation
     if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
+        return say("one of {values}", values=", ".join(get_args(kind)))
     if kind is str:
-        return "text"
-    return f"a table of {kind.__name__}" if _is_model(kind) else getattr(kind, "__name__", str(kind))
+        return say("text")
+    return say("a table of {kind}", kind=kind.__name__) if _is_model(kind) else getattr(kind, "__name__", str(kind))
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
@@ -230,4 +248,4 @@ def _is_model(kind: object) -> bool:
 
 def _nearest(name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return say("; did you mean {name!r}?", name=close[0]) if close else ""

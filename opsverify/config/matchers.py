@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
+from opsverify.language.message import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,7 +27,9 @@ def parse_matchers(text: str) -> tuple[tuple[str, str, str], ...]:
         match = _MATCHER.match(rest)
         tail = rest[match.end() :] if match else ""
         if match is None or (tail and not tail.startswith(",")):
-            raise ValueError(f'{text!r} is not a list of label matchers: expected a form such as team="judgment"')
+            raise ValueError(
+                say('{text!r} is not a list of label matchers: expected a form such as team="judgment"', text=text)
+            )
         label, sign, quoted = match.groups()
         value = quoted[1:-1]
         if quoted[0] != "`":
@@ -34,7 +38,11 @@ def parse_matchers(text: str) -> tuple[tuple[str, str, str], ...]:
             try:
                 re.compile(value)
             except re.error as error:
-                raise ValueError(f"{text!r}: {value!r} is not a regular expression ({error})") from error
+                raise ValueError(
+                    say(
+                        "{text!r}: {value!r} is not a regular expression ({error})", text=text, value=value, error=error
+                    )
+                ) from error
         found.append((label, sign, value))
         rest = tail[1:]
     return tuple(found)

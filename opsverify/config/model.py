@@ -17,6 +17,7 @@ from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 Part = Literal[
@@ -110,7 +111,11 @@ class Canary(Section):
     def _judges_something(self) -> Canary:
         if parse_duration(self.warm_up) >= parse_duration(self.shortest_window):
             raise ValueError(
-                f"warm_up {self.warm_up} leaves nothing of shortest_window {self.shortest_window}: expected less"
+                say(
+                    "warm_up {warm_up} leaves nothing of shortest_window {shortest_window}: expected less",
+                    warm_up=self.warm_up,
+                    shortest_window=self.shortest_window,
+                )
             )
         return self
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from opsverify.config.actions import share_of
 from opsverify.config.model import Target, Waiver
 from opsverify.errors import TargetError
-from opsverify.language.message import LANGUAGES
+from opsverify.language.message import LANGUAGES, say
 from opsverify.limits import Limit
 from opsverify.units import quantity
 
@@ -39,7 +39,14 @@ def rolled_back_at(target: Target, flag: str, text: str) -> Target:
 def in_language(target: Target, flag: str, text: str) -> Target:
     """Terminal, reasons and pages are in the language `text`."""
     if text not in LANGUAGES:
-        raise TargetError(f"{flag} {text}: no such language; expected {' or '.join(LANGUAGES)}")
+        raise TargetError(
+            say(
+                "{flag} {text}: no such language; expected {languages}",
+                flag=flag,
+                text=text,
+                languages=" or ".join(LANGUAGES),
+            )
+        )
     return target.model_copy(update={"language": text})
 
 
@@ -56,7 +63,7 @@ def at_share(target: Target, flag: str, text: str) -> Target:
     try:
         share = share_of(text)
     except ValueError as error:
-        raise TargetError(f"{flag}: {error}") from error
+        raise TargetError(say("{flag}: {error}", flag=flag, error=error)) from error
     around = Limit("..", share * (1 - SHARE_TOLERANCE), "ratio", min(1.0, share * (1 + SHARE_TOLERANCE)))
     limits = target.limits.model_copy(update={"traffic_share": around})
     waivers = target.waivers
@@ -85,7 +92,11 @@ def moment_in(flag: str, text: str) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise TargetError(f"{flag} {text}: expected a time such as {example}") from error
+        raise TargetError(
+            say("{flag} {text}: expected a time such as {example}", flag=flag, text=text, example=example)
+        ) from error
     if moment.tzinfo is None:
-        raise TargetError(f"{flag} {text}: has no time zone; expected such as {example}")
+        raise TargetError(
+            say("{flag} {text}: has no time zone; expected such as {example}", flag=flag, text=text, example=example)
+        )
     return moment

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from opsverify.commands import run_command
 from opsverify.config.actions import PLACEHOLDER, placeholders
 from opsverify.errors import Refused
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -42,19 +43,30 @@ def _value_of(name: str, value: Value, folder: str | None) -> str:
     answer = ran.output.strip(" \t\r\n")
     why = ran.text if not ran.ok else _fault(answer, value.pattern)
     if why:
-        raise Refused(f"actions.values.{name}: {' '.join(value.run)}: {why}; correct the command, nothing was done")
+        raise Refused(
+            say(
+                "actions.values.{name}: {run}: {why}; correct the command, nothing was done",
+                name=name,
+                run=" ".join(value.run),
+                why=why,
+            )
+        )
     return answer
 
 
 def _fault(answer: str, pattern: str) -> str | None:
     """Why an answer must not stand in a command; None where it may."""
     if not answer:
-        return "nothing on standard output, expected one word"
+        return say("nothing on standard output, expected one word")
     lines = len(answer.splitlines())
     if lines != 1:
-        return f"{lines} lines of output, expected 1"
+        return say("{count} lines of output, expected 1", count=lines)
     if not answer.isprintable():
-        return "a control character in its output"
+        return say("a control character in its output")
     if re.fullmatch(pattern, answer) is None:
-        return f"{answer[:80]!r} on standard output does not match {pattern} (actions.values.NAME.pattern)"
+        return say(
+            "{answer!r} on standard output does not match {pattern} (actions.values.NAME.pattern)",
+            answer=answer[:80],
+            pattern=pattern,
+        )
     return None

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from opsverify.config.actions import placeholders
 from opsverify.config.section import Duration, Section
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 FACTS = ("port", "dbname", "home")
@@ -34,5 +35,5 @@ class RehearsalPlatform(Section):
         for name in placeholders((*self.run, *self.clear_cache)):
             if name not in FACTS:
                 known = ", ".join(f"{{{fact}}}" for fact in FACTS)
-                raise ValueError(f"no value for {{{name}}}: expected {known}")
+                raise ValueError(say("no value for {{{name}}}: expected {known}", name=name, known=known))
         return self

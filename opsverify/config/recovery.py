@@ -11,6 +11,7 @@ from opsverify.config.database import Login, PostgresConfig  # noqa: TC001 - pyd
 from opsverify.config.ledger import LedgerSampling, LedgerTable, Reason  # noqa: TC001 - pydantic reads them
 from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Section
+from opsverify.language.message import say
 from opsverify.units import parse_bytes, parse_duration
 
 
@@ -75,6 +76,14 @@ class Recovery(Section):
         wanted = NEEDS[self.method]
         for name in sorted({name for names in NEEDS.values() for name in names}):
             if (getattr(self, name) is not None) != (name in wanted):
-                verb = "needs" if name in wanted else "has no use for"
-                raise ValueError(f'method "{self.method}" {verb} {name}; expected {" and ".join(wanted)}')
+                verb = say("needs") if name in wanted else say("has no use for")
+                raise ValueError(
+                    say(
+                        'method "{method}" {verb} {name}; expected {wanted}',
+                        method=self.method,
+                        verb=verb,
+                        name=name,
+                        wanted=" and ".join(wanted),
+                    )
+                )
         return self

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from opsverify.config.database import PostgresConfig  # noqa: TC001 - pydantic reads it
 from opsverify.config.section import Duration, Section, Url
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 HIGHEST_PORT = 65535
@@ -18,7 +19,7 @@ HIGHEST_PORT = 65535
 def _endpoint(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
-        raise ValueError(f'"{text}" has no port: expected such as "10.0.0.2:22" or "[fd00::2]:22"')
+        raise ValueError(say('"{text}" has no port: expected such as "10.0.0.2:22" or "[fd00::2]:22"', text=text))
     return text
 
 

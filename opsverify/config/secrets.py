@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from opsverify.config.database import SecretRef
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +68,7 @@ def secret_problems(raw: dict[str, Any], folder: Path) -> Iterator[str]:
             try:
                 _read(table.get("env"), table.get("file"), folder)
             except TargetError as error:
-                yield f"{key}: {error}"
+                yield say("{key}: {error}", key=key, error=error)
 
 
 def typed_secrets(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -78,11 +79,19 @@ def typed_secrets(raw: Mapping[str, Any]) -> Iterator[str]:
     """
     for key, name, value in _strings(raw, ""):
         if _SECRET_KEY.search(name) and name not in _NO_SECRET:
-            yield f'{key}: a secret is typed in; expected {{ env = "NAME" }} or {{ file = "path" }}, and a new secret'
+            yield say(
+                '{key}: a secret is typed in; expected {{ env = "NAME" }} or {{ file = "path" }}, and a new secret',
+                key=key,
+            )
         elif _IN_URL.search(value) or _IN_QUERY.search(value):
-            yield f"{key}: a URL with a password in it; take it out, name it with bearer or basic, and make a new one"
+            yield say(
+                "{key}: a URL with a password in it; take it out, name it with bearer or basic, and make a new one",
+                key=key,
+            )
         elif _IN_DSN.search(value):
-            yield f"{key}: a connection string with a password in it; take it out, name it with login.password"
+            yield say(
+                "{key}: a connection string with a password in it; take it out, name it with login.password", key=key
+            )
 
 
 def _strings(value: Any, key: str, name: str = "") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - TOML
@@ -101,10 +110,18 @@ def _strings(value: Any, key: str, name: str = "") -> Iterator[tuple[str, str, s
 def _read(env: str | None, file: str | None, folder: Path) -> str:
     value = _raw(env, file, folder)
     if len(value) < SHORTEST:
-        source = f"environment variable {env}" if env is not None else f"file {folder / str(file)}"
+        source = (
+            say("environment variable {name}", name=env)
+            if env is not None
+            else say("file {path}", path=folder / str(file))
+        )
         raise TargetError(
-            f"secret in {source} is too short: expected {SHORTEST} characters or more "
-            "(a shorter one cannot be removed from reports)"
+            say(
+                "secret in {source} is too short: expected {shortest} characters or more (a shorter one "
+                "cannot be removed from reports)",
+                source=source,
+                shortest=SHORTEST,
+            )
         )
     return value
 
@@ -113,15 +130,21 @@ def _raw(env: str | None, file: str | None, folder: Path) -> str:
     if env is not None:
         value = os.environ.get(env, "")
         if not value:
-            shown = env if _ENV_NAME.fullmatch(env) else "whose name env holds (not shown: it may be the secret itself)"
-            raise TargetError(f"secret not set: expected environment variable {shown}")
+            shown = (
+                env
+                if _ENV_NAME.fullmatch(env)
+                else say("whose name env holds (not shown: it may be the secret itself)")
+            )
+            raise TargetError(say("secret not set: expected environment variable {shown}", shown=shown))
         return value
     path = folder / Path(str(file)).expanduser()
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise TargetError(f"secret not readable: expected text file {path} ({reason})") from error
+        reason = getattr(error, "strerror", None) or say("not text")
+        raise TargetError(
+            say("secret not readable: expected text file {path} ({reason})", path=path, reason=reason)
+        ) from error
 
 
 def _references(model: BaseModel) -> Iterator[SecretRef]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from opsverify.language.message import say
 from opsverify.units import parse_bytes, parse_duration
 
 
@@ -22,10 +23,13 @@ def _bytes(text: str) -> str:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError(
-            f'"{_without_login(text)}" is not an http(s) URL: expected a form such as "https://judgment.example.com"'
+            say(
+                '"{url}" is not an http(s) URL: expected a form such as "https://judgment.example.com"',
+                url=_without_login(text),
+            )
         )
     if "@" in text.partition("://")[2].partition("/")[0]:
-        raise ValueError("a URL with a login in it; take it out, and name user and password by keys of their own")
+        raise ValueError(say("a URL with a login in it; take it out, and name user and password by keys of their own"))
     return text.rstrip("/")
 
 

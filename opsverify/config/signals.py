@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from opsverify.config.bucket_bound import le_matcher
 from opsverify.config.matchers import parse_matchers
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +38,17 @@ class Signal(BaseModel):
     def _one_form(self) -> Signal:
         if sum(form is not None for form in (self.metric, self.promql, self.absent)) != 1:
             raise ValueError(
-                'expected one of { metric = "name", match = \'code=~"5.."\' }, { promql = "..." } '
-                'and { absent = "the reason" }'
+                say(
+                    'expected one of {{ metric = "name", match = \'code=~"5.."\' }}, {{ promql = "..." }} and {{ '
+                    'absent = "the reason" }}'
+                )
             )
         if self.promql is not None and (SCOPE not in self.promql or self.match):
-            raise ValueError(f"expected promql to hold {SCOPE} where canary or baseline are selected, and no match")
+            raise ValueError(
+                say("expected promql to hold {scope} where canary or baseline are selected, and no match", scope=SCOPE)
+            )
         if self.absent is not None and (not self.absent.strip() or self.match or self.native):
-            raise ValueError('expected { absent = "the reason" } alone, with a reason')
+            raise ValueError(say('expected {{ absent = "the reason" }} alone, with a reason'))
         parse_matchers(self.match)
         return self
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock
 
 from opsverify.errors import EvidenceError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +50,10 @@ class Chain:
     @property
     def fault(self) -> str | None:
         """What is wrong first; None where the chain is whole. A torn last line is no fault."""
-        return next((f"line {line.number}: {line.fault}" for line in self.lines if line.fault), None)
+        return next(
+            (say("line {number}: {fault}", number=line.number, fault=line.fault) for line in self.lines if line.fault),
+            None,
+        )
 
     @property
     def head(self) -> str:
@@ -69,7 +73,7 @@ def parse(data: bytes) -> Chain:
     for number, line in enumerate(raw, 1):
         content, fault = _read(line)
         if fault is None and content.get("previous") != previous:
-            fault = "does not follow the line before; one of them was altered"
+            fault = say("does not follow the line before; one of them was altered")
         lines.append(ChainLine(number, line, content, fault))
         previous = hashlib.sha256(line).hexdigest()
     return Chain(tuple(lines), torn)
@@ -87,7 +91,7 @@ def append(
         data = file.read()
         chain = parse(data)
         if chain.fault:
-            raise EvidenceError(f"{path}, {chain.fault}; nothing was appended")
+            raise EvidenceError(say("{path}, {fault}; nothing was appended", path=path, fault=chain.fault))
         allowed(chain)
         if chain.torn:
             with path.with_suffix(".torn").open("ab") as aside:
@@ -117,10 +121,10 @@ def _read(line: bytes) -> tuple[dict[str, Any], str | None]:
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
-        return {}, "not a line of this file: cut off or overwritten"
+        return {}, say("not a line of this file: cut off or overwritten")
     if not isinstance(content, dict):
-        return {}, "not a line of this file: cut off or overwritten"
+        return {}, say("not a line of this file: cut off or overwritten")
     own = content.pop(OWN, None)  # lines of older versions have no such sum
     if own is not None and own != hashlib.sha256(_line(content)).hexdigest():
-        return content, "altered after it was written"
+        return content, say("altered after it was written")
     return content, None

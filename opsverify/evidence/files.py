@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from opsverify.errors import EvidenceError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
                 draft.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise EvidenceError(f"{path}: cannot be written ({error.strerror}); free or unlock the folder") from error
+        raise EvidenceError(
+            say("{path}: cannot be written ({error}); free or unlock the folder", path=path, error=error.strerror)
+        ) from error
 
 
 def mode_in(folder: Path) -> int:
@@ -74,7 +77,9 @@ def link_latest(reports_dir: Path, run_dir: Path) -> None:
             draft.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise EvidenceError(f"{link}: cannot be pointed at {run_dir.name} ({error.strerror})") from error
+        raise EvidenceError(
+            say("{link}: cannot be pointed at {name} ({error})", link=link, name=run_dir.name, error=error.strerror)
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

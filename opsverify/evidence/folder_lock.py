@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,9 @@ def lock_folder(path: Path) -> int:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(held)
-            raise TargetError(f"--report-dir {path}: another run writes there; await its end or name another") from None
+            raise TargetError(
+                say("--report-dir {path}: another run writes there; await its end or name another", path=path)
+            ) from None
         except OSError:
             return held
         with contextlib.suppress(FileNotFoundError):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import sha256_of, write_atomic
 from opsverify.evidence.once_read import read_once
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +46,13 @@ def write_manifest(run_dir: Path) -> str:
     for path in sorted(_covered(run_dir)):
         file = run_dir / path
         if file.is_symlink() or not file.is_file():
-            raise EvidenceError(f"{path}: not a regular file; remove it from {run_dir}")
+            raise EvidenceError(say("{path}: not a regular file; remove it from {run_dir}", path=path, run_dir=run_dir))
         try:
             lines.append(_line(path, sha256_of(file)))
         except OSError as error:
-            raise EvidenceError(f"{path}: cannot be read for the manifest ({error.strerror})") from error
+            raise EvidenceError(
+                say("{path}: cannot be read for the manifest ({error})", path=path, error=error.strerror)
+            ) from error
     content = "".join(lines).encode(errors="surrogateescape")
     write_atomic(run_dir / MANIFEST, content)
     return hashlib.sha256(content).hexdigest()
@@ -63,18 +66,22 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
     try:
         text = (read_once(run_dir / MANIFEST) if content is None else content).decode(errors="surrogateescape")
     except OSError as error:
-        return (Problem(MANIFEST, f"cannot be read ({error.strerror}); nothing can be verified"),)
+        return (Problem(MANIFEST, say("cannot be read ({error}); nothing can be verified", error=error.strerror)),)
     except EvidenceError as error:
         return (Problem(MANIFEST, str(error)),)
     expected: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line)
         if match is None:
-            return (Problem(MANIFEST, f"line {number}: expected a sum and a path; the manifest is damaged"),)
+            return (
+                Problem(
+                    MANIFEST, say("line {number}: expected a sum and a path; the manifest is damaged", number=number)
+                ),
+            )
         expected[_unescaped(match["path"]) if match["escaped"] else match["path"]] = match["sum"]
     present = set(_covered(run_dir))
-    problems = [Problem(path, "additional: not in the manifest") for path in present - expected.keys()]
-    problems += [Problem(path, "missing: listed in the manifest") for path in expected.keys() - present]
+    problems = [Problem(path, say("additional: not in the manifest")) for path in present - expected.keys()]
+    problems += [Problem(path, say("missing: listed in the manifest")) for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
     return tuple(sorted(problems, key=lambda problem: problem.path))
 
@@ -82,14 +89,21 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
 def _compare(run_dir: Path, path: str, expected: str) -> Problem | None:
     file = run_dir / path
     if file.is_symlink() or not file.is_file():
-        return Problem(path, "altered: not a regular file")
+        return Problem(path, say("altered: not a regular file"))
     try:
         measured = sha256_of(file)
     except OSError as error:
-        return Problem(path, f"cannot be read ({error.strerror})")
+        return Problem(path, say("cannot be read ({error})", error=error.strerror))
     if measured == expected:
         return None
-    return Problem(path, f"altered: SHA-256 is {measured[:12]}..., in the manifest {expected[:12]}...")
+    return Problem(
+        path,
+        say(
+            "altered: SHA-256 is {measured}..., in the manifest {expected}...",
+            measured=measured[:12],
+            expected=expected[:12],
+        ),
+    )
 
 
 def _covered(run_dir: Path) -> Iterator[str]:

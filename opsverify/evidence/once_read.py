@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from opsverify.errors import EvidenceError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +26,17 @@ def read_once(path: Path, largest: int = LARGEST) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         if path.is_symlink():
-            raise EvidenceError(f"{path.name}: not a regular file but a link") from None
+            raise EvidenceError(say("{name}: not a regular file but a link", name=path.name)) from None
         raise
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise EvidenceError(f"{path.name}: not a regular file")
+            raise EvidenceError(say("{name}: not a regular file", name=path.name))
         if found.st_nlink != 1:
-            raise EvidenceError(f"{path.name}: has {found.st_nlink} names (hard links); expected one")
+            raise EvidenceError(
+                say("{name}: has {links} names (hard links); expected one", name=path.name, links=found.st_nlink)
+            )
         content = file.read(largest + 1)
     if len(content) > largest:
-        raise EvidenceError(f"{path.name}: larger than {largest} bytes")
+        raise EvidenceError(say("{name}: larger than {largest} bytes", name=path.name, largest=largest))
     return content

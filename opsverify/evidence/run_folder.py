@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
 from opsverify.evidence.folder_lock import lock_folder
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from opsverify.evidence.redact import Redactor
@@ -53,13 +54,20 @@ class RunFolder:
             path.chmod(mode)
             if any(path.iterdir()):
                 raise TargetError(
-                    f"--report-dir {path}: holds files of no opsverify run; expected an empty or a new folder"
+                    say(
+                        "--report-dir {path}: holds files of no opsverify run; expected an empty or a new folder",
+                        path=path,
+                    )
                 )
             write_atomic(path / RUN, json.dumps({"run_id": run_id, "stage": stage, "pid": os.getpid()}))
         except (OSError, EvidenceError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise TargetError(
-                f"report folder {path}: cannot be written ({why}); name another with --report-dir"
+                say(
+                    "report folder {path}: cannot be written ({why}); name another with --report-dir",
+                    path=path,
+                    why=why,
+                )
             ) from error
         return cls(run_id, path, None if report_dir else reports, lock)
 

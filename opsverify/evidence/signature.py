@@ -17,6 +17,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
 from opsverify.evidence.once_read import read_once
+from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,9 +63,11 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) 
         verdict = read_once(run_dir / VERDICT) if verdict is None else verdict
     except OSError as error:
         name = error.filename or run_dir
-        raise EvidenceError(f"{name}: cannot be read ({error.strerror}); only a finished run can be signed") from error
+        raise EvidenceError(
+            say("{name}: cannot be read ({error}); only a finished run can be signed", name=name, error=error.strerror)
+        ) from error
     if stale := _verdict_problems(manifest, verdict):
-        raise EvidenceError(f"{stale[0]}; only a finished run can be signed")
+        raise EvidenceError(say("{stale}; only a finished run can be signed", stale=stale[0]))
     signer = _signer(private_key_pem)
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - 0.3 s that only signing pays
 
@@ -92,10 +95,12 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
         except OSError as error:
             read[name] = None
             if name != SIGNATURE:
-                problems.append(Problem(name, f"cannot be read ({error.strerror}); nothing can be verified"))
+                problems.append(
+                    Problem(name, say("cannot be read ({error}); nothing can be verified", error=error.strerror))
+                )
         except EvidenceError as error:
             read[name] = None
-            problems.append(Problem(name, str(error).removeprefix(f"{name}: ")))
+            problems.append(Problem(name, as_message(str(error)).each(lambda text: text.partition(": ")[2])))
     manifest, verdict, signature = read[MANIFEST], read[VERDICT], read[SIGNATURE]
     if manifest is not None:
         problems += verify_manifest(run_dir, manifest)
@@ -139,31 +144,33 @@ def _check_signature(signature: bytes | None, files: Mapping[str, bytes | None],
     try:
         envelope.verify([key], 1)
     except VerificationError as error:
-        raise EvidenceError(f"no valid signature by key {key.keyid[:12]}...") from error
+        raise EvidenceError(say("no valid signature by key {keyid}...", keyid=key.keyid[:12])) from error
     try:
         statement = json.loads(envelope.payload)
         kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError("the signed content is not an in-toto statement") from error
+        raise EvidenceError(say("the signed content is not an in-toto statement")) from error
     if kinds != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
-        raise EvidenceError(f"the signed content is not an in-toto test result but {', '.join(map(str, kinds))}")
+        raise EvidenceError(
+            say("the signed content is not an in-toto test result but {kinds}", kinds=", ".join(map(str, kinds)))
+        )
     for name in _SUBJECTS:
         content = files[name]
         if content is None or hashlib.sha256(content).hexdigest() != signed.get(name):
-            raise EvidenceError(f"{name} is not the file that was signed")
+            raise EvidenceError(say("{name} is not the file that was signed", name=name))
 
 
 def _envelope(content: bytes | None) -> Envelope:
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - as above
 
     if content is None:
-        raise EvidenceError("missing: the run is not signed")
+        raise EvidenceError(say("missing: the run is not signed"))
     try:
         return Envelope.from_dict(json.loads(content))
     # The envelope is untrusted input, and the library checks no types: each of these means "not an envelope".
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvidenceError("not a DSSE envelope") from error
+        raise EvidenceError(say("not a DSSE envelope")) from error
 
 
 def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
@@ -171,9 +178,9 @@ def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
     try:
         named = json.loads(verdict)["evidence"]["manifest_sha256"]
     except (ValueError, KeyError, TypeError):
-        return (Problem(VERDICT, "missing evidence.manifest_sha256"),)
+        return (Problem(VERDICT, say("missing evidence.manifest_sha256")),)
     if named != hashlib.sha256(manifest).hexdigest():
-        return (Problem(VERDICT, f"evidence.manifest_sha256 is not the sum of {MANIFEST}"),)
+        return (Problem(VERDICT, say("evidence.manifest_sha256 is not the sum of {manifest}", manifest=MANIFEST)),)
     return ()
 
 
@@ -227,7 +234,7 @@ def _private_key(pem: str) -> Ed25519PrivateKey:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         # The cause is left out: a parser's message may quote the key.
-        raise EvidenceError("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form") from None
+        raise EvidenceError(say("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form")) from None
     return key
 
 
@@ -239,7 +246,7 @@ def _public_key(pem: str) -> SSlibKey:
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, TypeError) as error:
-        raise EvidenceError("public key: expected an Ed25519 key in PEM form") from error
+        raise EvidenceError(say("public key: expected an Ed25519 key in PEM form")) from error
     if not isinstance(key, Ed25519PublicKey):
-        raise EvidenceError("public key: expected an Ed25519 key in PEM form")
+        raise EvidenceError(say("public key: expected an Ed25519 key in PEM form"))
     return SSlibKey.from_crypto(key)

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.chain import GENESIS, Chain, append, parse
 from opsverify.evidence.files import write_atomic
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,9 @@ class TargetState:
         try:
             line = self._append(event=BEGUN, run_id=run_id, stage=stage, folder=str(run_folder.resolve()))
         except (OSError, EvidenceError) as error:
-            raise TargetError(f"{self.runs}: this run cannot be recorded ({error}); see docs/verdict.md") from error
+            raise TargetError(
+                say("{runs}: this run cannot be recorded ({error}); see docs/verdict.md", runs=self.runs, error=error)
+            ) from error
         return line
 
     def finish(self, run_id: str, stage: str, decision: str, verdict_sha256: str) -> None:
@@ -72,11 +75,17 @@ class TargetState:
         except FileNotFoundError:
             return Chain(())
         except (OSError, ValueError) as error:
-            raise EvidenceError(f"{self.runs}: cannot be read ({error})") from error
+            raise EvidenceError(say("{runs}: cannot be read ({error})", runs=self.runs, error=error)) from error
         if chain.fault:
-            raise EvidenceError(f"{self.runs}, {chain.fault}")
+            raise EvidenceError(say("{runs}, {fault}", runs=self.runs, fault=chain.fault))
         if len(chain.lines) < known["lines"]:
-            raise EvidenceError(f"{self.runs}: {known['lines'] - len(chain.lines)} of its last lines were removed")
+            raise EvidenceError(
+                say(
+                    "{runs}: {lines} of its last lines were removed",
+                    runs=self.runs,
+                    lines=known["lines"] - len(chain.lines),
+                )
+            )
         return chain
 
     def lock(self) -> FileLock:
@@ -87,18 +96,25 @@ class TargetState:
             lock.acquire()
         except Timeout as error:
             raise TargetError(
-                f"target {self.folder.name}: another rollout or act is changing it now ({self.folder / 'steps.lock'}); "
-                "wait for its end"
+                say(
+                    "target {name}: another rollout or act is changing it now ({folder}); wait for its end",
+                    name=self.folder.name,
+                    folder=self.folder / "steps.lock",
+                )
             ) from error
         except OSError as error:
-            raise TargetError(f"{self.folder}: cannot be written ({error.strerror})") from error
+            raise TargetError(
+                say("{folder}: cannot be written ({error})", folder=self.folder, error=error.strerror)
+            ) from error
         return lock
 
     def _record(self, **content: str) -> None:
         try:
             self._append(**content)
         except OSError as error:
-            raise EvidenceError(f"{self.runs}: cannot be written ({error.strerror}); free the folder") from error
+            raise EvidenceError(
+                say("{runs}: cannot be written ({error}); free the folder", runs=self.runs, error=error.strerror)
+            ) from error
 
     def _append(self, **content: str) -> dict[str, str]:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from opsverify.config.model import require
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.signal_meaning import unproven
@@ -63,7 +64,7 @@ class AfterRollback:
         """
         total = self._grown(EVERYTHING, "requests")
         baseline = self._grown(BASELINE, "requests")
-        return self._share(total - baseline, total, "requests not served by the baseline")
+        return self._share(total - baseline, total, say("requests not served by the baseline"))
 
     def errors(self) -> Share:
         """The share of the baseline's requests that failed."""
@@ -73,23 +74,23 @@ class AfterRollback:
             # A status code is exported from its first use on: none yet means that none failed, if it would match.
             if self.unproven is not None:
                 raise Inconclusive(self.unproven)
-            return self._share(0.0, total, "requests failed")
+            return self._share(0.0, total, say("requests failed"))
         counted = self._grown(BASELINE, name)
-        return self._share(total - counted if good else counted, total, "requests failed")
+        return self._share(total - counted if good else counted, total, say("requests failed"))
 
     def slow(self) -> Share:
         """The share of the baseline's requests slower than the limit on p95."""
         total = self._grown(BASELINE, "durations")
         limit = self.target.limits.judgment_p95
         slow = total - self._grown(BASELINE, WITHIN_LIMIT)
-        return self._share(slow, total, f"requests slower than {duration(limit.bound)}")
+        return self._share(slow, total, say("requests slower than {limit}", limit=duration(limit.bound)))
 
     def hits(self) -> Share:
         """The share of cache lookups that hit."""
         lookups = self._grown(EVERYTHING, "cache_lookups")
         name, good = self._signals.counted("cache_misses")
         counted = self._grown(EVERYTHING, name)
-        return self._share(counted if good else lookups - counted, lookups, "lookups hit the cache")
+        return self._share(counted if good else lookups - counted, lookups, say("lookups hit the cache"))
 
     @property
     def _signals(self) -> Signals:
@@ -99,20 +100,35 @@ class AfterRollback:
         series = self.samples[scope].get(signal)
         if not series:
             raise Inconclusive(
-                f"{signal} of {scope}: no samples since the rollback; check that it is scraped, and prometheus.signals"
+                say(
+                    "{signal} of {scope}: no samples since the rollback; check that it is scraped, and "
+                    "prometheus.signals",
+                    signal=signal,
+                    scope=scope,
+                )
             )
         require_fresh(f"{signal} of {scope}", (at for points in series.values() for at in points), self.end)
         known = InstanceTimes(first_scrapes(self.samples[scope].values()))
         growth: Growth = increments(series, (self.start, self.end), known)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(f"{signal} of {scope}: {bad.series} is {bad.reason}; check the service's /metrics")
+            raise Inconclusive(
+                say(
+                    "{signal} of {scope}: {series} is {reason}; check the service's /metrics",
+                    signal=signal,
+                    scope=scope,
+                    series=bad.series,
+                    reason=bad.reason.text,
+                )
+            )
         return growth.total
 
     def _share(self, part: float, total: float, what: str) -> Share:
         seconds = duration(round(self.end - self.start))
         share = max(0.0, part) / total if total else float("nan")
-        return Share(share, round(total), f"of {total:,.0f} {what} in {seconds}")
+        return Share(
+            share, round(total), say("of {total:,.0f} {what} in {seconds}", total=total, what=what, seconds=seconds)
+        )
 
 
 def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None], keep: TextIO) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.limits import Limit
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Cached:
     def read(cls, redis: Redis, config: RedisConfig | None) -> Self:
         """The cached judgments now. Raises Inconclusive where the target has no time to live."""
         if config is None or config.cache_ttl_s is None:
-            raise Inconclusive("missing redis.cache_ttl: the age of a cached judgment is computed from it")
+            raise Inconclusive(say("missing redis.cache_ttl: the age of a cached judgment is computed from it"))
         left = redis.remaining(config.cache_keys)
         return cls(time.time(), config.cache_ttl_s, tuple(s if math.isfinite(s) else None for s in left))
 
@@ -52,17 +53,20 @@ class Cached:
         """Measure on `check` that none is older than `since`. Raises Inconclusive where some never expire."""
         ages = self.ages_s
         fresh = check.measure(
-            "oldest",
+            say("oldest"),
             max(ages, default=0.0),
             Limit("<=", self.at - since.timestamp(), "s"),
             samples=len(ages),
-            of=f"is the oldest of {len(ages)} judgments",
+            of=say("is the oldest of {count} judgments", count=len(ages)),
         )
         unexpiring = len(self.left_s) - len(ages)
         if fresh and unexpiring:
             raise Inconclusive(
-                f"{unexpiring} of {len(self.left_s)} cached judgments never expire, so their age is unknown; "
-                "delete those keys"
+                say(
+                    "{unexpiring} of {count} cached judgments never expire, so their age is unknown; delete those keys",
+                    unexpiring=unexpiring,
+                    count=len(self.left_s),
+                )
             )
 
 
@@ -71,7 +75,7 @@ def measure_cached_since(check: Check, redis: Redis, since: dt.datetime) -> Cach
 
     Raises Inconclusive where the target has no time to live, or where judgments never expire.
     """
-    with check.must_answer("Redis"):
+    with check.must_answer(say("Redis")):
         cached = Cached.read(redis, check.target.redis)
     cached.measure(check, since)
     return cached
@@ -80,4 +84,4 @@ def measure_cached_since(check: Check, redis: Redis, since: dt.datetime) -> Cach
 def measure_rebuilt(check: Check, cached: Cached, since: dt.datetime) -> None:
     """Measure on `check` that the cache was cleared at `since` or later, and fills again."""
     cached.measure(check, since)
-    check.measure("cached", len(cached.ages_s), Limit(">=", 1, "count"), of="judgments cached since")
+    check.measure(say("cached"), len(cached.ages_s), Limit(">=", 1, "count"), of=say("judgments cached since"))

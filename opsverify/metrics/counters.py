@@ -22,6 +22,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -35,6 +37,15 @@ class Reason(StrEnum):
     NAN = "not a number"
     INFINITE = "infinite"
     NEGATIVE = "negative"
+
+    @property
+    def text(self) -> str:
+        """The reason in words."""
+        return {
+            Reason.NAN: say("not a number"),
+            Reason.INFINITE: say("infinite"),
+            Reason.NEGATIVE: say("negative"),
+        }[self]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ def require_fresh(signal: str, moments: Iterable[float], now: float | None = Non
     age_s = (time.time() if now is None else now) - found[-1]
     if age_s > tolerated_s:
         raise Inconclusive(
-            f"{signal}: stale, the newest sample is {elapsed(age_s)} old, limit {elapsed(tolerated_s)}; "
-            "check that it is scraped, that Prometheus stores what it scrapes, and both clocks"
+            say(
+                "{signal}: stale, the newest sample is {age} old, limit {limit}; check that it is "
+                "scraped, that Prometheus stores what it scrapes, and both clocks",
+                signal=signal,
+                age=elapsed(age_s),
+                limit=elapsed(tolerated_s),
+            )
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opsverify.config.signals import SHARES
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.signal_meaning import require_meaning
@@ -58,7 +59,11 @@ class Lookback:
         counted = _grown(name, series[name], instances).value if series[name] else 0.0
         if good:
             counted = max(0.0, total - counted)
-        text = f"of {total:,.0f} in the last {duration(parse_duration(self.config.lookback))}"
+        text = say(
+            "of {total:,.0f} in the last {lookback}",
+            total=total,
+            lookback=duration(parse_duration(self.config.lookback)),
+        )
         return Share(counted / total if total else math.nan, round(total), text)
 
     def per_day(self, signal: str) -> float:
@@ -66,7 +71,11 @@ class Lookback:
         growth = self.growth(signal)
         if not growth.span_s:
             raise Inconclusive(
-                f"{signal}: one sample only in the last {self.config.lookback}; wait for the next scrape"
+                say(
+                    "{signal}: one sample only in the last {lookback}; wait for the next scrape",
+                    signal=signal,
+                    lookback=self.config.lookback,
+                )
             )
         return growth.value * DAY_S / growth.span_s
 
@@ -83,7 +92,12 @@ class Lookback:
                 require_meaning(self.prometheus, self.config.signals, bad)
                 return {}
             raise Inconclusive(
-                f"{signal}: no samples of {selector} in the last {self.config.lookback}; check that it is scraped"
+                say(
+                    "{signal}: no samples of {selector} in the last {lookback}; check that it is scraped",
+                    signal=signal,
+                    selector=selector,
+                    lookback=self.config.lookback,
+                )
             )
         if bad is None:
             require_fresh(signal, (at for series in history for at, _ in series.points), self.now())
@@ -100,6 +114,13 @@ def _grown(
         growth = increments(series, [first, last], instances)
         if growth.rejected:
             bad = growth.rejected[0]
-            raise Inconclusive(f"{signal} {{{bad.series}}}: a sample is {bad.reason}; check the service's /metrics")
+            raise Inconclusive(
+                say(
+                    "{signal} {{{series}}}: a sample is {reason}; check the service's /metrics",
+                    signal=signal,
+                    series=bad.series,
+                    reason=bad.reason.text,
+                )
+            )
         value = growth.total
     return LookbackGrowth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

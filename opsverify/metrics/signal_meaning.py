@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.config.matchers import parse_matchers
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
+from opsverify.language.message import join, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,23 +57,39 @@ class SignalMeaning:
         """Why its count proves nothing; None where it does."""
         if self.matched or self.of_known_kind or not self.trials_matched:
             return None
-        way = f"correct its match, or count the good ones (prometheus.signals.{self.good})"
-        return f"{self.signal}: {self.selector} matched no series in {LOOKED_BACK}{self._seen}; {way}"
+        return say(
+            "{signal}: {selector} matched no series in {span}{seen}; correct its match, or count the good ones "
+            "(prometheus.signals.{good})",
+            signal=self.signal,
+            selector=self.selector,
+            span=LOOKED_BACK,
+            seen=self._seen,
+            good=self.good,
+        )
 
     @property
     def text(self) -> str:
         """One line for `doctor`: `no 5xx yet` is told from a wrong name."""
         if self.matched:
-            return f"{self.selector} matched{self._seen}"
-        return f"none yet in {LOOKED_BACK}{self._seen}: {self.selector} would match them"
+            return say("{selector} matched{seen}", selector=self.selector, seen=self._seen)
+        return say(
+            "none yet in {span}{seen}: {selector} would match them",
+            span=LOOKED_BACK,
+            seen=self._seen,
+            selector=self.selector,
+        )
 
     @property
     def _seen(self) -> str:
         seen = [
-            f"{label} is {listed_values(self.values[label])}" if self.values.get(label) else f"no label {label}"
+            say("{label} is {values}", label=label, values=listed_values(self.values[label]))
+            if self.values.get(label)
+            else say("no label {label}", label=label)
             for label in dict.fromkeys(label for label, _, _ in self.picked)
         ]
-        return f", although {self.trials} counts ({'; '.join(seen)})" if seen and not self.matched else ""
+        if not seen or self.matched:
+            return ""
+        return say(", although {trials} counts ({seen})", trials=self.trials, seen=join("; ", seen))
 
 
 def meaning_of(prometheus: Prometheus, signals: Signals, bad: str, scope: str = "") -> SignalMeaning:
@@ -107,8 +124,10 @@ def require_meaning(prometheus: Prometheus, signals: Signals, bad: str) -> None:
 
 def listed_values(values: tuple[str, ...]) -> str:
     """Label values in words, the first of many."""
-    more = f" and {len(values) - _MOST_VALUES} more" if len(values) > _MOST_VALUES else ""
-    return ", ".join(value or '""' for value in values[:_MOST_VALUES]) + more
+    shown = ", ".join(value or '""' for value in values[:_MOST_VALUES])
+    if len(values) <= _MOST_VALUES:
+        return shown
+    return say("{values} and {more} more", values=shown, more=len(values) - _MOST_VALUES)
 
 
 def _picks(sign: str, value: str, candidate: str) -> bool:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import Record, discard
 from opsverify.smoke.tags import LONGEST_JOURNEY_S, PREFIX, Tag
@@ -97,5 +98,5 @@ def remove_rows(check: Check, target_secrets: Secrets, tag: str, *, finished: bo
         raise failures[0]
     if removed[-1]:
         raise Inconclusive(
-            f"synthetic rows of {tag!r} are still being written; stop what writes them, then remove them"
+            say("synthetic rows of {tag!r} are still being written; stop what writes them, then remove them", tag=tag)
         )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from opsverify.config.project import SUITES_ROOT
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -122,14 +123,14 @@ def load_journeys(path: Path) -> list[Journey]:
         rows = JourneyFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).journey
         return [_journey(row) for row in rows]
     except OSError as error:
-        raise TargetError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
     except tomllib.TOMLDecodeError as error:
-        raise TargetError(f"{path}: not valid TOML: {error}") from error
+        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
     except ValidationError as error:
         lines = (f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
         raise TargetError(*lines) from error
     except ValueError as error:
-        raise TargetError(f"{path}: {error}") from error
+        raise TargetError(say("{path}: {error}", path=path, error=error)) from error
 
 
 def _journey(row: JourneyRow) -> Journey:

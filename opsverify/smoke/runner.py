@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.limits import Limit
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
@@ -39,13 +40,19 @@ def require_permission(target: Target, journey: Journey) -> None:
         return
     if not synthetic.allowed:
         raise Inconclusive(
-            f"journey {journey.name} writes synthetic data, which the target does not allow; "
-            "set synthetic.allowed, or run it by hand"
+            say(
+                "journey {name} writes synthetic data, which the target does not allow; set "
+                "synthetic.allowed, or run it by hand",
+                name=journey.name,
+            )
         )
     if synthetic.cleanup is None or not synthetic.tables:
         raise Inconclusive(
-            f"journey {journey.name} writes synthetic data that nothing would remove; "
-            "set synthetic.cleanup and synthetic.tables"
+            say(
+                "journey {name} writes synthetic data that nothing would remove; set synthetic.cleanup and "
+                "synthetic.tables",
+                name=journey.name,
+            )
         )
 
 
@@ -101,7 +108,7 @@ class JourneyRunner:
                 self._moved(step, step.moved)
             elif step.alert is not None:
                 self._alert(self._substituted(step.alert))
-                self.check.expect("alert accepted by Alertmanager", value=True, expected=True)
+                self.check.expect(say("alert accepted by Alertmanager"), value=True, expected=True)
             elif step.tool is not None:
                 self._tool(step.tool)
             elif step.agree is not None:
@@ -110,7 +117,7 @@ class JourneyRunner:
         return self.finished
 
     def _request(self, step: JourneyStep, request: HttpRequest) -> None:
-        with self.check.must_answer(f"{request.method} {request.path}"):
+        with self.check.must_answer(say("{method} {path}", method=request.method, path=request.path)):
             reply = self.services.request(
                 request.method,
                 request.service,
@@ -118,16 +125,22 @@ class JourneyRunner:
                 json=self._substituted(request.body),
                 headers={self.check.target.synthetic.header: self.tag},
             )
-        if not self.check.expect("HTTP status", reply.status, step.status):
+        if not self.check.expect(say("HTTP status"), reply.status, step.status):
             self.check.fail(
-                f"{request.method} {request.path} returned HTTP {reply.status}, "
-                f"expected {step.status}: {reply.text[:160]}"
+                say(
+                    "{method} {path} returned HTTP {status}, expected {expected}: {reply}",
+                    method=request.method,
+                    path=request.path,
+                    status=reply.status,
+                    expected=step.status,
+                    reply=reply.text[:160],
+                )
             )
         self._expect(step, {name: reply.field(name) for name in step.expect})
         self.kept |= {name: reply.field(path) for name, path in step.keep.items()}
 
     def _alert(self, labels: dict[str, str]) -> None:
-        with self.check.must_answer("Alertmanager"):
+        with self.check.must_answer(say("Alertmanager")):
             self.alertmanager().post(labels, lasting_s=self.check.limits.journey_wait.bound)
         self.alerts.append(labels)
 
@@ -167,7 +180,9 @@ class JourneyRunner:
             record=self.check.attach,
             what=step.title,
         )
-        self.check.measure("notifications", len(messages), Limit(">=", 1, "count"), of="notifications arrived")
+        self.check.measure(
+            say("notifications"), len(messages), Limit(">=", 1, "count"), of=say("notifications arrived")
+        )
 
     def _moved(self, step: JourneyStep, signal: str) -> None:
         start = self.at_start[signal]
@@ -179,23 +194,26 @@ class JourneyRunner:
             what=step.title,
         )
         self.check.measure(
-            signal, grown, Limit(">=", step.by, "count"), of=f"counted by {signal} since the journey began"
+            signal,
+            grown,
+            Limit(">=", step.by, "count"),
+            of=say("counted by {signal} since the journey began", signal=signal),
         )
 
     def _tool(self, call: ToolCall) -> None:
-        with self.check.must_answer(f"MCP tool {call.name}"):
+        with self.check.must_answer(say("MCP tool {name}", name=call.name)):
             reply = self.mcp(call.server).call(call.name, self._substituted(call.arguments))
-        self.check.expect(f"tool {call.name} failed", reply.is_error, expected=False)
+        self.check.expect(say("tool {name} failed", name=call.name), reply.is_error, expected=False)
 
     def _agreement(self, agreement: Agreement) -> None:
         growth = self.lookback().growth(agreement.signal)
         query = _NAME.sub(r"%(\1)s", agreement.sql)
         logged = self.postgres().row(query, since=growth.since, until=growth.until)[0]
         self.check.measure(
-            "difference",
+            say("difference"),
             abs(growth.value - logged),
             Limit("<=", agreement.tolerance, "count"),
-            of=f"between metric ({growth.value:.0f}) and log ({logged})",
+            of=say("between metric ({growth:.0f}) and log ({logged})", growth=growth.value, logged=logged),
         )
 
     def _expect(self, step: JourneyStep, found: Mapping[str, Any]) -> None:
@@ -212,7 +230,13 @@ class JourneyRunner:
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - any value of a reply
         if name not in self.kept:
-            raise Inconclusive(f"journey uses ${{{name}}}, which no earlier step keeps; kept: {', '.join(self.kept)}")
+            raise Inconclusive(
+                say(
+                    "journey uses ${{{name}}}, which no earlier step keeps; kept: {kept}",
+                    name=name,
+                    kept=", ".join(self.kept),
+                )
+            )
         return self.kept[name]
 
     def _substituted(self, value: Any) -> Any:  # noqa: ANN401 - any TOML value

@@ -66,10 +66,12 @@ class ShopCluster(Cluster):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
             connection.execute("DROP DATABASE postgres")
             connection.execute(sql.SQL("GRANT pg_monitor, pg_read_all_data TO {}").format(sql.Identifier(READER)))
+            connection.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(sql.Identifier(READER)))
+            connection.execute("CREATE ROLE shop_support NOLOGIN")
         with self.superuser() as connection:
             connection.execute((FOLDER / "shop.sql").read_bytes())
             for extension in ("pg_stat_statements", "amcheck", "pageinspect"):
                 connection.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
-            for grant in ("USAGE ON SCHEMA app", "SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA app"):
+            for grant in ("USAGE ON SCHEMA app", "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app"):
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(grant), sql.Identifier(APP_ROLE)))
             connection.execute("VACUUM (FREEZE, ANALYZE)")

@@ -88,7 +88,7 @@ _FAULTS: Final = (
               off="CREATE RULE no_delete AS ON DELETE TO app.settings DO INSTEAD NOTHING"),
     ShopFault("policy_lost", "sql", "행 보안 정책이 사라진다", "a row security policy is dropped",
               on="DROP POLICY young ON app.customers",
-              off="CREATE POLICY young ON app.customers FOR SELECT TO shop_ro USING (born > '1990-01-01')"),
+              off="CREATE POLICY young ON app.customers FOR SELECT TO shop_support USING (born > '1990-01-01')"),
     ShopFault("exclusion_lost", "sql", "배타 제약이 사라진다", "an exclusion constraint is dropped",
               on="ALTER TABLE app.bookings DROP CONSTRAINT bookings_room_during_excl",
               off="ALTER TABLE app.bookings ADD EXCLUDE USING gist (room WITH =, during WITH &&)"),

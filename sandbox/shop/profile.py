@@ -31,8 +31,9 @@ _START_DEADLINE_S = 60
 _STOP_DEADLINE_S = 2.0
 _DEFAULT_RATE = 20.0
 _DEFAULT_CANARY_SHARE = 0.15
-_TARGET = "target.toml"
-_JOURNEYS = "journeys.toml"
+_TARGET = "targets/shop.toml"
+_FILES = ("targets/shop.toml", "smoke/journeys.toml", "runbook.toml")
+"""A project of one's own: what `opsverify init` would make, filled in."""
 
 
 class Shop:
@@ -170,10 +171,11 @@ class Shop:
         folder.mkdir()
         (folder / "base").symlink_to(settings.data_dir / "backups" / "base")
         (folder / "wal").symlink_to(settings.data_dir / "wal")
-        for name in (_TARGET, _JOURNEYS):
-            text = (TEMPLATES / name).read_text(encoding="utf-8").replace("@home@", str(self.home))
+        for name in _FILES:
+            text = (TEMPLATES / Path(name).name).read_text(encoding="utf-8").replace("@home@", str(self.home))
             for service, port in ports.items():
                 text = text.replace(f"@{service}@", str(port))
+            (self.home / name).parent.mkdir(exist_ok=True)
             write_atomic(self.home / name, text, mode=0o644)
 
     def _start_missing(self) -> None:
@@ -205,5 +207,5 @@ class Shop:
             with suppress(SandboxError):
                 shutil.rmtree(self.settings.data_dir, ignore_errors=True)
             shutil.rmtree(self.home / "recovery", ignore_errors=True)
-            for name in ("settings.json", "control.json", _TARGET, _JOURNEYS):
+            for name in ("settings.json", "control.json", *_FILES):
                 (self.home / name).unlink(missing_ok=True)

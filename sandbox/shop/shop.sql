@@ -90,7 +90,7 @@ CREATE FUNCTION note_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN NU
 CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION note_ddl();
 
 ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
-CREATE POLICY young ON customers FOR SELECT TO shop_ro USING (born > '1990-01-01');
+CREATE POLICY young ON customers FOR SELECT TO shop_support USING (born > '1990-01-01');
 CREATE POLICY everything ON customers TO shop_app USING (true);
 CREATE PUBLICATION feed FOR TABLE orders, products;
 

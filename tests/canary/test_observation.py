@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from opsverify.canary.observation import ObservedStep, read_observation
 from opsverify.canary.policy import GateCriterion, Policy
 from opsverify.canary.window_setup import Counted, Setup
 from opsverify.errors import EvidenceError
+from opsverify.language.message import Message, in_language
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +54,15 @@ def test_a_step_survives_its_line(step: ObservedStep) -> None:
     json.loads(line, parse_constant=pytest.fail)
     assert "\n" not in line
     assert ObservedStep.loads(line) == step
+
+
+def test_both_languages_survive_the_file() -> None:
+    """What a criterion counts and why a step has no samples are in Korean after the file as well."""
+    read = ObservedStep.loads(ObservedStep(1.0, Message.of("no answer", "응답 없음")).dumps())
+    assert in_language(read.fault or "", "ko") == "응답 없음"
+    criterion = GateCriterion(name="x", limit=0.01, min_samples=5, counted=Message.of("requests failed", "요청 실패"))
+    setup = Setup.loads(replace(SETUP, counted=(Counted(criterion=criterion, bad="bad", trials="all"),)).dumps())
+    assert in_language(setup.counted[0].criterion.counted, "ko") == "요청 실패"
 
 
 def test_nan_survives_too() -> None:

@@ -77,7 +77,11 @@ def test_a_wrong_command_line_is_one_line_and_exit_4(
         code: object = main(arguments)
     except SystemExit as ended:
         code = ended.code
-    written = [text for text in capfd.readouterr().err.splitlines() if not text.startswith("opsverify: stage")]
+    written = [
+        text
+        for text in capfd.readouterr().err.splitlines()
+        if not text.startswith(("opsverify: stage", "opsverify: 대상 sandbox의 단계"))
+    ]
     assert code == 4
     assert line in written[0]
     assert len([text for text in written if text]) == 1

@@ -11,6 +11,7 @@ from opsverify.cli.arguments import add_target
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     target, secrets = load_target(find_target(target_argument(options.target), project_root() / "targets"))
     heartbeat = target.recovery.heartbeat if target.recovery else None
     if target.postgres is None or heartbeat is None:
-        raise TargetError(f"target {target.name}: dr heartbeat needs [postgres] and [recovery.heartbeat]")
+        raise TargetError(
+            say("target {name}: dr heartbeat needs [postgres] and [recovery.heartbeat]", name=target.name)
+        )
     if options.every is not None:
         try:
             parse_duration(options.every)
         except ValueError as error:
-            raise TargetError(f"--every: {error}") from error
+            raise TargetError(say("--every: {error}", error=error)) from error
         heartbeat = heartbeat.model_copy(update={"every": options.every})
     writer = Writer(heartbeat, target.postgres, secrets.of(heartbeat.login.password))
     _run_until_stopped(writer.run, options.beats)

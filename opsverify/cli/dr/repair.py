@@ -12,6 +12,7 @@ from opsverify.errors import Refused
 from opsverify.incident.entries import REPORTS
 from opsverify.incident.repair import repair
 from opsverify.incident.timeline import INCIDENTS, NAME
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     else:
         known = sorted(folders.glob(f"*Z-{target.name}-????/{NAME}"))
         if not known:
-            raise Refused(f"no incident was declared on {target.name}")
+            raise Refused(say("no incident was declared on {name}", name=target.name))
         folder = known[-1].parent
     for line in repair(folder):
         sys.stdout.write(f"{line}\n")

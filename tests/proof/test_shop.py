@@ -1,0 +1,120 @@
+"""The shop, which shares nothing with the judgment platform: accepted when healthy, and each of its faults found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import network
+from sandbox.shop.faults import CATALOGUE
+from sandbox.shop.profile import Shop
+from sandbox.shop.settings import SERVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("shop")
+ROWS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("shop_faults.toml").read_text(encoding="utf-8")
+)
+
+
+class Verifier:
+    """Stages of the command line on the shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.recovered: tuple[str, ...] = ()
+
+    def run(self, command: str, *arguments: str, code: int | None = None) -> int:
+        """Run a command; its exit code, which must be `code` where that is given."""
+        argv = [sys.executable, "-m", "opsverify", command, *arguments, "--target", str(self.shop.target)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert code in (None, done.returncode), done.stdout + done.stderr
+        return done.returncode
+
+    def verify(self, stage: str, code: int | None = None) -> dict[str, str]:
+        """Outcomes by check of one run of a stage."""
+        more = {"post-dr": self.recovered, "prod-canary": ("--window", "20s")}.get(stage, ())
+        self.run("verify", stage, *more, code=code)
+        verdict = json.loads((self.shop.home / "reports" / "latest" / "verdict.json").read_text(encoding="utf-8"))
+        assert verdict["stage"] == stage
+        return {check["id"]: check["outcome"] for check in verdict["checks"]}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
+    """A shop with a backup, verified as it runs."""
+    home = tmp_path_factory.mktemp("shop")
+    with Shop(home, network.free_port_base(len(SERVICES))) as shop:
+        shop.backup()
+        yield Verifier(shop)
+
+
+@pytest.fixture(scope="module")
+def restored(running: Verifier) -> Verifier:
+    """The same shop, recorded, destroyed and restored to the newest commit."""
+    shop = running.shop
+    running.run("ledger", "capture", code=0)
+    with shop.cluster.superuser() as connection:
+        connection.execute("SELECT pg_switch_wal()")
+    shop.destroy_db()
+    switched = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    found = shop.restore()
+    assert found.recovered_to is not None
+    running.recovered = ("--recovery-target", found.recovered_to.isoformat(), "--switched-at", switched)
+    return running
+
+
+def test_every_fault_has_its_row() -> None:
+    """A fault that no check notices would be a hole in the comparison."""
+    assert set(ROWS) == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("stage", ["daily", "staging", "prod-canary"])
+def test_a_healthy_shop_is_accepted(running: Verifier, stage: str) -> None:
+    """Nothing fails, nothing is held: what the shop lacks is not applicable, with its reason."""
+    outcomes = running.verify(stage, code=0)
+    assert set(outcomes.values()) == {"pass", "not_applicable"}
+
+
+def test_a_rehearsal_of_the_shop_is_accepted(running: Verifier) -> None:
+    """Restored and compared whole, without a table, metric or service of the judgment platform."""
+    running.run("ledger", "capture", code=0)
+    running.run("rehearse", code=0)
+
+
+@pytest.mark.parametrize("fault", [name for name, row in ROWS.items() if "stage" in row])
+def test_a_fault_while_it_runs(running: Verifier, fault: str) -> None:
+    """Exactly the checks of the row fail."""
+    _fails_exactly(running, fault)
+
+
+def test_a_restored_shop_is_accepted(restored: Verifier) -> None:
+    """After a real disaster and a real restore."""
+    outcomes = restored.verify("post-dr")
+    assert {name for name, outcome in outcomes.items() if outcome not in ("pass", "not_applicable")} == set()
+
+
+@pytest.mark.parametrize("fault", [name for name, row in ROWS.items() if "stage" not in row])
+def test_a_fault_of_the_restored_data(restored: Verifier, fault: str) -> None:
+    """Exactly the checks of the row fail."""
+    _fails_exactly(restored, fault)
+
+
+def _fails_exactly(verifier: Verifier, fault: str) -> None:
+    row = ROWS[fault]
+    verifier.shop.fault(fault, row.get("scope"))
+    try:
+        outcomes = verifier.verify(row.get("stage", "post-dr"))
+    finally:
+        verifier.shop.fault(fault, off=True)
+    failed = {name for name, outcome in outcomes.items() if outcome == "fail"}
+    assert failed == set(row["fails"])
