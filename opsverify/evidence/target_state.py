@@ -55,7 +55,11 @@ class TargetState:
             line = self._append(event=BEGUN, run_id=run_id, stage=stage, folder=str(run_folder.resolve()))
         except (OSError, EvidenceError) as error:
             raise TargetError(
-                say("{runs}: this run cannot be recorded ({error}); see docs/verdict.md", runs=self.runs, error=error)
+                say(
+                    "{runs}: cannot be written, this run is not recorded ({error}); see docs/verdict.md",
+                    runs=self.runs,
+                    error=error,
+                )
             ) from error
         return line
 

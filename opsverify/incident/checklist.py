@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Gate:
     lines: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        what = f"whose checks of {', '.join(self.lines)} pass" if self.lines else "that accepts"
-        return f"a run of {self.stage} {what}, begun after {self.after}"
+        what = say("whose checks of {names} pass", names=", ".join(self.lines)) if self.lines else say("that accepts")
+        return say("a run of {stage} {what}, begun after {after}", stage=self.stage, what=what, after=self.after)
 
 
 @dataclass(frozen=True)
@@ -138,5 +139,13 @@ def step_named(name: str) -> ChecklistStep:
             return step
     names = [step.name for step in known]
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise TargetError(f"step {name!r}: no such step{hint}; steps: {', '.join(names)}, and {NOTE}")
+    hint = say("; did you mean {name!r}?", name=close[0]) if close else ""
+    raise TargetError(
+        say(
+            "step {name!r}: no such step{hint}; steps: {names}, and {note}",
+            name=name,
+            hint=hint,
+            names=", ".join(names),
+            note=NOTE,
+        )
+    )

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import join, say
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -36,11 +37,21 @@ class Interruption:
         """Why its length is unknown; None where it is known."""
         missing = [name for name, at in ((self.since, self.began), (self.until, self.ended)) if at is None]
         if missing:
-            return f"{self.name}: {' and '.join(missing)} not recorded"
-        return None if self.seconds is not None else f"{self.name}: {self.until} is before {self.since}"
+            return say("{name}: {names} not recorded", name=self.name, names=join(say(" and "), missing))
+        return (
+            None
+            if self.seconds is not None
+            else say("{name}: {until} is before {since}", name=self.name, until=self.until, since=self.since)
+        )
 
     def __str__(self) -> str:
-        return self.problem or f"{self.name} {elapsed(self.seconds or 0.0)} ({self.since} to {self.until})"
+        return self.problem or say(
+            "{name} {elapsed} ({since} to {until})",
+            name=self.name,
+            elapsed=elapsed(self.seconds or 0.0),
+            since=self.since,
+            until=self.until,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,10 @@ class Downtime:
         return (why for part in (self.outage, self.switchback) if (why := part.problem))
 
     def __str__(self) -> str:
-        total = "unknown" if self.seconds is None else elapsed(self.seconds)
-        return f"downtime {total}: {self.outage}, {self.switchback}"
+        total = say("unknown") if self.seconds is None else elapsed(self.seconds)
+        return say(
+            "downtime {total}: {outage}, {switchback}", total=total, outage=self.outage, switchback=self.switchback
+        )
 
 
 def downtime(incident: Incident) -> Downtime:

@@ -17,6 +17,7 @@ from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK, ChecklistStep,
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
 from opsverify.incident.timeline import Event, Incident, begin, declaring, find
+from opsverify.language.message import join, say
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -57,7 +58,13 @@ def declare(target_name: str, root: Path, entry: Entry) -> Incident:
     at = _moment("--at", entry.at) or dt.datetime.now(dt.UTC)
     disaster = _moment("--disaster-at", entry.disaster_at)
     if disaster is not None and disaster > at:
-        raise Refused(f"--disaster-at {disaster.isoformat()}: after the declaration ({at.isoformat()})")
+        raise Refused(
+            say(
+                "--disaster-at {disaster}: after the declaration ({declared})",
+                disaster=disaster.isoformat(),
+                declared=at.isoformat(),
+            )
+        )
     event = _event("declare", target.name, entry, at)
     with declaring(root / REPORTS):
         return begin(root / REPORTS, target.name, at).append(event)
@@ -74,17 +81,26 @@ def mark(target_name: str, root: Path, incident_name: str | None, step_name: str
     incident = find(root / REPORTS, target.name, incident_name)
     at = _moment("--at", entry.at) or max(dt.datetime.now(dt.UTC), incident.events[-1].moment)
     if at < incident.events[-1].moment:
-        raise Refused(f"--at {at.isoformat()}: before the newest entry ({incident.events[-1].at}); correct --at")
+        raise Refused(
+            say(
+                "--at {at}: before the newest entry ({newest}); correct --at",
+                at=at.isoformat(),
+                newest=incident.events[-1].at,
+            )
+        )
     if step_name == NOTE:
         return incident.append(_event(NOTE, target.name, entry, at))
     refusal, evidence = _refusal(incident, step_name, root / REPORTS, entry, public_key)
     exception = None
     if refusal is not None:
         if entry.exception is None:
-            raise Refused(f"{refusal}; or record it with --exception REASON")
+            raise Refused(say("{refusal}; or record it with --exception REASON", refusal=refusal))
         if len(entry.exception) < _LEAST_REASON:
             raise Refused(
-                f"--exception {entry.exception!r}: too short; expected a sentence that says why it cannot wait"
+                say(
+                    "--exception {exception!r}: too short; expected a sentence that says why it cannot wait",
+                    exception=entry.exception,
+                )
             )
         exception = f"{entry.exception} ({refusal})"
     return incident.append(_event(step_name, target.name, entry, at, evidence, exception))
@@ -121,21 +137,33 @@ def _refusal(
 ) -> tuple[str | None, str | None]:
     """Why the step must not be marked (None: it may), and the run that opens its gate."""
     step = step_named(step_name)
-    reasons = []
+    reasons: list[str] = []
     expected = incident.next_step
     if incident.ended(SWITCHBACK if step in SWITCHBACK else STEPS):
-        reasons.append(f"incident {incident.id}: {'switchback' if step in SWITCHBACK else 'recovery'} is closed")
+        reasons.append(
+            say(
+                "incident {id}: {part} is closed",
+                id=incident.id,
+                part=say("switchback") if step in SWITCHBACK else say("recovery"),
+            )
+        )
     elif expected is not None and expected != step:
-        again = f"{step.name} was marked before" if incident.of(step.name) else f"{step.name} is out of order"
-        reasons.append(f"{again}: {expected.name} ({expected.runbook}) comes next")
+        again = (
+            say("{name} was marked before", name=step.name)
+            if incident.of(step.name)
+            else say("{name} is out of order", name=step.name)
+        )
+        reasons.append(
+            say("{again}: {name} ({runbook}) comes next", again=again, name=expected.name, runbook=expected.runbook)
+        )
     evidence = None
     if step.gate is not None:
         evidence, fault = evidence_for(step.gate, incident, reports, entry.evidence, public_key)
         if fault is not None:
-            reasons.append(f"{step.name} needs {step.gate}; {fault}")
+            reasons.append(say("{name} needs {gate}; {fault}", name=step.name, gate=step.gate, fault=fault))
     if step.reports:
         reasons += _missing(incident, step, entry)
-    return "; ".join(reasons) or None, evidence
+    return (join("; ", reasons) if reasons else None), evidence
 
 
 def _missing(incident: Incident, step: ChecklistStep, entry: Entry) -> Iterator[str]:
@@ -143,7 +171,7 @@ def _missing(incident: Incident, step: ChecklistStep, entry: Entry) -> Iterator[
     missing = [name for name in ("impact", "loss") if not getattr(entry, name)]
     missing += [] if entry.actions else ["action"]
     if missing:
-        yield f"report of {step.name}: missing {', '.join(f'--{name}' for name in missing)}"
+        yield say("report of {name}: missing {names}", name=step.name, names=", ".join(f"--{name}" for name in missing))
     if step in SWITCHBACK:
         yield from downtime(incident).problems
 
@@ -163,7 +191,7 @@ def _event(
 ) -> Event:
     now = dt.datetime.now(dt.UTC)
     if entry.at is not None and at > now + _CLOCKS:
-        raise Refused(f"--at {at.isoformat()}: in the future; expected a time that has passed")
+        raise Refused(say("--at {at}: in the future; expected a time that has passed", at=at.isoformat()))
     disaster = _moment("--disaster-at", entry.disaster_at)
     return Event(
         step=step,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.evidence.signature import verify_run
+from opsverify.language.message import say, unpair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def evidence_for(
         if why is None:
             return folder.name, None
         newest_fault = newest_fault or why
-    return None, newest_fault or f"no run of {gate.stage} on {incident.target}"
+    return None, newest_fault or say("no run of {stage} on {target}", stage=gate.stage, target=incident.target)
 
 
 def fault(gate: Gate, incident: Incident, folder: Path, public_key: str | None = None) -> str | None:
@@ -50,28 +51,39 @@ def fault(gate: Gate, incident: Incident, folder: Path, public_key: str | None =
         return str(error)
     name = folder.name
     if (verdict.get("stage"), verdict.get("target")) != (gate.stage, incident.target):
-        return f"{name} is a run of {verdict.get('stage')} on {verdict.get('target')}"
+        return say(
+            "{name} is a run of {stage} on {target}",
+            name=name,
+            stage=verdict.get("stage"),
+            target=verdict.get("target"),
+        )
     begun = incident.of(gate.after)
     if begun is None:
-        return f"step {gate.after} was not marked"
+        return say("step {after} was not marked", after=gate.after)
     if dt.datetime.fromisoformat(verdict["started_at"]) < begun.moment:
-        return f"{name} was begun before {gate.after} ({begun.at}); rerun the stage"
+        return say("{name} was begun before {after} ({at}); rerun the stage", name=name, after=gate.after, at=begun.at)
     why = _unmet(gate, verdict)
     if why is None and (problems := verify_run(folder, public_key).problems):
-        why = f"its evidence is not what was sealed ({problems[0]})"
-    return f"{name}: {why}" if why else None
+        why = say("its evidence is not what was sealed ({problem})", problem=problems[0])
+    return say("{name}: {why}", name=name, why=why) if why else None
 
 
 def _unmet(gate: Gate, verdict: dict[str, Any]) -> str | None:
     if not gate.lines:
-        return None if verdict["decision"] == _ACCEPTED else f"its decision is {verdict['decision']}"
+        return (
+            None
+            if verdict["decision"] == _ACCEPTED
+            else say("its decision is {decision}", decision=verdict["decision"])
+        )
     for line in gate.lines:
         checks = [check for check in verdict["checks"] if line in check.get("lines", ())]
         bad = next((check for check in checks if check["outcome"] not in _ACCEPTABLE), None)
         if bad is not None:
-            return f"{bad['id']} is {bad['outcome']}: {bad['message']}"
+            return say(
+                "{id} is {outcome}: {message}", id=bad["id"], outcome=bad["outcome"], message=unpair(bad, "message")
+            )
         if not any(check["outcome"] == "pass" for check in checks):
-            return f"no check of {line} passed"
+            return say("no check of {line} passed", line=line)
     return None
 
 
@@ -79,7 +91,7 @@ def _verdict(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / VERDICT).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise EvidenceError(f"{folder.name}: no readable verdict; name a finished run") from error
+        raise EvidenceError(say("{name}: no readable verdict; name a finished run", name=folder.name)) from error
 
 
 def _newest_first(reports: Path, stage: str) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from opsverify.evidence.chain import GENESIS, encoded, parse
 from opsverify.evidence.files import write_atomic
 from opsverify.incident.checklist import NOTE
 from opsverify.incident.timeline import NAME, SCHEMA, event_of
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,9 @@ def repair(folder: Path) -> list[str]:
         with FileLock(path.with_suffix(".lock")):
             return _repair(path)
     except OSError as error:
-        raise EvidenceError(f"{path}: cannot be repaired ({error.strerror})") from error
+        raise EvidenceError(
+            say("{path}: cannot be repaired ({strerror})", path=path, strerror=error.strerror)
+        ) from error
 
 
 def _repair(path: Path) -> list[str]:
@@ -41,14 +44,18 @@ def _repair(path: Path) -> list[str]:
     chain = parse(data)
     kept = [line for line in chain.lines if _whole(line)]
     if len(kept) == len(chain.lines) and not chain.torn and chain.fault is None:
-        raise Refused(f"{path}: nothing is damaged")
+        raise Refused(say("{path}: nothing is damaged", path=path))
     if not kept:
-        raise EvidenceError(f"{path}: no line is whole; declare again")
-    cut = [f"line {line.number} was cut: {line.fault or 'not an event'}" for line in chain.lines if line not in kept]
+        raise EvidenceError(say("{path}: no line is whole; declare again", path=path))
+    cut = [
+        say("line {number} was cut: {fault}", number=line.number, fault=line.fault or say("not an event"))
+        for line in chain.lines
+        if line not in kept
+    ]
     if chain.torn:
-        cut.append(f"line {len(chain.lines) + 1} was cut: never finished")
+        cut.append(say("line {count} was cut: never finished", count=len(chain.lines) + 1))
     if not cut:
-        cut = [f"lines were missing or moved: {chain.fault}"]
+        cut = [say("lines were missing or moved: {fault}", fault=chain.fault)]
     now = dt.datetime.now(dt.UTC)
     aside = path.with_name(f"timeline.damaged-{now:%Y%m%dT%H%M%S%fZ}.jsonl")
     write_atomic(aside, data)
@@ -59,7 +66,15 @@ def _repair(path: Path) -> list[str]:
         "note": f"repaired, see {aside.name} (SHA-256 {hashlib.sha256(data).hexdigest()}): {'; '.join(cut)}",
     }  # fmt: skip
     write_atomic(path, b"".join(_chained([*(line.content for line in kept), note])))
-    return [*cut, f"{len(kept)} of {len(chain.lines) + bool(chain.torn)} lines kept; the damaged file is {aside}"]
+    return [
+        *cut,
+        say(
+            "{kept} of {total} lines kept; the damaged file is {aside}",
+            kept=len(kept),
+            total=len(chain.lines) + bool(chain.torn),
+            aside=aside,
+        ),
+    ]
 
 
 def _whole(line: ChainLine) -> bool:

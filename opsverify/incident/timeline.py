@@ -17,6 +17,7 @@ from filelock import FileLock
 from opsverify.errors import EvidenceError, Refused
 from opsverify.evidence.chain import Chain, append, parse
 from opsverify.incident.checklist import STEPS, SWITCHBACK, ChecklistStep
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,14 +105,21 @@ class Incident:
         def unchanged(chain: Chain) -> None:
             if len(chain.lines) != len(self.events):
                 raise Refused(
-                    f"{path}: changed by another writer in the meantime; see `opsverify dr status`, then repeat"
+                    say(
+                        "{path}: changed by another writer in the meantime; see `opsverify dr status`, then repeat",
+                        path=path,
+                    )
                 )
 
         try:
             append(path, {"schema": SCHEMA, **vars(event)}, unchanged)
         except OSError as error:
             raise EvidenceError(
-                f"{path}: cannot be written ({error.strerror}); note it on paper, with the time"
+                say(
+                    "{path}: cannot be written ({strerror}); note it on paper, with the time",
+                    path=path,
+                    strerror=error.strerror,
+                )
             ) from error
         return Incident(self.folder, (*self.events, event))
 
@@ -122,20 +130,29 @@ def read(folder: Path) -> Incident:
     try:
         chain = parse(path.read_bytes())
     except OSError as error:
-        raise EvidenceError(f"{path}: cannot be read ({error.strerror}); name an incident's id") from error
+        raise EvidenceError(
+            say("{path}: cannot be read ({strerror}); name an incident's id", path=path, strerror=error.strerror)
+        ) from error
     if chain.fault:
-        raise EvidenceError(f"{path}, {chain.fault}; keep what is whole with opsverify dr repair")
+        raise EvidenceError(
+            say("{path}, {fault}; keep what is whole with opsverify dr repair", path=path, fault=chain.fault)
+        )
     events = []
     for line in chain.lines:
         try:
             events.append(event_of(line.content))
         except (ValueError, KeyError, TypeError) as error:
             raise EvidenceError(
-                f"{path}, line {line.number}: not an event of an incident: {error}; "
-                "keep what is whole with opsverify dr repair"
+                say(
+                    "{path}, line {number}: not an event of an incident: {error}; keep what is whole with "
+                    "opsverify dr repair",
+                    path=path,
+                    number=line.number,
+                    error=error,
+                )
             ) from error
     if not events:
-        raise EvidenceError(f"{path}: no events")
+        raise EvidenceError(say("{path}: no events", path=path))
     return Incident(folder, tuple(events), torn=bool(chain.torn))
 
 
@@ -168,7 +185,9 @@ def find(reports: Path, target: str, name: str | None) -> Incident:
         return read(given)
     known = list(incidents(reports, target))
     if not known:
-        raise Refused(f"no incident was declared on {target}; run opsverify dr declare --target {target}")
+        raise Refused(
+            say("no incident was declared on {target}; run opsverify dr declare --target {target}", target=target)
+        )
     return current(known)
 
 
@@ -181,7 +200,9 @@ def begin(reports: Path, target: str, at: dt.datetime) -> Incident:
     """Make the folder of a new incident on `target`. Raises Refused while another one is open."""
     open_one = next((incident for incident in incidents(reports, target) if not incident.closed), None)
     if open_one is not None:
-        raise Refused(f"incident {open_one.id} on {target} is open; mark its steps, or close it first")
+        raise Refused(
+            say("incident {id} on {target} is open; mark its steps, or close it first", id=open_one.id, target=target)
+        )
     folder = reports / INCIDENTS / f"{at:%Y%m%dT%H%M%SZ}-{target}-{secrets.token_hex(2)}"
     with _writable(folder):
         folder.mkdir(parents=True)
@@ -207,4 +228,10 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EvidenceError(f"{folder}: cannot be written ({error.strerror}); free or unlock the folder") from error
+        raise EvidenceError(
+            say(
+                "{folder}: cannot be written ({strerror}); free or unlock the folder",
+                folder=folder,
+                strerror=error.strerror,
+            )
+        ) from error

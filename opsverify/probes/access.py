@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.proxy import NO_PROXY, tls_context
 from opsverify.probes.text import one_line
 
@@ -72,7 +73,13 @@ def verification(url: str, access: Access) -> ssl.SSLContext | Literal[True]:
     try:
         context = tls_context(access.ca_file)
     except OSError as error:
-        raise Inconclusive(f"ca_file {access.ca_file} cannot be used ({one_line(error)}); name a PEM file") from error
+        raise Inconclusive(
+            say(
+                "ca_file {ca_file} cannot be used ({error}); name a PEM file",
+                ca_file=access.ca_file,
+                error=one_line(error),
+            )
+        ) from error
     if access.client_cert is not None:
         try:
             # An empty password: a key that needs one is refused instead of asked for on the terminal.
@@ -80,6 +87,10 @@ def verification(url: str, access: Access) -> ssl.SSLContext | Literal[True]:
         except (OSError, ValueError) as error:
             files = " with ".join(name for name in (access.client_cert, access.client_key) if name)
             raise Inconclusive(
-                f"client_cert {files} cannot be used ({one_line(error)}); name PEM files, the key without a passphrase"
+                say(
+                    "client_cert {files} cannot be used ({error}); name PEM files, the key without a passphrase",
+                    files=files,
+                    error=one_line(error),
+                )
             ) from error
     return context

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opsverify.config.matchers import selects
 from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.alerts import Alert, AlertBoard, RoutedAlert, Silence, board_of, mutes_everything
 from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
@@ -108,18 +109,33 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
         reply = self._http.post(self._config.url + "/api/v2/alerts", json=[alert], access=self._access)
         if reply.status != _OK:
             raise Inconclusive(
-                f"Alertmanager: {reply.url} returned status {reply.status} to an alert, expected 200; check its log"
+                say(
+                    "Alertmanager: {url} returned status {status} to an alert, expected 200; check its log",
+                    url=reply.url,
+                    status=reply.status,
+                )
             )
 
     def _get(self, path: str, read: Callable[[Any], T]) -> T:
         reply = self._http.get(self._config.url + path, access=self._access, max_body=_MOST_BODY)
         if reply.status != _OK:
-            raise Inconclusive(f"Alertmanager: {reply.url} returned status {reply.status}, expected 200; check its log")
+            raise Inconclusive(
+                say(
+                    "Alertmanager: {url} returned status {status}, expected 200; check its log",
+                    url=reply.url,
+                    status=reply.status,
+                )
+            )
         try:
             return read(reply.json)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Inconclusive(
-                f"Alertmanager: {reply.url} is not API v2 ({type(error).__name__}: {one_line(error)}); check the URL"
+                say(
+                    "Alertmanager: {url} is not API v2 ({kind}: {error}); check the URL",
+                    url=reply.url,
+                    kind=type(error).__name__,
+                    error=one_line(error),
+                )
             ) from error
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opsverify.language.message import join, say
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +42,12 @@ class Silence:
     @property
     def text(self) -> str:
         """Author, end and comment."""
-        return f"silenced by {self.created_by} until {self.ends_at:%Y-%m-%dT%H:%MZ} ({self.comment or 'no comment'})"
+        return say(
+            "silenced by {author} until {until:%Y-%m-%dT%H:%MZ} ({comment})",
+            author=self.created_by,
+            until=self.ends_at,
+            comment=self.comment or say("no comment"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +77,15 @@ class AlertBoard:
     @property
     def text(self) -> str:
         """What counts, and every alert that is suppressed, with the reason."""
-        counted = f"alerts firing{': ' if self.texts else ''}{', '.join(dict.fromkeys(self.texts))}"
+        counted = say("alerts firing") + (join("", (": ", join(", ", dict.fromkeys(self.texts)))) if self.texts else "")
         if not self.suppressed:
             return counted
-        return f"{counted}; {len(self.suppressed)} suppressed: {'; '.join(self.suppressed)}"
+        return say(
+            "{counted}; {count} suppressed: {suppressed}",
+            counted=counted,
+            count=len(self.suppressed),
+            suppressed=join("; ", self.suppressed),
+        )
 
 
 def board_of(
@@ -87,7 +99,9 @@ def board_of(
     by_id = {silence.id: silence for silence in silences}
     names = {entry.fingerprint: entry.alert.name for entry in routed}
     accepted = {entry.alert: entry for entry in config.accepted if today <= entry.until}
-    counted, texts, suppressed = [], [], []
+    counted: list[Alert] = []
+    texts: list[str] = []
+    suppressed: list[str] = []
     for entry in routed:
         name = entry.alert.name
         if name == config.watchdog:
@@ -96,21 +110,34 @@ def board_of(
         ignored = name in ignore
         if name in accepted and (why or ignored):
             known = accepted[name]
-            suppressed.append(f"{name} (accepted by {known.owner} until {known.until}: {known.reason})")
+            suppressed.append(
+                say(
+                    "{name} (accepted by {owner} until {until}: {reason})",
+                    name=name,
+                    owner=known.owner,
+                    until=known.until,
+                    reason=known.reason,
+                )
+            )
         elif why or ignored:
             sev1 = entry.alert.labels.get(config.severity_label) in config.sev1
             if sev1:
                 counted.append(entry.alert)
-                texts.append(f"{name} ({why or 'in alertmanager.ignore without owner, reason and date'})")
+                unowned = say("in alertmanager.ignore without owner, reason and date")
+                texts.append(say("{name} ({why})", name=name, why=why or unowned))
             if why:
-                suppressed.append(f"{name} ({why})")
+                suppressed.append(say("{name} ({why})", name=name, why=why))
         else:
             counted.append(entry.alert)
             texts.append(name)
     watchdog = None
     if config.watchdog is not None:
         watchdog = any(e.alert.name == config.watchdog and e.alert.state != "suppressed" for e in routed)
-    mute_all = tuple(f"{' '.join(one.matchers)} {one.text}" for one in silences if one.mutes_everything)
+    mute_all = tuple(
+        say("{matchers} {silence}", matchers=" ".join(one.matchers), silence=one.text)
+        for one in silences
+        if one.mutes_everything
+    )
     return AlertBoard(tuple(counted), tuple(texts), tuple(suppressed), mute_all, watchdog)
 
 
@@ -129,6 +156,6 @@ def _takes(matcher: Mapping[str, Any]) -> bool:
 
 def _why(entry: RoutedAlert, silences: Mapping[str, Silence], names: Mapping[str, str]) -> str:
     """What suppresses an alert; empty where nothing does."""
-    reasons = [silences[one].text if one in silences else f"silenced by {one}" for one in entry.silenced_by]
-    reasons += [f"inhibited by {names.get(one, one)}" for one in entry.inhibited_by]
-    return "; ".join(reasons) or ("suppressed" if entry.alert.state == "suppressed" else "")
+    reasons = [silences[one].text if one in silences else say("silenced by {id}", id=one) for one in entry.silenced_by]
+    reasons += [say("inhibited by {alert}", alert=names.get(one, one)) for one in entry.inhibited_by]
+    return join("; ", reasons) or (say("suppressed") if entry.alert.state == "suppressed" else "")

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.postgres import bounded, connect, explain, limit_time, where
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import table
@@ -75,7 +76,12 @@ def remove_synthetic(
                 left[current] = (cursor.fetchone() or (0,))[0]
     except psycopg.Error as error:
         failure = explain(error, config)
-        message = f"synthetic rows of {tag!r} not removed, at table {current or '(none)'}: {failure}"
+        message = say(
+            "synthetic rows of {tag!r} not removed, at table {table}: {failure}",
+            tag=tag,
+            table=current or say("(none)"),
+            failure=failure,
+        )
         record("removal of synthetic rows", message)
         raise type(failure)(message) from error
     record(
@@ -85,7 +91,11 @@ def remove_synthetic(
     )
     if remaining := {name: count for name, count in left.items() if count}:
         raise RowsLeft(
-            f"synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, then remove them"
+            say(
+                "synthetic rows of {tag!r} are still there: {remaining}; stop what writes them, then remove them",
+                tag=tag,
+                remaining=remaining,
+            )
         )
     return Removed(MappingProxyType(removed))
 

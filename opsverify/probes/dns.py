@@ -14,6 +14,7 @@ import dns.rcode
 import dns.rdatatype
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
 
@@ -79,20 +80,43 @@ def _query(
         answer, _ = dns.query.udp_with_fallback(query, where[0], timeout_s, port=where[1])
     except dns.exception.Timeout as error:
         raise Unreachable(
-            f"resolver {resolver}: no answer for {name} within {timeout_s:g} s; check that it is up and its port open"
+            say(
+                "resolver {resolver}: no answer for {name} within {timeout_s:g} s; check that it is up "
+                "and its port open",
+                resolver=resolver,
+                name=name,
+                timeout_s=timeout_s,
+            )
         ) from error
     except OSError as error:
         raise Unreachable(
-            f"resolver {resolver}: no answer for {name} ({one_line(error)}); check that it is up"
+            say(
+                "resolver {resolver}: no answer for {name} ({error}); check that it is up",
+                resolver=resolver,
+                name=name,
+                error=one_line(error),
+            )
         ) from error
     except dns.exception.DNSException as error:
         raise Inconclusive(
-            f"resolver {resolver}: answer for {name} could not be parsed ({one_line(error)}); query another resolver"
+            say(
+                "resolver {resolver}: answer for {name} could not be parsed ({error}); query another resolver",
+                resolver=resolver,
+                name=name,
+                error=one_line(error),
+            )
         ) from error
     code = answer.rcode()
     if code not in _ANSWERED:
         status = dns.rcode.to_text(code)
-        raise Inconclusive(f"resolver {resolver}: {status} for {name}; check its log, or query another resolver")
+        raise Inconclusive(
+            say(
+                "resolver {resolver}: {status} for {name}; check its log, or query another resolver",
+                resolver=resolver,
+                status=status,
+                name=name,
+            )
+        )
     return answer
 
 
@@ -113,6 +137,6 @@ def _where(resolver: str) -> tuple[str, int]:
         ipaddress.ip_address(host)
     except ValueError as error:
         raise Inconclusive(
-            f"resolver {resolver!r} is not an address: expected such as 10.0.0.2 or 10.0.0.2:53"
+            say("resolver {resolver!r} is not an address: expected such as 10.0.0.2 or 10.0.0.2:53", resolver=resolver)
         ) from error
     return host, port

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import httpx
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.access import Access, bearer_access, verification
 from opsverify.probes.base import Probe
 from opsverify.probes.http_transport import MOST_BODY, Deadline, DeadlineTransport, read_body
@@ -38,8 +39,12 @@ class Reply:
             return json.loads(self.text)
         except ValueError as error:
             raise Inconclusive(
-                f"{self.url}: expected JSON, got status {self.status} "
-                f"with {one_line(self.text[:80]) if self.text else 'an empty body'}; check the URL's path"
+                say(
+                    "{url}: expected JSON, got status {status} with {body}; check the URL's path",
+                    url=self.url,
+                    status=self.status,
+                    body=one_line(self.text[:80]) if self.text else say("an empty body"),
+                )
             ) from error
 
     def field(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -48,7 +53,12 @@ class Reply:
         for step in name.split("."):
             if not isinstance(value, dict) or step not in value:
                 raise Inconclusive(
-                    f"{self.url}: no field {name!r} in the answer (status {self.status}); check its name"
+                    say(
+                        "{url}: no field {name!r} in the answer (status {status}); check its name",
+                        url=self.url,
+                        name=name,
+                        status=self.status,
+                    )
                 )
             value = value[step]
         return value
@@ -140,7 +150,12 @@ class Http(Probe):
                 request.extensions["sni_hostname"] = named.host
         except (httpx.InvalidURL, TypeError, ValueError) as error:
             raise Inconclusive(
-                f"{method} {url}: not a request that can be sent ({one_line(error)}); correct it"
+                say(
+                    "{method} {url}: not a request that can be sent ({error}); correct it",
+                    method=method,
+                    url=url,
+                    error=one_line(error),
+                )
             ) from error
         clients.deadline.at = started + clients.timeout_s
         try:
@@ -150,15 +165,30 @@ class Http(Probe):
             self._keep(request, access, str(error))
             raise
         except httpx.TimeoutException as error:
-            message = f"{method} {url}: no answer within {clients.timeout_s:g} s; check that it is up and its port open"
+            message = say(
+                "{method} {url}: no answer within {timeout_s:g} s; check that it is up and its port open",
+                method=method,
+                url=url,
+                timeout_s=clients.timeout_s,
+            )
             self._keep(request, access, message)
             raise Unreachable(message) from error
         except httpx.TransportError as error:
-            message = f"{method} {url}: no answer ({one_line(error)}); check that it is up, and its name and port"
+            message = say(
+                "{method} {url}: no answer ({error}); check that it is up, and its name and port",
+                method=method,
+                url=url,
+                error=one_line(error),
+            )
             self._keep(request, access, message)
             raise Unreachable(message) from error
         except httpx.RequestError as error:
-            message = f"{method} {url}: the answer cannot be read ({one_line(error)}); check the service's log"
+            message = say(
+                "{method} {url}: the answer cannot be read ({error}); check the service's log",
+                method=method,
+                url=url,
+                error=one_line(error),
+            )
             self._keep(request, access, message)
             raise Inconclusive(message) from error
         text = body.decode(_charset(response), errors="replace")

@@ -15,6 +15,7 @@ import httpcore
 import httpx
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import ssl
@@ -99,11 +100,24 @@ def read_body(response: httpx.Response, most: int, where: str) -> bytes:
     if encoding in ("identity", ""):
         return packed
     if encoding not in _INFLATED:
-        raise Inconclusive(f"{where}: the answer is encoded as {encoding[:40]!r}, which was not asked for; turn it off")
+        raise Inconclusive(
+            say(
+                "{where}: the answer is encoded as {encoding!r}, which was not asked for; turn it off",
+                where=where,
+                encoding=encoding[:40],
+            )
+        )
     try:
         return _inflated(packed, _INFLATED[encoding], most, where)
     except zlib.error as error:
-        raise Inconclusive(f"{where}: the answer is no valid {encoding} ({error}); check the service's log") from error
+        raise Inconclusive(
+            say(
+                "{where}: the answer is no valid {encoding} ({error}); check the service's log",
+                where=where,
+                encoding=encoding,
+                error=error,
+            )
+        ) from error
 
 
 def _bounded(response: httpx.Response, most: int, where: str) -> bytes:
@@ -128,6 +142,10 @@ def _inflated(packed: bytes, bits: int, most: int, where: str) -> bytes:
 
 def _too_long(where: str, most: int) -> Inconclusive:
     return Inconclusive(
-        f"{where}: the answer is longer than {most:,} bytes, the rest was not read; "
-        "name a smaller endpoint, or raise max_body of the service"
+        say(
+            "{where}: the answer is longer than {most:,} bytes, the rest was not read; name a "
+            "smaller endpoint, or raise max_body of the service",
+            where=where,
+            most=most,
+        )
     )

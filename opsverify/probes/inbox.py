@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from opsverify.config.model import InboxConfig
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
 
@@ -30,7 +31,13 @@ class Inbox(HttpProbe[InboxConfig]):
         """Messages with `contains` in them, in the channel's own order."""
         reply = self._http.get(f"{self._config.url}?{urlencode({'contains': contains})}", access=self._access)
         if reply.status != _OK:
-            raise Inconclusive(f"inbox: {reply.url} returned status {reply.status}, expected 200; check its log")
+            raise Inconclusive(
+                say(
+                    "inbox: {url} returned status {status}, expected 200; check its log",
+                    url=reply.url,
+                    status=reply.status,
+                )
+            )
         try:
             return tuple(
                 Notification(dt.datetime.fromisoformat(entry["received_at"]), entry["source"], entry["text"])
@@ -38,6 +45,11 @@ class Inbox(HttpProbe[InboxConfig]):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Inconclusive(
-                f"inbox: {reply.url} does not list messages ({type(error).__name__}: {one_line(error)}); "
-                'expected {"messages": [{"received_at", "source", "text"}]}'
+                say(
+                    'inbox: {url} does not list messages ({kind}: {error}); expected {{"messages": '
+                    '[{{"received_at", "source", "text"}}]}}',
+                    url=reply.url,
+                    kind=type(error).__name__,
+                    error=one_line(error),
+                )
             ) from error

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access, verification
 from opsverify.probes.base import Probe
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
@@ -161,17 +162,41 @@ class Mcp(Probe):
             cause = _first_cause(error)
             failure: Inconclusive
             if isinstance(cause, TimeoutError | httpx2.TimeoutException):
-                failure = Unreachable(f"{where}: no answer to {what} within {limit:g} s; check its load")
+                failure = Unreachable(
+                    say(
+                        "{where}: no answer to {what} within {limit:g} s; check its load",
+                        where=where,
+                        what=what,
+                        limit=limit,
+                    )
+                )
             elif isinstance(cause, httpx2.TransportError | OSError):
                 failure = Unreachable(
-                    f"{where}: no answer to {what} ({one_line(cause)}); check that it is up, and its URL"
+                    say(
+                        "{where}: no answer to {what} ({cause}); check that it is up, and its URL",
+                        where=where,
+                        what=what,
+                        cause=one_line(cause),
+                    )
                 )
             elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
-                failure = Inconclusive(f"{where}: {what} refused ({one_line(cause)}); check URL, login and tool")
+                failure = Inconclusive(
+                    say(
+                        "{where}: {what} refused ({cause}); check URL, login and tool",
+                        where=where,
+                        what=what,
+                        cause=one_line(cause),
+                    )
+                )
             else:
                 reason = f"{type(cause).__name__}: {one_line(cause)}"
                 failure = Inconclusive(
-                    f"{where}: reply to {what} could not be parsed ({reason}); check that it is an MCP server"
+                    say(
+                        "{where}: reply to {what} could not be parsed ({reason}); check that it is an MCP server",
+                        where=where,
+                        what=what,
+                        reason=reason,
+                    )
                 )
             self._record(f"MCP {what}", str(failure))
             raise failure from cause

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from opsverify.language.message import say
 from opsverify.probes.source_fault import FaultReason, SourceFault
 
 _SAME: Final = 1e-3
@@ -31,9 +32,14 @@ class NativeHistogram:
             elif lower < bound and not math.isclose(lower, bound, rel_tol=_SAME):
                 raise SourceFault(
                     FaultReason.AMBIGUOUS,
-                    f"native histogram: {bound:g} s lies inside a bucket from {lower:.6g} to {upper:.6g} s, what is "
-                    f"slower cannot be counted; set limits.judgment_p95 to {lower:.4g} s or {upper:.4g} s, "
-                    "or export classic buckets with this limit",
+                    say(
+                        "native histogram: {bound:g} s lies inside a bucket from {lower:.6g} to {upper:.6g} s, "
+                        "what is slower cannot be counted; set limits.judgment_p95 to {lower:.4g} s or "
+                        "{upper:.4g} s, or export classic buckets with this limit",
+                        bound=bound,
+                        lower=lower,
+                        upper=upper,
+                    ),
                 )
         return total
 

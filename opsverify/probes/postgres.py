@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes import postgres_state as state
 from opsverify.probes.base import Probe
 from opsverify.probes.libpq import open_connection
@@ -108,14 +109,28 @@ class Postgres(Probe):
         """Return the one row of a statement; Inconclusive if there are fewer or more."""
         rows = self.rows(statement, **params)
         if len(rows) != 1:
-            raise Inconclusive(f"{self._where}: {len(rows)} rows, expected 1, from: {one_line(statement)}")
+            raise Inconclusive(
+                say(
+                    "{where}: {count} rows, expected 1, from: {statement}",
+                    where=self._where,
+                    count=len(rows),
+                    statement=one_line(statement),
+                )
+            )
         return rows[0]
 
     def value(self, statement: str, **params: object) -> Any:  # noqa: ANN401 - SQL decides the type
         """Return the only column of the only row of a statement."""
         row = self.row(statement, **params)
         if len(row) != 1:
-            raise Inconclusive(f"{self._where}: {len(row)} columns, expected 1, from: {one_line(statement)}")
+            raise Inconclusive(
+                say(
+                    "{where}: {count} columns, expected 1, from: {statement}",
+                    where=self._where,
+                    count=len(row),
+                    statement=one_line(statement),
+                )
+            )
         return row[0]
 
     def timed(self, statement: str, **params: object) -> Timed:
@@ -146,7 +161,13 @@ class Postgres(Probe):
         """List connected replicas. Raises Inconclusive where the role may not see their state."""
         rows = self.rows(state.REPLICAS)
         if any(row.state is None for row in rows):
-            raise Inconclusive(f"{self._where}: {self._config.login.user} may not see replicas; GRANT pg_monitor to it")
+            raise Inconclusive(
+                say(
+                    "{where}: {user} may not see replicas; GRANT pg_monitor to it",
+                    where=self._where,
+                    user=self._config.login.user,
+                )
+            )
         return tuple(state.Replica(*row) for row in rows)
 
     def archiver(self) -> state.Archiver:
@@ -162,7 +183,12 @@ class Postgres(Probe):
         except Inconclusive as error:
             user = self._config.login.user
             raise Inconclusive(
-                f"{self._where}: {user} may not see waiting segments; GRANT pg_monitor to it ({error})"
+                say(
+                    "{where}: {user} may not see waiting segments; GRANT pg_monitor to it ({error})",
+                    where=self._where,
+                    user=user,
+                    error=error,
+                )
             ) from error
 
     def rights(self) -> state.Rights:
@@ -174,7 +200,13 @@ class Postgres(Probe):
         name = sql.Identifier(*table_name.split(".")).as_string(None)
         revisions = sorted(row.version_num for row in self.rows(f"SELECT version_num FROM {name}"))  # noqa: S608 - quoted
         if not revisions:
-            raise Inconclusive(f"{self._where}: {table_name} holds no revision; run the migrations")
+            raise Inconclusive(
+                say(
+                    "{where}: {table_name} holds no revision; run the migrations",
+                    where=self._where,
+                    table_name=table_name,
+                )
+            )
         return ", ".join(revisions)
 
     def close(self) -> None:
@@ -287,21 +319,54 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
     reason = one_line(error.diag.message_primary or error)
     if isinstance(error, (*_OUT_OF_SERVICE, TimedOut)):
         return Unreachable(
-            f"{where(config)}: no answer within {config.statement_timeout_s:g} s ({reason}); "
-            "check for locks and slow storage"
+            say(
+                "{where}: no answer within {statement_timeout_s:g} s ({reason}); check for locks and slow storage",
+                where=where(config),
+                statement_timeout_s=config.statement_timeout_s,
+                reason=reason,
+            )
         )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return Inconclusive(f"{where(config)}: {reason}; grant {config.login.user} the right to read it")
+        return Inconclusive(
+            say(
+                "{where}: {reason}; grant {user} the right to read it",
+                where=where(config),
+                reason=reason,
+                user=config.login.user,
+            )
+        )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         if any(phrase in reason for phrase in _NO_TLS):
             return Unreachable(
-                f'{where(config)}: no connection with sslmode = "{config.sslmode}" ({reason}); give the server a '
-                'certificate that is trusted here, or set sslmode of this database in the target ("disable": no TLS)'
+                say(
+                    '{where}: no connection with sslmode = "{sslmode}" ({reason}); give the server a '
+                    "certificate that is trusted here, or set sslmode of this database in the target "
+                    '("disable": no TLS)',
+                    where=where(config),
+                    sslmode=config.sslmode,
+                    reason=reason,
+                )
             )
         if any(phrase in reason for phrase in _REFUSED):
-            return Inconclusive(f"{where(config)}: login refused ({reason}); check user, password and pg_hba.conf")
+            return Inconclusive(
+                say(
+                    "{where}: login refused ({reason}); check user, password and pg_hba.conf",
+                    where=where(config),
+                    reason=reason,
+                )
+            )
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
             return Unreachable(
-                f"{where(config)}: no connection ({reason}); check that the server is up, and its host and port"
+                say(
+                    "{where}: no connection ({reason}); check that the server is up, and its host and port",
+                    where=where(config),
+                    reason=reason,
+                )
             )
-    return Inconclusive(f"{where(config)}: statement refused ({reason}); check it against the database's schema")
+    return Inconclusive(
+        say(
+            "{where}: statement refused ({reason}); check it against the database's schema",
+            where=where(config),
+            reason=reason,
+        )
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -98,9 +99,11 @@ class ServerState:
         """Whether transactions of other roles start READ ONLY. Raises Inconclusive where that is hidden."""
         if self.default_read_only is None:
             raise Inconclusive(
-                "PostgreSQL: default_transaction_read_only is set for this role and hides the server's; "
-                "ALTER ROLE ... RESET default_transaction_read_only, or GRANT EXECUTE ON FUNCTION "
-                "pg_show_all_file_settings() to it (every statement of the probe is READ ONLY anyway)"
+                say(
+                    "PostgreSQL: default_transaction_read_only is set for this role and hides the server's; "
+                    "ALTER ROLE ... RESET default_transaction_read_only, or GRANT EXECUTE ON FUNCTION "
+                    "pg_show_all_file_settings() to it (every statement of the probe is READ ONLY anyway)"
+                )
             )
         return self.default_read_only
 

@@ -122,19 +122,24 @@ class Prometheus(Probe):
         or as `instant`.
         """
         vector = self.instant(query)
-        where = f"{self._where}, query {one_line(query)}"
+        where = say("{source}{detail}", source=self._where, detail=f", query {one_line(query)}")
         self._whole(vector)
         if not vector.samples:
             raise SourceFault(
-                FaultReason.EMPTY, f"{where}: no series; check metric name, labels, and that it is scraped"
+                FaultReason.EMPTY,
+                say("{where}: no series; check metric name, labels, and that it is scraped", where=where),
             )
         if len(vector.samples) > 1:
             found = len(vector.samples)
-            raise SourceFault(FaultReason.AMBIGUOUS, f"{where}: {found} series, expected 1; aggregate them")
+            raise SourceFault(
+                FaultReason.AMBIGUOUS,
+                say("{where}: {found} series, expected 1; aggregate them", where=where, found=found),
+            )
         value = vector.samples[0].value
         if not math.isfinite(value):
             raise SourceFault(
-                FaultReason.NOT_A_NUMBER, f"{where}: the value is {value}; check that anything was counted"
+                FaultReason.NOT_A_NUMBER,
+                say("{where}: the value is {value}; check that anything was counted", where=where, value=value),
             )
         return value
 
@@ -199,8 +204,12 @@ class Prometheus(Probe):
         if vector.queried_at - newest > STALE_S:
             raise SourceFault(
                 FaultReason.STALE,
-                f"{self._where}, query {one_line(query)}: the answer is {elapsed(vector.queried_at - newest)} old; "
-                "check that Prometheus runs, and both clocks",
+                say(
+                    "{where}{detail}: the answer is {elapsed} old; check that Prometheus runs, and both clocks",
+                    where=self._where,
+                    detail=f", query {one_line(query)}",
+                    elapsed=elapsed(vector.queried_at - newest),
+                ),
             )
         return vector
 
@@ -251,7 +260,13 @@ class Prometheus(Probe):
         ) as error:  # before RequestException: its JSONDecodeError is both
             self._give_up(name, self._malformed(where, error), error)
         except requests.TooManyRedirects as error:
-            self._give_up(name, SourceFault(FaultReason.HTTP_ERROR, f"{where}: {redirected(error)}"), error)
+            self._give_up(
+                name,
+                SourceFault(
+                    FaultReason.HTTP_ERROR, say("{where}: {redirected}", where=where, redirected=redirected(error))
+                ),
+                error,
+            )
         except requests.RequestException as error:
             reason = one_line(root_cause(error))
             message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where, reason=reason)
@@ -270,7 +285,12 @@ class Prometheus(Probe):
     def _require_whole(self, query: str, warnings: tuple[str, ...]) -> None:
         if warnings:
             lost = one_line("; ".join(warnings))
-            message = f"{self._where}, query {one_line(query)}: partial response ({lost}); check its sources"
+            message = say(
+                "{where}{detail}: partial response ({lost}); check its sources",
+                where=self._where,
+                detail=f", query {one_line(query)}",
+                lost=lost,
+            )
             raise SourceFault(FaultReason.PARTIAL_RESPONSE, message)
 
     def _body(self) -> Any:  # noqa: ANN401 - any JSON value
@@ -287,7 +307,8 @@ class Prometheus(Probe):
     def _malformed(self, where: str, error: Exception) -> SourceFault:
         reason = f"{type(error).__name__}: {one_line(error)}"
         return SourceFault(
-            FaultReason.MALFORMED, f"{where}: not an answer of Prometheus' API ({reason}); check the URL"
+            FaultReason.MALFORMED,
+            say("{where}: not an answer of Prometheus' API ({reason}); check the URL", where=where, reason=reason),
         )
 
     def _give_up(self, name: str, fault: SourceFault, error: Exception) -> NoReturn:

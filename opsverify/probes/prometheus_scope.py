@@ -6,6 +6,7 @@ import time
 from typing import Final, TypeVar
 
 from opsverify.config.matchers import selects
+from opsverify.language.message import say
 from opsverify.probes.prometheus_values import Rule, ScrapeTarget
 from opsverify.probes.source_fault import FaultReason, SourceFault
 from opsverify.units import elapsed
@@ -25,14 +26,26 @@ def own(where: str, key: str, matchers: str, found: tuple[T, ...]) -> tuple[T, .
     if found and not ours:
         raise SourceFault(
             FaultReason.EMPTY,
-            f"{where}: prometheus.{key} ({matchers}) selects none of {len(found)}; correct the matchers",
+            say(
+                "{where}: prometheus.{key} ({matchers}) selects none of {count}; correct the matchers",
+                where=where,
+                key=key,
+                matchers=matchers,
+                count=len(found),
+            ),
         )
     for one in ours:
         age_s = time.time() - one.last_at if one.last_at is not None else 0.0
         if age_s > max(STALE_S, _INTERVALS * one.every_s):
             raise SourceFault(
                 FaultReason.STALE,
-                f"{where}: {key}: {one.title} was last read {elapsed(age_s)} ago; what it says is not of now; "
-                "check that Prometheus runs, and both clocks",
+                say(
+                    "{where}: {key}: {title} was last read {elapsed} ago; what it says is not of now; check "
+                    "that Prometheus runs, and both clocks",
+                    where=where,
+                    key=key,
+                    title=one.title,
+                    elapsed=elapsed(age_s),
+                ),
             )
     return ours

@@ -12,6 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from opsverify.language.message import say
 from opsverify.probes.access import same_host, verification
 from opsverify.probes.prometheus_body import read_bounded
 from opsverify.probes.proxy import NO_PROXY, proxy_of
@@ -123,7 +124,10 @@ def redirected(error: requests.TooManyRedirects) -> str:
     response = error.response
     where = response.headers.get("location", "") if response is not None else ""
     target = one_line(where.partition("?")[0].rpartition("@")[2]) or "another address"
-    return f"redirected to {target}, which is not followed (a login page?); check the login, or name that URL"
+    return say(
+        "redirected to {target}, which is not followed (a login page?); check the login, or name that URL",
+        target=target,
+    )
 
 
 def _authorization(url: str, access: Access) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:

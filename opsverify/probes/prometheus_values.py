@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.language.message import say
 from opsverify.probes.alerts import Alert
 from opsverify.probes.native_histogram import NativeHistogram, read_histogram
 from opsverify.probes.source_fault import FaultReason, SourceFault, Unanswered
@@ -143,22 +144,39 @@ def refusal(where: str, status: int, body: Any, text: str) -> SourceFault:  # no
     detail = f": {one_line(str(reason))}" if reason else ""
     lower = str(reason or "").lower()
     if kind == "bad_data":
-        return SourceFault(FaultReason.BAD_QUERY, f"{where}: query refused{detail}; correct the PromQL")
+        return SourceFault(
+            FaultReason.BAD_QUERY, say("{where}: query refused{detail}; correct the PromQL", where=where, detail=detail)
+        )
     if kind in ("timeout", "canceled"):
         return SourceFault(
-            FaultReason.TIMEOUT, f"{where}: the query took too long{detail}; narrow it, or raise timeout_s"
+            FaultReason.TIMEOUT,
+            say("{where}: the query took too long{detail}; narrow it, or raise timeout_s", where=where, detail=detail),
         )
     if any(words in lower for words in _LOST_PARTS):
-        message = f"{where}: partial response (status {status}{detail}); check its sources"
+        message = say(
+            "{where}: partial response (status {status}{detail}); check its sources",
+            where=where,
+            status=status,
+            detail=detail,
+        )
         return SourceFault(FaultReason.PARTIAL_RESPONSE, message)
-    hint = "check its log and the URL"
+    hint = say("check its log and the URL")
     if "no org id" in lower:
-        hint = 'name the tenant: headers = { X-Scope-OrgID = "NAME" }'
+        hint = say('name the tenant: headers = {{ X-Scope-OrgID = "NAME" }}')
     elif status in _LOGIN:
-        hint = "check login and rights"
+        hint = say("check login and rights")
     elif "err-mimir-max" in lower:
-        hint = "narrow the selector, or raise the tenant's limit"
-    return SourceFault(FaultReason.HTTP_ERROR, f"{where}: status {status}, expected 200{detail}; {hint}")
+        hint = say("narrow the selector, or raise the tenant's limit")
+    return SourceFault(
+        FaultReason.HTTP_ERROR,
+        say(
+            "{where}: status {status}, expected 200{detail}; {hint}",
+            where=where,
+            status=status,
+            detail=detail,
+            hint=hint,
+        ),
+    )
 
 
 def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON value

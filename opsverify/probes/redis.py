@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.base import Probe
 from opsverify.probes.environment import plain_process
 from opsverify.probes.record import Record, discard
@@ -50,7 +51,7 @@ class CacheInfo:
         """How data outlive a restart. Raises Inconclusive where this user may not read it."""
         if self.configured_persistence is None:
             raise Inconclusive(
-                "Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere"
+                say("Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere")
             )
         return self.configured_persistence
 
@@ -115,7 +116,11 @@ class Redis(Probe):
             )
         except KeyError as error:
             raise Inconclusive(
-                f"{self._where}: INFO has no {error}; check that it is Redis, and the user's rights"
+                say(
+                    "{where}: INFO has no {error}; check that it is Redis, and the user's rights",
+                    where=self._where,
+                    error=error,
+                )
             ) from error
 
     def evicted_within(self, seconds: float) -> int:
@@ -175,16 +180,40 @@ class Redis(Probe):
         where, reason = self._where, one_line(error)
         failure: Inconclusive
         if isinstance(error, client.AuthenticationError | client.exceptions.AuthorizationError):
-            failure = Inconclusive(f"{where}: {command} refused ({reason}); check username and password")
+            failure = Inconclusive(
+                say(
+                    "{where}: {command} refused ({reason}); check username and password",
+                    where=where,
+                    command=command,
+                    reason=reason,
+                )
+            )
         elif isinstance(error, client.TimeoutError):
             failure = Unreachable(
-                f"{where}: no answer to {command} within {self._config.timeout_s:g} s; check its load"
+                say(
+                    "{where}: no answer to {command} within {timeout_s:g} s; check its load",
+                    where=where,
+                    command=command,
+                    timeout_s=self._config.timeout_s,
+                )
             )
         elif isinstance(error, client.ConnectionError):
             failure = Unreachable(
-                f"{where}: no answer to {command} ({reason}); check that it is up, and its host and port"
+                say(
+                    "{where}: no answer to {command} ({reason}); check that it is up, and its host and port",
+                    where=where,
+                    command=command,
+                    reason=reason,
+                )
             )
         else:
-            failure = Inconclusive(f"{where}: {command} refused ({reason}); check the user's rights")
+            failure = Inconclusive(
+                say(
+                    "{where}: {command} refused ({reason}); check the user's rights",
+                    where=where,
+                    command=command,
+                    reason=reason,
+                )
+            )
         self._record(f"Redis {command}", str(failure))
         raise failure from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.access import access_to
 from opsverify.probes.tcp import certificate
 from opsverify.units import parse_bytes
@@ -75,5 +76,11 @@ class Services:
     def _named(self, name: str) -> Service:
         if name not in self.target.services:
             known = ", ".join(self.target.services)
-            raise Inconclusive(f"no service {name!r} in the target, which has {known}; add [services.{name}]")
+            raise Inconclusive(
+                say(
+                    "no service {name!r} in the target, which has {known}; add [services.{name}]",
+                    name=name,
+                    known=known,
+                )
+            )
         return self.target.services[name]

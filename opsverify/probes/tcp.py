@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.proxy import tls_context
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
@@ -46,7 +47,9 @@ def certificate(
     try:
         context = tls_context(ca_file)
     except OSError as error:
-        raise Inconclusive(f"ca_file {ca_file} cannot be used ({one_line(error)}); name a PEM file") from error
+        raise Inconclusive(
+            say("ca_file {ca_file} cannot be used ({error}); name a PEM file", ca_file=ca_file, error=one_line(error))
+        ) from error
     try:
         with (
             socket.create_connection((address or host, port), timeout=timeout_s) as plain,
@@ -54,11 +57,21 @@ def certificate(
         ):
             shown: dict[str, Any] = dict(secured.getpeercert() or {})
     except ssl.SSLCertVerificationError as error:
-        message = f"TLS of {host}:{port}: certificate refused ({error.verify_message}); renew it, or set ca_file"
+        message = say(
+            "TLS of {host}:{port}: certificate refused ({verify_message}); renew it, or set ca_file",
+            host=host,
+            port=port,
+            verify_message=error.verify_message,
+        )
         record(f"TLS {host}:{port}", message)
         raise Unreachable(message) from error
     except OSError as error:
-        message = f"TLS of {host}:{port}: no connection ({one_line(error)}); check that the service is up, and its port"
+        message = say(
+            "TLS of {host}:{port}: no connection ({error}); check that the service is up, and its port",
+            host=host,
+            port=port,
+            error=one_line(error),
+        )
         record(f"TLS {host}:{port}", message)
         raise Unreachable(message) from error
     not_after = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), dt.UTC)

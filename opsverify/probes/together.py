@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from opsverify.language.message import say
 from opsverify.probes.prometheus_session import PARALLEL
 from opsverify.probes.source_fault import FaultReason, Unanswered
 
@@ -34,8 +35,12 @@ def ask_together(
         if waiting:
             raise Unanswered(
                 FaultReason.TIMEOUT,
-                f"Prometheus: {len(waiting)} of {len(asked)} queries without an answer within {within_s:g} s; "
-                "check its load",
+                say(
+                    "Prometheus: {count} of {total} queries without an answer within {within_s:g} s; check its load",
+                    count=len(waiting),
+                    total=len(asked),
+                    within_s=within_s,
+                ),
             )
         return {key: answer.result() for key, answer in asked.items()}
     finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.config.load import find_target, load_target
 from opsverify.errors import OpsVerifyError
 from opsverify.evidence.redact import RedactedStream, Redactor
+from opsverify.pytest_plugin.streams import tolerant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +24,13 @@ def guard_early(argv: Sequence[str], root: Path, manager: pytest.PytestPluginMan
     name = _target_in(argv)
     place, attribute = _stderr(manager)
     stream = getattr(place, attribute)
-    if name is None or isinstance(stream, RedactedStream):
+    if name is None or stream is None or isinstance(stream, RedactedStream):
         return
     try:
         _, secrets = load_target(find_target(name, root / "targets"))
     except OpsVerifyError:  # said, and refused, once the options are known
         return
-    setattr(place, attribute, RedactedStream(stream, Redactor(secrets.values)))
+    setattr(place, attribute, RedactedStream(tolerant(stream), Redactor(secrets.values)))
 
 
 def _stderr(manager: pytest.PytestPluginManager) -> tuple[Any, str]:

@@ -22,6 +22,7 @@ from opsverify.core.pinned import PINS, REPIN, missing, unpinned
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
+from opsverify.language.message import say
 from opsverify.pytest_plugin.collection import (
     Collection,
     PinPlugin,
@@ -202,8 +203,8 @@ class StagePlugin(PlanPlugin):
         if not self.is_worker:
             self.run.fix_plan(self.planned.values())
             if self.unpinned:
-                unseen = listed(f"not in any {PINS}, their loss would not be noticed", self.unpinned)
-                self.run.remarks.append(f"{unseen}; write it anew: {REPIN}")
+                unseen = listed(say("not in any {pins}, their loss would not be noticed", pins=PINS), self.unpinned)
+                self.run.remarks.append(say("{unseen}; write it anew: {command}", unseen=unseen, command=REPIN))
         gc.freeze()  # collected items live to the end: scanning them at every collection costs time
         self.undo.append(gc.unfreeze)
 

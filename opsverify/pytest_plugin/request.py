@@ -11,6 +11,7 @@ from opsverify.config.run_options import ALLOW_SHORT_WINDOW, WINDOW, overridden
 from opsverify.core.runbook import lines
 from opsverify.core.stages import CANARY, Stage, stage_named
 from opsverify.errors import TargetError
+from opsverify.language.message import say
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -58,20 +59,34 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
     try:
         window = parse_duration(text)
     except ValueError as error:
-        raise TargetError(f"{WINDOW.flag}: {error}") from error
+        raise TargetError(say("{flag}: {error}", flag=WINDOW.flag, error=error)) from error
     if window > LONGEST_WINDOW_S:
         raise TargetError(
-            f"{WINDOW.flag} {text}: longer than {duration(LONGEST_WINDOW_S)} (the runbook: 10 to 20 minutes); "
-            "expected such as 20m"
+            say(
+                "{flag} {text}: longer than {longest} (the runbook: 10 to 20 minutes); expected such as 20m",
+                flag=WINDOW.flag,
+                text=text,
+                longest=duration(LONGEST_WINDOW_S),
+            )
         )
     if window < LEAST_WINDOW_S:
         raise TargetError(
-            f"{WINDOW.flag} {text}: too short to measure anything; expected {duration(LEAST_WINDOW_S)} or longer"
+            say(
+                "{flag} {text}: too short to measure anything; expected {least} or longer",
+                flag=WINDOW.flag,
+                text=text,
+                least=duration(LEAST_WINDOW_S),
+            )
         )
     allowed = canary.allow_short_window and target.environment != "production"
     if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
         raise TargetError(
-            f"{WINDOW.flag} {text}: the runbook observes {canary.shortest_window} or longer; "
-            f"a shorter window needs {ALLOW_SHORT_WINDOW.flag}"
+            say(
+                "{flag} {text}: the runbook observes {shortest_window} or longer; a shorter window needs {allow}",
+                flag=WINDOW.flag,
+                text=text,
+                shortest_window=canary.shortest_window,
+                allow=ALLOW_SHORT_WINDOW.flag,
+            )
         )
     return window

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from opsverify.config.project import is_own_project
 from opsverify.pytest_plugin.launch import Launch
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _files(config: pytest.Config) -> Iterator[str]:
         yield f"--rootdir {config.option.rootdir}"
     if not launch and config.option.inifilename:
         yield f"-c {config.option.inifilename}"
-    elif config.inipath != expected:
+    elif config.inipath != expected and not (config.inipath is None and is_own_project(config.rootpath)):
         yield f"settings of {config.inipath or 'no file'} (expected {expected})"
     reach = config.option.confcutdir
     if reach and Path(reach).resolve() != config.rootpath.resolve():

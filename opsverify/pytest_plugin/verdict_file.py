@@ -15,6 +15,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import MANIFEST
 from opsverify.evidence.run_folder import PLAN, VERDICT
 from opsverify.evidence.signature import SIGNATURE, verify_run
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +32,11 @@ def exit_code_in(folder: Path, run_id: str) -> ExitCode:
         problem = _contradiction(verdict, plan, run_id)
         code = ExitCode(verdict["exit_code"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise EvidenceError(f"{VERDICT}: not a verdict ({type(error).__name__}: {error})") from error
+        raise EvidenceError(
+            say("{verdict}: not a verdict ({kind}: {error})", verdict=VERDICT, kind=type(error).__name__, error=error)
+        ) from error
     if problem:
-        raise EvidenceError(f"{VERDICT}: {problem}")
+        raise EvidenceError(say("{verdict}: {problem}", verdict=VERDICT, problem=problem))
     if problems := verify_run(folder, None).problems:
         raise EvidenceError(str(problems[0]))
     if verdict["evidence"].get("signed"):
@@ -47,20 +50,25 @@ def _contradiction(verdict: dict[str, Any], plan: dict[str, Any], run_id: str) -
     outcomes = {Outcome(check["outcome"]) for check in verdict["checks"]}
     ids = [check["id"] for check in verdict["checks"]]
     if verdict["schema"] != SCHEMA:
-        return f"schema {verdict['schema']}, expected {SCHEMA}"
+        return say("schema {schema}, expected {expected}", schema=verdict["schema"], expected=SCHEMA)
     if verdict["run_id"] != run_id or plan["run_id"] != run_id:
-        return f"of run {verdict['run_id']}, expected {run_id}"
+        return say("of run {run_id}, expected {expected}", run_id=verdict["run_id"], expected=run_id)
     if ids != [check["id"] for check in plan["checks"]] or verdict["planned"] != len(ids):
-        return f"{len(ids)} checks, {verdict['planned']} planned; the plan has {len(plan['checks'])}"
+        return say(
+            "{count} checks, {planned} planned; the plan has {in_plan}",
+            count=len(ids),
+            planned=verdict["planned"],
+            in_plan=len(plan["checks"]),
+        )
     if outcome is Outcome.PASS and not (outcomes <= _SETTLED and Outcome.PASS in outcomes):
-        return "pass, which its checks contradict"
+        return say("pass, which its checks contradict")
     if (outcome is Outcome.FAIL) != (Outcome.FAIL in outcomes):
-        return f"{outcome.value}, which its checks contradict"
+        return say("{outcome}, which its checks contradict", outcome=outcome.value)
     if decision is not stage.decide(outcome):
-        return f"{decision.value} on {outcome.value}"
+        return say("{decision} on {outcome}", decision=decision.value, outcome=outcome.value)
     code = ExitCode(verdict["exit_code"])
     if code in DECIDED and code is not EXIT[decision]:
-        return f"exit code {code} on {decision.value}"
+        return say("exit code {code} on {decision}", code=code, decision=decision.value)
     return None
 
 
@@ -70,10 +78,10 @@ def _read(path: Path) -> bytes:
         # A FIFO would block, and a link would lead to another run's verdict.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise EvidenceError(f"{path.name}: {error.strerror}") from error
+        raise EvidenceError(say("{name}: {strerror}", name=path.name, strerror=error.strerror)) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise EvidenceError(f"{path.name}: not a regular file")
+        raise EvidenceError(say("{name}: not a regular file", name=path.name))
     with os.fdopen(handle, "rb") as file:
         return file.read()
 
@@ -84,8 +92,8 @@ def _require_signed(folder: Path, verdict: bytes) -> None:
         statement = json.loads(base64.b64decode(json.loads(_read(folder / SIGNATURE))["payload"]))
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError(f"{SIGNATURE}: not a signature") from error
+        raise EvidenceError(say("{signature}: not a signature", signature=SIGNATURE)) from error
     sums = {MANIFEST: _read(folder / MANIFEST), VERDICT: verdict}
     for name, content in sums.items():
         if signed.get(name) != hashlib.sha256(content).hexdigest():
-            raise EvidenceError(f"{SIGNATURE}: of another {name}")
+            raise EvidenceError(say("{signature}: of another {name}", signature=SIGNATURE, name=name))

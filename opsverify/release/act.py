@@ -18,6 +18,7 @@ from opsverify.evidence.once_read import read_once
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import TargetState
+from opsverify.language.message import say
 from opsverify.release.authorize import Order, read_order, require_current
 from opsverify.release.execute import DONE, HELD, Execution, Platform, carry_out
 from opsverify.release.journal import ACTIONS
@@ -107,13 +108,24 @@ def _require_not_begun(order: Order, journal: Path) -> None:
         content = json.loads((journal / ACTIONS).read_text(encoding="utf-8"))
         unknown = [step["step"] for step in content["actions"] if step.get("started_at") and "finished_at" not in step]
     except (OSError, ValueError, KeyError, TypeError):
-        unknown = ["all steps: their journal cannot be read"]
+        unknown = [say("all steps: their journal cannot be read")]
     if unknown:
         raise Refused(
-            f"run {order.run_id}: begun before and ended in the middle; unknown outcome: {unknown[0]}; "
-            f"steps are not run twice: look what it did, see {journal}, finish by hand or verify again"
+            say(
+                "run {run_id}: begun before and ended in the middle; unknown outcome: {unknown}; steps "
+                "are not run twice: look what it did, see {journal}, finish by hand or verify again",
+                run_id=order.run_id,
+                unknown=unknown[0],
+                journal=journal,
+            )
         )
-    raise Refused(f"run {order.run_id}: carried out before; steps are not run twice, see {journal}")
+    raise Refused(
+        say(
+            "run {run_id}: carried out before; steps are not run twice, see {journal}",
+            run_id=order.run_id,
+            journal=journal,
+        )
+    )
 
 
 def _target_in(folder: Path, root: Path) -> str:
@@ -121,12 +133,18 @@ def _target_in(folder: Path, root: Path) -> str:
     try:
         name = json.loads(read_once(folder / VERDICT))["target"]
     except (OSError, ValueError, KeyError, TypeError, EvidenceError) as error:
-        raise Refused(f"{folder / VERDICT}: no verdict that names its target; name a finished run") from error
+        raise Refused(
+            say("{folder}: no verdict that names its target; name a finished run", folder=folder / VERDICT)
+        ) from error
     if not isinstance(name, str) or re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) is None:
-        raise Refused(f"{folder / VERDICT}: {str(name)[:80]!r} is no name of a target; give --target")
+        raise Refused(
+            say(
+                "{folder}: {name!r} is no name of a target; give --target", folder=folder / VERDICT, name=str(name)[:80]
+            )
+        )
     path = root / "targets" / f"{name}.toml"
     if not path.is_file():
-        raise Refused(f"{folder / VERDICT}: the project has no {path}; give --target")
+        raise Refused(say("{folder}: the project has no {path}; give --target", folder=folder / VERDICT, path=path))
     return str(path)
 
 

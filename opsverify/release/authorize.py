@@ -17,6 +17,7 @@ from opsverify.evidence.once_read import read_once
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.evidence.signature import Verification, public_half, verify_run
 from opsverify.evidence.target_state import TargetState, fault_of, unlike_record
+from opsverify.language.message import Message, say
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
@@ -108,7 +109,14 @@ def _sealed_order(folder: Path, target: Target, signing_key: str | None, redacto
         _require_same_decision(verdict, order)
         _require_same_steps(verdict["actions"], order, redactor)
     except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"{folder / VERDICT}: not a verdict ({type(error).__name__}: {error}); verify again") from error
+        raise Refused(
+            say(
+                "{folder}: not a verdict ({kind}: {error}); verify again",
+                folder=folder / VERDICT,
+                kind=type(error).__name__,
+                error=error,
+            )
+        ) from error
     return order
 
 
@@ -120,19 +128,23 @@ def steps_for(target: Target, decision: Decision) -> tuple[ActionStep, ...]:
 def require_current(order: Order, target: Target, root: Path, *, latest: bool = False) -> None:
     """Refuse an order whose target, suites or place among the target's runs are not those of its verdict."""
     if changed := difference(order.verdict, target, root):
-        raise Refused(f"run {order.run_id}: {changed}; verify again")
+        raise Refused(say("run {run_id}: {changed}; verify again", run_id=order.run_id, changed=changed))
     if target.environment == "production" and order.signed_by is None:
         raise Refused(
-            f"run {order.run_id}: not signed, and {target.name} is production; "
-            "set evidence.signing_key in the target and verify again"
+            say(
+                "run {run_id}: not signed, and {name} is production; set evidence.signing_key in the "
+                "target and verify again",
+                run_id=order.run_id,
+                name=target.name,
+            )
         )
     try:
         state = TargetState.of(root / "reports", target.name)
         fault = fault_of(state, order.verdict, order.verdict_sha256, order.folder, latest=latest)
     except EvidenceError as error:
-        raise Refused(f"run {order.run_id}: {error}; see docs/verdict.md") from error
+        raise Refused(say("run {run_id}: {error}; see docs/verdict.md", run_id=order.run_id, error=error)) from error
     if fault:
-        raise Refused(f"run {order.run_id}: {fault}")
+        raise Refused(say("run {run_id}: {fault}", run_id=order.run_id, fault=fault))
 
 
 def _read(folder: Path) -> bytes:
@@ -140,9 +152,9 @@ def _read(folder: Path) -> bytes:
     try:
         return read_once(path)
     except OSError as error:
-        raise Refused(f"{path}: {error.strerror}; name a finished run") from error
+        raise Refused(say("{path}: {strerror}; name a finished run", path=path, strerror=error.strerror)) from error
     except EvidenceError as error:
-        raise Refused(f"{folder}: {error}; verify again") from error
+        raise Refused(say("{folder}: {error}; verify again", folder=folder, error=error)) from error
 
 
 def _verdict(folder: Path, content: bytes) -> dict[str, Any]:
@@ -150,9 +162,9 @@ def _verdict(folder: Path, content: bytes) -> dict[str, Any]:
     try:
         verdict = json.loads(content)
     except ValueError as error:
-        raise Refused(f"{path}: not JSON; verify again") from error
+        raise Refused(say("{path}: not JSON; verify again", path=path)) from error
     if not isinstance(verdict, dict) or verdict.get("schema") != SCHEMA:
-        raise Refused(f"{path}: expected schema {SCHEMA}; verify again with this version")
+        raise Refused(say("{path}: expected schema {schema}; verify again with this version", path=path, schema=SCHEMA))
     return verdict
 
 
@@ -161,8 +173,12 @@ def _require_untouched(folder: Path, signing_key: str | None) -> Verification:
     if not verification.ok:
         more = len(verification.problems) - 1
         raise Refused(
-            f"{folder}: evidence incomplete or altered: {verification.problems[0]}"
-            f"{f' (and {more} more)' if more else ''}; verify again"
+            say(
+                "{folder}: evidence incomplete or altered: {problem}{more}; verify again",
+                folder=folder,
+                problem=verification.problems[0],
+                more=say(" (and {count} more)", count=more) if more else "",
+            )
         )
     return verification
 
@@ -171,26 +187,50 @@ def _require_target(verdict: dict[str, Any], target: Target) -> None:
     found, expected = (verdict["target"], verdict["environment"]), (target.name, target.environment)
     if found != expected:
         raise Refused(
-            f"run {verdict['run_id']}: target {found[0]} ({found[1]}), "
-            f"not {expected[0]} ({expected[1]}); give its own with --target"
+            say(
+                "run {run_id}: target {found} ({found_env}), not {expected} ({expected_env}); give its own "
+                "with --target",
+                run_id=verdict["run_id"],
+                found=found[0],
+                found_env=found[1],
+                expected=expected[0],
+                expected_env=expected[1],
+            )
         )
 
 
 def _require_decided(verdict: dict[str, Any], order: Order) -> None:
     if order.decision is Decision.HOLD:
-        reason = next(iter(verdict["reasons"]), "nothing was measured")
-        raise Refused(f"run {order.run_id}: decided hold ({reason}); fix that and verify again")
+        both = zip(verdict["reasons"], verdict.get("reasons_ko", verdict["reasons"]), strict=False)
+        reason = next((Message.of(*texts) for texts in both), say("nothing was measured"))
+        raise Refused(
+            say("run {run_id}: decided hold ({reason}); fix that and verify again", run_id=order.run_id, reason=reason)
+        )
     if not STAGES[order.stage].releases:
         raise Refused(
-            f"run {order.run_id}: {order.stage} decides {order.decision.value}, which has no actions; "
-            "act carries out promote and rollback only"
+            say(
+                "run {run_id}: {stage} decides {decision}, which has no actions; act carries out promote "
+                "and rollback only",
+                run_id=order.run_id,
+                stage=order.stage,
+                decision=order.decision.value,
+            )
         )
     if verdict["exit_code"] != EXIT[order.decision] or not verdict["planned"]:
-        raise Refused(f"run {order.run_id}: interrupted or incomplete (exit {verdict['exit_code']}); verify again")
+        raise Refused(
+            say(
+                "run {run_id}: interrupted or incomplete (exit {exit_code}); verify again",
+                run_id=order.run_id,
+                exit_code=verdict["exit_code"],
+            )
+        )
     if not order.steps:
         raise Refused(
-            f"run {order.run_id}: decided {order.decision.value}, "
-            f"but the target lists no [[actions.{order.decision.value}]]; add its steps"
+            say(
+                "run {run_id}: decided {decision}, but the target lists no [[actions.{decision}]]; add its steps",
+                run_id=order.run_id,
+                decision=order.decision.value,
+            )
         )
 
 
@@ -200,15 +240,24 @@ def _require_same_decision(verdict: dict[str, Any], order: Order) -> None:
     again = STAGES[order.stage].decide(outcome_of(found, incomplete=len(verdict["checks"]) != verdict["planned"]))
     if again is not order.decision:
         raise Refused(
-            f"run {order.run_id}: its verdict says {order.decision.value}, but its checks decide {again.value}; "
-            "verify again"
+            say(
+                "run {run_id}: its verdict says {decision}, but its checks decide {again}; verify again",
+                run_id=order.run_id,
+                decision=order.decision.value,
+                again=again.value,
+            )
         )
 
 
 def _require_same_steps(shown: Iterable[dict[str, Any]], order: Order, redactor: Redactor) -> None:
     then = [entry["argv"] for entry in shown]
     if then != [redactor.data(list(step.run)) for step in order.steps]:
-        raise Refused(f"run {order.run_id}: the steps of its verdict differ from those of the target now; verify again")
+        raise Refused(
+            say(
+                "run {run_id}: the steps of its verdict differ from those of the target now; verify again",
+                run_id=order.run_id,
+            )
+        )
 
 
 def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
@@ -216,12 +265,20 @@ def _require_young(order: Order, target: Target, now: dt.datetime) -> None:
     age = now - order.finished_at
     if age > limit:
         raise Refused(
-            f"run {order.run_id}: verdict {duration(round(age / MINUTE) * 60)} old, "
-            f"limit {target.actions.max_age} (actions.max_age); verify again"
+            say(
+                "run {run_id}: verdict {age} old, limit {max_age} (actions.max_age); verify again",
+                run_id=order.run_id,
+                age=duration(round(age / MINUTE) * 60),
+                max_age=target.actions.max_age,
+            )
         )
     if age < -CLOCK_SLACK:
         raise Refused(
-            f"run {order.run_id}: verdict of {order.finished_at.isoformat()}, in the future; correct the clock"
+            say(
+                "run {run_id}: verdict of {at}, in the future; correct the clock",
+                run_id=order.run_id,
+                at=order.finished_at.isoformat(),
+            )
         )
 
 
@@ -238,5 +295,10 @@ def _require_newest(order: Order, target: Target) -> None:
             continue  # not a verdict of opsverify
         if later and about and other.get("decision") != Decision.PROMOTE:
             raise Refused(
-                f"run {order.run_id}: later run {other.get('run_id')} decided {other.get('decision')}; act on that run"
+                say(
+                    "run {run_id}: later run {later} decided {decision}; act on that run",
+                    run_id=order.run_id,
+                    later=other.get("run_id"),
+                    decision=other.get("decision"),
+                )
             )

@@ -14,6 +14,7 @@ from opsverify.errors import Refused
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import timestamp
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +47,19 @@ class Journal:
             handle = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:
             raise Refused(
-                f"{folder}: steps were begun before and are not run twice; "
-                f"see {ACTIONS}, run its `left` by hand, or verify again"
+                say(
+                    "{folder}: steps were begun before and are not run twice; see {actions}, run its `left` "
+                    "by hand, or verify again",
+                    folder=folder,
+                    actions=ACTIONS,
+                )
             ) from None
         except OSError as error:
-            raise Refused(f"{folder}: cannot be written ({error.strerror}); nothing was done") from error
+            raise Refused(
+                say(
+                    "{folder}: cannot be written ({strerror}); nothing was done", folder=folder, strerror=error.strerror
+                )
+            ) from error
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(json.dumps(who) + "\n")
             file.flush()

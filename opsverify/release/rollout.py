@@ -18,6 +18,7 @@ from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import timestamp
 from opsverify.evidence.target_state import TargetState
+from opsverify.language.message import say
 from opsverify.release.act import execution_of, open_platform, used_in
 from opsverify.release.authorize import Order, read_order, require_current, require_reached
 from opsverify.release.execute import DONE, FAILED, HELD, Execution, Platform, carry_out, verify
@@ -240,9 +241,13 @@ def rollout(
     target = platform.target
     command = target.actions.share
     if target.canary is None or not target.canary.steps or command is None:
-        raise TargetError(f"target {target.name}: rollout needs canary.steps and [actions.share] with {{share}}")
+        raise TargetError(
+            say("target {name}: rollout needs canary.steps and [actions.share] with {{share}}", name=target.name)
+        )
     if not (target.actions.promote and target.actions.rollback):
-        raise TargetError(f"target {target.name}: rollout needs [[actions.promote]] and [[actions.rollback]]")
+        raise TargetError(
+            say("target {name}: rollout needs [[actions.promote]] and [[actions.rollback]]", name=target.name)
+        )
     if dry_run or not (yes or target.actions.unattended):
         for share in target.canary.steps:
             shown = filled(command.run, {"share": f"{share_of(share):g}", "percent": f"{share_of(share) * 100:g}"})
@@ -255,7 +260,7 @@ def rollout(
     state = TargetState.of(root / "reports", target.name)
     key = secrets.of(target.evidence.signing_key)
     if target.environment == "production" and key is None:
-        raise TargetError(f"target {target.name}: rollout on production needs evidence.signing_key")
+        raise TargetError(say("target {name}: rollout on production needs evidence.signing_key", name=target.name))
     with state.lock():
         found = unfinished(state)
         if found is not None:

@@ -13,6 +13,7 @@ from opsverify.errors import EvidenceError, Refused
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.once_read import read_once
 from opsverify.evidence.target_state import decided_below
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from opsverify.evidence.target_state import TargetState
@@ -59,16 +60,32 @@ class Unfinished:
         if self.damage:
             return f"{name} has not ended, and its record cannot be read ({self.damage}): see which share is set"
         if self.begun == "promoting":
-            return f"{name} was ended while it promoted (unknown outcome: the steps of actions.promote)"
+            return say(
+                "rollout {name} was ended while it promoted (unknown outcome: the steps of actions.promote)",
+                name=self.folder.name,
+            )
         if self.begun:
-            return f"{name} was ended while it rolled back (unknown outcome: the steps of actions.rollback)"
+            return say(
+                "rollout {name} was ended while it rolled back (unknown outcome: the steps of actions.rollback)",
+                name=self.folder.name,
+            )
         if not self.record["steps"]:
-            return f"{name} was ended before its first share"
+            return say("rollout {name} was ended before its first share", name=self.folder.name)
         last = self.record["steps"][-1]
         if "ok" not in last:
-            return f"{name} was ended while {last['share']} was set (unknown outcome: {last['share']})"
+            return say(
+                "rollout {name} was ended while {share} was set (unknown outcome: {share})",
+                name=self.folder.name,
+                share=last["share"],
+            )
         bakes = self.record.get("bake") or [last]
-        return f"{name} was ended at {last['share']}, which had decided {bakes[-1].get('decision', 'nothing')}"
+        decided = bakes[-1].get("decision", say("nothing"))
+        return say(
+            "rollout {name} was ended at {share}, which had decided {decided}",
+            name=self.folder.name,
+            share=last["share"],
+            decided=decided,
+        )
 
 
 def unfinished(state: TargetState) -> Unfinished | None:
@@ -79,7 +96,11 @@ def unfinished(state: TargetState) -> Unfinished | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, EvidenceError) as error:
         raise Refused(
-            f"{state.unfinished}: cannot be read ({error}); see which share is set, then remove it"
+            say(
+                "{unfinished}: cannot be read ({error}); see which share is set, then remove it",
+                unfinished=state.unfinished,
+                error=error,
+            )
         ) from error
     try:
         record = json.loads(read_once(folder / RECORD))
@@ -105,7 +126,7 @@ def require_choice(found: Unfinished, choice: Choice | None, state: TargetState)
     """The choice made for an unfinished rollout. Raises Refused, naming it, where none was made or it cannot be."""
     if choice is None:
         options = ", ".join(f"--unfinished={option}" for option in Choice)
-        raise Refused(f"{found.where}; choose one of {options}")
+        raise Refused(say("{said}; choose one of {options}", said=found.where, options=options))
     if choice is Choice.ABANDON:
         return choice
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.switchback.table import CHUNKS, TimeSpan
 
 if TYPE_CHECKING:
@@ -100,8 +101,13 @@ def _checked_again(
     in_first, in_second = first.find(keys, until), second.find(keys, until)
     if gone := keys - in_first.keys() - in_second.keys():
         raise Inconclusive(
-            f"{first.table}: {len(gone):,} rows just read are no longer in either database "
-            f"({'/'.join(min(gone))}); stop what deletes rows, then rerun the stage"
+            say(
+                "{table}: {count:,} rows just read are no longer in either database ({names}); stop what "
+                "deletes rows, then rerun the stage",
+                table=first.table,
+                count=len(gone),
+                names="/".join(min(gone)),
+            )
         )
     missing_in_first: list[Key] = []
     missing_in_second: list[Key] = []
@@ -122,11 +128,21 @@ def _checked_again(
 def _require_comparable(first: TableCopy, second: TableCopy) -> None:
     if first.shape != second.shape:
         raise Inconclusive(
-            f"{first.table}: columns differ between the two databases ({first.shape} and {second.shape}): "
-            "bring both to the same migration"
+            say(
+                "{table}: columns differ between the two databases ({shape} and {other}): bring both "
+                "to the same migration",
+                table=first.table,
+                shape=first.shape,
+                other=second.shape,
+            )
         )
     if first.form != second.form:
         raise Inconclusive(
-            f"settings differ between the two databases ({first.form} and {second.form}: DateStyle, IntervalStyle, "
-            "extra_float_digits > 0, bytea_output, encoding): rows cannot be compared by their text"
+            say(
+                "settings differ between the two databases ({form} and {other}: DateStyle, "
+                "IntervalStyle, extra_float_digits > 0, bytea_output, encoding): rows cannot be compared "
+                "by their text",
+                form=first.form,
+                other=second.form,
+            )
         )

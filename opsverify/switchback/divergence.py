@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.wal.touched import touched
 
@@ -81,19 +82,31 @@ def require_two_servers(original: ServerIdentity, dr: ServerIdentity) -> None:
     """Raise Inconclusive where both regions lead to one server, to two clusters, or have clocks that differ."""
     if original.system != dr.system:
         raise Inconclusive(
-            f"the regions' databases are of two clusters (system identifiers {original.system} and {dr.system}): "
-            "neither is a copy of the other; correct [regions.original.database] or [regions.dr.database]"
+            say(
+                "the regions' databases are of two clusters (system identifiers {original} and "
+                "{dr}): neither is a copy of the other; correct [regions.original.database] or "
+                "[regions.dr.database]",
+                original=original.system,
+                dr=dr.system,
+            )
         )
     if original.started == dr.started:
         raise Inconclusive(
-            f"both regions lead to one server, started at {original.started.isoformat()}: correct host and port of "
-            "[regions.original.database] or [regions.dr.database]; stop nothing"
+            say(
+                "both regions lead to one server, started at {at}: correct host and port of "
+                "[regions.original.database] or [regions.dr.database]; stop nothing",
+                at=original.started.isoformat(),
+            )
         )
     apart = abs(original.ahead - dr.ahead)
     if apart > CLOCK_LIMIT:
         raise Inconclusive(
-            f"the clocks of the regions' databases differ by {apart.total_seconds():.1f} s, at most "
-            f"{CLOCK_LIMIT.total_seconds():g} s: rows cannot be compared by time; set the clocks, then rerun"
+            say(
+                "the clocks of the regions' databases differ by {apart:.1f} s, at most "
+                "{limit:g} s: rows cannot be compared by time; set the clocks, then rerun",
+                apart=apart.total_seconds(),
+                limit=CLOCK_LIMIT.total_seconds(),
+            )
         )
 
 
@@ -155,15 +168,21 @@ def _full(name: str) -> str:
 def contradiction(outage_at: dt.datetime, switched_at: dt.datetime, written: Written) -> str | None:
     """Why the given times cannot be right; None where the WAL of the DR region lies between them."""
     if outage_at >= switched_at:
-        return f"outage_at {outage_at.isoformat()} is not before switched_at {switched_at.isoformat()}"
+        return say(
+            "outage_at {at} is not before switched_at {switched}",
+            at=outage_at.isoformat(),
+            switched=switched_at.isoformat(),
+        )
     if written.first_commit_at is not None and written.first_commit_at < outage_at:
-        return (
-            f"the DR region committed at {written.first_commit_at.isoformat()}, before outage_at "
-            f"{outage_at.isoformat()}: what it wrote until then is not compared"
+        return say(
+            "the DR region committed at {at}, before outage_at {outage}: what it wrote until then is not compared",
+            at=written.first_commit_at.isoformat(),
+            outage=outage_at.isoformat(),
         )
     if written.last_commit_at is not None and written.last_commit_at > switched_at:
-        return (
-            f"the DR region committed at {written.last_commit_at.isoformat()}, after switched_at "
-            f"{switched_at.isoformat()}: what it wrote since is not compared"
+        return say(
+            "the DR region committed at {at}, after switched_at {switched}: what it wrote since is not compared",
+            at=written.last_commit_at.isoformat(),
+            switched=switched_at.isoformat(),
         )
     return None

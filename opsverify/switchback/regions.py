@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
@@ -89,7 +90,7 @@ class RegionPair:
         """When traffic was switched to the expected region. Raises Inconclusive when it is not given."""
         if self.config.switched_at is None:
             raise Inconclusive(
-                "missing --switched-at TIME (or regions.switched_at in the target): when traffic was switched"
+                say("missing --switched-at TIME (or regions.switched_at in the target): when traffic was switched")
             )
         return self.config.switched_at
 
@@ -97,11 +98,15 @@ class RegionPair:
     def span(self) -> TimeSpan:
         """From the loss of the original region to the switch back. Raises Inconclusive when a time is missing."""
         if self.config.outage_at is None:
-            raise Inconclusive("missing regions.outage_at in the target: when the original region was lost")
+            raise Inconclusive(say("missing regions.outage_at in the target: when the original region was lost"))
         if self.config.outage_at >= self.switched_at:
             raise Inconclusive(
-                f"the times contradict each other: outage_at {self.config.outage_at.isoformat()} is not before "
-                f"switched_at {self.switched_at.isoformat()}; correct them"
+                say(
+                    "the times contradict each other: outage_at {outage} is not before switched_at "
+                    "{switched}; correct them",
+                    outage=self.config.outage_at.isoformat(),
+                    switched=self.switched_at.isoformat(),
+                )
             )
         return TimeSpan(self.config.outage_at, self.switched_at)
 
@@ -138,8 +143,12 @@ class RegionPair:
             age = str(reply.headers.get("Age", "0")).strip()
             if age != "0":
                 raise Inconclusive(
-                    f"{address}: answered from a cache (Age: {age}), though it was asked with Cache-Control: no-cache; "
-                    "which region serves is not known: let the cache pass this URL"
+                    say(
+                        "{address}: answered from a cache (Age: {age}), though it was asked with Cache-Control: "
+                        "no-cache; which region serves is not known: let the cache pass this URL",
+                        address=address,
+                        age=age,
+                    )
                 )
             replies.append(reply)
         return replies
@@ -174,13 +183,16 @@ class RegionPair:
         passed = self.timeline_path(self.timeline("original")).passed
         if passed is None:
             raise Inconclusive(
-                "the original region does not continue the DR region's timeline: see switchback.timeline"
+                say("the original region does not continue the DR region's timeline: see switchback.timeline")
             )
         written = self.dr_wal.written(passed)
         span = self.span
         if problem := contradiction(span.since, span.until, written):
             raise Inconclusive(
-                f"the times contradict each other: {problem}; correct regions.outage_at or --switched-at"
+                say(
+                    "the times contradict each other: {problem}; correct regions.outage_at or --switched-at",
+                    problem=problem,
+                )
             )
         return written
 
@@ -205,7 +217,7 @@ class RegionPair:
     def timeline_path(self, timeline: int) -> TimelinePath:
         """How the original region's timeline came about. Raises Inconclusive where its history cannot be read."""
         if self.config.wal_archive is None:
-            raise Inconclusive("missing regions.wal_archive: the timeline histories are read from it")
+            raise Inconclusive(say("missing regions.wal_archive: the timeline histories are read from it"))
         return timeline_path(Path(self.config.wal_archive), timeline)
 
     def lag(self, deadline_s: float) -> Lag:
@@ -255,7 +267,10 @@ def require_regions(target: Target) -> Regions:
     """The target's regions. Raises Inconclusive where the target has none and does not declare them absent."""
     if target.regions is None:
         raise Inconclusive(
-            'missing [regions] in the target; describe both regions, or add "regions" to absent if there is only one'
+            say(
+                'missing [regions] in the target; describe both regions, or add "regions" to absent if '
+                "there is only one"
+            )
         )
     return target.regions
 
@@ -271,7 +286,7 @@ def core_tables(target: Target) -> Sequence[RegionTable]:
         return ()
     tables = require_regions(target).tables
     if not tables:
-        raise Inconclusive("missing [[regions.tables]] in the target; name the core tables (name, key, changed)")
+        raise Inconclusive(say("missing [[regions.tables]] in the target; name the core tables (name, key, changed)"))
     return tables
 
 

@@ -10,6 +10,7 @@ from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.incident.checklist import SWITCHBACK
 from opsverify.incident.downtime import downtime
 from opsverify.incident.timeline import NAME, current, incidents
+from opsverify.language.message import Message, join, say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,11 +45,11 @@ def latest_report(target: Target, reports: Path, since: dt.datetime) -> Switchba
             if outage_at is None or incident.events[-1].moment >= outage_at.replace(microsecond=0)
         ]
     except EvidenceError as error:
-        raise Inconclusive(f"the incident's timeline cannot be used: {error}") from error
+        raise Inconclusive(say("the incident's timeline cannot be used: {error}", error=error)) from error
     if known:
         return _of_incident(current(known), since)
     record = read_attestation(target, "switchback", since, ("downtime", "impact", "actions"))
-    summary = f"by {record.by}, signed off by {record.signed_off_by}"
+    summary = say("by {by}, signed off by {signed_off_by}", by=record.by, signed_off_by=record.signed_off_by)
     return SwitchbackReport((record.at - since).total_seconds(), summary, record.text)
 
 
@@ -56,18 +57,36 @@ def _of_incident(incident: Incident, since: dt.datetime) -> SwitchbackReport:
     step = incident.next_step
     if step is not None and step.name != _LAST:
         raise Inconclusive(
-            f"incident {incident.id} does not record {step.name} ({step.runbook}, {step.en}): "
-            f"opsverify dr mark {step.name} --target {incident.target}"
+            say(
+                "incident {id} does not record {name} ({runbook}, {title}): opsverify dr mark {name} --target {target}",
+                id=incident.id,
+                name=step.name,
+                runbook=step.runbook,
+                title=Message.of(step.en, step.ko),
+                target=incident.target,
+            )
         )
     switched, report = (event for name in ("return", "report") if (event := incident.of(name)))
-    problems = [f"no {name}" for name in ("impact", "loss", "actions") if not getattr(report, name)]
+    problems: list[str] = [
+        say("no {name}", name=name)
+        for field, name in (("impact", say("impact")), ("loss", say("loss")), ("actions", say("actions")))
+        if not getattr(report, field)
+    ]
     if problems or (problems := list(downtime(incident).problems)):
-        raise Inconclusive(f"the report of incident {incident.id} is incomplete: {'; '.join(problems)}")
+        raise Inconclusive(
+            say("the report of incident {id} is incomplete: {names}", id=incident.id, names=join("; ", problems))
+        )
     for event in (switched, report):
         if event.moment < since:
             raise Inconclusive(
-                f"incident {incident.id}: {event.step} was recorded at {event.at}, before traffic was switched "
-                f"({since.isoformat(timespec='seconds')}): it is of an earlier switch, or one of the times is wrong"
+                say(
+                    "incident {id}: {step} was recorded at {at}, before traffic was switched ({switched}): "
+                    "it is of an earlier switch, or one of the times is wrong",
+                    id=incident.id,
+                    step=event.step,
+                    at=event.at,
+                    switched=since.isoformat(timespec="seconds"),
+                )
             )
     summary = f"by {report.by} in incident {incident.id}, {downtime(incident)}"
     return SwitchbackReport(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.postgres.identifiers import qualified, quoted
 
 if TYPE_CHECKING:
@@ -88,7 +89,14 @@ class TableCopy:
         names = [name for name, _ in columns]
         for column in (*self.key, self.changed):
             if column not in names:
-                raise Inconclusive(f"{self.table} has no column {column!r}: it has {', '.join(names)}")
+                raise Inconclusive(
+                    say(
+                        "{table} has no column {column!r}: it has {names}",
+                        table=self.table,
+                        column=column,
+                        names=", ".join(names),
+                    )
+                )
         return columns
 
     @property

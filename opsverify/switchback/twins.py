@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.catalog import changes, read_catalog
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ def sequences_behind(original: Postgres, dr: Postgres, *, follows: bool = False)
     closed = sorted({name for side in (here, there) for name, row in side.items() if not row.readable})
     if closed:
         raise Inconclusive(
-            f"{len(closed)} sequences cannot be read ({', '.join(closed[:3])}): GRANT SELECT ON ALL SEQUENCES IN "
-            "SCHEMA ... to the role of [regions]"
+            say(
+                "{count} sequences cannot be read ({names}): GRANT SELECT ON ALL SEQUENCES IN SCHEMA ... "
+                "to the role of [regions]",
+                count=len(closed),
+                names=", ".join(closed[:3]),
+            )
         )
     return tuple(
         f"{name} is at {here[name].last or 'its start'}, DR at {row.last}"

@@ -43,7 +43,7 @@ def test_waived(check):
 """
 WAIVER = '[[waivers]]\ncheck = "t.waived"\nowner = "me"\nreason = "mended on Monday"\nuntil = 2999-12-31\n'
 SCHEMA: Mapping[str, Any] = cast("Mapping[str, Any]", schema().schema)
-CHANGING = ("run_id", "started_at", "finished_at", "duration_s", "evidence")
+CHANGING = ("run_id", "started_at", "finished_at", "duration_s", "evidence", "chain")
 
 
 def unchanging(value: Any) -> Any:  # noqa: ANN401 - any JSON value

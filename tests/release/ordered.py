@@ -30,7 +30,6 @@ KEY = (
 TARGET = """
 name = "prod"
 environment = "production"
-language = "en"
 absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "inbox", "recovery"]
 [owners]
 default = "me"

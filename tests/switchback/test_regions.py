@@ -34,7 +34,7 @@ def regions_of(target: Target, stage: str = "switchback") -> RegionPair:
 def test_a_described_target(tmp_path: Path) -> None:
     """Name and port come from the URL that clients use; paths are relative to the file."""
     trusted = REGIONS.replace("ttl =", 'ca_file = "tls/authority.pem"\nttl =')
-    config = require_regions(target_in(tmp_path, f'{SMALLEST}ca_file = "ca.pem"\n{trusted}'))
+    config = require_regions(target_in(tmp_path, f"{SMALLEST}{trusted}"))
     assert (config.name, config.port, config.ttl_s) == ("judgment.example.com", 443, 60)
     assert (config.wal_archive, config.ca_file) == (str(tmp_path / "wal"), str(tmp_path / "tls/authority.pem"))
 

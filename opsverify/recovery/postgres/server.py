@@ -77,7 +77,7 @@ class Server:
         self.socket_dir = socket_dir
         self.port = port
         self._superusers = _first_known(superuser, superusers)
-        self._databases = _first_known("postgres", [*databases, "template1"])
+        self._databases = list(dict.fromkeys((*_first_known("postgres", databases), "template1")))
         self.refusals: set[str] = set()
         """FATAL lines of the names that the drill itself tried: no errors of the restored database."""
         self._refused = 0
