@@ -138,15 +138,22 @@ def require_choice(found: Unfinished, choice: Choice | None, state: TargetState)
     rolling = found.begun == "rolling_back" or ROLLBACK in used
     if rolling or (choice is Choice.GO_ON and (found.begun or used)):
         raise Refused(
-            f"{found.where}: {'steps of actions.rollback were begun; ' if rolling and not found.begun else ''}"
-            "these steps are not repeated by themselves; look at what they did, finish by hand, "
-            f"then --unfinished={Choice.ABANDON}"
+            say(
+                "{said}: these steps are not repeated by themselves; look at what they did, finish by "
+                "hand, then --unfinished={abandon}",
+                said=found.where,
+                abandon=Choice.ABANDON,
+            )
         )
     if choice is Choice.GO_ON and (found.damage or ROLLBACK in decided):
-        why = "" if found.damage else "; a run of it decided rollback"
         raise Refused(
-            f"{found.where}{why}: it cannot go on; choose --unfinished={Choice.ROLL_BACK} or "
-            f"--unfinished={Choice.ABANDON}"
+            say(
+                "{said}; a run of it decided rollback: it cannot go on; choose --unfinished=roll-back or "
+                "--unfinished=abandon",
+                said=found.where,
+            )
+            if not found.damage
+            else say("{said}: it cannot go on; choose --unfinished=roll-back or --unfinished=abandon", said=found.where)
         )
     return choice
 

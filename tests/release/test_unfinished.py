@@ -153,7 +153,7 @@ def test_decided_rollback_does_not_go_on(
         shutil.rmtree(record_of(tmp_path).parent / "02-50")
     before = done(tmp_path)
     assert roll(["promote"] * 2, "--unfinished=go-on") == 10
-    assert "a run of it decided rollback: it cannot go on" in capsys.readouterr().err
+    assert "그 실행 하나가 rollback을 결정함" in capsys.readouterr().err
     assert done(tmp_path) == before
     assert roll([], "--unfinished=roll-back") == 1
     assert done(tmp_path)[-1].startswith("second ")
