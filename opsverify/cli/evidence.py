@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
-from opsverify.evidence.run_folder import find_run_folder
+from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.signature import verify_run
+from opsverify.evidence.target_state import altered_since
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -39,11 +40,16 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             )
         ) from error
     found = verify_run(folder, key)
-    for problem in found.problems:
+    try:
+        altered = altered_since(project_root() / "reports", folder, found.verdict or b"")
+    except OSError as error:
+        raise EvidenceError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    problems = [str(problem) for problem in found.problems] + ([f"{VERDICT}: {altered}"] if altered else [])
+    for problem in problems:
         sys.stdout.write(f"{problem}\n")
     signed = f"signed by key {found.signed_by}" if found.signed_by else "verdict not covered by a verified signature"
     if key is None:
         signed += ": no --public-key" if found.signature_present else ": the run is not signed"
-    sys.stdout.write(f"{folder.name}: {'complete and unaltered' if found.ok else 'NOT what was sealed'}; {signed}\n")
+    sys.stdout.write(f"{folder.name}: {'NOT what was sealed' if problems else 'complete and unaltered'}; {signed}\n")
     unchecked = found.signature_present and found.signed_by is None
-    return ExitCode.PASSED if found.ok and not unchecked else ExitCode.HOLD
+    return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD

@@ -52,6 +52,7 @@ def difference(verdict: Mapping[str, Any], target: Target, root: Path) -> str | 
 
 
 def _suites(root: Path) -> Iterator[tuple[str, str]]:
-    for path in (root / "conftest.py", *(path for suite in SUITES for path in sorted((root / suite).rglob("*.py")))):
-        if path.is_file():
+    """The sum of every file that a suite reads: code, plans, queries, data; only what Python compiles is left out."""
+    for path in (root / "conftest.py", *(path for suite in SUITES for path in sorted((root / suite).rglob("*")))):
+        if path.is_file() and "__pycache__" not in path.relative_to(root).parts:
             yield path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()

@@ -107,6 +107,8 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
     if manifest is not None and verdict is not None:
         problems += _verdict_problems(manifest, verdict)
     signed_by = None
+    if public_key_pem is None and signature is None and _signature_expected(run_dir):
+        problems.append(Problem(SIGNATURE, "missing: the run's plan says that it is signed"))
     if public_key_pem is not None:
         key = _public_key(public_key_pem)
         try:
@@ -115,6 +117,15 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
         except EvidenceError as error:
             problems.append(Problem(SIGNATURE, str(error)))
     return Verification(not problems, tuple(problems), signed_by, verdict, signature is not None)
+
+
+def _signature_expected(run_dir: Path) -> bool:
+    """Whether the plan, which the manifest covers, says that the run is signed at its end."""
+    try:
+        plan = json.loads(read_once(run_dir / "plan.json"))
+    except (OSError, ValueError, EvidenceError):
+        return False  # a plan that is missing or altered is the manifest's problem
+    return isinstance(plan, dict) and plan.get("signature_expected") is True
 
 
 def public_half(private_key_pem: str) -> str:

@@ -7,6 +7,7 @@ run's plan and verdict name the line that was the last one when it began, and it
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STATE: Final = ".state"
+AGAIN: Final = "one of them was altered: verify again"
 BEGUN, FINISHED, USED = "begun", "finished", "used"
 
 
@@ -129,10 +131,28 @@ class TargetState:
         return {"previous": before[-1], "entry": line.digest}
 
 
-def fault_of(state: TargetState, verdict: Mapping[str, Any], run_folder: Path, *, latest: bool) -> str | None:
+def fault_of(
+    state: TargetState, verdict: Mapping[str, Any], verdict_sha256: str, run_folder: Path, *, latest: bool
+) -> str | None:
     """Why the state forbids to carry a verdict out; None where it does not.
 
     `latest`: the run was not named, but asked for as the newest one. Raises EvidenceError for a damaged state.
+    """
+    if fault := unlike_record(state, verdict, verdict_sha256, run_folder):
+        return fault
+    run_id = verdict["run_id"]
+    entries = [line.content for line in state.read().lines]
+    place = next(n for n, e in enumerate(entries) if e.get("event") == BEGUN and e["run_id"] == run_id)
+    used = next((e for e in entries if e.get("event") == USED and e["run_id"] == run_id), None)
+    if used is not None:
+        return f"carried out before, begun {used['at']}; steps are not run twice: verify again"
+    return _later(entries[place + 1 :], latest=latest, decision=verdict["decision"], stage=verdict["stage"])
+
+
+def unlike_record(state: TargetState, verdict: Mapping[str, Any], verdict_sha256: str, run_folder: Path) -> str | None:
+    """How a verdict differs from what the state recorded of its run; None where it does not.
+
+    Raises EvidenceError for a damaged state.
     """
     run_id, chain = verdict["run_id"], state.read()
     entries = [line.content for line in chain.lines]
@@ -147,10 +167,59 @@ def fault_of(state: TargetState, verdict: Mapping[str, Any], run_folder: Path, *
         return f"its place in the chain of runs is not the one in {state.runs}; one of them was altered"
     if Path(entries[place]["folder"]) != run_folder.resolve():
         return f"copied or moved: it was verified in {entries[place]['folder']}; act on that folder"
-    used = next((e for e in entries if e.get("event") == USED and e["run_id"] == run_id), None)
-    if used is not None:
-        return f"carried out before, begun {used['at']}; steps are not run twice: verify again"
-    return _later(entries[place + 1 :], latest=latest, decision=verdict["decision"], stage=verdict["stage"])
+    return _unlike_end(entries, verdict, verdict_sha256, state.runs)
+
+
+def _unlike_end(
+    entries: list[dict[str, Any]], verdict: Mapping[str, Any], verdict_sha256: str, runs: Path
+) -> str | None:
+    """How a verdict differs from the recorded end of its run."""
+    ended = next((e for e in entries if e.get("event") == FINISHED and e["run_id"] == verdict["run_id"]), None)
+    if ended is None:
+        return f"begun, but {runs} holds no decision of it (killed before its end, or never sealed); verify again"
+    if ended.get("decision") != verdict["decision"]:
+        return (
+            f"decided {ended.get('decision')} when it ended, but its verdict.json says {verdict['decision']}; {AGAIN}"
+        )
+    if ended.get("verdict_sha256") != verdict_sha256:
+        return f"its verdict.json is not the one that was sealed (SHA-256 differs from {runs}); {AGAIN}"
+    return None
+
+
+def altered_since(reports: Path, run_folder: Path, verdict: bytes) -> str | None:
+    """How a run differs from what any target's state in `reports` recorded; None where it does not or none knows it."""
+    try:
+        run_id = json.loads(verdict).get("run_id")
+    except (ValueError, AttributeError):
+        return None  # its own problem, named elsewhere
+    folder = str(run_folder.resolve())
+    for path in sorted((reports / STATE).glob("*/runs.jsonl")):
+        state = TargetState(path.parent)
+        entries = [line.content for line in parse(path.read_bytes()).lines]
+        here = [e.get("run_id") for e in entries if e.get("event") == BEGUN and e.get("folder") == folder]
+        known = any(e.get("event") == BEGUN and e.get("run_id") == run_id for e in entries)
+        if not (here or known):
+            continue
+        if not known:
+            return f"names run {run_id}, but {state.runs} holds {here[-1]} for this folder"
+        ended = next((e for e in entries if e.get("event") == FINISHED and e.get("run_id") == run_id), {})
+        if ended.get("verdict_sha256") != hashlib.sha256(verdict).hexdigest():
+            said = f"decided {ended.get('decision')}" if ended else "no decision"
+            return f"not the verdict that was sealed; {state.runs} holds another sum ({said})"
+    return None
+
+
+def decided_below(state: TargetState, folder: Path) -> tuple[set[str], set[str]]:
+    """What runs in folders below `folder` decided, and which decisions of those or of `folder` itself were carried out.
+
+    Raises EvidenceError for a damaged state.
+    """
+    entries = [line.content for line in state.read().lines]
+    below = folder.resolve()
+    runs = {e["run_id"] for e in entries if e.get("event") == BEGUN and Path(e["folder"]).is_relative_to(below)}
+    decided = {e["decision"] for e in entries if e.get("event") == FINISHED and e["run_id"] in runs}
+    used = {e["decision"] for e in entries if e.get("event") == USED and e["run_id"] in runs | {folder.name}}
+    return decided, used
 
 
 def _later(entries: list[dict[str, Any]], *, latest: bool, decision: str, stage: str) -> str | None:

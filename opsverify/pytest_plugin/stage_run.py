@@ -119,7 +119,10 @@ class StageRun:
         self.plan = Plan(self.stage, with_uncovered(self.stage, self.target, checks))
         self.folder.write_json(
             PLAN,
-            {"run_id": self.folder.run_id, "target": self.target.name} | self.plan.to_dict() | self.binding,
+            {"run_id": self.folder.run_id, "target": self.target.name}
+            | self.plan.to_dict()
+            | {"signature_expected": self.target.evidence.signing_key is not None}
+            | self.binding,
             self.redactor,
         )
         self._settle_attested()

@@ -22,6 +22,7 @@ from opsverify.language.message import say
 from opsverify.release.authorize import Order, read_order, require_current
 from opsverify.release.execute import DONE, HELD, Execution, Platform, carry_out
 from opsverify.release.journal import ACTIONS
+from opsverify.release.unfinished import require_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +43,12 @@ def act(run: str, target_name: str | None, root: Path, *, yes: bool, dry_run: bo
     journal = folder.parent / "actions" / order.run_id
     _require_not_begun(order, journal)
     require_current(order, platform.target, root, latest=run == "latest")
+    state = TargetState.of(root / "reports", platform.target.name)
+    require_none(state)
     if dry_run or not (yes or platform.target.actions.unattended):
         return _show(order, platform, dry_run=dry_run)
-    state = TargetState.of(root / "reports", platform.target.name)
     with state.lock():
+        require_none(state)
         require_current(order, platform.target, root, latest=run == "latest")
         return carry_out(execution_of(order), journal, platform, used_in(state, order))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from opsverify.evidence.bound import difference
 from opsverify.evidence.once_read import read_once
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.evidence.signature import Verification, public_half, verify_run
-from opsverify.evidence.target_state import TargetState, fault_of
+from opsverify.evidence.target_state import TargetState, fault_of, unlike_record
 from opsverify.language.message import Message, say
 from opsverify.units import duration, parse_duration
 
@@ -46,6 +47,7 @@ class Order:
     manifest_sha256: str
     signed_by: str | None
     verdict: Mapping[str, Any]
+    verdict_sha256: str
 
     @property
     def facts(self) -> dict[str, str]:
@@ -58,6 +60,32 @@ def read_order(folder: Path, target: Target, signing_key: str | None, redactor: 
 
     Raises Refused, naming what is wrong and what to do, for every verdict that may not.
     """
+    order = _sealed_order(folder, target, signing_key, redactor)
+    _require_young(order, target, now)
+    _require_newest(order, target)
+    return order
+
+
+def require_reached(
+    folder: Path, run_id: object, target: Target, signing_key: str | None, redactor: Redactor, root: Path
+) -> None:
+    """Refuse a share whose own verdict, in `folder`, is not the sealed promotion that a rollout's record says."""
+    order = _sealed_order(folder, target, signing_key, redactor)
+    if order.decision is not Decision.PROMOTE or order.run_id != run_id:
+        raise Refused(f"{folder / VERDICT}: run {order.run_id} decided {order.decision}, the record says {run_id}")
+    if changed := difference(order.verdict, target, root):
+        raise Refused(f"run {order.run_id}: {changed}")
+    try:
+        state = TargetState.of(root / "reports", target.name)
+        fault = unlike_record(state, order.verdict, order.verdict_sha256, folder)
+    except EvidenceError as error:
+        raise Refused(f"run {order.run_id}: {error}; see docs/verdict.md") from error
+    if fault:
+        raise Refused(f"run {order.run_id}: {fault}")
+
+
+def _sealed_order(folder: Path, target: Target, signing_key: str | None, redactor: Redactor) -> Order:
+    """Read the order of a verdict that is whole, signed where it must be, and decides what its checks decide."""
     _verdict(folder, _read(folder))
     verification = _require_untouched(folder, signing_key)
     verdict = _verdict(folder, verification.verdict or b"")
@@ -74,6 +102,7 @@ def read_order(folder: Path, target: Target, signing_key: str | None, redactor: 
             verdict["evidence"]["manifest_sha256"],
             signed_by,
             verdict,
+            hashlib.sha256(verification.verdict or b"").hexdigest(),
         )
         _require_target(verdict, target)
         _require_decided(verdict, order)
@@ -88,8 +117,6 @@ def read_order(folder: Path, target: Target, signing_key: str | None, redactor: 
                 error=error,
             )
         ) from error
-    _require_young(order, target, now)
-    _require_newest(order, target)
     return order
 
 
@@ -113,7 +140,7 @@ def require_current(order: Order, target: Target, root: Path, *, latest: bool = 
         )
     try:
         state = TargetState.of(root / "reports", target.name)
-        fault = fault_of(state, order.verdict, order.folder, latest=latest)
+        fault = fault_of(state, order.verdict, order.verdict_sha256, order.folder, latest=latest)
     except EvidenceError as error:
         raise Refused(say("run {run_id}: {error}; see docs/verdict.md", run_id=order.run_id, error=error)) from error
     if fault:
@@ -261,10 +288,10 @@ def _require_newest(order: Order, target: Target) -> None:
         return
     for path in order.folder.parent.glob(f"*/{VERDICT}"):
         try:
-            other = json.loads(path.read_text(encoding="utf-8"))
+            other = json.loads(read_once(path))
             later = dt.datetime.fromisoformat(other["finished_at"]) > order.finished_at
             about = (other["target"], other["stage"]) == (target.name, order.stage)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, EvidenceError):
             continue  # not a verdict of opsverify
         if later and about and other.get("decision") != Decision.PROMOTE:
             raise Refused(

@@ -20,9 +20,9 @@ from opsverify.evidence.run_folder import timestamp
 from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import say
 from opsverify.release.act import execution_of, open_platform, used_in
-from opsverify.release.authorize import Order, read_order, require_current
+from opsverify.release.authorize import Order, read_order, require_current, require_reached
 from opsverify.release.execute import DONE, FAILED, HELD, Execution, Platform, carry_out, verify
-from opsverify.release.unfinished import RECORD, Choice, forget, remember, require_choice, unfinished, where
+from opsverify.release.unfinished import RECORD, Choice, forget, remember, require_choice, unfinished
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -53,19 +53,44 @@ class Rollout:
         except Refused as error:
             return self._close(HELD, f"stopped, nothing was rolled back: {error}")
 
+    def begin(self) -> None:
+        """Write the record of a rollout that has set nothing yet."""
+        self.record = {
+            "schema": "opsverify.rollout/1",
+            "rollout_id": self.folder.name,
+            "target": self.platform.target.name,
+            "started_at": _now(),
+            "steps": [],
+        }
+        self._write()
+
+    def reached(self) -> dict[str, Any]:
+        """The shares that the record says were promoted, each with the id of its run."""
+        steps = self.record["steps"]
+        return {step["share"]: step.get("run_id") for step in steps if step.get("decision") == Decision.PROMOTE.value}
+
+    def require_reached(self) -> None:
+        """Refuse to go on past a share whose own verdict and the target's state do not say what the record says."""
+        target = self.platform.target
+        shares, reached = target.canary.steps if target.canary else (), self.reached()
+        for number, share in enumerate(shares[:-1], 1):
+            if share not in reached:
+                continue
+            run = self.folder / _name(number, share)
+            try:
+                require_reached(
+                    run, reached[share], target, self.signing_key, self.platform.redactor, self.platform.root
+                )
+            except Refused as error:
+                raise Refused(
+                    f"rollout {self.folder.name}: its record says {share} was promoted, which cannot be confirmed "
+                    f"({error}); choose --unfinished={Choice.ROLL_BACK} or --unfinished={Choice.ABANDON}"
+                ) from error
+
     def _expand(self) -> int:
         target = self.platform.target
         shares = target.canary.steps if target.canary else ()
-        if not self.record:
-            self.record = {
-                "schema": "opsverify.rollout/1",
-                "rollout_id": self.folder.name,
-                "target": target.name,
-                "started_at": _now(),
-                "steps": [],
-            }
-        self._write()
-        reached = {step["share"] for step in self.record["steps"] if step.get("decision") == "promote"}
+        reached = self.reached()
         for number, share in enumerate(shares, 1):
             if share in reached and number < len(shares):
                 continue
@@ -75,7 +100,7 @@ class Rollout:
             self._write()
             if not self._set(share, entry):
                 return self._close(self._roll_back(None), f"{share} could not be set")
-            ended = self._verified(f"{number:02d}-{share_of(share) * 100:g}", share, entry)
+            ended = self._verified(_name(number, share), share, entry)
             if isinstance(ended, int):
                 return ended
             if number == len(shares):
@@ -117,7 +142,14 @@ class Rollout:
 
     def roll_back_unfinished(self) -> int:
         """Take back what an earlier process left."""
-        share = next((step["share"] for step in reversed(self.record.get("steps", []))), "its start")
+        if not self.record:
+            damaged = self.folder / RECORD
+            if damaged.exists() or damaged.is_symlink():
+                damaged.rename(self.folder / f"{RECORD}.damaged")
+            self.begin()
+            share = "an unknown share"
+        else:
+            share = next((step["share"] for step in reversed(self.record["steps"])), "its start")
         return self._close(self._roll_back(None), f"unfinished at {share}, rolled back by choice")
 
     def _set(self, share: str, entry: dict[str, Any]) -> bool:
@@ -232,16 +264,24 @@ def rollout(
     with state.lock():
         found = unfinished(state)
         if found is not None:
-            choice = require_choice(found, choice)
-            platform.show(f"{where(*found)}: {choice}")
+            choice = require_choice(found, choice, state)
+            platform.show(f"{found.where}: {choice}")
             if choice is Choice.ABANDON:
                 forget(state)
                 return HELD
-            resumed = Rollout(found[0], platform, command, key, arguments, state, found[1])
-            return resumed.roll_back_unfinished() if choice is Choice.ROLL_BACK else resumed.run()
-        folder = _new_folder(root)
-        remember(state, folder)
-        return Rollout(folder, platform, command, key, arguments, state).run()
+            resumed = Rollout(found.folder, platform, command, key, arguments, state, found.record)
+            if choice is Choice.ROLL_BACK:
+                return resumed.roll_back_unfinished()
+            resumed.require_reached()
+            return resumed.run()
+        started = Rollout(_new_folder(root), platform, command, key, arguments, state)
+        started.begin()
+        remember(state, started.folder)
+        return started.run()
+
+
+def _name(number: int, share: str) -> str:
+    return f"{number:02d}-{share_of(share) * 100:g}"
 
 
 def _new_folder(root: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.cli import act as command
-from opsverify.cli import main
+from opsverify.cli import evidence, main
 from opsverify.config.load import load_target
 from opsverify.config.placeholders import resolve
 from opsverify.errors import EvidenceError, Refused
@@ -127,6 +127,25 @@ def other_suite(_run: Path, platform: Platform) -> None:
     (platform.root / "checks" / "test_more.py").write_text("")
 
 
+def suite_data(name: str) -> Callable[[Path, Platform], None]:
+    """A file of a suite that is no code, added after the run."""
+
+    def change(_run: Path, platform: Platform) -> None:
+        path = platform.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+
+    change.__name__ = name
+    return change
+
+
+def only_begun(_run: Path, platform: Platform) -> None:
+    """The state says that the run was begun, and no more."""
+    path = state(platform).runs
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    (state(platform).folder / "head.json").write_text('{"lines": 1}')
+
+
 TRIES: dict[Callable[[Path, Platform], None], str] = {
     fifo: "not a regular file",
     linked: "not a regular file but a link",
@@ -144,6 +163,11 @@ TRIES: dict[Callable[[Path, Platform], None], str] = {
     other_limit: "target has changed since: limits.rto",
     waived: "target has changed since: waivers",
     other_suite: "suites changed",
+    suite_data("smoke/journeys.toml"): "synthetic.journeys",
+    suite_data("smoke/more.toml"): "suites changed",
+    suite_data("checks/plan.toml"): "suites changed",
+    suite_data("dr_validation/sql/1.sql"): "suites changed",
+    only_begun: "holds no decision of it",
 }
 
 
@@ -151,7 +175,10 @@ TRIES: dict[Callable[[Path, Platform], None], str] = {
 def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """Make the target, in a project of its own."""
     monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
-    return platform_in(tmp_path)
+    made = platform_in(tmp_path)
+    made.target_file.write_text('language = "en"\n' + made.target_file.read_text())
+    target, _ = load_target(made.target_file)
+    return type(made)(target, made.target_file, tmp_path, made.redactor, made.write)
 
 
 def carry(run: Path | str, platform: Platform) -> int:
@@ -261,3 +288,63 @@ def test_size_limit(tmp_path: Path) -> None:
     assert read_once(tmp_path / "x", 5) == b"12345"
     with pytest.raises(EvidenceError, match="larger than 4"):
         read_once(tmp_path / "x", 4)
+
+
+def edited(run: Path, platform: Platform) -> None:
+    """Turn a run's hold into a promotion, its checks included."""
+    verdict = json.loads((run / "verdict.json").read_text())
+    verdict |= {"decision": "promote", "outcome": "pass", "exit_code": 0}
+    verdict["actions"] = [{"argv": list(step.run)} for step in platform.target.actions.promote]
+    verdict["checks"] = [{**check, "outcome": "pass"} for check in verdict["checks"]]
+    (run / "verdict.json").write_text(json.dumps(verdict))
+
+
+@pytest.fixture
+def staging(tmp_path: Path, platform: Platform) -> Platform:
+    """Make a target without a key that is not production."""
+    text = platform.target_file.read_text().replace('[evidence]\nsigning_key = { file = "key.pem" }\n', "")
+    platform.target_file.write_text(text.replace('environment = "production"', 'environment = "staging"'))
+    target, _ = load_target(platform.target_file)
+    return type(platform)(target, platform.target_file, tmp_path, platform.redactor, platform.write)
+
+
+@pytest.mark.parametrize("decision", ["hold", "rollback", "promote"])
+def test_unsigned_verdict_edited(
+    decision: str, staging: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unsigned verdict other than the one that was sealed is refused, whatever it decides."""
+    run = finish(tmp_path / "reports" / "1", staging, decision=decision, signed=False, environment="staging")
+    edited(run, staging)
+    assert carry(run, staging) == 10
+    assert "one of them was altered" in capsys.readouterr().err
+    assert done(tmp_path) == []
+
+
+def test_fifo_beside_the_run(platform: Platform, tmp_path: Path) -> None:
+    """A FIFO in a sibling's folder is no verdict, and nothing waits for its writer."""
+    run = finish(tmp_path / "reports" / "1", platform, decision="promote")
+    (run.parent / "x").mkdir()
+    os.mkfifo(run.parent / "x" / "verdict.json")
+    assert carry(run, platform) == 0
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["state", "no state"])
+def test_signature_removed(
+    kept: bool,  # noqa: FBT001
+    platform: Platform,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a key, an edited verdict and a removed signature both show."""
+    monkeypatch.setattr(evidence, "project_root", lambda *_given: tmp_path)
+    run = finish(tmp_path / "reports" / "1", platform, decision="hold")
+    edited(run, platform)
+    (run / "signature.dsse.json").unlink()
+    if not kept:
+        state_gone(run, platform)
+    assert main.main(["evidence", str(run)]) == 10
+    said = capsys.readouterr().out
+    assert "missing: the run's plan says that it is signed" in said
+    assert ("not the verdict that was sealed" in said) is kept
+    assert "complete and unaltered" not in said

@@ -76,7 +76,7 @@ def platform_in(folder: Path, actions: str = BOTH, said: list[str] | None = None
 def finish(folder: Path, platform: Platform, *, signed: bool = True, **changes: Any) -> Path:  # noqa: ANN401
     """Leave the evidence of a finished prod-canary run in `folder`."""
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text("{}")
+    (folder / "plan.json").write_text(json.dumps({"signature_expected": signed}))
     decision = changes.get("decision", "rollback")
     listed = {"promote": platform.target.actions.promote, "rollback": platform.target.actions.rollback}
     verdict = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,3 +122,81 @@ def test_bake(
     assert roll(["promote"] * 3 + decisions, actions=actions) == code
     assert done(tmp_path)[-1].startswith(last)
     assert [entry["share"] for entry in records(tmp_path)[0]["bake"]] == ["100 %"] * len(decisions)
+
+
+def record_of(tmp_path: Path) -> Path:
+    """The record of the one rollout."""
+    (path,) = (tmp_path / "reports" / "rollouts").glob("*/rollout.json")
+    return path
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["record", "state alone"])
+def test_decided_rollback_does_not_go_on(
+    kept: bool,  # noqa: FBT001
+    roll: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Killed between the decision to roll back and its first step, it can be rolled back or abandoned only."""
+
+    def killed(*_given: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rolling.Rollout, "_roll_back", killed)
+        roll(["promote", "rollback"])
+    if not kept:
+        content = json.loads(record_of(tmp_path).read_text())
+        del content["steps"][-1]["decision"]
+        record_of(tmp_path).write_text(json.dumps(content))
+        shutil.rmtree(record_of(tmp_path).parent / "02-50")
+    before = done(tmp_path)
+    assert roll(["promote"] * 2, "--unfinished=go-on") == 10
+    assert "그 실행 하나가 rollback을 결정함" in capsys.readouterr().err
+    assert done(tmp_path) == before
+    assert roll([], "--unfinished=roll-back") == 1
+    assert done(tmp_path)[-1].startswith("second ")
+
+
+def test_record_that_skips_shares(roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A share is skipped only where its own sealed verdict and the state say that it was promoted."""
+    roll(["promote", KILL])
+    whole = record_of(tmp_path).read_text()
+    content = json.loads(whole)
+    content["steps"][1]["decision"] = "promote"
+    record_of(tmp_path).write_text(json.dumps(content))
+    assert roll(["promote"], "--unfinished=go-on") == 10
+    assert "its record says 50 % was promoted, which cannot be confirmed" in capsys.readouterr().err
+    content["steps"][1] |= content["steps"][0] | {"share": "50 %"}
+    record_of(tmp_path).write_text(json.dumps(content))
+    shutil.copytree(record_of(tmp_path).parent / "01-10", record_of(tmp_path).parent / "02-50")
+    assert roll(["promote"], "--unfinished=go-on") == 10
+    assert "copied or moved" in capsys.readouterr().err
+    assert done(tmp_path) == ["share 0.1", "share 0.5"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"steps": [{}]}', "", None], ids=str)
+def test_damaged_record(
+    content: str | None, roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record that cannot be read says so; it cannot go on, and can be rolled back."""
+    roll(["promote", KILL])
+    record = record_of(tmp_path)
+    record.unlink() if content is None else record.write_text(content)
+    for more in ([], ["--unfinished=go-on"]):
+        capsys.readouterr()
+        assert roll(["promote"] * 3, *more) == 10
+        assert "record cannot be read" in capsys.readouterr().err
+    assert done(tmp_path) == ["share 0.1", "share 0.5"]
+    assert roll([], "--unfinished=roll-back") == 1
+    assert done(tmp_path)[-1].startswith("second ")
+
+
+def test_act_while_unfinished(roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`act` carries out nothing while a rollout of the target has not ended, and names it."""
+    roll(["promote", KILL])
+    run = record_of(tmp_path).parent / "01-10"
+    assert main.main(["act", str(run), f"--target={tmp_path / 'prod.toml'}", "--yes"]) == 10
+    assert f"{run.parent.name}" in capsys.readouterr().err
+    assert done(tmp_path) == ["share 0.1", "share 0.5"]
