@@ -72,16 +72,24 @@ def require_reached(
     """Refuse a share whose own verdict, in `folder`, is not the sealed promotion that a rollout's record says."""
     order = _sealed_order(folder, target, signing_key, redactor)
     if order.decision is not Decision.PROMOTE or order.run_id != run_id:
-        raise Refused(f"{folder / VERDICT}: run {order.run_id} decided {order.decision}, the record says {run_id}")
+        raise Refused(
+            say(
+                "{verdict}: run {run} decided {decision}, the record says {recorded}",
+                verdict=folder / VERDICT,
+                run=order.run_id,
+                decision=order.decision,
+                recorded=run_id,
+            )
+        )
     if changed := difference(order.verdict, target, root):
-        raise Refused(f"run {order.run_id}: {changed}")
+        raise Refused(say("run {run}: {problem}", run=order.run_id, problem=changed))
     try:
         state = TargetState.of(root / "reports", target.name)
         fault = unlike_record(state, order.verdict, order.verdict_sha256, folder)
     except EvidenceError as error:
-        raise Refused(f"run {order.run_id}: {error}; see docs/verdict.md") from error
+        raise Refused(say("run {run}: {problem}; see docs/verdict.md", run=order.run_id, problem=error)) from error
     if fault:
-        raise Refused(f"run {order.run_id}: {fault}")
+        raise Refused(say("run {run}: {problem}", run=order.run_id, problem=fault))
 
 
 def _sealed_order(folder: Path, target: Target, signing_key: str | None, redactor: Redactor) -> Order:

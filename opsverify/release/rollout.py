@@ -83,8 +83,15 @@ class Rollout:
                 )
             except Refused as error:
                 raise Refused(
-                    f"rollout {self.folder.name}: its record says {share} was promoted, which cannot be confirmed "
-                    f"({error}); choose --unfinished={Choice.ROLL_BACK} or --unfinished={Choice.ABANDON}"
+                    say(
+                        "rollout {rollout}: its record says {share} was promoted, which cannot be confirmed "
+                        "({error}); choose --unfinished={back} or --unfinished={abandon}",
+                        rollout=self.folder.name,
+                        share=share,
+                        error=error,
+                        back=Choice.ROLL_BACK,
+                        abandon=Choice.ABANDON,
+                    )
                 ) from error
 
     def _expand(self) -> int:

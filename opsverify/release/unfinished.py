@@ -119,7 +119,11 @@ def require_none(state: TargetState) -> None:
     """Refuse while a rollout of the target has not ended."""
     found = unfinished(state)
     if found is not None:
-        raise Refused(f"{found.where}; nothing is carried out before `opsverify rollout --unfinished=...` ends it")
+        raise Refused(
+            say(
+                "{where}; nothing is carried out before `opsverify rollout --unfinished=...` ends it", where=found.where
+            )
+        )
 
 
 def require_choice(found: Unfinished, choice: Choice | None, state: TargetState) -> Choice:
@@ -132,7 +136,14 @@ def require_choice(found: Unfinished, choice: Choice | None, state: TargetState)
     try:
         decided, used = decided_below(state, found.folder)
     except EvidenceError as error:
-        raise Refused(f"{found.where}; {error}; finish by hand, then --unfinished={Choice.ABANDON}") from error
+        raise Refused(
+            say(
+                "{where}; {error}; finish by hand, then --unfinished={abandon}",
+                where=found.where,
+                error=error,
+                abandon=Choice.ABANDON,
+            )
+        ) from error
     entries = (*found.record.get("steps", ()), *found.record.get("bake", ()))
     decided |= {entry.get("decision") for entry in entries}
     rolling = found.begun == "rolling_back" or ROLLBACK in used

@@ -30,6 +30,7 @@ KEY = (
 TARGET = """
 name = "prod"
 environment = "production"
+language = "en"
 absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "inbox", "recovery"]
 [owners]
 default = "me"

@@ -77,7 +77,7 @@ def test_unfinished_rollout(
     capsys.readouterr()
     assert roll(["promote"] * 3) == 10
     said = capsys.readouterr().err
-    assert "50 %에서 끝남, 그 비중의 결정: 없음" in said
+    assert "was ended at 50 %, which had decided nothing" in said
     assert "--unfinished=go-on" in said
     assert done(tmp_path) == ["share 0.1", "share 0.5"]
     assert roll(decisions, f"--unfinished={choice}") == code
@@ -103,7 +103,7 @@ def test_two_at_once(roll: Callable[..., int], tmp_path: Path, capsys: pytest.Ca
     """While one changes the target the second is refused with 4, and sets no share."""
     with TargetState.of(tmp_path / "reports", "prod").lock():
         assert roll(["promote"] * 3) == 4
-    assert "다른 rollout이나 act" in capsys.readouterr().err
+    assert "another rollout or act" in capsys.readouterr().err
     assert done(tmp_path) == []
 
 
@@ -153,7 +153,7 @@ def test_decided_rollback_does_not_go_on(
         shutil.rmtree(record_of(tmp_path).parent / "02-50")
     before = done(tmp_path)
     assert roll(["promote"] * 2, "--unfinished=go-on") == 10
-    assert "그 실행 하나가 rollback을 결정함" in capsys.readouterr().err
+    assert "a run of it decided rollback: it cannot go on" in capsys.readouterr().err
     assert done(tmp_path) == before
     assert roll([], "--unfinished=roll-back") == 1
     assert done(tmp_path)[-1].startswith("second ")
