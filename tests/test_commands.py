@@ -68,7 +68,7 @@ def test_values_are_facts_texts_and_answers() -> None:
     [
         (TWO_LINES, "2 lines of output, expected 1"),
         (Value(run=("false",)), "exit code 1"),
-        (Value(run=("true",)), "0 lines of output"),
+        (Value(run=("true",)), "nothing on standard output"),
         (Value(run=("/no/such",)), "could not be started"),
     ],
 )

@@ -176,7 +176,6 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """Make the target, in a project of its own."""
     monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
     made = platform_in(tmp_path)
-    made.target_file.write_text('language = "en"\n' + made.target_file.read_text())
     target, _ = load_target(made.target_file)
     return type(made)(target, made.target_file, tmp_path, made.redactor, made.write)
 

@@ -48,7 +48,7 @@ def test_what_a_target_lacks_is_a_usage_error(project: Path, capsys: pytest.Capt
     """No heartbeat without its table; an unknown step gets the list."""
     assert project.is_dir()
     assert main.main(["dr", "heartbeat", "--target", "t"]) == 4
-    assert "dr heartbeat에 [postgres]와 [recovery.heartbeat] 필요" in capsys.readouterr().err
+    assert "dr heartbeat needs [postgres] and [recovery.heartbeat]" in capsys.readouterr().err
     main.main(["dr", "declare", "--target", "t"])
     assert main.main(["dr", "mark", "reboot", "--target", "t"]) == 4
     assert "no such step" in capsys.readouterr().err

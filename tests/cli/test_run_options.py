@@ -33,7 +33,7 @@ CHANGES: dict[str, tuple[str, dict[str, str], Callable[[StageRun], object], obje
     "--recovery-target": (MOMENT, {}, lambda run: run.target.recovery and run.target.recovery.recovery_target, AT),
     "--rolled-back-at": (MOMENT, {}, lambda run: run.target.actions.rolled_back_at, AT),
     "--switched-at": (MOMENT, {}, lambda run: run.target.regions and run.target.regions.switched_at, AT),
-    "--language": ("en", {}, lambda run: run.target.language, "en"),
+    "--language": ("ko", {}, lambda run: run.target.language, "ko"),
     "--share": ("50 %", {}, lambda run: run.target.limits.traffic_share.text, "40%..60%"),
 }
 """For every option: a value, other options given with it, what it changes in a run, and to what."""

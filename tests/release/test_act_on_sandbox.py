@@ -56,4 +56,4 @@ def test_rollback_is_carried_out_and_accepted(standin: Standin, bad_canary: Veri
     assert len(outcomes) == 8
 
     again = act(standin, bad_canary.folder)
-    assert (again.returncode, "not run twice" in again.stderr) == (10, True)
+    assert (again.returncode, "두 번 실행하지 않음" in again.stderr) == (10, True)

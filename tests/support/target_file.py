@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SMALLEST = """
 name = "t"
 environment = "staging"
+language = "en"
 absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
 [owners]
 default = "me"

@@ -71,5 +71,5 @@ def test_ten_lines_are_enough_for_a_drill(target: Path, scratch: Path) -> None:
         "consistency.checksums",
     }  # fmt: skip
     assert {name: found[name] for name in measured if found[name][0] != "pass"} == {}
-    assert "rows of orders readable" in str(found["restore.reads_and_writes"][1])
+    assert "rows of public.orders readable" in str(found["restore.reads_and_writes"][1])
     assert [name for name, (outcome, _) in found.items() if outcome == "fail"] == []
