@@ -40,6 +40,9 @@ class Broken(Protocol):
     def stop(self, name: str) -> None:
         """Stop a component."""
 
+    def settle(self) -> None:
+        """Wait until Prometheus has scraped everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShopFault:
@@ -147,10 +150,12 @@ def _carry_out(shop: Broken, fault: ShopFault, *, on: bool) -> None:
 def _process(shop: Broken, name: str, *, stopped: bool) -> None:
     if stopped:
         shop.stop(name)
-    elif name == "postgres":
+        return
+    if name == "postgres":
         shop.cluster.start()
     else:
         shop.wait(name, shop.start(name))
+    shop.settle()
 
 
 def _rows(shop: Broken, fault: ShopFault, *, taken: bool) -> None:

@@ -150,6 +150,10 @@ class Shop:
         """Stop one component in its orderly way."""
         self._table.stop([name], deadline_s=5.0)
 
+    def settle(self) -> None:
+        """Wait until Prometheus has scraped everything."""
+        Monitoring(self.settings, self._table, TEMPLATES).wait_scraped()
+
     def _log(self, name: str) -> Path:
         return self.settings.logs_dir / f"{name}.log"
 
@@ -187,7 +191,7 @@ class Shop:
             if name != "traffic":
                 self.wait(name, running)
         if "prometheus" in started:
-            Monitoring(self.settings, self._table, TEMPLATES).wait_scraped()
+            self.settle()
         self._progress("the shop serves")
 
     def _start_postgres(self) -> None:

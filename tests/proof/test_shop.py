@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox import network
+from sandbox.processes import wait_until
 from sandbox.shop.faults import CATALOGUE
 from sandbox.shop.profile import Shop
 from sandbox.shop.settings import SERVICES
@@ -63,8 +64,10 @@ def restored(running: Verifier) -> Verifier:
     """The same shop, recorded, destroyed and restored to the newest commit."""
     shop = running.shop
     running.run("ledger", "capture", code=0)
-    with shop.cluster.superuser() as connection:
-        connection.execute("SELECT pg_switch_wal()")
+    cluster = shop.cluster
+    cluster.value("INSERT INTO app.audit (at, what) VALUES (now(), 'after the record') RETURNING id")
+    segment = cluster.value("SELECT pg_walfile_name(pg_switch_wal())")
+    wait_until((cluster.archive / segment).exists, 30, "the commits after the record to be archived")
     shop.destroy_db()
     switched = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     found = shop.restore()
