@@ -14,6 +14,7 @@ CLIENTS = {
     "psycopg": {
         "probes/libpq.py",
         "probes/postgres.py",
+        "probes/postgres_connection.py",
         "probes/cleanup.py",
         "recovery/postgres/session.py",
         "recovery/rpo/heartbeat_writer.py",
