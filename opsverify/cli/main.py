@@ -120,12 +120,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
 }
 """Every command, with its module and its line in `opsverify --help`."""
-OWN_OUTPUT: Final = (["verify"], ["plan"], ["sandbox"], ["demo"])
-"""Commands that hand the streams to pytest, whose plugin guards them, or show nothing of a service."""
-
-
 HANDED_ON: Final = ("sandbox", "demo")
 """Commands of another program, which gets every argument."""
+OWN_OUTPUT: Final = ("verify", "plan", *HANDED_ON)
+"""Commands that hand the streams to pytest, whose plugin guards them, or show nothing of a service."""
 _EXAMPLES: Final = (
     "opsverify doctor --target production      what is reachable, what is missing",
     "opsverify plan daily --target production  what would be checked",
@@ -150,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
-    guarded = () if own[:1] in OWN_OUTPUT else ("stdout", "stderr")
+    guarded = () if own and own[0] in OWN_OUTPUT else ("stdout", "stderr")
     for name in guarded:
         setattr(sys, name, PlainStream(getattr(sys, name)))
     try:

@@ -34,7 +34,7 @@ def project_root(target: str | None = None) -> Path:
     That is the working directory or one above it; else the checkout; else (installed) the working directory.
     """
     given = Path(target) if target else None
-    if given and given.suffix == ".toml" and is_own_project(project := given.resolve().parents[1]):
+    if given and given.suffix == ".toml" and is_own_project(project := given.resolve().parent.parent):
         return project
     here = Path.cwd()
     for folder in (here, *here.parents):

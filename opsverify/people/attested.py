@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Outcome
 from opsverify.errors import EvidenceError
+from opsverify.evidence.once_read import read_once
 from opsverify.language.message import say
 from opsverify.people.log import FAILED, FOLDER, Head, Log, SignedEntry, path_of, read
 from opsverify.people.signing import verified
@@ -56,11 +58,17 @@ class Attestations:
             self._log = read(path_of(reports, target))
         except EvidenceError as error:
             self._broken = say("attestations: {error}", error=error)
-        if any(self._log.truncated_since(head) for head in _heads_seen(reports, target)):
-            self._broken = say(
+        self._reports = reports
+
+    @cached_property
+    def _fault(self) -> Message | None:
+        """Why no entry counts: looked for once, and only by a stage that has lines to be signed for."""
+        if self._broken is None and any(map(self._log.truncated_since, _heads_seen(self._reports, self._target))):
+            return say(
                 "attestations: truncated: an earlier run has seen entries that {path} no longer holds; restore it",
-                path=Path(reports.name) / FOLDER / path_of(reports, target).name,
+                path=Path(self._reports.name) / FOLDER / path_of(self._reports, self._target).name,
             )
+        return self._broken
 
     @property
     def head(self) -> Head:
@@ -69,8 +77,8 @@ class Attestations:
 
     def result(self, check_id: str, line: Line) -> CheckResult:
         """Pass, fail or inconclusive, with who signed what and when."""
-        if self._broken:
-            return CheckResult(check_id, Outcome.FAIL, self._broken)
+        if self._fault:
+            return CheckResult(check_id, Outcome.FAIL, self._fault)
         entry = self._log.newest(line.id)
         if entry is None:
             return CheckResult(check_id, Outcome.INCONCLUSIVE, self._ask(line))
@@ -99,6 +107,8 @@ class Attestations:
 
     def _problem(self, entry: SignedEntry, line: Line) -> Message | None:
         """Why the entry does not count here; None where it does."""
+        if entry.target != self._target:
+            return say("attested by {by} for target {target}, not this one", by=entry.by, target=entry.target)
         if entry.wording != wording_of(line):
             return say("attested in another wording of the line, by {by}", by=entry.by)
         if entry.observed > self._now + _SLACK:
@@ -120,7 +130,12 @@ class Attestations:
             return say("attested by {by}, whom [people] does not list", by=entry.by)
         if person and person.roles and entry.role not in person.roles:
             return say("attested by {by} as {role}, which [people] does not give them", by=entry.by, role=entry.role)
-        if person and person.public_key and not verified(entry, Path(person.public_key)):
+        try:
+            key = person.public_key if person else None
+            unproven = key is not None and not verified(entry, Path(key))
+        except EvidenceError as error:
+            return say("attested by {by}, whose signature cannot be verified: {error}", by=entry.by, error=error)
+        if unproven:
             return say("attested by {by}, without a valid signature of their key", by=entry.by)
         return None
 
@@ -129,9 +144,9 @@ def _heads_seen(reports: Path, target: str) -> Iterator[Head]:
     """The heads that the verdicts of earlier runs of the target keep."""
     for path in reports.glob("*/verdict.json"):
         try:
-            verdict = json.loads(path.read_bytes())
+            verdict = json.loads(read_once(path))
             seen = verdict.get("attestations") if verdict.get("target") == target else None
             if seen:
                 yield Head(int(seen["seq"]), str(seen["sha256"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (EvidenceError, OSError, ValueError, KeyError, TypeError, AttributeError):
             continue

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.exit_codes import DECIDED, EXIT, ExitCode
 from opsverify.core.stages import STAGES, Decision, Outcome
 from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import MANIFEST
+from opsverify.evidence.once_read import read_once
 from opsverify.evidence.run_folder import PLAN, VERDICT
 from opsverify.evidence.signature import SIGNATURE, verify_run
 from opsverify.language.message import say
@@ -75,15 +74,9 @@ def _contradiction(verdict: dict[str, Any], plan: dict[str, Any], run_id: str) -
 def _read(path: Path) -> bytes:
     """The content of a regular file. Raises EvidenceError for anything else."""
     try:
-        # A FIFO would block, and a link would lead to another run's verdict.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return read_once(path)
     except OSError as error:
         raise EvidenceError(say("{name}: {strerror}", name=path.name, strerror=error.strerror)) from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise EvidenceError(say("{name}: not a regular file", name=path.name))
-    with os.fdopen(handle, "rb") as file:
-        return file.read()
 
 
 def _require_signed(folder: Path, verdict: bytes) -> None:

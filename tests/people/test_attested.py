@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def test_a_fresh_entry_passes_and_says_that_it_is_unsigned(tmp_path: Path) -> No
         ({"observed_at": "2026-11-28T07:00:00+00:00"}, "incident-db", Outcome.INCONCLUSIVE, "limit <= 4h"),
         ({"observed_at": "2026-11-28T13:00:00+00:00"}, "weekly", Outcome.INCONCLUSIVE, "in the future"),
         ({"valid_until": "2026-11-28T11:30:00+00:00"}, "weekly", Outcome.INCONCLUSIVE, "expired"),
+        ({"target": "other"}, "weekly", Outcome.INCONCLUSIVE, "for target other, not this one"),
         ({"item": "1-weekly/retention"}, "weekly", Outcome.INCONCLUSIVE, "no check carries out"),
     ],
 )
@@ -111,6 +113,22 @@ def test_a_person_with_a_key_has_to_sign_with_it(tmp_path: Path) -> None:
         assert "without a valid signature" in result(tmp_path, people)[1]
     append(path, replace(entry(), signature=sign(entry(), private)))
     assert result(tmp_path, people)[1].endswith(", signed")
+
+
+def test_a_key_that_cannot_be_read_proves_nothing(tmp_path: Path) -> None:
+    """Inconclusive with the file's name, not the end of the run."""
+    append(path_of(tmp_path, "t"), entry())
+    outcome, message = result(tmp_path, {"kim": Person(name="Kim", public_key=str(tmp_path / "gone.pub"))})
+    assert outcome is Outcome.INCONCLUSIVE
+    assert "gone.pub" in message
+
+
+def test_a_fifo_in_a_run_folder_is_not_waited_for(tmp_path: Path) -> None:
+    """An earlier run's verdict is read only where it is a regular file."""
+    append(path_of(tmp_path, "t"), entry())
+    (tmp_path / "1").mkdir()
+    os.mkfifo(tmp_path / "1" / "verdict.json")
+    assert result(tmp_path)[0] is Outcome.PASS
 
 
 def test_only_listed_people_in_their_roles(tmp_path: Path) -> None:
