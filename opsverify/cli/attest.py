@@ -17,9 +17,8 @@ from opsverify.core.runbook import lines
 from opsverify.core.stages import nearest
 from opsverify.errors import TargetError
 from opsverify.language.message import in_language, say
-from opsverify.people.append import append
 from opsverify.people.attested import validity, wording_of
-from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, path_of
+from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, append, path_of
 from opsverify.people.signing import sign
 from opsverify.units import duration, parse_duration
 
@@ -57,10 +56,10 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     entry = _entry(options, target.name)
     if options.key:
         entry = replace(entry, signature=sign(entry, options.key))
-    placed = append(path_of(root / _REPORTS, target.name), entry)
-    signed = say("signed") if placed.signature else say("unsigned")
-    text = say("entry {seq}: {item} {result} by {by}, {signed}", seq=placed.seq, item=placed.item, result=placed.result,
-               by=placed.by, signed=signed)  # fmt: skip
+    number = append(path_of(root / _REPORTS, target.name), entry)
+    signed = say("signed") if entry.signature else say("unsigned")
+    text = say("entry {seq}: {item} {result} by {by}, {signed}", seq=number, item=entry.item, result=entry.result,
+               by=entry.by, signed=signed)  # fmt: skip
     sys.stdout.write(in_language(text, target.language) + "\n")
     return ExitCode.PASSED
 

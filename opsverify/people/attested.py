@@ -53,7 +53,7 @@ class Attestations:
     def __init__(self, reports: Path, target: str, people: Mapping[str, Person], stage: str, now: dt.datetime) -> None:
         self._target, self._people, self._stage, self._now = target, people, stage, now
         self._broken: Message | None = None
-        self._log = Log(())
+        self._log = Log()
         try:
             self._log = read(path_of(reports, target))
         except EvidenceError as error:

@@ -1,19 +1,18 @@
-"""Log of attestations of one target: a hash-chained JSONL file next to the reports, with one writer at a time.
+"""Log of attestations of one target: a chain of JSON lines next to the reports (`opsverify/evidence/chain.py`).
 
-Each entry carries the SHA-256 over its own canonical JSON and its predecessor's hash. An entry changed, taken out of
-the middle or put in later breaks the chain from there on. A tail cut off does not: every run keeps the chain's head in
-its verdict (`Head`), and `Log.truncated_since` compares.
+A tail that was cut off leaves a whole chain: every run keeps the head in its verdict (`Head`), and
+`Log.truncated_since` compares.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
+from opsverify.evidence import chain
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -23,14 +22,11 @@ if TYPE_CHECKING:
 SCHEMA: Final = "opsverify.attestation/1"
 FOLDER: Final = "attestations"
 CONFIRMED, FAILED = "confirmed", "failed"
-_GENESIS: Final = "0" * 64
-_CHAIN: Final = ("seq", "previous", "sha256", "signature")
-"""Fields that a person does not sign: those of the log, and the signature itself."""
 
 
 @dataclass(frozen=True)
 class SignedEntry:
-    """One attestation: item and wording as shown, result, who, when observed and signed, evidence, place in the chain.
+    """One attestation: item and wording as shown, result, who, when observed and signed, evidence.
 
     `wording` is the SHA-256 of the item's text in both languages; `evidence` maps file names to their SHA-256;
     `signature` is an Ed25519 signature in hexadecimal over `signed_bytes`, or None.
@@ -49,14 +45,12 @@ class SignedEntry:
     note: str
     evidence: dict[str, str]
     signature: str | None = None
-    seq: int = 0
-    previous: str = _GENESIS
-    sha256: str = ""
 
     @property
     def signed_bytes(self) -> bytes:
-        """What a person signs: everything but the log's own fields."""
-        return _canonical({name: value for name, value in asdict(self).items() if name not in _CHAIN})
+        """What a person signs: everything but the signature, as canonical JSON."""
+        content = {name: value for name, value in asdict(self).items() if name != "signature"}
+        return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def observed(self) -> dt.datetime:
@@ -79,14 +73,15 @@ class Head:
 
 @dataclass(frozen=True)
 class Log:
-    """All entries of a target, oldest first, whose chain holds."""
+    """All entries of a target, oldest first, whose chain holds; `digests` are the sums of their lines."""
 
-    entries: tuple[SignedEntry, ...]
+    entries: tuple[SignedEntry, ...] = ()
+    digests: tuple[str, ...] = ()
 
     @property
     def head(self) -> Head:
         """The newest entry; `Head(0, "000...")` of an empty log."""
-        return Head(self.entries[-1].seq, self.entries[-1].sha256) if self.entries else Head(0, _GENESIS)
+        return Head(len(self.digests), self.digests[-1] if self.digests else chain.GENESIS)
 
     def newest(self, item: str) -> SignedEntry | None:
         """The newest entry of an item."""
@@ -94,9 +89,7 @@ class Log:
 
     def truncated_since(self, known: Head) -> bool:
         """Whether the log no longer holds what a run has seen as its head."""
-        if known.seq == 0:
-            return False
-        return len(self.entries) < known.seq or self.entries[known.seq - 1].sha256 != known.sha256
+        return known.seq > 0 and self.digests[known.seq - 1 : known.seq] != (known.sha256,)
 
 
 def path_of(reports: Path, target: str) -> Path:
@@ -107,41 +100,43 @@ def path_of(reports: Path, target: str) -> Path:
 def read(path: Path) -> Log:
     """The log at `path`; an empty one where there is no file. Raises EvidenceError naming the first broken line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        found = chain.parse(path.read_bytes())
     except FileNotFoundError:
-        return Log(())
-    except (OSError, UnicodeDecodeError) as error:
+        return Log()
+    except OSError as error:
         raise EvidenceError(say("{path}: cannot be read: {error}", path=path, error=error)) from error
-    return Log(tuple(_entries(path, text)))
+    return Log(tuple(_entries(path, found)), tuple(line.digest for line in found.lines))
 
 
-def _entries(path: Path, text: str) -> Iterator[SignedEntry]:
-    previous = _GENESIS
-    for number, line in enumerate(text.splitlines(), 1):
+def append(path: Path, entry: SignedEntry) -> int:
+    """Add an entry at the end, on disk before this returns; its number.
+
+    Raises EvidenceError where the log is broken: nothing is added to a record that cannot be trusted.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return chain.append(path, asdict(entry), lambda found: tuple(_entries(path, found))).number
+
+
+def _entries(path: Path, found: chain.Chain) -> Iterator[SignedEntry]:
+    for line in found.lines:
         try:
-            raw: dict[str, Any] = json.loads(line)
-            entry = SignedEntry(**raw)
-            whole = entry.seq == number and entry.previous == previous and entry.sha256 == hash_of(entry)
-            dt.datetime.fromisoformat(entry.observed_at)
+            entry = SignedEntry(**{name: value for name, value in line.content.items() if name != "previous"})
+            moments = (entry.observed, entry.until or entry.observed)
+            whole = line.fault is None and all(moment.tzinfo for moment in moments)
         except (ValueError, TypeError):
             whole = False
         if not whole:
-            raise EvidenceError(
-                say(
-                    "{path}: entry {number} was changed or is incomplete; restore the file from a backup",
-                    path=path,
-                    number=number,
-                )
-            )
-        previous = entry.sha256
+            raise _broken(path, line.number)
         yield entry
+    if found.torn:
+        raise _broken(path, len(found.lines) + 1)
 
 
-def hash_of(entry: SignedEntry) -> str:
-    """The hash of an entry in the chain."""
-    content = {name: value for name, value in asdict(entry).items() if name != "sha256"}
-    return hashlib.sha256(_canonical(content)).hexdigest()
-
-
-def _canonical(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+def _broken(path: Path, number: int) -> EvidenceError:
+    return EvidenceError(
+        say(
+            "{path}: entry {number} was changed or is incomplete; restore the file from a backup",
+            path=path,
+            number=number,
+        )
+    )

@@ -16,9 +16,8 @@ from opsverify.config.people import Person
 from opsverify.core.runbook import lines_of
 from opsverify.core.stages import Outcome
 from opsverify.errors import EvidenceError
-from opsverify.people.append import append
 from opsverify.people.attested import Attestations, wording_of
-from opsverify.people.log import FAILED, SCHEMA, SignedEntry, path_of, read
+from opsverify.people.log import FAILED, SCHEMA, SignedEntry, append, path_of, read
 from opsverify.people.signing import sign
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def test_a_changed_log_fails(tmp_path: Path) -> None:
         whole.replace('"kim"', '"lee"', 1): 1,
         first + third: 2,
         first + second + third[:40]: 3,
-        first + second + json.dumps(asdict(entry(seq=3))) + "\n": 3,
+        first + second + json.dumps(asdict(entry())) + "\n": 3,
     }
     for text, number in cases.items():
         path.write_text(text, encoding="utf-8")
