@@ -49,6 +49,17 @@ class Verifier:
         assert verdict["stage"] == stage
         return {check["id"]: check["outcome"] for check in verdict["checks"]}
 
+    def record(self) -> None:
+        """Record what the tables hold, and wait until a commit after the record is archived.
+
+        The newest recovery target then lies after every fault that is undone.
+        """
+        self.run("ledger", "capture", code=0)
+        cluster = self.shop.cluster
+        cluster.value("INSERT INTO app.audit (at, what) VALUES (now(), 'after the record') RETURNING id")
+        segment = cluster.value("SELECT pg_walfile_name(pg_switch_wal())")
+        wait_until((cluster.archive / segment).exists, 30, "the commits after the record to be archived")
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
@@ -63,11 +74,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
 def restored(running: Verifier) -> Verifier:
     """The same shop, recorded, destroyed and restored to the newest commit."""
     shop = running.shop
-    running.run("ledger", "capture", code=0)
-    cluster = shop.cluster
-    cluster.value("INSERT INTO app.audit (at, what) VALUES (now(), 'after the record') RETURNING id")
-    segment = cluster.value("SELECT pg_walfile_name(pg_switch_wal())")
-    wait_until((cluster.archive / segment).exists, 30, "the commits after the record to be archived")
+    running.record()
     shop.destroy_db()
     switched = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     found = shop.restore()
@@ -90,7 +97,7 @@ def test_a_healthy_shop_is_accepted(running: Verifier, stage: str) -> None:
 
 def test_a_rehearsal_of_the_shop_is_accepted(running: Verifier) -> None:
     """Restored and compared whole, without a table, metric or service of the judgment platform."""
-    running.run("ledger", "capture", code=0)
+    running.record()
     running.run("rehearse", code=0)
 
 
