@@ -29,6 +29,7 @@ Seconds = Annotated[Limit, _kind("s")]
 Count = Annotated[Limit, _kind("count")]
 Times = Annotated[Limit, _kind("times")]
 Usd = Annotated[Limit, _kind("usd")]
+Size = Annotated[Limit, _kind("bytes")]
 
 
 def _limit(default: str, unit: str, why: str) -> Any:  # noqa: ANN401 - mirrors pydantic.Field
@@ -92,6 +93,18 @@ class Limits(BaseModel):
     history_distance: Seconds = _limit(
         ">= 1 d", "s", "1 weekly: time between two snapshots of counters that are compared"
     )
+
+    statements_covered: Ratio = _limit(
+        ">= 90 %", "ratio", "1 weekly: share of the sessions' active time that known statements explain"
+    )
+    slow_query_mean: Seconds = _limit("<= 1 s", "s", "1 weekly: mean time of a statement that runs often")
+    slow_query_added: Seconds = _limit(
+        "<= 1 h", "s", "1 weekly: seconds a week that one statement, now slower than before, adds"
+    )
+    index_history: Seconds = _limit(">= 30 d", "s", "1 weekly: time that counters cover before an index is unused")
+    unused_indexes: Size = _limit("<= 100 MB", "bytes", "1 weekly: size of all indexes that nothing uses")
+    index_bloat: Ratio = _limit("<= 60 %", "ratio", "1 weekly: share of an index that rebuilding it would free")
+    full_scans: Count = _limit("<= 100", "count", "1 weekly: how often a day a large table is read from end to end")
 
     # Smoke (runbook 2-1).
     journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")

@@ -155,6 +155,17 @@ class McpServer(Connection):
     timeout_s: float = Field(default=10.0, gt=0)
 
 
+class HistoryConfig(Section):
+    """How far back the periodic comparisons look."""
+
+    span: Duration = "7d"
+
+    @property
+    def span_s(self) -> float:
+        """Seconds between two snapshots that are compared, where there is a choice."""
+        return parse_duration(self.span)
+
+
 class Synthetic(Section):
     """Whether smoke journeys may write, under which tag, and how what they wrote is removed."""
 
@@ -221,6 +232,7 @@ class Target(Section):
     redis: RedisConfig | None = None
     mcp: dict[str, McpServer] = Field(default_factory=dict)
     synthetic: Synthetic = Synthetic()
+    history: HistoryConfig = HistoryConfig()
     recovery: Recovery | None = None
     regions: Regions | None = None
     limits: Limits = Limits()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.periodic import database_counters, redis_counters, statements
+from opsverify.periodic import database_counters, redis_counters, statements, table_scans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,7 @@ def captures(target: Target) -> Iterator[tuple[str, Callable[[Sources], Snapshot
     """The subjects of a target, and how each is captured. A capture raises Inconclusive."""
     if target.postgres is not None:
         yield database_counters.SUBJECT, lambda sources: database_counters.database_counters(sources.postgres())
+        yield table_scans.SUBJECT, lambda sources: table_scans.table_counters(sources.postgres())
         if target.has("statements"):
             yield statements.SUBJECT, lambda sources: statements.statements(sources.postgres())
     if target.redis is not None:
