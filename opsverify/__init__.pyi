@@ -40,4 +40,5 @@ from .recovery.verify.rows import (
     validation_rows as validation_rows,
 )
 from .smoke.journeys import journeys_of as journeys_of
+from .units import elapsed as elapsed
 from .units import listed as listed

@@ -15,6 +15,7 @@ from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
+from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.language.message import say
@@ -22,7 +23,7 @@ from opsverify.units import parse_duration
 
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements",
+    "statements", "retention", "storage",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 
@@ -233,6 +234,8 @@ class Target(Section):
     mcp: dict[str, McpServer] = Field(default_factory=dict)
     synthetic: Synthetic = Synthetic()
     history: HistoryConfig = HistoryConfig()
+    retention: dict[str, RetentionRule] = Field(default_factory=dict)
+    storage: dict[str, StorageVolume] = Field(default_factory=dict)
     recovery: Recovery | None = None
     regions: Regions | None = None
     limits: Limits = Limits()

@@ -46,6 +46,12 @@ class CacheInfo:
     role: str
     uptime_s: float
     keys: int
+    policy: str = "noeviction"
+
+    @property
+    def evicts(self) -> bool:
+        """Whether a full Redis makes room by itself: any key may go. `volatile-*` refuses once those without end fill it."""
+        return self.policy.startswith("allkeys-")
 
     @property
     def persistence(self) -> Persistence:
@@ -55,6 +61,15 @@ class CacheInfo:
                 say("Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere")
             )
         return self.configured_persistence
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyEvent:
+    """The newest event of one kind that took longer than the threshold: Unix time, and seconds."""
+
+    name: str
+    at: float
+    took_s: float
 
 
 class _PlainTls(client.SSLConnection):
@@ -114,6 +129,7 @@ class Redis(Probe):
                 role=found["role"],
                 uptime_s=float(found["uptime_in_seconds"]),
                 keys=found.get(f"db{self._config.db}", {}).get("keys", 0),
+                policy=found.get("maxmemory_policy", "noeviction"),
             )
         except KeyError as error:
             raise Inconclusive(
@@ -136,6 +152,24 @@ class Redis(Probe):
                 say("{where}: INFO has no run_id; check that it is Redis, and the user's rights", where=self._where)
             )
         return found
+
+    def latency_events(self) -> tuple[LatencyEvent, ...]:
+        """The newest slow event of each kind. Raises Inconclusive where Redis does not watch, or this user may not ask."""
+        try:
+            threshold = self._client.config_get("latency-monitor-threshold").get("latency-monitor-threshold")
+            found: Any = self._client.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+        except client.RedisError as error:
+            self._give_up("LATENCY LATEST", error)
+        self._record("Redis LATENCY LATEST", f"{self._where}\nlatency-monitor-threshold {threshold}\n{found}")
+        if not int(threshold or 0):
+            raise Inconclusive(
+                say(
+                    "{where}: latency-monitor-threshold is 0, slow events are not watched; "
+                    "CONFIG SET latency-monitor-threshold 100",
+                    where=self._where,
+                )
+            )
+        return tuple(LatencyEvent(str(name), float(at), latest / 1000) for name, at, latest, *_ in found)
 
     def evicted_within(self, seconds: float) -> int:
         """Keys that are evicted during the next `seconds`: the counter itself only ever grows."""
