@@ -123,8 +123,9 @@ class Connections:
         started = time.time() - time.monotonic()
         clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
         target = self.run.target
-        setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup)
-        Observer(self.prometheus, clock, self.run.say, write, target.limits.judgment_p95.bound).observe(setup)
+        limit_s = target.limits.judgment_p95.bound
+        setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup, limit_s)
+        Observer(self.prometheus, clock, self.run.say, write, limit_s).observe(setup)
 
     def _access(self, config: Connection) -> Access:
         return access_to(config, self.run.secrets, self.run.target.proxy)
