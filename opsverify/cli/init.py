@@ -11,7 +11,11 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from opsverify.config.connection_string import postgres_of
+from opsverify.config.model import PrometheusConfig
 from opsverify.core.exit_codes import ExitCode
+from opsverify.draft.database import read_database
+from opsverify.draft.metrics import guess, read_metrics
+from opsverify.draft.target_text import SeenPrometheus, target_text
 
 if TYPE_CHECKING:
     import argparse
@@ -70,11 +74,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
 
 def _draft(name: str, options: argparse.Namespace) -> str:
-    from opsverify.config.model import PrometheusConfig  # noqa: PLC0415 - as below
-    from opsverify.draft.database import read_database  # noqa: PLC0415 - clients are imported when used
-    from opsverify.draft.metrics import guess, read_metrics  # noqa: PLC0415 - as above
-    from opsverify.draft.target_text import SeenPrometheus, target_text  # noqa: PLC0415 - as above
-    from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - as above
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
     from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - as above
 
     password = os.environ.get(options.password_env)
