@@ -68,6 +68,7 @@ class StageRun:
     say: Callable[[str], None] = field(default=lambda _text: None)
     binding: dict[str, Any] = field(default_factory=dict)
     state: TargetState | None = None
+    history: Path = REPORTS
 
     @classmethod
     def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
@@ -108,6 +109,7 @@ class StageRun:
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
             binding=binding,
             state=state,
+            history=TargetState.of(root / REPORTS, target.name).history,
         )
 
     @property
