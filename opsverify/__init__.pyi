@@ -9,6 +9,8 @@ from .core.stages import SERVING as SERVING
 from .errors import CheckFailed as CheckFailed
 from .errors import Inconclusive as Inconclusive
 from .errors import Unreachable as Unreachable
+from .history.snapshot import Origin as Origin
+from .history.snapshot import Snapshot as Snapshot
 from .language.message import say as say
 from .limits import NONE as NONE
 from .limits import Limit as Limit

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sandbox import binaries, faults, network, recovery, release, target_file, unprivileged
+from sandbox import binaries, faults, history, network, recovery, release, target_file, unprivileged
 from sandbox.errors import SandboxError
 from sandbox.home import (
     DEFAULT_CANARY_SHARE,
@@ -99,6 +99,7 @@ class Sandbox:
                 self._prepare()
                 target_file.write(self.settings, self._progress)
                 self._start_missing()
+                history.capture_first(self.target, self._progress)
             except BaseException:
                 self._clear()
                 raise

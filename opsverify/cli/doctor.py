@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.history_state import history_findings
 from opsverify.cli.plan import collect
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
@@ -92,6 +93,8 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
             yield _try("recovery.heartbeat", lambda: _heartbeat(target))
     if target.regions:
         yield from _regions(target, secrets)
+    for part, ok, text in history_findings(target, root):
+        yield DoctorFinding(part, ok, text)
     yield from _stages(target_file, root)
 
 

@@ -60,6 +60,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
             "opsverify attest 1-weekly/cache --target production --by kim --role L2",
         ),
     ),
+    "history": Command(
+        "opsverify.cli.history",
+        "capture, list: the snapshots that weekly comparisons begin from",
+        ("opsverify history capture --target production", "opsverify history list --target production"),
+    ),
     "report": Command(
         "opsverify.cli.report",
         "build the HTML report of a run (default: the newest)",

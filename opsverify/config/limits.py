@@ -88,6 +88,11 @@ class Limits(BaseModel):
     dead_letters: Count = _limit("<= 20", "count", "1 daily: unresolved dead letters")
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
+    # Periodic reviews (runbook 1).
+    history_distance: Seconds = _limit(
+        ">= 1 d", "s", "1 weekly: time between two snapshots of counters that are compared"
+    )
+
     # Smoke (runbook 2-1).
     journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")
 

@@ -33,7 +33,7 @@ PATTERNS = ("validations",)
 
 S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
-_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters")
+_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters", "statements")
 """Parts that a target need neither describe nor declare absent: checks of `regions` then hold, others have defaults."""
 
 

@@ -21,7 +21,8 @@ from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 Part = Literal[
-    "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters"
+    "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
+    "statements",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 

@@ -49,6 +49,11 @@ class TargetState:
         """Names the rollout that was begun and has not ended."""
         return self.folder / "rollout.json"
 
+    @property
+    def history(self) -> Path:
+        """Snapshots that later runs compare with."""
+        return self.folder / "history.sqlite"
+
     def begin(self, run_id: str, stage: str, run_folder: Path) -> dict[str, str]:
         """Record that a run begins; what its plan and verdict say of the chain. Raises TargetError."""
         try:

@@ -34,6 +34,7 @@ from opsverify.probes.prometheus_values import (
     read_samples,
     read_series,
     read_targets,
+    read_types,
     refusal,
     seconds,
 )
@@ -152,6 +153,10 @@ class Prometheus(Probe):
         """The platform's alerting and recording rules, as loaded."""
         found = self._get("/api/v1/rules", {}, read_rules)
         return own(self._where, "alerting_rules", self._config.alerting_rules, found)
+
+    def metric_types(self) -> dict[str, str]:
+        """The type of every metric that is scraped now (`counter`, `gauge`, `histogram`, ...), by its family's name."""
+        return self._get("/api/v1/metadata", {}, read_types)
 
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).

@@ -21,6 +21,7 @@ from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from opsverify.config.model import RedisConfig
 
@@ -122,6 +123,19 @@ class Redis(Probe):
                     error=error,
                 )
             ) from error
+
+    def counters(self) -> Mapping[str, Any]:
+        """Everything that INFO has, as it names it. Raises Inconclusive where it lacks `run_id`."""
+        try:
+            found: dict[str, Any] = self._client.info()
+        except client.RedisError as error:
+            self._give_up("INFO", error)
+        self._record("Redis INFO", json.dumps(found, indent=1, default=str), "json")
+        if "run_id" not in found:
+            raise Inconclusive(
+                say("{where}: INFO has no run_id; check that it is Redis, and the user's rights", where=self._where)
+            )
+        return found
 
     def evicted_within(self, seconds: float) -> int:
         """Keys that are evicted during the next `seconds`: the counter itself only ever grows."""

@@ -1,0 +1,109 @@
+"""`opsverify history`: capture what later comparisons begin from, and list what was captured."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from opsverify.cli.arguments import add_target
+from opsverify.config.load import find_target, load_target
+from opsverify.config.project import project_root, target_argument
+from opsverify.core.exit_codes import ExitCode
+from opsverify.errors import Inconclusive
+from opsverify.evidence.target_state import TargetState
+from opsverify.history.store import HistoryStore
+from opsverify.language.message import in_language, say
+from opsverify.periodic.capture import Sources, captures
+from opsverify.units import elapsed
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
+    from opsverify.probes.postgres import Postgres
+    from opsverify.probes.redis import Redis
+
+REPORTS: Final = "reports"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("action", choices=("capture", "list"))
+    add_target(parser)
+
+
+def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
+    """Capture or list; 10 where a part of the target could not be captured.
+
+    Raises TargetError, and EvidenceError where the history cannot be read or written.
+    """
+    root = project_root(options.target)
+    target, secrets = load_target(
+        find_target(target_argument(options.target), root / "targets"), with_secrets=options.action == "capture"
+    )
+    store = store_of(root, target)
+    complete = True
+    for ok, line in capture(target, secrets, store) if options.action == "capture" else _listed(store):
+        complete &= ok
+        sys.stdout.write(in_language(line, target.language) + "\n")
+        sys.stdout.flush()
+    return ExitCode.PASSED if complete else ExitCode.HOLD
+
+
+def store_of(root: Path, target: Target) -> HistoryStore:
+    """The history of a target in the project `root`."""
+    return HistoryStore(TargetState.of(root / REPORTS, target.name).history)
+
+
+def capture(target: Target, secrets: Secrets, store: HistoryStore) -> Iterator[tuple[bool, str]]:
+    """Record one snapshot of every subject; whether it worked, and a line about it. Raises EvidenceError."""
+    with ExitStack() as opened:
+        sources = _sources(target, secrets, opened)
+        for subject, take in captures(target):
+            try:
+                kept = store.record(take(sources))
+            except Inconclusive as error:
+                yield False, say("{subject}: not captured: {error}", subject=subject, error=error)
+                continue
+            yield True, say("{subject}: captured, {rows:,} rows", subject=subject, rows=len(kept.rows))
+
+
+def _sources(target: Target, secrets: Secrets, opened: ExitStack) -> Sources:
+    def postgres() -> Postgres:
+        from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
+
+        if target.postgres is None:
+            raise Inconclusive(say("the target has no [postgres]"))
+        return opened.enter_context(Postgres(target.postgres, secrets.of(target.postgres.login.password)))
+
+    def redis() -> Redis:
+        from opsverify.probes.redis import Redis  # noqa: PLC0415 - as above
+
+        if target.redis is None:
+            raise Inconclusive(say("the target has no [redis]"))
+        return opened.enter_context(Redis(target.redis, secrets.of(target.redis.password)))
+
+    return Sources(postgres, redis)
+
+
+def _listed(store: HistoryStore) -> Iterator[tuple[bool, str]]:
+    now = dt.datetime.now(dt.UTC)
+    for subject in store.subjects():
+        known = store.snapshots(subject, with_rows=False)
+        yield (
+            True,
+            say(
+                "{subject}: {count} snapshots, oldest {oldest} ago, newest {newest} ago",
+                subject=subject,
+                count=len(known),
+                oldest=elapsed(known[0].age_s(now)),
+                newest=elapsed(known[-1].age_s(now)),
+            ),
+        )
+    if not store.subjects():
+        yield True, say("no snapshot yet in {path}; opsverify history capture takes the first", path=store.path)

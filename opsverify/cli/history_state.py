@@ -1,0 +1,37 @@
+"""State of a target's history, for `opsverify doctor`: what is missing or too young to compare with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from opsverify.cli.history import store_of
+from opsverify.errors import EvidenceError
+from opsverify.periodic.capture import captures
+from opsverify.units import elapsed, quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opsverify.config.model import Target
+
+
+def history_findings(target: Target, root: Path) -> Iterator[tuple[str, bool, str]]:
+    """Part, whether it is in order, and a line, for each subject that is compared over time."""
+    store, now, needed = store_of(root, target), dt.datetime.now(dt.UTC), target.limits.history_distance
+    for subject, _ in captures(target):
+        try:
+            known = store.snapshots(subject, with_rows=False)
+        except EvidenceError as error:
+            yield f"history {subject}", False, str(error)
+            return
+        if not known:
+            text = f"no snapshot; `opsverify history capture --target {target.name}`, comparisons begin then"
+            yield f"history {subject}", False, text
+            continue
+        age = known[0].age_s(now)
+        text = f"{len(known)} snapshots, the oldest {elapsed(max(age, 0.0))} old"
+        if age < needed.bound:
+            text += f"; a comparison needs {quantity(needed.bound, 's')}: wait"
+        yield f"history {subject}", age >= needed.bound, text

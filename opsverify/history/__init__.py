@@ -1,0 +1,1 @@
+"""History: what earlier runs measured, and which of it may be compared with today."""

@@ -1,0 +1,1 @@
+"""Periodic checks: what the daily, weekly, monthly and quarterly lines measure, one module a subject."""
