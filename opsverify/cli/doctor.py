@@ -194,12 +194,12 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
 
 
 def _redis(target: Target, secrets: Secrets) -> str:
-    from opsverify.probes.redis import Redis  # noqa: PLC0415
+    from opsverify.probes.redis import open_redis  # noqa: PLC0415
 
     config = target.redis
     if config is None:
         return "absent"
-    with Redis(config, secrets.of(config.password)) as redis:
+    with open_redis(config, secrets) as redis:
         info = redis.info()
         return f"Redis {info.version}, persistence {info.persistence}"
 

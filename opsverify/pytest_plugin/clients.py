@@ -84,10 +84,10 @@ class Connections:
     @property
     def redis(self) -> Redis:
         """One client."""
-        from opsverify.probes.redis import Redis  # noqa: PLC0415
+        from opsverify.probes.redis import open_redis  # noqa: PLC0415
 
         config = require(self.run.target.redis)
-        return self._once("redis", lambda: Redis(config, self.run.secrets.of(config.password)))
+        return self._once("redis", lambda: open_redis(config, self.run.secrets))
 
     @property
     def prometheus(self) -> Prometheus:
