@@ -10,8 +10,10 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.criterion_count import CriterionCount
+from opsverify.canary.fault import Fault
 from opsverify.canary.instances import Instance, Instances, InstanceStatus
 from opsverify.canary.progress import Counts
+from opsverify.canary.same_series import SameSeries
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import invalid_text, label, missing_text, stale_text
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
@@ -22,7 +24,6 @@ from opsverify.units import duration, quantity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from opsverify.canary.fault import Fault
     from opsverify.canary.observation import ObservedStep
     from opsverify.canary.unseen import Unseen
     from opsverify.canary.window_setup import Setup
@@ -48,6 +49,7 @@ class Counting:
         self._totals = {
             (scope, name): GrowthTally((name,), self.instances[scope]) for scope in SCOPES for name in _TOTALS
         }
+        self._same = SameSeries(setup.alike)
         self._grown: dict[tuple[str, str], list[float]] = {}
         self._unseen: dict[int, tuple[float, tuple[Unseen, ...]]] = {}
 
@@ -60,6 +62,7 @@ class Counting:
         for scope in SCOPES:
             signals = step.samples.get(scope, {})
             self.instances[scope].add(signals)
+            self._same.add(scope, signals)
             for name in _TOTALS:
                 grown = self._totals[scope, name].advance(signals).known.get(name, 0.0)
                 self._grown.setdefault((scope, name), []).append(grown)
@@ -128,6 +131,8 @@ class Counting:
         if not self._answered:
             return
         criterion, policy = self._criteria[CANARY][number], self._setup.policy
+        counted = self._setup.counted[number]
+        yield from map(Fault, self._same.texts((counted.bad, counted.trials)))
         yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
         fault = criterion.too_much_unseen(self._parts(number), policy.min_coverage)
         if fault is not None:
@@ -156,6 +161,8 @@ class Counting:
             return None
         for series, lag in tally.invalid(self._invalid_after_s):
             return invalid_text(series, lag)
+        for text in self._same.texts((signal,)):
+            return text
         total = self.grown(scope, signal) or 0.0
         for one, series, lag in tally.open_gaps():
             hidden = series.rate * lag

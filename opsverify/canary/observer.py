@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.observation import ObservedStep
 from opsverify.canary.watch import SCOPES, GateWatch
-from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, Setup
+from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, WITHIN_LIMIT, Setup
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.same_series import BUCKETS, Told, suspects, told_if_answered
 from opsverify.metrics.signal_meaning import unproven
 from opsverify.probes.prometheus_values import SourceFault
 from opsverify.probes.together import ask_together
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from opsverify.canary.observation import Points
     from opsverify.config.model import Canary
     from opsverify.config.signals import Signals
+    from opsverify.metrics.same_series import SignalPair
     from opsverify.probes.prometheus import Prometheus
 
 COUNTERS = (
@@ -37,7 +39,6 @@ COUNTERS = (
     "cache_lookups",
     "cache_misses",
 )
-WITHIN_LIMIT = "durations_within_limit"
 _LOOK_BACK_S = 65.0
 """Before the window, for the samples that anchor its counters: longer than one scrape a minute."""
 _MEANING_WITHIN_S = 30.0
@@ -171,15 +172,30 @@ def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: se
     return found
 
 
-def with_meanings(prometheus: Prometheus, signals: Signals, setup: Setup) -> Setup:
-    """The setup, with what was found of each selector of bad ones: one that never matched proves nothing."""
-    questions: dict[str, Callable[[Prometheus], str | None]] = {
-        one.bad: (lambda probe, bad=one.bad: unproven(probe, signals, bad))  # type: ignore[misc]
-        for one in setup.counted
-        if not one.good_counted
+def with_meanings(prometheus: Prometheus, signals: Signals, setup: Setup, latency_limit_s: float) -> Setup:
+    """The setup, with what was found of its signals before the window.
+
+    A selector of bad ones that never matched proves nothing; nor do two signals that count the same series.
+    """
+    observed = {name for scope in SCOPES for name in setup.selectors[scope]}
+    pairs: dict[tuple[str, str], SignalPair] = {}
+    for pair in suspects(signals, latency_limit_s):
+        one, other = (WITHIN_LIMIT if name == BUCKETS else name for name in (pair.one, pair.other))
+        if {one, other} <= observed:
+            pairs[one, other] = pair
+    questions: dict[tuple[str, ...], Callable[[Prometheus], Any]] = {
+        (counted.bad,): (lambda probe, bad=counted.bad: unproven(probe, signals, bad))  # type: ignore[misc]
+        for counted in setup.counted
+        if not counted.good_counted
     }
+    questions |= {names: (lambda probe, pair=pair: told_if_answered(probe, pair)) for names, pair in pairs.items()}  # type: ignore[misc]
     try:
         found = ask_together(prometheus, questions, _MEANING_WITHIN_S) if questions else {}
     except Inconclusive as error:
-        found = dict.fromkeys(questions, f"whether its selector ever matched is unknown ({error})")
-    return replace(setup, counted=tuple(replace(one, unproven=found.get(one.bad)) for one in setup.counted))
+        found = {key: say("whether its selector ever matched is unknown ({error})", error=error) for key in questions}
+        found |= dict.fromkeys(pairs, Told.UNKNOWN)
+    return replace(
+        setup,
+        counted=tuple(replace(one, unproven=found.get((one.bad,))) for one in setup.counted),
+        alike=tuple(names for names, pair in pairs.items() if pair.possible(found[names])),
+    )

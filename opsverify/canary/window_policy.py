@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from opsverify.canary.criterion import P95_SLOWER, SLOW
-from opsverify.canary.observer import WITHIN_LIMIT, selectors
+from opsverify.canary.observer import selectors
 from opsverify.canary.policy import GateCriterion, Kind, Policy
-from opsverify.canary.window_setup import Counted, Setup
+from opsverify.canary.window_setup import WITHIN_LIMIT, Counted, Setup
 from opsverify.language.message import say
 from opsverify.units import parse_duration, quantity
 

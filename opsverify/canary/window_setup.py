@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = "opsverify.observation/"
 CANARY, BASELINE = "canary", "baseline"
 REQUESTS, LLM_COST, PROCESS_START, UP = "requests", "llm_cost", "process_start", "up"
+WITHIN_LIMIT = "durations_within_limit"
+"""The buckets up to the limit on latency, as they are observed."""
 RULE, FIRST_RULE = 3, 2
 """Versions of counting and decision. A file is replayed by the rule that its window was decided by."""
 MOST_SKEW_S = 10.0
@@ -64,6 +66,8 @@ class Setup:
     skew_s: float | None = None
     instance_label: str = ""
     rule: int = RULE
+    alike: tuple[tuple[str, str], ...] = ()
+    """Pairs of signals that no series had told apart when the window began."""
 
     @property
     def end(self) -> float:
@@ -75,6 +79,8 @@ class Setup:
         content = {"schema": f"{SCHEMA}{self.rule}"} | asdict(self)
         for row, one in zip(content["counted"], self.counted, strict=True):
             row["criterion"] |= pair("counted", one.criterion.counted)
+            if one.unproven is not None:
+                row.update(pair("unproven", one.unproven))
         return json.dumps(content, separators=(",", ":"))
 
     @classmethod
@@ -88,21 +94,20 @@ class Setup:
             if schema == f"{SCHEMA}{FIRST_RULE}":
                 raw["rule"] = FIRST_RULE
                 raw["policy"] = AS_BEFORE | raw["policy"]
-            counted = tuple(
-                Counted(
-                    **row
-                    | {
-                        "criterion": _criterion(row["criterion"]),
-                        "picked_by": tuple(row["picked_by"]),
-                    }
-                )
-                for row in raw["counted"]
-            )
-            return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted})
+            counted = tuple(map(_counted, raw["counted"]))
+            alike = tuple((one, other) for one, other in raw.get("alike", ()))
+            return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted, "alike": alike})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(
                 say("not a header of an observation ({schema}): {error}", schema=f"{SCHEMA}{RULE}", error=error)
             ) from error
+
+
+def _counted(raw: dict[str, Any]) -> Counted:
+    changes: dict[str, Any] = {"criterion": _criterion(raw["criterion"]), "picked_by": tuple(raw["picked_by"])}
+    if raw.get("unproven") is not None:
+        changes["unproven"] = unpair(raw, "unproven")
+    return Counted(**{name: value for name, value in raw.items() if name != "unproven_ko"} | changes)
 
 
 def _criterion(raw: dict[str, Any]) -> GateCriterion:

@@ -18,6 +18,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.metrics.same_series import Told, same_text, suspects, told_if_answered
 from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
 from opsverify.probes.access import access_to
 from opsverify.probes.alertmanager import Alertmanager
@@ -131,6 +132,10 @@ def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterat
         elif getattr(signals, name) is not None and name not in (*SHARES, "process_start"):
             selector = signals.of(name).selector()
             yield _try(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
+    for pair in suspects(signals, target.limits.judgment_p95.bound):
+        if told_if_answered(prometheus, pair) is Told.SAME:
+            text = same_text(pair.one, pair.other, pair.selectors[0])
+            yield DoctorFinding(f"signals.{pair.one}, signals.{pair.other}", ok=False, text=text)
     if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
         bound = target.limits.judgment_p95.bound
         yield _try("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
@@ -189,12 +194,12 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
 
 
 def _redis(target: Target, secrets: Secrets) -> str:
-    from opsverify.probes.redis import Redis  # noqa: PLC0415
+    from opsverify.probes.redis import open_redis  # noqa: PLC0415
 
     config = target.redis
     if config is None:
         return "absent"
-    with Redis(config, secrets.of(config.password)) as redis:
+    with open_redis(config, secrets) as redis:
         info = redis.info()
         return f"Redis {info.version}, persistence {info.persistence}"
 

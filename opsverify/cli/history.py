@@ -84,11 +84,11 @@ def _sources(target: Target, secrets: Secrets, opened: ExitStack) -> Sources:
         return opened.enter_context(Postgres(target.postgres, secrets.of(target.postgres.login.password)))
 
     def redis() -> Redis:
-        from opsverify.probes.redis import Redis  # noqa: PLC0415 - as above
+        from opsverify.probes.redis import open_redis  # noqa: PLC0415 - as above
 
         if target.redis is None:
             raise Inconclusive(say("the target has no [redis]"))
-        return opened.enter_context(Redis(target.redis, secrets.of(target.redis.password)))
+        return opened.enter_context(open_redis(target.redis, secrets))
 
     def prometheus() -> Prometheus:
         from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - as above

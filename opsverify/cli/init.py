@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib import resources
@@ -9,13 +10,19 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from opsverify.config.connection_string import postgres_of
+from opsverify.config.model import PrometheusConfig
 from opsverify.core.exit_codes import ExitCode
+from opsverify.draft.database import read_database
+from opsverify.draft.metrics import guess, read_metrics
+from opsverify.draft.target_text import SeenPrometheus, target_text
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
     from importlib.resources.abc import Traversable
 
+_PASSWORD_ENV: Final = "OPSVERIFY_PG_PASSWORD"  # noqa: S105 - the name of a variable
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _RENAMED: Final = {"gitignore": ".gitignore"}
 """Names under which a package cannot carry a file."""
@@ -24,29 +31,62 @@ _RENAMED: Final = {"gitignore": ".gitignore"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="the new folder; its name is the platform's")
+    parser.add_argument(
+        "--from-dsn", metavar="DSN", help="draft the target from this database: postgresql://user@host/db, no password"
+    )
+    parser.add_argument(
+        "--password-env", metavar="NAME", default=_PASSWORD_ENV, help=f"variable of its password ({_PASSWORD_ENV})"
+    )
+    parser.add_argument("--prometheus", metavar="URL", help="with --from-dsn: draft signals and canary from this one")
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
-    """Make the folder; 4 where it holds files already, or its name is no target's name. Nothing is overwritten."""
+    """Make the folder; 4 where it holds files already, or its name is no target's name. Nothing is overwritten.
+
+    Raises Inconclusive where what the target is to be drafted from does not answer: nothing is made then.
+    """
     folder: Path = options.folder.resolve()
     name = folder.name
     if not _NAME.fullmatch(name):
         return _refuse(f"{name!r} is no name of a target: expected lower-case letters, digits and hyphens")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         return _refuse(f"{folder} is not empty: give a new folder")
+    if options.prometheus and not options.from_dsn:
+        return _refuse("--prometheus needs --from-dsn")
+    try:
+        draft = _draft(name, options) if options.from_dsn else None
+    except ValueError as error:
+        return _refuse(f"--from-dsn: {error}")
     try:
         for path, text in _files(resources.files("opsverify") / "starter", Path()):
             target = folder / path.with_name(_RENAMED.get(path.name, path.name))
             if path.parts[0] == "targets":
                 target = target.with_name(f"{name}.toml")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(Template(text).substitute(name=name), encoding="utf-8")
+            filled = draft if draft and path.parts[0] == "targets" else Template(text).substitute(name=name)
+            target.write_text(filled, encoding="utf-8")
         (folder / "smoke").mkdir(exist_ok=True)
         (folder / "reports").mkdir(exist_ok=True)
     except OSError as error:
         return _refuse(f"{error.filename}: cannot be written: {error.strerror}")
     sys.stdout.write(f"{folder}\nnext: correct targets/{name}.toml, then: opsverify doctor --target {name}\n")
     return ExitCode.PASSED
+
+
+def _draft(name: str, options: argparse.Namespace) -> str:
+    from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
+    from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - as above
+
+    password = os.environ.get(options.password_env)
+    config = postgres_of(options.from_dsn, options.password_env if password else None)
+    with Postgres(config, password) as postgres:
+        database = read_database(postgres)
+    if not options.prometheus:
+        return target_text(name, config, options.password_env, database, None)
+    with Prometheus(PrometheusConfig(url=options.prometheus)) as prometheus:
+        metrics = read_metrics(prometheus)
+    seen = SeenPrometheus(options.prometheus, metrics, guess(metrics))
+    return target_text(name, config, options.password_env, database, seen)
 
 
 def _files(folder: Traversable, below: Path) -> Iterator[tuple[Path, str]]:

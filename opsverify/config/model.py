@@ -123,10 +123,14 @@ class Canary(Section):
 
 
 class RedisConfig(Section):
-    """The judgment cache."""
+    """The judgment cache: one server, the master that `sentinels` name, or a cluster that `host` is a node of."""
 
-    host: str
+    host: str | None = None
     port: int = Field(default=6379, ge=1, le=65535)
+    cluster: bool = False
+    sentinels: tuple[str, ...] = ()
+    master: str | None = None
+    sentinel_login: Login | None = None
     db: int = Field(default=0, ge=0)
     tls: bool = False
     username: str | None = None
@@ -137,6 +141,20 @@ class RedisConfig(Section):
     cache_ttl: Duration | None = None
     maxmemory: Literal["limited", "unlimited"] = "limited"
     look: Duration = "3s"
+
+    @model_validator(mode="after")
+    def _one_form(self) -> RedisConfig:
+        if (self.host is None) == (not self.sentinels):
+            raise ValueError(say('expected one of host = "..." and sentinels = ["HOST:26379", ...]'))
+        if (self.master is None) != (not self.sentinels):
+            raise ValueError(say('sentinels and master belong together; expected master = "the name they monitor"'))
+        if self.cluster and (self.sentinels or self.db):
+            raise ValueError(say("a cluster has no sentinels and only db = 0; remove them, or cluster"))
+        for sentinel in self.sentinels:
+            host, _, port = sentinel.rpartition(":")
+            if not host or not port.isdecimal():
+                raise ValueError(say('sentinels: {sentinel!r}; expected "HOST:26379"', sentinel=sentinel))
+        return self
 
     @property
     def look_s(self) -> float:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCOPE = "$scope"
+_HISTOGRAM: Final = {"durations", "duration_buckets"}
+_METRIC: Final = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")
 
 
 class Signal(BaseModel):
     """One counter or gauge, in one of three forms.
 
     `metric` plus label matchers `match`; a whole `promql` selector holding `$scope`; or `absent`, the reason why this
-    platform has no such signal. `native`: a native histogram, which has no series of its own for a bucket.
+    platform has no such signal. `native`: a native histogram, which has no series of its own for a bucket. `same_as`:
+    the signal whose series this one counts as well, where that is meant.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
@@ -33,6 +36,7 @@ class Signal(BaseModel):
     promql: str | None = None
     absent: str | None = None
     native: bool = False
+    same_as: str | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Signal:
@@ -47,7 +51,7 @@ class Signal(BaseModel):
             raise ValueError(
                 say("expected promql to hold {scope} where canary or baseline are selected, and no match", scope=SCOPE)
             )
-        if self.absent is not None and (not self.absent.strip() or self.match or self.native):
+        if self.absent is not None and (not self.absent.strip() or self.match or self.native or self.same_as):
             raise ValueError(say('expected {{ absent = "the reason" }} alone, with a reason'))
         parse_matchers(self.match)
         return self
@@ -56,6 +60,14 @@ class Signal(BaseModel):
     def labels(self) -> frozenset[str]:
         """Names of the labels that `match` picks by."""
         return frozenset(label for label, _, _ in parse_matchers(self.match))
+
+    @property
+    def name(self) -> str | None:
+        """The metric that its series have as name; None where a `promql` selector does not begin with it."""
+        if self.promql is None:
+            return self.metric
+        found = _METRIC.match(self.promql)
+        return found[1] if found else None
 
     def selector(self, scope: str = "", extra: str = "") -> str:
         """The instant vector selector of this signal for `scope` (label matchers, may be empty)."""
@@ -121,15 +133,28 @@ class Signals(BaseModel):
     def _problems(self) -> Iterator[str]:
         given = {name: signal for name, signal in self if isinstance(signal, Signal) and signal.absent is None}
         for (one, first), (other, second) in combinations(given.items(), 2):
-            if first.canonical == second.canonical and not _histogram_and_count(one, other, first):
+            # A bucket is picked out of what `duration_buckets` selects.
+            apart = self.meant(one, other) or ({one, other} == _HISTOGRAM and first.metric is not None)
+            if first.canonical == second.canonical and not apart:
                 yield (
                     f"{one} and {other} select the same series ({first.selector()}): one of them counts something "
-                    'else; correct it, or say { absent = "the reason" }'
+                    f'else; correct it, or say {{ absent = "the reason" }}, or same_as = "{one}" where that is meant'
                 )
+        for name, signal in given.items():
+            if signal.same_as is not None and (signal.same_as == name or signal.same_as not in given):
+                known = ", ".join(one for one in given if one != name)
+                yield f"{name}: same_as = {signal.same_as!r} is no other signal of this target; expected one of {known}"
         for share in SHARES.values():
             trials, bad = (getattr(self, name) for name in (share.trials, share.bad))
             if trials.absent is not None and bad.absent is None and share.bad in self.model_fields_set:
                 yield f"{share.bad}: described, but {share.trials} is absent; describe both, or neither"
+
+    def meant(self, one: str, other: str) -> bool:
+        """Whether two signals may count the same series: by `same_as`, or as a native histogram and its count."""
+        first, second = self.of(one), self.of(other)
+        if other == first.same_as or one == second.same_as:
+            return True
+        return {one, other} == _HISTOGRAM and (first.native or second.native)
 
     def absent(self, name: str) -> str | None:
         """Why this platform has no signal `name`: by its own entry, or that of the trials it is a part of."""
@@ -177,7 +202,3 @@ SHARES: Final = {
     )
 }
 """Every share that is counted by a selector of bad ones, by that signal's name."""
-
-
-def _histogram_and_count(one: str, other: str, signal: Signal) -> bool:
-    return {one, other} == {"durations", "duration_buckets"} and signal.metric is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.runbook import lines, scope_of
 from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Target, Waiver
     from opsverify.core.stages import Stage
+    from opsverify.language.message import Message
+
+UNDECIDED: Final = "?"
+"""What the reason of an absence begins with that nobody decided yet."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,15 @@ def planned(
     unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
     row = next((value for value in parameters.values() if isinstance(value, Row)), None)
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
-    not_applicable = None
+    not_applicable = undecided = None
     if missing_part:
+        undecided = _undecided(missing_part, target.absent.get(missing_part, ""))
         not_applicable = say("the target declares {absence}", absence=target.absence(missing_part))
     elif absent:
         not_applicable = say("the target lists no {what}", what=absent.what)
     elif missing_signal := _absent_signal(spec, target):
         name, reason = missing_signal
+        undecided = _undecided(say("signal {name}", name=name), reason)
         not_applicable = say("the target declares {absence}", absence=f"signal {name} absent ({reason})")
     elif spec.where and not spec.where[1](target):
         not_applicable = say("the target lists no {what}", what=spec.where[0])
@@ -90,6 +96,8 @@ def planned(
     else:
         not_applicable = scope_of(spec.lines)
     cannot_run = unknown.reason if unknown else row.cannot_run if row else None
+    if undecided:
+        not_applicable, cannot_run = None, undecided
     check_id, ko, en = spec.id, spec.ko, spec.en
     if parameter_id and not (absent or unknown or row):
         check_id, ko, en = (f"{text}[{parameter_id}]" for text in (check_id, f"{ko} ", f"{en} "))
@@ -107,6 +115,15 @@ def planned(
         waiver=say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=waiver.owner, until=waiver.until)
         if waiver
         else None,
+    )
+
+
+def _undecided(what: str, reason: str) -> Message | None:
+    """Why a check cannot run whose part is absent for a reason that is only a question, as in a drafted target."""
+    if not reason.lstrip().startswith(UNDECIDED):
+        return None
+    return say(
+        "the target leaves open whether there is {what}; describe it, or write the reason why there is none", what=what
     )
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.config.model import require
+from opsverify.config.signals import SHARES
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
 from opsverify.metrics.freshness import require_fresh
+from opsverify.metrics.same_series import same_share
 from opsverify.metrics.signal_meaning import unproven
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
@@ -43,6 +45,8 @@ class AfterRollback:
     target: Target
     unproven: str | None = None
     """Why no series of failed requests does not mean that none failed; None where it does."""
+    same: Mapping[str, str] = field(default_factory=dict)
+    """By bad ones: that they, or the good ones, are the same series as their trials."""
 
     @classmethod
     def load(cls, path: Path, target: Target) -> AfterRollback:
@@ -55,7 +59,7 @@ class AfterRollback:
             }
             for scope, signals in raw["samples"].items()
         }
-        return cls(raw["start"], raw["end"], samples, target, raw.get("unproven"))
+        return cls(raw["start"], raw["end"], samples, target, raw.get("unproven"), raw.get("same", {}))
 
     def outside_baseline(self) -> Share:
         """The share of all requests that the baseline did not serve.
@@ -70,6 +74,7 @@ class AfterRollback:
         """The share of the baseline's requests that failed."""
         name, good = self._signals.counted("request_errors")
         total = self._grown(BASELINE, "requests")
+        self._require_told_apart("request_errors")
         if not self.samples[BASELINE][name] and not good:
             # A status code is exported from its first use on: none yet means that none failed, if it would match.
             if self.unproven is not None:
@@ -88,9 +93,14 @@ class AfterRollback:
     def hits(self) -> Share:
         """The share of cache lookups that hit."""
         lookups = self._grown(EVERYTHING, "cache_lookups")
+        self._require_told_apart("cache_misses")
         name, good = self._signals.counted("cache_misses")
         counted = self._grown(EVERYTHING, name)
         return self._share(counted if good else lookups - counted, lookups, say("lookups hit the cache"))
+
+    def _require_told_apart(self, bad: str) -> None:
+        if bad in self.same:
+            raise Inconclusive(self.same[bad])
 
     @property
     def _signals(self) -> Signals:
@@ -157,8 +167,19 @@ def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None],
     samples = {scope: _samples(prometheus, target, matchers, end - start, end) for scope, matchers in scopes.items()}
     missing = not samples[BASELINE].get(signals.counted("request_errors")[0])
     doubt = unproven(prometheus, signals, "request_errors") if missing else None
+    same = {bad: text for bad in SHARES if (text := _same(prometheus, signals, bad, samples)) is not None}
     at = dt.datetime.now(dt.UTC).isoformat()
-    json.dump({"start": start, "end": end, "at": at, "samples": samples, "unproven": doubt}, keep)
+    json.dump({"start": start, "end": end, "at": at, "samples": samples, "unproven": doubt, "same": same}, keep)
+
+
+def _same(
+    prometheus: Prometheus, signals: Signals, bad: str, samples: Mapping[str, Mapping[str, Mapping[str, object]]]
+) -> str | None:
+    """What to say of a share that counts the same series twice; asked only where these samples may be the same."""
+    counted, trials = (samples[EVERYTHING].get(name) for name in (signals.counted(bad)[0], SHARES[bad].trials))
+    if not counted or not trials or counted.keys() != trials.keys():
+        return None
+    return same_share(prometheus, signals, bad)
 
 
 def _samples(

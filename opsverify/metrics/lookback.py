@@ -14,6 +14,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.metrics.freshness import require_fresh
+from opsverify.metrics.same_series import require_told_apart
 from opsverify.metrics.signal_meaning import require_meaning
 from opsverify.units import duration, parse_duration
 
@@ -53,6 +54,8 @@ class Lookback:
         signals = self.config.signals
         name, good = signals.counted(bad)
         series = {trials: self._series(trials), name: self._series(name, bad=None if good else bad)}
+        if series[name].keys() == series[trials].keys():
+            require_told_apart(self.prometheus, signals, bad)
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
         instances = InstanceTimes(first_scrapes(series.values()))
         total = _grown(trials, series[trials], instances).value

@@ -26,7 +26,7 @@ LOOKED_BACK: Final = "7d"
 """How far back a selector may have matched."""
 _MOST_VALUES: Final = 12
 _STATUS: Final = re.compile(r"[1-5][0-9][0-9]")
-_BAD_STATUSES: Final = ("500", "502", "503", "504")
+BAD_STATUSES: Final = ("500", "502", "503", "504")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class SignalMeaning:
         return bool(self.picked) and all(
             self.values.get(label)
             and all(_STATUS.fullmatch(value) for value in self.values[label])
-            and any(_picks(sign, value, status) for status in _BAD_STATUSES)
+            and any(picks(sign, value, status) for status in BAD_STATUSES)
             for label, sign, value in self.picked
         )
 
@@ -130,7 +130,8 @@ def listed_values(values: tuple[str, ...]) -> str:
     return say("{values} and {more} more", values=shown, more=len(values) - _MOST_VALUES)
 
 
-def _picks(sign: str, value: str, candidate: str) -> bool:
+def picks(sign: str, value: str, candidate: str) -> bool:
+    """Whether a matcher picks a value."""
     if "~" in sign:
         return (re.fullmatch(value, candidate) is not None) == (sign == "=~")
     return (candidate == value) == (sign == "=")

@@ -60,7 +60,10 @@ def oldest_entry(
     if oldest is None:
         raise Inconclusive(say("{name}: the log has no entry; nothing shows how long they are kept", name=name))
     source = hashlib.sha256((rule.oldest or rule.promql or "").encode()).hexdigest()[:16]
-    return Snapshot(subject_of(name), now, Origin({"query": source}), {"log": {"oldest": oldest.isoformat()}}, 1.0)
+    same = {"query": source}
+    if rule.oldest:
+        same["system_identifier"] = str(postgres().value("SELECT system_identifier::text FROM pg_control_system()"))
+    return Snapshot(subject_of(name), now, Origin(same), {"log": {"oldest": oldest.isoformat()}}, 1.0)
 
 
 def log_age(name: str, now: Snapshot, earlier: Sequence[Snapshot]) -> LogAge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from opsverify.history.snapshot import Snapshot
@@ -13,7 +14,6 @@ from opsverify.units import listed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from opsverify.language.message import Message
     from opsverify.probes.postgres import Postgres
 
 SUBJECT: Final = "postgres.age"
@@ -94,14 +94,14 @@ def comes_down(name: str, series: Sequence[Snapshot]) -> bool | None:
     origin = series[-1].origin.same if series else {}
     known = [one for one in series if one.origin.same == origin and name in one.rows]
     values = [max(int(one.rows[name]["xids"] or 0), int(one.rows[name]["multixacts"] or 0)) for one in known]
-    if any(later < earlier for earlier, later in zip(values, values[1:], strict=False)):
+    if any(later < earlier for earlier, later in pairwise(values)):
         return True
     if not known or (known[-1].taken_at - known[0].taken_at).total_seconds() < _LEAST_S:
         return None
     return False
 
 
-def holders(postgres: Postgres) -> Message | str:
+def holders(postgres: Postgres) -> str:
     """Who keeps rows from being frozen, oldest first, and the oldest tables."""
     found = [say("{who} ({held:,} ids)", who=row.who, held=row.held) for row in postgres.rows(HOLDERS)]
     tables = [say("{who} ({held:,} ids)", who=row.who, held=row.held) for row in postgres.rows(TABLES)]

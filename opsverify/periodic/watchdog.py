@@ -1,4 +1,4 @@
-"""Watchdog: the alert that always fires, followed from its rule to its receiver; the first hop that lacks it is named."""
+"""Watchdog: the alert that always fires, from its rule to its receiver; the first hop that lacks it is named."""
 
 from __future__ import annotations
 

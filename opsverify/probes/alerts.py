@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import AlertmanagerConfig
 
+_ALWAYS = dt.datetime.min.replace(tzinfo=dt.UTC)
 _INVENTED = "opsverify-invented-value"
 """A label's value that no alert has: a matcher that takes it takes everything."""
 
@@ -48,7 +49,7 @@ class Silence:
     comment: str
     ends_at: dt.datetime
     mutes_everything: bool = False
-    starts_at: dt.datetime = dt.datetime.min.replace(tzinfo=dt.UTC)
+    starts_at: dt.datetime = _ALWAYS
     labels: tuple[Matcher, ...] = ()
     active: bool = True
 

@@ -34,6 +34,7 @@ from opsverify.probes.prometheus_values import (
     read_samples,
     read_series,
     read_targets,
+    read_types,
     refusal,
     seconds,
 )
@@ -129,7 +130,7 @@ class Prometheus(Probe):
         """
         vector = self.instant(query)
         where = say("{source}{detail}", source=self._where, detail=f", query {one_line(query)}")
-        self._whole(vector)
+        self._require_whole(query, vector.warnings)
         if not vector.samples:
             raise SourceFault(
                 FaultReason.EMPTY,
@@ -159,6 +160,10 @@ class Prometheus(Probe):
         found = self._get("/api/v1/rules", {}, read_rules)
         return own(self._where, "alerting_rules", self._config.alerting_rules, found)
 
+    def metric_types(self) -> dict[str, str]:
+        """The type of every metric that is scraped now (`counter`, `gauge`, `histogram`, ...), by its family's name."""
+        return self._get("/api/v1/metadata", {}, read_types)
+
     def firing_alerts(self, matchers: str = "") -> tuple[Alert, ...]:
         """Alerts firing now whose labels match `matchers` (PromQL, such as `track="canary"`).
 
@@ -166,22 +171,22 @@ class Prometheus(Probe):
         server evaluates the rules (Thanos, Mimir). Raises as `instant`, and for partial answers.
         """
         both = ",".join(part for part in ('alertstate="firing"', matchers) if part)
-        firing = self._whole(self.instant(f"ALERTS{{{both}}}"))
+        firing = self.whole(f"ALERTS{{{both}}}")
         if not firing.samples:
             return ()
-        states = self._whole(self.instant(f"ALERTS_FOR_STATE{{{matchers}}}"))
+        states = self.whole(f"ALERTS_FOR_STATE{{{matchers}}}")
         since = {identity(sample): sample.value for sample in states.samples}
         return tuple(read_alert(sample, since.get(identity(sample))) for sample in firing.samples)
 
     def known(self, selector: str, back: str) -> bool:
         """Whether any series matched `selector` in the time `back` (`7d`) until now."""
         query = f"count(last_over_time({selector}[{back}]))"
-        return bool(self._whole(self.instant(query)).samples)
+        return bool(self.whole(query).samples)
 
     def label_values(self, label: str, selector: str, back: str) -> tuple[str, ...]:
         """Values of `label` among the series that matched `selector` in the time `back`, in order; none without it."""
         query = f"count by ({label}) (last_over_time({selector}[{back}]))"
-        values = {sample.labels.get(label, "") for sample in self._whole(self.instant(query)).samples}
+        values = {sample.labels.get(label, "") for sample in self.whole(query).samples}
         return tuple(sorted(values - {""}))
 
     def now(self) -> float:
@@ -203,9 +208,15 @@ class Prometheus(Probe):
         """Close the connections; the probe may be used again."""
         self._client.close()
 
+    def whole(self, query: str) -> Vector:
+        """As `instant`, now; raises SourceFault for a partial answer too."""
+        vector = self.instant(query)
+        self._require_whole(query, vector.warnings)
+        return vector
+
     def current(self, query: str) -> Vector:
         """As `instant`, now; raises SourceFault for an answer that is minutes old, or partial."""
-        vector = self._whole(self.instant(query))
+        vector = self.whole(query)
         newest = max((sample.at for sample in vector.samples), default=vector.queried_at)
         if vector.queried_at - newest > STALE_S:
             raise SourceFault(
@@ -283,10 +294,6 @@ class Prometheus(Probe):
             return read(data)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             self._give_up(name, self._malformed(f"{self._where}, {one_line(what)}", error), error)
-
-    def _whole(self, vector: Vector) -> Vector:
-        self._require_whole(vector.query, vector.warnings)
-        return vector
 
     def _require_whole(self, query: str, warnings: tuple[str, ...]) -> None:
         if warnings:

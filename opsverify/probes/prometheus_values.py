@@ -280,3 +280,9 @@ def _interval_s(text: str | None) -> float:
 
 def _labels(found: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(found))
+
+
+def read_types(data: Mapping[str, list[Mapping[str, str]]]) -> dict[str, str]:
+    """The type of each metric in an answer of `/api/v1/metadata`; `unknown` where its sources disagree."""
+    found = {name: {entry["type"] for entry in entries} for name, entries in data.items()}
+    return {name: next(iter(types)) if len(types) == 1 else "unknown" for name, types in found.items()}

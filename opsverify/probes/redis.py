@@ -5,116 +5,100 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import redis as client
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.base import Probe
-from opsverify.probes.environment import plain_process
 from opsverify.probes.record import Record, discard
+from opsverify.probes.redis_nodes import Node, RedisNodes
+from opsverify.probes.redis_values import CacheInfo, LatencyEvent, Persistence, joined, shared, together
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
 
     from opsverify.config.model import RedisConfig
+    from opsverify.config.secrets import Secrets
 
-Persistence: TypeAlias = Literal["aof", "rdb", "none"]
 _MOST_SCANS = 200
 _SCAN_COUNT = 500
 _GONE = -2
 
 
-@dataclass(frozen=True, slots=True)
-class CacheInfo:
-    """Values of INFO: bytes, seconds, counts since its start; `memory_max` 0: no limit; `memory_machine` 0: unknown."""
-
-    version: str
-    memory_used: int
-    memory_max: int
-    memory_machine: int
-    evicted_keys: int
-    configured_persistence: Persistence | None
-    last_save_ok: bool
-    connected_clients: int
-    role: str
-    uptime_s: float
-    keys: int
-    policy: str = "noeviction"
-
-    @property
-    def evicts(self) -> bool:
-        """Whether a full Redis makes room by itself: any key may go. `volatile-*` refuses once those without end fill it."""
-        return self.policy.startswith("allkeys-")
-
-    @property
-    def persistence(self) -> Persistence:
-        """How data outlive a restart. Raises Inconclusive where this user may not read it."""
-        if self.configured_persistence is None:
-            raise Inconclusive(
-                say("Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere")
-            )
-        return self.configured_persistence
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyEvent:
-    """The newest event of one kind that took longer than the threshold: Unix time, and seconds."""
-
-    name: str
-    at: float
-    took_s: float
-
-
-class _PlainTls(client.SSLConnection):
-    """A TLS connection that trusts this machine's authorities, whatever `SSL_CERT_FILE` holds."""
-
-    def _wrap_socket_with_ssl(self, sock: socket.socket) -> Any:  # noqa: ANN401 - as its base
-        with plain_process():
-            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+def _left(node: Node, pattern: str, most: int) -> list[int]:
+    """Milliseconds left of up to `most` keys of one server."""
+    keys: list[str | bytes] = []
+    cursor = 0
+    for _ in range(_MOST_SCANS):
+        cursor, found = node.scan(cursor, match=pattern, count=_SCAN_COUNT)
+        keys += found
+        if not cursor or len(keys) >= most:
+            break
+    pipeline = node.pipeline(transaction=False)
+    for key in keys[:most]:
+        pipeline.pttl(key)
+    left: list[int] = pipeline.execute()
+    return left
 
 
 class Redis(Probe):
     """Queries of the cache that change nothing in it."""
 
-    def __init__(self, config: RedisConfig, password: str | None = None, record: Record = discard) -> None:
+    def __init__(
+        self,
+        config: RedisConfig,
+        password: str | None = None,
+        record: Record = discard,
+        *,
+        sentinel_password: str | None = None,
+    ) -> None:
         super().__init__(record)
         self._config = config
-        self._client = client.Redis(
-            # No client_name: CLIENT SETNAME would need a right that nothing else here needs.
-            host=config.host, port=config.port, db=config.db, username=config.username, password=password,
-            ssl=config.tls, socket_timeout=config.timeout_s, socket_connect_timeout=config.timeout_s,
-            decode_responses=True, retry=Retry(NoBackoff(), 0),
-        )  # fmt: skip
-        if config.tls:
-            self._client.connection_pool.connection_class = _PlainTls
+        self._nodes = RedisNodes(config, password, sentinel_password)
 
     def ping(self) -> float:
-        """Seconds that a PING takes, with the connecting if there was no connection."""
-        started = time.perf_counter()
+        """Seconds that a PING takes, with the connecting if there was no connection; of a cluster's slowest primary."""
+        slowest = 0.0
         try:
-            self._client.ping()
+            for node in self._nodes.all():
+                started = time.perf_counter()
+                node.ping()
+                slowest = max(slowest, time.perf_counter() - started)
         except client.RedisError as error:
             self._give_up("PING", error)
-        elapsed = time.perf_counter() - started
-        self._record("Redis PING", f"{self._where}\nPONG after {elapsed * 1000:.1f} ms")
-        return elapsed
+        self._record("Redis PING", f"{self._where}\nPONG after {slowest * 1000:.1f} ms")
+        return slowest
 
     def info(self) -> CacheInfo:
-        """Memory, evictions, persistence and keys."""
+        """Memory, evictions, persistence and keys; of a cluster together, with the memory of its fullest server."""
+        return together([self._read(node, name, found) for node, name, found in self._infos()])
+
+    def counters(self) -> Mapping[str, Any]:
+        """Everything that INFO has, as it names it; numbers of a cluster's servers added up, texts joined.
+
+        Raises Inconclusive where it lacks `run_id`.
+        """
+        found = [one for _, _, one in self._infos()]
+        self._record("Redis INFO", json.dumps(found, indent=1, default=str), "json")
+        if not all("run_id" in one for one in found):
+            raise Inconclusive(
+                say("{where}: INFO has no run_id; check that it is Redis, and the user's rights", where=self._where)
+            )
+        return found[0] if len(found) == 1 else {name: joined([one[name] for one in found]) for name in shared(found)}
+
+    def _infos(self) -> list[tuple[Node, str, dict[str, Any]]]:
         try:
-            found: dict[str, Any] = self._client.info()
+            return [(node, self._nodes.name(node), node.info()) for node in self._nodes.all()]
         except client.RedisError as error:
             self._give_up("INFO", error)
-        persistence, schedule = self._persistence(found)
+
+    def _read(self, node: Node, name: str, found: dict[str, Any]) -> CacheInfo:
+        persistence, schedule = self._persistence(node, found)
         shown = {"INFO": found, "CONFIG GET save": schedule}
-        self._record("Redis INFO", json.dumps(shown, indent=1, default=str), "json")
+        self._record(f"Redis INFO {name}".strip(), json.dumps(shown, indent=1, default=str), "json")
         statuses = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
         try:
             return CacheInfo(
@@ -140,28 +124,26 @@ class Redis(Probe):
                 )
             ) from error
 
-    def counters(self) -> Mapping[str, Any]:
-        """Everything that INFO has, as it names it. Raises Inconclusive where it lacks `run_id`."""
-        try:
-            found: dict[str, Any] = self._client.info()
-        except client.RedisError as error:
-            self._give_up("INFO", error)
-        self._record("Redis INFO", json.dumps(found, indent=1, default=str), "json")
-        if "run_id" not in found:
-            raise Inconclusive(
-                say("{where}: INFO has no run_id; check that it is Redis, and the user's rights", where=self._where)
-            )
-        return found
-
     def latency_events(self) -> tuple[LatencyEvent, ...]:
-        """The newest slow event of each kind. Raises Inconclusive where Redis does not watch, or this user may not ask."""
+        """The newest slow event of each kind and server.
+
+        Raises Inconclusive where a server does not watch for them, or this user may not ask.
+        """
+        events: list[LatencyEvent] = []
         try:
-            threshold = self._client.config_get("latency-monitor-threshold").get("latency-monitor-threshold")
-            found: Any = self._client.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+            for node in self._nodes.all():
+                threshold = node.config_get("latency-monitor-threshold").get("latency-monitor-threshold")
+                found: Any = node.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+                shown = f"{self._where}\nlatency-monitor-threshold {threshold}\n{found}"
+                self._record("Redis LATENCY LATEST", shown)
+                self._require_watched(int(threshold or 0))
+                events += [LatencyEvent(str(name), float(at), latest / 1000) for name, at, latest, *_ in found]
         except client.RedisError as error:
             self._give_up("LATENCY LATEST", error)
-        self._record("Redis LATENCY LATEST", f"{self._where}\nlatency-monitor-threshold {threshold}\n{found}")
-        if not int(threshold or 0):
+        return tuple(events)
+
+    def _require_watched(self, threshold: int) -> None:
+        if not threshold:
             raise Inconclusive(
                 say(
                     "{where}: latency-monitor-threshold is 0, slow events are not watched; "
@@ -169,7 +151,6 @@ class Redis(Probe):
                     where=self._where,
                 )
             )
-        return tuple(LatencyEvent(str(name), float(at), latest / 1000) for name, at, latest, *_ in found)
 
     def evicted_within(self, seconds: float) -> int:
         """Keys that are evicted during the next `seconds`: the counter itself only ever grows."""
@@ -184,18 +165,10 @@ class Redis(Probe):
 
         Reads with SCAN and PTTL, in bounded portions; a large cache is a sample.
         """
-        keys: list[str | bytes] = []
-        cursor = 0
+        answers: list[int] = []
         try:
-            for _ in range(_MOST_SCANS):
-                cursor, found = self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
-                keys += found
-                if not cursor or len(keys) >= most:
-                    break
-            pipeline = self._client.pipeline(transaction=False)
-            for key in keys[:most]:
-                pipeline.pttl(key)
-            answers: list[int] = pipeline.execute()
+            for node in self._nodes.all():
+                answers += _left(node, pattern, most - len(answers))
         except client.RedisError as error:
             self._give_up("SCAN and PTTL", error)
         # -2: the key expired between the two commands.
@@ -206,18 +179,18 @@ class Redis(Probe):
 
     def close(self) -> None:
         """Close the connection; the probe may be used again."""
-        self._client.close()
+        self._nodes.close()
 
     @property
     def _where(self) -> str:
-        return f"Redis {self._config.host}:{self._config.port}"
+        return self._nodes.where
 
-    def _persistence(self, found: dict[str, Any]) -> tuple[Persistence | None, str | None]:
+    def _persistence(self, node: Node, found: dict[str, Any]) -> tuple[Persistence | None, str | None]:
         if found.get("aof_enabled"):
             return "aof", "not queried"
         # INFO does not include whether snapshots are scheduled.
         try:
-            schedule = self._client.config_get("save").get("save", "")
+            schedule = node.config_get("save").get("save", "")
         except client.ResponseError as error:
             return None, one_line(error)
         except client.RedisError as error:
@@ -265,3 +238,10 @@ class Redis(Probe):
             )
         self._record(f"Redis {command}", str(failure))
         raise failure from error
+
+
+def open_redis(config: RedisConfig, secrets: Secrets, record: Record = discard) -> Redis:
+    """The probe of a target's cache, with its secrets filled in."""
+    login = config.sentinel_login
+    sentinel_password = secrets.of(login.password) if login else None
+    return Redis(config, secrets.of(config.password), record, sentinel_password=sentinel_password)

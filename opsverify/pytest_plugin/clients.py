@@ -93,10 +93,10 @@ class Connections:
     @property
     def redis(self) -> Redis:
         """One client."""
-        from opsverify.probes.redis import Redis  # noqa: PLC0415
+        from opsverify.probes.redis import open_redis  # noqa: PLC0415
 
         config = require(self.run.target.redis)
-        return self._once("redis", lambda: Redis(config, self.run.secrets.of(config.password)))
+        return self._once("redis", lambda: open_redis(config, self.run.secrets))
 
     @property
     def prometheus(self) -> Prometheus:
@@ -132,8 +132,9 @@ class Connections:
         started = time.time() - time.monotonic()
         clock = Clock(lambda: started + time.monotonic(), lambda seconds: time.sleep(max(0.0, seconds)))
         target = self.run.target
-        setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup)
-        Observer(self.prometheus, clock, self.run.say, write, target.limits.judgment_p95.bound).observe(setup)
+        limit_s = target.limits.judgment_p95.bound
+        setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup, limit_s)
+        Observer(self.prometheus, clock, self.run.say, write, limit_s).observe(setup)
 
     def _access(self, config: Connection) -> Access:
         return access_to(config, self.run.secrets, self.run.target.proxy)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
 from opsverify.config.run_options import REPORT_DIR, overridden
+from opsverify.core.left_out import left_out
 from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Stage, stage_named
@@ -199,6 +200,7 @@ class StageRun:
             "notes": [as_message(note).en for note in self.notes],
             "notes_ko": [as_message(note).ko for note in self.notes],
             "coverage": self.coverage,
+            "left_out": left_out(self.plan).to_dict(),
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
             "planned": len(verdict.plan.checks),
@@ -234,14 +236,16 @@ class StageRun:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks that a reader of the verdict needs."""
+        left = left_out(self.plan).text
+        remarks = (*self.remarks, *([left] if left else []))
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
-            return tuple(self.remarks)
+            return remarks
         short = (
             f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
             "a demonstration or rehearsal, not a release"
         )
-        return (short, *self.remarks)
+        return (short, *remarks)
 
 
 def plan_entry(

@@ -20,9 +20,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from opsverify.canary.observer import WITHIN_LIMIT, Clock, Observer
+from opsverify.canary.observer import Clock, Observer
 from opsverify.canary.policy import GateCriterion, Kind, Policy
-from opsverify.canary.window_setup import PROCESS_START, UP, Counted, Setup
+from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT, Counted, Setup
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
 from opsverify.probes.prometheus_values import Series

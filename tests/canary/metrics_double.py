@@ -14,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from opsverify.canary.observer import WITHIN_LIMIT, Clock
+from opsverify.canary.observer import Clock
 from opsverify.canary.policy import GateCriterion, Policy
-from opsverify.canary.window_setup import PROCESS_START, Counted, Setup
+from opsverify.canary.window_setup import PROCESS_START, WITHIN_LIMIT, Counted, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,10 +13,10 @@ import pytest
 
 from opsverify.canary.decision import GateOutcome
 from opsverify.canary.observation import read_observation
-from opsverify.canary.observer import WITHIN_LIMIT, Observer
+from opsverify.canary.observer import Observer
 from opsverify.canary.replay import replay
 from opsverify.canary.watch import GateWatch
-from opsverify.canary.window_setup import PROCESS_START
+from opsverify.canary.window_setup import PROCESS_START, WITHIN_LIMIT
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.metrics_double import POLICY, SETUP, START, Series, World, reply, serving

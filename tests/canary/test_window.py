@@ -9,10 +9,10 @@ import pytest
 
 from opsverify import Criterion, Inconclusive
 from opsverify.canary.observation import ObservedStep
-from opsverify.canary.observer import WITHIN_LIMIT
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_policy import policy_of, setup_of
+from opsverify.canary.window_setup import WITHIN_LIMIT
 from opsverify.config.limits import Limits
 from opsverify.config.model import Canary, Owners, PrometheusConfig, Service, Target
 

@@ -21,6 +21,10 @@ from opsverify.config.signals import SHARES, Signals
         ({"llm_calls": {"absent": " "}}, "with a reason"),
         ({"llm_calls": {"metric": "a", "absent": "no LLM"}}, "expected one of"),
         ({"llm_calls": {"absent": "no LLM"}, "llm_failures": {"metric": "x"}}, "describe both, or neither"),
+        ({"durations": {"metric": "judgment_requests_total"}}, 'same_as = "requests" where that is meant'),
+        ({"durations": {"metric": "x", "same_as": "request"}}, "is no other signal of this target; expected one of"),
+        ({"durations": {"metric": "x", "same_as": "durations"}}, "is no other signal of this target"),
+        ({"llm_calls": {"absent": "no LLM", "same_as": "requests"}}, "alone, with a reason"),
         ({"requests": {"metric": "a", "match": "code=5.."}}, "not a list of label matchers"),
         ({"requests": {"metric": "a", "match": 'code=~"["'}}, "not a regular expression"),
     ],
@@ -29,6 +33,23 @@ def test_signals_that_cannot_be_meant(given_signals: dict[str, object], said: st
     """Two signals of the same series, a reason without words, half a share: refused on loading."""
     with pytest.raises(ValueError, match=said):
         Signals.model_validate(given_signals)
+
+
+def test_one_histogram_may_count_requests_and_durations() -> None:
+    """OpenTelemetry has no counter of requests beside its histogram: said so, the same selector is accepted."""
+    count = {"metric": "http_server_request_duration_seconds_count"}
+    signals = Signals.model_validate({"requests": count, "durations": count | {"same_as": "requests"}})
+    assert signals.meant("requests", "durations")
+    assert signals.meant("durations", "requests")
+
+
+@pytest.mark.parametrize(
+    ("selector", "name"),
+    [("x_total{$scope}", "x_total"), (' a:b {c="d",$scope}', "a:b"), ('{__name__="x",$scope}', None)],
+)
+def test_the_metric_of_a_selector_is_known_where_it_begins_with_it(selector: str, name: str | None) -> None:
+    """By it two signals are known never to count the same series."""
+    assert Signals.model_validate({"requests": {"promql": selector}}).requests.name == name
 
 
 @pytest.mark.parametrize("share", SHARES.values(), ids=lambda share: share.bad)

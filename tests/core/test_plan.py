@@ -62,6 +62,16 @@ def test_not_applicable(target: Target, changes: dict[str, object], parameters: 
     assert entry.id == "sql.case"
 
 
+def test_an_absence_that_nobody_decided(tmp_path: Path) -> None:
+    """A reason that is only a question, as in a draft, leaves nothing out: the check cannot run, and holds."""
+    target = target_in(tmp_path)
+    open_question = target.model_copy(update={"absent": target.absent | {"redis": "? not seen"}})
+    entry = planned(spec(needs=("redis",)), open_question, "n", {}, None, TODAY)
+    assert entry.not_applicable is None
+    assert entry.cannot_run is not None
+    assert "leaves open whether there is redis" in entry.cannot_run
+
+
 def test_rows_that_cannot_be_worked_out(target: Target) -> None:
     """Unknown rows are planned and cannot run, unless the part is declared absent."""
     entry = planned(spec(), target, "n", {"x": Unknown("no ledger")}, "none", TODAY)

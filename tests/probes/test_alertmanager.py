@@ -65,6 +65,38 @@ def test_alertmanager(url: str, recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
+    ("matchers", "names"),
+    [
+        ("", {"Loud", "Watchdog"}),
+        ('track="canary"', {"Loud", "Watchdog"}),
+        ('alertname=~"L.*"', {"Loud"}),
+        ('alertname!="Loud",track=~"canary|stable"', {"Watchdog"}),
+        ('team="other"', set()),
+        ('team=""', {"Loud", "Watchdog"}),
+    ],
+)
+def test_matchers_select_the_platforms_own(url: str, matchers: str, names: set[str]) -> None:
+    """Another team's alerts do not count where Alertmanager is shared; a label that is absent is empty."""
+    with Alertmanager(AlertmanagerConfig(url=url, alerts=matchers), Http()) as probe:
+        assert {alert.name for alert in probe.firing()} == names
+
+
+def test_an_alert_of_another_team_counts_at_no_severity(fake: FakeServer) -> None:
+    """Matchers come first: not even an alert of the highest severity is counted for a platform it is not about."""
+    entry = {
+        "labels": {"alertname": "Down", "severity": "critical", "team": "other"}, "fingerprint": "1",
+        "status": {"state": "suppressed", "silencedBy": [], "inhibitedBy": ["2"]}, "startsAt": "2026-11-22T20:12:33Z",
+    }  # fmt: skip
+    fake.answer("/api/v2/alerts", [entry])
+    fake.answer("/api/v2/silences", [])
+    for matchers, counted in (('team="judgment"', ()), ("", ("Down",))):
+        with Alertmanager(AlertmanagerConfig(url=fake.url, alerts=matchers), Http()) as probe:
+            board = probe.board()
+        assert tuple(alert.name for alert in board.counted) == counted
+        assert bool(board.suppressed) == bool(counted)
+
+
+@pytest.mark.parametrize(
     ("body", "status"), [("[]", 500), ({"cluster": {}}, 200), ("<html>", 200), ([{"labels": {}}], 200)]
 )
 def test_faulty_answers(fake: FakeServer, body: object, status: int) -> None:

@@ -19,7 +19,7 @@ CLIENTS = {
         "recovery/postgres/session.py",
         "recovery/rpo/heartbeat_writer.py",
     },
-    "redis": {"probes/redis.py"},
+    "redis": {"probes/redis.py", "probes/redis_nodes.py"},
     "prometheus_api_client": {"probes/prometheus.py"},
     "requests": {"probes/prometheus.py", "probes/prometheus_body.py", "probes/prometheus_session.py"},
     "mcp": {"probes/mcp.py"},

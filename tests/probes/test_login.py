@@ -47,19 +47,19 @@ LOGINS = {
 def ask_prometheus(target: Target, secrets: Secrets, _http: Http) -> object:
     """Ask Prometheus for its clock."""
     config = require(target.prometheus)
-    return Prometheus(config, access_to(config, secrets)).now()
+    return Prometheus(config, access_to(config, secrets, target.proxy)).now()
 
 
 def ask_alertmanager(target: Target, secrets: Secrets, http: Http) -> object:
     """Ask Alertmanager for alerts."""
     config = require(target.alertmanager)
-    return Alertmanager(config, http, access_to(config, secrets)).firing()
+    return Alertmanager(config, http, access_to(config, secrets, target.proxy)).firing()
 
 
 def ask_inbox(target: Target, secrets: Secrets, http: Http) -> object:
     """Ask the inbox for messages."""
     config = require(target.inbox)
-    return Inbox(config, http, access_to(config, secrets)).messages("x")
+    return Inbox(config, http, access_to(config, secrets, target.proxy)).messages("x")
 
 
 def ask_service(target: Target, secrets: Secrets, http: Http) -> Any:  # noqa: ANN401 - a reply, in place of an object
@@ -102,14 +102,14 @@ def proxy(authority: trustme.CA) -> Iterator[FakeServer]:
         yield server
 
 
-def target_with(folder: Path, part: str, keys: str) -> tuple[Target, Secrets]:
-    """Load a target whose `part` has these keys."""
+def target_with(folder: Path, part: str, keys: str, top: str = "") -> tuple[Target, Secrets]:
+    """Load a target whose `part` has these keys, and `top` before all tables."""
     absent = ABSENT.replace(f'"{part}", ', "")
     text = SMALLEST.replace(ABSENT, absent)
     if part == "services.a":
         text = text.partition("[services.a]")[0]
     path = folder / "t.toml"
-    path.write_text(f"{text}\n[{part}]\n{keys}\n", encoding="utf-8")
+    path.write_text(f"{top}{text}\n[{part}]\n{keys}\n", encoding="utf-8")
     return load_target(path)
 
 
@@ -222,6 +222,32 @@ def test_a_login_inside_a_url_is_refused_unseen(files: Path, part: str) -> None:
         target_with(files, part, 'url = "http://ops:planted-secret@127.0.0.1:1"')
     assert f"{part}.url" in str(caught.value)
     assert "planted" not in json.dumps(str(caught.value))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_has_a_proxy_of_its_own(fake: FakeServer, files: Path, part: str) -> None:
+    """The part's proxy replaces the target's, `none` too; without one the target's is used."""
+    for path in (
+        f"{PREFIX}/api/v1/query",
+        f"{PREFIX}/api/v2/alerts",
+        f"{PREFIX}/api/v2/silences",
+        f"{PREFIX}/health",
+        PREFIX,
+    ):
+        body = VECTOR if "query" in path else {"messages": []} if path == PREFIX else {} if "health" in path else []
+        fake.answer(f"http://part.invalid{path}", body)
+    elsewhere, url = "http://127.0.0.1:9", f'url = "http://part.invalid{PREFIX}"'
+    for own, common, reached in ((fake.url, elsewhere, True), (None, fake.url, True), ("none", fake.url, False)):
+        fake.seen.clear()
+        keys = url if own is None else f'{url}\nproxy = "{own}"'
+        target, secrets = target_with(files, part, keys, f'proxy = "{common}"\n')
+        with Http(proxy=target.proxy) as http:
+            if reached:
+                PARTS[part](target, secrets, http)
+            else:
+                with pytest.raises(Inconclusive, match=r"part\.invalid"):
+                    PARTS[part](target, secrets, http)
+        assert bool(fake.seen) == reached
 
 
 def test_a_header_of_the_request_goes_before(fake: FakeServer, files: Path) -> None:

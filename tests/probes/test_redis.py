@@ -118,5 +118,5 @@ def test_views_share_connections(server: tuple[int, int], recorder: Recorder) ->
     """A view records elsewhere over the same pool."""
     with _probe(server[0]) as probe:
         probe.recording(recorder).ping()
-        assert probe.recording(recorder)._client is probe._client
+        assert probe.recording(recorder)._nodes is probe._nodes
     assert len(recorder.kept) == 1

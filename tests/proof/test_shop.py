@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -68,6 +69,41 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
     with Shop(home, network.free_port_base(len(SERVICES))) as shop:
         shop.backup()
         yield Verifier(shop)
+
+
+def test_a_draft_needs_a_connection_string_alone(running: Verifier, tmp_path: Path) -> None:
+    """`opsverify init` writes down every table and what it takes for signals; the draft's daily stage is accepted."""
+    settings, project = running.shop.settings, tmp_path / "drafted"
+    dsn = f"postgresql://shop_ro@127.0.0.1:{settings.ports['postgres']}/shop"
+    source = ["--from-dsn", dsn, "--prometheus", f"http://127.0.0.1:{settings.ports['prometheus']}"]
+    password = (running.shop.home / "secrets" / "shop_ro").read_text(encoding="utf-8").strip()
+    environment = os.environ | {"OPSVERIFY_PG_PASSWORD": password}
+
+    def opsverify(*arguments: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "opsverify", *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+
+    made = opsverify("init", str(project), *source)
+    assert made.returncode == 0, made.stderr
+    target = project / "targets" / "drafted.toml"
+    text = target.read_text(encoding="utf-8")
+    assert password not in text
+    named = "SELECT array_agg(relname) FROM pg_class WHERE relkind = 'p' AND NOT relispartition"
+    for name in running.shop.cluster.value(named):
+        assert name in text
+    drafted = tomllib.loads(text)
+    wanted = tomllib.loads(running.shop.target.read_text(encoding="utf-8"))["prometheus"]["signals"]
+    for signal in ("requests", "request_errors", "durations", "duration_buckets"):
+        assert drafted["prometheus"]["signals"][signal] == wanted[signal]
+    assert {drafted["canary"]["canary"], drafted["canary"]["baseline"]} == {'slot="green"', 'slot="blue"'}
+    undecided = opsverify("verify", "daily", "--target", str(target), "--report-dir", str(tmp_path / "undecided"))
+    assert undecided.returncode == 10, undecided.stdout + undecided.stderr
+    target.write_text(text.replace("? not seen when", "not seen when"), encoding="utf-8")
+    daily = opsverify("verify", "daily", "--target", str(target), "--report-dir", str(tmp_path / "run"))
+    assert daily.returncode == 0, daily.stdout + daily.stderr
+    left_out = json.loads((tmp_path / "run" / "verdict.json").read_text(encoding="utf-8"))["left_out"]
+    assert "1-daily/mcp" in left_out["lines"]
+    assert left_out["of"] > len(left_out["lines"])
 
 
 @pytest.fixture(scope="module")

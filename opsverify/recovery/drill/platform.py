@@ -121,12 +121,12 @@ class StartedPlatform:
 
     def cached(self) -> Cached:
         """The platform's cache now. Raises Inconclusive where it cannot be read."""
-        from opsverify.probes.redis import Redis  # noqa: PLC0415 - loads a client library
+        from opsverify.probes.redis import open_redis  # noqa: PLC0415 - loads a client library
 
         config = self.target.redis
         if config is None:
             raise Inconclusive(f"restored platform: missing [redis] in {self.target_file.name}")
-        with Redis(config, self.secrets.of(config.password)) as redis:
+        with open_redis(config, self.secrets) as redis:
             return Cached.read(redis, config)
 
 

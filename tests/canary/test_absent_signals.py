@@ -1,0 +1,64 @@
+"""Platforms without some signals: planned as not applicable with the reason, and promoted on what they have."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify.cli.main import main
+from opsverify.config.signals import SHARES, Signals
+from tests.canary.cluster import ERRORS as COUNTED
+from tests.canary.named_cluster import NamedCluster, watch
+from tests.canary.test_named_cluster import ERRORS, MCP, SLOW, WORKFLOWS, simulated
+from tests.support.target_file import SMALLEST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTS = {
+    "llm_calls": "no LLM", "llm_parses": "no LLM", "llm_cost": "no LLM", "workflows": "no workflow engine",
+    "mcp_calls": "no connectors", "cache_lookups": "no cache",
+}  # fmt: skip
+LEFT = {
+    "canary.error_rate", "canary.judgment_p95", "canary.traffic_share",
+    "canary.coverage", "canary.alerts", "canary.restarts",
+}  # fmt: skip
+
+
+def test_what_a_platform_has_not_is_planned_as_not_applicable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HTTP metrics only: what is left out stays in the plan with the target's reason, the rest is to be executed."""
+    text = (
+        SMALLEST.replace('"prometheus", ', "").replace('"canary", ', "")
+        + '[canary]\n[prometheus]\nurl = "http://127.0.0.1:9"\n'
+    )
+    lines = [f'{name} = {{ absent = "{reason}" }}' for name, reason in PARTS.items()]
+    path = tmp_path / "t.toml"
+    path.write_text(text + "[prometheus.signals]\n" + "\n".join(lines), encoding="utf-8")
+    assert main(["plan", "prod-canary", "--target", str(path), "--json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    reasons = {check["id"]: check.get("not_applicable") for check in checks}
+    assert {check for check, reason in reasons.items() if not reason} == LEFT
+    left_out = {check: reason for check, reason in reasons.items() if reason}
+    assert {reason.rpartition("(")[2].rstrip(")") for reason in left_out.values()} == set(PARTS.values())
+
+
+@pytest.mark.parametrize("errors", [0.003, 0.05])
+def test_it_is_decided_on_what_it_has(errors: float) -> None:
+    """No query for an absent signal, promoted early and proven when good, rolled back when not."""
+    named = NamedCluster(simulated(errors))
+    absent = {name: {"absent": reason} for name, reason in PARTS.items()}
+    signals = Signals.model_validate(absent)
+    criteria = tuple(
+        row for row in (ERRORS, SLOW, WORKFLOWS, MCP) if all(signals.absent(name) is None for name in row.spec.signals)
+    )
+    assert [row.name for row in criteria] == [COUNTED.criterion.name, "judgment_p95"]
+    watched = watch(named, criteria, absent)
+    assert watched.decision.outcome.value == ("promote" if errors < 0.01 else "rollback")
+    assert watched.decision.proven
+    names = {*PARTS, *(share.bad for share in SHARES.values() if share.trials in PARTS)}
+    metrics = {str(Signals().of(name).metric) for name in names}
+    assert not [query for query in named.queries if any(metric in query for metric in metrics)]

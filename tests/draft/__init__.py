@@ -1,0 +1,1 @@
+"""Tests of the draft of a target."""
