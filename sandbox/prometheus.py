@@ -60,7 +60,9 @@ class Monitoring:
         if self._past and not (self._folder / "tsdb").exists():
             (self._folder / "tsdb").mkdir()
             if not storage_past.write(program.with_name("promtool"), self._folder / "tsdb"):
-                progress("no promtool beside prometheus: storage has no past, its weekly check holds")
+                progress(
+                    "promtool is not beside prometheus, or wrote nothing: storage has no past, its weekly check holds"
+                )
         return self._table.start(
             "prometheus",
             [

@@ -31,7 +31,7 @@ def write(promtool: Path, folder: Path) -> bool:
     source.write_text("\n".join([*_lines(time.time()), "# EOF", ""]), encoding="utf-8")
     done = subprocess.run(
         [
-            str(promtool), "tsdb", "create-blocks-from", "--max-block-duration=30d", "openmetrics", str(source),
+            str(promtool), "tsdb", "create-blocks-from", "--max-block-duration=720h", "openmetrics", str(source),
             str(folder),
         ],
         capture_output=True, check=False,
