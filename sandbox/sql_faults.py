@@ -116,7 +116,9 @@ def _put_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:
         cursor.execute(sql.SQL("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM {} WITH NO DATA").format(name))
         with cursor.copy("COPY kept FROM STDIN") as rows:
             rows.write(kept.read_bytes())
-        cursor.execute(sql.SQL("INSERT INTO {} SELECT * FROM kept ON CONFLICT DO NOTHING").format(name))
+        cursor.execute(
+            sql.SQL("INSERT INTO {} OVERRIDING SYSTEM VALUE SELECT * FROM kept ON CONFLICT DO NOTHING").format(name)
+        )
     kept.unlink()
 
 

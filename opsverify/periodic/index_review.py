@@ -102,10 +102,10 @@ class IndexReview:
                 )
         return say("nothing")
 
-    def named(self, usage: Usage, wanted: Limit) -> tuple[IndexEntry, ...]:
+    def named(self, usage: str, wanted: Limit) -> tuple[IndexEntry, ...]:
         """The indexes with one answer, largest first."""
         answers = self.usage(wanted)
-        found = [entry for entry in self.entries if answers.get(entry.name) is usage]
+        found = [entry for entry in self.entries if answers.get(entry.name) == usage]
         return tuple(sorted(found, key=lambda entry: -entry.bytes))
 
     @property

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CONFIDENCE: Final = 0.99
 UNLIKE: Final = 5.0
 """How many times the usual deviation a change of one day is more than the usual change, to be a step."""
+STEADY: Final = 0.25
+"""What of the whole fall must be left without the largest step: what taking it out leaves of a step is less."""
 Point = tuple[float, float]
 
 
@@ -68,4 +70,5 @@ def without_step(points: Sequence[Point]) -> list[Point]:
 def falling(points: Sequence[Point]) -> Slope | None:
     """How fast free space falls, None where there is no trend: it falls with and without its largest step."""
     whole, steady = theil_sen(points), theil_sen(without_step(points))
-    return steady if whole.falls and steady.falls else None
+    real = whole.falls and steady.falls and steady.value < STEADY * whole.value
+    return steady if real else None

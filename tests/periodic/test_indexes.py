@@ -87,6 +87,18 @@ def test_counters_too_young_leave_it_unknown(tables: Reviewed, postgres: Postgre
     assert tables
 
 
+def test_indexes_are_named_by_their_answer(tables: Reviewed, postgres: Postgres) -> None:
+    """As a check asks for them, by the word; largest first."""
+    review = review_of(postgres)
+    unused = names(review.named("unused", AT_ONCE))
+    assert "public.kinds_plain" in unused
+    assert "public.kinds_pkey" in names(review.named("not removable", AT_ONCE))
+    assert "public.kinds_plain" in names(review.named("unknown", MONTH))
+    sizes = [entry.bytes for entry in review.named("unused", AT_ONCE)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert tables
+
+
 def test_a_reset_of_the_database_is_the_beginning(tables: Reviewed, postgres: Postgres) -> None:
     """What the server counted before `pg_stat_reset` is gone: only the time since then is covered."""
     before = scans(postgres, "primary").counted_s

@@ -66,7 +66,6 @@ PROOF = {
         # WAL segments are archived every 10 s here.
         "rpo": "<= 30 s",
         "alerts_end": "<= 6 s",
-        "archive_delay": "<= 5 s",
         "history_distance": ">= 100 ms",
     },
 }
@@ -310,6 +309,7 @@ class Standin:
         store = store_of(REPOSITORY, target)
         marks = (self._cluster_id, self._redis_run_id)
         with closing(sqlite3.connect(store.path, timeout=30)) as database, database:
+            database.execute("PRAGMA foreign_keys = ON")
             for mark in marks:
                 database.execute("DELETE FROM snapshot WHERE same LIKE ? OR began LIKE ?", [f"%{mark}%"] * 2)
         for _, line in capture_history(target, secrets, store):
@@ -378,6 +378,9 @@ def _promises(stage: str) -> Iterable[str]:
         yield f"sum(increase({_MCP_FAILURES}[{_LONG}])) == 0"
         yield "sum(workflow_dead_letters) == 0"
         yield f"sum(rate(llm_cost_usd_total[{_LONG}])) * 86400 < 45"
+    if stage == "weekly":
+        hits = 'sum(increase(judgment_cache_total{outcome="hit"}[20s]))'
+        yield f"{hits} / sum(increase(judgment_cache_total[20s])) > 0.3"
     if stage == "prod-canary":
         for failures in (_JUDGMENT_FAILURES, _LLM_FAILURES, _MCP_FAILURES, _WORKFLOW_FAILURES):
             yield f"sum(increase({failures}[{_SHORT}])) == 0"
