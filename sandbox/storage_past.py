@@ -18,8 +18,10 @@ FREE = {"data": 62e9, "growing": 12e9}
 _A_DAY = {"data": 0.0, "growing": 1e9}
 _NIGHTLY = 6e9
 """What a night's export takes and gives back: no trend."""
-_HOUR_S = 3600
-_END_S = 3 * _HOUR_S
+_STEP_S = 240
+"""A value is known for five minutes: no moment is without one."""
+_DAY_S = 86400
+_END_S = 3600
 """Blocks end before what the server scrapes itself begins."""
 
 
@@ -43,10 +45,10 @@ def write(promtool: Path, folder: Path) -> bool:
 def _lines(now: float) -> Iterator[str]:
     yield "# TYPE storage_free_bytes gauge"
     noise = random.Random(1)
-    hours = range(DAYS * 24, _END_S // _HOUR_S, -1)
+    ages = range(DAYS * _DAY_S, _END_S, -_STEP_S)
     for volume, free in FREE.items():
-        for hour in hours:
-            at = now - hour * _HOUR_S
+        for age in ages:
+            at = now - age
             taken = 0.0 if time.gmtime(at).tm_hour == 2 else _NIGHTLY  # noqa: PLR2004 - the hour of the export
-            value = free + taken + _A_DAY[volume] * hour / 24 + noise.uniform(0, 1e8)
+            value = free + taken + _A_DAY[volume] * age / _DAY_S + noise.uniform(0, 1e8)
             yield f'storage_free_bytes{{volume="{volume}"}} {value:.0f} {at:.0f}'
