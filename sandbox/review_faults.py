@@ -18,6 +18,7 @@ _TABLE = "CREATE TABLE review_fault (id integer, note text)"
 _DROP = "DROP TABLE IF EXISTS review_fault"
 _SLOT = "sandbox_lagging"
 _THREADS = 8
+_FLUSH: LiteralString = "SELECT pg_stat_force_next_flush()"
 _DEADLOCKS = 8
 
 STATEMENTS: dict[str, tuple[tuple[LiteralString, ...], tuple[LiteralString, ...]]] = {
@@ -86,6 +87,7 @@ def change(cluster: Cluster, name: str, *, on: bool) -> None:
 
 def run_slowly(cluster: Cluster, *, on: bool) -> None:
     """A statement that is sent often, and takes a quarter of a second."""
+    cluster.value(_FLUSH)
     if on:
 
         def send(_: int) -> None:
@@ -111,8 +113,9 @@ def keep_wal(cluster: Cluster, *, on: bool) -> None:
 
 def deadlock(cluster: Cluster, *, on: bool) -> None:
     """Pairs of sessions that each hold what the other one waits for; PostgreSQL ends one of each pair."""
+    cluster.value(_FLUSH)
     if not on:
-        return
+        return  # what was counted stays counted
 
     def lock(one: int, other: int) -> None:
         with suppress(psycopg.errors.DeadlockDetected), cluster.superuser() as connection, connection.transaction():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from opsverify.periodic import transaction_age
 from opsverify.periodic.sessions import DbSession, chains, longest_idle, longest_open, sessions
 from opsverify.periodic.slots import slots
 from opsverify.periodic.transaction_age import DatabaseAge, age_snapshot, ages, comes_down, holders
-from tests.periodic.test_retention import DAY, NOW
 from tests.support.primary import PORT
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.periodic.conftest import Reviewed
 
 CYCLE = 200_000_000
+DAY = dt.timedelta(days=1)
+NOW = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
 
 
 @pytest.fixture
