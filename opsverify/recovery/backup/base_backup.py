@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.model import BaseBackup, segment_name
 from opsverify.recovery.wal.archive import find_file, read_text
 from opsverify.recovery.wal.lsn import parse_lsn
@@ -85,7 +86,10 @@ def inspect(
     builds_on = label.get("INCREMENTAL FROM LSN")
     if builds_on and not incremental:
         raise Inconclusive(
-            f'{base_backup} is an incremental backup: join it with pg_combinebackup, or set method = "incremental"'
+            say(
+                '{base_backup} is an incremental backup: join it with pg_combinebackup, or set method = "incremental"',
+                base_backup=base_backup,
+            )
         )
     try:
         made = catalog_entry or _manifested(base_backup)
@@ -148,13 +152,20 @@ def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -
     problems = tuple(line.removeprefix(_FINDING) for line in lines if line.startswith(_FINDING))
     failure = next(filter(is_read_failure, problems), None)
     if failure is not None:
-        raise Inconclusive(f"pg_verifybackup could not read all of {backup.path}: {failure}")
+        raise Inconclusive(
+            say("pg_verifybackup could not read all of {path}: {failure}", path=backup.path, failure=failure)
+        )
     if run.exit_code == 0 and not problems and _VERIFIED in run.stdout:
         return Integrity(ok=True, problems=(), run=run)
     if run.exit_code == 1 and problems:
         return Integrity(ok=False, problems=problems, run=run)
     raise Inconclusive(
-        f"pg_verifybackup {backup.path}: output could not be parsed: {run.last_line!r} (exit {run.exit_code})"
+        say(
+            "pg_verifybackup {path}: output could not be parsed: {line!r} (exit {exit_code})",
+            path=backup.path,
+            line=run.last_line,
+            exit_code=run.exit_code,
+        )
     )
 
 
@@ -177,15 +188,25 @@ def _read(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError) as error:
         folder = path.parent
         if folder.is_dir() and any(folder.glob(_TAR)):
-            raise Inconclusive(f"{folder} is a backup in tar format: extract it, and name the folder") from error
+            raise Inconclusive(
+                say("{folder} is a backup in tar format: extract it, and name the folder", folder=folder)
+            ) from error
         if folder.is_dir() and any((folder / name).exists() for name in MARKS):
             raise BackupDamaged(f"{path} is missing: the backup is incomplete") from error
         raise Inconclusive(
-            f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
+            say(
+                "{path} cannot be read: {error}; expected a plain base backup made by pg_basebackup",
+                path=path,
+                error=error.strerror,
+            )
         ) from error
     except OSError as error:
         raise Inconclusive(
-            f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
+            say(
+                "{path} cannot be read: {error}; expected a plain base backup made by pg_basebackup",
+                path=path,
+                error=error.strerror,
+            )
         ) from error
     except Inconclusive as error:
         raise BackupDamaged(str(error)) from error

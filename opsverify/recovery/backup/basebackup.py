@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup import base_backup as backups
 from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
@@ -101,7 +102,7 @@ class PlainSource:
         try:
             found = [path for path in self.base.iterdir() if _is_backup(path)]
         except OSError as error:
-            raise Inconclusive(f"{self.base} cannot be read: {error.strerror}") from error
+            raise Inconclusive(say("{base} cannot be read: {error}", base=self.base, error=error.strerror)) from error
         return sorted(found) or [self.base]
 
     def _entry(self, path: Path) -> tuple[BackupEntry, BaseBackup | None]:

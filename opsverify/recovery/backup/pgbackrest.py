@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup import base_backup as backups
 from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
@@ -80,8 +81,13 @@ class PgBackRestSource:
         # The summary may be "ok" for a backup whose manifest is missing: the lines decide.
         if not (clean or problems) or selected not in {match["id"] for match in lists}:
             raise Inconclusive(
-                f"pgbackrest verify: output could not be parsed, or is not of backup {selected}: "
-                f"{run.last_line!r} (exit {run.exit_code})"
+                say(
+                    "pgbackrest verify: output could not be parsed, or is not of backup {selected}: {line!r} "
+                    "(exit {exit_code})",
+                    selected=selected,
+                    line=run.last_line,
+                    exit_code=run.exit_code,
+                )
             )
         return Integrity(ok=not problems, problems=problems, run=run)
 
@@ -100,7 +106,11 @@ class PgBackRestSource:
         if done.exit_code in _DAMAGE:
             raise BackupDamaged(f"pgbackrest restore of {selected['label']}: {_first_error(done)}")
         if done.exit_code != 0:
-            raise Inconclusive(f"pgbackrest restore: {_first_error(done)} (exit {done.exit_code})")
+            raise Inconclusive(
+                say(
+                    "pgbackrest restore: {error} (exit {exit_code})", error=_first_error(done), exit_code=done.exit_code
+                )
+            )
         change_owner(spaces_folder, unprivileged())
         tools = find_tools(backups.major_of(base))
         try:
@@ -111,7 +121,11 @@ class PgBackRestSource:
             made = CatalogEntry(started, finished + dt.timedelta(seconds=1), parse_lsn(selected["lsn"]["stop"]))
         except (KeyError, TypeError, ValueError) as error:
             raise Inconclusive(
-                f"pgbackrest info: backup {selected['label']} could not be parsed ({error!r})"
+                say(
+                    "pgbackrest info: backup {label} could not be parsed ({error})",
+                    label=selected["label"],
+                    error=repr(error),
+                )
             ) from error
         backup = backups.inspect(base, tools, catalog_entry=made)
         wal = scratch / "wal"
@@ -131,7 +145,9 @@ class PgBackRestSource:
         said = read_json(self._run("info", "--output=json"))
         entry = next((entry for entry in said if entry["name"] == self.config.stanza), None)
         if entry is None or not entry.get("db"):
-            raise Inconclusive(f"pgbackrest info: no stanza {self.config.stanza}; see [recovery.pgbackrest]")
+            raise Inconclusive(
+                say("pgbackrest info: no stanza {stanza}; see [recovery.pgbackrest]", stanza=self.config.stanza)
+            )
         found: Mapping[str, Any] = entry
         return found
 
@@ -143,7 +159,7 @@ class PgBackRestSource:
         by_age = sorted(self._backups(info), key=lambda entry: entry["timestamp"]["stop"])
         whole = [entry for entry in by_age if not entry["error"]]
         if not whole:
-            raise Inconclusive(f"pgbackrest has no usable backup of {self.config.stanza}: make one")
+            raise Inconclusive(say("pgbackrest has no usable backup of {stanza}: make one", stanza=self.config.stanza))
         until = self.until
         early = [entry for entry in whole if until is None or entry["timestamp"]["stop"] + 1 <= until.timestamp()]
         return (early or whole[:1])[-1]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.postgres.identifiers import quoted
 
@@ -71,7 +72,7 @@ def nearest_file(pattern: Path, taken_at: dt.datetime) -> Path:
             raise BackupDamaged(f"{pattern} is missing: no role can be restored; run pg_dumpall --globals-only")
         return min(found, key=distance)
     except OSError as error:
-        raise Inconclusive(f"{pattern} cannot be read: {error.strerror}") from error
+        raise Inconclusive(say("{pattern} cannot be read: {error}", pattern=pattern, error=error.strerror)) from error
 
 
 def read_cluster_dump(path: Path) -> ClusterDump:
@@ -82,18 +83,27 @@ def read_cluster_dump(path: Path) -> ClusterDump:
     try:
         sql = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Inconclusive(f"{path} cannot be read: {error.strerror}") from error
+        raise Inconclusive(say("{path} cannot be read: {error}", path=path, error=error.strerror)) from error
     except UnicodeDecodeError as error:
-        raise Inconclusive(f"{path} is not UTF-8: run pg_dumpall with --encoding=UTF8") from error
+        raise Inconclusive(say("{path} is not UTF-8: run pg_dumpall with --encoding=UTF8", path=path)) from error
     if not sql.strip():
         raise BackupDamaged(f"{path.name} is empty: no role can be restored; check the job that runs pg_dumpall")
     if _COMPLETE not in sql.splitlines()[-_LAST_LINES:]:
         raise BackupDamaged(f'{path.name} was cut off: it does not end with "{_COMPLETE}"')
     if command := _COMMAND.search(sql):
-        raise Inconclusive(f"{path} holds the command {command[0]}: expected the output of pg_dumpall --globals-only")
+        raise Inconclusive(
+            say(
+                "{path} holds the command {command}: expected the output of pg_dumpall --globals-only",
+                path=path,
+                command=command[0],
+            )
+        )
     if len(_ANY_TABLESPACE.findall(sql)) != len(_TABLESPACE.findall(sql)):
         raise Inconclusive(
-            f"{path} has a CREATE TABLESPACE that could not be parsed: it could name a folder of production's"
+            say(
+                "{path} has a CREATE TABLESPACE that could not be parsed: it could name a folder of production's",
+                path=path,
+            )
         )
     return ClusterDump(path, _superuser(path, sql), sql)
 
@@ -112,13 +122,19 @@ def run_sql(server: Server, path: Path, dbname: str, *, existing: str | None = N
     for line in filter(None, done.stderr.splitlines()):
         match = _PSQL_MESSAGE.fullmatch(line)
         if match is None:
-            raise Inconclusive(f"psql on {origin}: output could not be parsed (exit {done.exit_code})")
+            raise Inconclusive(
+                say(
+                    "psql on {origin}: output could not be parsed (exit {exit_code})",
+                    origin=origin,
+                    exit_code=done.exit_code,
+                )
+            )
         statement = statements[int(match[1]) - 1]
         if match[2] in ("WARNING", "NOTICE") or (match[3] == _EXISTS and statement in tolerated):
             continue
         raise BackupDamaged(f"{origin}, line {match[1]}: {_brief(statement)}: SQLSTATE {match[3]}")
     if done.exit_code != 0:
-        raise Inconclusive(f"psql on {origin}: exit {done.exit_code}")
+        raise Inconclusive(say("psql on {origin}: exit {exit_code}", origin=origin, exit_code=done.exit_code))
 
 
 def _superuser(path: Path, sql: str) -> str:
@@ -128,8 +144,13 @@ def _superuser(path: Path, sql: str) -> str:
         return "postgres"
     if len(super_) > 1:
         raise Inconclusive(
-            f"{path}: {len(super_)} superusers ({', '.join(super_)}), and which one initdb made is unknown; "
-            "keep one, or name it postgres"
+            say(
+                "{path}: {count} superusers ({super_}), and which one initdb made is unknown; keep one, "
+                "or name it postgres",
+                path=path,
+                count=len(super_),
+                super_=", ".join(super_),
+            )
         )
     return super_[0]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.drill.fields import from_fields, to_fields
 from opsverify.recovery.drill.parts import NotReached, or_none, own_failure
 from opsverify.units import elapsed, quantity
@@ -185,7 +186,7 @@ class Drill:
         if not isinstance(part, NotReached):
             return part
         if self.ended is not None and part == self.ended:
-            raise Inconclusive(f"nothing was restored: {part.reason}")
+            raise Inconclusive(say("nothing was restored: {reason}", reason=part.reason))
         raise part.error()
 
 

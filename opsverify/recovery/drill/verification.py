@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.drill.parts import (
     NO_LEDGER,
     NO_PLATFORM,
@@ -247,7 +248,9 @@ def read_rows(server: Server, dbname: str, validations: Mapping[str, Validation]
         if f'database "{dbname}" does not exist' in chosen.stderr:
             there = server.rows("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
             names = ", ".join(name for (name,) in there)
-            raise NotRestorable(f'database "{dbname}" is not in the backup, which has {names or "none"}')
+            raise NotRestorable(
+                say('database "{dbname}" is not in the backup, which has {value}', dbname=dbname, value=names or "none")
+            )
         raise fault_of(chosen.first_error, f"the restored database cannot be read: {chosen.first_error}")
     read = ReadRows(None, None)
     for (table,) in csv.reader(io.StringIO(chosen.stdout)):

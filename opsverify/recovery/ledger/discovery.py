@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.names import in_sql, narrowed
 from opsverify.recovery.ledger.row_hash import Column, columns
 from opsverify.recovery.ledger.tables import CoreTable, Kind, TableChoice
@@ -161,7 +162,13 @@ def find_tables(
     found = [_Row(*row) for row in source(TABLES, {})]
     names = {name: row for row in found for name in (f"{row.schema}.{row.name}", row.label)}
     if unknown := [name for name in chosen if name not in names]:
-        raise Inconclusive(f"[recovery.tables] names {', '.join(unknown)}: no such table; tables: {_listed(found)}")
+        raise Inconclusive(
+            say(
+                "[recovery.tables] names {unknown}: no such table; tables: {listed}",
+                unknown=", ".join(unknown),
+                listed=_listed(found),
+            )
+        )
     choices = {names[name].oid: choice for name, choice in chosen.items()}
     out = {names[name].oid for name in left_out if name in names}
     tables: list[CoreTable] = []
@@ -246,8 +253,12 @@ def _bucket(
         if named is None or named.base_type not in _KINDS:
             kind = f"is of type {named.type}" if named else "does not exist"
             raise Inconclusive(
-                f"[recovery.tables.{label}] bucket {choice.bucket!r} {kind}: "
-                "expected a timestamp, date or integer column"
+                say(
+                    "[recovery.tables.{label}] bucket {bucket!r} {kind}: expected a timestamp, date or integer column",
+                    label=label,
+                    bucket=choice.bucket,
+                    kind=kind,
+                )
             )
         return named
     candidates = (entry for entry in _candidates(cols, key, leading) if entry[3].name not in unordered)
@@ -273,7 +284,7 @@ def _hashed(
 ) -> tuple[Column, ...]:
     """Return the columns to hash: all but those that change; only what names a row where it is not known which do."""
     if unknown := [name for name in choice.mutable if name not in {column.name for column in cols}]:
-        raise Inconclusive(f"[recovery.tables] mutable names {', '.join(unknown)}: no such column")
+        raise Inconclusive(say("[recovery.tables] mutable names {unknown}: no such column", unknown=", ".join(unknown)))
     naming = (*key, *([bucket.name] if bucket else []))
     if changing is None and key:
         return tuple(column for column in cols if column.name in naming)
@@ -291,7 +302,14 @@ def _width(choice: TableChoice, kind: Kind, label: str) -> int:
         width = int(seconds // DAY_S) if kind == "date" else int(seconds)
     if width < 1:
         expected = {"integer": "a number of keys such as 10000", "date": 'days such as "1d"'}.get(kind, '"1h"')
-        raise Inconclusive(f"[recovery.tables.{label}] width {choice.width!r}: expected {expected}")
+        raise Inconclusive(
+            say(
+                "[recovery.tables.{label}] width {width!r}: expected {expected}",
+                label=label,
+                width=choice.width,
+                expected=expected,
+            )
+        )
     return width
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.postgres.tools import ToolRun, tool_environment
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Server:
         """
         rows = self.rows(sql, dbname=dbname)
         if not rows:
-            raise Inconclusive(f"the restored server returned no row for {_brief(sql)!r}")
+            raise Inconclusive(say("the restored server returned no row for {brief!r}", brief=_brief(sql)))
         return rows[0]
 
     def rows(self, sql: str, *, dbname: str | None = None, timeout_s: float = 30.0) -> list[list[str]]:
@@ -182,7 +183,13 @@ class Server:
         """
         done = self.psql(sql, dbname=dbname, timeout_s=timeout_s)
         if done.exit_code != 0:
-            raise Inconclusive(f"the restored server: {_brief(sql)!r} failed: {done.first_error}")
+            raise Inconclusive(
+                say(
+                    "the restored server: {brief!r} failed: {first_error}",
+                    brief=_brief(sql),
+                    first_error=done.first_error,
+                )
+            )
         return list(csv.reader(io.StringIO(done.stdout)))
 
     def wait_for(
@@ -214,7 +221,14 @@ class Server:
                     return rows[0]
             self.pause()
             if not rows and (why := self._lasting(done, errors)):
-                raise Inconclusive(f"{what}: {why}; last lines of its log: {self.log_lines()[-2:]}")
+                raise Inconclusive(
+                    say(
+                        "{what}: {why}; last lines of its log: {log_lines}",
+                        what=what,
+                        why=why,
+                        log_lines=self.log_lines()[-2:],
+                    )
+                )
             last = rows[0] if rows else [done.last_line]
             if last != before:
                 before, changed_at = last, time.monotonic()
@@ -223,8 +237,13 @@ class Server:
                 limit = f"{stalled_s:g} s without any progress"
             if limit:
                 raise Inconclusive(
-                    f"{what}: not within {limit}, last seen: {', '.join(last)}; "
-                    f"last lines of its log: {self.log_lines()[-2:]}"
+                    say(
+                        "{what}: not within {limit}, last seen: {last}; last lines of its log: {log_lines}",
+                        what=what,
+                        limit=limit,
+                        last=", ".join(last),
+                        log_lines=self.log_lines()[-2:],
+                    )
                 )
 
     def _lasting(self, done: ToolRun, errors: int) -> str | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.environment import plain_environment
 from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
 
@@ -101,7 +102,14 @@ class Tools:
         """Run `program` as `run` does. Raises Inconclusive when it fails."""
         done = self.run(program, *args, timeout_s=timeout_s, account=account)
         if done.exit_code != 0:
-            raise Inconclusive(f"{program}: {done.last_line} (exit {done.exit_code})")
+            raise Inconclusive(
+                say(
+                    "{program}: {line} (exit {exit_code})",
+                    program=program,
+                    line=done.last_line,
+                    exit_code=done.exit_code,
+                )
+            )
         return done
 
 
@@ -130,10 +138,22 @@ def run_tool(
             extra_groups=() if account else None,
         )
     except subprocess.TimeoutExpired as error:
-        raise Inconclusive(f"{Path(argv[0]).name} timed out after {timeout_s:g} s: {' '.join(argv)}") from error
+        raise Inconclusive(
+            say(
+                "{name} timed out after {timeout_s:g} s: {argv}",
+                name=Path(argv[0]).name,
+                timeout_s=timeout_s,
+                argv=" ".join(argv),
+            )
+        ) from error
     except OSError as error:
         raise Inconclusive(
-            f"{argv[0]} cannot be run: {error.strerror}; name another folder in {BIN_VARIABLE}"
+            say(
+                "{argv} cannot be run: {error}; name another folder in {bin_variable}",
+                argv=argv[0],
+                error=error.strerror,
+                bin_variable=BIN_VARIABLE,
+            )
         ) from error
     return ToolRun(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
@@ -164,8 +184,13 @@ def find_tools(major: int) -> Tools:
     else:
         return Tools(folder, major, f"image postgres:{major}", tree)
     raise Inconclusive(
-        f"no tools of PostgreSQL {major} ({'; '.join(searched)}): install postgresql-{major} "
-        f"or name their folder in {BIN_VARIABLE}"
+        say(
+            "no tools of PostgreSQL {major} ({searched}): install postgresql-{major} or name their "
+            "folder in {bin_variable}",
+            major=major,
+            searched="; ".join(searched),
+            bin_variable=BIN_VARIABLE,
+        )
     )
 
 
@@ -203,9 +228,12 @@ def unprivileged(*, reading: Path | None = None) -> Account | None:
         if reading is None or may_enter(account, reading):
             return account
     raise Inconclusive(
-        f"PostgreSQL must not run as root: none of the accounts "
-        f"{', '.join(entries) or 'postgres, nobody'} "
-        f"may read {reading}; give one of them read access, or run this as the owner of the backups"
+        say(
+            "PostgreSQL must not run as root: none of the accounts {value} may read {reading}; give "
+            "one of them read access, or run this as the owner of the backups",
+            value=", ".join(entries) or "postgres, nobody",
+            reading=reading,
+        )
     )
 
 
@@ -239,7 +267,11 @@ def for_account(tools: Tools, account: Account | None, copies: Path) -> Tools:
             shutil.rmtree(partial)
     folder = copy / tools.folder.relative_to(base)
     if not may_enter(account, folder):
-        raise Inconclusive(f"{copies} is closed to {account.name}, as whom PostgreSQL runs: chmod a+rx it")
+        raise Inconclusive(
+            say(
+                "{copies} is closed to {name}, as whom PostgreSQL runs: chmod a+rx it", copies=copies, name=account.name
+            )
+        )
     return Tools(folder, tools.major, f"copy of {tools.origin}")
 
 

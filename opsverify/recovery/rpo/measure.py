@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from opsverify.config.model import require
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.scratch import scratch_folder
@@ -166,7 +167,7 @@ def of_target(target: Target, postgres: Postgres) -> RpoMeasurement:
     recovery, until = require(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)
     if state.in_recovery:
-        raise Inconclusive("the database is still in recovery: promote it, or query the primary")
+        raise Inconclusive(say("the database is still in recovery: promote it, or query the primary"))
 
     def numbers(table: str) -> Iterable[int]:
         return (row.number for row in postgres.rows(f"SELECT number FROM {qualified(table)}"))  # noqa: S608 - quoted

@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -96,8 +97,13 @@ def from_heartbeat(found: HeartbeatComparison, interval_s: float) -> RpoSource:
     if found.missing:
         first = found.missing[0]
         raise Inconclusive(
-            f"heartbeat: {len(found.missing)} commits acknowledged before the recovery target were not restored, "
-            f"the first is beat {first.number} of {first.at.isoformat()}: compare the data before anything else"
+            say(
+                "heartbeat: {count} commits acknowledged before the recovery target were not restored, "
+                "the first is beat {number} of {at}: compare the data before anything else",
+                count=len(found.missing),
+                number=first.number,
+                at=first.at.isoformat(),
+            )
         )
     if found.last_restored is None:
         return RpoSource("heartbeat", absent="no beat was acknowledged between backup and recovery target")
@@ -121,8 +127,12 @@ def from_server(replayed: dt.datetime | None, target: dt.datetime, why_absent: s
         return RpoSource("server", absent=why_absent)
     if replayed > target:
         raise Inconclusive(
-            f"server: replayed up to {replayed.isoformat()}, past the recovery target "
-            f"{target.isoformat()}: it followed another timeline, or was recovered to another target"
+            say(
+                "server: replayed up to {replayed}, past the recovery target {target}: it followed "
+                "another timeline, or was recovered to another target",
+                replayed=replayed.isoformat(),
+                target=target.isoformat(),
+            )
         )
     return RpoSource("server", replayed)
 
@@ -137,8 +147,13 @@ def agreed_loss(sources: Sequence[RpoSource], tolerance_s: float) -> RpoLoss:
     reports = "; ".join(map(str, sources))
     if len(present) < LEAST_SOURCES:
         raise Inconclusive(
-            f"{len(present)} of {LEAST_SOURCES} RPO sources needed reported: {reports}; "
-            "run `opsverify dr heartbeat` all the time"
+            say(
+                "{count} of {least_sources} RPO sources needed reported: {reports}; run `opsverify dr "
+                "heartbeat` all the time",
+                count=len(present),
+                least_sources=LEAST_SOURCES,
+                reports=reports,
+            )
         )
     for one, other in combinations(present, 2):
         if one.recovered_to is None or other.recovered_to is None:
@@ -146,7 +161,13 @@ def agreed_loss(sources: Sequence[RpoSource], tolerance_s: float) -> RpoLoss:
         difference_s = abs((one.recovered_to - other.recovered_to).total_seconds())
         if difference_s > tolerance_s + max(one.behind_s, other.behind_s):
             raise Inconclusive(
-                f"{one.name} and {other.name} differ by {difference_s:.1f} s on the restored data: {reports}"
+                say(
+                    "{name} and {name_2} differ by {difference_s:.1f} s on the restored data: {reports}",
+                    name=one.name,
+                    name_2=other.name,
+                    difference_s=difference_s,
+                    reports=reports,
+                )
             )
     _not_stopped(present, tolerance_s, reports)
     # Sources exact to the commit; a beat is up to an interval older than the last restored commit.
@@ -172,6 +193,11 @@ def _not_stopped(present: Sequence[RpoSource], tolerance_s: float, reports: str)
             stopped_s = (latest - source.newest).total_seconds()
             if stopped_s > tolerance_s + source.behind_s:
                 raise Inconclusive(
-                    f"{source.name} stopped {stopped_s:.1f} s before the last archived commit: {reports}; "
-                    "is `opsverify dr heartbeat` running?"
+                    say(
+                        "{name} stopped {stopped_s:.1f} s before the last archived commit: {reports}; is "
+                        "`opsverify dr heartbeat` running?",
+                        name=source.name,
+                        stopped_s=stopped_s,
+                        reports=reports,
+                    )
                 )

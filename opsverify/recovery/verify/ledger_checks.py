@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
 from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
@@ -124,7 +125,7 @@ def check_buckets(
         rows,
         of,
         () if doubt else tuple(problems),
-        f"{listed('differ', problems)}; {doubt}" if doubt else None,
+        f"{listed(say('differ'), problems)}; {doubt}" if doubt else None,
         (note,) if note else (),
         tuple(_loss(recorded.table, *each) for each in wrong),
         keys,

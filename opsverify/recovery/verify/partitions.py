@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.verify.finding import Finding
 from opsverify.units import listed
 
@@ -37,6 +38,6 @@ def check_partitions(source: Source) -> Finding:
         ((strangers,),) = source(sql, {})
         if strangers:
             problems.append(f"{quoted}: {strangers:,} rows do not belong to this partition ({bound})")
-    unknown = f"no right to read {listed('partitions', closed)}: GRANT SELECT on them" if closed else None
+    unknown = f"no right to read {listed(say('partitions'), closed)}: GRANT SELECT on them" if closed else None
     of = f"of {len(rows)} partitions hold rows of another one"
     return Finding(len(rows), of, tuple(problems), None if problems else unknown)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
 from opsverify.recovery.ledger.queries import NAMES_ON
@@ -93,7 +94,9 @@ def _both(first: Ask, second: Ask) -> Finding:
 def answer_named(answers: Mapping[str, T], name: str) -> T:
     """Return the answer called `name`. Raises Inconclusive where nothing was recorded that it could be about."""
     if name not in answers:
-        raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
+        raise Inconclusive(
+            say("{name}: nothing was recorded of it before the recovery target; capture by schedule", name=name)
+        )
     return answers[name]
 
 
@@ -101,7 +104,7 @@ def require_history(history: History | None) -> History:
     """Return `history`. Raises Inconclusive where nothing was recorded."""
     if history is None:
         raise Inconclusive(
-            "nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule"
+            say("nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule")
         )
     return history
 
@@ -180,7 +183,7 @@ class RestoredData:
         if finding.unknown:
             raise Inconclusive(finding.unknown)
         check.measure(
-            "problems", len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
+            say("problems"), len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
         )
 
 
@@ -189,7 +192,9 @@ def measure_coverage(check: Check, finding: Finding) -> None:
     check.attach("coverage", finding.of)
     if finding.unknown:
         raise Inconclusive(finding.unknown)
-    check.measure("not compared", 0, NONE, samples=finding.asked, of=f"tables not compared: {finding.of}")
+    check.measure(
+        say("not compared"), 0, NONE, samples=finding.asked, of=say("tables not compared: {of}", of=finding.of)
+    )
 
 
 def save_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import quoted
 
@@ -118,9 +119,9 @@ def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[Singl
     # A root is restored with all its partitions, and only where it is named: each of them may be drawn by itself.
     chosen = tuple(table for table, root in tables if (str(table) in wanted if wanted else not root))
     if missing := wanted - {str(table) for table in chosen}:
-        raise NotRestorable(f"the restored database lacks {', '.join(sorted(missing))}")
+        raise NotRestorable(say("the restored database lacks {missing}", missing=", ".join(sorted(missing))))
     if not chosen:
-        raise Inconclusive(f"database {dbname} has no table that could be drawn")
+        raise Inconclusive(say("database {dbname} has no table that could be drawn", dbname=dbname))
     return chosen
 
 

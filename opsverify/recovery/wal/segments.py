@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.model import Segment
 from opsverify.recovery.postgres.tools import run_tool
 from opsverify.recovery.wal.archive import archive_files, read_head
@@ -46,9 +47,11 @@ def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
                 modified_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
                 found.append(Segment(path, timeline, number, name, modified_at))
     except OSError as error:
-        raise Inconclusive(f"WAL archive {folder} cannot be read: {error.strerror}") from error
+        raise Inconclusive(
+            say("WAL archive {folder} cannot be read: {error}", folder=folder, error=error.strerror)
+        ) from error
     except ValueError as error:
-        raise Inconclusive(f"WAL archive {folder}: {error}") from error
+        raise Inconclusive(say("WAL archive {folder}: {error}", folder=folder, error=error)) from error
     return tuple(sorted(found, key=lambda segment: (segment.number, segment.timeline)))
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.model import Branch
 from opsverify.recovery.wal.archive import archive_files, find_file, read_text
 from opsverify.recovery.wal.lsn import format_lsn, parse_lsn
@@ -86,8 +87,14 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
     wanted = max(paths) if timeline is None else timeline
     if wanted not in paths:
         raise Inconclusive(
-            f"timeline {wanted} does not descend from the backup's timeline {backup.timeline}: "
-            f"known in {archive} are {', '.join(map(str, paths))}"
+            say(
+                "timeline {wanted} does not descend from the backup's timeline {timeline}: known in "
+                "{archive} are {map}",
+                wanted=wanted,
+                timeline=backup.timeline,
+                archive=archive,
+                map=", ".join(map(str, paths)),
+            )
         )
     return paths[wanted]
 
@@ -129,9 +136,13 @@ def history(path: Path) -> tuple[tuple[int, int], ...]:
         steps = [line.split("\t") for line in lines if re.match(r"\s*\d", line)]
         return tuple((int(step[0]), parse_lsn(step[1])) for step in steps)
     except OSError as error:
-        raise Inconclusive(f"{path}: {error.strerror}; expected the history file of this timeline") from error
+        raise Inconclusive(
+            say("{path}: {error}; expected the history file of this timeline", path=path, error=error.strerror)
+        ) from error
     except (ValueError, IndexError) as error:
-        raise Inconclusive(f"{path} could not be parsed as a timeline history: {error}") from error
+        raise Inconclusive(
+            say("{path} could not be parsed as a timeline history: {error}", path=path, error=error)
+        ) from error
 
 
 def timeline_problem(
@@ -172,7 +183,9 @@ def _histories(archive: Path) -> dict[int, Path]:
     try:
         files = archive_files(archive)
     except OSError as error:
-        raise Inconclusive(f"WAL archive {archive} cannot be read: {error.strerror}") from error
+        raise Inconclusive(
+            say("WAL archive {archive} cannot be read: {error}", archive=archive, error=error.strerror)
+        ) from error
     return {int(name[:8], 16): path for name, path in files.items() if name.endswith(".history")}
 
 
