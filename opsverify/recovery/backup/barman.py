@@ -235,7 +235,7 @@ def _entry(entry: dict[str, Any]) -> BackupEntry:
     name, status = entry["backup_id"], entry["status"]
     if status != _DONE:
         begun = dt.datetime.strptime(name[:15], "%Y%m%dT%H%M%S").astimezone()
-        return BackupEntry(name, "full", begun, f"status {status} in barman")
+        return BackupEntry(name, "full", begun, say("status {status} in barman", status=status))
     return BackupEntry(name, "full", dt.datetime.fromtimestamp(float(entry["end_time_timestamp"]), dt.UTC))
 
 

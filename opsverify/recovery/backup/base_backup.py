@@ -64,7 +64,9 @@ def major_of(base_backup: Path) -> int:
     """
     text = _read(base_backup / "PG_VERSION").strip()
     if not text.isdigit():
-        raise BackupDamaged(f"{base_backup / 'PG_VERSION'} holds {text!r}, not a major version")
+        raise BackupDamaged(
+            say("{base_backup} holds {text!r}, not a major version", base_backup=base_backup / "PG_VERSION", text=text)
+        )
     return int(text)
 
 
@@ -117,8 +119,12 @@ def inspect(
         )
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise BackupDamaged(
-            f"{base_backup}: backup_label, backup_manifest or pg_control could not be parsed ({error!r}); "
-            "expected a plain base backup made by pg_basebackup with a manifest"
+            say(
+                "{base_backup}: backup_label, backup_manifest or pg_control could not be parsed "
+                "({error}); expected a plain base backup made by pg_basebackup with a manifest",
+                base_backup=base_backup,
+                error=repr(error),
+            )
         ) from error
 
 
@@ -132,7 +138,14 @@ def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
     if answer.exit_code != 0 or complaints:
         reason = complaints[0].strip() if complaints else answer.last_line
         error = Inconclusive if is_read_failure(reason) else BackupDamaged
-        raise error(f"{base_backup / 'global' / 'pg_control'}: {reason} (exit {answer.exit_code})")
+        raise error(
+            say(
+                "{base_backup}: {reason} (exit {exit_code})",
+                base_backup=base_backup / "global" / "pg_control",
+                reason=reason,
+                exit_code=answer.exit_code,
+            )
+        )
     pairs = (line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
@@ -192,7 +205,7 @@ def _read(path: Path) -> str:
                 say("{folder} is a backup in tar format: extract it, and name the folder", folder=folder)
             ) from error
         if folder.is_dir() and any((folder / name).exists() for name in MARKS):
-            raise BackupDamaged(f"{path} is missing: the backup is incomplete") from error
+            raise BackupDamaged(say("{path} is missing: the backup is incomplete", path=path)) from error
         raise Inconclusive(
             say(
                 "{path} cannot be read: {error}; expected a plain base backup made by pg_basebackup",
@@ -224,5 +237,5 @@ def _offset(label_time: str, moment: dt.datetime) -> dt.timedelta:
 def _stop_time(history: Path, offset: dt.timedelta) -> dt.datetime:
     match = re.search(r"^STOP TIME: (.*)$", _read(history), re.MULTILINE)
     if match is None:
-        raise ValueError(f"{history.name} has no STOP TIME")
+        raise ValueError(say("{name} has no STOP TIME", name=history.name))
     return (_naive(match[1]) - offset).replace(tzinfo=dt.UTC)

@@ -133,7 +133,7 @@ class DumpSource:
         if created is not None:
             return BackupEntry(path.name, "dump", created)
         written = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
-        return BackupEntry(path.name, "dump", written, f"pg_restore cannot list it: {answer.last_line}")
+        return BackupEntry(path.name, "dump", written, say("pg_restore cannot list it: {line}", line=answer.last_line))
 
     def _changed(self, path: Path, sums: Path) -> Iterator[str]:
         try:
@@ -151,11 +151,16 @@ class DumpSource:
             there = {path} if path.is_file() else {file for file in path.rglob("*") if file.is_file()}
             for name in sorted(there | of_this.keys()):
                 if name not in there:
-                    yield f"{name.name}: recorded in {sums.name}, and missing"
+                    yield say("{name}: recorded in {name_2}, and missing", name=name.name, name_2=sums.name)
                 elif name not in of_this:
-                    yield f"{name.name}: not recorded in {sums.name}"
+                    yield say("{name}: not recorded in {name_2}", name=name.name, name_2=sums.name)
                 elif (digest := _sha256(name)) != of_this[name]:
-                    yield f"{name.name}: SHA-256 {digest[:12]}..., recorded {of_this[name][:12]}..."
+                    yield say(
+                        "{name}: SHA-256 {digest}..., recorded {of_this}...",
+                        name=name.name,
+                        digest=digest[:12],
+                        of_this=of_this[name][:12],
+                    )
         except OSError as error:
             raise Inconclusive(
                 say("{filename} cannot be read: {error}", filename=error.filename, error=error.strerror)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.recovery.backup import base_backup as backups
 from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
@@ -104,7 +104,9 @@ class PgBackRestSource:
             "restore", *options, f"--tablespace-map-all={spaces_folder}", *_INSIDE_ONLY, timeout_s=_HOURS_S
         )
         if done.exit_code in _DAMAGE:
-            raise BackupDamaged(f"pgbackrest restore of {selected['label']}: {_first_error(done)}")
+            raise BackupDamaged(
+                say("pgbackrest restore of {label}: {error}", label=selected["label"], error=_first_error(done))
+            )
         if done.exit_code != 0:
             raise Inconclusive(
                 say(
@@ -185,22 +187,35 @@ class PgBackRestSource:
 
 
 def _entry(entry: Mapping[str, Any]) -> BackupEntry:
-    problem = "pgBackRest found pages with wrong checksums while it was made" if entry["error"] else None
+    problem = say("pgBackRest found pages with wrong checksums while it was made") if entry["error"] else None
     taken_at = dt.datetime.fromtimestamp(entry["timestamp"]["stop"], dt.UTC)
     return BackupEntry(entry["label"], _KINDS.get(entry["type"], entry["type"]), taken_at, problem)
 
 
 def _problem(match: re.Match[str]) -> str | None:
     found = match.groupdict()
-    wrong = {"missing": "missing", "sum": "with wrong checksum", "size": "with wrong size", "other": "unreadable"}
-    counts = ", ".join(f"{found[key]} {words}" for key, words in wrong.items() if int(found[key] or 0))
+    wrong = {
+        "missing": say("missing"),
+        "sum": say("with wrong checksum"),
+        "size": say("with wrong size"),
+        "other": say("unreadable"),
+    }
+    counts = join(
+        ", ",
+        (say("{count} {words}", count=found[key], words=words) for key, words in wrong.items() if int(found[key] or 0)),
+    )
     status = found.get("status", "valid").strip()
     if not counts and status in ("valid", _UNFINISHED):
         return None
-    what = "backup" if "status" in found else "WAL of"
-    return f"{what} {found['id']}: {counts + ' files' if counts else status}"
+    what = say("backup") if "status" in found else say("WAL of")
+    return say(
+        "{what} {id}: {state}",
+        what=what,
+        id=found["id"],
+        state=say("{counts} files", counts=counts) if counts else status,
+    )
 
 
 def _first_error(done: ToolRun) -> str:
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return lines[0].removeprefix("ERROR: ") if lines else f"no output (exit {done.exit_code})"
+    return lines[0].removeprefix("ERROR: ") if lines else say("no output (exit {exit_code})", exit_code=done.exit_code)

@@ -69,7 +69,9 @@ def nearest_file(pattern: Path, taken_at: dt.datetime) -> Path:
     try:
         found = [pattern] if pattern.is_file() else sorted(pattern.parent.glob(pattern.name))
         if not found:
-            raise BackupDamaged(f"{pattern} is missing: no role can be restored; run pg_dumpall --globals-only")
+            raise BackupDamaged(
+                say("{pattern} is missing: no role can be restored; run pg_dumpall --globals-only", pattern=pattern)
+            )
         return min(found, key=distance)
     except OSError as error:
         raise Inconclusive(say("{pattern} cannot be read: {error}", pattern=pattern, error=error.strerror)) from error
@@ -87,9 +89,13 @@ def read_cluster_dump(path: Path) -> ClusterDump:
     except UnicodeDecodeError as error:
         raise Inconclusive(say("{path} is not UTF-8: run pg_dumpall with --encoding=UTF8", path=path)) from error
     if not sql.strip():
-        raise BackupDamaged(f"{path.name} is empty: no role can be restored; check the job that runs pg_dumpall")
+        raise BackupDamaged(
+            say("{name} is empty: no role can be restored; check the job that runs pg_dumpall", name=path.name)
+        )
     if _COMPLETE not in sql.splitlines()[-_LAST_LINES:]:
-        raise BackupDamaged(f'{path.name} was cut off: it does not end with "{_COMPLETE}"')
+        raise BackupDamaged(
+            say('{name} was cut off: it does not end with "{complete}"', name=path.name, complete=_COMPLETE)
+        )
     if command := _COMMAND.search(sql):
         raise Inconclusive(
             say(
@@ -132,7 +138,15 @@ def run_sql(server: Server, path: Path, dbname: str, *, existing: str | None = N
         statement = statements[int(match[1]) - 1]
         if match[2] in ("WARNING", "NOTICE") or (match[3] == _EXISTS and statement in tolerated):
             continue
-        raise BackupDamaged(f"{origin}, line {match[1]}: {_brief(statement)}: SQLSTATE {match[3]}")
+        raise BackupDamaged(
+            say(
+                "{origin}, line {line}: {brief}: SQLSTATE {state}",
+                origin=origin,
+                line=match[1],
+                brief=_brief(statement),
+                state=match[3],
+            )
+        )
     if done.exit_code != 0:
         raise Inconclusive(say("psql on {origin}: exit {exit_code}", origin=origin, exit_code=done.exit_code))
 
@@ -161,4 +175,4 @@ def _plain(name: str) -> str:
 
 def _brief(statement: str) -> str:
     match = _FIRST_WORDS.match(statement)
-    return f"{match[0]} ..." if match else "a statement that ends there"
+    return f"{match[0]} ..." if match else say("a statement that ends there")

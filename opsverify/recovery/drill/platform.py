@@ -77,7 +77,7 @@ class RestoredPlatform:
 
     def _reached(self, name: str, value: T | None) -> T:
         if value is None:
-            raise Inconclusive(self.part.blocked or f"drill.json has no {name}: rerun the rehearsal")
+            raise Inconclusive(self.part.blocked or say("drill.json has no {name}: rerun the rehearsal", name=name))
         return value
 
 
@@ -154,7 +154,7 @@ def start_platform(config: RehearsalPlatform, server: Server, dbname: str, home:
                 stderr=subprocess.STDOUT, start_new_session=True, env=_environment(),
             )  # fmt: skip
         except OSError as error:
-            why = f"{config.run[0]} could not be started: {error.strerror}"
+            why = say("{run} could not be started: {error}", run=config.run[0], error=error.strerror)
             raise Inconclusive(say("recovery.platform.run: {why}", why=why)) from error
         try:
             _await_serving(process, target_file, config, home / "platform.log")
@@ -180,11 +180,15 @@ def _await_serving(process: subprocess.Popen[bytes], target_file: Path, config: 
         until=bool,
         stop_when=lambda _: process.poll() is not None,
         deadline_s=config.within_s,
-        what="the restored platform",
+        what=say("the restored platform"),
     )
     if not target_file.exists():
         code = process.poll()
-        how = f"timed out after {duration(config.within_s)}" if code is None else f"exit code {code}"
+        how = (
+            say("timed out after {within_s}", within_s=duration(config.within_s))
+            if code is None
+            else say("exit code {code}", code=code)
+        )
         output = _last_line(log.read_text(encoding="utf-8", errors="replace"))
         raise Inconclusive(say("restored platform does not serve: {how}: {output}", how=how, output=output))
 
@@ -217,4 +221,4 @@ def _environment() -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), say("no output"))

@@ -195,10 +195,10 @@ def find_tables(
 
 def _unreadable(row: _Row, cols: Sequence[Column]) -> str:
     if not row.readable:
-        return "no right to read it"
+        return say("no right to read it")
     if row.narrowed:
-        return "row security narrows what this role reads; GRANT it BYPASSRLS"
-    return "" if cols else "no columns"
+        return say("row security narrows what this role reads; GRANT it BYPASSRLS")
+    return "" if cols else say("no columns")
 
 
 def _table(
@@ -251,7 +251,7 @@ def _bucket(
     if choice.bucket is not None:
         named = next((column for column in cols if column.name == choice.bucket), None)
         if named is None or named.base_type not in _KINDS:
-            kind = f"is of type {named.type}" if named else "does not exist"
+            kind = say("is of type {type}", type=named.type) if named else say("does not exist")
             raise Inconclusive(
                 say(
                     "[recovery.tables.{label}] bucket {bucket!r} {kind}: expected a timestamp, date or integer column",
@@ -301,7 +301,9 @@ def _width(choice: TableChoice, kind: Kind, label: str) -> int:
         seconds = parse_duration(str(choice.width))
         width = int(seconds // DAY_S) if kind == "date" else int(seconds)
     if width < 1:
-        expected = {"integer": "a number of keys such as 10000", "date": 'days such as "1d"'}.get(kind, '"1h"')
+        expected = {"integer": say("a number of keys such as 10000"), "date": say('days such as "1d"')}.get(
+            kind, '"1h"'
+        )
         raise Inconclusive(
             say(
                 "[recovery.tables.{label}] width {width!r}: expected {expected}",
@@ -314,4 +316,4 @@ def _width(choice: TableChoice, kind: Kind, label: str) -> int:
 
 
 def _listed(found: Sequence[_Row]) -> str:
-    return ", ".join(row.name for row in found) or "none"
+    return ", ".join(row.name for row in found) or say("none")

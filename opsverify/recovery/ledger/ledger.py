@@ -201,15 +201,23 @@ class Ledger:
             ):
                 fault = None
                 if seq != count + 1:
-                    fault = f"record {count + 1} is missing"
+                    fault = say("record {count} is missing", count=count + 1)
                 elif link != previous:
-                    fault = f"record {seq} does not follow from record {count}: one of them was replaced"
+                    fault = say(
+                        "record {seq} does not follow from record {count}: one of them was replaced",
+                        seq=seq,
+                        count=count,
+                    )
                 elif _hash(link, body) != digest:
-                    fault = f"record {seq} does not match its hash: it was changed"
+                    fault = say("record {seq} does not match its hash: it was changed", seq=seq)
                 if fault:
                     return ChainState(count, previous, fault)
                 previous, count, seen = digest, seq, seen or digest == head
-        return ChainState(count, previous, None if seen else f"records after {count} are missing: {head} is not there")
+        return ChainState(
+            count,
+            previous,
+            None if seen else say("records after {count} are missing: {head} is not there", count=count, head=head),
+        )
 
     def _append(self, body: str, at: dt.datetime) -> int:
         try:

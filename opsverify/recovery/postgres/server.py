@@ -46,7 +46,7 @@ class ServerExited(Inconclusive):
     """The drill's server exited by itself; `reason` is the last error line of its log."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the restored server exited: {reason}")
+        super().__init__(say("the restored server exited: {reason}", reason=reason))
         self.reason = reason
 
 
@@ -146,7 +146,7 @@ class Server:
             status = self._process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             return
-        raise ServerExited(self._exit_reason() or f"exit status {status} and an empty log")
+        raise ServerExited(self._exit_reason() or say("exit status {status} and an empty log", status=status))
 
     def psql(self, sql: str, *, dbname: str | None = None, timeout_s: float = 30.0) -> ToolRun:
         """Send `sql` as the superuser over the private socket; the output is CSV without a header."""
@@ -234,7 +234,7 @@ class Server:
                 before, changed_at = last, time.monotonic()
             limit = f"{within_s:g} s" if time.monotonic() > deadline else None
             if stalled_s is not None and time.monotonic() - changed_at > stalled_s:
-                limit = f"{stalled_s:g} s without any progress"
+                limit = say("{stalled_s:g} s without any progress", stalled_s=stalled_s)
             if limit:
                 raise Inconclusive(
                     say(
@@ -261,7 +261,11 @@ class Server:
             self._refused += 1
             self.refusals.add(refusal.partition("FATAL:")[2].strip())
             tried = self._refused > 2 * len(self._superusers) * len(self._databases)
-            return f"{refusal} (tried: {', '.join(names)})" if tried and self._settled() else None
+            return (
+                say("{refusal} (tried: {names})", refusal=refusal, names=", ".join(names))
+                if tried and self._settled()
+                else None
+            )
         return None if any(words in refusal for words in _PASSING) else refusal
 
     def _settled(self) -> bool:

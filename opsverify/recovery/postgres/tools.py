@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from opsverify.errors import Inconclusive
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.probes.environment import plain_environment
 from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
 
@@ -55,7 +55,7 @@ class ToolRun:
     def last_line(self) -> str:
         """The last line of the output, which is mostly the reason; for error messages of one line."""
         lines = (self.stderr or self.stdout).strip().splitlines()
-        return lines[-1] if lines else "no output"
+        return lines[-1] if lines else say("no output")
 
     @property
     def first_error(self) -> str:
@@ -170,17 +170,18 @@ def find_tools(major: int) -> Tools:
     The image is `postgres:major`, where there is a Docker engine and nothing else. Raises Inconclusive
     with one line: the places that were searched, and what to install.
     """
-    searched = []
+    searched: list[str] = []
     for folder, origin in _folders(major):
         missing = [program for program in NEEDED if not os.access(folder / program, os.X_OK)]
         found = None if missing else _major_of(folder)
         if found == major:
             return Tools(folder, major, origin)
-        searched.append(f"{origin}: " + (f"no {missing[0]}" if missing else f"version {found}"))
+        fault = say("no {name}", name=missing[0]) if missing else say("version {version}", version=found)
+        searched.append(say("{origin}: {fault}", origin=origin, fault=fault))
     try:
         folder, tree = tools_of_image(major)
     except ImageUnavailable as error:
-        searched.append(f"image postgres:{major}: {error}")
+        searched.append(say("image postgres:{major}: {error}", major=major, error=error))
     else:
         return Tools(folder, major, f"image postgres:{major}", tree)
     raise Inconclusive(
@@ -188,7 +189,7 @@ def find_tools(major: int) -> Tools:
             "no tools of PostgreSQL {major} ({searched}): install postgresql-{major} or name their "
             "folder in {bin_variable}",
             major=major,
-            searched="; ".join(searched),
+            searched=join("; ", searched),
             bin_variable=BIN_VARIABLE,
         )
     )

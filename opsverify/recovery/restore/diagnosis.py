@@ -47,7 +47,7 @@ def early_exit_error(
                 "recovery ended before its target {target}: {problem}", target=target.isoformat(), problem=reach.problem
             )
         )
-    last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"
+    last = reach.last_commit_at.isoformat() if reach.last_commit_at else say("none since the backup")
     return Inconclusive(
         say(
             "recovery ended before its target {target}: no WAL is missing, the target lies after the "
@@ -84,15 +84,18 @@ def small_setting(server: Server) -> str | None:
     details = [after.partition("DETAIL:  ")[2] for line, after in pairwise(lines) if _TOO_SMALL in line]
     if not details:
         return None
-    return (
-        f"recovery stopped before its target: a parameter is smaller than the primary's ({details[0]}); "
-        "give the primary's value in settings"
+    return say(
+        "recovery stopped before its target: a parameter is smaller than the primary's "
+        "({details}); give the primary's value in settings",
+        details=details[0],
     )
 
 
 def early_target(target: dt.datetime, complete_at: dt.datetime) -> str:
     """Return the message for a target before the backup was complete."""
-    return (
-        f"recovery target {target.isoformat()} lies before the end of the base backup "
-        f"({complete_at.isoformat()}): choose a later target or an older backup"
+    return say(
+        "recovery target {target} lies before the end of the base backup ({complete_at}): choose "
+        "a later target or an older backup",
+        target=target.isoformat(),
+        complete_at=complete_at.isoformat(),
     )

@@ -210,7 +210,7 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
             _STATE,
             "paused",
             within_s=plan.within_s,
-            what=f"recovery to {target.isoformat()}",
+            what=say("recovery to {target}", target=target.isoformat()),
             seen=lambda seen: plan.progress("recover", replayed(seen), 0),
             stalled_s=min(_STALLED_S, plan.within_s),
         )
@@ -248,7 +248,7 @@ def promote(server: Server) -> None:
     """Promote the paused `server`. Raises NotRestorable or Inconclusive when it ends, Inconclusive after a minute."""
     server.row("SELECT pg_promote(false)")
     try:
-        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what="promotion of the restored server")
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what=say("promotion of the restored server"))
     except ServerExited as exited:
         raise exit_error(exited) from exited
 

@@ -78,7 +78,7 @@ def preflight(
                     problem=wal.problem,
                 )
             )
-        last = wal.last_commit_at.isoformat() if wal.last_commit_at else "none since the backup"
+        last = wal.last_commit_at.isoformat() if wal.last_commit_at else say("none since the backup")
         raise Inconclusive(
             say(
                 "recovery target {target} lies after the last archived commit ({last}), and no WAL is "

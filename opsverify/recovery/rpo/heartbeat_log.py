@@ -49,7 +49,7 @@ class Beat:
         number, timeline, lsn, transaction, at = line.split(" ")
         moment = dt.datetime.fromisoformat(at)
         if moment.tzinfo is None:
-            raise ValueError(f"{at} has no time zone")
+            raise ValueError(say("{at} has no time zone", at=at))
         return cls(int(number), int(timeline), parse_lsn(lsn), int(transaction), moment)
 
 
@@ -95,7 +95,7 @@ class HeartbeatLog:
         try:
             text = self.path.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not ASCII"
+            why = error.strerror if isinstance(error, OSError) else say("not ASCII")
             raise Inconclusive(
                 say(
                     "heartbeat log {path} cannot be read ({why}); run `opsverify dr heartbeat` all the time",

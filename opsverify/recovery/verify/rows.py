@@ -125,12 +125,14 @@ def _validation_rows(
     header = validation.header
     groups = sorted({validation.group(key) for key in facts or ()})
     if not_applicable is None and cannot_run is None and facts is None:
-        cannot_run = (
-            f"{header.id} was not recorded: table {header.table} was not there when the ledger was captured; if this "
-            f"database has none, say so in [recovery.not_applicable] {header.id}"
+        cannot_run = say(
+            "{id} was not recorded: table {table} was not there when the ledger was captured; if "
+            "this database has none, say so in [recovery.not_applicable] {id}",
+            id=header.id,
+            table=header.table,
         )
     elif not_applicable is None and cannot_run is None and header.per and not groups:
-        not_applicable = f"nothing was recorded in the {header.window} of {header.id}"
+        not_applicable = say("nothing was recorded in the {window} of {id}", window=header.window, id=header.id)
     for group in groups if header.per and groups and not not_applicable else [""]:
         more = f"[{group}]" if group else ""
         title = f" {more}" if more else ""

@@ -209,4 +209,8 @@ def _by_program(path: Path, name: str) -> Iterator[bytes]:
         if process.returncode != 0:
             errors.seek(0)
             lines = errors.read().decode(errors="backslashreplace").strip().splitlines()
-            raise UnreadableArchiveFile(lines[-1].strip() if lines else f"{name} exit {process.returncode}")
+            raise UnreadableArchiveFile(
+                lines[-1].strip()
+                if lines
+                else say("{name} exit {returncode}", name=name, returncode=process.returncode)
+            )

@@ -38,7 +38,12 @@ class PassedTimeline:
     def text(self) -> str:
         """`size` in words."""
         entered, left = format_lsn(self.entered), format_lsn(self.left)
-        return f"of WAL on timeline {self.timeline}, from {entered} (divergence) to {left} (switchback)"
+        return say(
+            "of WAL on timeline {timeline}, from {entered} (divergence) to {left} (switchback)",
+            timeline=self.timeline,
+            entered=entered,
+            left=left,
+        )
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,11 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
         raise Inconclusive(
             say(
                 "timeline {wanted} does not descend from the backup's timeline {timeline}: known in "
-                "{archive} are {map}",
+                "{archive} are {timelines}",
                 wanted=wanted,
                 timeline=backup.timeline,
                 archive=archive,
-                map=", ".join(map(str, paths)),
+                timelines=", ".join(map(str, paths)),
             )
         )
     return paths[wanted]
@@ -117,10 +122,16 @@ def second_archiver(
             continue
         since = dt.datetime.fromtimestamp(begun.stat().st_mtime, dt.UTC)
         if last.modified_at > since:
-            return (
-                f"timeline {entered.timeline} left timeline {left.timeline} at {format_lsn(entered.begins)} "
-                f"({begun.name}, {since.isoformat()}), and {last.name} was archived after that: two servers archive "
-                "here; keep production's files and move the other server's away"
+            return say(
+                "timeline {timeline} left timeline {timeline_2} at {lsn} ({name}, {since}), and {name_2} "
+                "was archived after that: two servers archive here; keep production's files and move the "
+                "other server's away",
+                timeline=entered.timeline,
+                timeline_2=left.timeline,
+                lsn=format_lsn(entered.begins),
+                name=begun.name,
+                since=since.isoformat(),
+                name_2=last.name,
             )
     return None
 
@@ -163,18 +174,27 @@ def timeline_problem(
             continue
         if number not in histories:
             names = sorted(archived[number])
-            return (
-                f"{len(names)} WAL segments of timeline {number} are archived ({names[0]} to {names[-1]}), and "
-                f"{number:08X}.history is missing: recovery cannot follow them; copy the history file from pg_wal of "
-                "production, or move another server's segments away"
+            return say(
+                "{count} WAL segments of timeline {number} are archived ({names} to {names_2}), and "
+                "{number:08X}.history is missing: recovery cannot follow them; copy the history file "
+                "from pg_wal of production, or move another server's segments away",
+                count=len(names),
+                number=number,
+                names=names[0],
+                names_2=names[-1],
             )
         ends = dict(history(histories[number]))
         left = ends.get(backup.timeline)
-        where = f"left it at {format_lsn(left)}" if left is not None else "does not descend from it"
-        return (
-            f"the backup lies on a stretch of timeline {backup.timeline} that timeline {number} abandoned "
-            f"({histories[number].name} {where}, the backup ends at {format_lsn(backup.end_lsn)}): take a new base "
-            "backup of production, or move another server's history and segments away"
+        where = say("left it at {lsn}", lsn=format_lsn(left)) if left is not None else say("does not descend from it")
+        return say(
+            "the backup lies on a stretch of timeline {timeline} that timeline {number} abandoned "
+            "({name} {where}, the backup ends at {lsn}): take a new base backup of production, or "
+            "move another server's history and segments away",
+            timeline=backup.timeline,
+            number=number,
+            name=histories[number].name,
+            where=where,
+            lsn=format_lsn(backup.end_lsn),
         )
     return None
 

@@ -63,11 +63,11 @@ def touched(
                 break
             raise Inconclusive(
                 say(
-                    "WAL segment {name} of timeline {timeline} is in none of {map}: what was written in the "
+                    "WAL segment {name} of timeline {timeline} is in none of {archives}: what was written in the "
                     "DR region is not known; name its archive as regions.dr_wal_archive",
                     name=name,
                     timeline=timeline,
-                    map=", ".join(map(str, archives)),
+                    archives=", ".join(map(str, archives)),
                 )
             )
         found.append(path)
