@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.identity import endpoint_of, process_of
 from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP
+from opsverify.language.message import say
 from opsverify.metrics.counters import reason_against
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class InstanceStatus(StrEnum):
 
     ALIVE = "alive"
     ENDED = "ended"
-    LOST = "not scraped, and not known to have ended"
+    LOST = say("not scraped, and not known to have ended")
 
 
 @dataclass

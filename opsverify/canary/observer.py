@@ -100,7 +100,7 @@ class Observer:
         try:
             server = self.prometheus.now()
         except Inconclusive as error:
-            self.show(f"clock of Prometheus unknown, this machine's is used: {error}")
+            self.show(say("clock of Prometheus unknown, this machine's is used: {error}", error=error))
             return None
         return server - (before + self.clock.now()) / 2
 
@@ -156,7 +156,7 @@ class Observer:
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
-        outcome = f"no answer ({step.fault})" if step.fault else watch.text
+        outcome = say("no answer ({fault})", fault=step.fault) if step.fault else watch.text
         self.show(f"{left} left | {outcome}")
 
 

@@ -169,7 +169,7 @@ class GateWatch:
         for assessment in self.decision.assessments:
             if assessment.criterion.name == name:
                 return assessment
-        raise LookupError(f"no criterion {name} was watched")
+        raise LookupError(say("no criterion {name} was watched", name=name))
 
     @property
     def text(self) -> str:

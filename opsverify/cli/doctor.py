@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from opsverify.cli.arguments import add_target
 from opsverify.cli.history_state import history_findings
 from opsverify.cli.plan import collect
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.signals import SHARES, Signals
@@ -18,6 +18,8 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
 from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.language.message import as_message, say
+from opsverify.language.tell import tell
 from opsverify.metrics.same_series import Told, same_text, suspects, told_if_answered
 from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
 from opsverify.probes.access import access_to
@@ -66,13 +68,21 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     root = project_root(options.target)
     target_file = find_target(target_argument(options.target), root / "targets")
     target, secrets = load_target(target_file)
-    problems = 0
+    language, problems = reader_language(options), 0
     for finding in _findings(target_file, target, secrets, root):
         problems += not finding.ok
-        sys.stdout.write(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<28} {finding.text}\n")
-        sys.stdout.flush()
-    sys.stdout.write(f"{target.name}: {problems or 'no'} problem{'' if problems == 1 else 's'}\n")
+        state = "ok  " if finding.ok else "FAIL"
+        tell(say("{state}  {part} {text}", state=state, part=f"{finding.part:<28}", text=finding.text), language)
+    tell(_total(target.name, problems), language)
     return ExitCode.HOLD if problems else ExitCode.PASSED
+
+
+def _total(name: str, problems: int) -> str:
+    if not problems:
+        return say("{name}: no problems", name=name)
+    if problems == 1:
+        return say("{name}: 1 problem", name=name)
+    return say("{name}: {problems} problems", name=name, problems=problems)
 
 
 def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[DoctorFinding]:
@@ -114,7 +124,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
-        reached = _try("prometheus", lambda: f"reachable; its clock is at {prometheus.now():.0f}")
+        reached = _try("prometheus", lambda: say("reachable; its clock is at {now:.0f}", now=prometheus.now()))
         yield reached
         if not reached.ok:
             return
@@ -126,7 +136,7 @@ def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterat
     for name in Signals.model_fields:
         reason = signals.absent(name)
         if reason is not None:
-            yield DoctorFinding(f"signals.{name}", ok=True, text=f"absent: {reason}")
+            yield DoctorFinding(f"signals.{name}", ok=True, text=say("absent: {reason}", reason=reason))
         elif name in SHARES and not signals.counted(name)[1]:
             yield _try(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
         elif getattr(signals, name) is not None and name not in (*SHARES, "process_start"):
@@ -150,16 +160,24 @@ def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:
 
 def _bucket(prometheus: Prometheus, signals: Signals, bound: float) -> str:
     if prometheus.instant(signals.duration_buckets.bucket(bound)).samples:
-        return f"bucket le={bound:g} exists"
+        return say("bucket le={bound:g} exists", bound=bound)
     found = prometheus.label_values("le", signals.duration_buckets.selector(), LOOKED_BACK)
-    raise OpsVerifyError(f"no bucket le={bound:g}; set the limit to one of {listed_values(found)}, or export it")
+    raise OpsVerifyError(
+        say(
+            "no bucket le={bound:g}; set the limit to one of {listed_values}, or export it",
+            bound=bound,
+            listed_values=listed_values(found),
+        )
+    )
 
 
 def _series(prometheus: Prometheus, selector: str) -> str:
     found = len(prometheus.instant(selector).samples)
     if not found:
-        raise OpsVerifyError(f"no series {selector}; correct the name in prometheus.signals, or export the metric")
-    return f"{found} series {selector}"
+        raise OpsVerifyError(
+            say("no series {selector}; correct the name in prometheus.signals, or export the metric", selector=selector)
+        )
+    return say("{found} series {selector}", found=found, selector=selector)
 
 
 def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -178,18 +196,24 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "postgres rights",
             not writes,
-            f"{role} may write; use a role that may only read" if writes else f"{role} may only read",
+            say("{role} may write; use a role that may only read", role=role)
+            if writes
+            else say("{role} may only read", role=role),
         )
         yield DoctorFinding(
             "postgres pg_monitor",
             rights.pg_monitor,
-            "granted" if rights.pg_monitor else f"missing, replication is not measured; GRANT pg_monitor TO {role}",
+            say("granted")
+            if rights.pg_monitor
+            else say("missing, replication is not measured; GRANT pg_monitor TO {role}", role=role),
         )
         kept = rights.pg_stat_statements
         yield DoctorFinding(
             "postgres pg_stat_statements",
             kept,
-            "installed" if kept else "missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements",
+            say("installed")
+            if kept
+            else say("missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements"),
         )
 
 
@@ -198,10 +222,10 @@ def _redis(target: Target, secrets: Secrets) -> str:
 
     config = target.redis
     if config is None:
-        return "absent"
+        return say("absent")
     with open_redis(config, secrets) as redis:
         info = redis.info()
-        return f"Redis {info.version}, persistence {info.persistence}"
+        return say("Redis {version}, persistence {persistence}", version=info.version, persistence=info.persistence)
 
 
 def _mcp(target: Target, secrets: Secrets, name: str) -> str:
@@ -211,9 +235,13 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
         missing = set(config.tools) - set(found.tools)
         if missing:
             raise OpsVerifyError(
-                f"missing tools {', '.join(sorted(missing))}; offered: {', '.join(found.tools) or 'none'}"
+                say(
+                    "missing tools {missing}; offered: {offered}",
+                    missing=", ".join(sorted(missing)),
+                    offered=", ".join(found.tools) or say("none"),
+                )
             )
-        return f"{found.server_name}, {len(found.tools)} tools"
+        return say("{server}, {count} tools", server=found.server_name, count=len(found.tools))
 
 
 def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -222,36 +250,50 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     with Http(proxy=target.proxy) as http:
         if (config := target.alertmanager) is not None:
             manager = Alertmanager(config, http, access_to(config, secrets, target.proxy))
-            yield _try("alertmanager", lambda: f"version {manager.status().version}")
+            yield _try("alertmanager", lambda: say("version {version}", version=manager.status().version))
         if (channel := target.inbox) is not None:
             inbox = Inbox(channel, http, access_to(channel, secrets, target.proxy))
-            yield _try("inbox", lambda: f"{len(inbox.messages('opsverify'))} messages of opsverify")
+            yield _try("inbox", lambda: say("{count} messages of opsverify", count=len(inbox.messages("opsverify"))))
 
 
 def _recovery(target: Target) -> str:
     if target.recovery is None:
-        return "absent"
+        return say("absent")
     if target.recovery.method in ("basebackup", "incremental"):
-        return f"backup and WAL reach {newest_recoverable(target.recovery).isoformat()}"
+        return say(
+            "backup and WAL reach {newest_recoverable}",
+            newest_recoverable=newest_recoverable(target.recovery).isoformat(),
+        )
     # To know how far the others reach they would have to be restored.
     stock = source_of(target.recovery).list_backups()
     if not stock.usable:
-        raise Inconclusive(f"{target.recovery.method} has no usable backup")
-    wal = f", newest WAL {stock.newest_wal.name}" if stock.newest_wal else ""
-    return f"{len(stock.usable)} usable backups, the newest of {stock.usable[-1].taken_at.isoformat()}{wal}"
+        raise Inconclusive(say("{method} has no usable backup", method=target.recovery.method))
+    wal = say(", newest WAL {name}", name=stock.newest_wal.name) if stock.newest_wal else ""
+    return say(
+        "{count} usable backups, the newest of {taken_at}{wal}",
+        count=len(stock.usable),
+        taken_at=stock.usable[-1].taken_at.isoformat(),
+        wal=wal,
+    )
 
 
 def _heartbeat(target: Target) -> str:
     heartbeat = target.recovery and target.recovery.heartbeat
     if not heartbeat:
-        return "absent"
+        return say("absent")
     beats = HeartbeatLog(Path(heartbeat.log)).read()
     if not beats:
-        raise OpsVerifyError(f"{heartbeat.log}: no beat; run `opsverify dr heartbeat` all the time")
+        raise OpsVerifyError(say("{log}: no beat; run `opsverify dr heartbeat` all the time", log=heartbeat.log))
     age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
     if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
-        raise OpsVerifyError(f"{heartbeat.log}: no beat for {elapsed(age_s)}; start `opsverify dr heartbeat`")
-    return f"beat {beats[-1].number}, {elapsed(max(age_s, 0.0))} ago"
+        raise OpsVerifyError(
+            say(
+                "{log}: no beat for {elapsed}; start `opsverify dr heartbeat`",
+                log=heartbeat.log,
+                elapsed=elapsed(age_s),
+            )
+        )
+    return say("beat {number}, {elapsed} ago", number=beats[-1].number, elapsed=elapsed(max(age_s, 0.0)))
 
 
 def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -262,13 +304,17 @@ def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     for resolver in config.resolvers:
         yield _try(
             f"regions resolver {resolver}",
-            lambda where=resolver: f"{config.name}: {', '.join(resolve(config.name, where).addresses) or 'no address'}",  # type: ignore[misc]
+            lambda where=resolver: say(
+                "{name}: {addresses}",
+                name=config.name,
+                addresses=", ".join(resolve(config.name, where).addresses) or say("no address"),
+            ),  # type: ignore[misc]
         )
     for name, region in (("original", config.original), ("dr", config.dr)):
         with Postgres(region.database, secrets.of(region.database.login.password)) as database:
             yield _try(
                 f"regions.{name}.database",
-                lambda session=database: "standby" if session.server().in_recovery else "primary",  # type: ignore[misc]
+                lambda session=database: say("standby") if session.server().in_recovery else say("primary"),  # type: ignore[misc]
             )
 
 
@@ -278,9 +324,9 @@ def _stages(target_file: Path, root: Path) -> Iterator[DoctorFinding]:
         carried = {line for check in checks for line in check.lines}
         missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
         text = (
-            f"no check yet for {', '.join(missing)}: the stage holds until done by hand"
+            say("no check yet for {missing}: the stage holds until done by hand", missing=", ".join(missing))
             if missing
-            else "every line has a check"
+            else say("every line has a check")
         )
         yield DoctorFinding(f"stage {name}", not missing, text)
 
@@ -289,4 +335,4 @@ def _try(part: str, measure: Callable[[], str]) -> DoctorFinding:
     try:
         return DoctorFinding(part, ok=True, text=measure())
     except OpsVerifyError as error:
-        return DoctorFinding(part, ok=False, text=str(error).splitlines()[0])
+        return DoctorFinding(part, ok=False, text=as_message(str(error)).each(lambda text: text.partition("\n")[0]))

@@ -25,11 +25,12 @@ def keep(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, TEXTS: rows} if rows else dict(content)
 
 
-def revive(content: Mapping[str, Any]) -> dict[str, Any]:
+def revive(content: Any) -> Any:  # noqa: ANN401 - any JSON value
     """What `keep` was given: its messages in both languages again."""
+    if not isinstance(content, dict):  # not a file of ours: its reader says so
+        return content
     known = {row[0]: _message(*row) for row in content.get(TEXTS, ())}
-    read: dict[str, Any] = _revived({name: value for name, value in content.items() if name != TEXTS}, known)
-    return read
+    return _revived({name: value for name, value in content.items() if name != TEXTS}, known)
 
 
 def _message(english: str, korean: str, *cause: str) -> Message:

@@ -34,7 +34,7 @@ _SCRAPER: Final = re.compile(r"(?:^|(?<=,))(?:job|prometheus|prometheus_replica)
 class Reason(StrEnum):
     """Why a sample was left out."""
 
-    NAN = "not a number"
+    NAN = say("not a number")
     INFINITE = "infinite"
     NEGATIVE = "negative"
 

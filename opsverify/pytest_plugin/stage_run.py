@@ -23,7 +23,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import as_message
+from opsverify.language.message import as_message, say
 from opsverify.people.attested import Attestations
 from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
@@ -145,7 +145,7 @@ class StageRun:
 
         explained = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
         if pytest_status == 1 and not (explained or self.lost or self.troubles):
-            self.troubles.append("pytest reports a failure that belongs to no planned check; see its output")
+            self.troubles.append(say("pytest reports a failure that belongs to no planned check; see its output"))
         verdict = self.judge()
         for result, check in zip(verdict.results, verdict.plan.checks, strict=True):
             if result.started_at is None:
@@ -241,9 +241,11 @@ class StageRun:
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return remarks
-        short = (
-            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-            "a demonstration or rehearsal, not a release"
+        short = say(
+            "window {window_s} is shorter than the runbook's {shortest_window}: a demonstration or "
+            "rehearsal, not a release",
+            window_s=duration(self.window_s),
+            shortest_window=canary.shortest_window,
         )
         return (short, *remarks)
 

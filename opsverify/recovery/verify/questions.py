@@ -218,7 +218,8 @@ def load_answer(folder: Path, name: str) -> Finding | None:
 
 
 def _kept(path: Path) -> dict[str, Any]:
-    return revive(json.loads(path.read_text(encoding="utf-8")))
+    found: dict[str, Any] = revive(json.loads(path.read_text(encoding="utf-8")))
+    return found
 
 
 def load_answers(folder: Path) -> dict[str, Any]:
