@@ -157,7 +157,7 @@ class Observer:
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
         outcome = say("no answer ({fault})", fault=step.fault) if step.fault else watch.text
-        self.show(f"{left} left | {outcome}")
+        self.show(say("{left} left | {outcome}", left=left, outcome=outcome))
 
 
 def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:

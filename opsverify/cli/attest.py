@@ -115,4 +115,5 @@ def _list(stage: str, target: str, language: str) -> None:
     tell(join("", ("# ", head)), language)
     for line in wanted:
         text = line.ko if language == "ko" else line.en
-        tell(f"# {text}\nopsverify attest {line.id} --target {target} --by '' --role '' --note ''", language)
+        command = f"opsverify attest {line.id} --target {target} --by '' --role '' --note ''"
+        tell(join("", ("# ", text, "\n", command)), language)

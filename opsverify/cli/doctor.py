@@ -16,7 +16,7 @@ from opsverify.config.project import project_root, target_argument
 from opsverify.config.signals import SHARES, Signals
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
-from opsverify.core.stages import STAGES
+from opsverify.core.stages import STAGES, nearest
 from opsverify.errors import Inconclusive, OpsVerifyError
 from opsverify.language.message import as_message, say
 from opsverify.language.tell import tell
@@ -105,7 +105,7 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
         yield from _regions(target, secrets)
     for part, ok, text in history_findings(target, root):
         yield DoctorFinding(part, ok, text)
-    yield from _stages(target_file, root)
+    yield from _stages(target_file, target, root)
 
 
 def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -318,8 +318,13 @@ def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
             )
 
 
-def _stages(target_file: Path, root: Path) -> Iterator[DoctorFinding]:
+def _stages(target_file: Path, target: Target, root: Path) -> Iterator[DoctorFinding]:
     planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
+    known = {check.id for checks in planned.values() for check in checks}
+    for number, waiver in enumerate(target.waivers):
+        if waiver.check not in known:
+            text = say("no check {name!r}{hint}", name=waiver.check, hint=nearest(waiver.check, sorted(known)))
+            yield DoctorFinding(f"waivers[{number}].check", ok=False, text=text)
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}
         missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]

@@ -23,7 +23,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import as_message, say
+from opsverify.language.message import as_message, pair, say
 from opsverify.people.attested import Attestations
 from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 REPORTS = Path("reports")
 COVERED = "ledger.coverage"
 """The check that says how every table of a restored database was compared."""
-UNCOVERED = "tables not compared: "
-"""What its message has before the coverage."""
 
 
 @dataclass
@@ -199,7 +197,7 @@ class StageRun:
             "causes": [cause.to_dict() for cause in verdict.causes],
             "notes": [as_message(note).en for note in self.notes],
             "notes_ko": [as_message(note).ko for note in self.notes],
-            "coverage": self.coverage,
+            **(pair("coverage", self.coverage) if self.coverage else {"coverage": None}),
             "left_out": left_out(self.plan).to_dict(),
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
@@ -231,7 +229,7 @@ class StageRun:
         result = self.results.get(COVERED)
         if result is None:
             return None
-        return result.message.partition(UNCOVERED)[2].rpartition(", limit")[0] or result.message
+        return result.coverage or result.message
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from opsverify.evidence.once_read import read_once
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.release.authorize import Order, read_order, require_current
 from opsverify.release.execute import DONE, HELD, Execution, Platform, carry_out
 from opsverify.release.journal import ACTIONS
@@ -112,7 +112,7 @@ def _show(order: Order, platform: Platform, *, dry_run: bool) -> int:
         for name in placeholders(argv):
             value = platform.target.actions.values[name]
             source = value.text if value.text is not None else say("output of {run}", run=" ".join(value.run))
-            platform.show(f"      {{{name}}}: {source}")
+            platform.show(join("", (f"      {{{name}}}: ", source)))
     if order.decision is Decision.ROLLBACK:
         platform.show(say("  would then verify post-rollback"))
     if dry_run:

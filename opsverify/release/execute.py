@@ -14,7 +14,7 @@ from opsverify.config.placeholders import filled, resolve
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Decision
 from opsverify.evidence.run_folder import VERDICT
-from opsverify.language.message import in_language, say
+from opsverify.language.message import in_language, join, say
 from opsverify.release.journal import Journal
 from opsverify.units import duration
 
@@ -100,7 +100,7 @@ def _run_steps(
         ran = run_command(argv, step.timeout_s, platform.target.actions.folder)
         journal.step_ended(number, ran)
         for line in ran.output.strip().splitlines()[-5:]:
-            platform.show(f"    {line}")
+            platform.show(join("", ("    ", line)))
         if not ran.ok:
             left = [" ".join(argv) for argv in argvs[number + 1 :]]
             if journal.content["decision"] == Decision.ROLLBACK:
@@ -132,7 +132,7 @@ def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) 
         exit_code,
         () if exit_code == DONE else (say("verify {stability} again, after the fix", stability=STABILITY),),
     )
-    platform.show(f"{STABILITY}: {decision}")
+    platform.show(join("", (STABILITY, ": ", str(decision))))
     return exit_code
 
 

@@ -18,7 +18,7 @@ from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import timestamp
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import in_language, say
+from opsverify.language.message import in_language, join, say
 from opsverify.release.act import execution_of, open_platform, used_in
 from opsverify.release.authorize import Order, read_order, require_current, require_reached
 from opsverify.release.execute import DONE, FAILED, HELD, Execution, Platform, carry_out, verify
@@ -189,7 +189,7 @@ class Rollout:
             self.platform.show(say("FAILED: {error}", error=error))
             return False
         argv = filled(self.command.run, values)
-        self.platform.show(f"    {' '.join(argv)}")
+        self.platform.show(join("", ("    ", " ".join(argv))))
         ran = run_command(argv, self.command.timeout_s, actions.folder)
         entry |= {"argv": argv, "command_exit_code": ran.exit_code, "output": ran.output, "ok": ran.ok}
         self._write()
@@ -296,7 +296,7 @@ def rollout(
         found = unfinished(state)
         if found is not None:
             choice = require_choice(found, choice, state)
-            platform.show(f"{found.where}: {choice}")
+            platform.show(join(": ", (found.where, choice)))
             if choice is Choice.ABANDON:
                 forget(state)
                 return HELD

@@ -194,7 +194,7 @@ class Drill:
         if not isinstance(part, NotReached):
             return part
         if self.ended is not None and part == self.ended:
-            raise Inconclusive(say("nothing was restored: {reason}", reason=part.reason))
+            raise Inconclusive(say("nothing was restored: {reason}", reason=part.reason).caused_by(part.reason))
         raise part.error()
 
 

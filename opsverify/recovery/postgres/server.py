@@ -141,7 +141,7 @@ class Server:
     def pause(self) -> None:
         """Wait a tenth of a second between two queries. Raises ServerExited as soon as the server has exited."""
         if self._process is None:
-            raise ServerExited("stopped by opsverify")
+            raise ServerExited(say("stopped by opsverify"))
         try:
             status = self._process.wait(_POLL_S)
         except subprocess.TimeoutExpired:

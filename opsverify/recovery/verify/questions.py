@@ -191,6 +191,7 @@ class RestoredData:
 def measure_coverage(check: Check, finding: Finding) -> None:
     """Measure on `check` that every table was compared, with the coverage. Raises Inconclusive where one was not."""
     check.attach("coverage", finding.of)
+    check.coverage = finding.unknown or finding.of
     if finding.unknown:
         raise Inconclusive(finding.unknown)
     check.measure(
