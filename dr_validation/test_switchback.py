@@ -32,11 +32,8 @@ def test_origin(check, regions):
         with check.must_answer(say("original region at {address}", address=address)):
             reply = regions.answer_at(address)
         check.expect(say("HTTP status at {address}", address=address), reply.status, 200)
-        check.expect(
-            say("{status_field} at {address}", status_field=config.status_field, address=address),
-            reply.field(config.status_field),
-            config.healthy,
-        )
+        check.expect(say("{status_field} at {address}", status_field=config.status_field, address=address),
+            reply.field(config.status_field), config.healthy)  # fmt: skip
     with check.must_answer(say("database of the original region")):
         failed = regions.original.value(FAILED_PAGES)
     check.measure(
@@ -56,13 +53,8 @@ def test_security(check, regions):
     for address in config.original.addresses:
         # Otherwise a network that is down would pass as a closed firewall.
         if not regions.is_open(address, config.port):
-            raise Inconclusive(
-                say(
-                    "{address}:{port} takes no connection: closed ports prove nothing; fix it first",
-                    address=address,
-                    port=config.port,
-                )
-            )
+            raise Inconclusive(say("{address}:{port} takes no connection: closed ports prove nothing; fix it first",
+                address=address, port=config.port))  # fmt: skip
         with check.must_answer(say("TLS of {address}", address=address)):
             shown = regions.certificate_at(address)
         if shown:
@@ -70,12 +62,8 @@ def test_security(check, regions):
                 say("certificate at {address}", address=address), shown.remaining_s, check.limits.tls_validity
             )
     opened = [entry for entry in config.original.closed if regions.is_open(*entry.rsplit(":", 1))]
-    check.measure(
-        say("open ports"),
-        len(opened),
-        NONE,
-        of=listed(say("of {count} closed ports are open", count=len(config.original.closed)), opened),
-    )
+    check.measure(say("open ports"), len(opened), NONE, of=listed(say("of {count} closed ports are open",
+        count=len(config.original.closed)), opened))  # fmt: skip
     if config.original.database.sslmode in ENCRYPTED:
         plain = [row.application_name for row in regions.original.rows(PLAIN_LINKS)]
         check.measure(say("plain links"), len(plain), NONE, of=listed(say("replication links without TLS"), plain))
@@ -94,24 +82,13 @@ def test_timeline(check, regions):
     original, dr = regions.timeline("original"), regions.timeline("dr")
     path = regions.timeline_path(original)
     if not path.descends_from(dr):
-        check.fail(
-            say(
-                "timeline {dr} of the DR region is not in the history of timeline {original} of the "
-                "original region: the two have diverged; find out which one holds the later writes, and "
-                "rewind the other",
-                dr=dr,
-                original=original,
-            )
-        )
+        check.fail(say("timeline {dr} of the DR region is not in the history of timeline {original} of the "
+            "original region: the two have diverged; find out which one holds the later writes, and "
+            "rewind the other", dr=dr, original=original))  # fmt: skip
     if path.passed is None:
-        check.fail(
-            say(
-                "timeline {original} of the original region has {count} ancestors: it lacks the writes "
-                "of the DR region; run pg_rewind against the DR region, let it follow, and switch again",
-                original=original,
-                count=len(path.ancestors),
-            )
-        )
+        check.fail(say("timeline {original} of the original region has {count} ancestors: it lacks the writes "
+            "of the DR region; run pg_rewind against the DR region, let it follow, and switch again", original=original,
+            count=len(path.ancestors)))  # fmt: skip
     check.measure(say("increment"), path.passed.size, Limit(">=", 0, "bytes"), of=path.passed.text)
     # A standby of the original region has the original's WAL; on its own timeline it must end where that was left.
     past = max(0, regions.dr_position() - path.passed.left) if dr == path.passed.timeline else 0
@@ -121,24 +98,14 @@ def test_timeline(check, regions):
             say("bytes of WAL were written in DR after the original region took over; tables that it changed"),
             stray.tables,
         )
-        check.fail(
-            say(
-                "{past:,} {of}: save these rows, then discard that WAL (pg_rewind, or a new base backup)",
-                past=past,
-                of=of,
-            )
-        )
+        check.fail(say("{past:,} {of}: save these rows, then discard that WAL (pg_rewind, or a new base backup)",
+            past=past, of=of))  # fmt: skip
     written = regions.written()
     check.attach("tables that the DR region changed", "\n".join(written.tables))
     if uncovered := regions.dr_wal.uncovered(written.tables):
-        raise Inconclusive(
-            say(
-                "not covered: the DR region changed {count} tables that are not compared ({uncovered}); "
-                "add them to [[regions.tables]], or to regions.left_out",
-                count=len(uncovered),
-                uncovered=", ".join(uncovered),
-            )
-        )
+        raise Inconclusive(say("not covered: the DR region changed {count} tables that are not compared ({uncovered}); "
+            "add them to [[regions.tables]], or to regions.left_out", count=len(uncovered),
+            uncovered=", ".join(uncovered)))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -161,28 +128,15 @@ def test_increment(check, regions, table):
                 changed=table.changed,
             )
         )
-    check.measure(
-        say("rows apart"),
-        found.count,
-        NONE,
-        samples=found.rows,
-        of=listed(
-            say("of {rows:,} rows of the increment differ", rows=found.rows),
-            found.named(say("the original region"), "DR"),
-        ),
-    )
+    check.measure(say("rows apart"), found.count, NONE, samples=found.rows,
+        of=listed(say("of {rows:,} rows of the increment differ", rows=found.rows),
+        found.named(say("the original region"), "DR")))  # fmt: skip
     # A standby of the original region cannot have written anything by itself.
     if regions.timeline("dr") != regions.timeline("original"):
         late = regions.late_writes(table)
-        check.measure(
-            say("strays"),
-            late.count,
-            NONE,
-            of=listed(
-                say("rows were written in DR after the switch, before it was fenced"),
-                late.named(say("the original"), "DR"),
-            ),
-        )
+        check.measure(say("strays"), late.count, NONE,
+            of=listed(say("rows were written in DR after the switch, before it was fenced"),
+            late.named(say("the original"), "DR")))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -198,15 +152,9 @@ def test_lag(check, regions):
     limit = check.limits.replication_lag
     lag = regions.lag(limit.bound)
     if not lag.arrived:
-        check.fail(
-            say(
-                "after {elapsed_s} the DR region still lacks {behind_bytes} of WAL, limit {text}; look "
-                "at its log, and at pg_get_wal_replay_pause_state()",
-                elapsed_s=quantity(lag.elapsed_s, "s"),
-                behind_bytes=quantity(lag.behind_bytes, "bytes"),
-                text=limit.text,
-            )
-        )
+        check.fail(say("after {elapsed_s} the DR region still lacks {behind_bytes} of WAL, limit {text}; look "
+            "at its log, and at pg_get_wal_replay_pause_state()", elapsed_s=quantity(lag.elapsed_s, "s"),
+            behind_bytes=quantity(lag.behind_bytes, "bytes"), text=limit.text))  # fmt: skip
     check.measure(say("replay lag"), lag.elapsed_s, limit, of=say("until the DR region showed what was written"))
 
 
@@ -226,21 +174,12 @@ def test_one_primary(check, regions):
     _ = regions.servers
     primaries = [name for name, server in (("original", original), ("dr", dr)) if not server.in_recovery]
     if not check.expect(say("primaries"), ", ".join(primaries) or "none", "original"):
-        check.fail(
-            say(
-                "primaries: {value}, expected the original region alone; stop the other one, or make it "
-                "a standby, before anything more is written",
-                value=" and ".join(primaries) or say("none"),
-            )
-        )
+        check.fail(say("primaries: {value}, expected the original region alone; stop the other one, or make it "
+            "a standby, before anything more is written", value=" and ".join(primaries) or say("none")))  # fmt: skip
     check.expect(say("the original region takes writes"), not original.read_only, expected=True)
     if blocked := commits_blocked(regions.original):
-        check.fail(
-            say(
-                "every commit of the original region waits: {blocked}; connect one, or empty the setting",
-                blocked=blocked,
-            )
-        )
+        check.fail(say("every commit of the original region waits: {blocked}; connect one, or empty the setting",
+            blocked=blocked))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -255,23 +194,12 @@ def test_consistency(check, regions, table):
     _ = regions.servers
     found = regions.compare_sample(table, SAMPLE)
     if not found.rows:
-        raise Inconclusive(
-            say(
-                "{name}: no row of before the outage was drawn; check that {changed} is filled in",
-                name=table.name,
-                changed=table.changed,
-            )
-        )
+        raise Inconclusive(say("{name}: no row of before the outage was drawn; check that {changed} is filled in",
+            name=table.name, changed=table.changed))  # fmt: skip
     check.attach("sample", f"seed {regions.seed}: about {SAMPLE} rows a region, {found.rows} different keys")
-    check.measure(
-        say("rows apart"),
-        found.count,
-        NONE,
-        samples=found.rows,
-        of=listed(
-            say("of {rows:,} sampled rows differ", rows=found.rows), found.named(say("the original region"), "DR")
-        ),
-    )
+    check.measure(say("rows apart"), found.count, NONE, samples=found.rows,
+        of=listed(say("of {rows:,} sampled rows differ", rows=found.rows), found.named(say("the original region"),
+        "DR")))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -349,9 +277,5 @@ def test_dr_side(check, regions):
 def test_report(check, switchback_report):
     """A switchback without a report teaches nothing for the next one."""
     check.attach("report", switchback_report.text)
-    check.measure(
-        say("reported"),
-        switchback_report.after_s,
-        Limit(">=", 0, "s"),
-        of=say("after the switch, {summary}", summary=switchback_report.summary),
-    )
+    check.measure(say("reported"), switchback_report.after_s, Limit(">=", 0, "s"), of=say("after the switch, {summary}",
+        summary=switchback_report.summary))  # fmt: skip

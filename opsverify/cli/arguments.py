@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.config.project import suites_home, target_argument
-from opsverify.config.run_options import options_of
+from opsverify.config.run_options import LANGUAGE_HELP, options_of
 from opsverify.core.stages import STAGES
 from opsverify.language.message import LANGUAGES
 
@@ -28,7 +28,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def add_language(parser: argparse.ArgumentParser) -> None:
     """Take the language of what is printed; a run's own option of that name takes its place."""
-    parser.add_argument("--language", choices=LANGUAGES, help="of what is printed (default: the target's)")
+    parser.add_argument("--language", choices=LANGUAGES, help=LANGUAGE_HELP)
 
 
 def add_run_options(parser: argparse.ArgumentParser, command: str) -> None:

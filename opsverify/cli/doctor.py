@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.doctor_findings import (
+    DoctorFinding,
+    attempt,
+    heartbeat_state,
+    recovery_state,
+    region_findings,
+    stage_findings,
+)
 from opsverify.cli.history_state import history_findings
-from opsverify.cli.plan import collect
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.signals import SHARES, Signals
 from opsverify.core.exit_codes import ExitCode
-from opsverify.core.runbook import lines
-from opsverify.core.stages import STAGES, nearest
-from opsverify.errors import Inconclusive, OpsVerifyError
-from opsverify.language.message import as_message, say
+from opsverify.errors import OpsVerifyError
+from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.metrics.same_series import Told, same_text, suspects, told_if_answered
 from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
@@ -28,31 +30,15 @@ from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
 from opsverify.probes.record import discard
 from opsverify.probes.services import Services
-from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.restore.recoverable import newest_recoverable
-from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
-from opsverify.switchback.regions import require_regions
-from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.probes.prometheus import Prometheus
-
-STALE_BEATS = 30
-"""Beats that may be missing before the heartbeat counts as stopped."""
-
-
-@dataclass(frozen=True)
-class DoctorFinding:
-    """One part of a target; where it is not `ok`, `text` says what was found and what to do."""
-
-    part: str
-    ok: bool
-    text: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,20 +78,20 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
     if target.postgres:
         yield from _database(target, secrets)
     if target.redis:
-        yield _try("redis", lambda: _redis(target, secrets))
+        yield attempt("redis", lambda: _redis(target, secrets))
     for name in target.mcp:
-        yield _try(f"mcp.{name}", lambda name=name: _mcp(target, secrets, name))  # type: ignore[misc]
+        yield attempt(f"mcp.{name}", lambda name=name: _mcp(target, secrets, name))  # type: ignore[misc]
     if target.alertmanager or target.inbox:
         yield from _alerting(target, secrets)
     if target.recovery:
-        yield _try("recovery", lambda: _recovery(target))
+        yield attempt("recovery", lambda: recovery_state(target))
         if target.recovery.heartbeat:
-            yield _try("recovery.heartbeat", lambda: _heartbeat(target))
+            yield attempt("recovery.heartbeat", lambda: heartbeat_state(target))
     if target.regions:
-        yield from _regions(target, secrets)
+        yield from region_findings(target, secrets)
     for part, ok, text in history_findings(target, root):
         yield DoctorFinding(part, ok, text)
-    yield from _stages(target_file, target, root)
+    yield from stage_findings(target_file, target, root)
 
 
 def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -114,7 +100,7 @@ def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     with Http(proxy=target.proxy) as http:
         services = Services(target, secrets, http, discard)
         for name, service in target.services.items():
-            yield _try(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
+            yield attempt(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
 
 
 def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -124,7 +110,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
-        reached = _try("prometheus", lambda: say("reachable; its clock is at {now:.0f}", now=prometheus.now()))
+        reached = attempt("prometheus", lambda: say("reachable; its clock is at {now:.0f}", now=prometheus.now()))
         yield reached
         if not reached.ok:
             return
@@ -138,17 +124,17 @@ def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterat
         if reason is not None:
             yield DoctorFinding(f"signals.{name}", ok=True, text=say("absent: {reason}", reason=reason))
         elif name in SHARES and not signals.counted(name)[1]:
-            yield _try(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
+            yield attempt(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
         elif getattr(signals, name) is not None and name not in (*SHARES, "process_start"):
             selector = signals.of(name).selector()
-            yield _try(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
+            yield attempt(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
     for pair in suspects(signals, target.limits.judgment_p95.bound):
         if told_if_answered(prometheus, pair) is Told.SAME:
             text = same_text(pair.one, pair.other, pair.selectors[0])
             yield DoctorFinding(f"signals.{pair.one}, signals.{pair.other}", ok=False, text=text)
     if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
         bound = target.limits.judgment_p95.bound
-        yield _try("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
+        yield attempt("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
 
 
 def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:
@@ -187,7 +173,7 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Postgres(config, secrets.of(config.login.password)) as postgres:
-        reached = _try("postgres", lambda: f"PostgreSQL {postgres.server().version}")
+        reached = attempt("postgres", lambda: f"PostgreSQL {postgres.server().version}")
         yield reached
         if not reached.ok:
             return
@@ -250,94 +236,7 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     with Http(proxy=target.proxy) as http:
         if (config := target.alertmanager) is not None:
             manager = Alertmanager(config, http, access_to(config, secrets, target.proxy))
-            yield _try("alertmanager", lambda: say("version {version}", version=manager.status().version))
+            yield attempt("alertmanager", lambda: say("version {version}", version=manager.status().version))
         if (channel := target.inbox) is not None:
             inbox = Inbox(channel, http, access_to(channel, secrets, target.proxy))
-            yield _try("inbox", lambda: say("{count} messages of opsverify", count=len(inbox.messages("opsverify"))))
-
-
-def _recovery(target: Target) -> str:
-    if target.recovery is None:
-        return say("absent")
-    if target.recovery.method in ("basebackup", "incremental"):
-        return say(
-            "backup and WAL reach {newest_recoverable}",
-            newest_recoverable=newest_recoverable(target.recovery).isoformat(),
-        )
-    # To know how far the others reach they would have to be restored.
-    stock = source_of(target.recovery).list_backups()
-    if not stock.usable:
-        raise Inconclusive(say("{method} has no usable backup", method=target.recovery.method))
-    wal = say(", newest WAL {name}", name=stock.newest_wal.name) if stock.newest_wal else ""
-    return say(
-        "{count} usable backups, the newest of {taken_at}{wal}",
-        count=len(stock.usable),
-        taken_at=stock.usable[-1].taken_at.isoformat(),
-        wal=wal,
-    )
-
-
-def _heartbeat(target: Target) -> str:
-    heartbeat = target.recovery and target.recovery.heartbeat
-    if not heartbeat:
-        return say("absent")
-    beats = HeartbeatLog(Path(heartbeat.log)).read()
-    if not beats:
-        raise OpsVerifyError(say("{log}: no beat; run `opsverify dr heartbeat` all the time", log=heartbeat.log))
-    age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
-    if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
-        raise OpsVerifyError(
-            say(
-                "{log}: no beat for {elapsed}; start `opsverify dr heartbeat`",
-                log=heartbeat.log,
-                elapsed=elapsed(age_s),
-            )
-        )
-    return say("beat {number}, {elapsed} ago", number=beats[-1].number, elapsed=elapsed(max(age_s, 0.0)))
-
-
-def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
-    from opsverify.probes.dns import resolve  # noqa: PLC0415
-    from opsverify.probes.postgres import Postgres  # noqa: PLC0415
-
-    config = require_regions(target)
-    for resolver in config.resolvers:
-        yield _try(
-            f"regions resolver {resolver}",
-            lambda where=resolver: say(
-                "{name}: {addresses}",
-                name=config.name,
-                addresses=", ".join(resolve(config.name, where).addresses) or say("no address"),
-            ),  # type: ignore[misc]
-        )
-    for name, region in (("original", config.original), ("dr", config.dr)):
-        with Postgres(region.database, secrets.of(region.database.login.password)) as database:
-            yield _try(
-                f"regions.{name}.database",
-                lambda session=database: say("standby") if session.server().in_recovery else say("primary"),  # type: ignore[misc]
-            )
-
-
-def _stages(target_file: Path, target: Target, root: Path) -> Iterator[DoctorFinding]:
-    planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
-    known = {check.id for checks in planned.values() for check in checks}
-    for number, waiver in enumerate(target.waivers):
-        if waiver.check not in known:
-            text = say("no check {name!r}{hint}", name=waiver.check, hint=nearest(waiver.check, sorted(known)))
-            yield DoctorFinding(f"waivers[{number}].check", ok=False, text=text)
-    for name, checks in planned.items():
-        carried = {line for check in checks for line in check.lines}
-        missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
-        text = (
-            say("no check yet for {missing}: the stage holds until done by hand", missing=", ".join(missing))
-            if missing
-            else say("every line has a check")
-        )
-        yield DoctorFinding(f"stage {name}", not missing, text)
-
-
-def _try(part: str, measure: Callable[[], str]) -> DoctorFinding:
-    try:
-        return DoctorFinding(part, ok=True, text=measure())
-    except OpsVerifyError as error:
-        return DoctorFinding(part, ok=False, text=as_message(str(error)).each(lambda text: text.partition("\n")[0]))
+            yield attempt("inbox", lambda: say("{count} messages of opsverify", count=len(inbox.messages("opsverify"))))

@@ -162,13 +162,8 @@ def find_tables(
     found = [_Row(*row) for row in source(TABLES, {})]
     names = {name: row for row in found for name in (f"{row.schema}.{row.name}", row.label)}
     if unknown := [name for name in chosen if name not in names]:
-        raise Inconclusive(
-            say(
-                "[recovery.tables] names {unknown}: no such table; tables: {listed}",
-                unknown=", ".join(unknown),
-                listed=_listed(found),
-            )
-        )
+        raise Inconclusive(say("[recovery.tables] names {unknown}: no such table; tables: {listed}",
+            unknown=", ".join(unknown), listed=_listed(found)))  # fmt: skip
     choices = {names[name].oid: choice for name, choice in chosen.items()}
     out = {names[name].oid for name in left_out if name in names}
     tables: list[CoreTable] = []
@@ -301,17 +296,10 @@ def _width(choice: TableChoice, kind: Kind, label: str) -> int:
         seconds = parse_duration(str(choice.width))
         width = int(seconds // DAY_S) if kind == "date" else int(seconds)
     if width < 1:
-        expected = {"integer": say("a number of keys such as 10000"), "date": say('days such as "1d"')}.get(
-            kind, '"1h"'
-        )
-        raise Inconclusive(
-            say(
-                "[recovery.tables.{label}] width {width!r}: expected {expected}",
-                label=label,
-                width=choice.width,
-                expected=expected,
-            )
-        )
+        expected = {"integer": say("a number of keys such as 10000"), "date": say('days such as "1d"')}.get(kind,
+            '"1h"')  # fmt: skip
+        raise Inconclusive(say("[recovery.tables.{label}] width {width!r}: expected {expected}", label=label,
+            width=choice.width, expected=expected))  # fmt: skip
     return width
 
 

@@ -102,14 +102,8 @@ class Tools:
         """Run `program` as `run` does. Raises Inconclusive when it fails."""
         done = self.run(program, *args, timeout_s=timeout_s, account=account)
         if done.exit_code != 0:
-            raise Inconclusive(
-                say(
-                    "{program}: {line} (exit {exit_code})",
-                    program=program,
-                    line=done.last_line,
-                    exit_code=done.exit_code,
-                )
-            )
+            raise Inconclusive(say("{program}: {line} (exit {exit_code})", program=program, line=done.last_line,
+                exit_code=done.exit_code))  # fmt: skip
         return done
 
 
@@ -138,23 +132,11 @@ def run_tool(
             extra_groups=() if account else None,
         )
     except subprocess.TimeoutExpired as error:
-        raise Inconclusive(
-            say(
-                "{name} timed out after {timeout_s:g} s: {argv}",
-                name=Path(argv[0]).name,
-                timeout_s=timeout_s,
-                argv=" ".join(argv),
-            )
-        ) from error
+        raise Inconclusive(say("{name} timed out after {timeout_s:g} s: {argv}", name=Path(argv[0]).name,
+            timeout_s=timeout_s, argv=" ".join(argv))) from error  # fmt: skip
     except OSError as error:
-        raise Inconclusive(
-            say(
-                "{argv} cannot be run: {error}; name another folder in {bin_variable}",
-                argv=argv[0],
-                error=error.strerror,
-                bin_variable=BIN_VARIABLE,
-            )
-        ) from error
+        raise Inconclusive(say("{argv} cannot be run: {error}; name another folder in {bin_variable}", argv=argv[0],
+            error=error.strerror, bin_variable=BIN_VARIABLE)) from error  # fmt: skip
     return ToolRun(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
@@ -184,15 +166,8 @@ def find_tools(major: int) -> Tools:
         searched.append(say("image postgres:{major}: {error}", major=major, error=error))
     else:
         return Tools(folder, major, f"image postgres:{major}", tree)
-    raise Inconclusive(
-        say(
-            "no tools of PostgreSQL {major} ({searched}): install postgresql-{major} or name their "
-            "folder in {bin_variable}",
-            major=major,
-            searched=join("; ", searched),
-            bin_variable=BIN_VARIABLE,
-        )
-    )
+    raise Inconclusive(say("no tools of PostgreSQL {major} ({searched}): install postgresql-{major} or name their "
+        "folder in {bin_variable}", major=major, searched=join("; ", searched), bin_variable=BIN_VARIABLE))  # fmt: skip
 
 
 def _folders(major: int) -> Iterator[tuple[Path, str]]:
@@ -228,14 +203,9 @@ def unprivileged(*, reading: Path | None = None) -> Account | None:
     for account in accounts:
         if reading is None or may_enter(account, reading):
             return account
-    raise Inconclusive(
-        say(
-            "PostgreSQL must not run as root: none of the accounts {value} may read {reading}; give "
-            "one of them read access, or run this as the owner of the backups",
-            value=", ".join(entries) or "postgres, nobody",
-            reading=reading,
-        )
-    )
+    raise Inconclusive(say("PostgreSQL must not run as root: none of the accounts {value} may read {reading}; give "
+        "one of them read access, or run this as the owner of the backups",
+        value=", ".join(entries) or "postgres, nobody", reading=reading))  # fmt: skip
 
 
 def may_enter(account: Account, folder: Path) -> bool:
@@ -268,11 +238,8 @@ def for_account(tools: Tools, account: Account | None, copies: Path) -> Tools:
             shutil.rmtree(partial)
     folder = copy / tools.folder.relative_to(base)
     if not may_enter(account, folder):
-        raise Inconclusive(
-            say(
-                "{copies} is closed to {name}, as whom PostgreSQL runs: chmod a+rx it", copies=copies, name=account.name
-            )
-        )
+        raise Inconclusive(say("{copies} is closed to {name}, as whom PostgreSQL runs: chmod a+rx it", copies=copies,
+            name=account.name))  # fmt: skip
     return Tools(folder, tools.major, f"copy of {tools.origin}")
 
 

@@ -150,11 +150,8 @@ def prepare(plan: RestorePlan) -> Iterator[PreparedRestore]:
     """
     plan, target_time = _absolute(plan), plan.target_time
     if target_time.tzinfo is None:
-        raise Inconclusive(
-            say(
-                "recovery target {target_time} has no time zone: write it with one", target_time=target_time.isoformat()
-            )
-        )
+        raise Inconclusive(say("recovery target {target_time} has no time zone: write it with one",
+            target_time=target_time.isoformat()))  # fmt: skip
     tools, account = _tools_and_account(plan)
     backup = plan.base_backup
     if not isinstance(backup, BaseBackup):
@@ -206,14 +203,9 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
 
     plan.progress("recover", 0, 0)
     try:
-        row = server.wait_for(
-            _STATE,
-            "paused",
-            within_s=plan.within_s,
-            what=say("recovery to {target}", target=target.isoformat()),
-            seen=lambda seen: plan.progress("recover", replayed(seen), 0),
-            stalled_s=min(_STALLED_S, plan.within_s),
-        )
+        row = server.wait_for(_STATE, "paused", within_s=plan.within_s, what=say("recovery to {target}",
+            target=target.isoformat()), seen=lambda seen: plan.progress("recover", replayed(seen), 0),
+            stalled_s=min(_STALLED_S, plan.within_s))  # fmt: skip
     except ServerExited as exited:
         if small := small_setting(server):
             raise Inconclusive(small) from exited
@@ -232,13 +224,8 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
     _require_archiving_off(row[2])
     last_commit_at = dt.datetime.fromisoformat(row[1]) if row[1] else None
     if last_commit_at is not None and last_commit_at > target:
-        raise Inconclusive(
-            say(
-                "recovery went to {last_commit_at}, past its target {target}",
-                last_commit_at=last_commit_at.isoformat(),
-                target=target.isoformat(),
-            )
-        )
+        raise Inconclusive(say("recovery went to {last_commit_at}, past its target {target}",
+            last_commit_at=last_commit_at.isoformat(), target=target.isoformat()))  # fmt: skip
     tablespaces.require_links_inside(plan.destination.data_dir)
     plan.progress("recover", replayed(row), replayed(row))
     return RecoveredPoint(last_commit_at, replayed(row))
@@ -301,9 +288,5 @@ def _timeline_written(server: Server) -> int:
 
 def _require_archiving_off(archive_mode: str) -> None:
     if archive_mode != "off":
-        raise Inconclusive(
-            say(
-                "restored server: archive_mode is {archive_mode}, must be off; the restore was stopped",
-                archive_mode=archive_mode,
-            )
-        )
+        raise Inconclusive(say("restored server: archive_mode is {archive_mode}, must be off; the restore was stopped",
+            archive_mode=archive_mode))  # fmt: skip
