@@ -118,4 +118,3 @@ def test_texts_with_a_common_cause_are_counted_as_one() -> None:
     text = say("nothing was restored: {reason}", reason=reason).caused_by(reason)
     assert text == "nothing was restored: Prometheus, query up"
     assert text.cause == reason.cause == "Prometheus"
-    assert text.ko == "복구된 것 없음: Prometheus, query up"

@@ -179,13 +179,8 @@ def find_tables(
         table = _table(row, cols, choices.get(row.oid), tag_column, (evidence or {}).get(row.label, Evidence()))
         all_columns[table.name] = cols
         tables.append(table)
-    return FoundTables(
-        tuple(tables),
-        tuple(skipped),
-        {row.label: Activity(row.inserts, row.updates, row.deletes) for row in found},
-        {row.label: row.estimate for row in found},
-        all_columns,
-    )
+    return FoundTables(tuple(tables), tuple(skipped), {row.label: Activity(row.inserts, row.updates,
+        row.deletes) for row in found}, {row.label: row.estimate for row in found}, all_columns)  # fmt: skip
 
 
 def _unreadable(row: _Row, cols: Sequence[Column]) -> str:
@@ -210,23 +205,15 @@ def _table(
     guess = choice is None and row.updates > 0 and bucket is not None
     hashed = _hashed(cols, given, key, bucket, evidence.changing if guess else frozenset())
     kind: Kind = _KINDS[bucket.base_type] if bucket else "hash"
-    return CoreTable(
-        name=row.label,
-        quoted=row.quoted,
-        bucket=bucket.quoted if bucket else "",
-        kind=kind,
+    return CoreTable(name=row.label, quoted=row.quoted, bucket=bucket.quoted if bucket else "", kind=kind,
         width=_width(given, kind, row.label) if bucket else _slots(row.estimate),
-        key=tuple(by_name[part].quoted for part in key),
-        terms=tuple(column.term for column in hashed),
-        hashed=tuple(column.name for column in hashed),
-        where=f"t.{tag.quoted} IS NULL" if tag else None,
+        key=tuple(by_name[part].quoted for part in key), terms=tuple(column.term for column in hashed),
+        hashed=tuple(column.name for column in hashed), where=f"t.{tag.quoted} IS NULL" if tag else None,
         indexed=bucket is not None and bucket.name in leading,
-        retention_s=parse_duration(given.retention) if given.retention else None,
-        partitioned=row.partitioned,
+        retention_s=parse_duration(given.retention) if given.retention else None, partitioned=row.partitioned,
         key_terms=tuple(by_name[part].term for part in key),
         keys_only=guess and evidence.changing is None and len(hashed) < len(cols),
-        declared=choice is not None,
-    )
+        declared=choice is not None)  # fmt: skip
 
 
 def _slots(estimate: int) -> int:
