@@ -43,7 +43,8 @@ def _verdict(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
     return {
         "run_id": "r", "stage": "staging", "target": "a", "environment": "staging", "outcome": "fail",
         "decision": "rollback", "exit_code": 1, "started_at": "2026-11-22T20:12:33.120Z",
-        "finished_at": "2026-11-22T20:12:35.620Z", "checks": [_check(each) for each in OUTCOMES], "causes": [], **changes,
+        "finished_at": "2026-11-22T20:12:35.620Z", "causes": [],
+        "checks": [_check(each) for each in OUTCOMES], **changes,
     }  # fmt: skip
 
 
