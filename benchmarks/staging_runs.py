@@ -19,7 +19,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
@@ -60,11 +60,10 @@ def main() -> None:
             left = list(left_behind(sandbox, place, mark))
             checks = f"{verdict.get('executed')} / {verdict.get('planned')}"
             decision = verdict.get("decision", f"none, exit {code}")
-            print(
-                    f"| {turn + 1} | {decision} | {checks} | {'; '.join(left) or '-'} | {took[-1]:.1f} s |", flush=True
-                )
-                if code or decision != "promote" or left:
-                    wrong += [f"run {turn + 1}: exit {code}", *verdict.get("reasons", ()), *left]
+            row = (turn + 1, decision, checks, "; ".join(left) or "-", f"{took[-1]:.1f} s")
+            print(f"| {' | '.join(map(str, row))} |", flush=True)
+            if code or decision != "promote" or left:
+                wrong += [f"run {turn + 1}: exit {code}", *verdict.get("reasons", ()), *left]
     print(
         f"\n{times} runs, {len([each for each in wrong if each.startswith('run ')])} wrong, "
         f"median {statistics.median(took):.1f} s"
@@ -83,7 +82,7 @@ def await_healthy(sandbox: Sandbox, folder: Path) -> None:
     raise SystemExit("\n".join(["the sandbox does not become healthy", *verdict.get("reasons", ())]))
 
 
-def stage(sandbox: Sandbox, place: Path, mark: str) -> tuple[int, dict]:
+def stage(sandbox: Sandbox, place: Path, mark: str) -> tuple[int, dict[str, Any]]:
     """Run the stage in an environment of its own; its exit code and verdict."""
     scratch = place.with_name(f"{place.name}.tmp")
     scratch.mkdir()
@@ -125,6 +124,8 @@ def left_behind(sandbox: Sandbox, place: Path, mark: str) -> Iterator[str]:
     target, secrets = load_target(sandbox.target)
     synthetic, postgres = target.synthetic, target.postgres
     login, tables = synthetic.cleanup, synthetic.tables
+    if postgres is None or login is None:
+        raise SystemExit("the sandbox's target names no clean-up of synthetic rows")
     yield from (
         f"rows of {tag}"
         for tag in tags_in(postgres, login.user, secrets.of(login.password), tables, synthetic.tag_column, PREFIX)
