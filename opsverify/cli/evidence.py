@@ -10,6 +10,7 @@ from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
+from opsverify.evidence.manifest import pages_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.signature import verify_run
 from opsverify.evidence.target_state import altered_since
@@ -62,5 +63,13 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         signed += say(": no --public-key") if found.signature_present else say(": the run is not signed")
     state = say("NOT what was sealed") if problems else say("complete and unaltered")
     tell(say("{name}: {state}; {signed}", name=folder.name, state=state, signed=signed), reader_language(options))
+    if pages := pages_in(folder):
+        tell(
+            say(
+                "not covered by the manifest: {pages}; may have been altered, make anew with opsverify report",
+                pages=", ".join(pages),
+            ),
+            reader_language(options),
+        )
     unchecked = found.signature_present and found.signed_by is None
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD

@@ -30,6 +30,7 @@ PRINTERS: Final = {
     "opsverify/__main__.py": "runs before anything can be imported",
     "opsverify/cli/completion.py": "prints a script of a shell",
     "opsverify/cli/parser.py": "argparse's own lines, before a target is known",
+    "opsverify/pytest_plugin/settings.py": "stops before a target is known",
     "opsverify/pytest_plugin/exit_status.py": "prints one line of JSON where no evidence can be written",
 }
 """Modules that print words of their own by `write`, with the reason."""
