@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 OURS: Final = "opsverify"
 PROOF: Final = "opsverify, proof at 1 %"
 PATIENT: Final = "opsverify, proof at 1 %, whole window"
+TRIALS: Final = "opsverify, proof at 1 %, by trials"
 MATCHED: Final = "Argo Rollouts, matched"
 TOLERATED: Final = 0.01
 PATIENCE: Final = 20  # failureLimit that never rolls back
@@ -54,11 +55,16 @@ class Row:
 
 
 def policies(step_s: float) -> dict[str, Policy]:
-    """Settings of opsverify's gate: the runbook's default, and two whose every decision is proven."""
+    """Settings of opsverify's gate: the runbook's default, and three whose every decision is proven."""
     # Without the wait for breaches that the baseline shares: the peers have none, and `gate_vectorised` neither.
     plain = Policy(step_s=step_s, shared_grace_s=0.0, excuse_rollback_only=False)
     proof = replace(plain, alpha=0.01, beta=0.01, end_rule="proof")
-    return {OURS: plain, PROOF: proof, PATIENT: replace(proof, shortest_s=proof.longest_s)}
+    return {
+        OURS: plain,
+        PROOF: proof,
+        PATIENT: replace(proof, shortest_s=proof.longest_s),
+        TRIALS: replace(proof, breach_evidence="trials"),
+    }
 
 
 def by_minute(counts: Counts, step_s: float) -> Counts:
