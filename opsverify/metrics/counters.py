@@ -163,11 +163,13 @@ def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s
 
 def reason_against(value: float) -> Reason | None:
     """Why no counter can have this value; None if one can."""
+    if 0 <= value < math.inf:
+        return None
     if math.isnan(value):
         return Reason.NAN
     if math.isinf(value):
         return Reason.INFINITE
-    return Reason.NEGATIVE if value < 0 else None
+    return Reason.NEGATIVE
 
 
 class Tally:
