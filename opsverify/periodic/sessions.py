@@ -27,9 +27,9 @@ SELECT pid, usename AS user, application_name AS application, state,
          (SELECT extract(epoch FROM clock_timestamp() - min(waitstart))::float8
             FROM pg_locks l WHERE l.pid = a.pid AND NOT granted)
        END AS waits_s,
-       state IS NULL AS hidden
+       backend_type IS NULL AS hidden
   FROM pg_stat_activity a
- WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+ WHERE coalesce(backend_type, 'client backend') = 'client backend' AND pid <> pg_backend_pid()
 """
 _PREPARED: Final = 0
 """The process id that a prepared transaction blocks as."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +16,6 @@ from tests.support.primary import PORT, owned, primary, server_tools, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from opsverify.recovery.postgres.server import Server
     from opsverify.recovery.postgres.tools import Account, Tools
@@ -55,17 +57,15 @@ class Reviewed:
 
 
 @pytest.fixture(scope="module")
-def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reviewed]:
+def reviewed() -> Iterator[Reviewed]:
     """The server, with `reader` (of pg_monitor), `stranger` (of nothing), and two users of the platform."""
-    folder = tmp_path_factory.mktemp("reviewed")
-    folder.chmod(0o755)
-    for parent in folder.parents:
-        if parent.stat().st_mode & 0o001 or not parent.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            continue
-        parent.chmod(parent.stat().st_mode | 0o011)
-    tools, account = server_tools(18, folder)
-    home = owned(folder / "p", account)
-    with primary(tools, account, home, SETTINGS) as server:
+    # Not in pytest's own folder, which every other session of pytest closes to the server's account.
+    with tempfile.TemporaryDirectory(prefix="reviewed-") as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        tools, account = server_tools(18, folder)
+        home = owned(folder / "p", account)
+        server = stack.enter_context(primary(tools, account, home, SETTINGS))
         found = Reviewed(server, tools, account, home)
         found.run(
             "CREATE EXTENSION pg_stat_statements",
