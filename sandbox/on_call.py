@@ -20,14 +20,18 @@ _LEVELS: Final = {
 }
 
 
-def write(home: Path, *, gap: bool = False) -> None:
-    """Write `on-call/l1.ics`, `l2.toml` and `l3.json`; with `gap`, nobody on L3 has the night after tomorrow."""
+FAULTS: Final = ("on_call_gap", "on_call_unknown", "on_call_overlap")
+
+
+def write(home: Path, fault: str | None = None) -> None:
+    """Write `on-call/l1.ics`, `l2.toml` and `l3.json`, with one of `FAULTS` in them."""
     folder = home / "on-call"
     folder.mkdir(exist_ok=True)
     monday = _monday(dt.datetime.now(dt.UTC))
     write_atomic(folder / "l1.ics", _icalendar(monday))
-    write_atomic(folder / "l2.toml", _rotation(monday))
-    write_atomic(folder / "l3.json", _pagerduty(monday, gap=gap))
+    write_atomic(folder / "l2.toml", _rotation(monday, misspelt=fault == "on_call_unknown"))
+    shared = dt.timedelta(hours=6 if fault == "on_call_overlap" else 0)
+    write_atomic(folder / "l3.json", _pagerduty(monday, shared, gap=fault == "on_call_gap"))
 
 
 def _monday(now: dt.datetime) -> dt.datetime:
@@ -53,19 +57,19 @@ def _icalendar(monday: dt.datetime) -> str:
     return "\r\n".join([*lines, "END:VCALENDAR", ""])
 
 
-def _rotation(monday: dt.datetime) -> str:
-    people = ", ".join(f'"{who}"' for who in _LEVELS["L2"])
+def _rotation(monday: dt.datetime, *, misspelt: bool) -> str:
+    people = ", ".join(f'"{who[1:] if misspelt else who}"' for who in _LEVELS["L2"])
     return (
         f'[rotation]\npeople = [{people}]\nstart = {monday:%Y-%m-%d} 09:00:00\nevery = "7d"\ntime_zone = "Asia/Seoul"\n'
     )
 
 
-def _pagerduty(monday: dt.datetime, *, gap: bool) -> str:
+def _pagerduty(monday: dt.datetime, shared: dt.timedelta, *, gap: bool) -> str:
     night = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).replace(microsecond=0)
     entries = []
     for number in range(_WEEKS):
         who, start = _LEVELS["L3"][number % 2], monday + number * _WEEK
-        parts = [(start, start + _WEEK)]
+        parts = [(start, start + _WEEK + shared)]
         if gap:  # which may reach over a handover
             morning = night + dt.timedelta(hours=9)
             parts = [(start, min(night, start + _WEEK)), (max(morning, start), start + _WEEK)]

@@ -94,8 +94,8 @@ def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     parts.monitoring.set_rules(present=not on)
 
 
-def _leave_uncovered(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
-    on_call.write(parts.settings.home, gap=on)
+def _change_calendars(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    on_call.write(parts.settings.home, name if on else None)
 
 
 def _damage(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
@@ -147,7 +147,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(_HOLDERS, _hold),
     **dict.fromkeys(_OF_REDIS, _change_redis),
     "prometheus_rules_missing": _remove_rules,
-    "on_call_gap": _leave_uncovered,
+    **dict.fromkeys(on_call.FAULTS, _change_calendars),
     **dict.fromkeys(backup_faults.DAMAGES, _damage),
 }
 """Every fault of kind `process`, by what switches it."""
