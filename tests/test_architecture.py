@@ -23,7 +23,7 @@ FLAT: Final = {"__init__", "__main__", "errors", "units", "limits", "commands"}
 
 HEAVY: Final = {
     "allure", "allure_commons", "allure_pytest", "cryptography", "dns", "docker", "filelock", "httpx", "httpx2",
-    "icalendar", "jinja2", "mcp",
+    "icalendar", "jinja2", "kiwipiepy", "mcp",
     "prometheus_api_client", "psycopg", "pytest", "recurring_ical_events", "redis", "rich", "securesystemslib",
     "testcontainers",
 }  # fmt: skip

@@ -34,7 +34,7 @@ PATTERNS = ("validations",)
 
 S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
-_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters", "statements", "on_call")
+_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters", "statements", "on_call", "llmops")
 """Parts that a target need neither describe nor declare absent: checks of `regions` and
 `on_call` then hold, others have defaults."""
 

@@ -53,7 +53,8 @@ CREATE TABLE fact_daily_production (
 
 CREATE TABLE intent_logs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(),
-    utterance text NOT NULL, intent text NOT NULL, confidence numeric(4, 3) NOT NULL, feedback smallint);
+    user_id text NOT NULL DEFAULT 'anonymous', utterance text NOT NULL, intent text NOT NULL,
+    confidence numeric(4, 3) NOT NULL, feedback smallint);
 CREATE INDEX intent_logs_created_at ON intent_logs (created_at);
 
 CREATE TABLE llm_calls (

@@ -73,8 +73,8 @@ FROM workflow_instances WHERE status = 'DEAD';
 """
 
 TALK = """
-INSERT INTO intent_logs (created_at, utterance, intent, confidence, feedback)
-SELECT now() - n * interval '7 minutes',
+INSERT INTO intent_logs (created_at, user_id, utterance, intent, confidence, feedback)
+SELECT now() - n * interval '7 minutes', 'user-' || 1 + n % 9,
        (ARRAY['L03 어제 생산량 분석해줘', 'L01 설비 상태 알려줘', '알람 몇 건이야?', '왜 불량이 늘었어?',
               'L05 수율 분석해줘', '안녕하세요'])[1 + h % 6],
        (ARRAY['bi_insight', 'equipment_status', 'alarm_status', 'root_cause', 'bi_insight',
