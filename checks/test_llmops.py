@@ -23,3 +23,20 @@ def test_intent_rules(check, intent_review):
         check.limits.intent_candidates,
         of=say("to register in the learning tab, {held} on hold", held=len(intent_review.candidates) - promoted),
     )
+
+
+@runbook(
+    "3-llmops/prompts",
+    id="llmops.prompts",
+    stages=("monthly",),
+    needs=("postgres", "llmops"),
+    severity="sev3",
+    ko="Prompt Tuning: 적용 중인 프롬프트가 이전 버전보다 나쁘지 않은가, 실패 사례 선정",
+    en="Prompts: the version in force is not proven worse than the one before; failure cases are in the evidence",
+)
+def test_prompts(check, prompt_review):
+    """An exact paired test on held-out cases; three to five failure cases, none personal, none evaluated."""
+    check.measure(
+        say("versions in force"), prompt_review.result.decision == "rollback", NONE,
+        of=say("proven worse; {text}", text=prompt_review.text),
+    )  # fmt: skip

@@ -133,6 +133,16 @@ def _teach_wrong_rule(cluster: Cluster, *, on: bool) -> None:
             )
 
 
+def _deploy_worse_prompt(cluster: Cluster, *, on: bool) -> None:
+    # The version in force gets wrong what the one before it got right.
+    with cluster.superuser() as connection:
+        connection.execute(
+            "UPDATE prompt_evaluations SET correct = split_part(case_id, '-', 2)::int BETWEEN %s AND 29"
+            " WHERE version = 'p7'",
+            [11 if on else 1],
+        )
+
+
 def _refuse_writes(cluster: Cluster, *, on: bool) -> None:
     cluster.alter_system("default_transaction_read_only", "on" if on else None)
 
@@ -171,6 +181,7 @@ def _break_archive(cluster: Cluster, *, on: bool) -> None:
 _OF_CLUSTER = {
     "rows_added": _add_rows,
     "intent_rule_wrong": _teach_wrong_rule,
+    "prompt_worse": _deploy_worse_prompt,
     "postgres_readonly": _refuse_writes,
     "postgres_slow": _slow,
     "archive_broken": _break_archive,

@@ -18,6 +18,14 @@ SELECT created_at AS at, user_id, utterance, intent, confidence::float8, feedbac
 """
 
 
+EVALUATIONS: Final = """
+SELECT version, case_id, utterance, correct
+  FROM prompt_evaluations
+ ORDER BY max(evaluated_at) OVER (PARTITION BY version), version, case_id
+ LIMIT 50000
+"""
+
+
 class RuleSupport(Section):
     """How much a candidate for a rule has to be supported: utterances, distinct users, distinct days."""
 
@@ -29,10 +37,12 @@ class RuleSupport(Section):
 class LlmOps(Section):
     """The log of utterances: a query with the columns `at`, `user_id`, `utterance`, `intent`, `confidence`, `feedback`.
 
-    `feedback` is 1, -1 or NULL; `%(since)s` is the start of the `lookback`.
+    `feedback` is 1, -1 or NULL; `%(since)s` is the start of the `lookback`. `evaluations` gives the answers of prompt
+    versions to the held-out cases, the oldest version first: `version`, `case_id`, `utterance`, `correct`.
     """
 
     utterances: str = UTTERANCES
+    evaluations: str = EVALUATIONS
     lookback: Duration = "7d"
     support: RuleSupport = RuleSupport()
 

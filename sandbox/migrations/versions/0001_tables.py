@@ -64,6 +64,10 @@ CREATE TABLE llm_calls (
     outcome text NOT NULL CHECK (outcome IN ('ok', 'timeout', 'error', 'unparsable')),
     latency_ms integer NOT NULL);
 
+CREATE TABLE prompt_evaluations (
+    version text NOT NULL, case_id text NOT NULL, utterance text NOT NULL, correct boolean NOT NULL,
+    evaluated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (version, case_id));
+
 CREATE VIEW bi_daily_production AS
     SELECT date, line_code, sum(planned_qty) AS planned_qty, sum(produced_qty) AS produced_qty,
            sum(defect_qty) AS defect_qty, sum(runtime_min) AS runtime_min
@@ -86,6 +90,7 @@ def downgrade() -> None:
     """Drop them all; grants on them go along."""
     op.execute("""
         DROP VIEW bi_daily_production;
+        DROP TABLE prompt_evaluations;
         DROP TABLE llm_calls, intent_logs, fact_daily_production, workflow_dead_letters, workflow_instances,
                    judgment_executions, dsl_versions, prompt_versions, rule_versions;
         DROP FUNCTION versions_are_kept();
