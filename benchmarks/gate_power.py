@@ -238,10 +238,7 @@ def plot(rows: list[Row], folder: Path) -> None:
             axes.plot([100 * r.cell.shares[0] for r in mine], [r.rollback for r in mine], style, label=gate)
         axes.axvline(1.0, color="grey", linewidth=0.8)
         axes.set(
-            xscale="log",
-            xlabel="true error rate, %",
-            ylabel="rollback probability",
-            title=f"{traffic:g} requests/s",
+            xscale="log", xlabel="true error rate, %", ylabel="rollback probability", title=f"{traffic:g} requests/s"
         )
         axes.legend(fontsize=7)
         figure.savefig(folder / f"gate_power_{traffic:g}.svg", bbox_inches="tight")
@@ -291,9 +288,7 @@ def main() -> None:
         rows += found
         elapsed = time.monotonic() - started
         print(
-            f"{number}/{len(todo)} cells, {elapsed:.0f} s: {cell.traffic:g}/s, {cell.name}",
-            file=sys.stderr,
-            flush=True,
+            f"{number}/{len(todo)} cells, {elapsed:.0f} s: {cell.traffic:g}/s, {cell.name}", file=sys.stderr, flush=True
         )
     rows += matched(rows, failures)
     text = markdown(rows, traces, chosen.step, chosen.seed)
