@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.observation import ObservedStep
+from opsverify.canary.sparkline import LiveSparklines
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, WITHIN_LIMIT, Setup
 from opsverify.errors import Inconclusive
@@ -68,6 +69,7 @@ class Observer:
     look_within_s: float = 1.0
     """Seconds that the queries of a step have at least, however short the step."""
     _known: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _live: LiveSparklines = field(default_factory=LiveSparklines)
 
     def observe(self, setup: Setup) -> GateWatch:
         """Query once a step until the gate decides, at the longest window's end at the latest.
@@ -156,7 +158,7 @@ class Observer:
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
-        outcome = f"no answer ({step.fault})" if step.fault else watch.text
+        outcome = f"no answer ({step.fault})" if step.fault else self._live.text(watch)
         self.show(f"{left} left | {outcome}")
 
 

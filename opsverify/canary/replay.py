@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_EXIT: Final = {
+EXIT: Final = {
     GateOutcome.PROMOTE: ExitCode.PASSED,
     GateOutcome.ROLLBACK: ExitCode.FAILED,
     GateOutcome.HOLD: ExitCode.HOLD,
@@ -44,11 +44,11 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     decision = watch.decision
     if decision.outcome is GateOutcome.CONTINUE:
         write("HOLD: the observation ends before its window\n")
-        return _EXIT[decision.outcome]
+        return EXIT[decision.outcome]
     write(f"{decision.outcome.value.upper()}, {'proven' if decision.proven else 'not proven'}\n")
     for reason in decision.reasons:
         write(f"  because {reason}\n")
-    return _EXIT[decision.outcome]
+    return EXIT[decision.outcome]
 
 
 def _clock(at: float) -> str:
