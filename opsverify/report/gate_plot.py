@@ -110,7 +110,7 @@ def drawn(window: WindowTrace, language: str) -> str:
             number,
             100 * min(1.0, event.at_s / length),
             in_language(_KINDS[event.kind], language),
-            event.kind.name.lower(),
+            f"at-{event.kind.name.lower()}",
             elapsed(event.at_s),
             in_language(event.text, language),
         )
