@@ -124,7 +124,8 @@ def test_sparkline() -> None:
 
 def test_the_live_display_has_a_sparkline_for_each_criterion() -> None:
     """Over real HTTP: every shown line names the criterion with its course."""
-    world, shown = cluster(3, pods(3)), []
+    world = cluster(3, pods(3))
+    shown: list[str] = []
     with serving(world) as url, Prometheus(PrometheusConfig(url=url)) as prometheus:
         Observer(prometheus, world.clock, shown.append, lambda _: None).observe(world.setup)
     assert any("█" in line for line in shown if "error_rate" in line)
