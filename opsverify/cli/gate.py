@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         sys.stdout.write("".join(f"{in_language(line, language)}\n" for line in said))
         code = int(EXIT[found.decision.outcome])
     else:
-        code = replay(path, sys.stdout.write)
+        code = replay(path, lambda text: sys.stdout.write(in_language(text, language)))
         if not options.plot and not options.html:
             return code
         found = trace(*read_observation(path / NAME if path.is_dir() else path))
