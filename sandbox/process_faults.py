@@ -6,7 +6,7 @@ import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox import backup_faults, network
+from sandbox import backup_faults, network, on_call
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
 from sandbox.redis import client, remove_fillers, remove_judgments
@@ -139,6 +139,10 @@ def _silence(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     )
 
 
+def _change_calendars(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    on_call.write(parts.settings.home, name if on else None)
+
+
 def _damage(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
     backup_faults.carry_out(parts.cluster, name, on=on)
 
@@ -198,6 +202,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(_OF_REDIS, _change_redis),
     "prometheus_rules_missing": _remove_rules,
     "alerts_silenced": _silence,
+    **dict.fromkeys(on_call.FAULTS, _change_calendars),
     **dict.fromkeys(backup_faults.DAMAGES, _damage),
 }
 """Every fault of kind `process`, by what switches it."""

@@ -25,10 +25,7 @@ from opsverify.cli.history import capture as capture_history
 from opsverify.cli.history import store_of
 from opsverify.cli.ledger import capture, newest_target
 from opsverify.config.load import load_target
-from opsverify.core.runbook import lines
 from opsverify.errors import Inconclusive
-from opsverify.people.attested import wording_of
-from opsverify.people.log import CONFIRMED, SCHEMA, SignedEntry, append, path_of
 from sandbox import backup_faults, network
 from sandbox.home import Control
 from sandbox.postgres import Cluster
@@ -157,7 +154,6 @@ class Standin:
     sandbox: Sandbox
     folder: Path
     _runs: count[int] = field(default_factory=count)
-    _signed: set[str] = field(default_factory=set)
     _captured: dt.datetime = field(init=False)
     _unchanged_since: dt.datetime = field(init=False)
     """From here on the database holds what was recorded: the last fault or rollback that changed it is undone."""
@@ -306,20 +302,6 @@ class Standin:
         self._await(lambda: self._troubles(stage))
         if stage in _COMPARES:
             self._begin_history()
-        if stage == "weekly":
-            self._sign("3-llmops/rules")
-
-    def _sign(self, line: str) -> None:
-        """Sign for a line that no check carries out, as a person of the stand-in would."""
-        if line in self._signed:
-            return
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        entry = SignedEntry(
-            SCHEMA, load_target(self.target, with_secrets=False)[0].name, line, wording_of(lines()[line]), CONFIRMED,
-            "proof", "L2", now, now, None, "the stand-in has no learning tab", {},
-        )  # fmt: skip
-        append(path_of(REPOSITORY / "reports", entry.target), entry)
-        self._signed.add(line)
 
     def _begin_history(self) -> None:
         """Compare with what is now: the faults of earlier rows left their traces in every counter."""
