@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from opsverify.cli.arguments import add_language
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError, TargetError
@@ -18,6 +19,7 @@ from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import altered_since
 from opsverify.evidence.trusted_keys import load_keys, read_key, verify_by
 from opsverify.language.message import say
+from opsverify.language.tell import tell
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ DAY_S: Final = 86400.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    add_language(parser)
     parser.add_argument(
         "words",
         nargs="*",
@@ -67,7 +70,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         folder = find_run_folder(name, project_root())
         bundle = Path(options.output or f"{folder.name}{ENDING}")
         write_bundle(folder, bundle)
-        sys.stdout.write(f"{bundle}\n")
+        tell(str(bundle), reader_language(options))
         return ExitCode.PASSED
     with _opened(name) as folder:
         return _verify(options, folder)
@@ -90,20 +93,29 @@ def _verify(options: argparse.Namespace, folder: Path) -> int:
     try:
         altered = altered_since(project_root() / "reports", folder, found.verdict or b"")
     except OSError as error:
-        raise EvidenceError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    problems = [str(problem) for problem in found.problems] + ([f"{VERDICT}: {altered}"] if altered else [])
+        raise EvidenceError(
+            say("{filename}: cannot be read ({error})", filename=error.filename, error=error.strerror)
+        ) from error
+    problems = [str(problem) for problem in found.problems]
+    problems += [say("{verdict}: {altered}", verdict=VERDICT, altered=altered)] if altered else []
     for problem in problems:
-        sys.stdout.write(f"{problem}\n")
-    signed = f"signed by key {found.signed_by}" if found.signed_by else "verdict not covered by a verified signature"
+        tell(problem, reader_language(options))
+    signed = (
+        say("signed by key {signed_by}", signed_by=found.signed_by)
+        if found.signed_by
+        else say("verdict not covered by a verified signature")
+    )
     if not keys:
-        signed += ": no --public-key" if found.signature_present else ": the run is not signed"
-    sys.stdout.write(f"{folder.name}: {'NOT what was sealed' if problems else 'complete and unaltered'}; {signed}\n")
+        signed += say(": no --public-key") if found.signature_present else say(": the run is not signed")
+    state = say("NOT what was sealed") if problems else say("complete and unaltered")
+    tell(say("{name}: {state}; {signed}", name=folder.name, state=state, signed=signed), reader_language(options))
     if pages := pages_in(folder):
-        sys.stdout.write(
+        tell(
             say(
-                "not covered by the manifest: {pages}; may have been altered, make anew with opsverify report\n",
+                "not covered by the manifest: {pages}; may have been altered, make anew with opsverify report",
                 pages=", ".join(pages),
-            )
+            ),
+            reader_language(options),
         )
     unchecked = found.signature_present and found.signed_by is None
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD
@@ -120,7 +132,7 @@ def _prune(options: argparse.Namespace) -> int:
     for run in retention.removable(list(runs_in(reports)), dt.datetime.now(dt.UTC)):
         why = say("would be removed") if options.dry_run else remove(run, reports)
         kept += why is not None and not options.dry_run
-        sys.stdout.write(f"{run.run_id}: {why or 'removed'}\n")
+        tell(say("{run_id}: {what}", run_id=run.run_id, what=why or say("removed")), reader_language(options))
     return ExitCode.HOLD if kept else ExitCode.PASSED
 
 
