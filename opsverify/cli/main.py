@@ -102,8 +102,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "gate": Command(
         "opsverify.cli.gate",
-        "replay: work a canary's decision out again from its observation",
-        ("opsverify gate replay reports/latest",),
+        "replay, explain, plan: a canary's decision worked out again, what would change it, how long a window must be",
+        (
+            "opsverify gate replay reports/latest --plot",
+            "opsverify gate explain latest",
+            "opsverify gate plan --target production",
+        ),
     ),
     "sandbox": Command(
         "opsverify.cli.sandbox",

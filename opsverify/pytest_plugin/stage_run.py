@@ -27,7 +27,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import as_message
+from opsverify.language.message import as_message, pair, say
 from opsverify.people.attested import Attestations
 from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 REPORTS = Path("reports")
 COVERED = "ledger.coverage"
 """The check that says how every table of a restored database was compared."""
-UNCOVERED = "tables not compared: "
-"""What its message has before the coverage."""
 
 
 @dataclass
@@ -152,7 +150,7 @@ class StageRun:
 
         explained = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
         if pytest_status == 1 and not (explained or self.lost or self.troubles):
-            self.troubles.append("pytest reports a failure that belongs to no planned check; see its output")
+            self.troubles.append(say("pytest reports a failure that belongs to no planned check; see its output"))
         verdict = self.judge()
         for result, check in zip(verdict.results, verdict.plan.checks, strict=True):
             if result.started_at is None:
@@ -222,7 +220,7 @@ class StageRun:
             "causes": [cause.to_dict() for cause in verdict.causes],
             "notes": [as_message(note).en for note in self.notes],
             "notes_ko": [as_message(note).ko for note in self.notes],
-            "coverage": self.coverage,
+            **(pair("coverage", self.coverage) if self.coverage else {"coverage": None}),
             "left_out": left_out(self.plan).to_dict(),
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
@@ -254,7 +252,7 @@ class StageRun:
         result = self.results.get(COVERED)
         if result is None:
             return None
-        return result.message.partition(UNCOVERED)[2].rpartition(", limit")[0] or result.message
+        return result.coverage or result.message
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -264,9 +262,11 @@ class StageRun:
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return remarks
-        short = (
-            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-            "a demonstration or rehearsal, not a release"
+        short = say(
+            "window {window_s} is shorter than the runbook's {shortest_window}: a demonstration or "
+            "rehearsal, not a release",
+            window_s=duration(self.window_s),
+            shortest_window=canary.shortest_window,
         )
         return (short, *remarks)
 
