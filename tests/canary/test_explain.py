@@ -1,4 +1,4 @@
-"""What is shown of a decision afterwards: its course, its events, and what would have changed it."""
+"""Explanation of a decision: its course, its events, and what would have changed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is foreseen of a window: the gate's own watch needs as long, and finds what was foreseen."""
+"""Plan of a window: the gate's own watch needs as long, and finds what was foreseen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plots of a canary's window: every criterion and event is drawn, in the reader's language, without script."""
+"""Plots of a canary's window: every criterion and event is drawn, in the reader's language, without script."""
 
 from __future__ import annotations
 
