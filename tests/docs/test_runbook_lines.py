@@ -6,7 +6,6 @@ from opsverify.core.runbook import lines_of
 from tests.support.plans import plans
 
 SIGNED_FOR = {
-    ("4/on-call", "quarterly"),
     ("3-llmops/rules", "weekly"),
     ("3-llmops/prompts", "monthly"),
 }
