@@ -65,6 +65,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "capture, list: the snapshots that weekly comparisons begin from",
         ("opsverify history capture --target production", "opsverify history list --target production"),
     ),
+    "runbook": Command(
+        "opsverify.cli.runbook",
+        "every runbook line: what carries it out, the newest result, when",
+        ("opsverify runbook --target production",),
+    ),
     "report": Command(
         "opsverify.cli.report",
         "build the HTML report of a run (default: the newest)",
