@@ -65,6 +65,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "capture, list: the snapshots that weekly comparisons begin from",
         ("opsverify history capture --target production", "opsverify history list --target production"),
     ),
+    "runbook": Command(
+        "opsverify.cli.runbook",
+        "every runbook line: what carries it out, the newest result, when",
+        ("opsverify runbook --target production",),
+    ),
     "report": Command(
         "opsverify.cli.report",
         "build the HTML report of a run (default: the newest)",
@@ -78,7 +83,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "evidence": Command(
         "opsverify.cli.evidence",
         "verify that evidence is complete, unaltered and signed",
-        ("opsverify evidence latest --public-key release.pub",),
+        (
+            "opsverify evidence verify latest --public-key release.pub",
+            "opsverify evidence prune --keep 20 --older-than 400d",
+        ),
     ),
     "ledger": Command(
         "opsverify.cli.ledger",
@@ -158,8 +166,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
     guarded = () if own and own[0] in OWN_OUTPUT else ("stdout", "stderr")
-    for name in guarded:
-        setattr(sys, name, PlainStream(getattr(sys, name)))
+    unguarded = {name: getattr(sys, name) for name in guarded}
+    for name, stream in unguarded.items():
+        setattr(sys, name, PlainStream(stream))
     try:
         code: int = options.run(options, passed_on)
     except TargetError as error:
@@ -170,8 +179,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"opsverify: {plain_lines(in_language(str(error), reader_language(options)))}\n")
         return ExitCode.HOLD
     finally:
-        for name in guarded:
-            setattr(sys, name, getattr(sys, name).wrapped)
+        for name, stream in unguarded.items():  # pytest, where a command collects, has put other streams there
+            setattr(sys, name, stream)
     return code
 
 
