@@ -83,7 +83,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "evidence": Command(
         "opsverify.cli.evidence",
         "verify that evidence is complete, unaltered and signed",
-        ("opsverify evidence latest --public-key release.pub",),
+        (
+            "opsverify evidence verify latest --public-key release.pub",
+            "opsverify evidence prune --keep 20 --older-than 400d",
+        ),
     ),
     "ledger": Command(
         "opsverify.cli.ledger",
