@@ -33,7 +33,10 @@ PATTERNS = ("validations",)
 
 S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
-_OPTIONAL: tuple[Part, ...] = ("regions", "dead_letters", "statements")
+_OPTIONAL: tuple[Part, ...] = (
+    "regions", "dead_letters", "statements",
+    "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
+)  # fmt: skip
 """Parts that a target need neither describe nor declare absent: checks of `regions` then hold, others have defaults."""
 
 

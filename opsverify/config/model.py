@@ -13,6 +13,7 @@ from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: 
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
+from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
@@ -22,7 +23,7 @@ from opsverify.units import parse_duration
 
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements",
+    "statements", "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 
@@ -31,12 +32,13 @@ T = TypeVar("T")
 
 
 class Service(Connection):
-    """An HTTP service with a health endpoint."""
+    """An HTTP service with a health endpoint; `degraded` are states that are well enough during an incident."""
 
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
     healthy_text: str | None = None
+    degraded: tuple[str, ...] = ()
     version_field: str = "version"
     version: str | None = None
     previous_version: str | None = None
@@ -241,6 +243,7 @@ class Target(Section):
     synthetic: Synthetic = Synthetic()
     recovery: Recovery | None = None
     regions: Regions | None = None
+    playbook: Playbooks = Playbooks()
     limits: Limits = Limits()
     actions: Actions = Actions()
     attestations: dict[str, Attestation] = Field(default_factory=dict)

@@ -81,6 +81,13 @@ RUN_OPTIONS: Final = (
         override=overrides.rolled_back_at,
     ),
     RunOption(
+        "--incident-since",
+        "when the incident began (ISO 8601)",
+        ("verify",),
+        "TIME",
+        override=overrides.incident_since,
+    ),
+    RunOption(
         "--switched-at",
         "when traffic was given to the other region (ISO 8601)",
         ("verify",),
@@ -127,4 +134,6 @@ def overridden(target: Target, stage: str, given: Mapping[str, Given]) -> Target
     for option in RUN_OPTIONS:
         if option.override is not None and (value := given.get(option.name)) is not None:
             target = option.override(target, option.flag, str(value))
+    if not stage.startswith(overrides.INCIDENT):
+        target = overrides.without_degraded(target)
     return overrides.rolled_back(target) if stage == overrides.AFTER_ROLLBACK else target

@@ -44,12 +44,18 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     arguments = [] if row.restored else standin.arguments(row.stage, row.target, row.backup_age_s)
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
+    if row.stage.startswith("incident-"):
+        arguments.append(standin.incident_since(just_now=row.fault is None))
     if row.fault:
         around.enter_context(standin.fault(row.fault, row.scope))
     if row.restored:
         arguments = standin.arguments_after_now()
     if row.until:
         standin.await_effect(row.until)
+    for remedy in row.remedy:
+        around.enter_context(standin.remedy(remedy, effect=not row.without_effect))
+    if row.then:
+        standin.await_effect(row.then)
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
