@@ -65,9 +65,7 @@ class Measure(Section):
             )
         limit = self.limit_in(Limits())
         if self.is_share and (limit.op not in ("<", "<=") or not 0 < limit.bound < 1):
-            raise ValueError(
-                say("limit {limit}: expected < or <= and a share between 0 % and 100 %", limit=limit.text)
-            )
+            raise ValueError(say("limit {limit}: expected < or <= and a share between 0 % and 100 %", limit=limit.text))
         return self
 
     @property

@@ -11,7 +11,6 @@ from opsverify.config.model import require
 from opsverify.config.playbook import SLOW
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
-from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
@@ -75,12 +74,14 @@ def selectors_of(measure: Measure, target: Target) -> Selectors:
     share = str(measure.share)
     if share == SLOW:
         return Selectors(
-            signals.duration_buckets.bucket(target.limits.judgment_p95.bound), signals.of("durations").selector(), True
+            signals.duration_buckets.bucket(target.limits.judgment_p95.bound),
+            signals.of("durations").selector(),
+            good=True,
         )
     if share in SHARES:
         name, good = signals.counted(share)
-        return Selectors(signals.of(name).selector(), signals.of(SHARES[share].trials).selector(), good)
-    return Selectors(share, str(measure.trials), False)
+        return Selectors(signals.of(name).selector(), signals.of(SHARES[share].trials).selector(), good=good)
+    return Selectors(share, str(measure.trials), good=False)
 
 
 def instances_of(source: Source, target: Target) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def key_of(source: Source, instance: str) -> str:
     return f"{instance} {source.path} {source.field}"
 
 
-def observe(  # noqa: PLR0913 - each a part of the run
+def observe(
     playbook: Playbook,
     target: Target,
     prometheus: Prometheus,
@@ -177,15 +178,3 @@ def _value(services: Services, instance: str, source: Source) -> str | None:
 def as_text(value: object) -> str:
     """A JSON value as a target writes it: `RULE_ONLY`, `15`, `true`."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def require_reported(what: str, instance: str, path: str) -> Inconclusive:
-    """The error for an instance that did not report a value."""
-    return Inconclusive(
-        say(
-            "{what}: {instance} reports none at {path}; check that it answers, and path and field in [playbook]",
-            what=what,
-            instance=instance,
-            path=path,
-        )
-    )

@@ -72,7 +72,7 @@ def _reported(source: Source, target: Target, window: IncidentWindow, value: Cal
             return Judged(
                 None,
                 say(
-                    "{what}: {instance} reports none at {path}; check that it answers, and path and field in [playbook]",
+                    "{what}: {instance} reports none at {path}; check that it answers, and the path and field of its source",
                     what=source.what,
                     instance=instance,
                     path=source.path,

@@ -52,10 +52,7 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
         arguments = standin.arguments_after_now()
     if row.until:
         standin.await_effect(row.until)
-    for remedy in row.remedy:
-        around.enter_context(standin.remedy(remedy, effect=not row.without_effect))
-    if row.then:
-        standin.await_effect(row.then)
+    _remedy(row, standin, around)
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
@@ -63,3 +60,10 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     if row.says:
         assert any(re.search(row.says, reason) for reason in run.verdict["reasons"]), run.story
         assert row.stage != "rehearsal" or re.search(row.says, unescape(run.page)), f"{row.says}: not on the page"
+
+
+def _remedy(row: Row, standin: Standin, around: ExitStack) -> None:
+    for remedy in row.remedy:
+        around.enter_context(standin.remedy(remedy, effect=not row.without_effect))
+    if row.then:
+        standin.await_effect(row.then)
