@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from opsverify.config.limits import Limits
 from opsverify.config.section import Duration, Section
 from opsverify.config.signals import SHARES, Signals
-from opsverify.language.message import say
+from opsverify.language.message import Message, say
 from opsverify.limits import Limit
 from opsverify.units import parse_duration
 
@@ -42,6 +42,7 @@ class Measure(Section):
     """
 
     what: str
+    ko: str | None = None
     share: str | None = None
     trials: str | None = None
     rows: str | None = None
@@ -69,6 +70,11 @@ class Measure(Section):
         return self
 
     @property
+    def text(self) -> Message:
+        """What is measured, in both languages."""
+        return Message.of(self.what, self.ko or self.what)
+
+    @property
     def is_share(self) -> bool:
         """Whether it is a share of trials, judged step by step."""
         return self.share is not None or self.rows is not None
@@ -92,6 +98,7 @@ class Source(Section):
     """
 
     what: str
+    ko: str | None = None
     path: str | None = None
     field: str | None = None
     service: str | None = None
@@ -114,9 +121,14 @@ class Source(Section):
             Limit.parse(self.limit, "count")
         return self
 
+    @property
+    def text(self) -> Message:
+        """What the source tells, in both languages."""
+        return Message.of(self.what, self.ko or self.what)
+
 
 class Remedy(Section):
-    """One remedy: the sources that must agree that it is in force, and the overrides that the platform reports for it."""
+    """One remedy: the sources that must agree that it is in force, and its overrides as the platform reports them."""
 
     sources: tuple[Source, ...] = Field(min_length=2)
     overrides: tuple[str, ...] = ()

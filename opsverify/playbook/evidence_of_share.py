@@ -15,16 +15,24 @@ from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+_BETA: Final = 0.05
+_ENDING: Final = 3
+"""The last third of a window has to be within the limit by itself: a fault that comes back is not stable."""
 _STARTS: Final = 20
 """A fault may begin at so many moments of the time that is looked at."""
 
 
 @dataclass(frozen=True)
 class ShareEvidence:
-    """Counts of each step, and the most evidence of a breach at any of them (natural log of an e-value)."""
+    """Counts of each step, and what the gate's statistics prove of them.
+
+    `peak`: the most evidence of a breach at any step (natural log of an e-value); `upper`: the share that is proven not
+    to be reached, at the confidence of the gate.
+    """
 
     steps: tuple[tuple[float, float], ...]
     peak: float
+    upper: float
 
     @classmethod
     def of(cls, steps: Sequence[tuple[float, float]], limit: float) -> ShareEvidence:
@@ -32,7 +40,7 @@ class ShareEvidence:
         state = EProcessState(limit, StartWeights(max(1, len(steps)), max(1, len(steps) // _STARTS)))
         for bad, trials in steps:
             state.advance(min(bad, trials), trials)
-        return cls(tuple(steps), state.peak_log_e_breach)
+        return cls(tuple(steps), state.peak_log_e_breach, state.upper_bound(_BETA))
 
     @property
     def bad(self) -> float:
@@ -53,6 +61,11 @@ class ShareEvidence:
     def worst(self) -> tuple[float, float]:
         """The step with the largest share; (0, 0) where none has trials."""
         return max(((bad, n) for bad, n in self.steps if n), key=lambda step: step[0] / step[1], default=(0.0, 0.0))
+
+    @property
+    def ending(self) -> ShareEvidence:
+        """The last third of the steps."""
+        return ShareEvidence(self.steps[-max(1, len(self.steps) // _ENDING) :], 0.0, 1.0)
 
     def breached(self, alpha: float) -> bool:
         """Whether a share above the limit is proven at some step, at a false alarm rate of at most `alpha`."""

@@ -53,13 +53,13 @@ class PlaybookRun:
             bad, trials = found.worst
             limit = measure.limit_in(self.check.limits)
             self.check.measure(
-                measure.what,
+                measure.text,
                 bad / trials,
                 Limit(">" if limit.op == "<=" else ">=", limit.bound, "ratio"),
                 samples=round(found.trials),
                 of=say(
                     "{what} in the worst {step} since {since}: the fault was seen",
-                    what=measure.what,
+                    what=measure.text,
                     step=duration(self._step_s),
                     since=_clock(self.window.since),
                 ),
@@ -77,7 +77,7 @@ class PlaybookRun:
                 seen.append((measure, found))
             measured = quantity(found.share, "ratio") if found.trials else say("no samples")
             texts.append(
-                say("{what} {measured}, limit {limit}", what=measure.what, measured=measured, limit=limit.text)
+                say("{what} {measured}, limit {limit}", what=measure.text, measured=measured, limit=limit.text)
             )
         if not seen:
             raise Inconclusive(
@@ -100,7 +100,10 @@ class PlaybookRun:
             in_force = {name: sources for name, sources in found.items() if all(each.holds for each in sources)}
             # None in force: the one that the platform reports is what its operators believe in.
             reported = {name: sources for name, sources in found.items() if claimed(sources)}
-            found = in_force or reported
+            open_still = {
+                name: sources for name, sources in found.items() if all(each.holds is not False for each in sources)
+            }
+            found = in_force or open_still or reported
             if not found:
                 names = tuple(self._playbook.remedies)
                 self.check.measure(
@@ -156,12 +159,12 @@ class PlaybookRun:
         limit = measure.limit_in(self.check.limits)
         if not measure.is_share:
             value, text = self._number(measure)
-            self.check.measure(measure.what, value, limit, of=f"{measure.what} {text}".rstrip())
+            self.check.measure(measure.text, value, limit, of=join(" ", (measure.text, text)) if text else measure.text)
             return
         found = self._evidence(measure, edges_between(self.window.start, self.window.end, self._step_s))
-        what = say("{what} in {seconds}", what=measure.what, seconds=duration(round(self.window.seconds)))
+        what = say("{what} in {seconds}", what=measure.text, seconds=duration(round(self.window.seconds)))
         if not found.trials and measure.none_is_well:
-            self.check.measure(measure.what, 0.0, limit, samples=0, of=say("{what}: none was counted", what=what))
+            self.check.measure(measure.text, 0.0, limit, samples=0, of=say("{what}: none was counted", what=what))
             return
         least = measure.min_samples or round(self.check.limits.min_samples.bound)
         if found.trials < least:
@@ -174,16 +177,25 @@ class PlaybookRun:
                 )
             )
         self.check.measure(
-            measure.what,
+            measure.text,
             found.share,
             limit,
             samples=round(found.trials),
-            of=say("of {trials:,.0f}: {what}", trials=found.trials, what=what),
+            of=say(
+                "of {trials:,.0f}: {what}, proven below {upper}",
+                trials=found.trials,
+                what=what,
+                upper=quantity(found.upper, "ratio"),
+            ),
         )
-        if found.breached(self.check.target.playbook.alpha) and limit.holds(found.share):
-            bad, trials = found.worst
+        ending = found.ending
+        if ending.trials >= least:
             self.check.measure(
-                say("worst step"), bad / trials, limit, of=say("of {what}, in its worst step: not stable", what=what)
+                say("end of the window"),
+                ending.share,
+                limit,
+                samples=round(ending.trials),
+                of=say("of {trials:,.0f} at the end of the window: {what}", trials=ending.trials, what=measure.text),
             )
 
     def measure_left(self) -> None:
@@ -217,14 +229,14 @@ class PlaybookRun:
             raise Inconclusive(
                 say(
                     "{what}: no samples of {selector}; check that it is scraped",
-                    what=measure.what,
+                    what=measure.text,
                     selector=chosen.trials,
                 )
             )
-        self._require_covered(measure.what, [at for points in trials_of.values() for at in points], edges)
-        trials = grown(measure.what, trials_of, edges, (trials_of, counted_of))
+        self._require_covered(measure.text, [at for points in trials_of.values() for at in points], edges)
+        trials = grown(measure.text, trials_of, edges, (trials_of, counted_of))
         counted = (
-            grown(measure.what, counted_of, edges, (trials_of, counted_of)) if counted_of else (0.0,) * len(trials)
+            grown(measure.text, counted_of, edges, (trials_of, counted_of)) if counted_of else (0.0,) * len(trials)
         )
         pairs = [
             (max(0.0, total - part) if chosen.good else min(part, total), total)
@@ -251,7 +263,7 @@ class PlaybookRun:
         """The number of a query or counter over the window, and the text that the query gave with it."""
         if measure.counter is not None:
             series = self.window.samples[measure.counter]
-            steps = grown(measure.what, series, [self.window.start, self.window.end], [series]) if series else (0.0,)
+            steps = grown(measure.text, series, [self.window.start, self.window.end], [series]) if series else (0.0,)
             return sum(steps), ""
         since, until = (dt.datetime.fromtimestamp(at, dt.UTC) for at in (self.window.start, self.window.end))
         row = self.database().row(measure.query, **_given(measure.query, since, until))

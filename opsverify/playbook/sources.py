@@ -46,7 +46,7 @@ def judge(
         found, detail = number(source)
         return _compared(source, found, window.seconds, detail)
     except Inconclusive as error:
-        return Judged(None, say("{what}: {error}", what=source.what, error=error))
+        return Judged(None, say("{what} not measured: {error}", what=source.text, error=error))
 
 
 def _compared(source: Source, found: float, seconds: float, detail: str = "") -> Judged:
@@ -54,7 +54,7 @@ def _compared(source: Source, found: float, seconds: float, detail: str = "") ->
     measured = found / seconds if source.per_second else found
     text = say(
         "{what} {measured:g}{detail}, limit {limit}",
-        what=source.what,
+        what=source.text,
         measured=round(measured, 2),
         detail=detail,
         limit=limit.text,
@@ -72,8 +72,8 @@ def _reported(source: Source, target: Target, window: IncidentWindow, value: Cal
             return Judged(
                 None,
                 say(
-                    "{what}: {instance} reports none at {path}; check that it answers, and the path and field of its source",
-                    what=source.what,
+                    "{what}: {instance} reports none at {path}; check the path and field of the source",
+                    what=source.text,
                     instance=instance,
                     path=source.path,
                 ),
@@ -85,7 +85,7 @@ def _reported(source: Source, target: Target, window: IncidentWindow, value: Cal
         if other is not None:
             text = say(
                 "{what} of {instance} is {found}, expected {expected}",
-                what=source.what,
+                what=source.text,
                 instance=instance,
                 found=other,
                 expected=expected,
@@ -93,4 +93,4 @@ def _reported(source: Source, target: Target, window: IncidentWindow, value: Cal
             return Judged(False, text, reported=True)  # noqa: FBT003 - the value
     if source.limit is not None:
         return _compared(source, growth, window.seconds)
-    return Judged(True, say("{what} is {expected}", what=source.what, expected=expected), reported=True)  # noqa: FBT003
+    return Judged(True, say("{what}: {expected}, as expected", what=source.text, expected=expected), reported=True)  # noqa: FBT003
