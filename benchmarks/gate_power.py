@@ -8,7 +8,9 @@ Progress goes to stderr, the Markdown table to stdout and --out. Needs numpy; pl
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import pickle
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 OURS: Final = "opsverify"
 PROOF: Final = "opsverify, proof at 1 %"
 PATIENT: Final = "opsverify, proof at 1 %, whole window"
+TRIALS: Final = "opsverify, proof at 1 %, by trials"
 MATCHED: Final = "Argo Rollouts, matched"
 TOLERATED: Final = 0.01
 PATIENCE: Final = 20  # failureLimit that never rolls back
@@ -54,11 +57,16 @@ class Row:
 
 
 def policies(step_s: float) -> dict[str, Policy]:
-    """Settings of opsverify's gate: the runbook's default, and two whose every decision is proven."""
+    """Settings of opsverify's gate: the runbook's default, and three whose every decision is proven."""
     # Without the wait for breaches that the baseline shares: the peers have none, and `gate_vectorised` neither.
     plain = Policy(step_s=step_s, shared_grace_s=0.0, excuse_rollback_only=False)
     proof = replace(plain, alpha=0.01, beta=0.01, end_rule="proof")
-    return {OURS: plain, PROOF: proof, PATIENT: replace(proof, shortest_s=proof.longest_s)}
+    return {
+        OURS: plain,
+        PROOF: proof,
+        PATIENT: replace(proof, shortest_s=proof.longest_s),
+        TRIALS: replace(proof, breach_evidence="trials"),
+    }
 
 
 def by_minute(counts: Counts, step_s: float) -> Counts:
@@ -145,7 +153,7 @@ def markdown(rows: list[Row], traces: int, step_s: float, seed: int) -> str:
             "| gate | rollback | promote | hold | minute | (rollback) |",
             "| --- | ---: | ---: | ---: | ---: | ---: |",
         ]
-        for r in (r for r in rows if r.cell is cell):
+        for r in (r for r in rows if r.cell == cell):
             shares = f"{r.rollback:.2%} | {r.promote:.2%} | {r.hold:.2%}"
             lines.append(f"| {r.gate} | {shares} | {r.minute:.2f} | {_minute(r.rollback_minute)} |")
         lines.append("")
@@ -240,6 +248,18 @@ def plot(rows: list[Row], folder: Path) -> None:
         plt.close(figure)
 
 
+def finished(path: Path | None, settings: tuple[int, float, int]) -> dict[Cell, tuple[list[Row], NDArray[np.bool_]]]:
+    """Return what runs with the same settings have finished."""
+    found: dict[Cell, tuple[list[Row], NDArray[np.bool_]]] = {}
+    if path is not None and path.exists():
+        with path.open("rb") as file, contextlib.suppress(EOFError):
+            while True:
+                made_with, cell, judged = pickle.load(file)  # noqa: S301 - a file of this benchmark
+                if made_with == settings:
+                    found[cell] = judged
+    return found
+
+
 def main() -> None:
     """Run all cells and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -249,6 +269,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--check", type=int, default=1, help="windows a cell decided by the library itself as well")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--keep", type=Path, help="file of finished cells: a run that was stopped goes on from there")
     parser.add_argument("--plots", type=Path, help="folder for pictures")
     chosen = parser.parse_args()
     traces = 60 if chosen.quick else chosen.traces
@@ -256,10 +277,17 @@ def main() -> None:
     rows: list[Row] = []
     failures: dict[Cell, NDArray[np.bool_]] = {}
     todo = cells()
+    settings = (traces, chosen.step, chosen.seed)
+    kept = finished(chosen.keep, settings)
     for number, cell in enumerate(todo, 1):
-        simulated = simulate(cell, traces, chosen.step, chosen.seed)
-        self_check(cell, simulated, chosen.step, chosen.check)
-        found, failures[cell] = judge(cell, simulated, chosen.step)
+        if cell not in kept:
+            simulated = simulate(cell, traces, chosen.step, chosen.seed)
+            self_check(cell, simulated, chosen.step, chosen.check)
+            kept[cell] = judge(cell, simulated, chosen.step)
+            if chosen.keep:
+                with chosen.keep.open("ab") as file:
+                    pickle.dump((settings, cell, kept[cell]), file)
+        found, failures[cell] = kept[cell]
         rows += found
         elapsed = time.monotonic() - started
         print(

@@ -13,6 +13,7 @@ from opsverify.canary.e_process import FRACTIONS
 from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.canary.progress import Counts as StepCounts
 from opsverify.canary.progress import Progress
+from opsverify.canary.trial_evidence import LEAST_STEPS, ODDS
 
 if TYPE_CHECKING:
     from gate_traces import Counts, Rule, Traces
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES = 200
 _FRACTIONS = np.array(FRACTIONS)
+_ODDS = np.array(ODDS)
 _CODES = {GateOutcome.PROMOTE: PROMOTE, GateOutcome.ROLLBACK: ROLLBACK, GateOutcome.HOLD: HOLD}
 
 
@@ -34,7 +36,8 @@ def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdic
     breach = _Breach(limits, policy, traces.bad.shape[:2])
     canary, baseline = _Sums(traces.bad, traces.trials), _Sums(traces.base_bad, traces.base_trials)
     for step in range(steps):
-        proven = breach.advance(traces.bad[:, :, step], traces.trials[:, :, step], step)
+        by_trials = _log_e_trials(canary, baseline, limits, step) if policy.breach_evidence == "trials" else None
+        proven = breach.advance(traces.bad[:, :, step], traces.trials[:, :, step], step, by_trials)
         _settle(outcome, minute, np.any(proven, axis=1), ROLLBACK, (step + 1) * policy.step_s)
         if (step + 1) * policy.step_s < policy.shortest_s:
             continue
@@ -53,6 +56,19 @@ def opsverify(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> Verdic
         _settle(outcome, minute, np.all(enough, axis=1), PROMOTE, policy.longest_s)
     _settle(outcome, minute, outcome < 0, HOLD, policy.longest_s)
     return Verdicts(outcome, minute)
+
+
+def breaches(traces: Traces, rules: tuple[Rule, ...], policy: Policy) -> NDArray[np.int64]:
+    """The step at which a breach is proven, by trace; -1 where none is."""
+    limits = np.array([rule.limit for rule in rules])
+    breach = _Breach(limits, policy, traces.bad.shape[:2])
+    canary, baseline = _Sums(traces.bad, traces.trials), _Sums(traces.base_bad, traces.base_trials)
+    first = np.full(traces.bad.shape[0], -1)
+    for step in range(policy.starts.horizon):
+        by_trials = _log_e_trials(canary, baseline, limits, step) if policy.breach_evidence == "trials" else None
+        proven = breach.advance(traces.bad[:, :, step], traces.trials[:, :, step], step, by_trials).any(axis=1)
+        first[proven & (first < 0)] = step
+    return first
 
 
 def by_the_library(traces: Traces, rules: tuple[Rule, ...], policy: Policy, trace: int) -> tuple[int, float]:
@@ -93,18 +109,23 @@ class _Breach:
         self._limits, self._starts = limits, policy.starts
         self._needed = -math.log(policy.alpha / len(limits))
         self._log_sums = np.full((*shape, len(FRACTIONS)), -np.inf)
+        self._log_weights = np.log(policy.fraction_weights)
         self._waiting = 1.0
         self._proven = np.zeros(shape, dtype=bool)
 
-    def advance(self, bad: NDArray[np.int64], trials: NDArray[np.int64], step: int) -> NDArray[np.bool_]:
+    def advance(
+        self, bad: NDArray[np.int64], trials: NDArray[np.int64], step: int, by_trials: NDArray[np.float64] | None
+    ) -> NDArray[np.bool_]:
         weight = self._starts.weight(step)
         if weight:
             self._log_sums = np.logaddexp(self._log_sums, math.log(weight))
             self._waiting -= weight
         excess = np.where(trials > 0, bad / np.maximum(trials, 1) / self._limits - 1, 0.0)
         self._log_sums += np.log1p(excess[..., None] * _FRACTIONS)
-        played = np.logaddexp.reduce(self._log_sums, axis=2) - math.log(len(FRACTIONS))
+        played = np.logaddexp.reduce(self._log_sums + self._log_weights, axis=2)
         log_e = np.logaddexp(played, math.log(self._waiting)) if self._waiting > 1e-9 else played
+        if by_trials is not None:
+            log_e = np.logaddexp(log_e, by_trials) - math.log(2)
         self._proven |= log_e >= self._needed
         return self._proven
 
@@ -123,6 +144,9 @@ class _Sums:
     def trials(self, first: int, last: int) -> NDArray[np.float64]:
         return _range(self._trials, first, last)
 
+    def counted(self, last: int) -> NDArray[np.int64]:
+        return self._counted[:, :, last]
+
     def share(self, first: int, last: int) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.bad(first, last) / self.trials(first, last)
@@ -133,6 +157,17 @@ class _Sums:
             share = bad / trials
             spread = (self._squares[:, :, last] - bad * share) / (share * (1 - share)) / (self._counted[:, :, last] - 1)
         return np.where((bad > 0) & (bad < trials) & (self._counted[:, :, last] > 1), np.maximum(spread, 1.0), 1.0)
+
+
+def _log_e_trials(canary: _Sums, baseline: _Sums, limits: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    """As `opsverify.canary.trial_evidence`."""
+    bad, trials, others = canary.bad(0, step), canary.trials(0, step), baseline.trials(0, step)
+    size = np.maximum(1.0, trials / np.maximum(others, 1))
+    spread = np.maximum(canary.dispersion(step), 1 + (baseline.dispersion(step) - 1) * size)
+    logs = bad[..., None] * np.log(_ODDS) - trials[..., None] * np.log1p((_ODDS - 1) * limits[:, None])
+    summed = np.logaddexp.reduce(logs / spread[..., None], axis=2) - math.log(len(_ODDS))
+    told = (canary.counted(step) >= LEAST_STEPS) & (baseline.counted(step) >= LEAST_STEPS)
+    return np.where(told, summed, 0.0)
 
 
 def _range(sums: NDArray[np.int64], first: int, last: int) -> NDArray[np.float64]:

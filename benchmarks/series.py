@@ -1,10 +1,14 @@
-"""Series: seconds and memory of one look of the canary's observer at many series a signal, with exact counts.
+"""Series: seconds of CPU and memory of a look of the canary gate at many series a signal, with exact counts.
+
+A look is what a step does: all queries, the line of evidence, counting and decision. The first one reads the samples
+before the window and meets every series; all later ones read what is new.
 
 python benchmarks/series.py [SERIES]
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import subprocess
@@ -12,39 +16,66 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
 from opsverify.canary.observer import SCOPES, Clock, Observer, selectors
-from opsverify.canary.window_setup import Setup
+from opsverify.canary.watch import GateWatch
+from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP, Setup
 from opsverify.config.model import Canary, PrometheusConfig
 from opsverify.config.signals import Signals
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.metrics_double import COUNTED, POLICY
 
 SERIES = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
+INSTANCES = 50
 SCRAPES = 4
+SCRAPE_S = 15.0
+LOOKS = 4
+GROWTH = 10.0
+START = 1_700_000_000.0
 MEGABYTE = 1024
 
 
+def answer(name: str, scope: str, until: float, since: float) -> bytes:
+    """Every series of one signal, a sample each 15 s; start times and `up` once an instance."""
+    of_process = name in (PROCESS_START, UP)
+    moments = [START + SCRAPE_S * n for n in range(-SCRAPES + 1, 100) if since < START + SCRAPE_S * n <= until]
+    entries = []
+    for n in range(INSTANCES if of_process else SERIES):
+        labels = {"__name__": name, "instance": f"10.0.{n % INSTANCES}.1:8000", "track": scope}
+        if not of_process:
+            labels |= {"path": f"/judge/{n}", "code": "200"}
+        values = [[at, str(_value(name, n, at))] for at in moments]
+        entries.append({"metric": labels, "values": values})
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": entries}}).encode()
+
+
+def _value(name: str, number: int, at: float) -> float:
+    if name == PROCESS_START:
+        return START - 5000
+    return 1 if name == UP else number + GROWTH * round((at - START) / SCRAPE_S + SCRAPES)
+
+
 def serve() -> None:
-    """Serve the same answer to every range query, at another time to each, and print the port."""
-    at = float(sys.argv[3])
-    entries = [
-        {
-            "metric": {"instance": f"10.0.{n % 50}.1:8000", "path": f"/judge/{n}", "code": "200", "track": "canary"},
-            "values": [[at - 15 * back, str(n + 10 * (SCRAPES - back))] for back in range(SCRAPES, 0, -1)],
-        }
-        for n in range(SERIES)
-    ]
-    matrix = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": entries}}).encode()
+    """Serve `SCOPE:SIGNAL[SPANms]`, and print the port."""
     empty = b'{"status": "success", "data": {"resultType": "vector", "result": []}}'
+    made: dict[tuple[str, ...], bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            query = parse_qs(urlsplit(self.path).query)["query"][0]
-            body = empty if query.startswith("ALERTS") else matrix
+            asked = parse_qs(urlsplit(self.path).query)
+            query, body = asked["query"][0], empty
+            if not query.startswith("ALERTS"):
+                selector, _, span = query.rstrip("ms]").partition("[")
+                until = float(asked["time"][0])
+                # What is asked for beforehand by `warm` costs nothing while it is measured.
+                body = made.setdefault((selector, span, asked["time"][0]), b"") or answer(
+                    *selector.split(":")[::-1], until, until - float(span) / 1000
+                )
+                made[selector, span, asked["time"][0]] = body
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -61,34 +92,49 @@ def serve() -> None:
 
 
 def main() -> None:
-    """Measure one look."""
-    now = time.time()
-    argv = [sys.executable, __file__, str(SERIES), "serve", str(now)]
+    """Measure the first look and later ones."""
+    argv = [sys.executable, __file__, str(SERIES), "serve"]
+    names = selectors(Canary(), Signals(), 1.5, set())
+    found = {scope: {name: f"{scope}:{name}" for name in names[scope]} for scope in SCOPES} | {
+        "alerts": names["alerts"]
+    }
+    setup = Setup(start=START, policy=POLICY, counted=COUNTED, selectors=found)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         url = f"http://127.0.0.1:{next(iter(server.stdout or ())).strip()}"
-        names = selectors(Canary(), Signals(), 1.5, set())
-        setup = Setup(start=now, policy=POLICY, counted=COUNTED, selectors=names)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with Prometheus(PrometheusConfig(url=url, timeout_s=60)) as prometheus:
             observer = Observer(prometheus, Clock(time.time, time.sleep), print, print, 1.5, look_within_s=60)
-            started, busy = time.perf_counter(), time.process_time()
-            step = observer._query(setup, now, now - 65)  # noqa: SLF001 - one look, without the window around it
-            took = time.perf_counter() - started
-            busy = time.process_time() - busy
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if step.fault is not None:
-            raise SystemExit(step.fault)
+            watch, since = GateWatch(setup), START - 65.0
+            for number in range(LOOKS):
+                gc.disable()  # as the observer does
+                at = START + SCRAPE_S * number
+                busy = [time.process_time()]
+                step = observer._query(setup, at, since)  # noqa: SLF001 - a look, without the window around it
+                busy.append(time.process_time())
+                line = len(step.dumps())
+                busy.append(time.process_time())
+                watch.advance(step)
+                watch.decision  # noqa: B018 - counted at its first use
+                busy.append(time.process_time())
+                since = at - 15.0
+                if step.fault is not None:
+                    raise SystemExit(step.fault)
+                del step
+                gc.enable()
+                most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                parts = ", ".join(
+                    f"{what} {later - earlier:.2f}"
+                    for what, (earlier, later) in zip(("queries", "evidence", "counting"), pairwise(busy), strict=True)
+                )
+                sys.stdout.write(
+                    f"look {number + 1}: {busy[-1] - busy[0]:.2f} s of CPU ({parts}), {line / 1e6:.0f} MB of evidence, "
+                    f"{(most - before) / MEGABYTE:.0f} MB more memory so far\n"
+                )
         for scope in SCOPES:
-            for name, series in step.samples[scope].items():
-                grown = sum(max(points.values()) - min(points.values()) for points in series.values())
-                if (len(series), grown) != (SERIES, SERIES * 10.0 * (SCRAPES - 1)):
-                    raise SystemExit(f"{scope} {name}: {len(series)} series grew by {grown}")
-        queries = sum(map(len, names.values()))
-        sys.stdout.write(
-            f"{queries} queries of {SERIES} series: {took:.2f} s ({busy:.2f} s of CPU), "
-            f"{(most - before) / MEGABYTE:.0f} MB more; "
-            "counts exact\n"
-        )
+            expected = SERIES * GROWTH * (LOOKS - 1)
+            if watch.grown(scope, REQUESTS) != expected:
+                raise SystemExit(f"{scope}: {watch.grown(scope, REQUESTS)} requests counted, expected {expected}")
+        sys.stdout.write(f"{sum(map(len, names.values()))} queries of {SERIES} series a look; counts exact\n")
         server.communicate()
 
 

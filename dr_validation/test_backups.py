@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import Limit, listed, runbook
+from opsverify import Limit, listed, runbook, say
 
 BACKUPS = partial(runbook, stages=("rehearsal",), needs=("recovery",), severity="sev1")
 
@@ -17,24 +17,38 @@ BACKUPS = partial(runbook, stages=("rehearsal",), needs=("recovery",), severity=
 def test_age(check, inventory):
     """A backup job that stopped weeks ago leaves a backup that restores; an archive that stopped costs the RPO."""
     if inventory.empty:
-        check.fail(f"no backup that can be restored: {listed('found', inventory.problems)}")
+        check.fail(say("no backup that can be restored: {listed}", listed=listed(say("found"), inventory.problems)))
     newest = inventory.newest
     if (unusable := inventory.passed_over) is not None:
         check.fail(
-            f"the newest backup {unusable.name} cannot be used, {newest.name} is restored instead: {unusable.problem} "
-            "(if it is being made, rerun when it has ended)"
+            say(
+                "the newest backup {name} cannot be used, {name_2} is restored instead: {problem} (if it "
+                "is being made, rerun when it has ended)",
+                name=unusable.name,
+                name_2=newest.name,
+                problem=unusable.problem,
+            )
         )
     age = inventory.age_s(newest.taken_at)
-    check.measure("newest backup", age, check.limits.backup_age, of=f"since backup {newest.name} was taken")
+    check.measure(
+        say("newest backup"), age, check.limits.backup_age, of=say("since backup {name} was taken", name=newest.name)
+    )
     if inventory.method == "pg_dump":
-        check.measure("exposure", age, check.limits.rpo, of="since the dump began: a dump has no WAL after it")
+        check.measure(
+            say("exposure"), age, check.limits.rpo, of=say("since the dump began: a dump has no WAL after it")
+        )
         return
     wal = inventory.listing.newest_wal
     if wal is None:
-        check.fail("no WAL archived: commits after the newest backup cannot be recovered; fix archive_command")
+        check.fail(say("no WAL archived: commits after the newest backup cannot be recovered; fix archive_command"))
     else:
         archived = inventory.age_s(wal.archived_at)
-        check.measure("newest WAL", archived, check.limits.rpo, of=f"since WAL segment {wal.name} was archived")
+        check.measure(
+            say("newest WAL"),
+            archived,
+            check.limits.rpo,
+            of=say("since WAL segment {name} was archived", name=wal.name),
+        )
 
 
 @BACKUPS(
@@ -48,14 +62,20 @@ def test_retention(check, inventory):
     """Damage that is noticed late needs an older backup; unusable backups do not count."""
     promised = check.target.recovery.retention
     if inventory.empty:
-        check.fail(f"no backup that can be restored: {listed('found', inventory.problems)}")
+        check.fail(say("no backup that can be restored: {listed}", listed=listed(say("found"), inventory.problems)))
     if promised.backups is not None:
         check.measure(
-            "backups",
+            say("backups"),
             len(inventory.listing.usable),
             Limit(">=", promised.backups, "count"),
-            of=listed("usable backups; not counted", inventory.problems) if inventory.problems else "usable backups",
+            of=(
+                listed(say("usable backups; not counted"), inventory.problems)
+                if inventory.problems
+                else say("usable backups")
+            ),
         )
     if promised.window_s is not None and not inventory.empty:
         kept = inventory.age_s(inventory.oldest.taken_at)
-        check.measure("window", kept, Limit(">=", promised.window_s, "s"), of="back to the oldest usable backup")
+        check.measure(
+            say("window"), kept, Limit(">=", promised.window_s, "s"), of=say("back to the oldest usable backup")
+        )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import NONE, Cached, listed, measure_rebuilt, runbook
+from opsverify import NONE, Cached, listed, measure_rebuilt, runbook, say
 
 STARTED_AT = "SELECT pg_postmaster_start_time()"  # the restored server's
 
@@ -20,10 +20,10 @@ def test_smoke(check, restored_platform):
     """The stage `staging`, run on a platform that was started on the restored database."""
     smoke = restored_platform.smoke
     check.attach("passed on the restored database", "\n".join(smoke.passed))
-    check.expect("outcome", smoke.outcome, "pass")
+    check.expect(say("outcome"), smoke.outcome, "pass")
     check.measure(
-        "reasons", len(smoke.reasons), NONE, samples=smoke.executed,
-        of=listed(f"of {smoke.executed} checks on the restored platform failed", smoke.reasons),
+        say("reasons"), len(smoke.reasons), NONE, samples=smoke.executed,
+        of=listed(say("of {executed} checks on the restored platform failed", executed=smoke.executed), smoke.reasons),
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_cache(check, restored_platform):
 )
 def test_cache_after_recovery(check, postgres, redis):
     """Judgments cached before the restored database started are based on data that may be lost."""
-    with check.must_answer("Redis"):
+    with check.must_answer(say("Redis")):
         cached = Cached.read(redis, check.target.redis)
     switched_at = check.target.regions and check.target.regions.switched_at
     measure_rebuilt(check, cached, switched_at or postgres.value(STARTED_AT))

@@ -6,7 +6,7 @@ A part of the drill that was not reached ends a check: inconclusive, or failed w
 
 from functools import partial
 
-from opsverify import NONE, Inconclusive, Limit, listed, runbook
+from opsverify import NONE, Inconclusive, Limit, listed, runbook, say
 
 REHEARSAL = partial(runbook, stages=("rehearsal",), needs=("recovery", "postgres"), severity="sev1")
 
@@ -20,7 +20,7 @@ REHEARSAL = partial(runbook, stages=("rehearsal",), needs=("recovery", "postgres
 def test_integrity(check, drill):
     """The tool that made it, and pg_verifybackup: a flipped, missing or additional file makes the restore worthless."""
     problems = drill.backup.problems
-    check.measure("problems", len(problems), NONE, of=listed("problems found", problems))
+    check.measure(say("problems"), len(problems), NONE, of=listed(say("problems found"), problems))
 
 
 @REHEARSAL(
@@ -33,8 +33,14 @@ def test_integrity(check, drill):
 def test_wal(check, drill):
     """Commits after a missing segment cannot be recovered."""
     archive = drill.archive
-    check.expect("WAL archive", f"broken: {archive.gap}" if archive.gap else "continuous", "continuous")
-    check.measure("segments", archive.segments, Limit(">=", 1, "count"), of="archived segments follow the backup")
+    check.expect(
+        say("WAL archive"),
+        say("broken: {gap}", gap=archive.gap) if archive.gap else say("continuous"),
+        say("continuous"),
+    )
+    check.measure(
+        say("segments"), archive.segments, Limit(">=", 1, "count"), of=say("archived segments follow the backup")
+    )
 
 
 @REHEARSAL(
@@ -48,12 +54,17 @@ def test_reads_and_writes(check, drill):
     drill.require_restored()
     restored, log = drill.restore, drill.validation
     if restored.read_table is not None:
-        of = f"rows of {restored.read_table} readable after the restore"
-        check.measure("rows read", restored.judgments, Limit(">=", 1, "count"), of=of)
+        of = say("rows of {table} readable after the restore", table=restored.read_table)
+        check.measure(say("rows read"), restored.judgments, Limit(">=", 1, "count"), of=of)
     check.attach("settings that the drill did not take over", "\n".join(drill.restore.overridden))
     check.attach("slow statements", "\n".join(log.log_slow))
-    errors = listed("errors in the log of the restored server", log.log_errors)
-    check.measure("errors", len(log.log_errors), NONE, of=f"{errors}; {len(log.log_slow)} slow statements")
+    errors = listed(say("errors in the log of the restored server"), log.log_errors)
+    check.measure(
+        say("errors"),
+        len(log.log_errors),
+        NONE,
+        of=say("{errors}; {count} slow statements", errors=errors, count=len(log.log_slow)),
+    )
 
 
 @REHEARSAL(
@@ -64,13 +75,20 @@ def test_reads_and_writes(check, drill):
 )
 def test_rto(check, drill):
     """Time from the drill's beginning to a database that takes writes, to validated data, to a smoked platform."""
-    check.measure("restore", drill.restore.to_read_write_s, check.limits.rto, of="to read and write")
-    check.measure("validated", drill.validation.to_validated_s, check.limits.rto, of=f"to validated data; {drill.pace}")
+    check.measure(say("restore"), drill.restore.to_read_write_s, check.limits.rto, of=say("to read and write"))
+    check.measure(
+        say("validated"),
+        drill.validation.to_validated_s,
+        check.limits.rto,
+        of=say("to validated data; {pace}", pace=drill.pace),
+    )
     if check.target.recovery.platform:
         platform = drill.platform
         if platform.blocked:
-            raise Inconclusive(f"time to a smoked platform not measured: {platform.blocked}")
-        check.measure("serving", platform.to_serving_s, check.limits.rto, of="to a platform whose smoke has ended")
+            raise Inconclusive(say("time to a smoked platform not measured: {blocked}", blocked=platform.blocked))
+        check.measure(
+            say("serving"), platform.to_serving_s, check.limits.rto, of=say("to a platform whose smoke has ended")
+        )
 
 
 @REHEARSAL(
@@ -81,7 +99,7 @@ def test_rto(check, drill):
 )
 def test_rpo(check, drill):
     """Age of the last commit in the archive when the archive was read: younger commits would be lost."""
-    check.measure("exposure", drill.exposure_s, check.limits.rpo, of="since the last archived commit")
+    check.measure(say("exposure"), drill.exposure_s, check.limits.rpo, of=say("since the last archived commit"))
 
 
 @REHEARSAL(
@@ -95,7 +113,7 @@ def test_rpo(check, drill):
 def test_rpo_witnesses(check, rpo):
     """Three independent sources: a stopped heartbeat, a foreign timeline or a lost commit shows as disagreement."""
     loss = rpo.loss()
-    check.measure("loss", loss.seconds, check.limits.rpo, of=str(loss))
+    check.measure(say("loss"), loss.seconds, check.limits.rpo, of=str(loss))
 
 
 @REHEARSAL(
@@ -108,8 +126,21 @@ def test_rpo_witnesses(check, rpo):
 def test_random_table(check, drill):
     """Drawn by size; dumped, restored with indexes, defaults, grants and sequences, compared row by row by hash."""
     table = drill.table
-    drawn = f"{table.table}, {table.rows:,} rows, drawn of {table.candidates} by seed {table.seed}"
-    check.measure("differences", len(table.differences), NONE, of=listed(f"differences of {drawn}", table.differences))
+    drawn = say(
+        "{table}, {rows:,} rows, drawn of {candidates} by seed {seed}",
+        table=table.table,
+        rows=table.rows,
+        candidates=table.candidates,
+        seed=table.seed,
+    )
+    check.measure(
+        say("differences"),
+        len(table.differences),
+        NONE,
+        of=listed(say("differences of {drawn}", drawn=drawn), table.differences),
+    )
     if table.ledger_keys is not None:
-        of = listed(f"of {table.ledger_keys} keys in the ledger differ", table.ledger_differences)
-        check.measure("ledger keys that differ", len(table.ledger_differences), NONE, of=of)
+        of = listed(
+            say("of {ledger_keys} keys in the ledger differ", ledger_keys=table.ledger_keys), table.ledger_differences
+        )
+        check.measure(say("ledger keys that differ"), len(table.ledger_differences), NONE, of=of)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook
+from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook, say
 from opsverify.switchback.regions import core_tables, dr_is_standby, elapsed_s
 from opsverify.switchback.twins import commits_blocked, dead_slots, sequences_behind, standbys_without_slot
 from opsverify.units import quantity
@@ -29,13 +29,16 @@ def test_origin(check, regions):
     """Requested at its own addresses, whatever DNS points to: traffic must not be sent to a failing region."""
     config = regions.config
     for address in config.original.addresses:
-        with check.must_answer(f"original region at {address}"):
+        with check.must_answer(say("original region at {address}", address=address)):
             reply = regions.answer_at(address)
-        check.expect(f"HTTP status at {address}", reply.status, 200)
-        check.expect(f"{config.status_field} at {address}", reply.field(config.status_field), config.healthy)
-    with check.must_answer("database of the original region"):
+        check.expect(say("HTTP status at {address}", address=address), reply.status, 200)
+        check.expect(say("{status_field} at {address}", status_field=config.status_field, address=address),
+            reply.field(config.status_field), config.healthy)  # fmt: skip
+    with check.must_answer(say("database of the original region")):
         failed = regions.original.value(FAILED_PAGES)
-    check.measure("damaged pages", failed, NONE, of="pages failed their checksum in the original region's database")
+    check.measure(
+        say("damaged pages"), failed, NONE, of=say("pages failed their checksum in the original region's database")
+    )
 
 
 @SWITCHBACK(
@@ -50,18 +53,20 @@ def test_security(check, regions):
     for address in config.original.addresses:
         # Otherwise a network that is down would pass as a closed firewall.
         if not regions.is_open(address, config.port):
-            raise Inconclusive(f"{address}:{config.port} takes no connection: closed ports prove nothing; fix it first")
-        with check.must_answer(f"TLS of {address}"):
+            raise Inconclusive(say("{address}:{port} takes no connection: closed ports prove nothing; fix it first",
+                address=address, port=config.port))  # fmt: skip
+        with check.must_answer(say("TLS of {address}", address=address)):
             shown = regions.certificate_at(address)
         if shown:
-            check.measure(f"certificate at {address}", shown.remaining_s, check.limits.tls_validity)
+            check.measure(
+                say("certificate at {address}", address=address), shown.remaining_s, check.limits.tls_validity
+            )
     opened = [entry for entry in config.original.closed if regions.is_open(*entry.rsplit(":", 1))]
-    check.measure(
-        "open ports", len(opened), NONE, of=listed(f"of {len(config.original.closed)} closed ports are open", opened)
-    )
+    check.measure(say("open ports"), len(opened), NONE, of=listed(say("of {count} closed ports are open",
+        count=len(config.original.closed)), opened))  # fmt: skip
     if config.original.database.sslmode in ENCRYPTED:
         plain = [row.application_name for row in regions.original.rows(PLAIN_LINKS)]
-        check.measure("plain links", len(plain), NONE, of=listed("replication links without TLS", plain))
+        check.measure(say("plain links"), len(plain), NONE, of=listed(say("replication links without TLS"), plain))
 
 
 @SWITCHBACK(
@@ -77,31 +82,30 @@ def test_timeline(check, regions):
     original, dr = regions.timeline("original"), regions.timeline("dr")
     path = regions.timeline_path(original)
     if not path.descends_from(dr):
-        check.fail(
-            f"timeline {dr} of the DR region is not in the history of timeline {original} of the original region: the "
-            "two have diverged; find out which one holds the later writes, and rewind the other"
-        )
+        check.fail(say("timeline {dr} of the DR region is not in the history of timeline {original} of the "
+            "original region: the two have diverged; find out which one holds the later writes, and "
+            "rewind the other", dr=dr, original=original))  # fmt: skip
     if path.passed is None:
-        check.fail(
-            f"timeline {original} of the original region has {len(path.ancestors)} ancestors: it lacks the writes of "
-            "the DR region; run pg_rewind against the DR region, let it follow, and switch again"
-        )
-    check.measure("increment", path.passed.size, Limit(">=", 0, "bytes"), of=path.passed.text)
+        check.fail(say("timeline {original} of the original region has {count} ancestors: it lacks the writes "
+            "of the DR region; run pg_rewind against the DR region, let it follow, and switch again", original=original,
+            count=len(path.ancestors)))  # fmt: skip
+    check.measure(say("increment"), path.passed.size, Limit(">=", 0, "bytes"), of=path.passed.text)
     # A standby of the original region has the original's WAL; on its own timeline it must end where that was left.
     past = max(0, regions.dr_position() - path.passed.left) if dr == path.passed.timeline else 0
     stray = regions.dr_wal.written_after(path.passed)
     if past or stray.tables:
         of = listed(
-            "bytes of WAL were written in DR after the original region took over; tables that it changed", stray.tables
+            say("bytes of WAL were written in DR after the original region took over; tables that it changed"),
+            stray.tables,
         )
-        check.fail(f"{past:,} {of}: save these rows, then discard that WAL (pg_rewind, or a new base backup)")
+        check.fail(say("{past:,} {of}: save these rows, then discard that WAL (pg_rewind, or a new base backup)",
+            past=past, of=of))  # fmt: skip
     written = regions.written()
     check.attach("tables that the DR region changed", "\n".join(written.tables))
     if uncovered := regions.dr_wal.uncovered(written.tables):
-        raise Inconclusive(
-            f"not covered: the DR region changed {len(uncovered)} tables that are not compared "
-            f"({', '.join(uncovered)}); add them to [[regions.tables]], or to regions.left_out"
-        )
+        raise Inconclusive(say("not covered: the DR region changed {count} tables that are not compared ({uncovered}); "
+            "add them to [[regions.tables]], or to regions.left_out", count=len(uncovered),
+            uncovered=", ".join(uncovered)))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -117,27 +121,22 @@ def test_increment(check, regions, table):
     found = regions.compare(table)
     if not found.rows and regions.changed_by_dr(table):
         raise Inconclusive(
-            f"{table.name}: no row of the DR period was compared, and WAL of that period changes the table: check that "
-            f"{table.changed} is set at every write, and regions.outage_at"
+            say(
+                "{name}: no row of the DR period was compared, and WAL of that period changes the table: "
+                "check that {changed} is set at every write, and regions.outage_at",
+                name=table.name,
+                changed=table.changed,
+            )
         )
-    check.measure(
-        "rows apart",
-        found.count,
-        NONE,
-        samples=found.rows,
-        of=listed(f"of {found.rows:,} rows of the increment differ", found.named("the original region", "DR")),
-    )
+    check.measure(say("rows apart"), found.count, NONE, samples=found.rows,
+        of=listed(say("of {rows:,} rows of the increment differ", rows=found.rows),
+        found.named(say("the original region"), "DR")))  # fmt: skip
     # A standby of the original region cannot have written anything by itself.
     if regions.timeline("dr") != regions.timeline("original"):
         late = regions.late_writes(table)
-        check.measure(
-            "strays",
-            late.count,
-            NONE,
-            of=listed(
-                "rows were written in DR after the switch, before it was fenced", late.named("the original", "DR")
-            ),
-        )
+        check.measure(say("strays"), late.count, NONE,
+            of=listed(say("rows were written in DR after the switch, before it was fenced"),
+            late.named(say("the original"), "DR")))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -153,11 +152,10 @@ def test_lag(check, regions):
     limit = check.limits.replication_lag
     lag = regions.lag(limit.bound)
     if not lag.arrived:
-        check.fail(
-            f"after {quantity(lag.elapsed_s, 's')} the DR region still lacks {quantity(lag.behind_bytes, 'bytes')} of "
-            f"WAL, limit {limit.text}; look at its log, and at pg_get_wal_replay_pause_state()"
-        )
-    check.measure("replay lag", lag.elapsed_s, limit, of="until the DR region showed what was written")
+        check.fail(say("after {elapsed_s} the DR region still lacks {behind_bytes} of WAL, limit {text}; look "
+            "at its log, and at pg_get_wal_replay_pause_state()", elapsed_s=quantity(lag.elapsed_s, "s"),
+            behind_bytes=quantity(lag.behind_bytes, "bytes"), text=limit.text))  # fmt: skip
+    check.measure(say("replay lag"), lag.elapsed_s, limit, of=say("until the DR region showed what was written"))
 
 
 @SWITCHBACK(
@@ -169,20 +167,19 @@ def test_lag(check, regions):
 )
 def test_one_primary(check, regions):
     """Two primaries take different writes, and one side's must be discarded or merged by hand."""
-    with check.must_answer("database of the original region"):
+    with check.must_answer(say("database of the original region")):
         original = regions.original.server()
     # No answer does not prove that it is down: it may serve other clients.
     dr = regions.dr.server()
     _ = regions.servers
     primaries = [name for name, server in (("original", original), ("dr", dr)) if not server.in_recovery]
-    if not check.expect("primaries", ", ".join(primaries) or "none", "original"):
-        check.fail(
-            f"primaries: {' and '.join(primaries) or 'none'}, expected the original region alone; "
-            "stop the other one, or make it a standby, before anything more is written"
-        )
-    check.expect("the original region takes writes", not original.read_only, expected=True)
+    if not check.expect(say("primaries"), ", ".join(primaries) or "none", "original"):
+        check.fail(say("primaries: {value}, expected the original region alone; stop the other one, or make it "
+            "a standby, before anything more is written", value=" and ".join(primaries) or say("none")))  # fmt: skip
+    check.expect(say("the original region takes writes"), not original.read_only, expected=True)
     if blocked := commits_blocked(regions.original):
-        check.fail(f"every commit of the original region waits: {blocked}; connect one, or empty the setting")
+        check.fail(say("every commit of the original region waits: {blocked}; connect one, or empty the setting",
+            blocked=blocked))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -197,17 +194,12 @@ def test_consistency(check, regions, table):
     _ = regions.servers
     found = regions.compare_sample(table, SAMPLE)
     if not found.rows:
-        raise Inconclusive(
-            f"{table.name}: no row of before the outage was drawn; check that {table.changed} is filled in"
-        )
+        raise Inconclusive(say("{name}: no row of before the outage was drawn; check that {changed} is filled in",
+            name=table.name, changed=table.changed))  # fmt: skip
     check.attach("sample", f"seed {regions.seed}: about {SAMPLE} rows a region, {found.rows} different keys")
-    check.measure(
-        "rows apart",
-        found.count,
-        NONE,
-        samples=found.rows,
-        of=listed(f"of {found.rows:,} sampled rows differ", found.named("the original region", "DR")),
-    )
+    check.measure(say("rows apart"), found.count, NONE, samples=found.rows,
+        of=listed(say("of {rows:,} sampled rows differ", rows=found.rows), found.named(say("the original region"),
+        "DR")))  # fmt: skip
 
 
 @SWITCHBACK(
@@ -221,10 +213,14 @@ def test_schema(check, regions):
     _ = regions.servers
     different = regions.catalog_differences()
     check.attach("differences", "\n".join(different))
-    check.measure("differences", len(different), NONE, of=listed("objects of the original region differ", different))
+    check.measure(
+        say("differences"), len(different), NONE, of=listed(say("objects of the original region differ"), different)
+    )
     follows = regions.timeline("dr") == regions.timeline("original")
     behind = sequences_behind(regions.original, regions.dr, follows=follows)
-    check.measure("sequences behind", len(behind), NONE, of=listed("sequences of the original region", behind))
+    check.measure(
+        say("sequences behind"), len(behind), NONE, of=listed(say("sequences of the original region"), behind)
+    )
 
 
 @SWITCHBACK(
@@ -240,7 +236,9 @@ def test_cache(check, regions, redis):
     ages = measure_cached_since(check, redis, regions.switched_at).ages_s
     # Younger ones may be those of this stage's own smoke.
     since_s = elapsed_s(regions.run_started)
-    check.measure("cached", sum(age > since_s for age in ages), AT_ALL, of="judgments cached between switch and stage")
+    check.measure(
+        say("cached"), sum(age > since_s for age in ages), AT_ALL, of=say("judgments cached between switch and stage")
+    )
 
 
 @SWITCHBACK(
@@ -253,18 +251,20 @@ def test_cache(check, regions, redis):
 def test_dr_side(check, regions):
     """A DR region that follows no primary cannot take over next time."""
     regions.require_two_servers()
-    check.expect("DR database in recovery", regions.dr.server().in_recovery, expected=True)
+    check.expect(say("DR database in recovery"), regions.dr.server().in_recovery, expected=True)
     slots = dead_slots(regions.original)
-    check.measure("dead slots", len(slots), NONE, of=listed("replication slots of the original region", slots))
+    check.measure(
+        say("dead slots"), len(slots), NONE, of=listed(say("replication slots of the original region"), slots)
+    )
     if not dr_is_standby(check.target):
         return
     receiving = [row.status for row in regions.wal_receiver()]
-    check.expect("DR database receives WAL", ", ".join(receiving) or "no WAL receiver", "streaming")
+    check.expect(say("DR database receives WAL"), ", ".join(receiving) or say("no WAL receiver"), "streaming")
     streaming = [replica.name for replica in regions.original.replicas() if replica.state == "streaming"]
-    check.measure("standbys", len(streaming), AT_ALL, of=listed("standbys of the original region", streaming))
+    check.measure(say("standbys"), len(streaming), AT_ALL, of=listed(say("standbys of the original region"), streaming))
     without = standbys_without_slot(regions.original)
-    of = listed("standbys without a replication slot, and wal_keep_size = 0", without)
-    check.measure("standbys without slot", len(without), NONE, of=of)
+    of = listed(say("standbys without a replication slot, and wal_keep_size = 0"), without)
+    check.measure(say("standbys without slot"), len(without), NONE, of=of)
 
 
 @SWITCHBACK(
@@ -277,6 +277,5 @@ def test_dr_side(check, regions):
 def test_report(check, switchback_report):
     """A switchback without a report teaches nothing for the next one."""
     check.attach("report", switchback_report.text)
-    check.measure(
-        "reported", switchback_report.after_s, Limit(">=", 0, "s"), of=f"after the switch, {switchback_report.summary}"
-    )
+    check.measure(say("reported"), switchback_report.after_s, Limit(">=", 0, "s"), of=say("after the switch, {summary}",
+        summary=switchback_report.summary))  # fmt: skip

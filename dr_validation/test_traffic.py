@@ -5,14 +5,14 @@ In `switchback` that is the original region, in `post-dr` the DR region.
 
 from functools import partial
 
-from opsverify import NONE, Inconclusive, Limit, listed, per, runbook
+from opsverify import NONE, Inconclusive, Limit, listed, per, runbook, say
 from opsverify.switchback.regions import elapsed_s, resolvers
 from opsverify.units import duration
 
 AFTER_SWITCH = partial(
     runbook, "7-3/traffic", "5-4/service", stages=("post-dr", "switchback"), needs=("regions",), severity="sev1"
 )
-FIX = " (correct the record, or flush this resolver's cache)"
+FIX = say(" (correct the record, or flush this resolver's cache)")
 
 
 @AFTER_SWITCH(
@@ -24,15 +24,29 @@ FIX = " (correct the record, or flush this resolver's cache)"
 def test_dns(check, regions, resolver):
     """A resolver that still caches the old record sends its clients to a region that must not serve."""
     found = regions.resolve(resolver)
-    check.measure("addresses", len(found.addresses), Limit(">=", 1, "count"), of=f"addresses of {regions.config.name}")
-    wrong = [regions.owner_of(address) for address in found.addresses if address not in regions.expected.addresses]
     check.measure(
-        "wrong addresses", len(wrong), NONE, of=listed("addresses of another region" + (FIX if wrong else ""), wrong)
+        say("addresses"),
+        len(found.addresses),
+        Limit(">=", 1, "count"),
+        of=say("addresses of {name}", name=regions.config.name),
+    )
+    wrong = [regions.owner_of(address) for address in found.addresses if address not in regions.expected.addresses]
+    of = say("addresses of another region")
+    check.measure(
+        say("wrong addresses"),
+        len(wrong),
+        NONE,
+        of=listed(of + FIX if wrong else of, wrong),
     )
     if found.ttl_s is not None:
         limit = Limit("<=", regions.config.ttl_s, "s")
-        check.measure("time to live", found.ttl_s, limit)
-        check.measure("longest time to live", found.longest_ttl_s, limit, of=f"of {found.chain_text}")
+        check.measure(say("time to live"), found.ttl_s, limit)
+        check.measure(
+            say("longest time to live"),
+            found.longest_ttl_s,
+            limit,
+            of=say("of {chain_text}", chain_text=found.chain_text),
+        )
 
 
 @AFTER_SWITCH(
@@ -45,10 +59,14 @@ def test_ttl(check, regions):
     elapsed, ttl = elapsed_s(regions.switched_at), regions.config.ttl_s
     if elapsed < ttl:
         raise Inconclusive(
-            f"switched {duration(round(elapsed))} ago, and resolvers may keep the old address for "
-            f"{duration(ttl)}: rerun in {duration(round(ttl - elapsed) + 1)}"
+            say(
+                "switched {elapsed} ago, and resolvers may keep the old address for {ttl}: rerun in {ttl_2}",
+                elapsed=duration(round(elapsed)),
+                ttl=duration(ttl),
+                ttl_2=duration(round(ttl - elapsed) + 1),
+            )
         )
-    check.measure("since the switch", elapsed, Limit(">=", ttl, "s"))
+    check.measure(say("since the switch"), elapsed, Limit(">=", ttl, "s"))
 
 
 @AFTER_SWITCH(
@@ -61,12 +79,16 @@ def test_marker(check, regions):
     config = regions.config
     sent_to = {address: name for name in config.resolvers for address in regions.resolve(name).addresses}
     if not sent_to:
-        raise Inconclusive(f"no resolver returns an address of {config.name}: no request sent")
+        raise Inconclusive(say("no resolver returns an address of {name}: no request sent", name=config.name))
     for address, resolver in sorted(sent_to.items()):
-        with check.must_answer(f"{address}, where {resolver} sends clients"):
+        with check.must_answer(say("{address}, where {resolver} sends clients", address=address, resolver=resolver)):
             replies = regions.answers_at(address)
         statuses = sorted({str(reply.status) for reply in replies})
         markers = sorted({str(reply.headers.get(config.marker_header)) for reply in replies})
-        asked = f"at {address} in {len(replies)} requests"
-        check.expect(f"HTTP status {asked}", ", ".join(statuses), "200")
-        check.expect(f"{config.marker_header} {asked}", ", ".join(markers), regions.expected.marker)
+        asked = say("at {address} in {requests} requests", address=address, requests=len(replies))
+        check.expect(say("HTTP status {asked}", asked=asked), ", ".join(statuses), "200")
+        check.expect(
+            say("{marker_header} {asked}", marker_header=config.marker_header, asked=asked),
+            ", ".join(markers),
+            regions.expected.marker,
+        )

@@ -110,7 +110,7 @@ def assess(progress: Progress, policy: Policy, criteria: int) -> Assessment:
     missing = max(0, math.ceil(rule.min_samples - canary.trials))
     recent_bad, recent_trials = canary.recent(policy.recent_steps)
     fault = progress.fault
-    if canary.peak_log_e_breach >= -math.log(alpha):
+    if progress.log_e_breach >= -math.log(alpha):
         state = CriterionState.UNOBSERVED if progress.distorted else CriterionState.BREACH_PROVEN
     elif progress.distorted:
         state = CriterionState.UNOBSERVED
@@ -141,7 +141,7 @@ def assess(progress: Progress, policy: Policy, criteria: int) -> Assessment:
         beta=policy.beta,
         dispersion=dispersion,
         unseen=unseen,
-        log_e_breach=canary.peak_log_e_breach,
+        log_e_breach=progress.log_e_breach,
         log_e_below=below,
         more=more,
         shared=shares_breach(progress, policy, criteria),

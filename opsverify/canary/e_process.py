@@ -35,10 +35,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FRACTIONS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95)
 """Fractions c of the largest step that keeps factors nonnegative: small ones find slight breaches, large ones gross."""
+
+EQUAL_WEIGHTS: Final = (1 / len(FRACTIONS),) * len(FRACTIONS)
+BREACH_WEIGHTS: Final = (0.05, 0.1, 0.1, 0.1, 0.15, 0.15, 0.35)
+"""Weights of the fractions for a breach: at high traffic a step's share is nearly exact, and the largest is soonest."""
 
 FIRST_START_WEIGHT: Final = 0.5
 """Weight of the e-process from the window's beginning; the rest is for a regression in mid-window."""
@@ -89,8 +93,9 @@ class EProcess:
     All starts with the same fraction are multiplied by the same factor, so one sum per fraction holds them all.
     """
 
-    def __init__(self, starts: StartWeights) -> None:
+    def __init__(self, starts: StartWeights, weights: Sequence[float] = EQUAL_WEIGHTS) -> None:
         self._starts = starts
+        self._log_weights = [math.log(weight) for weight in weights]
         self._step = 0
         self._later_starts = starts.later
         self._log_sums = [-math.inf] * len(FRACTIONS)
@@ -119,7 +124,7 @@ class EProcess:
         """Natural log of the e-value now (0 at the beginning)."""
         if not self._step:
             return 0.0
-        begun = log_sum_exp(self._log_sums) - math.log(len(FRACTIONS))
+        begun = log_sum_exp(map(sum, zip(self._log_sums, self._log_weights, strict=True)))
         if not self._later_starts:
             return begun
         return log_sum_exp((begun, math.log((1 - FIRST_START_WEIGHT) * self._later_starts / self._starts.later)))
@@ -188,16 +193,18 @@ def trials_to_prove(share: float, limit: float, beta: float, dispersion: float =
 class EProcessState:
     """Evidence of the steps so far about one share against one limit; advanced step by step."""
 
-    def __init__(self, limit: float, starts: StartWeights) -> None:
+    def __init__(self, limit: float, starts: StartWeights, weights: Sequence[float] = EQUAL_WEIGHTS) -> None:
         if not 0 < limit < 1:
             raise ValueError(f"expected a limit in (0, 1), not {limit}")
         self.limit = limit
         self.steps: list[tuple[float, float]] = []
         self.bad = 0.0
         self.trials = 0.0
-        self._breach = EProcess(starts)
+        self.hidden = 0.0
+        self.counted = 0
+        """Steps with trials."""
+        self._breach = EProcess(starts, weights)
         self._squares = 0.0
-        self._counted = 0
 
     def advance(self, bad: float, trials: float, hidden: float = 0.0) -> None:
         """Add one step; without trials it adds no evidence. Raises ValueError for counts that cannot be.
@@ -212,8 +219,9 @@ class EProcessState:
         self._breach.advance(bad / (trials + hidden), self.limit)
         self.bad += bad
         self.trials += trials
+        self.hidden += hidden
         self._squares += bad * bad / trials
-        self._counted += 1
+        self.counted += 1
 
     @property
     def share(self) -> float | None:
@@ -233,11 +241,11 @@ class EProcessState:
     @property
     def dispersion(self) -> float:
         """How much the bad ones cluster: Pearson's chi-square of the steps per degree of freedom, >= 1."""
-        if not 0 < self.bad < self.trials or self._counted < 2:  # noqa: PLR2004 - one step has no spread
+        if not 0 < self.bad < self.trials or self.counted < 2:  # noqa: PLR2004 - one step has no spread
             return 1.0
         share = self.bad / self.trials
         chi_square = (self._squares - self.bad * share) / (share * (1 - share))
-        return max(1.0, chi_square / (self._counted - 1))
+        return max(1.0, chi_square / (self.counted - 1))
 
     def log_e_below(self, dispersion: float = 1.0) -> float:
         """Return the natural log of the evidence of being below the limit; `dispersion` is a least value."""

@@ -7,7 +7,6 @@ names (`canary.instance_label`).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 INSTANCE: Final = "instance"
@@ -22,32 +21,34 @@ POD_LABELS: Final = (
     "service_instance_id",
 )
 """Labels that name a process beside `instance`, where a series has them."""
+_NAMING: Final = {INSTANCE, *POD_LABELS}
+_PLAIN: Final = {INSTANCE}
 
 
 def labels_of(key: str) -> dict[str, str]:
     """The labels in a series key such as `code=500,instance=10.0.0.1:8000`."""
+    parts = [part.partition("=") for part in key.split(",")]
     found: dict[str, str] = {}
     name = ""
-    for part in key.split(","):
-        label, equals, value = part.partition("=")
+    for label, equals, value in parts:
         if equals:
             name, found[label] = label, value
         elif name:
-            found[name] += f",{part}"  # a comma inside a value
+            found[name] += f",{label}"  # a comma inside a value
     return found
 
 
-@lru_cache(maxsize=65536)
 def process_of(key: str, instance_label: str = "") -> str:
     """Name the process that a series belongs to; empty where no label tells."""
     labels = labels_of(key)
     if instance_label and instance_label in labels:
         return labels[instance_label]
+    if labels.keys() & _NAMING == _PLAIN:
+        return labels[INSTANCE]
     names = (labels.get(label, "") for label in (INSTANCE, *POD_LABELS))
     return " ".join(dict.fromkeys(name for name in names if name))
 
 
-@lru_cache(maxsize=65536)
 def endpoint_of(key: str) -> str:
     """Name the endpoint that a series was scraped from: many processes behind a collector share it."""
     return labels_of(key).get(INSTANCE, "")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.identity import endpoint_of, process_of
 from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP
+from opsverify.language.message import say
 from opsverify.metrics.counters import reason_against
 
 if TYPE_CHECKING:
@@ -34,7 +35,16 @@ class InstanceStatus(StrEnum):
 
     ALIVE = "alive"
     ENDED = "ended"
-    LOST = "not scraped, and not known to have ended"
+    LOST = say("not scraped, and not known to have ended")
+
+
+@dataclass(slots=True)
+class _Latest:
+    """The newest usable sample of a series, and the instance that it is of."""
+
+    instance: Instance
+    at: float = -math.inf
+    value: float = -math.inf
 
 
 @dataclass
@@ -43,6 +53,7 @@ class Instance:
 
     `counted`: scrapes with a usable sample of requests. `starts`: start times by the scrape that showed them first.
     `falls`: scrapes at which a counter fell. `up_at`, `up`: the latest sample of its scrape target's `up`.
+    `known`: the times of `scrapes`.
     """
 
     name: str
@@ -53,6 +64,7 @@ class Instance:
     falls: list[float] = field(default_factory=list)
     up_at: float = -math.inf
     up: float = math.nan
+    known: set[float] = field(default_factory=set, repr=False)
 
     @property
     def first(self) -> float:
@@ -98,7 +110,7 @@ class Instances:
         self.start = start
         self.label = instance_label
         self.all: dict[str, Instance] = {}
-        self._latest: dict[tuple[str, str], tuple[float, float]] = {}
+        self._latest: dict[str, dict[str, _Latest]] = {}
 
     def of(self, key: str) -> Instance:
         """The instance of a series."""
@@ -114,9 +126,13 @@ class Instances:
             self._add_up(key, points)
         # Start times first: they say whether a counter that falls is a restart.
         for signal in sorted(signals.keys() - {UP}, key=lambda name: name != PROCESS_START):
+            known = self._latest.setdefault(signal, {})
             for key, points in signals[signal].items():
                 if points:
-                    self._add(signal, key, points)
+                    latest = known.get(key)
+                    if latest is None:
+                        latest = known[key] = _Latest(self.of(key))
+                    self._add(signal, latest, points)
 
     @property
     def seen(self) -> tuple[Instance, ...]:
@@ -152,29 +168,31 @@ class Instances:
         if at > instance.up_at:
             instance.up_at, instance.up = at, points[at]
 
-    def _add(self, signal: str, key: str, points: Points) -> None:
-        instance = self.of(key)
+    def _add(self, signal: str, latest: _Latest, points: Points) -> None:
+        instance = latest.instance
         for at in points:
-            _insert(instance.scrapes, at)
+            if at not in instance.known:
+                instance.known.add(at)
+                insort(instance.scrapes, at)
         if signal == PROCESS_START:
-            for at, value in sorted(points.items()):
-                if reason_against(value) is None:
-                    before = instance.started_at(at)
-                    if value > before + _SAME_START_S:
-                        instance.starts.append((at, value))
+            _add_starts(instance, points)
             return
-        at_before, value_before = self._latest.get((signal, key), (-math.inf, -math.inf))
-        for at, value in sorted(points.items()):
-            if at <= at_before or reason_against(value) is not None:
+        counted = instance.counted if signal == REQUESTS else None
+        for at, value in sorted(points.items()) if len(points) > 1 else points.items():
+            if at <= latest.at or reason_against(value) is not None:
                 continue
-            if signal == REQUESTS:
-                _insert(instance.counted, at)
+            if counted is not None:
+                _insert(counted, at)
             # A series of the old process that comes again later belongs to the restart that was seen first.
-            known = instance.falls and instance.falls[-1] > at_before
-            if value < value_before and not known:
+            if value < latest.value and not (instance.falls and instance.falls[-1] > latest.at):
                 _insert(instance.falls, at)
-            at_before, value_before = at, value
-        self._latest[signal, key] = (at_before, value_before)
+            latest.at, latest.value = at, value
+
+
+def _add_starts(instance: Instance, points: Points) -> None:
+    for at, value in sorted(points.items()):
+        if reason_against(value) is None and value > instance.started_at(at) + _SAME_START_S:
+            instance.starts.append((at, value))
 
 
 def _insert(times: list[float], at: float) -> None:

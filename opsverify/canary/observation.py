@@ -46,7 +46,13 @@ class ObservedStep:
                 **(packed("fault", self.fault) if self.fault is not None else {}),
                 "alerts": self.alerts,
                 "alerts_since": self.alerts_since,
-                "samples": _each_point(self.samples, _for_json),
+                "samples": {
+                    scope: {
+                        signal: {key: _for_json(points) for key, points in series.items()}
+                        for signal, series in signals.items()
+                    }
+                    for scope, signals in self.samples.items()
+                },
             },
             separators=(",", ":"),
             allow_nan=False,
@@ -58,7 +64,7 @@ class ObservedStep:
         try:
             raw: dict[str, Any] = json.loads(line)
             fault = None if raw["fault"] is None else unpair(raw, "fault")
-            samples, since = _each_point(raw["samples"], float), raw.get("alerts_since", {})
+            samples, since = _read_points(raw["samples"]), raw.get("alerts_since", {})
             return cls(float(raw["at"]), fault, samples, tuple(raw["alerts"]), since)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(say("not a step of an observation: {error}", error=error)) from error
@@ -76,14 +82,16 @@ def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
         ) from error
 
 
-def _for_json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)  # JSON has no NaN
+def _for_json(points: Points) -> Mapping[float, float | str]:
+    if all(map(math.isfinite, points.values())):
+        return points  # as it is: a copy of every series would double a look's memory
+    return {at: value if math.isfinite(value) else str(value) for at, value in points.items()}  # JSON has no NaN
 
 
-def _each_point(samples: Any, read: Any) -> Any:  # noqa: ANN401 - both ways between numbers and JSON
+def _read_points(samples: Any) -> Samples:  # noqa: ANN401 - any JSON value
     return {
         scope: {
-            signal: {key: {float(at): read(value) for at, value in points.items()} for key, points in series.items()}
+            signal: {key: {float(at): float(value) for at, value in points.items()} for key, points in series.items()}
             for signal, series in signals.items()
         }
         for scope, signals in samples.items()

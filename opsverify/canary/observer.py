@@ -12,6 +12,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.same_series import BUCKETS, Told, suspects, told_if_answered
 from opsverify.metrics.signal_meaning import unproven
+from opsverify.probes.prometheus_session import garbage_kept
 from opsverify.probes.prometheus_values import SourceFault
 from opsverify.probes.together import ask_together
 from opsverify.units import duration
@@ -67,7 +68,8 @@ class Observer:
     """The limit up to which native histograms are counted, which have no series of their own for it."""
     look_within_s: float = 1.0
     """Seconds that the queries of a step have at least, however short the step."""
-    _known: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    _known: dict[tuple[str, str], dict[str, tuple[str, float]]] = field(default_factory=dict)
+    """By scope and signal: each series' key, as it was first read, and the time of its newest answered sample."""
 
     def observe(self, setup: Setup) -> GateWatch:
         """Query once a step until the gate decides, at the longest window's end at the latest.
@@ -84,23 +86,28 @@ class Observer:
         while not watch.over:
             self.clock.wait(due - ahead_s - self.clock.now())
             at = self.clock.now() + ahead_s
-            step = self._query(setup, at, since)
-            if step.fault is None:
-                since = at - _OVERLAP_S
-            self.keep(step.dumps())
-            watch.advance(step)
-            self._show(watch, step)
+            with garbage_kept():
+                if self._step(watch, setup, at, since):
+                    since = at - _OVERLAP_S
             # A query that took longer than a step skips those it missed; the window never gets longer by it.
             late_s = max(0.0, self.clock.now() + ahead_s - due)
             due = min(due + step_s * (1 + late_s // step_s), setup.end)
         return watch
+
+    def _step(self, watch: GateWatch, setup: Setup, at: float, since: float) -> bool:
+        """Query, keep and judge one step; whether it was answered."""
+        step = self._query(setup, at, since)
+        self.keep(step.dumps())
+        watch.advance(step)
+        self._show(watch, step)
+        return step.fault is None
 
     def _skew(self) -> float | None:
         before = self.clock.now()
         try:
             server = self.prometheus.now()
         except Inconclusive as error:
-            self.show(f"clock of Prometheus unknown, this machine's is used: {error}")
+            self.show(say("clock of Prometheus unknown, this machine's is used: {error}", error=error))
             return None
         return server - (before + self.clock.now()) / 2
 
@@ -134,16 +141,17 @@ class Observer:
         self, where: tuple[str, str], selector: str, span_s: float, at: float
     ) -> Callable[[Prometheus], dict[str, Points]]:
         """Samples that no earlier step had, by series."""
+        seen = self._known.setdefault(where, {})
 
         def ask(prometheus: Prometheus) -> dict[str, Points]:
             new: dict[str, Points] = {}
             for series in prometheus.history(selector, span_s, at):
                 native = where[1] == WITHIN_LIMIT and series.histograms
                 points = series.within(self.latency_limit_s) if native else series.points
-                key = series.key
-                known = self._known.get((*where, key), float("-inf"))
+                key, known = seen.get(series.key) or (series.key, float("-inf"))
                 if points and points[-1][0] > known:
-                    new[key] = {moment: value for moment, value in points if moment > known}
+                    first = next(number for number, point in enumerate(points) if point[0] > known)
+                    new[key] = dict(points[first:])
             return new
 
         return ask
@@ -151,13 +159,14 @@ class Observer:
     def _mark_known(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
         for scope, signals in samples.items():
             for signal, series in signals.items():
+                seen = self._known.setdefault((scope, signal), {})
                 for key, points in series.items():
-                    self._known[scope, signal, key] = next(reversed(points))
+                    seen[key] = key, next(reversed(points))
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
-        outcome = f"no answer ({step.fault})" if step.fault else watch.text
-        self.show(f"{left} left | {outcome}")
+        outcome = say("no answer ({fault})", fault=step.fault) if step.fault else watch.text
+        self.show(say("{left} left | {outcome}", left=left, outcome=outcome))
 
 
 def selectors(canary: Canary, signals: Signals, latency_limit_s: float, more: set[str]) -> dict[str, dict[str, str]]:

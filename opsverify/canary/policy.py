@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from opsverify.canary.e_process import StartWeights
+from opsverify.canary.e_process import BREACH_WEIGHTS, FRACTIONS, StartWeights
 from opsverify.units import quantity
 
 START_GROUPS: Final = 20
@@ -55,6 +56,8 @@ class GateCriterion:
 class Policy:
     """Windows and steps in seconds, error rates, and what to do where the runbook leaves a choice.
 
+    `breach_evidence`: a breach is proven by steps alone, or as well by trials (`trial_evidence`), which is sooner.
+    `fraction_weights`: of the fractions of the e-process; they add up to 1.
     `warm_up_s`: what each process counts so long after it began in the window is not judged. `restarts`: how many a
     canary may have. `alert_grace_s`, `shared_grace_s`: how long an alert that fired before the window, and a breach
     that the baseline shares, are waited for (None: the shortest window, and a quarter of it).
@@ -69,6 +72,8 @@ class Policy:
     end_rule: Literal["literal", "proof"] = "literal"
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
     on_worse_than_baseline: Literal["note", "hold", "rollback"] = "note"
+    breach_evidence: Literal["steps", "trials"] = "steps"
+    fraction_weights: tuple[float, ...] = BREACH_WEIGHTS
     warm_up_s: float = 0.0
     restarts: int | None = 1
     alert_grace_s: float | None = None
@@ -81,6 +86,9 @@ class Policy:
             raise ValueError(f"expected 0 < step <= shortest <= longest, not {given}")
         if not (0 < self.alpha < 1 and 0 < self.beta < 1):
             raise ValueError(f"expected alpha and beta in (0, 1), not {self.alpha} and {self.beta}")
+
+        if len(self.fraction_weights) != len(FRACTIONS) or not math.isclose(math.fsum(self.fraction_weights), 1):
+            raise ValueError(f"expected a weight of each fraction, adding up to 1, not {self.fraction_weights}")
 
     @property
     def starts(self) -> StartWeights:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.e_process import EProcess, EProcessState
+from opsverify.canary.e_process import EProcess, EProcessState, log_sum_exp
+from opsverify.canary.trial_evidence import log_e_trials
 
 if TYPE_CHECKING:
     from opsverify.canary.policy import GateCriterion, Policy
@@ -67,14 +69,24 @@ class Progress:
         """The most evidence so far that the canary is worse than the baseline."""
         return self._worse.peak
 
+    @property
+    def log_e_breach(self) -> float:
+        """The most evidence so far that the canary breaks its limit, by steps and (`breach_evidence`) by trials."""
+        return self._breach_peak
+
     def _begin(self) -> None:
-        self.canary = EProcessState(self.criterion.limit, self._policy.starts)
-        self.baseline = EProcessState(self.criterion.limit, self._policy.starts)
+        self.canary = EProcessState(self.criterion.limit, self._policy.starts, self._policy.fraction_weights)
+        self.baseline = EProcessState(self.criterion.limit, self._policy.starts, self._policy.fraction_weights)
         self._worse = EProcess(self._policy.starts)
+        self._breach_peak = 0.0
 
     def _add(self, canary: Counts, baseline: Counts) -> None:
         self.canary.advance(canary.bad, canary.trials, canary.hidden)
         self.baseline.advance(baseline.bad, baseline.trials, baseline.hidden)
+        log_e = self.canary.log_e_breach
+        if self._policy.breach_evidence == "trials":
+            log_e = log_sum_exp((log_e, log_e_trials(self.canary, self.baseline))) - math.log(2)
+        self._breach_peak = max(self._breach_peak, log_e)
         bad = canary.bad + baseline.bad
         if bad and canary.trials and baseline.trials:
             # At equal rates the canary's share of a step's bad ones is its share of the trials.

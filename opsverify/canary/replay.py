@@ -9,6 +9,7 @@ from opsverify.canary.decision import GateOutcome
 from opsverify.canary.observation import NAME, read_observation
 from opsverify.canary.watch import GateWatch
 from opsverify.core.exit_codes import ExitCode
+from opsverify.language.message import join, say
 from opsverify.units import duration
 
 if TYPE_CHECKING:
@@ -32,22 +33,34 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     setup, steps = read_observation(path / NAME if path.is_dir() else path)
     policy = setup.policy
     write(
-        f"window {duration(policy.longest_s)}, promoted from {duration(policy.shortest_s)} on, step "
-        f"{duration(policy.step_s)}, alpha {policy.alpha:g}, beta {policy.beta:g}, end rule {policy.end_rule}, "
-        f"{len(setup.counted)} criteria, since {_clock(setup.start)}\n"
+        say(
+            "window {longest_s}, promoted from {shortest_s} on, step {step_s}, alpha {alpha:g}, beta "
+            "{beta:g}, end rule {end_rule}, {count} criteria, since {clock}",
+            longest_s=duration(policy.longest_s),
+            shortest_s=duration(policy.shortest_s),
+            step_s=duration(policy.step_s),
+            alpha=policy.alpha,
+            beta=policy.beta,
+            end_rule=policy.end_rule,
+            count=len(setup.counted),
+            clock=_clock(setup.start),
+        )
+        + "\n"
     )
     watch = GateWatch(setup)
     for step in steps:
         watch.advance(step)
-        outcome = f"no answer ({step.fault})" if step.fault else watch.text
-        write(f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  {outcome}\n")
+        outcome = say("no answer ({fault})", fault=step.fault) if step.fault else watch.text
+        head = f"{_clock(step.at)}  +{step.at - setup.start:6.1f}s  {watch.decision.outcome.value:8}  "
+        write(join("", (head, outcome, "\n")))
     decision = watch.decision
     if decision.outcome is GateOutcome.CONTINUE:
-        write("HOLD: the observation ends before its window\n")
+        write(say("HOLD: the observation ends before its window") + "\n")
         return _EXIT[decision.outcome]
-    write(f"{decision.outcome.value.upper()}, {'proven' if decision.proven else 'not proven'}\n")
+    proven = say("proven") if decision.proven else say("not proven")
+    write(join("", (decision.outcome.value.upper(), ", ", proven, "\n")))
     for reason in decision.reasons:
-        write(f"  because {reason}\n")
+        write(say("  because {reason}", reason=reason) + "\n")
     return _EXIT[decision.outcome]
 
 

@@ -71,6 +71,7 @@ class GrowthTally:
         self.warm_up_s = warm_up_s
         self.picked_by = picked_by
         self.of: dict[str, InstanceGrowth] = {}
+        self._series: dict[str, dict[str, SeriesState]] = {signal: {} for signal in self.signals}
         self.left_out: set[tuple[str, str]] = set()
 
     def advance(self, signals: Mapping[str, Mapping[str, Points]]) -> StepGrowth:
@@ -113,18 +114,21 @@ class GrowthTally:
                     yield series, one.instance
 
     def _wait(self, signal: str, key: str, points: Points) -> None:
+        known = self._series[signal].get(key)
+        if known is None:
+            known = self._series[signal][key] = self._new(signal, key)
+        for at, value in sorted(points.items()) if len(points) > 1 else points.items():
+            if at > known.seen:
+                known.invalid = reason_against(value)
+                if known.invalid is None:
+                    known.waiting.append((at, value))
+
+    def _new(self, signal: str, key: str) -> SeriesState:
         instance = self.instances.of(key)
         one = self.of.get(instance.name)
         if one is None:
             one = self.of[instance.name] = InstanceGrowth(instance)
-        series = one.series.get((signal, key))
-        if series is None:
-            series = one.series[signal, key] = SeriesState(key, signal)
-        for at, value in sorted(points.items()):
-            if at > series.seen:
-                series.invalid = reason_against(value)
-                if series.invalid is None:
-                    series.waiting.append((at, value))
+        return one.series.setdefault((signal, key), SeriesState(key, signal))
 
     def _count(self, one: InstanceGrowth) -> Amounts:
         """Count an instance up to the latest scrape that all its series have, or need not have."""

@@ -20,7 +20,7 @@ CALM_S = 60.0
 
 def follow(progress: Progress, policy: Policy, criteria: int, *, shared: bool) -> None:
     """Note after a step whether a breach is shared and waited for, and leave it out once it is over."""
-    proven = progress.canary.peak_log_e_breach >= -math.log(policy.alpha / criteria)
+    proven = progress.log_e_breach >= -math.log(policy.alpha / criteria)
     now = len(progress.history) - 1
     if not (proven and shared):
         progress.shared_since, progress.waited = None, False
@@ -34,7 +34,7 @@ def follow(progress: Progress, policy: Policy, criteria: int, *, shared: bool) -
         spell = _spell(progress, calm, now)
         if spell - progress.left_out:
             progress.leave_out(spell)
-            again = progress.canary.peak_log_e_breach >= -math.log(policy.alpha / criteria)
+            again = progress.log_e_breach >= -math.log(policy.alpha / criteria)
             progress.shared_since, progress.waited = None, again and progress.waited
 
 

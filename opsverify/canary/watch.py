@@ -16,7 +16,7 @@ from opsverify.canary.fault import Fault
 from opsverify.canary.progress import NOTHING, Progress
 from opsverify.canary.shared_breach import follow
 from opsverify.canary.window_setup import BASELINE, CANARY, MOST_SKEW_S, REQUESTS, RULE
-from opsverify.language.message import say
+from opsverify.language.message import as_message, say
 from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class GateWatch:
         self.steps = 0
         self.answered = 0
         self.at = setup.start
-        self.faults: dict[str, None] = {}
+        self._faults: dict[str, str] = {}
         self.alert_watch = AlertWatch(setup.start, setup.policy.waits_for_alerts_s)
         self.counting: _Counting = Counting(setup) if setup.rule == RULE else EarlierCounting(setup)
         self._progress = [Progress(counted.criterion, setup.policy) for counted in setup.counted]
@@ -82,7 +82,7 @@ class GateWatch:
         # The first step only anchors the counters: what grows afterwards belongs to the window.
         counts = [[NOTHING] * len(self._progress)] * len(SCOPES)
         if step.fault is not None:
-            self.faults[step.fault] = None
+            self._note(step.fault)
             self.counting.wait(step.at)
         else:
             self.answered += 1
@@ -139,9 +139,14 @@ class GateWatch:
         return self.alert_watch.names
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """Why steps gave no samples, each cause once."""
+        return tuple(self._faults.values())
+
+    @property
     def gaps(self) -> tuple[str, ...]:
         """Why steps or instances gave no samples, each reason once."""
-        if self.faults or self.counting.observed:
+        if self._faults or self.counting.observed:
             return (*self.faults, *self.counting.missing)
         return (say("empty: no usable samples of the canary's requests; check that it is scraped, and its scope"),)
 
@@ -169,7 +174,7 @@ class GateWatch:
         for assessment in self.decision.assessments:
             if assessment.criterion.name == name:
                 return assessment
-        raise LookupError(f"no criterion {name} was watched")
+        raise LookupError(say("no criterion {name} was watched", name=name))
 
     @property
     def text(self) -> str:
@@ -184,6 +189,12 @@ class GateWatch:
         if progress.left_out:
             seconds = len(progress.left_out) * self.setup.policy.step_s
             yield say("{time} of a breach that the baseline shared left out", time=duration(round(seconds)))
+
+    def _note(self, fault: str) -> None:
+        """Keep why a step has no samples; of faults whose details (the query, a time) differ, their common cause."""
+        message = as_message(fault)
+        cause = message.cause
+        self._faults[cause] = message if self._faults.get(cause, message) == message else cause
 
     def _faults_of(self, number: int, common: tuple[Fault, ...]) -> Iterator[Fault]:
         yield from self.counting.faults(number)

@@ -210,7 +210,7 @@ class CanaryWindow:
         limit = P95_SLOWER if row.bad == SLOW else getattr(self.limits, row.limit)
         return Measurement(
             row.name,
-            "no trials" if share is None else 1 - share if row.inverse else share,
+            say("no trials") if share is None else 1 - share if row.inverse else share,
             str(limit),
             "text" if share is None else limit.unit,
             not (breach or worse),

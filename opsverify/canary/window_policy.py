@@ -54,6 +54,7 @@ def policy_of(canary: Canary, limits: Limits, window_s: float) -> Policy:
         end_rule=canary.end_rule,
         on_shared_breach=canary.on_shared_breach,
         on_worse_than_baseline=canary.on_worse_than_baseline,
+        breach_evidence=canary.breach_evidence,
         warm_up_s=parse_duration(canary.warm_up),
         restarts=math.floor(limits.restarts.bound) - (limits.restarts.op == "<"),
     )

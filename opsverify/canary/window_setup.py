@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.canary.e_process import EQUAL_WEIGHTS
 from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.errors import EvidenceError
 from opsverify.language.message import pair, say, unpair
@@ -94,6 +95,8 @@ class Setup:
             if schema == f"{SCHEMA}{FIRST_RULE}":
                 raw["rule"] = FIRST_RULE
                 raw["policy"] = AS_BEFORE | raw["policy"]
+            weights = tuple(raw["policy"].get("fraction_weights", EQUAL_WEIGHTS))  # older windows have none
+            raw["policy"] |= {"fraction_weights": weights}
             counted = tuple(map(_counted, raw["counted"]))
             alike = tuple((one, other) for one, other in raw.get("alike", ()))
             return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted, "alike": alike})

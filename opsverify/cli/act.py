@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.cli.arguments import add_permission
+from opsverify.cli.arguments import add_language, add_permission
 from opsverify.config.project import project_root, target_argument
 from opsverify.release.act import act
 
@@ -18,9 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", help="a run's id or folder, or latest")
     parser.add_argument("--target", metavar="NAME_OR_FILE", help="default: the target the verdict names")
     add_permission(parser)
+    add_language(parser)
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Carry the verdict out, or show what would be done; the exit code."""
     target = target_argument(options.target) if options.target else None
-    return act(options.run_folder, target, project_root(options.target), yes=options.yes, dry_run=options.dry_run)
+    return act(
+        options.run_folder,
+        target,
+        project_root(options.target),
+        yes=options.yes,
+        dry_run=options.dry_run,
+        language=options.language,
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.config.project import suites_home, target_argument
-from opsverify.config.run_options import options_of
+from opsverify.config.run_options import LANGUAGE_HELP, options_of
 from opsverify.core.stages import STAGES
+from opsverify.language.message import LANGUAGES
 
 if TYPE_CHECKING:
     import argparse
@@ -22,11 +23,19 @@ def add_stage(parser: argparse.ArgumentParser) -> None:
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Take a target."""
     parser.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    add_language(parser)
+
+
+def add_language(parser: argparse.ArgumentParser) -> None:
+    """Take the language of what is printed; a run's own option of that name takes its place."""
+    parser.add_argument("--language", choices=LANGUAGES, help=LANGUAGE_HELP)
 
 
 def add_run_options(parser: argparse.ArgumentParser, command: str) -> None:
     """Take the run options of `command`."""
     for option in options_of(command):
+        if option.flag in parser._option_string_actions:  # noqa: SLF001 - argparse has no other way
+            continue
         option.declare(parser.add_argument)
 
 

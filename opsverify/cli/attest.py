@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import nearest
 from opsverify.errors import TargetError
-from opsverify.language.message import in_language, say
+from opsverify.language.message import join, say
+from opsverify.language.tell import tell
 from opsverify.people.attested import validity, wording_of
 from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, append, path_of
 from opsverify.people.signing import sign
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     root = project_root(options.target)
     target, _ = load_target(find_target(target_argument(options.target), root / "targets"), with_secrets=False)
     if options.stage:
-        _list(options.stage, target.name, target.language)
+        _list(options.stage, target.name, reader_language(options))
         return ExitCode.PASSED
     entry = _entry(options, target.name)
     if options.key:
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     signed = say("signed") if entry.signature else say("unsigned")
     text = say("entry {seq}: {item} {result} by {by}, {signed}", seq=number, item=entry.item, result=entry.result,
                by=entry.by, signed=signed)  # fmt: skip
-    sys.stdout.write(in_language(text, target.language) + "\n")
+    tell(text, reader_language(options))
     return ExitCode.PASSED
 
 
@@ -111,7 +112,8 @@ def _list(stage: str, target: str, language: str) -> None:
     wanted = [line for line in lines().values() if stage in line.stages and not line.out_of_scope]
     head = say("{stage}: what a person may sign for; each counts for {valid}", stage=stage,
                valid=duration(validity(stage).total_seconds()))  # fmt: skip
-    sys.stdout.write(f"# {in_language(head, language)}\n")
+    tell(join("", ("# ", head)), language)
     for line in wanted:
         text = line.ko if language == "ko" else line.en
-        sys.stdout.write(f"# {text}\nopsverify attest {line.id} --target {target} --by '' --role '' --note ''\n")
+        command = f"opsverify attest {line.id} --target {target} --by '' --role '' --note ''"
+        tell(join("", ("# ", text, "\n", command)), language)

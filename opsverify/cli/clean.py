@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.language.message import say
+from opsverify.language.tell import complain, tell
 from opsverify.smoke.cleanup import remove_leftovers
 from opsverify.units import parse_duration
 
@@ -47,9 +48,12 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     try:
         removed = remove_leftovers(target, secrets, older_than_s)
     except Inconclusive as error:
-        sys.stderr.write(f"opsverify: {error}\n")
+        complain(str(error), reader_language(options))
         return ExitCode.HOLD
     for tag, rows in removed.items():
-        sys.stdout.write(f"removed {rows} rows of {tag}\n")
-    sys.stdout.write(f"{target.name}: {len(removed)} journeys had left rows; none is left of ended ones\n")
+        tell(say("removed {rows} rows of {tag}", rows=rows, tag=tag), reader_language(options))
+    tell(
+        say("{name}: {count} journeys had left rows; none is left of ended ones", name=target.name, count=len(removed)),
+        reader_language(options),
+    )
     return ExitCode.PASSED

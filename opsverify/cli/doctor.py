@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.doctor_findings import (
+    DoctorFinding,
+    attempt,
+    heartbeat_state,
+    recovery_state,
+    region_findings,
+    stage_findings,
+)
 from opsverify.cli.history_state import history_findings
-from opsverify.cli.plan import collect
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.signals import SHARES, Signals
 from opsverify.core.exit_codes import ExitCode
-from opsverify.core.runbook import lines
-from opsverify.core.stages import STAGES
-from opsverify.errors import Inconclusive, OpsVerifyError
+from opsverify.errors import OpsVerifyError
+from opsverify.language.message import say
+from opsverify.language.tell import tell
 from opsverify.metrics.same_series import Told, same_text, suspects, told_if_answered
 from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
 from opsverify.probes.access import access_to
@@ -26,31 +30,15 @@ from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
 from opsverify.probes.record import discard
 from opsverify.probes.services import Services
-from opsverify.recovery.backup.adapters import source_of
-from opsverify.recovery.restore.recoverable import newest_recoverable
-from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
-from opsverify.switchback.regions import require_regions
-from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.probes.prometheus import Prometheus
-
-STALE_BEATS = 30
-"""Beats that may be missing before the heartbeat counts as stopped."""
-
-
-@dataclass(frozen=True)
-class DoctorFinding:
-    """One part of a target; where it is not `ok`, `text` says what was found and what to do."""
-
-    part: str
-    ok: bool
-    text: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,13 +54,21 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     root = project_root(options.target)
     target_file = find_target(target_argument(options.target), root / "targets")
     target, secrets = load_target(target_file)
-    problems = 0
+    language, problems = reader_language(options), 0
     for finding in _findings(target_file, target, secrets, root):
         problems += not finding.ok
-        sys.stdout.write(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<28} {finding.text}\n")
-        sys.stdout.flush()
-    sys.stdout.write(f"{target.name}: {problems or 'no'} problem{'' if problems == 1 else 's'}\n")
+        state = "ok  " if finding.ok else "FAIL"
+        tell(say("{state}  {part} {text}", state=state, part=f"{finding.part:<28}", text=finding.text), language)
+    tell(_total(target.name, problems), language)
     return ExitCode.HOLD if problems else ExitCode.PASSED
+
+
+def _total(name: str, problems: int) -> str:
+    if not problems:
+        return say("{name}: no problems", name=name)
+    if problems == 1:
+        return say("{name}: 1 problem", name=name)
+    return say("{name}: {problems} problems", name=name, problems=problems)
 
 
 def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[DoctorFinding]:
@@ -82,20 +78,20 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
     if target.postgres:
         yield from _database(target, secrets)
     if target.redis:
-        yield _try("redis", lambda: _redis(target, secrets))
+        yield attempt("redis", lambda: _redis(target, secrets))
     for name in target.mcp:
-        yield _try(f"mcp.{name}", lambda name=name: _mcp(target, secrets, name))  # type: ignore[misc]
+        yield attempt(f"mcp.{name}", lambda name=name: _mcp(target, secrets, name))  # type: ignore[misc]
     if target.alertmanager or target.inbox:
         yield from _alerting(target, secrets)
     if target.recovery:
-        yield _try("recovery", lambda: _recovery(target))
+        yield attempt("recovery", lambda: recovery_state(target))
         if target.recovery.heartbeat:
-            yield _try("recovery.heartbeat", lambda: _heartbeat(target))
+            yield attempt("recovery.heartbeat", lambda: heartbeat_state(target))
     if target.regions:
-        yield from _regions(target, secrets)
+        yield from region_findings(target, secrets)
     for part, ok, text in history_findings(target, root):
         yield DoctorFinding(part, ok, text)
-    yield from _stages(target_file, root)
+    yield from stage_findings(target_file, target, root)
 
 
 def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -104,7 +100,7 @@ def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     with Http(proxy=target.proxy) as http:
         services = Services(target, secrets, http, discard)
         for name, service in target.services.items():
-            yield _try(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
+            yield attempt(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
 
 
 def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -114,7 +110,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
-        reached = _try("prometheus", lambda: f"reachable; its clock is at {prometheus.now():.0f}")
+        reached = attempt("prometheus", lambda: say("reachable; its clock is at {now:.0f}", now=prometheus.now()))
         yield reached
         if not reached.ok:
             return
@@ -126,19 +122,19 @@ def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterat
     for name in Signals.model_fields:
         reason = signals.absent(name)
         if reason is not None:
-            yield DoctorFinding(f"signals.{name}", ok=True, text=f"absent: {reason}")
+            yield DoctorFinding(f"signals.{name}", ok=True, text=say("absent: {reason}", reason=reason))
         elif name in SHARES and not signals.counted(name)[1]:
-            yield _try(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
+            yield attempt(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
         elif getattr(signals, name) is not None and name not in (*SHARES, "process_start"):
             selector = signals.of(name).selector()
-            yield _try(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
+            yield attempt(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
     for pair in suspects(signals, target.limits.judgment_p95.bound):
         if told_if_answered(prometheus, pair) is Told.SAME:
             text = same_text(pair.one, pair.other, pair.selectors[0])
             yield DoctorFinding(f"signals.{pair.one}, signals.{pair.other}", ok=False, text=text)
     if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
         bound = target.limits.judgment_p95.bound
-        yield _try("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
+        yield attempt("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
 
 
 def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:
@@ -150,16 +146,24 @@ def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:
 
 def _bucket(prometheus: Prometheus, signals: Signals, bound: float) -> str:
     if prometheus.instant(signals.duration_buckets.bucket(bound)).samples:
-        return f"bucket le={bound:g} exists"
+        return say("bucket le={bound:g} exists", bound=bound)
     found = prometheus.label_values("le", signals.duration_buckets.selector(), LOOKED_BACK)
-    raise OpsVerifyError(f"no bucket le={bound:g}; set the limit to one of {listed_values(found)}, or export it")
+    raise OpsVerifyError(
+        say(
+            "no bucket le={bound:g}; set the limit to one of {listed_values}, or export it",
+            bound=bound,
+            listed_values=listed_values(found),
+        )
+    )
 
 
 def _series(prometheus: Prometheus, selector: str) -> str:
     found = len(prometheus.instant(selector).samples)
     if not found:
-        raise OpsVerifyError(f"no series {selector}; correct the name in prometheus.signals, or export the metric")
-    return f"{found} series {selector}"
+        raise OpsVerifyError(
+            say("no series {selector}; correct the name in prometheus.signals, or export the metric", selector=selector)
+        )
+    return say("{found} series {selector}", found=found, selector=selector)
 
 
 def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -169,7 +173,7 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Postgres(config, secrets.of(config.login.password)) as postgres:
-        reached = _try("postgres", lambda: f"PostgreSQL {postgres.server().version}")
+        reached = attempt("postgres", lambda: f"PostgreSQL {postgres.server().version}")
         yield reached
         if not reached.ok:
             return
@@ -178,18 +182,24 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "postgres rights",
             not writes,
-            f"{role} may write; use a role that may only read" if writes else f"{role} may only read",
+            say("{role} may write; use a role that may only read", role=role)
+            if writes
+            else say("{role} may only read", role=role),
         )
         yield DoctorFinding(
             "postgres pg_monitor",
             rights.pg_monitor,
-            "granted" if rights.pg_monitor else f"missing, replication is not measured; GRANT pg_monitor TO {role}",
+            say("granted")
+            if rights.pg_monitor
+            else say("missing, replication is not measured; GRANT pg_monitor TO {role}", role=role),
         )
         kept = rights.pg_stat_statements
         yield DoctorFinding(
             "postgres pg_stat_statements",
             kept,
-            "installed" if kept else "missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements",
+            say("installed")
+            if kept
+            else say("missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements"),
         )
 
 
@@ -198,10 +208,10 @@ def _redis(target: Target, secrets: Secrets) -> str:
 
     config = target.redis
     if config is None:
-        return "absent"
+        return say("absent")
     with open_redis(config, secrets) as redis:
         info = redis.info()
-        return f"Redis {info.version}, persistence {info.persistence}"
+        return say("Redis {version}, persistence {persistence}", version=info.version, persistence=info.persistence)
 
 
 def _mcp(target: Target, secrets: Secrets, name: str) -> str:
@@ -211,9 +221,13 @@ def _mcp(target: Target, secrets: Secrets, name: str) -> str:
         missing = set(config.tools) - set(found.tools)
         if missing:
             raise OpsVerifyError(
-                f"missing tools {', '.join(sorted(missing))}; offered: {', '.join(found.tools) or 'none'}"
+                say(
+                    "missing tools {missing}; offered: {offered}",
+                    missing=", ".join(sorted(missing)),
+                    offered=", ".join(found.tools) or say("none"),
+                )
             )
-        return f"{found.server_name}, {len(found.tools)} tools"
+        return say("{server}, {count} tools", server=found.server_name, count=len(found.tools))
 
 
 def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
@@ -222,71 +236,7 @@ def _alerting(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     with Http(proxy=target.proxy) as http:
         if (config := target.alertmanager) is not None:
             manager = Alertmanager(config, http, access_to(config, secrets, target.proxy))
-            yield _try("alertmanager", lambda: f"version {manager.status().version}")
+            yield attempt("alertmanager", lambda: say("version {version}", version=manager.status().version))
         if (channel := target.inbox) is not None:
             inbox = Inbox(channel, http, access_to(channel, secrets, target.proxy))
-            yield _try("inbox", lambda: f"{len(inbox.messages('opsverify'))} messages of opsverify")
-
-
-def _recovery(target: Target) -> str:
-    if target.recovery is None:
-        return "absent"
-    if target.recovery.method in ("basebackup", "incremental"):
-        return f"backup and WAL reach {newest_recoverable(target.recovery).isoformat()}"
-    # To know how far the others reach they would have to be restored.
-    stock = source_of(target.recovery).list_backups()
-    if not stock.usable:
-        raise Inconclusive(f"{target.recovery.method} has no usable backup")
-    wal = f", newest WAL {stock.newest_wal.name}" if stock.newest_wal else ""
-    return f"{len(stock.usable)} usable backups, the newest of {stock.usable[-1].taken_at.isoformat()}{wal}"
-
-
-def _heartbeat(target: Target) -> str:
-    heartbeat = target.recovery and target.recovery.heartbeat
-    if not heartbeat:
-        return "absent"
-    beats = HeartbeatLog(Path(heartbeat.log)).read()
-    if not beats:
-        raise OpsVerifyError(f"{heartbeat.log}: no beat; run `opsverify dr heartbeat` all the time")
-    age_s = (dt.datetime.now(dt.UTC) - beats[-1].at).total_seconds()
-    if age_s > STALE_BEATS * max(heartbeat.every_s, 1.0):
-        raise OpsVerifyError(f"{heartbeat.log}: no beat for {elapsed(age_s)}; start `opsverify dr heartbeat`")
-    return f"beat {beats[-1].number}, {elapsed(max(age_s, 0.0))} ago"
-
-
-def _regions(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
-    from opsverify.probes.dns import resolve  # noqa: PLC0415
-    from opsverify.probes.postgres import Postgres  # noqa: PLC0415
-
-    config = require_regions(target)
-    for resolver in config.resolvers:
-        yield _try(
-            f"regions resolver {resolver}",
-            lambda where=resolver: f"{config.name}: {', '.join(resolve(config.name, where).addresses) or 'no address'}",  # type: ignore[misc]
-        )
-    for name, region in (("original", config.original), ("dr", config.dr)):
-        with Postgres(region.database, secrets.of(region.database.login.password)) as database:
-            yield _try(
-                f"regions.{name}.database",
-                lambda session=database: "standby" if session.server().in_recovery else "primary",  # type: ignore[misc]
-            )
-
-
-def _stages(target_file: Path, root: Path) -> Iterator[DoctorFinding]:
-    planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
-    for name, checks in planned.items():
-        carried = {line for check in checks for line in check.lines}
-        missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
-        text = (
-            f"no check yet for {', '.join(missing)}: the stage holds until done by hand"
-            if missing
-            else "every line has a check"
-        )
-        yield DoctorFinding(f"stage {name}", not missing, text)
-
-
-def _try(part: str, measure: Callable[[], str]) -> DoctorFinding:
-    try:
-        return DoctorFinding(part, ok=True, text=measure())
-    except OpsVerifyError as error:
-        return DoctorFinding(part, ok=False, text=str(error).splitlines()[0])
+            yield attempt("inbox", lambda: say("{count} messages of opsverify", count=len(inbox.messages("opsverify"))))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.cli.arguments import add_language
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
+from opsverify.evidence.manifest import pages_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.signature import verify_run
 from opsverify.evidence.target_state import altered_since
 from opsverify.language.message import say
+from opsverify.language.tell import tell
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    add_language(parser)
     parser.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
     parser.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
 
@@ -43,13 +47,29 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     try:
         altered = altered_since(project_root() / "reports", folder, found.verdict or b"")
     except OSError as error:
-        raise EvidenceError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    problems = [str(problem) for problem in found.problems] + ([f"{VERDICT}: {altered}"] if altered else [])
+        raise EvidenceError(
+            say("{filename}: cannot be read ({error})", filename=error.filename, error=error.strerror)
+        ) from error
+    problems = [str(problem) for problem in found.problems]
+    problems += [say("{verdict}: {altered}", verdict=VERDICT, altered=altered)] if altered else []
     for problem in problems:
-        sys.stdout.write(f"{problem}\n")
-    signed = f"signed by key {found.signed_by}" if found.signed_by else "verdict not covered by a verified signature"
+        tell(problem, reader_language(options))
+    signed = (
+        say("signed by key {signed_by}", signed_by=found.signed_by)
+        if found.signed_by
+        else say("verdict not covered by a verified signature")
+    )
     if key is None:
-        signed += ": no --public-key" if found.signature_present else ": the run is not signed"
-    sys.stdout.write(f"{folder.name}: {'NOT what was sealed' if problems else 'complete and unaltered'}; {signed}\n")
+        signed += say(": no --public-key") if found.signature_present else say(": the run is not signed")
+    state = say("NOT what was sealed") if problems else say("complete and unaltered")
+    tell(say("{name}: {state}; {signed}", name=folder.name, state=state, signed=signed), reader_language(options))
+    if pages := pages_in(folder):
+        tell(
+            say(
+                "not covered by the manifest: {pages}; may have been altered, make anew with opsverify report",
+                pages=", ".join(pages),
+            ),
+            reader_language(options),
+        )
     unchecked = found.signature_present and found.signed_by is None
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import Inconclusive
 from opsverify.evidence.target_state import TargetState
 from opsverify.history.store import HistoryStore
-from opsverify.language.message import in_language, say
+from opsverify.language.message import say
+from opsverify.language.tell import tell
 from opsverify.periodic.capture import Sources, captures
 from opsverify.units import elapsed
 
@@ -50,8 +51,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     complete = True
     for ok, line in capture(target, secrets, store) if options.action == "capture" else _listed(store):
         complete &= ok
-        sys.stdout.write(in_language(line, target.language) + "\n")
-        sys.stdout.flush()
+        tell(line, reader_language(options))
     return ExitCode.PASSED if complete else ExitCode.HOLD
 
 

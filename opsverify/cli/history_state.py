@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.cli.history import store_of
 from opsverify.errors import EvidenceError
+from opsverify.language.message import say
 from opsverify.periodic.capture import captures
 from opsverify.units import elapsed, quantity
 
@@ -27,11 +28,13 @@ def history_findings(target: Target, root: Path) -> Iterator[tuple[str, bool, st
             yield f"history {subject}", False, str(error)
             return
         if not known:
-            text = f"no snapshot; `opsverify history capture --target {target.name}`, comparisons begin then"
+            text = say(
+                "no snapshot; `opsverify history capture --target {name}`, comparisons begin then", name=target.name
+            )
             yield f"history {subject}", False, text
             continue
         age = known[0].age_s(now)
-        text = f"{len(known)} snapshots, the oldest {elapsed(max(age, 0.0))} old"
+        text = say("{count} snapshots, the oldest {elapsed} old", count=len(known), elapsed=elapsed(max(age, 0.0)))
         if age < needed.bound:
-            text += f"; a comparison needs {quantity(needed.bound, 's')}: wait"
+            text += say("; a comparison needs {bound}: wait", bound=quantity(needed.bound, "s"))
         yield f"history {subject}", age >= needed.bound, text

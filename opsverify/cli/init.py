@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from opsverify.cli.arguments import add_language
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.connection_string import postgres_of
 from opsverify.config.model import PrometheusConfig
 from opsverify.core.exit_codes import ExitCode
 from opsverify.draft.database import read_database
 from opsverify.draft.metrics import guess, read_metrics
 from opsverify.draft.target_text import SeenPrometheus, target_text
+from opsverify.language.message import say
+from opsverify.language.tell import complain, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +33,7 @@ _RENAMED: Final = {"gitignore": ".gitignore"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    add_language(parser)
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="the new folder; its name is the platform's")
     parser.add_argument(
         "--from-dsn", metavar="DSN", help="draft the target from this database: postgresql://user@host/db, no password"
@@ -48,15 +52,17 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     folder: Path = options.folder.resolve()
     name = folder.name
     if not _NAME.fullmatch(name):
-        return _refuse(f"{name!r} is no name of a target: expected lower-case letters, digits and hyphens")
+        return _refuse(
+            options, say("{name!r} is no name of a target: expected lower-case letters, digits and hyphens", name=name)
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        return _refuse(f"{folder} is not empty: give a new folder")
+        return _refuse(options, say("{folder} is not empty: give a new folder", folder=folder))
     if options.prometheus and not options.from_dsn:
-        return _refuse("--prometheus needs --from-dsn")
+        return _refuse(options, say("--prometheus needs --from-dsn"))
     try:
         draft = _draft(name, options) if options.from_dsn else None
     except ValueError as error:
-        return _refuse(f"--from-dsn: {error}")
+        return _refuse(options, say("--from-dsn: {error}", error=error))
     try:
         for path, text in _files(resources.files("opsverify") / "starter", Path()):
             target = folder / path.with_name(_RENAMED.get(path.name, path.name))
@@ -68,8 +74,14 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         (folder / "smoke").mkdir(exist_ok=True)
         (folder / "reports").mkdir(exist_ok=True)
     except OSError as error:
-        return _refuse(f"{error.filename}: cannot be written: {error.strerror}")
-    sys.stdout.write(f"{folder}\nnext: correct targets/{name}.toml, then: opsverify doctor --target {name}\n")
+        return _refuse(
+            options, say("{filename}: cannot be written: {error}", filename=error.filename, error=error.strerror)
+        )
+    tell(str(folder), reader_language(options))
+    tell(
+        say("next: correct targets/{name}.toml, then: opsverify doctor --target {name}", name=name),
+        reader_language(options),
+    )
     return ExitCode.PASSED
 
 
@@ -99,6 +111,6 @@ def _files(folder: Traversable, below: Path) -> Iterator[tuple[Path, str]]:
             yield path, entry.read_text(encoding="utf-8")
 
 
-def _refuse(message: str) -> int:
-    sys.stderr.write(f"opsverify: {message}\n")
+def _refuse(options: argparse.Namespace, message: str) -> int:
+    complain(message, reader_language(options))
     return ExitCode.USAGE

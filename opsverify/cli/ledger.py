@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.errors import TargetError
-from opsverify.language.message import say
+from opsverify.language.message import join, say
+from opsverify.language.tell import tell
 from opsverify.recovery.ledger.capture import capture_details
-from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.history import History, TableHistory
 from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.ledger.tables import TableChoice
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Capture, and print what was recorded."""
-    sys.stdout.write(f"{capture(target_argument(options.target), project_root(options.target))}\n")
+    tell(capture(target_argument(options.target), project_root(options.target)), reader_language(options))
     return 0
 
 
@@ -74,11 +75,20 @@ def capture(target_name: str, root: Path) -> str:
                 capture_details(named, at, before, chosen, tag, left_out) | {"production": production_of(named)}
             ),
         )
-    counts = ", ".join(f"{table} {len(facts)} keys" for table, facts in recorded.tables.items())
+    counts = join(
+        ", ", (say("{table} {count} keys", table=table, count=len(facts)) for table, facts in recorded.tables.items())
+    )
     head = ledger.verify_chain().head
     when = recorded.captured_at.isoformat()
-    line = f"recorded {counts or 'no validation'} as of {when} in {ledger.path} (record {recorded.seq}, head {head})"
-    return "\n".join([line, *_core(ledger, recorded)])
+    line = say(
+        "recorded {counts} as of {when} in {path} (record {seq}, head {head})",
+        counts=counts or say("no validation"),
+        when=when,
+        path=ledger.path,
+        seq=recorded.seq,
+        head=head,
+    )
+    return join("\n", [line, *_core(ledger, recorded)])
 
 
 def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
@@ -86,13 +96,39 @@ def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
     history = History.of(ledger.bodies_until(recorded.captured_at))
     for name, core in sorted(history.tables.items()):
         new = len(recorded.new_buckets.get(name, ()))
-        reach = f", up to {core.until}" if core.until else ""
-        opened = f", {core.open.rows:,} {'open ' if core.first else ''}rows" if core.open else ""
-        keys = "; keys only until a later capture shows which columns change" if core.table.keys_only else ""
-        closed = f" {len(core.buckets):,} closed buckets ({new:,} new), {core.rows:,} rows{reach}"
-        yield f"  {name}:{closed}{opened}{keys}" if core.first else f"  {name}{opened.replace(',', ':', 1)}{keys}"
+        reach = say(", up to {until}", until=core.until) if core.until else ""
+        opened = _opened(core)
+        keys = say("; keys only until a later capture shows which columns change") if core.table.keys_only else ""
+        closed = say(
+            " {count:,} closed buckets ({new:,} new), {rows:,} rows{reach}",
+            count=len(core.buckets),
+            new=new,
+            rows=core.rows,
+            reach=reach,
+        )
+        if core.first:
+            yield say(
+                "  {name}:{closed}{opened}{keys}",
+                name=name,
+                closed=closed,
+                opened=join("", (", " if opened else "", opened)),
+                keys=keys,
+            )
+        else:
+            yield (
+                say("  {name}: {opened}{keys}", name=name, opened=opened, keys=keys)
+                if opened
+                else join("", (f"  {name}", keys))
+            )
     for line in history.skipped:
-        yield f"  not covered: {line}"
+        yield say("  not covered: {line}", line=line)
+
+
+def _opened(core: TableHistory) -> str:
+    """How many rows no closed bucket holds; nothing where they are not known."""
+    if not core.open:
+        return ""
+    return say("{rows:,} open rows", rows=core.open.rows) if core.first else say("{rows:,} rows", rows=core.open.rows)
 
 
 def newest_target(target_name: str, root: Path) -> dt.datetime:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.cli.arguments import suite_arguments
+from opsverify.cli.arguments import add_language, suite_arguments
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, suite_folders
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, dumps
 from opsverify.errors import TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.language.message import say
+from opsverify.language.tell import tell
 from opsverify.pytest_plugin.collection import PinPlugin
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class _Pins:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    add_language(parser)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a list is stale")
 
 
@@ -54,8 +56,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         if not options.check:
             write_atomic(path, text)
     for path in stale:
-        what = f"stale; write it anew: {REPIN}" if options.check else "written"
-        sys.stdout.write(f"{path.parent.name}/{path.name}: {what}\n")
+        what = say("stale; write it anew: {repin}", repin=REPIN) if options.check else say("written")
+        tell(say("{path}: {what}", path=f"{path.parent.name}/{path.name}", what=what), reader_language(options))
     return ExitCode.HOLD if stale and options.check else ExitCode.PASSED
 
 

@@ -16,7 +16,8 @@ from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan
 from opsverify.errors import TargetError
-from opsverify.language.message import say
+from opsverify.language.message import join, say
+from opsverify.language.tell import complain, tell
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stage_run import with_uncovered
 
@@ -51,9 +52,10 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     if options.json:
         sys.stdout.write(json.dumps(plan.to_dict(), ensure_ascii=False, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(plan, found.target.name, found.target.language)) + "\n")
+        for line in _lines(plan, found.target.name, found.target.language):
+            tell(line, found.target.language)
     for trouble in found.troubles:
-        sys.stderr.write(f"opsverify: {trouble}\n")
+        complain(trouble, found.target.language)
     return ExitCode.INTERRUPTED if found.troubles else ExitCode.PASSED
 
 
@@ -75,16 +77,21 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
 
 
 def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:
-    yield f"{plan.stage.name} on {target}: {len(plan.checks)} planned"
+    yield say("{name} on {target}: {count} planned", name=plan.stage.name, target=target, count=len(plan.checks))
     width = max((len(check.id) for check in plan.checks), default=0)
     for check in plan.checks:
         state = ""
         if check.not_applicable:
-            state = f"  (not applicable: {check.not_applicable})"
+            state = say("  (not applicable: {not_applicable})", not_applicable=check.not_applicable)
         elif check.attests:
-            state = f"  (signed for by a person: opsverify attest {check.attests} --target {target})"
+            state = say(
+                "  (signed for by a person: opsverify attest {attests} --target {target})",
+                attests=check.attests,
+                target=target,
+            )
         elif check.cannot_run:
-            state = f"  (the stage will hold: {check.cannot_run})"
+            state = say("  (the stage will hold: {cannot_run})", cannot_run=check.cannot_run)
         elif check.waiver:
-            state = f"  (waived: {check.waiver})"
-        yield f"  {check.severity}  {check.id:<{width}}  {check.title(language)}  [{', '.join(check.sections)}]{state}"
+            state = say("  (waived: {waiver})", waiver=check.waiver)
+        head = f"  {check.severity}  {check.id:<{width}}  {check.title(language)}  [{', '.join(check.sections)}]"
+        yield join("", (head, state))

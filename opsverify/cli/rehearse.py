@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from opsverify.cli.arguments import add_run_options, add_target
 from opsverify.cli.ledger import newest_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.run_options import arguments_of
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.language.message import say
+from opsverify.language.tell import tell
 from opsverify.probes.eventually import eventually
 from opsverify.recovery.ledger.ledger import Ledger
 from opsverify.recovery.restore.recoverable import NotYetRecoverable
@@ -40,14 +43,14 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> NoReturn:
 
     Without such a point the stage runs all the same, so that its verdict and evidence say why it holds.
     """
-    target = target_argument(options.target)
+    target, language = target_argument(options.target), reader_language(options)
     arguments = ["verify", "rehearsal", "--target", target]
     try:
-        moment = _recovery_target(target)
-        sys.stdout.write(f"rehearsal: newest recovery target {moment.isoformat()}\n")
+        moment = _recovery_target(target, language)
+        tell(say("rehearsal: newest recovery target {moment}", moment=moment.isoformat()), language)
         arguments += ["--recovery-target", moment.isoformat()]
     except Inconclusive as error:
-        sys.stdout.write(f"rehearsal: no recovery target: {error}\n")
+        tell(say("rehearsal: no recovery target: {error}", error=error), language)
     arguments += arguments_of(options)
     if pytest_args:
         arguments += ["--", *pytest_args]
@@ -56,7 +59,7 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "opsverify", *arguments])  # noqa: S606 - no shell, our interpreter
 
 
-def _recovery_target(target: str) -> dt.datetime:
+def _recovery_target(target: str, language: str) -> dt.datetime:
     """The newest recovery target, waited for where the next WAL segment brings one after backup and first record.
 
     Raises Inconclusive as `newest_target`: what no segment mends is not waited for.
@@ -72,7 +75,14 @@ def _recovery_target(target: str) -> dt.datetime:
             found = error
         if not told and not _settled(found, first_record):
             told = True
-            sys.stdout.write(f"rehearsal: waiting up to {duration(_WAIT_S)} for {_missing(found, first_record)}\n")
+            tell(
+                say(
+                    "rehearsal: waiting up to {wait_s} for {missing}",
+                    wait_s=duration(_WAIT_S),
+                    missing=_missing(found, first_record),
+                ),
+                language,
+            )
             sys.stdout.flush()
         return found
 
@@ -81,7 +91,7 @@ def _recovery_target(target: str) -> dt.datetime:
         lambda found: _settled(found, first_record),
         deadline_s=_WAIT_S,
         every_s=_EVERY_S,
-        what="a recovery target",
+        what=say("a recovery target"),
     )
     if isinstance(found, Inconclusive):
         raise found
@@ -97,8 +107,12 @@ def _settled(found: dt.datetime | Inconclusive, first_record: dt.datetime | None
 
 def _missing(found: dt.datetime | Inconclusive, first_record: dt.datetime | None) -> str:
     if isinstance(found, Inconclusive):
-        return f"the first recovery target: {found}"
-    return f"WAL after the ledger's first record ({first_record}); archived so far: {found}"
+        return say("the first recovery target: {found}", found=found)
+    return say(
+        "WAL after the ledger's first record ({first_record}); archived so far: {found}",
+        first_record=first_record,
+        found=found,
+    )
 
 
 def _first_record(target: str) -> dt.datetime | None:

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from opsverify.cli.arguments import add_language
 from opsverify.config.project import project_root
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder")
-    parser.add_argument("--language", choices=("ko", "en"), help="default: the target's")
+    add_language(parser)
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

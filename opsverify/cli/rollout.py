@@ -33,4 +33,12 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Roll out, or show what would be done; the exit code."""
     target, more = target_argument(options.target), arguments_of(options)
     root = project_root(options.target)
-    return rollout(target, root, more, yes=options.yes, dry_run=options.dry_run, choice=options.unfinished)
+    return rollout(
+        target,
+        root,
+        more,
+        yes=options.yes,
+        dry_run=options.dry_run,
+        choice=options.unfinished,
+        language=options.language,
+    )

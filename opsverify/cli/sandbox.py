@@ -7,8 +7,11 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.core.exit_codes import ExitCode
+from opsverify.language.message import say
+from opsverify.language.tell import complain
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +28,10 @@ def run(_options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Become `python -m sandbox`: the library never imports the platform it verifies."""
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
-        sys.stderr.write(f"opsverify: the sandbox needs {', '.join(missing)}; type: pip install 'opsverify[sandbox]'\n")
+        complain(
+            say("the sandbox needs {missing}; type: pip install 'opsverify[sandbox]'", missing=", ".join(missing)),
+            reader_language(_options),
+        )
         return ExitCode.USAGE
     return _become_sandbox(arguments)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_run_options, add_stage, settings_of, stage_arguments
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.pytest_plugin.process import run_stage
@@ -31,4 +32,6 @@ def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> int:
     if options.workers:
         arguments += ["-pxdist.plugin", "-pxdist.looponfail", "-n", options.workers]
     arguments += ["-v"] * options.every_check + [f"--color={options.color}"]
-    return run_stage([*arguments, *arguments_of(options), *pytest_args], root, settings_of(root))
+    return run_stage(
+        [*arguments, *arguments_of(options), *pytest_args], root, settings_of(root), reader_language(options)
+    )

@@ -52,7 +52,11 @@ def expand_databases(raw: dict[str, Any], folder: Path) -> Iterator[str]:
         name = ".".join(place)
         forms = [form for form in _FORMS if form in table]
         if len(forms) > 1:
-            yield f"{name}: {' and '.join(forms)} each say where the database is; expected one of them"
+            yield say(
+                "{name}: {forms} each say where the database is; expected one of them",
+                name=name,
+                forms=" and ".join(forms),
+            )
         elif forms:
             try:
                 _fill(table, _read(table, forms[0], folder))

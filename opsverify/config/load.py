@@ -163,7 +163,11 @@ def _journeys(section: Synthetic, target_file: Path) -> Synthetic:
     if missing and "journeys" in section.model_fields_set:
         raise TargetError(
             *(
-                f"{target_file}: synthetic.journeys: no file {beside / name}; correct the path, relative to this file"
+                say(
+                    "{target_file}: synthetic.journeys: no file {beside}; correct the path, relative to this file",
+                    target_file=target_file,
+                    beside=beside / name,
+                )
                 for name in missing
             )
         )

@@ -105,6 +105,7 @@ class Canary(Section):
     end_rule: Literal["literal", "proof"] = "literal"
     on_shared_breach: Literal["rollback", "hold"] = "rollback"
     on_worse_than_baseline: Literal["note", "hold", "rollback"] = "note"
+    breach_evidence: Literal["steps", "trials"] = "steps"
     warm_up: Duration = "0s"
     instance_label: str | None = Field(default=None, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
     allow_short_window: bool = False

@@ -84,11 +84,15 @@ def at_share(target: Target, flag: str, text: str) -> Target:
     limits = target.limits.model_copy(update={"traffic_share": around})
     waivers = target.waivers
     if share >= 1:
-        reason = f"at {quantity(share, 'ratio')} no baseline is left to compare with: the step before compared"
+        reason = say(
+            "at {share} no baseline is left to compare with: the step before compared", share=quantity(share, "ratio")
+        )
         owner = target.owner_of(COMPARISON)
         waivers = (
             *waivers,
-            Waiver(check=COMPARISON, owner=owner, reason=reason, until=dt.datetime.now(dt.UTC).date()),
+            Waiver(check=COMPARISON, owner=owner, reason=reason, until=dt.datetime.now(dt.UTC).date()).model_copy(
+                update={"reason": reason}  # a model keeps the English text only
+            ),
         )
     return target.model_copy(update={"limits": limits, "waivers": waivers})
 

@@ -62,6 +62,8 @@ REPORT_DIR: Final = RunOption(
     "--report-dir", "put the run's evidence directly in DIR", ("verify", "rehearse"), "DIR", "path"
 )
 
+LANGUAGE_HELP: Final = "ko or en, for terminal, reasons and pages; default: language of the target"
+
 RUN_OPTIONS: Final = (
     WINDOW,
     ALLOW_SHORT_WINDOW,
@@ -103,7 +105,7 @@ RUN_OPTIONS: Final = (
     ),
     RunOption(
         "--language",
-        "ko or en, for terminal, reasons and pages; default: language of the target",
+        LANGUAGE_HELP,
         ("verify", "plan", "rehearse", "rollout"),
         "LANGUAGE",
         override=overrides.in_language,

@@ -137,17 +137,32 @@ class Signals(BaseModel):
             apart = self.meant(one, other) or ({one, other} == _HISTOGRAM and first.metric is not None)
             if first.canonical == second.canonical and not apart:
                 yield (
-                    f"{one} and {other} select the same series ({first.selector()}): one of them counts something "
-                    f'else; correct it, or say {{ absent = "the reason" }}, or same_as = "{one}" where that is meant'
+                    say(
+                        "{one} and {other} select the same series ({selector}): one of them counts something "
+                        'else; correct it, or say {{ absent = "the reason" }}, or same_as = "{one}" where that '
+                        "is meant",
+                        one=one,
+                        other=other,
+                        selector=first.selector(),
+                    )
                 )
         for name, signal in given.items():
             if signal.same_as is not None and (signal.same_as == name or signal.same_as not in given):
                 known = ", ".join(one for one in given if one != name)
-                yield f"{name}: same_as = {signal.same_as!r} is no other signal of this target; expected one of {known}"
+                yield say(
+                    "{name}: same_as = {same_as!r} is no other signal of this target; expected one of {known}",
+                    name=name,
+                    same_as=signal.same_as,
+                    known=known,
+                )
         for share in SHARES.values():
             trials, bad = (getattr(self, name) for name in (share.trials, share.bad))
             if trials.absent is not None and bad.absent is None and share.bad in self.model_fields_set:
-                yield f"{share.bad}: described, but {share.trials} is absent; describe both, or neither"
+                yield say(
+                    "{bad}: described, but {trials} is absent; describe both, or neither",
+                    bad=share.bad,
+                    trials=share.trials,
+                )
 
     def meant(self, one: str, other: str) -> bool:
         """Whether two signals may count the same series: by `same_as`, or as a native histogram and its count."""
@@ -177,7 +192,7 @@ class Signals(BaseModel):
         """The signal called `name`. Raises LookupError for one that the target does not describe."""
         signal: Signal | None = getattr(self, name, None)
         if signal is None or signal.absent is not None:
-            raise LookupError(f"prometheus.signals.{name} is not described by the target")
+            raise LookupError(say("prometheus.signals.{name} is not described by the target", name=name))
         return signal
 
 

@@ -47,6 +47,7 @@ class Check:
     target: Target
     evidence: EvidenceSink
     measurements: list[Measurement] = field(default_factory=list)
+    coverage: str = ""
 
     @property
     def limits(self) -> Limits:

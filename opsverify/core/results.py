@@ -103,6 +103,8 @@ class CheckResult:
     started_at: str | None = None
     duration_s: float = 0.0
     measurements: tuple[Measurement, ...] = field(default=())
+    coverage: str = ""
+    """How the tables of a restored database were compared; of the one check that says so."""
 
     def __post_init__(self) -> None:
         """Clean the message, which may quote a service: it goes to terminals and pages."""
@@ -140,6 +142,7 @@ class CheckResult:
         return {
             **vars(self),
             **packed("message", self.message),
+            **pair("coverage", self.coverage),
             "outcome": self.outcome.value,
             "measurements": measurements,
         }
@@ -154,4 +157,5 @@ class CheckResult:
             content["started_at"],
             content["duration_s"],
             tuple(Measurement.from_dict(row) for row in content["measurements"]),
+            unpair({"coverage": "", **content}, "coverage"),
         )

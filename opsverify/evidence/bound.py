@@ -7,6 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.config.digest import differing, one_digest, target_digests
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,14 +37,14 @@ def difference(verdict: Mapping[str, Any], target: Target, root: Path) -> str | 
     """What differs between a verdict's binding and now; None where nothing does."""
     bound, keys = verdict.get("bound"), verdict.get("target_keys")
     if not isinstance(bound, dict) or not isinstance(keys, dict) or one_digest(keys) != bound.get("target"):
-        return "it is not bound to a target's digest (an older version wrote it, or it was altered)"
+        return say("it is not bound to a target's digest (an older version wrote it, or it was altered)")
     now = bound_fields(target, root)
     if changed := differing(keys, now["target_keys"]):
-        more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
-        return f"the target has changed since: {', '.join(changed[:MOST_NAMED])}{more}"
+        more = say(" and {count} more", count=len(changed) - MOST_NAMED) if len(changed) > MOST_NAMED else ""
+        return say("the target has changed since: {changed}{more}", changed=", ".join(changed[:MOST_NAMED]), more=more)
     return next(
         (
-            f"the {name} changed since it was verified"
+            say("the {name} changed since it was verified", name=name)
             for name in ("runbook", "suites")
             if bound.get(name) != now["bound"][name]
         ),

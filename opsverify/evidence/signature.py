@@ -108,7 +108,7 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
         problems += _verdict_problems(manifest, verdict)
     signed_by = None
     if public_key_pem is None and signature is None and _signature_expected(run_dir):
-        problems.append(Problem(SIGNATURE, "missing: the run's plan says that it is signed"))
+        problems.append(Problem(SIGNATURE, say("missing: the run's plan says that it is signed")))
     if public_key_pem is not None:
         key = _public_key(public_key_pem)
         try:

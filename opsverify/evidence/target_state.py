@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STATE: Final = ".state"
-AGAIN: Final = "one of them was altered: verify again"
+AGAIN: Final = say("one of them was altered: verify again")
 BEGUN, FINISHED, USED = "begun", "finished", "used"
 
 
@@ -150,7 +150,7 @@ def fault_of(
     place = next(n for n, e in enumerate(entries) if e.get("event") == BEGUN and e["run_id"] == run_id)
     used = next((e for e in entries if e.get("event") == USED and e["run_id"] == run_id), None)
     if used is not None:
-        return f"carried out before, begun {used['at']}; steps are not run twice: verify again"
+        return say("carried out before, begun {at}; steps are not run twice: verify again", at=used["at"])
     return _later(entries[place + 1 :], latest=latest, decision=verdict["decision"], stage=verdict["stage"])
 
 
@@ -166,12 +166,12 @@ def unlike_record(state: TargetState, verdict: Mapping[str, Any], verdict_sha256
         None,
     )
     if place is None:
-        return f"not begun in this project's {state.runs}; act in the project where it was verified"
+        return say("not begun in this project's {runs}; act in the project where it was verified", runs=state.runs)
     named = verdict.get("chain") or {}
     if (named.get("entry"), named.get("previous")) != (chain.lines[place].digest, entries[place]["previous"]):
-        return f"its place in the chain of runs is not the one in {state.runs}; one of them was altered"
+        return say("its place in the chain of runs is not the one in {runs}; one of them was altered", runs=state.runs)
     if Path(entries[place]["folder"]) != run_folder.resolve():
-        return f"copied or moved: it was verified in {entries[place]['folder']}; act on that folder"
+        return say("copied or moved: it was verified in {folder}; act on that folder", folder=entries[place]["folder"])
     return _unlike_end(entries, verdict, verdict_sha256, state.runs)
 
 
@@ -181,13 +181,23 @@ def _unlike_end(
     """How a verdict differs from the recorded end of its run."""
     ended = next((e for e in entries if e.get("event") == FINISHED and e["run_id"] == verdict["run_id"]), None)
     if ended is None:
-        return f"begun, but {runs} holds no decision of it (killed before its end, or never sealed); verify again"
+        return say(
+            "begun, but {runs} holds no decision of it (killed before its end, or never sealed); verify again",
+            runs=runs,
+        )
     if ended.get("decision") != verdict["decision"]:
-        return (
-            f"decided {ended.get('decision')} when it ended, but its verdict.json says {verdict['decision']}; {AGAIN}"
+        return say(
+            "decided {decided} when it ended, but its verdict.json says {decision}; {again}",
+            decided=ended.get("decision"),
+            decision=verdict["decision"],
+            again=AGAIN,
         )
     if ended.get("verdict_sha256") != verdict_sha256:
-        return f"its verdict.json is not the one that was sealed (SHA-256 differs from {runs}); {AGAIN}"
+        return say(
+            "its verdict.json is not the one that was sealed (SHA-256 differs from {runs}); {again}",
+            runs=runs,
+            again=AGAIN,
+        )
     return None
 
 
@@ -206,11 +216,16 @@ def altered_since(reports: Path, run_folder: Path, verdict: bytes) -> str | None
         if not (here or known):
             continue
         if not known:
-            return f"names run {run_id}, but {state.runs} holds {here[-1]} for this folder"
+            return say(
+                "names run {run_id}, but {runs} holds {here} for this folder",
+                run_id=run_id,
+                runs=state.runs,
+                here=here[-1],
+            )
         ended = next((e for e in entries if e.get("event") == FINISHED and e.get("run_id") == run_id), {})
         if ended.get("verdict_sha256") != hashlib.sha256(verdict).hexdigest():
-            said = f"decided {ended.get('decision')}" if ended else "no decision"
-            return f"not the verdict that was sealed; {state.runs} holds another sum ({said})"
+            said = say("decided {decision}", decision=ended.get("decision")) if ended else say("no decision")
+            return say("not the verdict that was sealed; {runs} holds another sum ({said})", runs=state.runs, said=said)
     return None
 
 
@@ -233,20 +248,31 @@ def _later(entries: list[dict[str, Any]], *, latest: bool, decision: str, stage:
     for entry in reversed(entries):
         kind = entry.get("event")
         if kind == USED and entry["decision"] == "rollback" and decision == "promote":
-            return f"a newer run, {entry['run_id']}, rolled back at {entry['at']}; verify again"
+            return say(
+                "a newer run, {run_id}, rolled back at {at}; verify again", run_id=entry["run_id"], at=entry["at"]
+            )
         if kind != BEGUN:
             continue
         known = decided.get(entry["run_id"])
         related = entry["stage"] == stage or known == "rollback"
         if latest and related:
-            said = f"decided {known}" if known else "was ended before its verdict, or still runs"
-            return f"not the newest: {entry['run_id']} was begun later and {said}; verify again"
+            said = (
+                say("decided {decision}", decision=known)
+                if known
+                else say("was ended before its verdict, or still runs")
+            )
+            return say(
+                "not the newest: {run_id} was begun later and {said}; verify again", run_id=entry["run_id"], said=said
+            )
         if decision == "promote" and related and known != "promote":
             return (
-                f"later run {entry['run_id']} decided {known}; act on that run"
+                say("later run {run_id} decided {decision}; act on that run", run_id=entry["run_id"], decision=known)
                 if known
                 else (
-                    f"later run {entry['run_id']} was begun and has no verdict (killed, or still running); verify again"
+                    say(
+                        "later run {run_id} was begun and has no verdict (killed, or still running); verify again",
+                        run_id=entry["run_id"],
+                    )
                 )
             )
     return None

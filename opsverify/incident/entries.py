@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK, ChecklistStep,
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
 from opsverify.incident.timeline import Event, Incident, begin, declaring, find
-from opsverify.language.message import join, say
+from opsverify.language.message import Message, join, say
+from opsverify.language.tell import complain
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -112,24 +112,30 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
     incident = find(root / REPORTS, target.name, incident_name)
     began = incident.events[0].moment
     until = incident.events[-1].moment if incident.closed else dt.datetime.now(dt.UTC)
-    state = "closed" if incident.closed else "open"
+    state = say("closed") if incident.closed else say("open")
     spent = elapsed(round((until - began).total_seconds()))
-    yield f"incident {incident.id}: {state}, {spent} since the declaration; RTO {target.limits.rto.text}"
+    yield say(
+        "incident {id}: {state}, {spent} since the declaration; RTO {rto}",
+        id=incident.id,
+        state=state,
+        spent=spent,
+        rto=target.limits.rto.text,
+    )
     for event in incident.events:
         passed = elapsed(round((event.moment - began).total_seconds()))
-        proof = f"  evidence {event.evidence}" if event.evidence else ""
-        excused = f"  EXCEPTION {event.exception}" if event.exception else ""
+        proof = say("  evidence {run}", run=event.evidence) if event.evidence else ""
+        excused = say("  EXCEPTION {reason}", reason=event.exception) if event.exception else ""
         note = f"  {event.note}" if event.note else ""
-        yield f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}{proof}{excused}"
+        yield join("", (f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}", proof, excused))
     if incident.torn:
-        yield "  its last line was never finished: not counted; the next entry sets it aside"
+        yield say("  its last line was never finished: not counted; the next entry sets it aside")
     if incident.in_switchback:
-        yield f"  {downtime(incident)}"
+        yield join("", ("  ", str(downtime(incident))))
     step = incident.next_step
     if step is not None and not incident.closed:
-        yield f"  next: {_text(step)}"
+        yield say("  next: {step}", step=_text(step))
     elif target.regions is not None and not incident.in_switchback:
-        yield f"  switchback: begins with {_text(SWITCHBACK[0])}"
+        yield say("  switchback: begins with {step}", step=_text(SWITCHBACK[0]))
 
 
 def _refusal(
@@ -177,8 +183,12 @@ def _missing(incident: Incident, step: ChecklistStep, entry: Entry) -> Iterator[
 
 
 def _text(step: ChecklistStep) -> str:
-    need = f" needs {step.gate}" if step.gate else ""
-    return f"{step.name} ({step.runbook}, {step.en}){need}"
+    title = Message.of(step.en, step.ko)
+    if not step.gate:
+        return say("{name} ({runbook}, {title})", name=step.name, runbook=step.runbook, title=title)
+    return say(
+        "{name} ({runbook}, {title}) needs {gate}", name=step.name, runbook=step.runbook, title=title, gate=step.gate
+    )
 
 
 def _event(
@@ -215,8 +225,12 @@ def _target(name: str, root: Path) -> tuple[Target, Secrets]:
     try:
         return load_target(path)
     except TargetError as error:
-        sys.stderr.write(
-            f"opsverify: secrets not available, evidence is accepted without its signature: {error.problems[0]}\n"
+        complain(
+            say(
+                "secrets not available, evidence is accepted without its signature: {problems}",
+                problems=error.problems[0],
+            ),
+            load_target(path, with_secrets=False)[0].language,
         )
         return load_target(path, with_secrets=False)
 
@@ -235,7 +249,10 @@ def _public_key(target: Target, secrets: Secrets) -> str | None:
     try:
         return public_half(secrets[key])
     except OpsVerifyError as error:
-        sys.stderr.write(f"opsverify: evidence is accepted without its signature: {error}\n")
+        complain(
+            say("evidence is accepted without its signature: {error}", error=error),
+            target.language,
+        )
         return None
 
 

@@ -65,6 +65,10 @@ class Message(str):
         """The text in `ko` or `en`."""
         return self.ko if language == "ko" else self.en
 
+    def caused_by(self, cause: str) -> Message:
+        """The same texts, counted as one with everything else that has the cause of `cause`."""
+        return Message.of(self.en, lambda: self.ko, lambda: as_message(cause).cause)
+
     def each(self, change: Callable[[str], str]) -> Message:
         """The message with `change` applied to each of its texts."""
         return Message.of(change(self.en), change(self.ko), (lambda: self.cause.each(change)) if self._cause else None)

@@ -151,7 +151,7 @@ def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None],
 
     def left() -> float:
         remaining = start + span_s - time.time()
-        show(f"observing the rolled back platform, {duration(round(max(0.0, remaining)))} left")
+        show(say("observing the rolled back platform, {left} left", left=duration(round(max(0.0, remaining)))))
         return remaining
 
     eventually(
@@ -159,7 +159,7 @@ def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None],
         lambda seconds: seconds <= 0,
         deadline_s=span_s + SHOW_EVERY_S,
         every_s=SHOW_EVERY_S,
-        what="the observation to end",
+        what=say("the observation to end"),
     )
     end = time.time()
     signals = require(target.prometheus).signals

@@ -34,7 +34,7 @@ _SCRAPER: Final = re.compile(r"(?:^|(?<=,))(?:job|prometheus|prometheus_replica)
 class Reason(StrEnum):
     """Why a sample was left out."""
 
-    NAN = "not a number"
+    NAN = say("not a number")
     INFINITE = "infinite"
     NEGATIVE = "negative"
 
@@ -163,11 +163,13 @@ def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s
 
 def reason_against(value: float) -> Reason | None:
     """Why no counter can have this value; None if one can."""
+    if 0 <= value < math.inf:
+        return None
     if math.isnan(value):
         return Reason.NAN
     if math.isinf(value):
         return Reason.INFINITE
-    return Reason.NEGATIVE if value < 0 else None
+    return Reason.NEGATIVE
 
 
 class Tally:

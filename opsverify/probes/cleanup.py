@@ -82,10 +82,10 @@ def remove_synthetic(
             table=current or say("(none)"),
             failure=failure,
         )
-        record("removal of synthetic rows", message)
+        record(say("removal of synthetic rows"), message)
         raise type(failure)(message) from error
     record(
-        "removal of synthetic rows",
+        say("removal of synthetic rows"),
         f"{where(config)}\n{tag_column} = {tag!r}\n\n"
         + table(("table", "removed", "left"), [(name, removed[name], left[name]) for name in tables]),
     )

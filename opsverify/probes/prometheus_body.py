@@ -7,6 +7,8 @@ from typing import Final
 
 import requests
 
+from opsverify.language.message import say
+
 _MOST_BODY: Final = 64 << 20
 """Bytes of an answer: raw samples of a long window are some megabytes."""
 
@@ -19,7 +21,9 @@ def read_bounded(response: requests.Response, timeout_s: float) -> None:
         body += chunk
         if len(body) > _MOST_BODY:
             response.close()
-            raise requests.RequestException(f"the answer is longer than {_MOST_BODY:,} bytes; select fewer series")
+            raise requests.RequestException(
+                say("the answer is longer than {most_body:,} bytes; select fewer series", most_body=_MOST_BODY)
+            )
         if time.monotonic() > deadline:
             response.close()
             raise requests.Timeout

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opsverify.language.message import say
 from opsverify.probes.alerts import Alert
@@ -15,7 +16,7 @@ from opsverify.probes.source_fault import FaultReason, SourceFault, Unanswered
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["FaultReason", "SourceFault", "Unanswered"]
 
@@ -31,6 +32,7 @@ _LOST_PARTS: Final = (
 )  # fmt: skip
 """Words by which Thanos, Mimir and VictoriaMetrics refuse a query because a part of the data is away."""
 _LOGIN: Final = (401, 403, 407)
+_NO_HISTOGRAMS: Final[Mapping[float, NativeHistogram]] = MappingProxyType({})
 _OF_THE_SERIES = ("__name__", "alertstate")
 
 
@@ -53,18 +55,21 @@ class Vector:
     query: str
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """Raw samples of one series as they were scraped: (Unix seconds, value), oldest first."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
-    histograms: Mapping[float, NativeHistogram] = field(default_factory=dict)
+    histograms: Mapping[float, NativeHistogram] = _NO_HISTOGRAMS
 
     @property
     def key(self) -> str:
         """Its labels as one text, the same in every answer."""
-        return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
+        pairs = sorted(self.labels.items())
+        try:
+            return ",".join(map("=".join, pairs))
+        except TypeError:  # a source whose label values are no texts
+            return ",".join(f"{name}={value}" for name, value in pairs)
 
     def within(self, bound: float) -> tuple[tuple[float, float], ...]:
         """Of a native histogram, how many observations were `bound` or less, by time.
@@ -205,20 +210,25 @@ def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON val
 
 
 def _series(entry: Mapping[str, Any]) -> Series:
+    labels = MappingProxyType(entry["metric"])  # of an answer that nobody else holds: no copy
     if "histograms" not in entry:
-        return Series(_labels(entry["metric"]), _in_order([(at, float(value)) for at, value in entry["values"]]))
+        points = _in_order([(float(at), float(value)) for at, value in entry["values"]])
+        return Series(labels, points)
     buckets = {seconds(float(at)): read_histogram(raw) for at, raw in entry["histograms"]}
-    points = [(at, histogram.count) for at, histogram in buckets.items()]
-    points += [(at, float(value)) for at, value in entry.get("values", ())]
-    return Series(_labels(entry["metric"]), _in_order(points), buckets)
+    counts = [(at, histogram.count) for at, histogram in buckets.items()]
+    counts += [(float(at), float(value)) for at, value in entry.get("values", ())]
+    return Series(labels, _in_order(counts), buckets)
 
 
-def _in_order(points: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    found = [(float(at), value) for at, value in points]
+def _in_order(found: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     if found and found[-1][0] > _LATEST_S:
         found = [(seconds(at), value) for at, value in found]
-    times = [at for at, _ in found]
-    return tuple(found if times == sorted(set(times)) else sorted(dict(found).items()))
+    latest = -math.inf
+    for at, _ in found:
+        if not at > latest:
+            return tuple(sorted(dict(found).items()))
+        latest = at
+    return tuple(found)
 
 
 def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any JSON value

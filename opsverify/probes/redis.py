@@ -197,7 +197,7 @@ class Redis(Probe):
             self._give_up("SCAN and PTTL", error)
         # -2: the key expired between the two commands.
         left = tuple(math.inf if ms == -1 else ms / 1000 for ms in answers if ms != _GONE)
-        span = f", {min(left):.1f} to {max(left):.1f} s left" if left else ""
+        span = say(", {least:.1f} to {most:.1f} s left", least=min(left), most=max(left)) if left else ""
         self._record("Redis SCAN and PTTL", f"{self._where}\n{pattern}: {len(left)} keys{span}")
         return left
 
@@ -211,7 +211,7 @@ class Redis(Probe):
 
     def _persistence(self, node: Node, found: dict[str, Any]) -> tuple[Persistence | None, str | None]:
         if found.get("aof_enabled"):
-            return "aof", "not queried"
+            return "aof", say("not queried")
         # INFO does not include whether snapshots are scheduled.
         try:
             schedule = node.config_get("save").get("save", "")

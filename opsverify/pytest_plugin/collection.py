@@ -14,6 +14,7 @@ import pytest
 from opsverify.core import pinned
 from opsverify.core.pinned import PINS, REPIN, PinnedCheck
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -42,7 +43,9 @@ class Collection:
         if isinstance(collector, pytest.Module):
             self._modules.add(collector.path)
         if not report.passed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
-            how = "cannot be collected, its checks are unknown" if report.failed else "skips itself as a whole"
+            how = (
+                say("cannot be collected, its checks are unknown") if report.failed else say("skips itself as a whole")
+            )
             self.troubles.append(f"{report.nodeid}: {how}: {_last_line(report)}")
         return report
 
@@ -73,13 +76,16 @@ class Collection:
         for suite in suites_in(self.config):
             files = {path for pattern in TEST_FILES for path in suite.rglob(pattern)}
             self.troubles += [
-                f"{path.relative_to(suite.parent)}: not collected (a folder or setting that pytest passes over); "
-                "move or rename it"
+                say(
+                    "{relative_to}: not collected (a folder or setting that pytest passes over); move or rename it",
+                    relative_to=path.relative_to(suite.parent),
+                )
                 for path in sorted(files - self._modules)
             ]
         dropped = self._generated - {item.nodeid for item in self.collected}
         self.troubles += [
-            f"{nodeid}: not collected although it is defined: a hook removed it" for nodeid in sorted(dropped)
+            say("{nodeid}: not collected although it is defined: a hook removed it", nodeid=nodeid)
+            for nodeid in sorted(dropped)
         ]
 
 
@@ -109,7 +115,12 @@ def refuse_duplicates(checks: Iterable[Planned]) -> None:
     for check in checks:
         if check.id in seen:
             raise pytest.UsageError(
-                f"check id {check.id}: used twice, by {seen[check.id]} and {check.nodeid}; rename one"
+                say(
+                    "check id {id}: used twice, by {seen} and {nodeid}; rename one",
+                    id=check.id,
+                    seen=seen[check.id],
+                    nodeid=check.nodeid,
+                )
             )
         seen[check.id] = check.nodeid
 
@@ -133,9 +144,17 @@ def pins_of(suite: Path, troubles: list[str]) -> tuple[PinnedCheck, ...]:
         return pinned.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if any(any(suite.rglob(pattern)) for pattern in TEST_FILES):
-            troubles.append(f"{name}: missing, so that a lost check would not be noticed; write it: {REPIN}")
+            troubles.append(
+                say(
+                    "{name}: missing, so that a lost check would not be noticed; write it: {repin}",
+                    name=name,
+                    repin=REPIN,
+                )
+            )
     except (OSError, ValueError) as error:
-        troubles.append(f"{name}: not a list of checks ({error}); write it anew: {REPIN}")
+        troubles.append(
+            say("{name}: not a list of checks ({error}); write it anew: {repin}", name=name, error=error, repin=REPIN)
+        )
     return ()
 
 
@@ -162,7 +181,7 @@ class PinPlugin(Collection):
         if spec is None:
             if is_absent(item):
                 return PinnedCheck(test, test)
-            self.troubles.append(f"{item.nodeid}: a test in a suite needs @runbook(...)")
+            self.troubles.append(say("{nodeid}: a test in a suite needs @runbook(...)", nodeid=item.nodeid))
             return None
         parameters, name = parameters_of(item)
         family = not name or any(isinstance(value, Absent | Row) for value in parameters.values())
@@ -173,4 +192,4 @@ class PinPlugin(Collection):
 def _last_line(report: pytest.CollectReport) -> str:
     longrepr = report.longrepr
     text = str(longrepr[2]) if isinstance(longrepr, tuple) else report.longreprtext
-    return text.strip().splitlines()[-1] if text.strip() else "no reason"
+    return text.strip().splitlines()[-1] if text.strip() else say("no reason")

@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from opsverify.core.exit_codes import DECIDED, ExitCode
+from opsverify.language.message import say
+from opsverify.language.tell import complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,14 @@ def conclude(run: StageRun, pytest_status: int) -> int:
     try:
         _, code = run.conclude(pytest_status)
     except Exception as error:  # noqa: BLE001 - any failure here has to end in a hold, never in pytest's own 0
-        run.troubles.append(f"evidence cannot be written to {run.folder.path}: {type(error).__name__}: {error}")
+        run.troubles.append(
+            say(
+                "evidence cannot be written to {path}: {kind}: {error}",
+                path=run.folder.path,
+                kind=type(error).__name__,
+                error=error,
+            )
+        )
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
         code = ExitCode.INTERNAL_ERROR if code == 0 else code
@@ -46,7 +55,10 @@ def _page(run: StageRun) -> None:
         page = publish_rehearsal(run.folder.path, run.folder.path)
         run.pages.append(str(page))
     except Exception as error:  # noqa: BLE001 - the verdict is written already, and final
-        sys.stderr.write(run.redactor.text(f"opsverify: no page: {type(error).__name__}: {error}\n"))
+        complain(
+            run.redactor.text(say("no page: {kind}: {error}", kind=type(error).__name__, error=error)),
+            run.target.language,
+        )
 
 
 def exit_status(pytest_status: int, concluded: int | None) -> int:

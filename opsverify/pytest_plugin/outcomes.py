@@ -66,6 +66,7 @@ def note_phase(
             timestamp(started),
             (dt.datetime.now(dt.UTC) - started).total_seconds(),
             tuple(check.measurements),
+            check.coverage,
         )
         setattr(report, _RESULT, redactor.data(result.to_dict()))
 

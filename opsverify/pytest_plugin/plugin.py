@@ -111,7 +111,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     pinning = any(isinstance(plugin, PinPlugin) for plugin in config.pluginmanager.get_plugins())
     if not config.option.stage and not pinning and any(item.get_closest_marker("opsverify") for item in items):
         raise pytest.UsageError(
-            "missing --stage: checks run in a stage; pytest --stage STAGE --target TARGET (opsverify plan --help)"
+            say("missing --stage: checks run in a stage; pytest --stage STAGE --target TARGET (opsverify plan --help)")
         )
 
 
@@ -144,7 +144,7 @@ class PlanPlugin(Collection):
             if spec is None and is_absent(item):
                 continue
             if spec is None:
-                raise pytest.UsageError(f"{item.nodeid}: a test in a suite needs @runbook(...)")
+                raise pytest.UsageError(say("{nodeid}: a test in a suite needs @runbook(...)", nodeid=item.nodeid))
             if self.stage.name in spec.stages:
                 self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, *parameters_of(item))
         refuse_duplicates(self.planned.values())
@@ -166,7 +166,12 @@ class PlanPlugin(Collection):
             pinned += pins
             functions = {function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)}
             self.troubles += [
-                f"{suite.name}/{pin.test}: pinned in {suite.name}/{PINS} and not collected"
+                say(
+                    "{name}/{test}: pinned in {name}/{pins} and not collected",
+                    name=suite.name,
+                    test=pin.test,
+                    pins=PINS,
+                )
                 for pin in pins
                 if pin.function_only and pin.test not in functions
             ]
@@ -194,7 +199,9 @@ class StagePlugin(PlanPlugin):
         if self.config.pluginmanager.has_plugin("dsession"):
             session.perform_collect()
             if session.testsfailed and not self.config.option.continue_on_collection_errors:
-                raise session.Interrupted(f"{session.testsfailed} errors during collection")
+                raise session.Interrupted(
+                    say("{testsfailed} errors during collection", testsfailed=session.testsfailed)
+                )
             session.items, session.testscollected = [], 0
         return (yield)
 
@@ -275,15 +282,17 @@ class StagePlugin(PlanPlugin):
             self.run.results[result.id] = result
             self.screen.result(self.planned[report.nodeid], result)
         elif report.when not in ("setup", "call", "teardown"):
-            self.run.lost[report.nodeid] = f"lost with its process: {str(report.longrepr).splitlines()[0]}"
+            self.run.lost[report.nodeid] = say(
+                "lost with its process: {line}", line=str(report.longrepr).splitlines()[0]
+            )
 
     def pytest_internalerror(self, excrepr: object) -> None:
         """An internal error of pytest or of a plugin is a reason to hold."""
-        self.troubles.append(f"internal error: {str(excrepr).strip().splitlines()[-1]}")
+        self.troubles.append(say("internal error: {line}", line=str(excrepr).strip().splitlines()[-1]))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """An interrupted run is not a complete one."""
-        self.troubles.append(f"the run was interrupted ({excinfo.exconly().strip()})")
+        self.troubles.append(say("the run was interrupted ({kind})", kind=excinfo.exconly().strip()))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
@@ -295,7 +304,7 @@ class StagePlugin(PlanPlugin):
             status = ExitCode.INTERRUPTED
             return None
         except BaseException as error:
-            self.troubles.append(f"end of the run aborted: {type(error).__name__}: {error}")
+            self.troubles.append(say("end of the run aborted: {kind}: {error}", kind=type(error).__name__, error=error))
             status = ExitCode.INTERNAL_ERROR
             raise
         finally:
@@ -348,10 +357,13 @@ def _begin(config: pytest.Config) -> StageRun:
     if (launch := Launch.of(config)) is not None:
         launch.announce(run.folder)
     options.allure_report_dir = str(run.allure_dir)
+    if options.xmlpath and workerinput is None:  # ours: pytest's own has neither hold nor redaction
+        run.junit = (config.invocation_params.dir / options.xmlpath).absolute()
+    options.xmlpath = None
     run.verbose = options.verbose > 0
     options.verbose, options.tbstyle, options.no_header = -2, "no", True
     if not config.pluginmanager.has_plugin("allure_pytest"):
         config.pluginmanager.import_plugin("allure_pytest.plugin")
         if not config.pluginmanager.has_plugin("allure_pytest.plugin"):
-            raise pytest.UsageError("-p no:allure_pytest.plugin: the evidence needs Allure; leave the option out")
+            raise pytest.UsageError(say("-p no:allure_pytest.plugin: the evidence needs Allure; leave the option out"))
     return run

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
-from opsverify.evidence.run_folder import VERDICT
+from opsverify.evidence.run_folder import REFUSED, VERDICT
+from opsverify.language.message import say
+from opsverify.language.tell import complain
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import tolerant_output
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
     from opsverify.evidence.run_folder import RunFolder
 
-REFUSED: Final = "verdict.refused"
-"""What a `verdict.json` is renamed to that is incomplete, or not this run's."""
 _PARENT_DEATH_SIGNAL: Final = 1
 _EXPLAINED: Final = frozenset({ExitCode.INTERNAL_ERROR, ExitCode.USAGE, ExitCode.NOTHING_COLLECTED})
 """Codes of a child that has printed why there is no verdict."""
@@ -75,7 +75,7 @@ class _Parent:
             os.kill(self.child, number)
 
 
-def run_stage(arguments: Sequence[str], root: Path, settings: Path) -> int:
+def run_stage(arguments: Sequence[str], root: Path, settings: Path, language: str = "en") -> int:
     """Run pytest with `arguments` in a child; the exit code of the verdict, which is that of a decision or a hold."""
     told, tell = os.pipe()
     parent, this = _Parent(), os.getpid()
@@ -94,25 +94,30 @@ def run_stage(arguments: Sequence[str], root: Path, settings: Path) -> int:
     finally:
         undo()
         os.close(told)
-    return _conclude(code, announced, interrupted=bool(parent.requested))
+    return _conclude(code, announced, interrupted=bool(parent.requested), language=language)
 
 
-def _conclude(code: int, announced: tuple[str, Path] | None, *, interrupted: bool) -> int:
+def _conclude(code: int, announced: tuple[str, Path] | None, *, interrupted: bool, language: str) -> int:
     """The exit code: the verdict's, else never one of a decision."""
-    why = "it began no run"
+    why: str = say("it began no run")
     if announced is not None:
         try:
             return exit_code_in(announced[1], announced[0])
         except EvidenceError as error:
-            why = f"{announced[1]}: {error}"
+            why = say("{path}: {error}", path=announced[1], error=error)
             _set_aside(announced[1])
     if interrupted or code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
     if code in _EXPLAINED:
         return code
-    ended = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    ended = say("exit code {code}", code=code) if code >= 0 else signal.Signals(-code).name
     verdict = ExitCode.INTERNAL_ERROR if code < 0 else ExitCode.HOLD
-    sys.stderr.write(f"opsverify: no verdict, hold (exit {int(verdict)}): the run ended with {ended}; {why}\n")
+    complain(
+        say(
+            "no verdict, hold (exit {code}): the run ended with {ended}; {why}", code=int(verdict), ended=ended, why=why
+        ),
+        language,
+    )
     return verdict
 
 

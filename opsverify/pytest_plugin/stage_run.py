@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,17 @@ from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
+from opsverify.errors import EvidenceError
 from opsverify.evidence.bound import bound_fields
-from opsverify.evidence.files import restrict
+from opsverify.evidence.files import restrict, write_atomic
+from opsverify.evidence.junit import JUNIT, junit_xml
 from opsverify.evidence.once import clear_locks
+from opsverify.evidence.origin import ORIGIN, origin_of
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import as_message
+from opsverify.language.message import as_message, pair, say
 from opsverify.people.attested import Attestations
 from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
@@ -40,8 +44,6 @@ if TYPE_CHECKING:
 REPORTS = Path("reports")
 COVERED = "ledger.coverage"
 """The check that says how every table of a restored database was compared."""
-UNCOVERED = "tables not compared: "
-"""What its message has before the coverage."""
 
 
 @dataclass
@@ -69,6 +71,8 @@ class StageRun:
     binding: dict[str, Any] = field(default_factory=dict)
     state: TargetState | None = None
     history: Path = REPORTS
+    junit: Path | None = None
+    """Where JUnit XML is wanted besides the run's folder."""
 
     @classmethod
     def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
@@ -95,6 +99,7 @@ class StageRun:
             )
             state = TargetState.of(root / REPORTS, target.name)
             chain = state.begin(folder.run_id, stage.name, folder.path)
+            folder.write_json(ORIGIN, origin_of(root), Redactor(secrets.values))
             binding = {**bound_fields(as_written, root), "chain": chain}
         return cls(
             stage,
@@ -145,7 +150,7 @@ class StageRun:
 
         explained = any(result.outcome in ("fail", "inconclusive") for result in self.results.values())
         if pytest_status == 1 and not (explained or self.lost or self.troubles):
-            self.troubles.append("pytest reports a failure that belongs to no planned check; see its output")
+            self.troubles.append(say("pytest reports a failure that belongs to no planned check; see its output"))
         verdict = self.judge()
         for result, check in zip(verdict.results, verdict.plan.checks, strict=True):
             if result.started_at is None:
@@ -176,13 +181,29 @@ class StageRun:
     def _write(self, verdict: Verdict, code: int) -> None:
         clear_locks(self.folder.path)
         self.redactor.sweep(self.folder.path)
-        content = self._content(verdict, code)
+        content = self.redactor.data(self._content(verdict, code))
+        xml = junit_xml(content, self.target.language)
+        write_atomic(self.folder.path / JUNIT, xml)
         key = self.target.evidence.signing_key
         restrict(self.folder.path)
-        verdict_sha256 = seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        verdict_sha256 = seal(self.folder, content, self.secrets.of(key))
         if self.state is not None:
-            self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
-        self.folder.publish()
+            try:
+                self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
+            except EvidenceError:  # a decision that the target's state does not know is none
+                self.folder.refuse_verdict()
+                raise
+        self._hand_out(xml)
+
+    def _hand_out(self, junit: bytes) -> None:
+        """What is for convenience only: where it cannot be written, the sealed verdict stands."""
+        try:
+            self.folder.publish()
+            if self.junit is not None:
+                self.junit.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(self.junit, junit)
+        except (EvidenceError, OSError) as error:
+            sys.stderr.write(self.redactor.text(f"opsverify: {error}; the verdict in {self.folder.path} stands\n"))
 
     def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
         return {
@@ -199,7 +220,7 @@ class StageRun:
             "causes": [cause.to_dict() for cause in verdict.causes],
             "notes": [as_message(note).en for note in self.notes],
             "notes_ko": [as_message(note).ko for note in self.notes],
-            "coverage": self.coverage,
+            **(pair("coverage", self.coverage) if self.coverage else {"coverage": None}),
             "left_out": left_out(self.plan).to_dict(),
             "started_at": timestamp(self.started),
             "finished_at": timestamp(dt.datetime.now(dt.UTC)),
@@ -231,7 +252,7 @@ class StageRun:
         result = self.results.get(COVERED)
         if result is None:
             return None
-        return result.message.partition(UNCOVERED)[2].rpartition(", limit")[0] or result.message
+        return result.coverage or result.message
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -241,9 +262,11 @@ class StageRun:
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return remarks
-        short = (
-            f"window {duration(self.window_s)} is shorter than the runbook's {canary.shortest_window}: "
-            "a demonstration or rehearsal, not a release"
+        short = say(
+            "window {window_s} is shorter than the runbook's {shortest_window}: a demonstration or "
+            "rehearsal, not a release",
+            window_s=duration(self.window_s),
+            shortest_window=canary.shortest_window,
         )
         return (short, *remarks)
 

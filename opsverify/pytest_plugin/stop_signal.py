@@ -6,6 +6,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from opsverify.language.message import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,7 +35,7 @@ class StopSignal:
 
     def trouble(self) -> str:
         """The reason that a verdict gives."""
-        return f"the run was interrupted ({self.requested or 'KeyboardInterrupt'})"
+        return say("the run was interrupted ({value})", value=self.requested or "KeyboardInterrupt")
 
 
 def handle_stops(handler: Callable[[int, Any], None]) -> Callable[[], None]:

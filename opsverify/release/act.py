@@ -18,7 +18,7 @@ from opsverify.evidence.once_read import read_once
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.release.authorize import Order, read_order, require_current
 from opsverify.release.execute import DONE, HELD, Execution, Platform, carry_out
 from opsverify.release.journal import ACTIONS
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from opsverify.config.secrets import Secrets
 
 
-def act(run: str, target_name: str | None, root: Path, *, yes: bool, dry_run: bool) -> int:
+def act(run: str, target_name: str | None, root: Path, *, yes: bool, dry_run: bool, language: str | None = None) -> int:
     """Carry out the verdict of `run` (an id, a folder, `latest`); the exit code.
 
     Raises Refused (nothing was done) and TargetError.
     """
     folder = find_run_folder(None if run == "latest" else run, root).resolve()
-    platform, secrets = open_platform(target_name or _target_in(folder, root), root)
+    platform, secrets = open_platform(target_name or _target_in(folder, root), root, language)
     key = secrets.of(platform.target.evidence.signing_key)
     order = read_order(folder, platform.target, key, platform.redactor, dt.datetime.now(dt.UTC))
     journal = folder.parent / "actions" / order.run_id
@@ -58,12 +58,12 @@ def used_in(state: TargetState, order: Order) -> Callable[[], None]:
     return lambda: state.use(order.run_id, order.stage, order.decision.value)
 
 
-def open_platform(target_name: str, root: Path) -> tuple[Platform, Secrets]:
+def open_platform(target_name: str, root: Path, language: str | None = None) -> tuple[Platform, Secrets]:
     """Load the target to act on it, and let SIGTERM stop this process as Ctrl-C does. Raises TargetError."""
     target_file = find_target(target_name, root / "targets").resolve()
     target, secrets = load_target(target_file)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return Platform(target, target_file, root, Redactor(secrets.values), _print), secrets
+    return Platform(target, target_file, root, Redactor(secrets.values), _print, language or target.language), secrets
 
 
 def execution_of(order: Order) -> Execution:
@@ -82,21 +82,42 @@ def execution_of(order: Order) -> Execution:
 
 def _show(order: Order, platform: Platform, *, dry_run: bool) -> int:
     """Show what would be done; runs no command, not even those that print a value."""
-    signed = f"signed by {order.signed_by[:12]}..." if order.signed_by else "not signed: the target has no key"
-    platform.show(f"{order.stage} on {platform.target.name}: {order.decision.value}  ({order.run_id}, {signed})")
+    signed = (
+        say("signed by {signed_by}...", signed_by=order.signed_by[:12])
+        if order.signed_by
+        else say("not signed: the target has no key")
+    )
+    platform.show(
+        say(
+            "{stage} on {name}: {decision}  ({run_id}, {signed})",
+            stage=order.stage,
+            name=platform.target.name,
+            decision=order.decision.value,
+            run_id=order.run_id,
+            signed=signed,
+        )
+    )
     facts = {**order.facts, "target": platform.target.name}
     for number, step in enumerate(order.steps, 1):
         argv = filled(step.run, facts)
-        platform.show(f"  would run {number}: {' '.join(argv)}    (runbook {step.runbook}, within {step.timeout})")
+        platform.show(
+            say(
+                "  would run {number}: {argv}    (runbook {runbook}, within {timeout})",
+                number=number,
+                argv=" ".join(argv),
+                runbook=step.runbook,
+                timeout=step.timeout,
+            )
+        )
         for name in placeholders(argv):
             value = platform.target.actions.values[name]
-            source = value.text if value.text is not None else f"output of {' '.join(value.run)}"
-            platform.show(f"      {{{name}}}: {source}")
+            source = value.text if value.text is not None else say("output of {run}", run=" ".join(value.run))
+            platform.show(join("", (f"      {{{name}}}: ", source)))
     if order.decision is Decision.ROLLBACK:
-        platform.show("  would then verify post-rollback")
+        platform.show(say("  would then verify post-rollback"))
     if dry_run:
         return DONE
-    platform.show("nothing was done; give --yes, or set actions.unattended = true in the target")
+    platform.show(say("nothing was done; give --yes, or set actions.unattended = true in the target"))
     return HELD
 
 

@@ -14,6 +14,7 @@ from opsverify.config.placeholders import filled, resolve
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Decision
 from opsverify.evidence.run_folder import VERDICT
+from opsverify.language.message import in_language, join, say
 from opsverify.release.journal import Journal
 from opsverify.units import duration
 
@@ -38,10 +39,11 @@ class Platform:
     root: Path
     redactor: Redactor
     write: Callable[[str], None]
+    language: str = "en"
 
     def show(self, text: str) -> None:
         """Print one line, without secrets."""
-        self.write(self.redactor.text(text))
+        self.write(in_language(self.redactor.text(text), self.language))
 
 
 @dataclass(frozen=True)
@@ -85,28 +87,38 @@ def _run_steps(
     """Run all steps; None if all succeeded."""
     for number, (step, argv) in enumerate(zip(steps, argvs, strict=True)):
         shown = " ".join(argv)
-        platform.show(f"step {number + 1} of {len(steps)}: {shown}    (runbook {step.runbook})")
+        platform.show(
+            say(
+                "step {number} of {count}: {shown}    (runbook {runbook})",
+                number=number + 1,
+                count=len(steps),
+                shown=shown,
+                runbook=step.runbook,
+            )
+        )
         journal.step_begins(number)
         ran = run_command(argv, step.timeout_s, platform.target.actions.folder)
         journal.step_ended(number, ran)
         for line in ran.output.strip().splitlines()[-5:]:
-            platform.show(f"    {line}")
+            platform.show(join("", ("    ", line)))
         if not ran.ok:
             left = [" ".join(argv) for argv in argvs[number + 1 :]]
             if journal.content["decision"] == Decision.ROLLBACK:
                 left.append(f"verify {STABILITY}")
             journal.close("failed", FAILED, [shown, *left])
-            platform.show(f"FAILED: {shown}: {ran.text}; output in {journal.folder}")
+            platform.show(
+                say("FAILED: {shown}: {text}; output in {folder}", shown=shown, text=ran.text, folder=journal.folder)
+            )
             for command in left:
-                platform.show(f"  left: {command}")
+                platform.show(say("  left: {command}", command=command))
             return FAILED
-        platform.show(f"    done in {duration(round(ran.duration_s, 1))}")
+        platform.show(say("    done in {duration_s}", duration_s=duration(round(ran.duration_s, 1))))
     return None
 
 
 def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) -> int:
     folder = journal.folder / STABILITY
-    platform.show(f"all steps done; verify {STABILITY}")
+    platform.show(say("all steps done; verify {stability}", stability=STABILITY))
     code = verify(platform, STABILITY, folder, f"--rolled-back-at={began.isoformat()}")
     try:
         verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
@@ -115,8 +127,12 @@ def _verify_stability(began: dt.datetime, journal: Journal, platform: Platform) 
         run_id, decision = None, "hold"
     journal.note(post_rollback={"run_id": run_id, "decision": decision, "exit_code": code})
     outcome, exit_code = {0: ("done", DONE), 1: ("rejected", FAILED)}.get(code, ("held", HELD))
-    journal.close(outcome, exit_code, () if exit_code == DONE else (f"verify {STABILITY} again, after the fix",))
-    platform.show(f"{STABILITY}: {decision}")
+    journal.close(
+        outcome,
+        exit_code,
+        () if exit_code == DONE else (say("verify {stability} again, after the fix", stability=STABILITY),),
+    )
+    platform.show(join("", (STABILITY, ": ", str(decision))))
     return exit_code
 
 

@@ -18,7 +18,7 @@ from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import timestamp
 from opsverify.evidence.target_state import TargetState
-from opsverify.language.message import say
+from opsverify.language.message import in_language, join, say
 from opsverify.release.act import execution_of, open_platform, used_in
 from opsverify.release.authorize import Order, read_order, require_current, require_reached
 from opsverify.release.execute import DONE, FAILED, HELD, Execution, Platform, carry_out, verify
@@ -51,7 +51,7 @@ class Rollout:
         try:
             return self._expand()
         except Refused as error:
-            return self._close(HELD, f"stopped, nothing was rolled back: {error}")
+            return self._close(HELD, say("stopped, nothing was rolled back: {error}", error=error))
 
     def begin(self) -> None:
         """Write the record of a rollout that has set nothing yet."""
@@ -101,18 +101,25 @@ class Rollout:
         for number, share in enumerate(shares, 1):
             if share in reached and number < len(shares):
                 continue
-            self.platform.show(f"rollout step {number} of {len(shares)}: {share} of the traffic")
+            self.platform.show(
+                say(
+                    "rollout step {number} of {count}: {share} of the traffic",
+                    number=number,
+                    count=len(shares),
+                    share=share,
+                )
+            )
             entry: dict[str, Any] = {"share": share, "set_at": _now()}
             self.record["steps"].append(entry)
             self._write()
             if not self._set(share, entry):
-                return self._close(self._roll_back(None), f"{share} could not be set")
+                return self._close(self._roll_back(None), say("{share} could not be set", share=share))
             ended = self._verified(_name(number, share), share, entry)
             if isinstance(ended, int):
                 return ended
             if number == len(shares):
                 return self._promote(ended, share)
-        return self._close(DONE, "promoted completely")
+        return self._close(DONE, say("promoted completely"))
 
     def _verified(self, name: str, share: str, entry: dict[str, Any]) -> Order | int:
         """The order to go on by; the exit code where the rollout ended instead."""
@@ -120,9 +127,11 @@ class Rollout:
         entry["exit_code"] = verify(self.platform, STAGE, run, f"--share={share}", *self.arguments)
         order = self._order(run, entry)
         if order is None:
-            return self._close(HELD, f"on hold at {share}: the canary keeps that share; rerun, or roll back by hand")
+            return self._close(
+                HELD, say("on hold at {share}: the canary keeps that share; rerun, or roll back by hand", share=share)
+            )
         if order.decision is Decision.ROLLBACK:
-            return self._close(self._roll_back(order), f"rolled back at {share}")
+            return self._close(self._roll_back(order), say("rolled back at {share}", share=share))
         return order
 
     def _promote(self, order: Order, share: str) -> int:
@@ -133,7 +142,14 @@ class Rollout:
             rounds = self.record.setdefault("bake", [])
             entry: dict[str, Any] = {"share": share, "began_at": _now()}
             rounds.append(entry)
-            self.platform.show(f"rollout watches on at {share} for {bake} (actions.bake), window {len(rounds)}")
+            self.platform.show(
+                say(
+                    "rollout watches on at {share} for {bake} (actions.bake), window {count}",
+                    share=share,
+                    bake=bake,
+                    count=len(rounds),
+                )
+            )
             ended = self._verified(f"bake-{len(rounds):02d}", share, entry)
             if isinstance(ended, int):
                 return ended
@@ -144,8 +160,8 @@ class Rollout:
         journal = self.folder / "actions" / order.run_id
         code = carry_out(execution_of(order), journal, self.platform, used_in(self.state, order))
         if code != DONE:
-            return self._close(self._roll_back(None), "the promotion's steps failed")
-        return self._close(DONE, "promoted completely")
+            return self._close(self._roll_back(None), say("the promotion's steps failed"))
+        return self._close(DONE, say("promoted completely"))
 
     def roll_back_unfinished(self) -> int:
         """Take back what an earlier process left."""
@@ -154,10 +170,10 @@ class Rollout:
             if damaged.exists() or damaged.is_symlink():
                 damaged.rename(self.folder / f"{RECORD}.damaged")
             self.begin()
-            share = "an unknown share"
+            share = say("an unknown share")
         else:
-            share = next((step["share"] for step in reversed(self.record["steps"])), "its start")
-        return self._close(self._roll_back(None), f"unfinished at {share}, rolled back by choice")
+            share = next((step["share"] for step in reversed(self.record["steps"])), say("its start"))
+        return self._close(self._roll_back(None), say("unfinished at {share}, rolled back by choice", share=share))
 
     def _set(self, share: str, entry: dict[str, Any]) -> bool:
         number = share_of(share)
@@ -170,15 +186,15 @@ class Rollout:
         try:
             values = resolve([self.command.run], actions.values, facts, actions.folder)
         except Refused as error:
-            self.platform.show(f"FAILED: {error}")
+            self.platform.show(say("FAILED: {error}", error=error))
             return False
         argv = filled(self.command.run, values)
-        self.platform.show(f"    {' '.join(argv)}")
+        self.platform.show(join("", ("    ", " ".join(argv))))
         ran = run_command(argv, self.command.timeout_s, actions.folder)
         entry |= {"argv": argv, "command_exit_code": ran.exit_code, "output": ran.output, "ok": ran.ok}
         self._write()
         if not ran.ok:
-            self.platform.show(f"FAILED: {' '.join(argv)}: {ran.text}")
+            self.platform.show(say("FAILED: {argv}: {text}", argv=" ".join(argv), text=ran.text))
         return ran.ok
 
     def _order(self, run: Path, entry: dict[str, Any]) -> Order | None:
@@ -218,12 +234,12 @@ class Rollout:
         return FAILED
 
     def _close(self, code: int, stands: str) -> int:
-        self.record |= {"finished_at": _now(), "exit_code": code, "stands": stands}
+        self.record |= {"finished_at": _now(), "exit_code": code, "stands": in_language(stands, "en")}
         self._write()
         write_manifest(self.folder)
         forget(self.state)
-        self.platform.show(f"rollout: {stands}  (exit {code})")
-        self.platform.show(f"  evidence: {self.folder}")
+        self.platform.show(say("rollout: {stands}  (exit {code})", stands=stands, code=code))
+        self.platform.show(say("  evidence: {folder}", folder=self.folder))
         return code
 
     def _write(self) -> None:
@@ -239,12 +255,13 @@ def rollout(
     yes: bool,
     dry_run: bool,
     choice: Choice | None = None,
+    language: str | None = None,
 ) -> int:
     """Expand the canary of a target step by step; the exit code. Raises TargetError and Refused (nothing was done).
 
     `choice`: what becomes of a rollout of the target that was killed.
     """
-    platform, secrets = open_platform(target_name, root)
+    platform, secrets = open_platform(target_name, root, language)
     target = platform.target
     command = target.actions.share
     if target.canary is None or not target.canary.steps or command is None:
@@ -258,11 +275,18 @@ def rollout(
     if dry_run or not (yes or target.actions.unattended):
         for share in target.canary.steps:
             shown = filled(command.run, {"share": f"{share_of(share):g}", "percent": f"{share_of(share) * 100:g}"})
-            platform.show(f"  would run: {' '.join(shown)}, then verify {STAGE} --share={share}")
-        platform.show("  then would run the steps of actions.promote; on a rollback those of actions.rollback")
+            platform.show(
+                say(
+                    "  would run: {shown}, then verify {stage} --share={share}",
+                    shown=" ".join(shown),
+                    stage=STAGE,
+                    share=share,
+                )
+            )
+        platform.show(say("  then would run the steps of actions.promote; on a rollback those of actions.rollback"))
         if dry_run:
             return DONE
-        platform.show("nothing was done; give --yes, or set actions.unattended = true in the target")
+        platform.show(say("nothing was done; give --yes, or set actions.unattended = true in the target"))
         return HELD
     state = TargetState.of(root / "reports", target.name)
     key = secrets.of(target.evidence.signing_key)
@@ -272,7 +296,7 @@ def rollout(
         found = unfinished(state)
         if found is not None:
             choice = require_choice(found, choice, state)
-            platform.show(f"{found.where}: {choice}")
+            platform.show(join(": ", (found.where, choice)))
             if choice is Choice.ABANDON:
                 forget(state)
                 return HELD

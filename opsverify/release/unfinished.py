@@ -58,7 +58,11 @@ class Unfinished:
         """How far it came, and which step has an unknown outcome."""
         name = f"rollout {self.folder.name}"
         if self.damage:
-            return f"{name} has not ended, and its record cannot be read ({self.damage}): see which share is set"
+            return say(
+                "{name} has not ended, and its record cannot be read ({damage}): see which share is set",
+                name=name,
+                damage=self.damage,
+            )
         if self.begun == "promoting":
             return say(
                 "rollout {name} was ended while it promoted (unknown outcome: the steps of actions.promote)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.language.message import unpair
 from opsverify.recovery.verify.questions import BUCKETS, COVERAGE
@@ -127,9 +127,9 @@ def _differences(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[
             families.setdefault(check["id"].partition("[")[0], []).append(check)
     # Pages, keys and references first: they explain why the counts are wrong.
     ordered = sorted(families.values(), key=lambda checks: checks[0]["id"].startswith("sql."))
-    causes: dict[str, list[Mapping[str, str]]] = {}
+    causes: dict[str, list[Mapping[str, Any]]] = {}
     for checks in ordered:  # one cause once: a restore that did not happen fails every family
-        causes.setdefault(checks[0]["message"], []).extend(checks)
+        causes.setdefault(run.cause_of(checks[0]), []).extend(checks)
     ordered = list(causes.values())
     for checks in ordered[:_NOTES]:
         message = unpair(dict(checks[0]), "message").each(shortened)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import VERDICT
-from opsverify.language.message import LANGUAGES, say, unpair
+from opsverify.language.kept import revive
+from opsverify.language.message import LANGUAGES, Message, say, unpair
 from opsverify.recovery.drill.parts import or_none
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.rpo.measure import NAME as TESTIMONY
@@ -49,6 +50,12 @@ class RehearsalRun:
     verdict: dict[str, Any]
     drill: Drill | None
 
+    def cause_of(self, check: Mapping[str, Any]) -> Message:
+        """Why a check did not pass, as the verdict counts it: without what differs where one cause shows in many."""
+        causes = self.verdict.get("causes", ())
+        entry = next((cause for cause in causes if check["id"] in cause["checks"] and len(cause["checks"]) > 1), check)
+        return unpair(dict(entry), "message")
+
     @property
     def not_passed(self) -> list[dict[str, Any]]:
         """Checks that failed or could not be measured, failures first."""
@@ -69,7 +76,7 @@ class RehearsalRun:
             rpo = or_none(self.drill.parts.rpo)
             return rpo.to_dict() if rpo else None
         path = self.folder / TESTIMONY
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        return dict(revive(json.loads(path.read_text(encoding="utf-8")))) if path.exists() else None
 
     @property
     def answers(self) -> Mapping[str, Finding]:
@@ -135,19 +142,22 @@ def checks_of(run: RehearsalRun) -> tuple[PageRow, ...]:
 
 def not_passed_of(run: RehearsalRun, most: int = 8) -> tuple[Note, ...]:
     """The checks that did not pass, each with its message; data checks are in the section on data loss."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, Message], list[dict[str, Any]]] = {}
     for check in run.not_passed:
         if not check["id"].startswith(DATA):
-            groups.setdefault((check["outcome"], check["message"]), []).append(check)
-    notes = [Note(_group_text(checks), outcome) for (outcome, _), checks in groups.items()]
+            groups.setdefault((check["outcome"], run.cause_of(check)), []).append(check)
+    notes = [Note(_group_text(run, checks), outcome) for (outcome, _), checks in groups.items()]
     more = len(notes) - most
     rest = [Note(Text(f"그 밖에 {more}건", f"and {more} more"))] if more > 0 else []
     return (*notes[:most], *rest)
 
 
-def _group_text(checks: list[dict[str, Any]]) -> Text:
+def _group_text(run: RehearsalRun, checks: list[dict[str, Any]]) -> Text:
     """One cause once: the checks with the same message, by id, and how many there are."""
-    message = unpair(checks[0], "message").each(shortened)
+    message = run.cause_of(checks[0])
+    if all(check["message"] == checks[0]["message"] for check in checks):
+        message = unpair(checks[0], "message")
+    message = message.each(shortened)
     if len(checks) == 1:
         title = checks[0]["title"]
         return Text(*(f"{title[name]} · {checks[0]['id']}: {message.text(name)}" for name in LANGUAGES))

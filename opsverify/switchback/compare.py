@@ -39,15 +39,19 @@ class TableDifference:
     def named(self, first: str, second: str, most: int = 2) -> list[str]:
         """One phrase for each kind of difference, with the first keys."""
         kinds = {
-            f"missing in {first}": self.missing_in_first,
-            f"missing in {second}": self.missing_in_second,
-            "with other content": self.different,
+            say("missing in {region}", region=first): self.missing_in_first,
+            say("missing in {region}", region=second): self.missing_in_second,
+            say("with other content"): self.different,
         }
         shown = {
             what: [*("/".join(key) for key in keys[:most]), *(["..."] if len(keys) > most else [])]
             for what, keys in kinds.items()
         }
-        return [f"{len(keys):,} {what} ({', '.join(shown[what])})" for what, keys in kinds.items() if keys]
+        return [
+            say("{count:,} {what} ({keys})", count=len(keys), what=what, keys=", ".join(shown[what]))
+            for what, keys in kinds.items()
+            if keys
+        ]
 
 
 def compare_span(first: TableCopy, second: TableCopy, span: TimeSpan) -> TableDifference:

@@ -184,9 +184,9 @@ def test_a_canary_proven_worse_is_not_excused_by_the_baseline() -> None:
 
 def test_more_criteria_ask_for_more_evidence() -> None:
     """Alpha is shared out, so that six criteria together err no more often than one."""
-    counts = [(15, 150)] * 3
-    alone = decide(POLICY, [watched(counts)], WindowState(45, 1.0))
-    six = decide(POLICY, [watched(counts), *[watched([(0, 150)] * 3)] * 5], WindowState(45, 1.0))
+    counts = [(15, 150)] * 2
+    alone = decide(POLICY, [watched(counts)], WindowState(30, 1.0))
+    six = decide(POLICY, [watched(counts), *[watched([(0, 150)] * 2)] * 5], WindowState(30, 1.0))
     assert (alone.outcome, six.outcome) == (GateOutcome.ROLLBACK, GateOutcome.CONTINUE)
 
 

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from opsverify.canary.window_setup import Setup
 
 
-def observed(world: World, lines: list[str] | None = None, setup: Setup = SETUP) -> GateWatch:
+def observed(
+    world: World, lines: list[str] | None = None, setup: Setup = SETUP, *, timeout_s: float = 10.0
+) -> GateWatch:
     """Watch a whole window of the made-up platform, over HTTP."""
     kept = [] if lines is None else lines
-    with Prometheus(PrometheusConfig(url=world.url, timeout_s=0.1)) as prometheus:
-        return Observer(prometheus, world.clock, lambda _text: None, kept.append).observe(setup)
+    with Prometheus(PrometheusConfig(url=world.url, timeout_s=timeout_s)) as prometheus:
+        observer = Observer(prometheus, world.clock, lambda _text: None, kept.append, look_within_s=timeout_s)
+        return observer.observe(setup)
 
 
 def reported(watch: GateWatch) -> str:
@@ -142,7 +145,7 @@ def test_a_fault_holds_by_its_name(case: Case) -> None:
             world.answer = never(world)
         if case.refused:
             world.url = "http://127.0.0.1:1"
-        watch = observed(world)
+        watch = observed(world, timeout_s=0.1 if case.hangs else 10.0)
     assert watch.decision.outcome is GateOutcome.HOLD, reported(watch)
     assert re.search(case.named, reported(watch)), reported(watch)
 

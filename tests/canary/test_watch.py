@@ -17,6 +17,7 @@ from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_setup import Setup
 from opsverify.config.limits import Limits
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.language.message import say
 from tests.canary.made_steps import ERRORS, START, watched
 
 POLICY = Policy()
@@ -173,3 +174,12 @@ def test_a_signal_that_stopped_measures_no_traffic_share() -> None:
     with pytest.raises(Inconclusive, match=r"no further samples of the canary's requests|stale series requests"):
         window.cost_growth()
     assert watch.decision.outcome is GateOutcome.HOLD
+
+
+def test_steps_with_one_cause_are_one_gap() -> None:
+    """Five queries that one Prometheus refused, each with a text and times of its own, are one reason."""
+    watch = watched(lambda _number: (0, 0))
+    for number in range(5):
+        fault = say("{source}{detail}", source="Prometheus refuses", detail=f", query at {number}")
+        watch.advance(ObservedStep(watch.at + 1, fault))
+    assert watch.faults == ("Prometheus refuses",)

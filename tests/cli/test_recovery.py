@@ -98,13 +98,13 @@ def test_a_rehearsal_waits_for_what_the_next_segment_brings(
     monkeypatch.setattr(rehearse, "newest_target", newest)
     monkeypatch.setattr(rehearse, "_first_record", lambda _target: record)
     monkeypatch.setattr(rehearse, "_EVERY_S", 0.0)
-    assert rehearse._recovery_target("t") == after
+    assert rehearse._recovery_target("t", "en") == after
     assert capsys.readouterr().out == (
         "rehearsal: waiting up to 2m for the first recovery target: no archived commit yet\n"
     )
     answers[:] = [Inconclusive("the archive has a gap")]
     with pytest.raises(Inconclusive, match="gap"):
-        rehearse._recovery_target("t")
+        rehearse._recovery_target("t", "en")
 
 
 def test_a_heartbeat_stops_on_sigterm() -> None:

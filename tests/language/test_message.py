@@ -110,3 +110,11 @@ def test_the_cause_is_the_message_without_its_detail() -> None:
         assert (read, read.cause) == (one, two.cause)
     plain = say("pool {name}: {cause}", name="app", cause="down")
     assert plain.cause is plain
+
+
+def test_texts_with_a_common_cause_are_counted_as_one() -> None:
+    """`caused_by` gives a sentence of its own the cause of another: a part not reached, and the reason it names."""
+    reason = say("{source}{detail}", source="Prometheus", detail=", query up")
+    text = say("nothing was restored: {reason}", reason=reason).caused_by(reason)
+    assert text == "nothing was restored: Prometheus, query up"
+    assert text.cause == reason.cause == "Prometheus"

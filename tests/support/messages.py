@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from tests.support.paths import REPOSITORY
@@ -16,11 +18,26 @@ if TYPE_CHECKING:
 SUITES: Final = ("checks", "smoke", "dr_validation")
 STARTER: Final = "starter"
 """What `opsverify init` copies: its checks are the reader's own, in the reader's language."""
-ERRORS: Final = frozenset(
-    {"Inconclusive", "Unreachable", "NotRestorable", "CheckFailed", "TargetError", "EvidenceError", "Refused"}
+ERROR: Final = "OpsVerifyError"
+"""The class of which every error with a message for a person is one; its subclasses are found in the source."""
+MEASURES: Final = frozenset(
+    {"measure", "measure_estimate", "expect", "expect_all", "enough", "must_answer", "fail", "show", "tell", "complain"}
 )
-MEASURES: Final = frozenset({"measure", "measure_estimate", "expect", "expect_all", "enough", "must_answer", "fail"})
-"""Methods of a check whose first argument a person reads."""
+"""Methods of a check, and functions that print, whose first argument a person reads."""
+NAMES: Final = frozenset({"problem", "unknown", "reason", "fault", "why", "hint", "message", "problems", "text"})
+"""Names of variables, parameters and fields that hold a text for a person."""
+PRINTERS: Final = {
+    "opsverify/__main__.py": "runs before anything can be imported",
+    "opsverify/cli/completion.py": "prints a script of a shell",
+    "opsverify/cli/parser.py": "argparse's own lines, before a target is known",
+    "opsverify/pytest_plugin/settings.py": "stops before a target is known",
+    "opsverify/pytest_plugin/exit_status.py": "prints one line of JSON where no evidence can be written",
+}
+"""Modules that print words of their own by `write`, with the reason."""
+
+
+_WORD: Final = re.compile(r"(?<![\w/.-])[a-z]{2,}(?![\w/.(=-])")
+_SQL: Final = re.compile(r"\b(SELECT|WHERE|GRANT|FROM)\b")
 
 
 @dataclass(frozen=True)
@@ -56,20 +73,66 @@ def said_in(path: Path) -> Iterator[Said]:
             yield Said(_place(path, node), first.value if literal else None, names)  # type: ignore[union-attr]
 
 
+@cache
+def errors() -> frozenset[str]:
+    """The names of all errors with a message for a person: `OpsVerifyError` and what derives from it."""
+    classes = {
+        node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
+        for path in (REPOSITORY / "opsverify").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+    found = {ERROR}
+    while more := {name for name, bases in classes.items() if bases & found} - found:
+        found |= more
+    return frozenset(found)
+
+
 def unsaid_in(path: Path) -> Iterator[str]:
-    """Places of texts that a person may read and that are in English only: of errors, and of measurements."""
+    """Places of texts that a person may read and that are in English only.
+
+    Those of errors, of measurements, of what is printed, and of variables and fields that hold a reason.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call):
-            continue
-        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        texts: list[ast.expr] = []
-        if isinstance(node.func, ast.Name) and name in ERRORS:
-            texts = node.args
-        elif isinstance(node.func, ast.Attribute) and name in MEASURES:
-            texts = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "of")]
-        elif name == "listed":
-            texts = node.args[:1]
-        yield from (_place(path, node) for text in texts if _is_english(text))
+        yield from (_place(path, text) for text in _texts_in(path, node) if _is_english(text))
+
+
+def _texts_in(path: Path, node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.Assign):
+        if any(isinstance(target, ast.Name) and target.id in NAMES for target in node.targets):
+            yield from _sentence(node.value)
+        return
+    if not isinstance(node, ast.Call):
+        return
+    method = isinstance(node.func, ast.Attribute)
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    if not method and name in errors():
+        yield from node.args
+    elif name in MEASURES:
+        yield from node.args[:1]
+        yield from (word.value for word in node.keywords if word.arg == "of")
+    elif name == "listed":
+        yield from node.args[:1]
+    elif name == "write" and ast.unparse(node.func) in ("sys.stdout.write", "sys.stderr.write"):
+        if str(path.relative_to(REPOSITORY)) not in PRINTERS:
+            yield from (text for argument in node.args for text in _sentence(argument))
+    elif name != "say":
+        yield from (text for word in node.keywords if word.arg in NAMES for text in _sentence(word.value))
+
+
+def _sentence(node: ast.expr) -> Iterator[ast.expr]:
+    """`node` where it is put together from literals with at least two words."""
+    if isinstance(node, ast.JoinedStr):
+        written = " ".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        written = node.value
+    elif isinstance(node, ast.IfExp):
+        yield from (*_sentence(node.body), *_sentence(node.orelse))
+        return
+    else:
+        return
+    if len(_WORD.findall(written)) > 1 and not _SQL.search(written):
+        yield node
 
 
 def fields_of(template: str) -> frozenset[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, target_argument
 from opsverify.incident.entries import status
+from opsverify.language.tell import tell
 
 if TYPE_CHECKING:
     import argparse
@@ -27,4 +28,4 @@ def add_incident(parser: argparse.ArgumentParser) -> None:
 def print_status(options: argparse.Namespace, incident: str | None) -> None:
     """Print the status of `incident` (an id; None: as `--incident` has it)."""
     for line in status(target_argument(options.target), project_root(), incident):
-        sys.stdout.write(f"{line}\n")
+        tell(line, reader_language(options))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.errors import Refused
@@ -13,6 +13,7 @@ from opsverify.incident.entries import REPORTS
 from opsverify.incident.repair import repair
 from opsverify.incident.timeline import INCIDENTS, NAME
 from opsverify.language.message import say
+from opsverify.language.tell import tell
 
 if TYPE_CHECKING:
     import argparse
@@ -38,5 +39,5 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             raise Refused(say("no incident was declared on {name}", name=target.name))
         folder = known[-1].parent
     for line in repair(folder):
-        sys.stdout.write(f"{line}\n")
+        tell(line, reader_language(options))
     return 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
 from opsverify.cli.dr.entry import add_incident
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, target_argument
+from opsverify.language.tell import tell
 from opsverify.report.publish import publish_incident, publish_rehearsal
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     add_incident(parser)
     parser.add_argument("--run", dest="run_folder", metavar="RUN", help="a rehearsal's id or folder, or latest")
-    parser.add_argument("--language", choices=("ko", "en"), help="shown first (default: the target's)")
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
@@ -30,5 +30,5 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         path = publish_rehearsal(options.run_folder, root, options.language)
     else:
         path = publish_incident(target, root, options.incident, options.language)
-    sys.stdout.write(f"{path}\n")
+    tell(str(path), reader_language(options))
     return 0

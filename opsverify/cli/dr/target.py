@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
 from opsverify.cli.ledger import newest_target
+from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, target_argument
+from opsverify.language.tell import tell
 
 if TYPE_CHECKING:
     import argparse
@@ -21,5 +22,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Print the point in time (ISO 8601)."""
-    sys.stdout.write(f"{newest_target(target_argument(options.target), project_root()).isoformat()}\n")
+    tell(newest_target(target_argument(options.target), project_root()).isoformat(), reader_language(options))
     return 0

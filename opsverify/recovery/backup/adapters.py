@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.barman import BarmanSource
 from opsverify.recovery.backup.basebackup import PlainSource
 from opsverify.recovery.backup.pg_dump import DumpSource
@@ -20,7 +21,7 @@ def physical_source_of(recovery: Recovery) -> PhysicalSource:
     """Return the adapter of a physical backup, which WAL carries forward. Raises Inconclusive for pg_dump's."""
     if recovery.method == "pg_dump":
         raise Inconclusive(
-            'method = "pg_dump": a dump restores the time at which it began, and no other; no WAL follows'
+            say('method = "pg_dump": a dump restores the time at which it began, and no other; no WAL follows')
         )
     return cast("PhysicalSource", source_of(recovery))
 

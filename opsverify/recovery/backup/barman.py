@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup import base_backup as backups
 from opsverify.recovery.backup.base_backup import CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
@@ -60,7 +61,9 @@ class BarmanSource:
         listed = sorted(path for path in paths if path.suffix != ".history")
         there = [path for path in listed if path.is_file()]
         if listed and not there:
-            raise Inconclusive(f"{listed[-1]} is listed by barman and not on this machine: run on barman's machine")
+            raise Inconclusive(
+                say("{listed} is listed by barman and not on this machine: run on barman's machine", listed=listed[-1])
+            )
         if not there:
             return BackupList(entries, None)
         filed_at = dt.datetime.fromtimestamp(there[-1].stat().st_mtime, dt.UTC)
@@ -78,8 +81,14 @@ class BarmanSource:
         if run.exit_code != 0 and problems and not any(map(backups.is_read_failure, problems)):
             return Integrity(ok=False, problems=problems, run=run)
         raise Inconclusive(
-            f"barman verify-backup {self.config.server} {selected}: output could not be parsed: {run.last_line!r} "
-            f"(exit {run.exit_code}); a backup by rsync has no manifest: see barman generate-manifest"
+            say(
+                "barman verify-backup {server} {selected}: output could not be parsed: {line!r} (exit "
+                "{exit_code}); a backup by rsync has no manifest: see barman generate-manifest",
+                server=self.config.server,
+                selected=selected,
+                line=run.last_line,
+                exit_code=run.exit_code,
+            )
         )
 
     @contextmanager
@@ -102,7 +111,13 @@ class BarmanSource:
         done = self._run("recover", "--get-wal", *moved, self.config.server, selected, str(base), timeout_s=_HOURS_S)
         if done.exit_code != 0:
             raise Inconclusive(
-                f"barman recover {self.config.server} {selected}: {_error(done)} (exit {done.exit_code})"
+                say(
+                    "barman recover {server} {selected}: {error} (exit {exit_code})",
+                    server=self.config.server,
+                    selected=selected,
+                    error=_error(done),
+                    exit_code=done.exit_code,
+                )
             )
         _undo_changes(base, selected)
         change_owner(spaces_folder, unprivileged())
@@ -126,14 +141,18 @@ class BarmanSource:
             entries = [_entry(entry) for entry in said[self.config.server]]
         except (KeyError, TypeError, ValueError) as error:
             raise Inconclusive(
-                f"barman list-backups {self.config.server}: output could not be parsed ({error!r})"
+                say(
+                    "barman list-backups {server}: output could not be parsed ({error})",
+                    server=self.config.server,
+                    error=repr(error),
+                )
             ) from error
         return tuple(sorted(entries, key=lambda entry: entry.taken_at))
 
     def _selected(self) -> BackupEntry:
         usable = [held for held in self._entries() if held.problem is None]
         if not usable:
-            raise Inconclusive(f"barman has no usable backup of {self.config.server}: make one")
+            raise Inconclusive(say("barman has no usable backup of {server}: make one", server=self.config.server))
         early = [held for held in usable if self.until is None or held.taken_at < self.until]
         return (early or usable[:1])[-1]
 
@@ -143,10 +162,15 @@ class BarmanSource:
         try:
             found = [(entry["name"], str(entry["oid"])) for entry in shown.get("tablespaces") or ()]
         except (KeyError, TypeError, AttributeError) as error:
-            raise Inconclusive(f"barman show-backup {name}: output could not be parsed ({error!r})") from error
+            raise Inconclusive(
+                say("barman show-backup {name}: output could not be parsed ({error})", name=name, error=repr(error))
+            ) from error
         if unnamed := next((entry for entry, _ in found if ":" in entry), None):
             raise Inconclusive(
-                f"tablespace {unnamed!r}: `barman recover --tablespace` accepts no name with a colon; rename it"
+                say(
+                    "tablespace {unnamed!r}: `barman recover --tablespace` accepts no name with a colon; rename it",
+                    unnamed=unnamed,
+                )
             )
         return found
 
@@ -155,7 +179,9 @@ class BarmanSource:
         try:
             return said[self.config.server]
         except (KeyError, TypeError) as error:
-            raise Inconclusive(f"barman show-backup {name}: output could not be parsed ({error!r})") from error
+            raise Inconclusive(
+                say("barman show-backup {name}: output could not be parsed ({error})", name=name, error=repr(error))
+            ) from error
 
     def _catalogued(self, name: str) -> CatalogEntry:
         shown = self._shown(name)
@@ -164,7 +190,9 @@ class BarmanSource:
             begun, ended = (dt.datetime.fromisoformat(base[key]) for key in ("begin_time", "end_time"))
             return CatalogEntry(begun, ended, parse_lsn(base["end_lsn"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise Inconclusive(f"barman show-backup {name}: output could not be parsed ({error!r})") from error
+            raise Inconclusive(
+                say("barman show-backup {name}: output could not be parsed ({error})", name=name, error=repr(error))
+            ) from error
 
     def _archived(self, backups_since: tuple[BackupEntry, ...]) -> list[Path]:
         """Return the archived files after each of the backups: barman lists them up to the next backup only."""
@@ -172,7 +200,14 @@ class BarmanSource:
         for held in backups_since:
             said = self._run("list-files", "--target", "wal", self.config.server, held.name)
             if said.exit_code != 0:
-                raise Inconclusive(f"barman list-files {self.config.server} {held.name}: {_error(said)}")
+                raise Inconclusive(
+                    say(
+                        "barman list-files {server} {name}: {error}",
+                        server=self.config.server,
+                        name=held.name,
+                        error=_error(said),
+                    )
+                )
             paths |= dict.fromkeys(path for line in said.stdout.splitlines() if _archived_file(path := Path(line)))
         return list(paths)
 
@@ -186,7 +221,9 @@ class BarmanSource:
         try:
             entry = pwd.getpwnam(self.config.user)
         except KeyError as error:
-            raise Inconclusive(f"no account {self.config.user} to run barman as; see [recovery.barman] user") from error
+            raise Inconclusive(
+                say("no account {user} to run barman as; see [recovery.barman] user", user=self.config.user)
+            ) from error
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
@@ -198,7 +235,7 @@ def _entry(entry: dict[str, Any]) -> BackupEntry:
     name, status = entry["backup_id"], entry["status"]
     if status != _DONE:
         begun = dt.datetime.strptime(name[:15], "%Y%m%dT%H%M%S").astimezone()
-        return BackupEntry(name, "full", begun, f"status {status} in barman")
+        return BackupEntry(name, "full", begun, say("status {status} in barman", status=status))
     return BackupEntry(name, "full", dt.datetime.fromtimestamp(float(entry["end_time_timestamp"]), dt.UTC))
 
 

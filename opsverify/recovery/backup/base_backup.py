@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.model import BaseBackup, segment_name
 from opsverify.recovery.wal.archive import find_file, read_text
 from opsverify.recovery.wal.lsn import parse_lsn
@@ -63,7 +64,9 @@ def major_of(base_backup: Path) -> int:
     """
     text = _read(base_backup / "PG_VERSION").strip()
     if not text.isdigit():
-        raise BackupDamaged(f"{base_backup / 'PG_VERSION'} holds {text!r}, not a major version")
+        raise BackupDamaged(
+            say("{base_backup} holds {text!r}, not a major version", base_backup=base_backup / "PG_VERSION", text=text)
+        )
     return int(text)
 
 
@@ -85,7 +88,10 @@ def inspect(
     builds_on = label.get("INCREMENTAL FROM LSN")
     if builds_on and not incremental:
         raise Inconclusive(
-            f'{base_backup} is an incremental backup: join it with pg_combinebackup, or set method = "incremental"'
+            say(
+                '{base_backup} is an incremental backup: join it with pg_combinebackup, or set method = "incremental"',
+                base_backup=base_backup,
+            )
         )
     try:
         made = catalog_entry or _manifested(base_backup)
@@ -113,8 +119,12 @@ def inspect(
         )
     except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise BackupDamaged(
-            f"{base_backup}: backup_label, backup_manifest or pg_control could not be parsed ({error!r}); "
-            "expected a plain base backup made by pg_basebackup with a manifest"
+            say(
+                "{base_backup}: backup_label, backup_manifest or pg_control could not be parsed "
+                "({error}); expected a plain base backup made by pg_basebackup with a manifest",
+                base_backup=base_backup,
+                error=repr(error),
+            )
         ) from error
 
 
@@ -128,7 +138,14 @@ def control_data(base_backup: Path, tools: Tools) -> dict[str, str]:
     if answer.exit_code != 0 or complaints:
         reason = complaints[0].strip() if complaints else answer.last_line
         error = Inconclusive if is_read_failure(reason) else BackupDamaged
-        raise error(f"{base_backup / 'global' / 'pg_control'}: {reason} (exit {answer.exit_code})")
+        raise error(
+            say(
+                "{base_backup}: {reason} (exit {exit_code})",
+                base_backup=base_backup / "global" / "pg_control",
+                reason=reason,
+                exit_code=answer.exit_code,
+            )
+        )
     pairs = (line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
@@ -148,13 +165,20 @@ def verify(backup: BaseBackup, tools: Tools, *, timeout_s: float = 4 * 3600.0) -
     problems = tuple(line.removeprefix(_FINDING) for line in lines if line.startswith(_FINDING))
     failure = next(filter(is_read_failure, problems), None)
     if failure is not None:
-        raise Inconclusive(f"pg_verifybackup could not read all of {backup.path}: {failure}")
+        raise Inconclusive(
+            say("pg_verifybackup could not read all of {path}: {failure}", path=backup.path, failure=failure)
+        )
     if run.exit_code == 0 and not problems and _VERIFIED in run.stdout:
         return Integrity(ok=True, problems=(), run=run)
     if run.exit_code == 1 and problems:
         return Integrity(ok=False, problems=problems, run=run)
     raise Inconclusive(
-        f"pg_verifybackup {backup.path}: output could not be parsed: {run.last_line!r} (exit {run.exit_code})"
+        say(
+            "pg_verifybackup {path}: output could not be parsed: {line!r} (exit {exit_code})",
+            path=backup.path,
+            line=run.last_line,
+            exit_code=run.exit_code,
+        )
     )
 
 
@@ -177,15 +201,25 @@ def _read(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError) as error:
         folder = path.parent
         if folder.is_dir() and any(folder.glob(_TAR)):
-            raise Inconclusive(f"{folder} is a backup in tar format: extract it, and name the folder") from error
+            raise Inconclusive(
+                say("{folder} is a backup in tar format: extract it, and name the folder", folder=folder)
+            ) from error
         if folder.is_dir() and any((folder / name).exists() for name in MARKS):
-            raise BackupDamaged(f"{path} is missing: the backup is incomplete") from error
+            raise BackupDamaged(say("{path} is missing: the backup is incomplete", path=path)) from error
         raise Inconclusive(
-            f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
+            say(
+                "{path} cannot be read: {error}; expected a plain base backup made by pg_basebackup",
+                path=path,
+                error=error.strerror,
+            )
         ) from error
     except OSError as error:
         raise Inconclusive(
-            f"{path} cannot be read: {error.strerror}; expected a plain base backup made by pg_basebackup"
+            say(
+                "{path} cannot be read: {error}; expected a plain base backup made by pg_basebackup",
+                path=path,
+                error=error.strerror,
+            )
         ) from error
     except Inconclusive as error:
         raise BackupDamaged(str(error)) from error
@@ -203,5 +237,5 @@ def _offset(label_time: str, moment: dt.datetime) -> dt.timedelta:
 def _stop_time(history: Path, offset: dt.timedelta) -> dt.datetime:
     match = re.search(r"^STOP TIME: (.*)$", _read(history), re.MULTILINE)
     if match is None:
-        raise ValueError(f"{history.name} has no STOP TIME")
+        raise ValueError(say("{name} has no STOP TIME", name=history.name))
     return (_naive(match[1]) - offset).replace(tzinfo=dt.UTC)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup import base_backup as backups
 from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
@@ -83,7 +84,13 @@ class PlainSource:
         paths = [backup.path for backup in chain]
         run = tools.run("pg_combinebackup", *moved, *paths, "-o", joined, "--no-sync", timeout_s=_HOURS_S)
         if run.exit_code != 0:
-            raise BackupDamaged(f"pg_combinebackup cannot join {newest.path} with its predecessors: {run.last_line}")
+            raise BackupDamaged(
+                say(
+                    "pg_combinebackup cannot join {path} with its predecessors: {line}",
+                    path=newest.path,
+                    line=run.last_line,
+                )
+            )
         change_owner(spaces_folder, unprivileged(reading=self.archive))
         # pg_combinebackup writes a label with the present time: the times are the incremental backup's own.
         made = CatalogEntry(newest.started_at, newest.finished_at, newest.end_lsn)
@@ -101,7 +108,7 @@ class PlainSource:
         try:
             found = [path for path in self.base.iterdir() if _is_backup(path)]
         except OSError as error:
-            raise Inconclusive(f"{self.base} cannot be read: {error.strerror}") from error
+            raise Inconclusive(say("{base} cannot be read: {error}", base=self.base, error=error.strerror)) from error
         return sorted(found) or [self.base]
 
     def _entry(self, path: Path) -> tuple[BackupEntry, BaseBackup | None]:
@@ -126,7 +133,7 @@ class PlainSource:
         if not whole:
             newest = max((entry for entry, _ in entries), key=lambda entry: entry.taken_at)
             error = BackupDamaged if newest.kind == DAMAGED else Inconclusive
-            raise error(f"no complete backup in {self.base}: {newest.problem}")
+            raise error(say("no complete backup in {base}: {problem}", base=self.base, problem=newest.problem))
         tools = find_tools(whole[-1].major)
         early = [backup for backup in whole if not self.until or _complete_by(backup, self.until)]
         chain = [(early or whole[:1])[-1]]
@@ -134,8 +141,13 @@ class PlainSource:
             below = [backup for backup in whole if backup.start_lsn == builds_on]
             if not below:
                 raise BackupDamaged(
-                    f"{chain[0].path} builds upon a backup that starts at LSN {format_lsn(builds_on)}, "
-                    f"which is missing in {self.base}: nothing of the chain can be restored"
+                    say(
+                        "{path} builds upon a backup that starts at LSN {lsn}, which is missing in {base}: "
+                        "nothing of the chain can be restored",
+                        path=chain[0].path,
+                        lsn=format_lsn(builds_on),
+                        base=self.base,
+                    )
                 )
             chain.insert(0, below[-1])
         return chain, tools

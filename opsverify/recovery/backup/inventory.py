@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.backup.source import DAMAGED, UNCLEAR, ArchivedWal, BackupEntry, BackupList
 
@@ -33,7 +34,14 @@ class Inventory:
         """Whether there is no usable backup. Raises Inconclusive when one may still be being made."""
         unclear = next((entry for entry in self.listing.backups if entry.kind in (UNCLEAR, DAMAGED)), None)
         if not self.listing.usable and unclear is not None:
-            raise Inconclusive(f"no usable backup among {len(self.listing.backups)}: {unclear.name}: {unclear.problem}")
+            raise Inconclusive(
+                say(
+                    "no usable backup among {count}: {name}: {problem}",
+                    count=len(self.listing.backups),
+                    name=unclear.name,
+                    problem=unclear.problem,
+                )
+            )
         return not self.listing.usable
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import BackupDamaged, Integrity
 from opsverify.recovery.backup.roles_dump import ClusterDump, nearest_file, read_cluster_dump
 from opsverify.recovery.backup.source import BackupEntry, BackupList
@@ -51,7 +52,13 @@ class DumpSource:
         """Return the selected dump and the time that it restores."""
         found = self.list_backups()
         if not found.usable:
-            raise Inconclusive(f"no dump in {self.archive} can be read: {found.backups[-1].problem}")
+            raise Inconclusive(
+                say(
+                    "no dump in {archive} can be read: {problem}",
+                    archive=self.archive,
+                    problem=found.backups[-1].problem,
+                )
+            )
         early = [entry for entry in found.usable if self.until is None or entry.taken_at < self.until]
         chosen = (early or found.usable[:1])[-1]
         return next(path for path in self._found() if path.name == chosen.name), chosen.taken_at
@@ -65,10 +72,17 @@ class DumpSource:
         run = find_tools(self.major).run("pg_restore", "-f", "/dev/null", path, timeout_s=_HOURS_S)
         problems = tuple(line.removeprefix(_ERROR) for line in run.stderr.splitlines() if line.startswith(_ERROR))
         if any(failure in problem for problem in problems for failure in _READ_FAILURES):
-            raise Inconclusive(f"pg_restore could not read all of {path}: {problems[0]}")
+            raise Inconclusive(
+                say("pg_restore could not read all of {path}: {problems}", path=path, problems=problems[0])
+            )
         if (run.exit_code == 0) != (not problems):
             raise Inconclusive(
-                f"pg_restore {path}: output could not be parsed: {run.last_line!r} (exit {run.exit_code})"
+                say(
+                    "pg_restore {path}: output could not be parsed: {line!r} (exit {exit_code})",
+                    path=path,
+                    line=run.last_line,
+                    exit_code=run.exit_code,
+                )
             )
         found = Integrity(ok=not problems, problems=tuple(f"{path.name}: {problem}" for problem in problems), run=run)
         more = [] if self.sums is None else [*self._changed(path, self.sums)]
@@ -92,22 +106,34 @@ class DumpSource:
                 return [self.archive]
             inside = [path for path in self.archive.iterdir() if (path / "toc.dat").exists() or _is_dump(path)]
         except OSError as error:
-            raise Inconclusive(f"{self.archive} cannot be read: {error.strerror}") from error
+            raise Inconclusive(
+                say("{archive} cannot be read: {error}", archive=self.archive, error=error.strerror)
+            ) from error
         if not inside:
             raise Inconclusive(
-                f"{self.archive} holds no archive of pg_dump: expected custom or directory format (-Fc, -Fd)"
+                say(
+                    "{archive} holds no archive of pg_dump: expected custom or directory format (-Fc, -Fd)",
+                    archive=self.archive,
+                )
             )
         return sorted(inside)
 
     def _entry(self, path: Path, tools: Tools) -> BackupEntry:
         answer = tools.run("pg_restore", "--list", path)
         if any(failure in answer.stderr for failure in _READ_FAILURES):
-            raise Inconclusive(f"pg_restore --list {path}: {answer.last_line}; is major = {self.major} right?")
+            raise Inconclusive(
+                say(
+                    "pg_restore --list {path}: {line}; is major = {major} right?",
+                    path=path,
+                    line=answer.last_line,
+                    major=self.major,
+                )
+            )
         created = _created(answer)
         if created is not None:
             return BackupEntry(path.name, "dump", created)
         written = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
-        return BackupEntry(path.name, "dump", written, f"pg_restore cannot list it: {answer.last_line}")
+        return BackupEntry(path.name, "dump", written, say("pg_restore cannot list it: {line}", line=answer.last_line))
 
     def _changed(self, path: Path, sums: Path) -> Iterator[str]:
         try:
@@ -115,17 +141,30 @@ class DumpSource:
             recorded = {sums.parent / match[2]: match[1] for line in lines if (match := _SUM.fullmatch(line))}
             of_this = {name: digest for name, digest in recorded.items() if name == path or path in name.parents}
             if not of_this:
-                raise Inconclusive(f"{sums} records no SHA-256 sum of {path.name}: record one when the dump is made")
+                raise Inconclusive(
+                    say(
+                        "{sums} records no SHA-256 sum of {name}: record one when the dump is made",
+                        sums=sums,
+                        name=path.name,
+                    )
+                )
             there = {path} if path.is_file() else {file for file in path.rglob("*") if file.is_file()}
             for name in sorted(there | of_this.keys()):
                 if name not in there:
-                    yield f"{name.name}: recorded in {sums.name}, and missing"
+                    yield say("{name}: recorded in {name_2}, and missing", name=name.name, name_2=sums.name)
                 elif name not in of_this:
-                    yield f"{name.name}: not recorded in {sums.name}"
+                    yield say("{name}: not recorded in {name_2}", name=name.name, name_2=sums.name)
                 elif (digest := _sha256(name)) != of_this[name]:
-                    yield f"{name.name}: SHA-256 {digest[:12]}..., recorded {of_this[name][:12]}..."
+                    yield say(
+                        "{name}: SHA-256 {digest}..., recorded {of_this}...",
+                        name=name.name,
+                        digest=digest[:12],
+                        of_this=of_this[name][:12],
+                    )
         except OSError as error:
-            raise Inconclusive(f"{error.filename} cannot be read: {error.strerror}") from error
+            raise Inconclusive(
+                say("{filename} cannot be read: {error}", filename=error.filename, error=error.strerror)
+            ) from error
 
 
 def _created(answer: ToolRun) -> dt.datetime | None:

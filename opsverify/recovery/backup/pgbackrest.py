@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import join, say
 from opsverify.recovery.backup import base_backup as backups
 from opsverify.recovery.backup.base_backup import BackupDamaged, CatalogEntry, Integrity
 from opsverify.recovery.backup.source import (
@@ -80,8 +81,13 @@ class PgBackRestSource:
         # The summary may be "ok" for a backup whose manifest is missing: the lines decide.
         if not (clean or problems) or selected not in {match["id"] for match in lists}:
             raise Inconclusive(
-                f"pgbackrest verify: output could not be parsed, or is not of backup {selected}: "
-                f"{run.last_line!r} (exit {run.exit_code})"
+                say(
+                    "pgbackrest verify: output could not be parsed, or is not of backup {selected}: {line!r} "
+                    "(exit {exit_code})",
+                    selected=selected,
+                    line=run.last_line,
+                    exit_code=run.exit_code,
+                )
             )
         return Integrity(ok=not problems, problems=problems, run=run)
 
@@ -98,9 +104,15 @@ class PgBackRestSource:
             "restore", *options, f"--tablespace-map-all={spaces_folder}", *_INSIDE_ONLY, timeout_s=_HOURS_S
         )
         if done.exit_code in _DAMAGE:
-            raise BackupDamaged(f"pgbackrest restore of {selected['label']}: {_first_error(done)}")
+            raise BackupDamaged(
+                say("pgbackrest restore of {label}: {error}", label=selected["label"], error=_first_error(done))
+            )
         if done.exit_code != 0:
-            raise Inconclusive(f"pgbackrest restore: {_first_error(done)} (exit {done.exit_code})")
+            raise Inconclusive(
+                say(
+                    "pgbackrest restore: {error} (exit {exit_code})", error=_first_error(done), exit_code=done.exit_code
+                )
+            )
         change_owner(spaces_folder, unprivileged())
         tools = find_tools(backups.major_of(base))
         try:
@@ -111,7 +123,11 @@ class PgBackRestSource:
             made = CatalogEntry(started, finished + dt.timedelta(seconds=1), parse_lsn(selected["lsn"]["stop"]))
         except (KeyError, TypeError, ValueError) as error:
             raise Inconclusive(
-                f"pgbackrest info: backup {selected['label']} could not be parsed ({error!r})"
+                say(
+                    "pgbackrest info: backup {label} could not be parsed ({error})",
+                    label=selected["label"],
+                    error=repr(error),
+                )
             ) from error
         backup = backups.inspect(base, tools, catalog_entry=made)
         wal = scratch / "wal"
@@ -131,7 +147,9 @@ class PgBackRestSource:
         said = read_json(self._run("info", "--output=json"))
         entry = next((entry for entry in said if entry["name"] == self.config.stanza), None)
         if entry is None or not entry.get("db"):
-            raise Inconclusive(f"pgbackrest info: no stanza {self.config.stanza}; see [recovery.pgbackrest]")
+            raise Inconclusive(
+                say("pgbackrest info: no stanza {stanza}; see [recovery.pgbackrest]", stanza=self.config.stanza)
+            )
         found: Mapping[str, Any] = entry
         return found
 
@@ -143,7 +161,7 @@ class PgBackRestSource:
         by_age = sorted(self._backups(info), key=lambda entry: entry["timestamp"]["stop"])
         whole = [entry for entry in by_age if not entry["error"]]
         if not whole:
-            raise Inconclusive(f"pgbackrest has no usable backup of {self.config.stanza}: make one")
+            raise Inconclusive(say("pgbackrest has no usable backup of {stanza}: make one", stanza=self.config.stanza))
         until = self.until
         early = [entry for entry in whole if until is None or entry["timestamp"]["stop"] + 1 <= until.timestamp()]
         return (early or whole[:1])[-1]
@@ -169,22 +187,35 @@ class PgBackRestSource:
 
 
 def _entry(entry: Mapping[str, Any]) -> BackupEntry:
-    problem = "pgBackRest found pages with wrong checksums while it was made" if entry["error"] else None
+    problem = say("pgBackRest found pages with wrong checksums while it was made") if entry["error"] else None
     taken_at = dt.datetime.fromtimestamp(entry["timestamp"]["stop"], dt.UTC)
     return BackupEntry(entry["label"], _KINDS.get(entry["type"], entry["type"]), taken_at, problem)
 
 
 def _problem(match: re.Match[str]) -> str | None:
     found = match.groupdict()
-    wrong = {"missing": "missing", "sum": "with wrong checksum", "size": "with wrong size", "other": "unreadable"}
-    counts = ", ".join(f"{found[key]} {words}" for key, words in wrong.items() if int(found[key] or 0))
+    wrong = {
+        "missing": say("missing"),
+        "sum": say("with wrong checksum"),
+        "size": say("with wrong size"),
+        "other": say("unreadable"),
+    }
+    counts = join(
+        ", ",
+        (say("{count} {words}", count=found[key], words=words) for key, words in wrong.items() if int(found[key] or 0)),
+    )
     status = found.get("status", "valid").strip()
     if not counts and status in ("valid", _UNFINISHED):
         return None
-    what = "backup" if "status" in found else "WAL of"
-    return f"{what} {found['id']}: {counts + ' files' if counts else status}"
+    what = say("backup") if "status" in found else say("WAL of")
+    return say(
+        "{what} {id}: {state}",
+        what=what,
+        id=found["id"],
+        state=say("{counts} files", counts=counts) if counts else status,
+    )
 
 
 def _first_error(done: ToolRun) -> str:
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return lines[0].removeprefix("ERROR: ") if lines else f"no output (exit {done.exit_code})"
+    return lines[0].removeprefix("ERROR: ") if lines else say("no output (exit {exit_code})", exit_code=done.exit_code)

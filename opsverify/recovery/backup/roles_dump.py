@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.postgres.identifiers import quoted
 
@@ -68,10 +69,12 @@ def nearest_file(pattern: Path, taken_at: dt.datetime) -> Path:
     try:
         found = [pattern] if pattern.is_file() else sorted(pattern.parent.glob(pattern.name))
         if not found:
-            raise BackupDamaged(f"{pattern} is missing: no role can be restored; run pg_dumpall --globals-only")
+            raise BackupDamaged(
+                say("{pattern} is missing: no role can be restored; run pg_dumpall --globals-only", pattern=pattern)
+            )
         return min(found, key=distance)
     except OSError as error:
-        raise Inconclusive(f"{pattern} cannot be read: {error.strerror}") from error
+        raise Inconclusive(say("{pattern} cannot be read: {error}", pattern=pattern, error=error.strerror)) from error
 
 
 def read_cluster_dump(path: Path) -> ClusterDump:
@@ -82,18 +85,31 @@ def read_cluster_dump(path: Path) -> ClusterDump:
     try:
         sql = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Inconclusive(f"{path} cannot be read: {error.strerror}") from error
+        raise Inconclusive(say("{path} cannot be read: {error}", path=path, error=error.strerror)) from error
     except UnicodeDecodeError as error:
-        raise Inconclusive(f"{path} is not UTF-8: run pg_dumpall with --encoding=UTF8") from error
+        raise Inconclusive(say("{path} is not UTF-8: run pg_dumpall with --encoding=UTF8", path=path)) from error
     if not sql.strip():
-        raise BackupDamaged(f"{path.name} is empty: no role can be restored; check the job that runs pg_dumpall")
+        raise BackupDamaged(
+            say("{name} is empty: no role can be restored; check the job that runs pg_dumpall", name=path.name)
+        )
     if _COMPLETE not in sql.splitlines()[-_LAST_LINES:]:
-        raise BackupDamaged(f'{path.name} was cut off: it does not end with "{_COMPLETE}"')
+        raise BackupDamaged(
+            say('{name} was cut off: it does not end with "{complete}"', name=path.name, complete=_COMPLETE)
+        )
     if command := _COMMAND.search(sql):
-        raise Inconclusive(f"{path} holds the command {command[0]}: expected the output of pg_dumpall --globals-only")
+        raise Inconclusive(
+            say(
+                "{path} holds the command {command}: expected the output of pg_dumpall --globals-only",
+                path=path,
+                command=command[0],
+            )
+        )
     if len(_ANY_TABLESPACE.findall(sql)) != len(_TABLESPACE.findall(sql)):
         raise Inconclusive(
-            f"{path} has a CREATE TABLESPACE that could not be parsed: it could name a folder of production's"
+            say(
+                "{path} has a CREATE TABLESPACE that could not be parsed: it could name a folder of production's",
+                path=path,
+            )
         )
     return ClusterDump(path, _superuser(path, sql), sql)
 
@@ -112,13 +128,27 @@ def run_sql(server: Server, path: Path, dbname: str, *, existing: str | None = N
     for line in filter(None, done.stderr.splitlines()):
         match = _PSQL_MESSAGE.fullmatch(line)
         if match is None:
-            raise Inconclusive(f"psql on {origin}: output could not be parsed (exit {done.exit_code})")
+            raise Inconclusive(
+                say(
+                    "psql on {origin}: output could not be parsed (exit {exit_code})",
+                    origin=origin,
+                    exit_code=done.exit_code,
+                )
+            )
         statement = statements[int(match[1]) - 1]
         if match[2] in ("WARNING", "NOTICE") or (match[3] == _EXISTS and statement in tolerated):
             continue
-        raise BackupDamaged(f"{origin}, line {match[1]}: {_brief(statement)}: SQLSTATE {match[3]}")
+        raise BackupDamaged(
+            say(
+                "{origin}, line {line}: {brief}: SQLSTATE {state}",
+                origin=origin,
+                line=match[1],
+                brief=_brief(statement),
+                state=match[3],
+            )
+        )
     if done.exit_code != 0:
-        raise Inconclusive(f"psql on {origin}: exit {done.exit_code}")
+        raise Inconclusive(say("psql on {origin}: exit {exit_code}", origin=origin, exit_code=done.exit_code))
 
 
 def _superuser(path: Path, sql: str) -> str:
@@ -128,8 +158,13 @@ def _superuser(path: Path, sql: str) -> str:
         return "postgres"
     if len(super_) > 1:
         raise Inconclusive(
-            f"{path}: {len(super_)} superusers ({', '.join(super_)}), and which one initdb made is unknown; "
-            "keep one, or name it postgres"
+            say(
+                "{path}: {count} superusers ({super_}), and which one initdb made is unknown; keep one, "
+                "or name it postgres",
+                path=path,
+                count=len(super_),
+                super_=", ".join(super_),
+            )
         )
     return super_[0]
 
@@ -140,4 +175,4 @@ def _plain(name: str) -> str:
 
 def _brief(statement: str) -> str:
     match = _FIRST_WORDS.match(statement)
-    return f"{match[0]} ..." if match else "a statement that ends there"
+    return f"{match[0]} ..." if match else say("a statement that ends there")

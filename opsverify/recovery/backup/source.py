@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.postgres.tools import Account, run_tool
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def run_manager(argv: tuple[str, ...], *, account: Account | None = None, timeou
     """Run a backup manager's command; see `run_tool`. Raises Inconclusive when it is not installed."""
     program = shutil.which(argv[0])
     if program is None:
-        raise Inconclusive(f"{argv[0]} is not installed: install it, or name its path as program in [recovery]")
+        raise Inconclusive(
+            say("{argv} is not installed: install it, or name its path as program in [recovery]", argv=argv[0])
+        )
     return run_tool((program, *argv[1:]), timeout_s=timeout_s, account=account)
 
 
@@ -114,7 +117,14 @@ def read_json(answer: ToolRun) -> Any:  # noqa: ANN401 - JSON
             raise ValueError(f"exit {answer.exit_code}")
         return json.loads(answer.stdout)
     except ValueError as error:
-        raise Inconclusive(f"{' '.join(answer.argv)}: could not be parsed ({error}): {answer.last_line!r}") from error
+        raise Inconclusive(
+            say(
+                "{program}: could not be parsed ({error}): {line!r}",
+                program=" ".join(answer.argv),
+                error=error,
+                line=answer.last_line,
+            )
+        ) from error
 
 
 def change_owner(folder: Path, account: Account | None) -> Path:

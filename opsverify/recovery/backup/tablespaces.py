@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.wal.commits import read_commits
 from opsverify.recovery.wal.lsn import format_lsn
 from opsverify.recovery.wal.records import read_through
@@ -51,14 +52,24 @@ def tablespaces_of(base: Path) -> tuple[Tablespace, ...]:
     for path in links:
         if not path.is_dir():
             raise Inconclusive(
-                f"{path} leads to {path.readlink()}, which is missing: the tablespace is not in the backup"
+                say(
+                    "{path} leads to {readlink}, which is missing: the tablespace is not in the backup",
+                    path=path,
+                    readlink=path.readlink(),
+                )
             )
     recorded = base / MAP
     for oid, location in _ENTRY.findall(recorded.read_text(encoding="utf-8")) if recorded.exists() else ():
         if not (folder / oid).is_dir():
             raise Inconclusive(
-                f"{recorded} names tablespace {oid} at {location}, and {folder} has no {oid}: "
-                f"extract {oid}.tar into a folder of its own and link it there"
+                say(
+                    "{recorded} names tablespace {oid} at {location}, and {folder} has no {oid}: extract "
+                    "{oid}.tar into a folder of its own and link it there",
+                    recorded=recorded,
+                    oid=oid,
+                    location=location,
+                    folder=folder,
+                )
             )
     return tuple(Tablespace(path.name, path.resolve()) for path in links)
 
@@ -69,8 +80,12 @@ def require_links_inside(data_dir: Path) -> None:
     for tablespace in tablespaces_of(data_dir):
         if not tablespace.location.is_relative_to(spaces_folder):
             raise Inconclusive(
-                f"tablespace {tablespace.oid} of the drill's server lies in {tablespace.location}, outside of the "
-                "drill's folder: the restore was stopped"
+                say(
+                    "tablespace {oid} of the drill's server lies in {location}, outside of the drill's "
+                    "folder: the restore was stopped",
+                    oid=tablespace.oid,
+                    location=tablespace.location,
+                )
             )
 
 
@@ -89,7 +104,12 @@ def refuse_new_tablespaces(
         if target is not None and any(commit.at > target and commit.lsn < made.lsn for commit in commits):
             return
         raise Inconclusive(
-            f"tablespace {made.oid} was made in {made.location} after the base backup (WAL {format_lsn(made.lsn)}): "
-            "PostgreSQL would empty that folder on this machine to recover it; take a new base backup, or choose an "
-            "earlier target"
+            say(
+                "tablespace {oid} was made in {location} after the base backup (WAL {lsn}): PostgreSQL "
+                "would empty that folder on this machine to recover it; take a new base backup, or "
+                "choose an earlier target",
+                oid=made.oid,
+                location=made.location,
+                lsn=format_lsn(made.lsn),
+            )
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from opsverify.errors import CheckFailed, Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +32,12 @@ class NotReached:
         return CheckFailed(self.reason) if self.fault == "backup" else Inconclusive(self.reason)
 
 
-NOT_YET: Final = NotReached("drill.json has no such part: rerun the rehearsal")
+NOT_YET: Final = NotReached(say("drill.json has no such part: rerun the rehearsal"))
 NO_LEDGER: Final = NotReached(
-    "nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule"
+    say("nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule")
 )
-NO_ARCHIVE: Final = NotReached("pg_dump has no WAL archive: the data lost cannot be measured")
-NO_PLATFORM: Final = NotReached("missing [recovery.platform]")
+NO_ARCHIVE: Final = NotReached(say("pg_dump has no WAL archive: the data lost cannot be measured"))
+NO_PLATFORM: Final = NotReached(say("missing [recovery.platform]"))
 JUDGMENTS: Final = "judgment_executions"
 """The judgment log: the table that is read first, where a database has it."""
 DEFAULTS: Final = (NOT_YET, NO_LEDGER, NO_ARCHIVE, NO_PLATFORM)

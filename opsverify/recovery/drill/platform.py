@@ -22,6 +22,7 @@ from opsverify.config.project import project_root
 from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import VERDICT
+from opsverify.language.message import say
 from opsverify.metrics.cache_age import Cached
 from opsverify.probes.eventually import eventually
 from opsverify.recovery.drill.parts import SmokeResult
@@ -60,8 +61,8 @@ class RestoredPlatform:
         """The smoke's verdict. Raises Inconclusive where there is none, or where it is inconclusive itself."""
         smoke = self._reached("smoke", self.part.smoke)
         if smoke.outcome == Outcome.INCONCLUSIVE:
-            reasons = listed("smoke of the restored platform: inconclusive", smoke.reasons)
-            raise Inconclusive(f"{reasons}; see its evidence in {SMOKE}/")
+            reasons = listed(say("smoke of the restored platform: inconclusive"), smoke.reasons)
+            raise Inconclusive(say("{reasons}; see its evidence in {smoke}/", reasons=reasons, smoke=SMOKE))
         return smoke
 
     @property
@@ -76,7 +77,7 @@ class RestoredPlatform:
 
     def _reached(self, name: str, value: T | None) -> T:
         if value is None:
-            raise Inconclusive(self.part.blocked or f"drill.json has no {name}: rerun the rehearsal")
+            raise Inconclusive(self.part.blocked or say("drill.json has no {name}: rerun the rehearsal", name=name))
         return value
 
 
@@ -96,7 +97,14 @@ class StartedPlatform:
         began = dt.datetime.now(dt.UTC)
         ran = run_command(argv, _CLEAR_WITHIN_S, self.config.folder)
         if not ran.ok:
-            raise Inconclusive(f"recovery.platform.clear_cache: {argv[0]}: {ran.text}: {_last_line(ran.output)}")
+            raise Inconclusive(
+                say(
+                    "recovery.platform.clear_cache: {argv}: {text}: {error}",
+                    argv=argv[0],
+                    text=ran.text,
+                    error=_last_line(ran.output),
+                )
+            )
         return began
 
     def smoke(self, evidence: Path) -> SmokeResult:
@@ -113,7 +121,7 @@ class StartedPlatform:
             verdict = json.loads((evidence / VERDICT).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             output = f"{ran.text}: {_last_line(ran.output)}"
-            raise Inconclusive(f"smoke of the restored platform: no verdict: {output}") from error
+            raise Inconclusive(say("smoke of the restored platform: no verdict: {output}", output=output)) from error
         passed = [check["id"] for check in verdict["checks"] if check["outcome"] == Outcome.PASS]
         return SmokeResult(
             verdict["run_id"], verdict["outcome"], tuple(verdict["reasons"]), verdict["executed"], tuple(passed)
@@ -125,7 +133,7 @@ class StartedPlatform:
 
         config = self.target.redis
         if config is None:
-            raise Inconclusive(f"restored platform: missing [redis] in {self.target_file.name}")
+            raise Inconclusive(say("restored platform: missing [redis] in {name}", name=self.target_file.name))
         with open_redis(config, self.secrets) as redis:
             return Cached.read(redis, config)
 
@@ -146,8 +154,8 @@ def start_platform(config: RehearsalPlatform, server: Server, dbname: str, home:
                 stderr=subprocess.STDOUT, start_new_session=True, env=_environment(),
             )  # fmt: skip
         except OSError as error:
-            why = f"{config.run[0]} could not be started: {error.strerror}"
-            raise Inconclusive(f"recovery.platform.run: {why}") from error
+            why = say("{run} could not be started: {error}", run=config.run[0], error=error.strerror)
+            raise Inconclusive(say("recovery.platform.run: {why}", why=why)) from error
         try:
             _await_serving(process, target_file, config, home / "platform.log")
             target, secrets = _read(target_file)
@@ -161,7 +169,9 @@ def _read(target_file: Path) -> tuple[Target, Secrets]:
     try:
         return load_target(target_file)
     except TargetError as error:
-        raise Inconclusive(f"restored platform: invalid target file: {error.problems[0]}") from error
+        raise Inconclusive(
+            say("restored platform: invalid target file: {problems}", problems=error.problems[0])
+        ) from error
 
 
 def _await_serving(process: subprocess.Popen[bytes], target_file: Path, config: RehearsalPlatform, log: Path) -> None:
@@ -170,13 +180,17 @@ def _await_serving(process: subprocess.Popen[bytes], target_file: Path, config: 
         until=bool,
         stop_when=lambda _: process.poll() is not None,
         deadline_s=config.within_s,
-        what="the restored platform",
+        what=say("the restored platform"),
     )
     if not target_file.exists():
         code = process.poll()
-        how = f"timed out after {duration(config.within_s)}" if code is None else f"exit code {code}"
+        how = (
+            say("timed out after {within_s}", within_s=duration(config.within_s))
+            if code is None
+            else say("exit code {code}", code=code)
+        )
         output = _last_line(log.read_text(encoding="utf-8", errors="replace"))
-        raise Inconclusive(f"restored platform does not serve: {how}: {output}")
+        raise Inconclusive(say("restored platform does not serve: {how}: {output}", how=how, output=output))
 
 
 def _require_same_database(server: Server, target: Target, secrets: Secrets) -> None:
@@ -185,13 +199,19 @@ def _require_same_database(server: Server, target: Target, secrets: Secrets) -> 
 
     config = target.postgres
     if config is None:
-        raise Inconclusive(f"restored platform: missing [postgres] in target {target.name}: its database is not known")
+        raise Inconclusive(
+            say("restored platform: missing [postgres] in target {name}: its database is not known", name=target.name)
+        )
     with Postgres(config, secrets.of(config.login.password)) as probe:
         used = probe.row(_STARTED_AT)[0]
     if used != server.row(_STARTED_AT)[0]:
         raise Inconclusive(
-            f"restored platform: it uses the database at {config.host}:{config.port}, not the restored one; no smoke "
-            "was run; pass {port} in recovery.platform.run"
+            say(
+                "restored platform: it uses the database at {host}:{port}, not the restored one; no "
+                "smoke was run; pass {{port}} in recovery.platform.run",
+                host=config.host,
+                port=config.port,
+            )
         )
 
 
@@ -201,4 +221,4 @@ def _environment() -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), say("no output"))

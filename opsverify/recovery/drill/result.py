@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from opsverify.errors import Inconclusive
+from opsverify.language.kept import keep, revive
+from opsverify.language.message import join, say
 from opsverify.recovery.drill.fields import from_fields, to_fields
 from opsverify.recovery.drill.parts import NotReached, or_none, own_failure
 from opsverify.units import elapsed, quantity
@@ -149,14 +151,21 @@ class Drill:
     @property
     def pace(self) -> str:
         """Copy rate, replay rate, and how long production's size would take, as text."""
-        texts = [f"copy {rate / 1e9:.3g} GB/s"] if (rate := self.copy_bytes_per_s) else []
+        texts = [say("copy {rate:.3g} GB/s", rate=rate / 1000000000.0)] if (rate := self.copy_bytes_per_s) else []
         replay = next((stage.segments_per_s for stage in self.stages if stage.name == "recover"), None)
         if replay:
-            texts.append(f"{replay:.3g} WAL segments/s")
+            texts.append(say("{replay:.3g} WAL segments/s", replay=replay))
         if (more := self.extrapolated) is not None:
             low, high = elapsed(more.low_s), elapsed(more.high_s)
-            texts.append(f"production's {quantity(more.size, 'bytes')} would take {low} to {high}")
-        return ", ".join(texts) or "nothing was copied"
+            texts.append(
+                say(
+                    "production's {size} would take {low} to {high}",
+                    size=quantity(more.size, "bytes"),
+                    low=low,
+                    high=high,
+                )
+            )
+        return join(", ", texts) if texts else say("nothing was copied")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data with the field names of `drill.json`; None where a part was not reached."""
@@ -164,7 +173,7 @@ class Drill:
 
     def dumps(self) -> str:
         """The text of a `drill.json`."""
-        return json.dumps(self.to_dict(), indent=1)
+        return json.dumps(keep(self.to_dict()), indent=1)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
@@ -174,7 +183,7 @@ class Drill:
     @classmethod
     def loads(cls, text: str) -> Self:
         """The drill in the text of a `drill.json`. Raises ValueError where it is none."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(revive(json.loads(text)))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -185,7 +194,7 @@ class Drill:
         if not isinstance(part, NotReached):
             return part
         if self.ended is not None and part == self.ended:
-            raise Inconclusive(f"nothing was restored: {part.reason}")
+            raise Inconclusive(say("nothing was restored: {reason}", reason=part.reason).caused_by(part.reason))
         raise part.error()
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import verify
 from opsverify.recovery.drill.parts import (
     ArchivePart,
@@ -124,7 +125,7 @@ class DrillSteps(DrillVerification):
         """Problems of a backup that the drill unpacked itself, by its manifest; empty where it has none."""
         if not unpacked.movable or not (unpacked.backup.path / "backup_manifest").exists():
             return ()
-        with self.timer.stage("integrity of the unpacked backup"):
+        with self.timer.stage(say("integrity of the unpacked backup")):
             return verify(unpacked.backup, tools).problems
 
     def _another_cluster(self, backup: BaseBackup) -> tuple[str, ...]:
@@ -134,8 +135,13 @@ class DrillSteps(DrillVerification):
             return ()
         return (
             (
-                f"the backup is of the cluster {backup.system_identifier}, the ledger was recorded of {recorded}: name "
-                "the backup and the ledger of one cluster (after pg_upgrade or initdb capture anew)"
+                say(
+                    "the backup is of the cluster {system_identifier}, the ledger was recorded of "
+                    "{recorded}: name the backup and the ledger of one cluster (after pg_upgrade or initdb "
+                    "capture anew)",
+                    system_identifier=backup.system_identifier,
+                    recorded=recorded,
+                )
             ),
         )
 

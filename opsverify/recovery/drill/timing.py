@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from opsverify.recovery.restore.throughput import DrillStage, Meter
 from opsverify.units import duration, quantity
 
@@ -47,7 +48,7 @@ class StageTimer:
     def stage(self, name: str) -> Iterator[Transferred]:
         """Time the block as the stage `name`, also when it fails."""
         began, transferred = self.elapsed(), Transferred()
-        self.show(f"rehearsal: {name}")
+        self.show(say("rehearsal: {text}", text=name))
         try:
             yield transferred
         finally:
@@ -67,11 +68,24 @@ class StageTimer:
                 if not self.meter.started:
                     self.meter.start()
                 self.meter.note(done, total)
-                rate = f" at {quantity(self.meter.rates[-1], 'bytes')}/s" if self.meter.rates else ""
-                self._show(f"copy {done / max(total, 1):.0%} of {quantity(total, 'bytes')}{rate}", done == total)
+                rate = say(" at {rate}/s", rate=quantity(self.meter.rates[-1], "bytes")) if self.meter.rates else ""
+                self._show(
+                    say(
+                        "copy {share:.0%} of {total}{rate}",
+                        share=done / max(total, 1),
+                        total=quantity(total, "bytes"),
+                        rate=rate,
+                    ),
+                    done == total,
+                )
             elif stage == "recover":
                 self._show(
-                    f"recover: {quantity(done, 'bytes')} of WAL, {done // segment_size:,} segments", done == total > 0
+                    say(
+                        "recover: {done} of WAL, {segments:,} segments",
+                        done=quantity(done, "bytes"),
+                        segments=done // segment_size,
+                    ),
+                    done == total > 0,
                 )
             else:
                 self._show(stage, done == total)
@@ -82,11 +96,14 @@ class StageTimer:
         now = time.monotonic()
         if last or now - self._shown_at >= _SHOW_EVERY_S:
             self._shown_at = now
-            self.show(f"rehearsal: {text}")
+            self.show(say("rehearsal: {text}", text=text))
 
     def _add(self, name: str, began: float, seconds: float, transferred: Transferred) -> None:
         stage = DrillStage(name, began, seconds, transferred.bytes, transferred.segments)
         self.stages.append(stage)
         rate = f", {quantity(stage.bytes_per_s, 'bytes')}/s" if stage.bytes_per_s else ""
-        pace = f", {stage.segments_per_s:,.0f} segments/s" if stage.segments_per_s else ""
-        self.show(f"rehearsal: {name} done in {duration(round(seconds, 3))}{rate}{pace}")
+        pace = say(", {segments:,.0f} segments/s", segments=stage.segments_per_s) if stage.segments_per_s else ""
+        done = say(
+            "{name} done in {took}{rate}{pace}", name=name, took=duration(round(seconds, 3)), rate=rate, pace=pace
+        )
+        self.show(say("rehearsal: {text}", text=done))

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.drill.parts import (
     NO_LEDGER,
     NO_PLATFORM,
@@ -129,7 +130,7 @@ class DrillVerification:
         more = self._extrapolate(parts.backup.size or 0, validated_s)
         parts = replace(parts, validation=ValidationPart(validated_s, log.errors, log.slow, more))
         yield parts
-        with self.timer.stage("random table") as transferred:
+        with self.timer.stage(say("random table")) as transferred:
             table = self._random_table(server)
             transferred.bytes = None if isinstance(table, NotReached) else table.size
         parts = replace(parts, table=table)
@@ -208,9 +209,9 @@ class DrillVerification:
             drawn = restore_table(server.server, self.dbname, folder, self.recovery.random_tables, seed)
             return self._compare_with_ledger(server, TablePart(**asdict(drawn)))
         except NotRestorable as error:
-            return NotReached(f"{error} (seed {seed})", "backup")
+            return NotReached(say("{error} (seed {seed})", error=error, seed=seed), "backup")
         except Inconclusive as error:
-            return NotReached(f"{error} (seed {seed})")
+            return NotReached(say("{error} (seed {seed})", error=error, seed=seed))
 
     def _compare_with_ledger(self, server: RestoredServer, part: TablePart) -> TablePart:
         """Compare the table that was restored alone with the ledger, if that recorded it."""
@@ -247,14 +248,26 @@ def read_rows(server: Server, dbname: str, validations: Mapping[str, Validation]
         if f'database "{dbname}" does not exist' in chosen.stderr:
             there = server.rows("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
             names = ", ".join(name for (name,) in there)
-            raise NotRestorable(f'database "{dbname}" is not in the backup, which has {names or "none"}')
-        raise fault_of(chosen.first_error, f"the restored database cannot be read: {chosen.first_error}")
+            raise NotRestorable(
+                say(
+                    'database "{dbname}" is not in the backup, which has {names}',
+                    dbname=dbname,
+                    names=names or say("none"),
+                )
+            )
+        raise fault_of(
+            chosen.first_error,
+            say("the restored database cannot be read: {first_error}", first_error=chosen.first_error),
+        )
     read = ReadRows(None, None)
     for (table,) in csv.reader(io.StringIO(chosen.stdout)):
         statement = f"SELECT count(*) FROM (SELECT FROM {table} LIMIT {READ}) readable"  # noqa: S608 - quoted by the catalog
         answer = server.psql(statement, dbname=dbname, timeout_s=_READ_S)
         if answer.exit_code != 0:
-            raise fault_of(answer.first_error, f"the restored database cannot be read: {answer.first_error}")
+            raise fault_of(
+                answer.first_error,
+                say("the restored database cannot be read: {first_error}", first_error=answer.first_error),
+            )
         read = ReadRows(table, int(answer.stdout.strip()))
         if read.rows:
             break

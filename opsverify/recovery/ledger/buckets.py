@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from opsverify.language.message import say
 from opsverify.recovery.ledger.integer_keys import given_out
 from opsverify.recovery.ledger.queries import SETTLE
 
@@ -41,7 +42,7 @@ class Bucket:
     xored: int
 
     def __str__(self) -> str:
-        return f"{self.rows} rows"
+        return say("{rows} rows", rows=self.rows)
 
 
 EMPTY: Final = Bucket(0, 0, 0)
@@ -259,11 +260,11 @@ def text(before: Bucket, after: Bucket) -> str:
     """Describe how a bucket differs: rows missing, added, or the same number with other content."""
     if after.rows < before.rows:
         gone = before.rows - after.rows
-        return f"{gone:,} of {before.rows:,} rows missing"
+        return say("{gone:,} of {rows:,} rows missing", gone=gone, rows=before.rows)
     if after.rows > before.rows:
         more = after.rows - before.rows
-        return f"{more:,} rows added to {before.rows:,} recorded"
-    return f"rows changed (still {before.rows:,})"
+        return say("{more:,} rows added to {rows:,} recorded", more=more, rows=before.rows)
+    return say("rows changed (still {rows:,})", rows=before.rows)
 
 
 def _buckets_between(table: CoreTable, span: Span) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.ledger.catalog_more import MORE, OURS, own, publication_query
 
 if TYPE_CHECKING:
@@ -222,10 +223,16 @@ def read_catalog(source: Source, kinds: Iterable[str] = KINDS) -> Catalog:
 
 def changes(recorded: Mapping[str, str], found: Mapping[str, str]) -> tuple[str, ...]:
     """List what of one kind is missing, was added, or is defined otherwise; one line each."""
-    lines = [f"{name} is missing ({recorded[name]})" for name in sorted(recorded.keys() - found.keys())]
-    lines += [f"{name} was not recorded ({found[name]})" for name in sorted(found.keys() - recorded.keys())]
+    lines = [
+        say("{name} is missing ({recorded})", name=name, recorded=recorded[name])
+        for name in sorted(recorded.keys() - found.keys())
+    ]
     lines += [
-        f"{name} is {found[name]!r}, recorded {recorded[name]!r}"
+        say("{name} was not recorded ({found})", name=name, found=found[name])
+        for name in sorted(found.keys() - recorded.keys())
+    ]
+    lines += [
+        say("{name} is {found!r}, recorded {recorded!r}", name=name, found=found[name], recorded=recorded[name])
         for name in sorted(recorded.keys() & found.keys())
         if recorded[name] != found[name]
     ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.names import in_sql, narrowed
 from opsverify.recovery.ledger.row_hash import Column, columns
 from opsverify.recovery.ledger.tables import CoreTable, Kind, TableChoice
@@ -161,7 +162,8 @@ def find_tables(
     found = [_Row(*row) for row in source(TABLES, {})]
     names = {name: row for row in found for name in (f"{row.schema}.{row.name}", row.label)}
     if unknown := [name for name in chosen if name not in names]:
-        raise Inconclusive(f"[recovery.tables] names {', '.join(unknown)}: no such table; tables: {_listed(found)}")
+        raise Inconclusive(say("[recovery.tables] names {unknown}: no such table; tables: {listed}",
+            unknown=", ".join(unknown), listed=_listed(found)))  # fmt: skip
     choices = {names[name].oid: choice for name, choice in chosen.items()}
     out = {names[name].oid for name in left_out if name in names}
     tables: list[CoreTable] = []
@@ -177,21 +179,16 @@ def find_tables(
         table = _table(row, cols, choices.get(row.oid), tag_column, (evidence or {}).get(row.label, Evidence()))
         all_columns[table.name] = cols
         tables.append(table)
-    return FoundTables(
-        tuple(tables),
-        tuple(skipped),
-        {row.label: Activity(row.inserts, row.updates, row.deletes) for row in found},
-        {row.label: row.estimate for row in found},
-        all_columns,
-    )
+    return FoundTables(tuple(tables), tuple(skipped), {row.label: Activity(row.inserts, row.updates,
+        row.deletes) for row in found}, {row.label: row.estimate for row in found}, all_columns)  # fmt: skip
 
 
 def _unreadable(row: _Row, cols: Sequence[Column]) -> str:
     if not row.readable:
-        return "no right to read it"
+        return say("no right to read it")
     if row.narrowed:
-        return "row security narrows what this role reads; GRANT it BYPASSRLS"
-    return "" if cols else "no columns"
+        return say("row security narrows what this role reads; GRANT it BYPASSRLS")
+    return "" if cols else say("no columns")
 
 
 def _table(
@@ -208,23 +205,15 @@ def _table(
     guess = choice is None and row.updates > 0 and bucket is not None
     hashed = _hashed(cols, given, key, bucket, evidence.changing if guess else frozenset())
     kind: Kind = _KINDS[bucket.base_type] if bucket else "hash"
-    return CoreTable(
-        name=row.label,
-        quoted=row.quoted,
-        bucket=bucket.quoted if bucket else "",
-        kind=kind,
+    return CoreTable(name=row.label, quoted=row.quoted, bucket=bucket.quoted if bucket else "", kind=kind,
         width=_width(given, kind, row.label) if bucket else _slots(row.estimate),
-        key=tuple(by_name[part].quoted for part in key),
-        terms=tuple(column.term for column in hashed),
-        hashed=tuple(column.name for column in hashed),
-        where=f"t.{tag.quoted} IS NULL" if tag else None,
+        key=tuple(by_name[part].quoted for part in key), terms=tuple(column.term for column in hashed),
+        hashed=tuple(column.name for column in hashed), where=f"t.{tag.quoted} IS NULL" if tag else None,
         indexed=bucket is not None and bucket.name in leading,
-        retention_s=parse_duration(given.retention) if given.retention else None,
-        partitioned=row.partitioned,
+        retention_s=parse_duration(given.retention) if given.retention else None, partitioned=row.partitioned,
         key_terms=tuple(by_name[part].term for part in key),
         keys_only=guess and evidence.changing is None and len(hashed) < len(cols),
-        declared=choice is not None,
-    )
+        declared=choice is not None)  # fmt: skip
 
 
 def _slots(estimate: int) -> int:
@@ -244,10 +233,14 @@ def _bucket(
     if choice.bucket is not None:
         named = next((column for column in cols if column.name == choice.bucket), None)
         if named is None or named.base_type not in _KINDS:
-            kind = f"is of type {named.type}" if named else "does not exist"
+            kind = say("is of type {type}", type=named.type) if named else say("does not exist")
             raise Inconclusive(
-                f"[recovery.tables.{label}] bucket {choice.bucket!r} {kind}: "
-                "expected a timestamp, date or integer column"
+                say(
+                    "[recovery.tables.{label}] bucket {bucket!r} {kind}: expected a timestamp, date or integer column",
+                    label=label,
+                    bucket=choice.bucket,
+                    kind=kind,
+                )
             )
         return named
     candidates = (entry for entry in _candidates(cols, key, leading) if entry[3].name not in unordered)
@@ -273,7 +266,7 @@ def _hashed(
 ) -> tuple[Column, ...]:
     """Return the columns to hash: all but those that change; only what names a row where it is not known which do."""
     if unknown := [name for name in choice.mutable if name not in {column.name for column in cols}]:
-        raise Inconclusive(f"[recovery.tables] mutable names {', '.join(unknown)}: no such column")
+        raise Inconclusive(say("[recovery.tables] mutable names {unknown}: no such column", unknown=", ".join(unknown)))
     naming = (*key, *([bucket.name] if bucket else []))
     if changing is None and key:
         return tuple(column for column in cols if column.name in naming)
@@ -290,10 +283,12 @@ def _width(choice: TableChoice, kind: Kind, label: str) -> int:
         seconds = parse_duration(str(choice.width))
         width = int(seconds // DAY_S) if kind == "date" else int(seconds)
     if width < 1:
-        expected = {"integer": "a number of keys such as 10000", "date": 'days such as "1d"'}.get(kind, '"1h"')
-        raise Inconclusive(f"[recovery.tables.{label}] width {choice.width!r}: expected {expected}")
+        expected = {"integer": say("a number of keys such as 10000"), "date": say('days such as "1d"')}.get(kind,
+            '"1h"')  # fmt: skip
+        raise Inconclusive(say("[recovery.tables.{label}] width {width!r}: expected {expected}", label=label,
+            width=choice.width, expected=expected))  # fmt: skip
     return width
 
 
 def _listed(found: Sequence[_Row]) -> str:
-    return ", ".join(row.name for row in found) or "none"
+    return ", ".join(row.name for row in found) or say("none")

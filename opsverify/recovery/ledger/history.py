@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.buckets import Bucket, Span, edge
 from opsverify.recovery.ledger.discovery import Activity
 from opsverify.recovery.ledger.heap_pages import Pages
@@ -104,11 +105,15 @@ class History:
             try:
                 history = _joined(history, seq, body, until)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise EvidenceError(f"ledger record {seq} is not as this version writes it: {error!r}") from error
+                raise EvidenceError(
+                    say("ledger record {seq} is not as this version writes it: {error}", seq=seq, error=repr(error))
+                ) from error
         if history is None:
             raise Inconclusive(
-                "the ledger holds no core tables recorded before the recovery target: "
-                "capture at backup time and by schedule"
+                say(
+                    "the ledger holds no core tables recorded before the recovery target: capture at backup "
+                    "time and by schedule"
+                )
             )
         return history
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.queries import Facts, Window
 
 if TYPE_CHECKING:
@@ -66,8 +67,13 @@ class Recorded:
                 continue
             if validation.fingerprint != self.queries[name]:
                 raise Inconclusive(
-                    f"{validation.query} was changed after capture {self.seq} of {self.captured_at.isoformat()}: "
-                    "validate with the version it was recorded with, or capture anew before the next disaster"
+                    say(
+                        "{query} was changed after capture {seq} of {captured_at}: validate with the version it "
+                        "was recorded with, or capture anew before the next disaster",
+                        query=validation.query,
+                        seq=self.seq,
+                        captured_at=self.captured_at.isoformat(),
+                    )
                 )
             found[name] = validation.facts(source(validation.sql, window.params))
         return found
@@ -135,14 +141,23 @@ class Ledger:
                 "SELECT seq, previous, body, hash FROM records ORDER BY seq DESC"
             ):
                 if _hash(previous, body) != digest:
-                    raise EvidenceError(f"ledger {self.path}: record {seq} does not match its hash: it was changed")
+                    raise EvidenceError(
+                        say(
+                            "ledger {path}: record {seq} does not match its hash: it was changed",
+                            path=self.path,
+                            seq=seq,
+                        )
+                    )
                 recorded = _recorded(seq, body)
                 if recorded.captured_at <= recovery_target:
                     return recorded
         raise Inconclusive(
-            f"ledger {self.path} holds nothing recorded before the recovery target "
-            f"{recovery_target.isoformat()}: "
-            "nothing to compare with; capture at backup time and by schedule"
+            say(
+                "ledger {path} holds nothing recorded before the recovery target {recovery_target}: "
+                "nothing to compare with; capture at backup time and by schedule",
+                path=self.path,
+                recovery_target=recovery_target.isoformat(),
+            )
         )
 
     def bodies_until(self, moment: dt.datetime) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -155,7 +170,13 @@ class Ledger:
                 "SELECT seq, previous, body, hash FROM records ORDER BY seq"
             ):
                 if _hash(previous, body) != digest:
-                    raise EvidenceError(f"ledger {self.path}: record {seq} does not match its hash: it was changed")
+                    raise EvidenceError(
+                        say(
+                            "ledger {path}: record {seq} does not match its hash: it was changed",
+                            path=self.path,
+                            seq=seq,
+                        )
+                    )
                 content = json.loads(body)
                 if dt.datetime.fromisoformat(content["captured_at"]) > moment:
                     return
@@ -180,15 +201,23 @@ class Ledger:
             ):
                 fault = None
                 if seq != count + 1:
-                    fault = f"record {count + 1} is missing"
+                    fault = say("record {count} is missing", count=count + 1)
                 elif link != previous:
-                    fault = f"record {seq} does not follow from record {count}: one of them was replaced"
+                    fault = say(
+                        "record {seq} does not follow from record {count}: one of them was replaced",
+                        seq=seq,
+                        count=count,
+                    )
                 elif _hash(link, body) != digest:
-                    fault = f"record {seq} does not match its hash: it was changed"
+                    fault = say("record {seq} does not match its hash: it was changed", seq=seq)
                 if fault:
                     return ChainState(count, previous, fault)
                 previous, count, seen = digest, seq, seen or digest == head
-        return ChainState(count, previous, None if seen else f"records after {count} are missing: {head} is not there")
+        return ChainState(
+            count,
+            previous,
+            None if seen else say("records after {count} are missing: {head} is not there", count=count, head=head),
+        )
 
     def _append(self, body: str, at: dt.datetime) -> int:
         try:
@@ -201,15 +230,20 @@ class Ledger:
                 seq, newest, previous = last or (0, None, _GENESIS)
                 if newest is not None and (before := _recorded(seq, newest).captured_at) > at:
                     raise EvidenceError(
-                        f"ledger {self.path}: capture at {at.isoformat()} lies before the newest record "
-                        f"({before.isoformat()}): a clock went backwards; set it right"
+                        say(
+                            "ledger {path}: capture at {at} lies before the newest record ({before}): a clock went "
+                            "backwards; set it right",
+                            path=self.path,
+                            at=at.isoformat(),
+                            before=before.isoformat(),
+                        )
                     )
                 row = (seq + 1, previous, body, _hash(previous, body))
                 database.execute("INSERT INTO records (seq, previous, body, hash) VALUES (?, ?, ?, ?)", row)
                 database.execute("COMMIT")
                 return int(row[0])
         except (OSError, sqlite3.Error) as error:
-            raise EvidenceError(f"ledger {self.path} cannot be written: {error}") from error
+            raise EvidenceError(say("ledger {path} cannot be written: {error}", path=self.path, error=error)) from error
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -222,7 +256,11 @@ class Ledger:
                 yield database
         except sqlite3.Error as error:
             raise Inconclusive(
-                f"ledger {self.path} cannot be read: {error}; has anything been captured yet?"
+                say(
+                    "ledger {path} cannot be read: {error}; has anything been captured yet?",
+                    path=self.path,
+                    error=error,
+                )
             ) from error
 
 
@@ -247,7 +285,9 @@ def _recorded(seq: int, body: str) -> Recorded:
             new_buckets={name: tuple(entry["buckets"]) for name, entry in raw.get("core", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvidenceError(f"ledger record {seq} is not of schema {SCHEMA}: {error!r}") from error
+        raise EvidenceError(
+            say("ledger record {seq} is not of schema {schema}: {error}", seq=seq, schema=SCHEMA, error=repr(error))
+        ) from error
 
 
 def _moment(text: str) -> dt.datetime | dt.date:

@@ -22,6 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from opsverify.config.section import Duration, Section
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.queries import SETTLE, Facts, Value, Window, fingerprint
 from opsverify.units import parse_duration
 
@@ -134,7 +135,14 @@ def read_validations(folder: Path, own: Sequence[Path] = ()) -> dict[str, Valida
     for path in (*sorted(folder.glob("*.sql")), *own):
         one = read_validation(path)
         if one.name in found:
-            raise Inconclusive(f"{path}: id {one.name!r} is already that of {found[one.name].query}; choose another")
+            raise Inconclusive(
+                say(
+                    "{path}: id {name!r} is already that of {query}; choose another",
+                    path=path,
+                    name=one.name,
+                    query=found[one.name].query,
+                )
+            )
         found[one.name] = one
     return found
 
@@ -144,16 +152,20 @@ def read_validation(path: Path) -> Validation:
     try:
         sql = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Inconclusive(f"validation {path} cannot be read: {error}") from error
+        raise Inconclusive(say("validation {path} cannot be read: {error}", path=path, error=error)) from error
     try:
         header = TypeAdapter(Header).validate_json(TypeAdapter(dict[str, Any]).dump_json(_header(sql)))
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise Inconclusive(
-            f"{path}: no header: {error}; expected a comment `-- [validation]` and TOML in comments after it"
+            say(
+                "{path}: no header: {error}; expected a comment `-- [validation]` and TOML in comments after it",
+                path=path,
+                error=error,
+            )
         ) from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise Inconclusive(f"{path}: {problems}") from error
+        raise Inconclusive(say("{path}: {problems}", path=path, problems=problems)) from error
     return Validation(header, path.name, sql)
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 
 _THIS_MACHINE: Final = re.compile(
     r"could not access file"  # a library that production preloads, or an extension's
@@ -38,6 +39,10 @@ def fault_of(message: str, text: str, damaged: type[NotRestorable] = NotRestorab
     """The error with `text` for a program's `message`: `damaged`, or Inconclusive where this machine is at fault."""
     if is_of_this_machine(message):
         return Inconclusive(
-            f"{text}; this machine lacks it, which tells nothing about the backup: fix it here, or restore on another"
+            say(
+                "{text}; this machine lacks it, which tells nothing about the backup: fix it here, or "
+                "restore on another",
+                text=text,
+            )
         )
     return damaged(text)

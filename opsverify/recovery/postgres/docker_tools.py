@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 
 from opsverify.config.project import cache_folder
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,10 +63,16 @@ def tools_of_image(major: int) -> tuple[Path, Path]:
                 if not tree.exists():
                     _extract(f"postgres:{major}", tree)
         except OSError as error:
-            raise ImageUnavailable(f"cannot write {cache_folder()} ({error.strerror}): set XDG_CACHE_HOME") from error
+            raise ImageUnavailable(
+                say(
+                    "cannot write {cache_folder} ({error}): set XDG_CACHE_HOME",
+                    cache_folder=cache_folder(),
+                    error=error.strerror,
+                )
+            ) from error
     programs = next(tree.glob("**/bin/.real"), None)
     if programs is None:
-        raise ImageUnavailable(f"{tree} is incomplete: remove it")
+        raise ImageUnavailable(say("{tree} is incomplete: remove it", tree=tree))
     return programs.parent, tree
 
 
@@ -101,13 +108,15 @@ def _extract(image: str, tree: Path) -> None:
 def _copy_out(image: str, packed: Path) -> str:
     """Write the image's tools to the tar file `packed`; the folder they have in there."""
     if not engine_available():
-        raise ImageUnavailable("no Docker engine available")
+        raise ImageUnavailable(say("no Docker engine available"))
     try:
         import docker.errors  # noqa: PLC0415 - half a second, and only where there are no other tools
         from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415
     except ImportError as error:
-        raise ImageUnavailable(f"{error.name} is missing; type: pip install 'opsverify[containers]'") from error
+        raise ImageUnavailable(
+            say("{name} is missing; type: pip install 'opsverify[containers]'", name=error.name)
+        ) from error
 
     # The reaper is an image of its own, which an offline engine does not have; `with` cleans up.
     reaper, testcontainers_config.ryuk_disabled = testcontainers_config.ryuk_disabled, True
@@ -118,14 +127,18 @@ def _copy_out(image: str, packed: Path) -> str:
             output = done.output.decode(errors="backslashreplace").strip().splitlines()
             if done.exit_code != 0 or not output:
                 raise ImageUnavailable(
-                    f"image {image}: tools could not be collected: {output[-1] if output else 'no output'}"
+                    say(
+                        "image {image}: tools could not be collected: {output}",
+                        image=image,
+                        output=output[-1] if output else say("no output"),
+                    )
                 )
             running.copy_from_container(_TAR, packed)
             return str(output[-1])
     except docker.errors.APIError as error:
-        raise ImageUnavailable(f"Docker engine: {error.explanation or error}") from error
+        raise ImageUnavailable(say("Docker engine: {why}", why=error.explanation or error)) from error
     except docker.errors.DockerException as error:
-        raise ImageUnavailable("no Docker engine available") from error
+        raise ImageUnavailable(say("no Docker engine available")) from error
     finally:
         testcontainers_config.ryuk_disabled = reaper
 
@@ -137,7 +150,7 @@ def _wrap(folder: Path, tree: Path) -> None:
     """
     loaders = sorted(tree.glob(f"**/{_LOADER}"))
     if not loaders:
-        raise ImageUnavailable(f"no loader {_LOADER} in the image: expected a Debian image")
+        raise ImageUnavailable(say("no loader {loader} in the image: expected a Debian image", loader=_LOADER))
     up = os.path.relpath(tree, folder)
     libraries = ":".join(f"$root/{path.relative_to(tree)}" for path in _library_folders(tree))
     real = folder / ".real"

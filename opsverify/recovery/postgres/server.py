@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.postgres.tools import ToolRun, tool_environment
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ServerExited(Inconclusive):
     """The drill's server exited by itself; `reason` is the last error line of its log."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the restored server exited: {reason}")
+        super().__init__(say("the restored server exited: {reason}", reason=reason))
         self.reason = reason
 
 
@@ -140,12 +141,12 @@ class Server:
     def pause(self) -> None:
         """Wait a tenth of a second between two queries. Raises ServerExited as soon as the server has exited."""
         if self._process is None:
-            raise ServerExited("stopped by opsverify")
+            raise ServerExited(say("stopped by opsverify"))
         try:
             status = self._process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             return
-        raise ServerExited(self._exit_reason() or f"exit status {status} and an empty log")
+        raise ServerExited(self._exit_reason() or say("exit status {status} and an empty log", status=status))
 
     def psql(self, sql: str, *, dbname: str | None = None, timeout_s: float = 30.0) -> ToolRun:
         """Send `sql` as the superuser over the private socket; the output is CSV without a header."""
@@ -172,7 +173,7 @@ class Server:
         """
         rows = self.rows(sql, dbname=dbname)
         if not rows:
-            raise Inconclusive(f"the restored server returned no row for {_brief(sql)!r}")
+            raise Inconclusive(say("the restored server returned no row for {brief!r}", brief=_brief(sql)))
         return rows[0]
 
     def rows(self, sql: str, *, dbname: str | None = None, timeout_s: float = 30.0) -> list[list[str]]:
@@ -182,7 +183,13 @@ class Server:
         """
         done = self.psql(sql, dbname=dbname, timeout_s=timeout_s)
         if done.exit_code != 0:
-            raise Inconclusive(f"the restored server: {_brief(sql)!r} failed: {done.first_error}")
+            raise Inconclusive(
+                say(
+                    "the restored server: {brief!r} failed: {first_error}",
+                    brief=_brief(sql),
+                    first_error=done.first_error,
+                )
+            )
         return list(csv.reader(io.StringIO(done.stdout)))
 
     def wait_for(
@@ -214,17 +221,29 @@ class Server:
                     return rows[0]
             self.pause()
             if not rows and (why := self._lasting(done, errors)):
-                raise Inconclusive(f"{what}: {why}; last lines of its log: {self.log_lines()[-2:]}")
+                raise Inconclusive(
+                    say(
+                        "{what}: {why}; last lines of its log: {log_lines}",
+                        what=what,
+                        why=why,
+                        log_lines=self.log_lines()[-2:],
+                    )
+                )
             last = rows[0] if rows else [done.last_line]
             if last != before:
                 before, changed_at = last, time.monotonic()
             limit = f"{within_s:g} s" if time.monotonic() > deadline else None
             if stalled_s is not None and time.monotonic() - changed_at > stalled_s:
-                limit = f"{stalled_s:g} s without any progress"
+                limit = say("{stalled_s:g} s without any progress", stalled_s=stalled_s)
             if limit:
                 raise Inconclusive(
-                    f"{what}: not within {limit}, last seen: {', '.join(last)}; "
-                    f"last lines of its log: {self.log_lines()[-2:]}"
+                    say(
+                        "{what}: not within {limit}, last seen: {last}; last lines of its log: {log_lines}",
+                        what=what,
+                        limit=limit,
+                        last=", ".join(last),
+                        log_lines=self.log_lines()[-2:],
+                    )
                 )
 
     def _lasting(self, done: ToolRun, errors: int) -> str | None:
@@ -242,7 +261,11 @@ class Server:
             self._refused += 1
             self.refusals.add(refusal.partition("FATAL:")[2].strip())
             tried = self._refused > 2 * len(self._superusers) * len(self._databases)
-            return f"{refusal} (tried: {', '.join(names)})" if tried and self._settled() else None
+            return (
+                say("{refusal} (tried: {names})", refusal=refusal, names=", ".join(names))
+                if tried and self._settled()
+                else None
+            )
         return None if any(words in refusal for words in _PASSING) else refusal
 
     def _settled(self) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import join, say
 from opsverify.probes.environment import plain_environment
 from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
 
@@ -54,7 +55,7 @@ class ToolRun:
     def last_line(self) -> str:
         """The last line of the output, which is mostly the reason; for error messages of one line."""
         lines = (self.stderr or self.stdout).strip().splitlines()
-        return lines[-1] if lines else "no output"
+        return lines[-1] if lines else say("no output")
 
     @property
     def first_error(self) -> str:
@@ -101,7 +102,8 @@ class Tools:
         """Run `program` as `run` does. Raises Inconclusive when it fails."""
         done = self.run(program, *args, timeout_s=timeout_s, account=account)
         if done.exit_code != 0:
-            raise Inconclusive(f"{program}: {done.last_line} (exit {done.exit_code})")
+            raise Inconclusive(say("{program}: {line} (exit {exit_code})", program=program, line=done.last_line,
+                exit_code=done.exit_code))  # fmt: skip
         return done
 
 
@@ -130,11 +132,11 @@ def run_tool(
             extra_groups=() if account else None,
         )
     except subprocess.TimeoutExpired as error:
-        raise Inconclusive(f"{Path(argv[0]).name} timed out after {timeout_s:g} s: {' '.join(argv)}") from error
+        raise Inconclusive(say("{name} timed out after {timeout_s:g} s: {argv}", name=Path(argv[0]).name,
+            timeout_s=timeout_s, argv=" ".join(argv))) from error  # fmt: skip
     except OSError as error:
-        raise Inconclusive(
-            f"{argv[0]} cannot be run: {error.strerror}; name another folder in {BIN_VARIABLE}"
-        ) from error
+        raise Inconclusive(say("{argv} cannot be run: {error}; name another folder in {bin_variable}", argv=argv[0],
+            error=error.strerror, bin_variable=BIN_VARIABLE)) from error  # fmt: skip
     return ToolRun(argv, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
@@ -150,23 +152,22 @@ def find_tools(major: int) -> Tools:
     The image is `postgres:major`, where there is a Docker engine and nothing else. Raises Inconclusive
     with one line: the places that were searched, and what to install.
     """
-    searched = []
+    searched: list[str] = []
     for folder, origin in _folders(major):
         missing = [program for program in NEEDED if not os.access(folder / program, os.X_OK)]
         found = None if missing else _major_of(folder)
         if found == major:
             return Tools(folder, major, origin)
-        searched.append(f"{origin}: " + (f"no {missing[0]}" if missing else f"version {found}"))
+        fault = say("no {name}", name=missing[0]) if missing else say("version {version}", version=found)
+        searched.append(say("{origin}: {fault}", origin=origin, fault=fault))
     try:
         folder, tree = tools_of_image(major)
     except ImageUnavailable as error:
-        searched.append(f"image postgres:{major}: {error}")
+        searched.append(say("image postgres:{major}: {error}", major=major, error=error))
     else:
         return Tools(folder, major, f"image postgres:{major}", tree)
-    raise Inconclusive(
-        f"no tools of PostgreSQL {major} ({'; '.join(searched)}): install postgresql-{major} "
-        f"or name their folder in {BIN_VARIABLE}"
-    )
+    raise Inconclusive(say("no tools of PostgreSQL {major} ({searched}): install postgresql-{major} or name their "
+        "folder in {bin_variable}", major=major, searched=join("; ", searched), bin_variable=BIN_VARIABLE))  # fmt: skip
 
 
 def _folders(major: int) -> Iterator[tuple[Path, str]]:
@@ -202,11 +203,9 @@ def unprivileged(*, reading: Path | None = None) -> Account | None:
     for account in accounts:
         if reading is None or may_enter(account, reading):
             return account
-    raise Inconclusive(
-        f"PostgreSQL must not run as root: none of the accounts "
-        f"{', '.join(entries) or 'postgres, nobody'} "
-        f"may read {reading}; give one of them read access, or run this as the owner of the backups"
-    )
+    raise Inconclusive(say("PostgreSQL must not run as root: none of the accounts {value} may read {reading}; give "
+        "one of them read access, or run this as the owner of the backups",
+        value=", ".join(entries) or "postgres, nobody", reading=reading))  # fmt: skip
 
 
 def may_enter(account: Account, folder: Path) -> bool:
@@ -239,7 +238,8 @@ def for_account(tools: Tools, account: Account | None, copies: Path) -> Tools:
             shutil.rmtree(partial)
     folder = copy / tools.folder.relative_to(base)
     if not may_enter(account, folder):
-        raise Inconclusive(f"{copies} is closed to {account.name}, as whom PostgreSQL runs: chmod a+rx it")
+        raise Inconclusive(say("{copies} is closed to {name}, as whom PostgreSQL runs: chmod a+rx it", copies=copies,
+            name=account.name))  # fmt: skip
     return Tools(folder, tools.major, f"copy of {tools.origin}")
 
 

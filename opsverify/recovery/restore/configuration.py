@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,8 +44,11 @@ class Configuration:
             self._file(self.data_dir / name, 0)
         if self.missing and not skip_missing:
             raise Inconclusive(
-                f"{self.missing[0]} lies outside of the backup, and is missing on this machine: copy it here, or set "
-                "skip_missing_includes = true in [recovery] to restore without it"
+                say(
+                    "{missing} lies outside of the backup, and is missing on this machine: copy it here, or "
+                    "set skip_missing_includes = true in [recovery] to restore without it",
+                    missing=self.missing[0],
+                )
             )
         return tuple(self.taken_out)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup.tablespaces import LINKS, TABLESPACES, Tablespace, tablespaces_of
 
 if TYPE_CHECKING:
@@ -28,18 +29,26 @@ def private_folder(path: Path, account: Account | None, apart_from: tuple[Path, 
     resolved = path.resolve()
     for other in apart_from:
         if resolved.is_relative_to(other) or other.is_relative_to(resolved):
-            raise Inconclusive(f"{path} overlaps {other}, which a restore must not touch: choose another folder")
+            raise Inconclusive(
+                say(
+                    "{path} overlaps {other}, which a restore must not touch: choose another folder",
+                    path=path,
+                    other=other,
+                )
+            )
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_symlink() or path.stat().st_uid != os.geteuid():
-            raise Inconclusive(f"{path} is a link or belongs to another user: name a folder of your own")
+            raise Inconclusive(say("{path} is a link or belongs to another user: name a folder of your own", path=path))
         if any(path.iterdir()):
-            raise Inconclusive(f"{path} is not empty: name a new or empty folder for the restore")
+            raise Inconclusive(say("{path} is not empty: name a new or empty folder for the restore", path=path))
         path.chmod(0o700)
         if account is not None:
             os.chown(path, account.uid, account.gid)
     except OSError as error:
-        raise Inconclusive(f"{path} cannot be used for a restore: {error.strerror}") from error
+        raise Inconclusive(
+            say("{path} cannot be used for a restore: {error}", path=path, error=error.strerror)
+        ) from error
     try:
         yield
     finally:
@@ -74,7 +83,12 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
     free = shutil.disk_usage(target).free
     if total > free:
         raise Inconclusive(
-            f"{target} has {free:,} bytes free, the backup needs {total:,}: name a larger scratch folder"
+            say(
+                "{target} has {free:,} bytes free, the backup needs {total:,}: name a larger scratch folder",
+                target=target,
+                free=free,
+                total=total,
+            )
         )
     done = 0
     try:
@@ -88,7 +102,15 @@ def copy_backup(source: Path, target: Path, account: Account | None, progress: C
             done += size
             progress(done, total)
     except OSError as error:
-        raise Inconclusive(f"copying {source} to {target}: {error.filename}: {error.strerror}") from error
+        raise Inconclusive(
+            say(
+                "copying {source} to {target}: {filename}: {error}",
+                source=source,
+                target=target,
+                filename=error.filename,
+                error=error.strerror,
+            )
+        ) from error
 
 
 def move_backup(source: Path, target: Path, account: Account | None, progress: Callable[[int, int], None]) -> None:
@@ -105,7 +127,15 @@ def move_backup(source: Path, target: Path, account: Account | None, progress: C
         for name, _ in found.files:
             _own(target / name, account, make=False)
     except OSError as error:
-        raise Inconclusive(f"moving {source} to {target}: {error.filename}: {error.strerror}") from error
+        raise Inconclusive(
+            say(
+                "moving {source} to {target}: {filename}: {error}",
+                source=source,
+                target=target,
+                filename=error.filename,
+                error=error.strerror,
+            )
+        ) from error
     progress(found.size, found.size)
 
 
@@ -127,7 +157,9 @@ def listing(source: Path) -> BackupContents:
                 if relative in linked:
                     continue
                 if os.path.islink(path):  # noqa: PTH114
-                    raise Inconclusive(f"{path} is a link: backups with a WAL folder elsewhere are not supported")
+                    raise Inconclusive(
+                        say("{path} is a link: backups with a WAL folder elsewhere are not supported", path=path)
+                    )
                 if name in names:
                     folders.append(relative)
                 else:

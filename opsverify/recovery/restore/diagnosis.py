@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.postgres.blame import is_of_this_machine
 from opsverify.recovery.wal.continuity import continuity
 
@@ -41,12 +42,22 @@ def early_exit_error(
         return exit_error(exited, lines)
     reach = continuity(backup, archive, tools, target, timeline)
     if reach.problem:
-        return NotRestorable(f"recovery ended before its target {target.isoformat()}: {reach.problem}")
-    last = reach.last_commit_at.isoformat() if reach.last_commit_at else "none since the backup"
+        return NotRestorable(
+            say(
+                "recovery ended before its target {target}: {problem}", target=target.isoformat(), problem=reach.problem
+            )
+        )
+    last = reach.last_commit_at.isoformat() if reach.last_commit_at else say("none since the backup")
     return Inconclusive(
-        f"recovery ended before its target {target.isoformat()}: no WAL is missing, the target lies after "
-        f"the last commit in {archive} ({last}, segment {reach.last}); choose a target up to then, "
-        "or wait for the archiver"
+        say(
+            "recovery ended before its target {target}: no WAL is missing, the target lies after the "
+            "last commit in {archive} ({last}, segment {last_2}); choose a target up to then, or "
+            "wait for the archiver",
+            target=target.isoformat(),
+            archive=archive,
+            last=last,
+            last_2=reach.last,
+        )
     )
 
 
@@ -56,10 +67,14 @@ def exit_error(exited: ServerExited, lines: Sequence[str] = ()) -> Inconclusive:
     named = next((line for line in lines if is_of_this_machine(line)), "") if _CONFIGURATION in exited.reason else ""
     if named:
         return Inconclusive(
-            f"{exited}: {named.partition('LOG:  ')[2] or named}; fix this machine, or restore on another"
+            say(
+                "{exited}: {value}; fix this machine, or restore on another",
+                exited=exited,
+                value=named.partition("LOG:  ")[2] or named,
+            )
         )
     if is_of_this_machine(exited.reason):
-        return Inconclusive(f"{exited}; fix this machine, or restore on another")
+        return Inconclusive(say("{exited}; fix this machine, or restore on another", exited=exited))
     return NotRestorable(str(exited))
 
 
@@ -69,15 +84,18 @@ def small_setting(server: Server) -> str | None:
     details = [after.partition("DETAIL:  ")[2] for line, after in pairwise(lines) if _TOO_SMALL in line]
     if not details:
         return None
-    return (
-        f"recovery stopped before its target: a parameter is smaller than the primary's ({details[0]}); "
-        "give the primary's value in settings"
+    return say(
+        "recovery stopped before its target: a parameter is smaller than the primary's "
+        "({details}); give the primary's value in settings",
+        details=details[0],
     )
 
 
 def early_target(target: dt.datetime, complete_at: dt.datetime) -> str:
     """Return the message for a target before the backup was complete."""
-    return (
-        f"recovery target {target.isoformat()} lies before the end of the base backup "
-        f"({complete_at.isoformat()}): choose a later target or an older backup"
+    return say(
+        "recovery target {target} lies before the end of the base backup ({complete_at}): choose "
+        "a later target or an older backup",
+        target=target.isoformat(),
+        complete_at=complete_at.isoformat(),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +176,9 @@ def own_settings(chosen: Mapping[str, str | float | bool]) -> dict[str, str]:
         one = OVERRIDES.get(name.lower())
         if name.lower() in SET_BY_RESTORE or (one is not None and one.why in (REACH, HIDES)):
             raise Inconclusive(
-                f"[recovery] settings: {name} cannot be chosen: the drill sets it, so that it stays apart"
+                say(
+                    "[recovery] settings: {name} cannot be chosen: the drill sets it, so that it stays apart", name=name
+                )
             )
     return {name.lower(): _as_text(value) for name, value in chosen.items()}
 

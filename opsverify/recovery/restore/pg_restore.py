@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.roles_dump import run_sql
 from opsverify.recovery.backup.tablespaces import require_links_inside
@@ -45,7 +46,7 @@ _CREATE_DATABASE: Final = re.compile(r"^CREATE DATABASE .+? WITH TEMPLATE = temp
 _TABLESPACE: Final = re.compile(r' TABLESPACE = (?:"(?:[^"]|"")+"|\S+)')
 _CHECKSUMS_BY_DEFAULT: Final = 18
 _ROLE_MISSING: Final = re.compile(r'role "[^"]*" does not exist')
-_NAME_ROLES: Final = "; run pg_dumpall --globals-only, and name its file as pg_dump.globals"
+_NAME_ROLES: Final = say("; run pg_dumpall --globals-only, and name its file as pg_dump.globals")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _new_cluster(plan: DumpRestorePlan, destination: Destination) -> Iterator[Se
         write_files(data_dir, ACCESS, account)
         settings = private_settings(data_dir=data_dir, socket_dir=socket_dir, port=destination.port)
         server = stack.enter_context(destination.server(tools, account, settings))
-        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=_START_S, what="start of the new server")
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=_START_S, what=say("start of the new server"))
         yield server
 
 
@@ -148,7 +149,16 @@ def _create_database(server: Server, archive: Path, dbname: str, *, tablespaces:
     ):
         done = server.psql(statement, dbname="template1", timeout_s=_START_S)
         if done.exit_code != 0:
-            raise fault_of(done.first_error, f"pg_restore {archive}: {statement}: {done.first_error}", BackupDamaged)
+            raise fault_of(
+                done.first_error,
+                say(
+                    "pg_restore {archive}: {statement}: {first_error}",
+                    archive=archive,
+                    statement=statement,
+                    first_error=done.first_error,
+                ),
+                BackupDamaged,
+            )
 
 
 def _load(plan: DumpRestorePlan, destination: Destination, server: Server) -> None:
@@ -165,7 +175,17 @@ def _load(plan: DumpRestorePlan, destination: Destination, server: Server) -> No
     if done.exit_code != 0:
         first = next((line for line in done.stderr.splitlines() if "error: " in line), done.last_line)
         hint = "" if roles or not _ROLE_MISSING.search(first) else _NAME_ROLES
-        raise fault_of(first, f"pg_restore {archive}: {first} (exit {done.exit_code}){hint}", BackupDamaged)
+        raise fault_of(
+            first,
+            say(
+                "pg_restore {archive}: {first} (exit {exit_code}){hint}",
+                archive=archive,
+                first=first,
+                exit_code=done.exit_code,
+                hint=hint,
+            ),
+            BackupDamaged,
+        )
     if roles is not None:
         _set_database_properties(server, archive, destination)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.backup import base_backup, tablespaces
 from opsverify.recovery.model import BaseBackup
 from opsverify.recovery.postgres.server import Server, ServerExited
@@ -149,7 +150,8 @@ def prepare(plan: RestorePlan) -> Iterator[PreparedRestore]:
     """
     plan, target_time = _absolute(plan), plan.target_time
     if target_time.tzinfo is None:
-        raise Inconclusive(f"recovery target {target_time.isoformat()} has no time zone: write it with one")
+        raise Inconclusive(say("recovery target {target_time} has no time zone: write it with one",
+            target_time=target_time.isoformat()))  # fmt: skip
     tools, account = _tools_and_account(plan)
     backup = plan.base_backup
     if not isinstance(backup, BaseBackup):
@@ -165,7 +167,11 @@ def prepare(plan: RestorePlan) -> Iterator[PreparedRestore]:
     destination = plan.destination
     if len(str(destination.socket_dir)) > _LONGEST_SOCKET:
         raise Inconclusive(
-            f"socket folder {destination.socket_dir} is longer than {_LONGEST_SOCKET} characters: name a shorter one"
+            say(
+                "socket folder {socket_dir} is longer than {longest_socket} characters: name a shorter one",
+                socket_dir=destination.socket_dir,
+                longest_socket=_LONGEST_SOCKET,
+            )
         )
     elsewhere = () if plan.movable else tablespaces.tablespaces_of(plan.folder)
     others = (plan.folder, plan.wal_archive, *(space.location for space in elsewhere))
@@ -197,14 +203,9 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
 
     plan.progress("recover", 0, 0)
     try:
-        row = server.wait_for(
-            _STATE,
-            "paused",
-            within_s=plan.within_s,
-            what=f"recovery to {target.isoformat()}",
-            seen=lambda seen: plan.progress("recover", replayed(seen), 0),
-            stalled_s=min(_STALLED_S, plan.within_s),
-        )
+        row = server.wait_for(_STATE, "paused", within_s=plan.within_s, what=say("recovery to {target}",
+            target=target.isoformat()), seen=lambda seen: plan.progress("recover", replayed(seen), 0),
+            stalled_s=min(_STALLED_S, plan.within_s))  # fmt: skip
     except ServerExited as exited:
         if small := small_setting(server):
             raise Inconclusive(small) from exited
@@ -223,7 +224,8 @@ def recover(prepared: PreparedRestore, server: Server) -> RecoveredPoint:
     _require_archiving_off(row[2])
     last_commit_at = dt.datetime.fromisoformat(row[1]) if row[1] else None
     if last_commit_at is not None and last_commit_at > target:
-        raise Inconclusive(f"recovery went to {last_commit_at.isoformat()}, past its target {target.isoformat()}")
+        raise Inconclusive(say("recovery went to {last_commit_at}, past its target {target}",
+            last_commit_at=last_commit_at.isoformat(), target=target.isoformat()))  # fmt: skip
     tablespaces.require_links_inside(plan.destination.data_dir)
     plan.progress("recover", replayed(row), replayed(row))
     return RecoveredPoint(last_commit_at, replayed(row))
@@ -233,7 +235,7 @@ def promote(server: Server) -> None:
     """Promote the paused `server`. Raises NotRestorable or Inconclusive when it ends, Inconclusive after a minute."""
     server.row("SELECT pg_promote(false)")
     try:
-        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what="promotion of the restored server")
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60.0, what=say("promotion of the restored server"))
     except ServerExited as exited:
         raise exit_error(exited) from exited
 
@@ -255,7 +257,11 @@ def _tools_and_account(plan: RestorePlan) -> tuple[Tools, Account | None]:
     account = unprivileged(reading=plan.wal_archive)
     if account is not None and not may_enter(account, scratch):
         raise Inconclusive(
-            f"{scratch} is closed to {account.name}, as whom PostgreSQL runs: choose a scratch folder open to it"
+            say(
+                "{scratch} is closed to {name}, as whom PostgreSQL runs: choose a scratch folder open to it",
+                scratch=scratch,
+                name=account.name,
+            )
         )
     return for_account(find_tools(base_backup.major_of(plan.folder)), account, scratch), account
 
@@ -282,4 +288,5 @@ def _timeline_written(server: Server) -> int:
 
 def _require_archiving_off(archive_mode: str) -> None:
     if archive_mode != "off":
-        raise Inconclusive(f"restored server: archive_mode is {archive_mode}, must be off; the restore was stopped")
+        raise Inconclusive(say("restored server: archive_mode is {archive_mode}, must be off; the restore was stopped",
+            archive_mode=archive_mode))  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import control_data
 from opsverify.recovery.restore.copy_backup import listing
 from opsverify.recovery.restore.settings import primary_minimums
@@ -55,20 +56,35 @@ def preflight(
     free = shutil.disk_usage(scratch).free
     if needed > free:
         raise Inconclusive(
-            f"{scratch} has {free:,} bytes free, the restore needs {needed:,}: name a larger folder in "
-            "[recovery] scratch"
+            say(
+                "{scratch} has {free:,} bytes free, the restore needs {needed:,}: name a larger folder "
+                "in [recovery] scratch",
+                scratch=scratch,
+                free=free,
+                needed=needed,
+            )
         )
     if wal.abandoned:
         raise Inconclusive(wal.abandoned)
     if target is None:
         if wal.problem:
-            raise NotRestorable(f"the end of the backup may not be reached: {wal.problem}")
+            raise NotRestorable(say("the end of the backup may not be reached: {problem}", problem=wal.problem))
     elif wal.reaches is False:
         if wal.problem:
-            raise NotRestorable(f"recovery target {target.isoformat()} cannot be reached: {wal.problem}")
-        last = wal.last_commit_at.isoformat() if wal.last_commit_at else "none since the backup"
+            raise NotRestorable(
+                say(
+                    "recovery target {target} cannot be reached: {problem}",
+                    target=target.isoformat(),
+                    problem=wal.problem,
+                )
+            )
+        last = wal.last_commit_at.isoformat() if wal.last_commit_at else say("none since the backup")
         raise Inconclusive(
-            f"recovery target {target.isoformat()} lies after the last archived commit ({last}), and no WAL is "
-            "missing; choose a target up to then (opsverify dr target), or wait for the archiver"
+            say(
+                "recovery target {target} lies after the last archived commit ({last}), and no WAL is "
+                "missing; choose a target up to then (opsverify dr target), or wait for the archiver",
+                target=target.isoformat(),
+                last=last,
+            )
         )
     return Preflight(size, needed, free, primary_minimums(control_data(backup.path, tools)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import SECOND
 from opsverify.recovery.postgres.scratch import scratch_folder
@@ -34,7 +35,7 @@ def newest_recoverable(recovery: Recovery) -> dt.datetime:
         wal = continuity(backup, unpacked.archive, find_tools(backup.major))
     if wal.last is None:
         error = NotRestorable if wal.gaps or wal.damaged else NotYetRecoverable
-        raise error(f"{recovery.wal_archive or recovery.method}: {wal.problem}")
+        raise error(say("{archive}: {problem}", archive=recovery.wal_archive or recovery.method, problem=wal.problem))
     earliest = end_of(backup)
     target = wal.newest_target()
     if target is None or target <= earliest:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opsverify.errors import NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.backup.tablespaces import TABLESPACES
 from opsverify.recovery.postgres.catalog_files import databases, superusers
 from opsverify.recovery.postgres.server import Server
@@ -130,4 +131,4 @@ def probe_writes(server: Server) -> None:
     """Write something and roll it back. Raises NotRestorable when the restored server refuses."""
     probe = server.psql(_WRITE_PROBE)
     if probe.exit_code != 0:
-        raise NotRestorable(f"the restored server does not accept writes: {probe.last_line}")
+        raise NotRestorable(say("the restored server does not accept writes: {line}", line=probe.last_line))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.wal.lsn import format_lsn, parse_lsn
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Beat:
         number, timeline, lsn, transaction, at = line.split(" ")
         moment = dt.datetime.fromisoformat(at)
         if moment.tzinfo is None:
-            raise ValueError(f"{at} has no time zone")
+            raise ValueError(say("{at} has no time zone", at=at))
         return cls(int(number), int(timeline), parse_lsn(lsn), int(transaction), moment)
 
 
@@ -68,7 +69,9 @@ class HeartbeatLog:
             finally:
                 os.close(handle)
         except OSError as error:
-            raise EvidenceError(f"heartbeat log {self.path} cannot be written: {error.strerror}") from error
+            raise EvidenceError(
+                say("heartbeat log {path} cannot be written: {error}", path=self.path, error=error.strerror)
+            ) from error
 
     def repair(self) -> None:
         """Cut a last line off that a crash left without its end, so that the next one begins a line of its own."""
@@ -80,7 +83,9 @@ class HeartbeatLog:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise EvidenceError(f"heartbeat log {self.path} cannot be repaired: {error.strerror}") from error
+            raise EvidenceError(
+                say("heartbeat log {path} cannot be repaired: {error}", path=self.path, error=error.strerror)
+            ) from error
 
     def read(self) -> tuple[Beat, ...]:
         """Return all beats in order; a line cut short at the end was never acknowledged.
@@ -90,9 +95,13 @@ class HeartbeatLog:
         try:
             text = self.path.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not ASCII"
+            why = error.strerror if isinstance(error, OSError) else say("not ASCII")
             raise Inconclusive(
-                f"heartbeat log {self.path} cannot be read ({why}); run `opsverify dr heartbeat` all the time"
+                say(
+                    "heartbeat log {path} cannot be read ({why}); run `opsverify dr heartbeat` all the time",
+                    path=self.path,
+                    why=why,
+                )
             ) from error
         beats = []
         for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), 1):
@@ -100,7 +109,13 @@ class HeartbeatLog:
                 beats.append(Beat.parse(line))
             except ValueError as error:
                 raise Inconclusive(
-                    f"heartbeat log {self.path}, line {number}: {line!r} is not a heartbeat: {error}"
+                    say(
+                        "heartbeat log {path}, line {number}: {line!r} is not a heartbeat: {error}",
+                        path=self.path,
+                        number=number,
+                        line=line,
+                        error=error,
+                    )
                 ) from error
         return tuple(beats)
 

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.postgres_connection import bounded, connect, explain, limit_time
 from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog
 from opsverify.recovery.wal.lsn import parse_lsn
@@ -115,7 +116,7 @@ class Writer:
     def _one(cursor: psycopg.Cursor[Any], statement: sql.SQL | sql.Composed, *values: object) -> tuple[Any, ...]:
         row = cursor.execute(statement, values or None).fetchone()
         if row is None:
-            raise psycopg.DataError("a statement of the heartbeat gave no row")
+            raise psycopg.DataError(say("a statement of the heartbeat gave no row"))
         return tuple(row)
 
     def _leave(self) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from opsverify.config.model import require
 from opsverify.errors import Inconclusive
+from opsverify.language.kept import revive
+from opsverify.language.message import join, say
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.scratch import scratch_folder
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 NAME = "testimony.json"
 """File in which a run of post-dr keeps what its RPO sources reported; a rehearsal keeps it in its `drill.json`."""
 _TIMES = ("recovered_to", "newest")
-RESTARTED = "pg_last_xact_replay_timestamp() is NULL: the server was restarted since its recovery, or never recovered"
+RESTARTED = say(
+    "pg_last_xact_replay_timestamp() is NULL: the server was restarted since its recovery, or never recovered"
+)
 _STATE = """
     SELECT pg_is_in_recovery() AS in_recovery, pg_last_xact_replay_timestamp() AS replayed,
            CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline
@@ -83,7 +87,7 @@ class RpoMeasurement:
     @classmethod
     def load(cls, path: Path) -> Self:
         """The measurement in a `testimony.json`. Raises OSError, and ValueError where it is none."""
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(revive(json.loads(path.read_text(encoding="utf-8"))))
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class RpoInputs:
         `replayed` is the restored server's last replayed commit, `numbers` queries that server.
         """
         path = branches(self.archive, self.backup)
-        why = "pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target"
+        why = say("pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target")
         return self._measure(replayed, why, until, path, numbers, archive_read_at)
 
     def of_recovered(
@@ -146,8 +150,8 @@ class RpoInputs:
             reports.append(from_archive(archived, left_behind=left_behind))
             reports.append(from_server(replayed, until, why_null))
         except Inconclusive as error:
-            others = "; ".join(map(str, reports))
-            problem = f"{error}; {others}" if others else str(error)
+            others = join("; ", map(str, reports))
+            problem = join("; ", (str(error), others)) if others else str(error)
         return RpoMeasurement(tuple(reports), parse_duration(self.recovery.witness_tolerance), problem)
 
     def _heartbeat(
@@ -156,7 +160,7 @@ class RpoInputs:
         heartbeat: Heartbeat | None = self.recovery.heartbeat
         acknowledged = self.acknowledged()
         if heartbeat is None or acknowledged is None:
-            return RpoSource("heartbeat", absent="missing [recovery.heartbeat]")
+            return RpoSource("heartbeat", absent=say("missing [recovery.heartbeat]"))
         present = frozenset(numbers(heartbeat.table))
         return from_heartbeat(compare_beats(acknowledged, present, path, until, disaster_at), heartbeat.every_s)
 
@@ -166,7 +170,7 @@ def of_target(target: Target, postgres: Postgres) -> RpoMeasurement:
     recovery, until = require(target.recovery), recovery_target(target)
     state = postgres.row(_STATE)
     if state.in_recovery:
-        raise Inconclusive("the database is still in recovery: promote it, or query the primary")
+        raise Inconclusive(say("the database is still in recovery: promote it, or query the primary"))
 
     def numbers(table: str) -> Iterable[int]:
         return (row.number for row in postgres.rows(f"SELECT number FROM {qualified(table)}"))  # noqa: S608 - quoted

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,9 +46,12 @@ def rpo(recovered_to: dt.datetime, disaster_at: dt.datetime) -> Rpo:
     """
     if recovered_to > disaster_at:
         raise Inconclusive(
-            f"recovered to {recovered_to.isoformat()}, which is after the disaster at "
-            f"{disaster_at.isoformat()}: "
-            "one of the two is wrong, or the clocks differ"
+            say(
+                "recovered to {recovered_to}, which is after the disaster at {disaster_at}: one of the "
+                "two is wrong, or the clocks differ",
+                recovered_to=recovered_to.isoformat(),
+                disaster_at=disaster_at.isoformat(),
+            )
         )
     return Rpo(recovered_to, disaster_at)
 
@@ -59,5 +63,7 @@ def rto(to_target_s: float, to_read_write_s: float, to_validated_s: float | None
     """
     ends = [0.0, to_target_s, to_read_write_s, *([] if to_validated_s is None else [to_validated_s])]
     if ends != sorted(ends):
-        raise Inconclusive(f"recovery stages out of order: {', '.join(f'{end:.1f} s' for end in ends[1:])}")
+        raise Inconclusive(
+            say("recovery stages out of order: {names}", names=", ".join(f"{end:.1f} s" for end in ends[1:]))
+        )
     return Rto(to_target_s, to_read_write_s, to_validated_s)

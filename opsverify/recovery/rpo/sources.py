@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import join, say
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LEAST_SOURCES: Final = 2
 """Sources needed at least: one alone is checked by no other."""
+_NAMES: Final = {"archive": say("archive"), "heartbeat": say("heartbeat"), "server": say("server")}
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,24 @@ class RpoSource:
     behind_s: float = 0.0
     absent: str | None = None
 
+    @property
+    def source(self) -> str:
+        """The name, in the reader's language."""
+        return _NAMES.get(self.name, self.name)
+
     def __str__(self) -> str:
         if self.absent:
-            return f"{self.name} is absent ({self.absent})"
-        parts = [f"restored to {self.recovered_to.isoformat()}" if self.recovered_to else "restored data not measured"]
+            return say("{name} is absent ({absent})", name=self.source, absent=self.absent)
+        parts = [
+            say("restored to {recovered_to}", recovered_to=self.recovered_to.isoformat())
+            if self.recovered_to
+            else say("restored data not measured")
+        ]
         if self.newest:
-            parts.append(f"newest {self.newest.isoformat()}")
+            parts.append(say("newest {newest}", newest=self.newest.isoformat()))
         if self.lost is not None:
-            parts.append(f"{self.lost:,} {self.counted} lost")
-        return f"{self.name}: {', '.join(parts)}"
+            parts.append(say("{lost:,} {counted} lost", lost=self.lost, counted=self.counted))
+        return say("{name}: {parts}", name=self.source, parts=join(", ", parts))
 
 
 @dataclass(frozen=True)
@@ -69,13 +80,17 @@ class RpoLoss:
     def transactions(self) -> str:
         """The number of transactions, as far as it is known."""
         if self.at_most is None:
-            return f"at least {self.at_least:,}"
+            return say("at least {at_least:,}", at_least=self.at_least)
         if self.at_most == self.at_least:
             return f"{self.at_least:,}"
-        return f"{self.at_least:,} to {self.at_most:,}"
+        return say("{at_least:,} to {at_most:,}", at_least=self.at_least, at_most=self.at_most)
 
     def __str__(self) -> str:
-        return f"of data and {self.transactions} transactions lost; {'; '.join(map(str, self.sources))}"
+        return say(
+            "of data and {transactions} transactions lost; {sources}",
+            transactions=self.transactions,
+            sources=join("; ", map(str, self.sources)),
+        )
 
 
 def from_archive(tail: Tail, *, left_behind: bool = True) -> RpoSource:
@@ -85,10 +100,10 @@ def from_archive(tail: Tail, *, left_behind: bool = True) -> RpoSource:
     may hold more than the archive.
     """
     if not left_behind:
-        return RpoSource("archive", None, tail.newest, 0, "archived commits")
+        return RpoSource("archive", None, tail.newest, 0, say("archived commits"))
     if tail.recovered_to is None:
-        return RpoSource("archive", absent="no commit was archived between backup and recovery target")
-    return RpoSource("archive", tail.recovered_to, tail.newest, tail.lost, "archived commits")
+        return RpoSource("archive", absent=say("no commit was archived between backup and recovery target"))
+    return RpoSource("archive", tail.recovered_to, tail.newest, tail.lost, say("archived commits"))
 
 
 def from_heartbeat(found: HeartbeatComparison, interval_s: float) -> RpoSource:
@@ -96,17 +111,22 @@ def from_heartbeat(found: HeartbeatComparison, interval_s: float) -> RpoSource:
     if found.missing:
         first = found.missing[0]
         raise Inconclusive(
-            f"heartbeat: {len(found.missing)} commits acknowledged before the recovery target were not restored, "
-            f"the first is beat {first.number} of {first.at.isoformat()}: compare the data before anything else"
+            say(
+                "heartbeat: {count} commits acknowledged before the recovery target were not restored, "
+                "the first is beat {number} of {at}: compare the data before anything else",
+                count=len(found.missing),
+                number=first.number,
+                at=first.at.isoformat(),
+            )
         )
     if found.last_restored is None:
-        return RpoSource("heartbeat", absent="no beat was acknowledged between backup and recovery target")
+        return RpoSource("heartbeat", absent=say("no beat was acknowledged between backup and recovery target"))
     return RpoSource(
         "heartbeat",
         found.last_restored.at,
         (found.lost[-1] if found.lost else found.last_restored).at,
         len(found.lost),
-        "acknowledged beats",
+        say("acknowledged beats"),
         bound=found.transactions,
         behind_s=interval_s,
     )
@@ -121,8 +141,12 @@ def from_server(replayed: dt.datetime | None, target: dt.datetime, why_absent: s
         return RpoSource("server", absent=why_absent)
     if replayed > target:
         raise Inconclusive(
-            f"server: replayed up to {replayed.isoformat()}, past the recovery target "
-            f"{target.isoformat()}: it followed another timeline, or was recovered to another target"
+            say(
+                "server: replayed up to {replayed}, past the recovery target {target}: it followed "
+                "another timeline, or was recovered to another target",
+                replayed=replayed.isoformat(),
+                target=target.isoformat(),
+            )
         )
     return RpoSource("server", replayed)
 
@@ -134,11 +158,16 @@ def agreed_loss(sources: Sequence[RpoSource], tolerance_s: float) -> RpoLoss:
     heartbeat stopped before the archive's last commit, or when fewer than `LEAST_SOURCES` report.
     """
     present = [source for source in sources if source.absent is None]
-    reports = "; ".join(map(str, sources))
+    reports = join("; ", map(str, sources))
     if len(present) < LEAST_SOURCES:
         raise Inconclusive(
-            f"{len(present)} of {LEAST_SOURCES} RPO sources needed reported: {reports}; "
-            "run `opsverify dr heartbeat` all the time"
+            say(
+                "{count} of {least_sources} RPO sources needed reported: {reports}; run `opsverify dr "
+                "heartbeat` all the time",
+                count=len(present),
+                least_sources=LEAST_SOURCES,
+                reports=reports,
+            )
         )
     for one, other in combinations(present, 2):
         if one.recovered_to is None or other.recovered_to is None:
@@ -146,7 +175,13 @@ def agreed_loss(sources: Sequence[RpoSource], tolerance_s: float) -> RpoLoss:
         difference_s = abs((one.recovered_to - other.recovered_to).total_seconds())
         if difference_s > tolerance_s + max(one.behind_s, other.behind_s):
             raise Inconclusive(
-                f"{one.name} and {other.name} differ by {difference_s:.1f} s on the restored data: {reports}"
+                say(
+                    "{name} and {other} differ by {difference_s:.1f} s on the restored data: {reports}",
+                    name=one.source,
+                    other=other.source,
+                    difference_s=difference_s,
+                    reports=reports,
+                )
             )
     _not_stopped(present, tolerance_s, reports)
     # Sources exact to the commit; a beat is up to an interval older than the last restored commit.
@@ -172,6 +207,11 @@ def _not_stopped(present: Sequence[RpoSource], tolerance_s: float, reports: str)
             stopped_s = (latest - source.newest).total_seconds()
             if stopped_s > tolerance_s + source.behind_s:
                 raise Inconclusive(
-                    f"{source.name} stopped {stopped_s:.1f} s before the last archived commit: {reports}; "
-                    "is `opsverify dr heartbeat` running?"
+                    say(
+                        "{name} stopped {stopped_s:.1f} s before the last archived commit: {reports}; is "
+                        "`opsverify dr heartbeat` running?",
+                        name=source.source,
+                        stopped_s=stopped_s,
+                        reports=reports,
+                    )
                 )

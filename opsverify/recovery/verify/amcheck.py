@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.verify.finding import Finding
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def check_indexes(server: Server, dbname: str) -> Finding:
     output = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
     lines = [line for line in output if line and not line.startswith("NOTICE:")]  # that amcheck is installed already
     if done.exit_code == 0 and not lines:
-        return Finding(1, "problems found by pg_amcheck", (), notes=(done.transcript,))
+        return Finding(1, say("problems found by pg_amcheck"), (), notes=(done.transcript,))
     if done.exit_code == 2:  # noqa: PLR2004 - the manual page's status for corruption
         reported = [line for line in lines if ":" in line]
         problems = tuple(_paired(reported)) or tuple(lines)
-        return Finding(1, "problems found by pg_amcheck", problems, notes=(done.transcript,))
-    return Finding(0, "problems", unknown=f"pg_amcheck could not be carried out: {done.last_line}")
+        return Finding(1, say("problems found by pg_amcheck"), problems, notes=(done.transcript,))
+    return Finding(
+        0,
+        say("problems found by pg_amcheck"),
+        unknown=say("pg_amcheck could not be carried out: {line}", line=done.last_line),
+    )
 
 
 def _paired(lines: list[str]) -> Iterator[str]:
@@ -60,8 +65,12 @@ def check_checksums(server: Server, data_dir: Path) -> Finding:
     done = server.tools.run("pg_checksums", "--check", "-D", data_dir, timeout_s=_HOURS_S, account=server.account)
     bad = tuple(line.partition("error: ")[2] for line in done.stderr.splitlines() if "verification failed" in line)
     if bad:
-        return Finding(1, "pages fail their checksum", bad, notes=(done.transcript,))
+        return Finding(1, say("pages fail their checksum"), bad, notes=(done.transcript,))
     if done.exit_code != 0 or "Bad checksums:  0" not in done.stdout:
-        hint = "; switch them on: pg_checksums --enable" if "not enabled" in done.stderr else ""
-        return Finding(0, "pages", unknown=f"pg_checksums could not verify: {done.last_line}{hint}")
-    return Finding(1, "pages fail their checksum", (), notes=(done.transcript,))
+        hint = say("; switch them on: pg_checksums --enable") if "not enabled" in done.stderr else ""
+        return Finding(
+            0,
+            say("pages fail their checksum"),
+            unknown=say("pg_checksums could not verify: {line}{hint}", line=done.last_line, hint=hint),
+        )
+    return Finding(1, say("pages fail their checksum"), (), notes=(done.transcript,))

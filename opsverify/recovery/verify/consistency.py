@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.ledger.names import narrowed
 from opsverify.recovery.verify.finding import Finding
 
@@ -122,8 +123,17 @@ def check_sequences(source: Source) -> Finding:
         ((reached, last),) = source(sql, {"oid": oid})
         given = last if last is not None else start - increment
         if reached is not None and (reached - given) * (1 if increment > 0 else -1) > 0:
-            problems.append(f"sequence {sequence} is at {given}, {quoted}.{column} holds {reached}: setval it")
-    of = f"of {len(rows)} sequences are behind their column"
+            problems.append(
+                say(
+                    "sequence {sequence} is at {given}, {quoted}.{column} holds {reached}: setval it",
+                    sequence=sequence,
+                    given=given,
+                    quoted=quoted,
+                    column=column,
+                    reached=reached,
+                )
+            )
+    of = say("of {count} sequences are behind their column", count=len(rows))
     unknown = f"no right to read {', '.join(closed)}: GRANT SELECT on the sequences" if closed else None
     return Finding(len(rows), of, tuple(problems), None if problems else unknown)
 
@@ -154,12 +164,21 @@ def check_foreign_keys(source: Source) -> Finding:
         ((orphans, example),) = source(sql, {})
         if orphans:
             problems.append(
-                f"{referencing} {name}: {orphans:,} rows refer to no row of {referenced}, such as {example}"
+                say(
+                    "{referencing} {name}: {orphans:,} rows refer to no row of {referenced}, such as {example}",
+                    referencing=referencing,
+                    name=name,
+                    orphans=orphans,
+                    referenced=referenced,
+                    example=example,
+                )
             )
     unknown = (
-        f"row security narrows what this role reads of {', '.join(closed)}: GRANT it BYPASSRLS" if closed else None
+        say("row security narrows what this role reads of {closed}: GRANT it BYPASSRLS", closed=", ".join(closed))
+        if closed
+        else None
     )
-    of = f"of {len(rows)} foreign keys have orphans"
+    of = say("of {count} foreign keys have orphans", count=len(rows))
     return Finding(len(rows), of, tuple(problems), None if problems else unknown)
 
 
@@ -181,15 +200,25 @@ def check_unique_keys(source: Source) -> Finding:
              WHERE place IS NOT NULL"""
         ((groups, surplus, example),) = source(sql, {})
         if groups:
-            problems.append(f"{quoted} {name}: {int(surplus):,} rows too many, key {example} more than once")
-    return Finding(len(rows), f"of {len(rows)} unique keys hold duplicates", tuple(problems))
+            problems.append(
+                say(
+                    "{quoted} {name}: {number:,} rows too many, key {example} more than once",
+                    quoted=quoted,
+                    name=name,
+                    number=int(surplus),
+                    example=example,
+                )
+            )
+    return Finding(len(rows), say("of {count} unique keys hold duplicates", count=len(rows)), tuple(problems))
 
 
 def check_validity(source: Source) -> Finding:
     """Find invalid indexes, constraints never validated, and disabled triggers (those of foreign keys included)."""
     ((asked,),) = source(_VALIDITY_OF, {})
     problems = tuple(str(line) for (line,) in source(_VALIDITY, {}))
-    return Finding(int(asked), f"of {int(asked):,} indexes, constraints and triggers are not in force", problems)
+    return Finding(
+        int(asked), say("of {number:,} indexes, constraints and triggers are not in force", number=int(asked)), problems
+    )
 
 
 def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Finding:
@@ -202,14 +231,27 @@ def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Find
     for name, pages in rows:
         before = (recorded or {}).get(name)
         if before is not None and before.unlogged:
-            notes.append(f"{name} is unlogged, as in production: recovery empties it ({before.pages:,} pages recorded)")
+            notes.append(
+                say(
+                    "{name} is unlogged, as in production: recovery empties it ({pages:,} pages recorded)",
+                    name=name,
+                    pages=before.pages,
+                )
+            )
         elif before is None:
-            problems.append(f"{name} is unlogged: recovery empties it, and its size was not recorded")
+            problems.append(say("{name} is unlogged: recovery empties it, and its size was not recorded", name=name))
         elif before.pages:
-            problems.append(f"{name} is unlogged: it held {before.pages:,} pages when recorded, {int(pages):,} now")
+            problems.append(
+                say(
+                    "{name} is unlogged: it held {pages:,} pages when recorded, {number:,} now",
+                    name=name,
+                    pages=before.pages,
+                    number=int(pages),
+                )
+            )
     return Finding(
         len(rows),
-        f"of {len(rows)} unlogged tables lost, or will lose, what they held",
+        say("of {count} unlogged tables lost, or will lose, what they held", count=len(rows)),
         tuple(problems),
         notes=tuple(notes),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import join, say
 from opsverify.recovery.verify.finding import Finding
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.verify.finding import Cover
 
 NAMED: Final = 5
-_HEARTBEAT: Final = "the heartbeat: restore.rpo_witnesses compares it beat by beat"
+_HEARTBEAT: Final = say("the heartbeat: restore.rpo_witnesses compares it beat by beat")
 
 _RELATIONS: Final = """
 SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name,
@@ -29,7 +30,7 @@ SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relna
  ORDER BY 1
 """
 _WORDS: Final[Mapping[Cover, str]] = {
-    "rows": "row by row", "keys": "by keys only", "count": "by count only", "none": "not compared",
+    "rows": say("row by row"), "keys": say("by keys only"), "count": say("by count only"), "none": say("not compared"),
 }  # fmt: skip
 
 
@@ -51,22 +52,26 @@ def check_coverage(
     reasons = dict(line.split(": ", 1) for line in history.skipped if ": " in line)
     for name, kind in names.items():
         if kind:
-            out.setdefault(name, {"foreign": "a foreign table: its rows are elsewhere",
-                                  "unlogged": "unlogged: recovery empties it"}[kind])  # fmt: skip
+            out.setdefault(name, {"foreign": say("a foreign table: its rows are elsewhere"),
+                                  "unlogged": say("unlogged: recovery empties it")}[kind])  # fmt: skip
     everything = [name for name in sorted({*names, *covers}) if name not in out]
     how = {name: covers.get(name, "none") for name in everything}
     line = coverage_line(how, {name: why for name, why in out.items() if name in names})
     missing = [
-        f"{name} ({reasons.get(name, 'not in the ledger: capture again')})"
+        say("{name} ({why})", name=name, why=reasons.get(name, say("not in the ledger: capture again")))
         for name, cover in how.items()
         if cover == "none"
     ]
     unknown = None
     if missing:
-        shown = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
-        unknown = (
-            f"{line}; not compared: {shown}; grant what is missing, or name the table in [recovery.left_out] with a "
-            "reason"
+        shown = join(", ", missing[:NAMED]) + (
+            say(" and {count} more", count=len(missing) - NAMED) if len(missing) > NAMED else ""
+        )
+        unknown = say(
+            "{line}; not compared: {shown}; grant what is missing, or name the table in "
+            "[recovery.left_out] with a reason",
+            line=line,
+            shown=shown,
         )
     return Finding(len(everything), line, unknown=unknown)
 
@@ -74,17 +79,31 @@ def check_coverage(
 def coverage_line(how: Mapping[str, Cover], left_out: Mapping[str, str]) -> str:
     """Return the coverage in one line: `17 of 17 tables row by row`, then what was compared in another way, or not."""
     count = Counter(how.values())
-    parts = [f"{count['rows']} of {len(how)} tables row by row"]
+    parts = [say("{rows} of {count} tables row by row", rows=count["rows"], count=len(how))]
     parts += [
-        f"{count[cover]} of {len(how)} {_WORDS[cover]}: {_listed(name for name, one in how.items() if one == cover)}"
+        say(
+            "{count} of {tables} {words}: {listed}",
+            count=count[cover],
+            tables=len(how),
+            words=_WORDS[cover],
+            listed=_listed((name for name, one in how.items() if one == cover)),
+        )
         for cover in ("keys", "count", "none")
         if count[cover]
     ]
     if left_out:
-        parts.append(f"{len(left_out)} left out: {_listed(f'{name} ({why})' for name, why in left_out.items())}")
-    return "; ".join(parts)
+        parts.append(
+            say(
+                "{count} left out: {listed}",
+                count=len(left_out),
+                listed=_listed((say("{name} ({why})", name=name, why=why) for name, why in left_out.items())),
+            )
+        )
+    return join("; ", parts)
 
 
 def _listed(names: Iterable[str]) -> str:
     every = sorted(names)
-    return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")
+    return join(", ", every[:NAMED]) + (
+        say(" and {count} more", count=len(every) - NAMED) if len(every) > NAMED else ""
+    )

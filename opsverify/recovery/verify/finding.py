@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from opsverify.language.message import as_message, join, say
 from opsverify.recovery.verify.loss import Keys, Loss
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def joined(parts: Sequence[Finding], cover: Cover = "rows") -> Finding:
     """Join findings on parts of one table; it is covered as its least covered part is, and no better than `cover`."""
     return Finding(
         sum(part.asked for part in parts),
-        "; ".join(part.of for nth, part in enumerate(parts) if part.of and (not nth or part.problems)),
+        join("; ", (part.of for nth, part in enumerate(parts) if part.of and (not nth or part.problems))),
         tuple(problem for part in parts for problem in part.problems),
-        "; ".join(part.unknown for part in parts if part.unknown) or None,
+        join("; ", (part.unknown for part in parts if part.unknown)) or None,
         tuple(note for part in parts for note in part.notes),
         tuple(loss for part in parts for loss in part.losses),
         next((part.keys for part in parts if part.keys), None),
@@ -90,10 +91,10 @@ def finding_of(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[ty
     try:
         return ask()
     except errors as error:
-        message = " ".join(str(error).split())
+        message = as_message(str(error)).each(lambda text: " ".join(text.split()))
         if _is_damage(sqlstate(error), message):
-            return Finding(1, "questions met damage", (message,))
-        return Finding(0, "nothing was measured", unknown=message)
+            return Finding(1, say("questions met damage"), (message,))
+        return Finding(0, say("nothing was measured"), unknown=message)
 
 
 def _is_damage(state: str, message: str) -> bool:

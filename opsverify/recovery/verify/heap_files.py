@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import as_message, say
 from opsverify.recovery.ledger.heap_pages import read_states
 from opsverify.recovery.verify.finding import DAMAGED, Finding, finding_of, sqlstate
 from opsverify.recovery.verify.heap_storage import Heap
@@ -89,7 +90,7 @@ def check_heaps(source: Source, data_dir: Path, errors: _Errors, history: Histor
     for name, quoted, path, index, first in rows:
         table = _Table(quoted, Heap(data_dir / path), index, first, states[name], known.get(name))
         verdict.add(finding_of(partial(_heap, source, errors, table, recorded.get(name)), errors=errors))
-    return verdict.finding(len(rows), f"of {len(rows)} tables lost pages")
+    return verdict.finding(len(rows), say("of {count} tables lost pages", count=len(rows)))
 
 
 def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None) -> Finding:
@@ -110,9 +111,12 @@ def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: PageVer
     ((entries,),) = source(_ENTRIES, {"index": table.index, "blocks": zeroed})
     if not entries:
         return zeroed
-    message = (
-        f"{table.quoted}: {entries:,} entries of {table.index} point into zeroed {page_list(zeroed)}: "
-        "these rows are lost"
+    message = say(
+        "{quoted}: {entries:,} entries of {index} point into zeroed {page_list}: these rows are lost",
+        quoted=table.quoted,
+        entries=entries,
+        index=table.index,
+        page_list=page_list(zeroed),
     )
     verdict.lose(source, table.before, table.now, zeroed, message)
     return []
@@ -123,19 +127,23 @@ def _zeroed(source: Source, table: _Table, zeroed: list[int], verdict: PageVerdi
     held = _recorded(table, zeroed)
     visible = table.heap.known_visible(zeroed)
     if lost := sorted({*visible, *(page for page, position in held.items() if _stayed(table, page, position))}):
-        why = "held rows when recorded" if held.keys() & {*lost} else "was in use by the visibility map"
-        message = f"{table.quoted}: {page_list(lost)} all zero: {why}"
+        why = say("held rows when recorded") if held.keys() & {*lost} else say("was in use by the visibility map")
+        message = say("{quoted}: {page_list} all zero: {why}", quoted=table.quoted, page_list=page_list(lost), why=why)
         verdict.lose(source, table.before, table.now, lost, message)
     if table.index is not None:
         return
     if doubtful := sorted(held.keys() - {*lost}):
         verdict.doubts.append(
-            f"{table.quoted}: {page_list(doubtful)} held rows when recorded, all zero now: lost, or given back by "
-            "VACUUM and never used again"
+            say(
+                "{quoted}: {page_list} held rows when recorded, all zero now: lost, or given back by "
+                "VACUUM and never used again",
+                quoted=table.quoted,
+                page_list=page_list(doubtful),
+            )
         )
     covered = table.before.pages if table.before else 0
     if unrecorded := [page for page in zeroed if covered <= page < table.heap.used(zeroed) and page not in {*lost}]:
-        message = "zeroed pages in a table without an index, not recorded whether they held rows"
+        message = say("zeroed pages in a table without an index, not recorded whether they held rows")
         verdict.doubts.append(f"{table.quoted} ({page_list(unrecorded)}): {message}")
 
 
@@ -157,7 +165,12 @@ def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: PageVe
     """Judge a table that ends before its last recorded page, or before the last one its visibility map has."""
     size = table.heap.size
     if (by_map := table.heap.size_by_map) > size:
-        message = f"{table.now.name} lost its tail: {size:,} pages, the visibility map has {by_map:,}"
+        message = say(
+            "{name} lost its tail: {size:,} pages, the visibility map has {by_map:,}",
+            name=table.now.name,
+            size=size,
+            by_map=by_map,
+        )
         verdict.lose(source, table.before, table.now, range(size, by_map), message)
     elif recorded and not table.now.unlogged and size < recorded.pages:
         shorter(source, recorded, table.now, same_file=table.before is not None, verdict=verdict)
@@ -172,16 +185,27 @@ def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Erro
     try:
         plan = source(f"EXPLAIN {counting}", {})
         if not any("Index Scan" in line for (line,) in plan):
-            return Finding(1, "tables")
+            return Finding(1, say("tables"))
         ((by_index,),) = source(counting, {})
     except errors as error:
         if not sqlstate(error).startswith(DAMAGED):
             raise
-        message = " ".join(str(error).split())
-        problem = f"{quoted}: {index} points past the end of the table, which lost its tail ({message})"
-        return Finding(1, "tables", (problem,))
+        message = as_message(str(error)).each(lambda text: " ".join(text.split()))
+        problem = say(
+            "{quoted}: {index} points past the end of the table, which lost its tail ({message})",
+            quoted=quoted,
+            index=index,
+            message=message,
+        )
+        return Finding(1, say("tables"), (problem,))
     finally:
         for name in _OTHER_PLANS:
             source(f"RESET {name}", {})
-    difference = f"{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}"
-    return Finding(1, "tables", (difference,) if by_index != in_table else ())
+    difference = say(
+        "{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}",
+        quoted=quoted,
+        in_table=in_table,
+        by_index=by_index,
+        index=index,
+    )
+    return Finding(1, say("tables"), (difference,) if by_index != in_table else ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.heap_storage import Heap
 from opsverify.recovery.verify.loss import page_list
@@ -33,12 +34,19 @@ def check_index_files(source: Source, data_dir: Path) -> Finding:
     problems, notes, examined = [], [], 0
     for quoted, method, path in source(_INDEXES, {}):
         if method not in _EXAMINED:
-            notes.append(f"{quoted}: pages of a {method} index are not examined")
+            notes.append(say("{quoted}: pages of a {method} index are not examined", quoted=quoted, method=method))
             continue
         examined += 1
         file = Heap(data_dir / path)
         zeroed = list(file.zero_pages())
         used = file.used(zeroed)
         if lost := [page for page in zeroed if page < used] or zeroed[: 1 if not used else 0]:
-            problems.append(f"{method} index {quoted}: {page_list(lost)} all zero; REINDEX INDEX {quoted}")
-    return Finding(examined, "of the other indexes lost pages", tuple(problems), notes=tuple(notes))
+            problems.append(
+                say(
+                    "{method} index {quoted}: {page_list} all zero; REINDEX INDEX {quoted}",
+                    method=method,
+                    quoted=quoted,
+                    page_list=page_list(lost),
+                )
+            )
+    return Finding(examined, say("of the other indexes lost pages"), tuple(problems), notes=tuple(notes))

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import join, say
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
@@ -36,15 +38,27 @@ class Difference:
 
     def __str__(self) -> str:
         if self.found is None:
-            return f"{self.table} {self.key}: lost, recorded {_listed(self.recorded)}"
+            return say(
+                "{table} {key}: lost, recorded {listed}", table=self.table, key=self.key, listed=_listed(self.recorded)
+            )
         if self.recorded is None:
-            return f"{self.table} {self.key}: not recorded, found {_listed(self.found)}"
+            return say(
+                "{table} {key}: not recorded, found {listed}",
+                table=self.table,
+                key=self.key,
+                listed=_listed(self.found),
+            )
         changed = [
-            f"{name} {self.recorded.get(name)} recorded, {self.found.get(name)} found"
+            say(
+                "{name} {recorded} recorded, {found} found",
+                name=name,
+                recorded=self.recorded.get(name),
+                found=self.found.get(name),
+            )
             for name in dict.fromkeys((*self.recorded, *self.found))
             if self.recorded.get(name) != self.found.get(name)
         ]
-        return f"{self.table} {self.key}: {', '.join(changed)}"
+        return say("{table} {key}: {changed}", table=self.table, key=self.key, changed=join(", ", changed))
 
 
 def compare(
@@ -56,7 +70,13 @@ def compare(
     carries the id under which a check gathers its key: a status, a date and line, or nothing.
     """
     if recorded.captured_at > until:
-        raise ValueError(f"recorded at {recorded.captured_at}, after the recovery target {until}: use newest_before")
+        raise ValueError(
+            say(
+                "recorded at {captured_at}, after the recovery target {until}: use newest_before",
+                captured_at=recorded.captured_at,
+                until=until,
+            )
+        )
     return tuple(
         Difference(name, key, before.get(key), found[name].get(key), validations[name].group(key))
         for name, before in recorded.tables.items()

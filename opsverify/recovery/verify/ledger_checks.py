@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import join, say
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
 from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 
 _THINGS = {
-    "row_security": "policies and tables with row security",
-    "text_search": "objects of text search",
-    "foreign": "objects of foreign data",
+    "row_security": say("policies and tables with row security"),
+    "text_search": say("objects of text search"),
+    "foreign": say("objects of foreign data"),
 }
 
 
@@ -66,8 +67,10 @@ def check_table(
         return Finding(
             0,
             "buckets",
-            unknown="this server hashes rows differently from the recorded one (another major version or byte order): "
-            "compare on a server of the same major version",
+            unknown=say(
+                "this server hashes rows differently from the recorded one (another major version or "
+                "byte order): compare on a server of the same major version"
+            ),
             cover="none",
         )
     parts: list[Finding] = []
@@ -80,7 +83,9 @@ def check_table(
     if recorded.probe is not None:
         parts.append(check_spread(recorded, restored))
     if not parts:
-        return Finding(0, f"closed buckets of {name} were recorded yet", unknown=_nothing(recorded), cover="none")
+        return Finding(
+            0, say("closed buckets of {name} were recorded yet", name=name), unknown=_nothing(recorded), cover="none"
+        )
     return joined(parts, "keys" if recorded.table.keys_only else "rows")
 
 
@@ -114,17 +119,27 @@ def check_buckets(
     keys = None
     if wrong and live is not None and recorded.table.key:
         keys = differing_keys(recorded.table, live(), restored, [bucket for bucket, _, _ in wrong])
-    unnamed = "no primary key by which to name rows" if wrong and live is not None and not recorded.table.key else ""
-    problems = [f"{name} {bucket}: {text(was, found_now)}" for bucket, was, found_now in wrong]
+    unnamed = (
+        say("no primary key by which to name rows") if wrong and live is not None and not recorded.table.key else ""
+    )
+    problems = [
+        say("{name} {bucket}: {text}", name=name, bucket=bucket, text=text(was, found_now))
+        for bucket, was, found_now in wrong
+    ]
     rows = sum(bucket.rows for bucket in before.values())
-    named = f"keys {keys}" if keys else unnamed
-    of = "; ".join(filter(None, [f"of {len(before):,} closed buckets ({rows:,} rows) differ", note, named]))
+    named = say("keys {keys}", keys=keys) if keys else unnamed
+    of = join(
+        "; ",
+        filter(
+            None, [say("of {count:,} closed buckets ({rows:,} rows) differ", count=len(before), rows=rows), note, named]
+        ),
+    )
     doubt = _may_be_deleted(recorded, wrong)
     return Finding(
         rows,
         of,
         () if doubt else tuple(problems),
-        f"{listed('differ', problems)}; {doubt}" if doubt else None,
+        join("; ", (listed(say("differ"), problems), doubt)) if doubt else None,
         (note,) if note else (),
         tuple(_loss(recorded.table, *each) for each in wrong),
         keys,
@@ -135,12 +150,20 @@ def check_buckets(
 def check_catalog(history: History, kind: str, restored: Source) -> Finding:
     """Compare the catalog's objects of `kind` with what was recorded of them last."""
     if history.catalog_version != VERSION:
-        why = f"{kind} were recorded by another version of opsverify: run `opsverify ledger capture` again"
+        why = say(
+            "{kind} were recorded by another version of opsverify: run `opsverify ledger capture` again", kind=kind
+        )
         return Finding(0, kind, unknown=why)
     recorded = history.catalog.get(kind, {})
     lines = changes(recorded, read_catalog(restored, [kind])[kind])
-    hint = " (restore them; after a deployment capture anew)" if lines else ""
-    of = f"of {len(recorded):,} {_THINGS.get(kind, kind)} differ from capture {history.seq}{hint}"
+    hint = say(" (restore them; after a deployment capture anew)") if lines else ""
+    of = say(
+        "of {count:,} {objects} differ from capture {seq}{hint}",
+        count=len(recorded),
+        objects=_THINGS.get(kind, kind),
+        seq=history.seq,
+        hint=hint,
+    )
     return Finding(len(recorded), of, lines)
 
 
@@ -149,27 +172,45 @@ def check_large_objects(history: History, restored: Source) -> Finding:
     was = history.large_objects
     if was is None:
         return Finding(
-            0, "large objects not recorded", unknown="large objects were not recorded: capture the ledger again"
+            0,
+            say("large objects not recorded"),
+            unknown=say("large objects were not recorded: capture the ledger again"),
         )
     now = read_large_objects(restored)
     if was.objects == now.objects and (was == now or not (was.content and now.content)):
-        how = "row by row" if was.content and now.content else "by count only"
-        return Finding(was.objects, f"{was.objects:,} large objects {how}" if was.objects else "no large objects")
-    problem = (
-        f"large objects: {was.objects:,} recorded ({was.size:,} bytes), {now.objects:,} found ({now.size:,} bytes)"
+        how = say("row by row") if was.content and now.content else say("by count only")
+        return Finding(
+            was.objects,
+            say("{objects:,} large objects {how}", objects=was.objects, how=how)
+            if was.objects
+            else say("no large objects"),
+        )
+    problem = say(
+        "large objects: {objects:,} recorded ({size:,} bytes), {found:,} found ({found_size:,} bytes)",
+        objects=was.objects,
+        size=was.size,
+        found=now.objects,
+        found_size=now.size,
     )
-    return Finding(was.objects, f"{was.objects:,} large objects differ", (problem,))
+    return Finding(was.objects, say("{objects:,} large objects differ", objects=was.objects), (problem,))
 
 
 def check_sequence_values(history: History, restored: Source) -> Finding:
     """Find sequences that would give out again what was given out when they were recorded, whatever uses them."""
     now = values_of(read_sequence_values(restored))
     problems = tuple(
-        f"sequence {name} is at {now[name].last}, {was.last} recorded: setval it"
+        say(
+            "sequence {name} is at {last}, {recorded} recorded: setval it",
+            name=name,
+            last=now[name].last,
+            recorded=was.last,
+        )
         for name, was in history.sequences.items()
         if name in now and now[name].behind(was)
     )
-    return Finding(len(history.sequences), f"of {len(history.sequences)} recorded sequences are behind", problems)
+    return Finding(
+        len(history.sequences), say("of {count} recorded sequences are behind", count=len(history.sequences)), problems
+    )
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:
@@ -180,8 +221,17 @@ def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[f
     chosen = draw({name: bucket.rows for name, bucket in buckets.items()}, draws, sampling.seed)
     share = round(1 / bound(draws, sampling.confidence))
     return chosen, (
-        f"sample of {len(chosen):,} of {len(buckets):,} buckets, {draws:,} draws with seed {sampling.seed}: "
-        f"if none differs, no more than 1 in {share:,} of {rows:,} recorded rows does, at {sampling.confidence:.0%}"
+        say(
+            "sample of {count:,} of {all:,} buckets, {draws:,} draws with seed {seed}: if none "
+            "differs, no more than 1 in {share:,} of {rows:,} recorded rows does, at {confidence:.0%}",
+            count=len(chosen),
+            all=len(buckets),
+            draws=draws,
+            seed=sampling.seed,
+            share=share,
+            rows=rows,
+            confidence=sampling.confidence,
+        )
     )
 
 
@@ -198,9 +248,11 @@ def _may_be_deleted(recorded: TableHistory, wrong: Sequence[tuple[str, Bucket, B
     fewer = bool(wrong) and all(after.rows < before.rows for _, before, after in wrong)
     if recorded.table.declared or activity is None or not activity.deletes or not fewer:
         return ""
-    return (
-        f"production deletes rows of {recorded.table.name} ({activity.deletes:,} so far): lost, or deleted since; "
-        "capture again, or declare its retention in [recovery.tables]"
+    return say(
+        "production deletes rows of {name} ({deletes:,} so far): lost, or deleted since; capture "
+        "again, or declare its retention in [recovery.tables]",
+        name=recorded.table.name,
+        deletes=activity.deletes,
     )
 
 
@@ -211,7 +263,8 @@ def _loss(table: CoreTable, name: str, before: Bucket, after: Bucket) -> Loss:
 
 
 def _nothing(recorded: TableHistory) -> str:
-    return (
-        f"{recorded.table.name}: no bucket was closed when the ledger was captured; capture again later, "
-        "or choose a narrower bucket in [recovery.tables]"
+    return say(
+        "{name}: no bucket was closed when the ledger was captured; capture again later, or "
+        "choose a narrower bucket in [recovery.tables]",
+        name=recorded.table.name,
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
+from opsverify.language.message import join, say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -40,17 +42,33 @@ class Keys:
     changed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "; ".join(
-            f"{word} {', '.join(keys[:NAMED])}{f' and {len(keys) - NAMED} more' if len(keys) > NAMED else ''}"
-            for word, keys in (("missing", self.missing), ("added", self.added), ("changed", self.changed))
-            if keys
+        return join(
+            "; ",
+            (
+                _first(word, keys)
+                for word, keys in (
+                    (say("missing"), self.missing),
+                    (say("added"), self.added),
+                    (say("changed"), self.changed),
+                )
+                if keys
+            ),
         )
 
     @property
     def all(self) -> tuple[str, ...]:
         """One line for each key."""
-        kinds = (("missing", self.missing), ("added", self.added), ("changed", self.changed))
-        return tuple(chain.from_iterable((f"{word} {key}" for key in keys) for word, keys in kinds))
+        kinds = ((say("missing"), self.missing), (say("added"), self.added), (say("changed"), self.changed))
+        return tuple(
+            chain.from_iterable((say("{word} {key}", word=word, key=key) for key in keys) for word, keys in kinds)
+        )
+
+
+def _first(word: str, keys: Sequence[str]) -> str:
+    names = ", ".join(keys[:NAMED])
+    if len(keys) > NAMED:
+        return say("{word} {names} and {more} more", word=word, names=names, more=len(keys) - NAMED)
+    return say("{word} {names}", word=word, names=names)
 
 
 def stretches(pages: Iterable[int], most: int = 5) -> str:
@@ -63,9 +81,10 @@ def stretches(pages: Iterable[int], most: int = 5) -> str:
             found.append([page, page])
     shown = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found[:most])
     left = sum(last - first + 1 for first, last in found[most:])
-    return f"{shown} and {left:,} more" if left else shown
+    return say("{shown} and {left:,} more", shown=shown, left=left) if left else shown
 
 
 def page_list(pages: Sequence[int]) -> str:
     """Name pages with the word: `page 3`, `pages 3, 7-9`."""
-    return f"page{'s' if len(pages) > 1 else ''} {stretches(pages)}"
+    places = stretches(pages)
+    return say("pages {places}", places=places) if len(pages) > 1 else say("page {places}", places=places)

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import join, say
 from opsverify.recovery.ledger.heap_pages import SYSTEM, read_runs, read_states
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.loss import Loss, page_list, stretches
@@ -37,7 +38,7 @@ class PageVerdict:
         gone = gone_from(source, before, now.quoted, pages) if before else None
         recorded, found = gone or (None, None)
         rows = _rows_text(*gone) if gone else ""
-        self.problems.append(f"{message}; {rows}" if rows else message)
+        self.problems.append(join("; ", (message, rows)) if rows else message)
         self.losses.append(Loss(table=now.name, kind="pages", where=stretches(pages), recorded=recorded, found=found))
 
     def add(self, part: Finding) -> None:
@@ -49,7 +50,7 @@ class PageVerdict:
 
     def finding(self, asked: int, of: str) -> Finding:
         """Return it as an answer; doubts make it unknown where nothing is certain."""
-        unknown = "; ".join(self.doubts) if self.doubts and not self.problems else None
+        unknown = join("; ", self.doubts) if self.doubts and not self.problems else None
         notes = (*self.doubts, *self.notes) if self.problems else tuple(self.notes)
         return Finding(asked, of, tuple(self.problems), unknown, notes, tuple(self.losses))
 
@@ -70,7 +71,9 @@ def check_pages(history: History, restored: Source) -> Finding:
             shorter(restored, before, now, same_file=name in known, verdict=verdict)
         elif name in known and before.only_grows and now.only_grows and now.readable and not _in_buckets(history, now):
             _emptied(restored, before, now, verdict)
-    return verdict.finding(len(history.pages), f"of {len(history.pages)} tables lost pages that held rows")
+    return verdict.finding(
+        len(history.pages), say("of {count} tables lost pages that held rows", count=len(history.pages))
+    )
 
 
 def comparable(history: History, restored: Source) -> dict[str, Pages]:
@@ -88,20 +91,34 @@ def comparable(history: History, restored: Source) -> dict[str, Pages]:
 
 def shorter(source: Source, before: Pages, now: PageState, *, same_file: bool, verdict: PageVerdict) -> None:
     """Judge a table that has fewer pages than recorded."""
-    message = f"{now.name} lost its tail: {now.size:,} pages, at least {before.pages:,} recorded"
+    message = say(
+        "{name} lost its tail: {size:,} pages, at least {pages:,} recorded",
+        name=now.name,
+        size=now.size,
+        pages=before.pages,
+    )
     quiet = now.vacuumed == before.vacuumed
     counted_only = before.file is None
     if not counted_only and not same_file:
-        verdict.notes.append(f"{now.name}: rewritten, or restored from a dump, since its pages were recorded")
+        verdict.notes.append(
+            say("{name}: rewritten, or restored from a dump, since its pages were recorded", name=now.name)
+        )
     elif not counted_only and now.vacuumed_size > now.size:
-        message += f", {now.vacuumed_size:,} when last vacuumed or analyzed"
+        message += say(", {vacuumed_size:,} when last vacuumed or analyzed", vacuumed_size=now.vacuumed_size)
         verdict.lose(source, before, now, range(now.size, before.pages), message)
     elif before.only_grows and (quiet or counted_only):
         verdict.lose(source, before, now, range(now.size, before.pages), message)
     elif quiet:
-        verdict.doubts.append(f"{message}, not recorded whether VACUUM shortened it")
+        verdict.doubts.append(say("{message}, not recorded whether VACUUM shortened it", message=message))
     elif not counted_only:
-        verdict.notes.append(f"{now.name}: {now.size:,} pages, {before.pages:,} recorded; vacuumed since")
+        verdict.notes.append(
+            say(
+                "{name}: {size:,} pages, {pages:,} recorded; vacuumed since",
+                name=now.name,
+                size=now.size,
+                pages=before.pages,
+            )
+        )
 
 
 def runs_of(before: Pages, pages: Sequence[int]) -> list[PageRange]:
@@ -127,7 +144,11 @@ def gone_from(source: Source, before: Pages, quoted: str, pages: Sequence[int]) 
 
 
 def _rows_text(recorded: int, found: int) -> str:
-    return f"at least {recorded - found:,} rows are gone" if found else f"{recorded:,} rows recorded there"
+    return (
+        say("at least {recorded:,} rows are gone", recorded=recorded - found)
+        if found
+        else say("{recorded:,} rows recorded there", recorded=recorded)
+    )
 
 
 def _in_buckets(history: History, now: PageState) -> bool:
@@ -140,10 +161,15 @@ def _emptied(source: Source, before: Pages, now: PageState, verdict: PageVerdict
     if not empty:
         return
     gone = gone_from(source, before, now.quoted, empty)
-    rows = f" ({_rows_text(*gone)})" if gone else ""
+    rows = say(" ({rows})", rows=_rows_text(*gone)) if gone else ""
     verdict.doubts.append(
-        f"{now.name}: {page_list(empty)} held rows when recorded, empty now{rows}: deleted since, or zeroed; "
-        "the database cannot tell: rehearse the backup, whose files can"
+        say(
+            "{name}: {page_list} held rows when recorded, empty now{rows}: deleted since, or zeroed; "
+            "the database cannot tell: rehearse the backup, whose files can",
+            name=now.name,
+            page_list=page_list(empty),
+            rows=rows,
+        )
     )
 
 

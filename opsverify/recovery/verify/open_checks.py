@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.ledger.buckets import Span, differences, edge, text
 from opsverify.recovery.ledger.open_rows import read_open
 from opsverify.recovery.ledger.probe import moved, read_spread
@@ -38,8 +39,8 @@ def check_open(recorded: TableHistory, restored: Source, *, same_cluster: bool) 
         return Finding(0, "")
     table, span = recorded.table, recorded.first
     now = read_open(restored, table, span)
-    kind = "open rows" if span else "rows"
-    of = f"{was.rows:,} {kind} compared"
+    kind = say("open rows") if span else say("rows")
+    of = say("{rows:,} {kind} compared", rows=was.rows, kind=kind)
     if now.buckets == was.buckets:
         return Finding(was.rows, of, buckets=len(was.buckets))
     if same_cluster and was.snapshot:
@@ -51,7 +52,7 @@ def check_open(recorded: TableHistory, restored: Source, *, same_cluster: bool) 
 def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, of: str) -> Finding:
     """Judge `old`, the rows that were written before the snapshot; `written` were since."""
     name, activity = recorded.table.name, recorded.activity
-    note = f"{name}: {written:,} rows written since they were recorded"
+    note = say("{name}: {written:,} rows written since they were recorded", name=name, written=written)
     wrong = list(differences(was.buckets, old.buckets))
     if not wrong:
         return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets))
@@ -61,11 +62,23 @@ def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, 
     explained = deletes or (updates and gone <= written)
     if altered or not explained:
         problems = tuple(
-            f"{name}{_bucket(bucket)}: {text(before, after)}, not written since it was recorded"
+            say(
+                "{name}{bucket}: {text}, not written since it was recorded",
+                name=name,
+                bucket=_bucket(bucket),
+                text=text(before, after),
+            )
             if after.rows >= before.rows
-            else f"{name}{_bucket(bucket)}: {text(before, after)}, {written:,} written since; production "
-            f"{'updates' if updates else 'never updates'} and {'deletes' if deletes else 'never deletes'} rows of it "
-            "(after an intended change capture anew)"
+            else say(
+                "{name}{bucket}: {text}, {written:,} written since; production {updates} and {deletes} "
+                "rows of it (after an intended change capture anew)",
+                name=name,
+                bucket=_bucket(bucket),
+                text=text(before, after),
+                written=written,
+                updates=say("updates") if updates else say("never updates"),
+                deletes=say("deletes") if deletes else say("never deletes"),
+            )
             for bucket, before, after in wrong
         )
         losses = tuple(
@@ -73,8 +86,14 @@ def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, 
             for bucket, before, after in wrong
         )
         return Finding(was.rows, of, problems, losses=losses, buckets=len(was.buckets))
-    verb = "deleted or changed" if deletes else "changed"
-    note = f"{name}: {gone:,} of {was.rows:,} rows {verb} since they were recorded, as production does"
+    verb = say("deleted or changed") if deletes else say("changed")
+    note = say(
+        "{name}: {gone:,} of {rows:,} rows {verb} since they were recorded, as production does",
+        name=name,
+        gone=gone,
+        rows=was.rows,
+        verb=verb,
+    )
     cover: Cover = "rows" if recorded.first else "count"
     return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets), cover=cover)
 
@@ -85,19 +104,32 @@ def _of_a_copy(recorded: TableHistory, was: OpenRows, now: OpenRows, of: str) ->
     cover: Cover = "rows" if recorded.first else "count"
     deletes, updates = (activity.deletes, activity.updates) if activity else (0, 0)
     if now.rows < was.rows and not deletes:
-        problem = f"{name}: {was.rows - now.rows:,} of {was.rows:,} rows missing; production never deletes rows of it"
+        problem = say(
+            "{name}: {gone:,} of {rows:,} rows missing; production never deletes rows of it",
+            name=name,
+            gone=was.rows - now.rows,
+            rows=was.rows,
+        )
         loss = Loss(table=name, kind="bucket", where="all", recorded=was.rows, found=now.rows)
         return Finding(was.rows, of, (problem,), losses=(loss,), buckets=len(was.buckets))
     changed = [entry for entry in differences(was.buckets, now.buckets) if entry[1].rows == entry[2].rows]
     if changed and not deletes and not updates:
-        problems = tuple(f"{name}{_bucket(bucket)}: {text(before, after)}" for bucket, before, after in changed)
+        problems = tuple(
+            say("{name}{bucket}: {text}", name=name, bucket=_bucket(bucket), text=text(before, after))
+            for bucket, before, after in changed
+        )
         return Finding(was.rows, of, problems, buckets=len(was.buckets))
     if was.keys and was.keys == now.keys:
-        note = f"{name}: the same keys, other content: updated since, as production does"
+        note = say("{name}: the same keys, other content: updated since, as production does", name=name)
         return Finding(
             was.rows, of, notes=(note,), buckets=len(was.buckets), cover="rows" if recorded.first else "keys"
         )
-    note = f"{name}: {was.rows:,} rows recorded, {now.rows:,} found: written since, as production does"
+    note = say(
+        "{name}: {rows:,} rows recorded, {found:,} found: written since, as production does",
+        name=name,
+        rows=was.rows,
+        found=now.rows,
+    )
     return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets), cover=cover)
 
 
@@ -115,16 +147,27 @@ def check_spread(recorded: TableHistory, restored: Source) -> Finding:
         share = moved(before, after)
         if share > limit or (share >= 1 and limit >= 1):
             problems.append(
-                f"{table.name}.{name}: {share:.0%} of {probe.rows:,} closed rows have another value than recorded, "
-                f"limit {limit:.0%} ({_most(before)} recorded, {_most(after)} found)"
+                say(
+                    "{name}.{column}: {share:.0%} of {rows:,} closed rows have another value than recorded, "
+                    "limit {limit:.0%} ({before} recorded, {after} found)",
+                    name=table.name,
+                    column=name,
+                    share=share,
+                    rows=probe.rows,
+                    limit=limit,
+                    before=_most(before),
+                    after=_most(after),
+                )
             )
-    of = f"distribution of {', '.join(probe.spread)} over {probe.rows:,} closed rows compared"
+    of = say(
+        "distribution of {spread} over {rows:,} closed rows compared", spread=", ".join(probe.spread), rows=probe.rows
+    )
     return Finding(0, of, tuple(problems))
 
 
 def _most(spread: Mapping[str, int]) -> str:
     shown = sorted(spread.items(), key=lambda entry: -entry[1])[:3]
-    return ", ".join(f"{rows:,} {value}" for value, rows in shown) or "none"
+    return ", ".join(f"{rows:,} {value}" for value, rows in shown) or say("none")
 
 
 def _bucket(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.verify.finding import Finding
 from opsverify.units import listed
 
@@ -36,7 +37,18 @@ def check_partitions(source: Source) -> Finding:
         sql = f"SELECT count(*) FROM (SELECT * FROM ONLY {quoted} OFFSET 0) t WHERE ({bound}) IS NOT TRUE"
         ((strangers,),) = source(sql, {})
         if strangers:
-            problems.append(f"{quoted}: {strangers:,} rows do not belong to this partition ({bound})")
-    unknown = f"no right to read {listed('partitions', closed)}: GRANT SELECT on them" if closed else None
-    of = f"of {len(rows)} partitions hold rows of another one"
+            problems.append(
+                say(
+                    "{quoted}: {strangers:,} rows do not belong to this partition ({bound})",
+                    quoted=quoted,
+                    strangers=strangers,
+                    bound=bound,
+                )
+            )
+    unknown = (
+        say("no right to read {listed}: GRANT SELECT on them", listed=listed(say("partitions"), closed))
+        if closed
+        else None
+    )
+    of = say("of {count} partitions hold rows of another one", count=len(rows))
     return Finding(len(rows), of, tuple(problems), None if problems else unknown)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from opsverify.errors import Inconclusive
+from opsverify.language.kept import keep, revive
+from opsverify.language.message import join, say
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.catalog import KINDS
 from opsverify.recovery.ledger.queries import NAMES_ON
@@ -77,7 +79,7 @@ def as_in_production(ask: Ask, recorded: Sequence[str]) -> Finding:
     same = tuple(line for line in finding.problems if _subject(line) in known)
     if not same:
         return finding
-    notes = tuple(f"as in production: {line}" for line in same)
+    notes = tuple(say("as in production: {line}", line=line) for line in same)
     problems = tuple(line for line in finding.problems if line not in same)
     return replace(finding, problems=problems, notes=(*finding.notes, *notes))
 
@@ -93,7 +95,9 @@ def _both(first: Ask, second: Ask) -> Finding:
 def answer_named(answers: Mapping[str, T], name: str) -> T:
     """Return the answer called `name`. Raises Inconclusive where nothing was recorded that it could be about."""
     if name not in answers:
-        raise Inconclusive(f"{name}: nothing was recorded of it before the recovery target; capture by schedule")
+        raise Inconclusive(
+            say("{name}: nothing was recorded of it before the recovery target; capture by schedule", name=name)
+        )
     return answers[name]
 
 
@@ -101,7 +105,7 @@ def require_history(history: History | None) -> History:
     """Return `history`. Raises Inconclusive where nothing was recorded."""
     if history is None:
         raise Inconclusive(
-            "nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule"
+            say("nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule")
         )
     return history
 
@@ -156,7 +160,7 @@ class Questions:
         covers: dict[str, Cover] = {name: answer(BUCKETS + name).cover for name in history.tables}
         found = coverage.check_coverage(history, self.source, covers, self.left_out)
         objects = answer("large_objects")
-        return replace(found, of="; ".join(filter(None, [found.of, objects.of])))
+        return replace(found, of=join("; ", filter(None, [found.of, objects.of])))
 
 
 @dataclass(frozen=True)
@@ -180,22 +184,25 @@ class RestoredData:
         if finding.unknown:
             raise Inconclusive(finding.unknown)
         check.measure(
-            "problems", len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
+            say("problems"), len(finding.problems), NONE, samples=finding.asked, of=listed(finding.of, finding.problems)
         )
 
 
 def measure_coverage(check: Check, finding: Finding) -> None:
     """Measure on `check` that every table was compared, with the coverage. Raises Inconclusive where one was not."""
     check.attach("coverage", finding.of)
+    check.coverage = finding.unknown or finding.of
     if finding.unknown:
         raise Inconclusive(finding.unknown)
-    check.measure("not compared", 0, NONE, samples=finding.asked, of=f"tables not compared: {finding.of}")
+    check.measure(
+        say("not compared"), 0, NONE, samples=finding.asked, of=say("tables not compared: {of}", of=finding.of)
+    )
 
 
 def save_answer(folder: RunFolder, redactor: Redactor, name: str, finding: Finding) -> Finding:
     """Keep an answer in the run's folder, and hand it back; a rehearsal keeps its own in the drill's file."""
     (folder.path / ANSWERS).mkdir(exist_ok=True)
-    folder.write_json(_answer_file(name), {"name": name, "finding": finding.to_dict()}, redactor)
+    folder.write_json(_answer_file(name), keep({"name": name, "finding": finding.to_dict()}), redactor)
     return finding
 
 
@@ -208,12 +215,17 @@ def _answer_file(name: str) -> str:
 def load_answer(folder: Path, name: str) -> Finding | None:
     """Read what `save_answer` kept of one question; None where it was not asked yet."""
     path = folder / _answer_file(name)
-    return Finding.from_dict(json.loads(path.read_text(encoding="utf-8"))["finding"]) if path.exists() else None
+    return Finding.from_dict(_kept(path)["finding"]) if path.exists() else None
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = revive(json.loads(path.read_text(encoding="utf-8")))
+    return found
 
 
 def load_answers(folder: Path) -> dict[str, Any]:
     """Read what `save_answer` kept in a run's folder, by name."""
-    kept_ones = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / ANSWERS).glob("*.json")))
+    kept_ones = (_kept(path) for path in sorted((folder / ANSWERS).glob("*.json")))
     return {one["name"]: one["finding"] for one in kept_ones}
 
 
@@ -252,8 +264,11 @@ def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
     """Return `answers`, those about roles and grants unknown: a dump of one database holds none of them."""
 
     def absent(kind: str) -> Finding:
-        why = f"{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals"
-        return Finding(0, "nothing was measured", unknown=why)
+        why = say(
+            "{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals",
+            kind=kind,
+        )
+        return Finding(0, say("nothing was measured"), unknown=why)
 
     return {**answers, **{name: absent(kind).to_dict() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.limits import NONE
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.units import listed
@@ -34,7 +35,10 @@ class RecordedData:
         """Measure on `check` how many of the group's keys are not as recorded, naming the first of them."""
         if table not in self.recorded.tables or table not in self.found:
             raise Inconclusive(
-                f"{table} was not recorded before the recovery target: `opsverify ledger capture` records it"
+                say(
+                    "{table} was not recorded before the recovery target: `opsverify ledger capture` records it",
+                    table=table,
+                )
             )
         in_group = self.validations[table].group
         before = {key: values for key, values in self.recorded.tables[table].items() if in_group(key) == group}
@@ -48,11 +52,11 @@ class RecordedData:
         check.attach("recorded and found", _recorded_and_found(before, after), "json")
         rows = sum(int(values.get("rows") or 0) for values in before.values())
         check.measure(
-            "keys that differ",
+            say("keys that differ"),
             len(different),
             NONE,
             samples=rows,
-            of=listed(f"of {len(before)} recorded keys ({rows:,} rows) differ", different),
+            of=listed(say("of {count} recorded keys ({rows:,} rows) differ", count=len(before), rows=rows), different),
         )
 
 

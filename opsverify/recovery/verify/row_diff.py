@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.ledger.buckets import Bucket, differing_names, edges, hashed, runs
 from opsverify.recovery.ledger.row_hash import row_hash
 from opsverify.recovery.verify.loss import Keys
@@ -27,7 +28,7 @@ def differing_keys(table: CoreTable, source: Source, restored: Source, names: It
     A key that one side holds twice counts as added (or missing). Raises ValueError for a table without key.
     """
     if not table.key:
-        raise ValueError(f"{table.name} has no primary key: its rows cannot be named")
+        raise ValueError(say("{name} has no primary key: its rows cannot be named", name=table.name))
     missing: list[str] = []
     added: list[str] = []
     changed: list[str] = []

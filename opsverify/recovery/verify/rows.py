@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opsverify.config.project import project_root, suites_home
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.catalog import KINDS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
     from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
 
     if target.recovery is None:
-        raise Inconclusive("missing [recovery] ledger; name the ledger's file in the target")
+        raise Inconclusive(say("missing [recovery] ledger; name the ledger's file in the target"))
     at = recovery_target(target)
     return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
 
@@ -98,7 +99,7 @@ def validations_of(target: Target) -> dict[str, Validation]:
 def _matching(pattern: Path) -> Sequence[Path]:
     found = sorted(pattern.parent.glob(pattern.name))
     if not found:
-        raise Inconclusive(f"[recovery] validations: no file {pattern}")
+        raise Inconclusive(say("[recovery] validations: no file {pattern}", pattern=pattern))
     return found
 
 
@@ -124,12 +125,14 @@ def _validation_rows(
     header = validation.header
     groups = sorted({validation.group(key) for key in facts or ()})
     if not_applicable is None and cannot_run is None and facts is None:
-        cannot_run = (
-            f"{header.id} was not recorded: table {header.table} was not there when the ledger was captured; if this "
-            f"database has none, say so in [recovery.not_applicable] {header.id}"
+        cannot_run = say(
+            "{id} was not recorded: table {table} was not there when the ledger was captured; if "
+            "this database has none, say so in [recovery.not_applicable] {id}",
+            id=header.id,
+            table=header.table,
         )
     elif not_applicable is None and cannot_run is None and header.per and not groups:
-        not_applicable = f"nothing was recorded in the {header.window} of {header.id}"
+        not_applicable = say("nothing was recorded in the {window} of {id}", window=header.window, id=header.id)
     for group in groups if header.per and groups and not not_applicable else [""]:
         more = f"[{group}]" if group else ""
         title = f" {more}" if more else ""
@@ -147,7 +150,7 @@ def recorded_before(target: Target) -> Recorded:
     from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415 - as above
 
     if target.recovery is None:
-        raise Inconclusive("missing [recovery] ledger; name the ledger's file in the target")
+        raise Inconclusive(say("missing [recovery] ledger; name the ledger's file in the target"))
     return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
 
 
@@ -163,5 +166,5 @@ def recovery_target(target: Target) -> dt.datetime:
     """The point in time the database was recovered to. Raises Inconclusive when it is not given."""
     moment = target.recovery.recovery_target if target.recovery else None
     if moment is None:
-        raise Inconclusive("missing --recovery-target TIME, the point the database was recovered to")
+        raise Inconclusive(say("missing --recovery-target TIME, the point the database was recovered to"))
     return moment

@@ -16,6 +16,8 @@ import random
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
+from opsverify.language.message import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,7 +30,13 @@ def draws_needed(one_in: int, confidence: float) -> int:
     Raises ValueError unless `one_in` >= 2 and 0 < `confidence` < 1.
     """
     if one_in < 2 or not 0 < confidence < 1:  # noqa: PLR2004 - 1 in 1 rows is no bound
-        raise ValueError(f"1 in {one_in} at {confidence}: expected at least 1 in 2, and a confidence between 0 and 1")
+        raise ValueError(
+            say(
+                "1 in {one_in} at {confidence}: expected at least 1 in 2, and a confidence between 0 and 1",
+                one_in=one_in,
+                confidence=confidence,
+            )
+        )
     needed = math.ceil(math.log1p(-confidence) / math.log1p(-1 / one_in))
     while bound(needed, confidence) > 1 / one_in:  # rounding of the logarithms, at most once
         needed += 1
@@ -41,7 +49,7 @@ def bound(draws: int, confidence: float) -> float:
     Raises ValueError for fewer than one draw.
     """
     if draws < 1:
-        raise ValueError(f"{draws} draws prove nothing")
+        raise ValueError(say("{draws} draws prove nothing", draws=draws))
     return -math.expm1(math.log1p(-confidence) / draws)
 
 
@@ -52,7 +60,7 @@ def draw(rows: Mapping[Key, int], draws: int, seed: int) -> frozenset[Key]:
     """
     keys = [key for key, count in rows.items() if count > 0]
     if not keys:
-        raise ValueError("no recorded rows to draw from")
+        raise ValueError(say("no recorded rows to draw from"))
     weights = list(accumulate(rows[key] for key in keys))
     chosen = random.Random(seed)  # noqa: S311 - a reproducible sample, no secret
     return frozenset(chosen.choices(keys, cum_weights=weights, k=draws))

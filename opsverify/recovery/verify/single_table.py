@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import quoted
 
@@ -118,9 +119,9 @@ def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[Singl
     # A root is restored with all its partitions, and only where it is named: each of them may be drawn by itself.
     chosen = tuple(table for table, root in tables if (str(table) in wanted if wanted else not root))
     if missing := wanted - {str(table) for table in chosen}:
-        raise NotRestorable(f"the restored database lacks {', '.join(sorted(missing))}")
+        raise NotRestorable(say("the restored database lacks {missing}", missing=", ".join(sorted(missing))))
     if not chosen:
-        raise Inconclusive(f"database {dbname} has no table that could be drawn")
+        raise Inconclusive(say("database {dbname} has no table that could be drawn", dbname=dbname))
     return chosen
 
 
@@ -178,14 +179,21 @@ def _literal(table: SingleTable) -> str:
 
 def _differences(original: Mapping[str, list[str]], restored: Mapping[str, list[str]]) -> list[str]:
     """What of `original` is not in `restored`, and the other way round, one line each."""
-    lines = []
+    lines: list[str] = []
     for kind, before in original.items():
         after = restored[kind]
         if kind == "definition":
-            lines += [f"not restored: {line}" for line in before if line not in after]
-            lines += [f"added: {line}" for line in after if line not in before]
+            lines += [say("not restored: {line}", line=line) for line in before if line not in after]
+            lines += [say("added: {line}", line=line) for line in after if line not in before]
         elif before != after:
-            lines.append(f"{kind}: {before[0]} in the backup, {after[0]} restored alone")
+            lines.append(
+                say(
+                    "{kind}: {before} in the backup, {after} restored alone",
+                    kind=kind,
+                    before=before[0],
+                    after=after[0],
+                )
+            )
     return lines
 
 
@@ -194,6 +202,12 @@ def _run(server: Server, program: str, *arguments: str | Path, connected: bool =
     answer = server.tools.run(program, *where, *arguments, timeout_s=_TIMEOUT_S)
     if answer.exit_code != 0:
         raise fault_of(
-            answer.first_error, f"{program} of the table drawn: {answer.first_error} (exit {answer.exit_code})"
+            answer.first_error,
+            say(
+                "{program} of the table drawn: {first_error} (exit {exit_code})",
+                program=program,
+                first_error=answer.first_error,
+                exit_code=answer.exit_code,
+            ),
         )
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from opsverify.recovery.wal.commits import read_commits
 from opsverify.recovery.wal.lsn import format_lsn
 
@@ -41,10 +42,16 @@ def abandoned(
             continue
         following = next(commits(entered.timeline), None)
         if following is None or target < following.at:
-            since = f"; or one after {following.at.isoformat()}" if following else ""
-            return (
-                f"recovery target {target.isoformat()} lies on a stretch of timeline {left.timeline} that timeline "
-                f"{entered.timeline} abandoned at {format_lsn(entered.begins)}: commits from {dropped.at.isoformat()} "
-                f"on are not in its history; choose a target before that{since}"
+            since = say("; or one after {at}", at=following.at.isoformat()) if following else ""
+            return say(
+                "recovery target {target} lies on a stretch of timeline {timeline} that timeline "
+                "{timeline_2} abandoned at {lsn}: commits from {at} on are not in its history; choose a "
+                "target before that{since}",
+                target=target.isoformat(),
+                timeline=left.timeline,
+                timeline_2=entered.timeline,
+                lsn=format_lsn(entered.begins),
+                at=dropped.at.isoformat(),
+                since=since,
             )
     return None

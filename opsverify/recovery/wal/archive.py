@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def read_text(path: Path) -> str:
     try:
         return b"".join(unpacked_pieces(path)).decode()
     except (UnreadableArchiveFile, UnicodeDecodeError) as error:
-        raise Inconclusive(f"{path} cannot be read: {error}") from error
+        raise Inconclusive(say("{path} cannot be read: {error}", path=path, error=error)) from error
 
 
 def read_head(path: Path, head: int) -> UnpackedFile:
@@ -151,7 +152,9 @@ def restore_command(archive: Path) -> str:
     try:
         forms = {path.suffix for path in archive_files(archive).values()} & PROGRAMS.keys()
     except OSError as error:
-        raise Inconclusive(f"WAL archive {archive} cannot be read: {error.strerror}") from error
+        raise Inconclusive(
+            say("WAL archive {archive} cannot be read: {error}", archive=archive, error=error.strerror)
+        ) from error
     stored = shlex.quote(str(archive).replace("%", "%%") + "/%f")
     copy = f'cp {stored} "%p"'
     if not forms:
@@ -183,7 +186,13 @@ def _read_to_end(path: Path, head: int, _stored: int, _modified_ns: int) -> Unpa
 def _program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        raise Inconclusive(f"{name} is not installed, and WAL is compressed with it: install {_DEBIAN.get(name, name)}")
+        raise Inconclusive(
+            say(
+                "{name} is not installed, and WAL is compressed with it: install {get}",
+                name=name,
+                get=_DEBIAN.get(name, name),
+            )
+        )
     return path
 
 
@@ -200,4 +209,8 @@ def _by_program(path: Path, name: str) -> Iterator[bytes]:
         if process.returncode != 0:
             errors.seek(0)
             lines = errors.read().decode(errors="backslashreplace").strip().splitlines()
-            raise UnreadableArchiveFile(lines[-1].strip() if lines else f"{name} exit {process.returncode}")
+            raise UnreadableArchiveFile(
+                lines[-1].strip()
+                if lines
+                else say("{name} exit {returncode}", name=name, returncode=process.returncode)
+            )

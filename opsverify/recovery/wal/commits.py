@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.wal.archive import UnreadableArchiveFile, plain_folder
 from opsverify.recovery.wal.lsn import parse_lsn
 
@@ -64,10 +65,14 @@ def read_commits(segment: Segment, tools: Tools) -> SegmentCommits:
     except UnreadableArchiveFile as error:
         return SegmentCommits((), f"{segment.path.name}: {error}")
     except OSError as error:
-        raise Inconclusive(f"{segment.path} cannot be unpacked: {error.strerror}") from error
+        raise Inconclusive(
+            say("{path} cannot be unpacked: {error}", path=segment.path, error=error.strerror)
+        ) from error
     if answer.exit_code != 0 and not _ends_quietly(answer.stderr):
         if not answer.stderr.startswith(_ERROR):
-            raise Inconclusive(f"pg_waldump {segment.name}: output could not be parsed: {answer.last_line!r}")
+            raise Inconclusive(
+                say("pg_waldump {name}: output could not be parsed: {line!r}", name=segment.name, line=answer.last_line)
+            )
         return SegmentCommits(tuple(parse_commits(answer.stdout)), answer.last_line.removeprefix(_ERROR))
     return SegmentCommits(tuple(parse_commits(answer.stdout)))
 
@@ -92,7 +97,9 @@ def tail_of(
     for segment in reversed(segments):
         reading = read_commits(segment, tools)
         if reading.fault:
-            raise Inconclusive(f"WAL segment {segment.name} cannot be read: {reading.fault}")
+            raise Inconclusive(
+                say("WAL segment {name} cannot be read: {fault}", name=segment.name, fault=reading.fault)
+            )
         later[:0] = reading.commits
         if any(commit.at <= until for commit in reading.commits):
             break

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.model import Branch, Segment, segment_name
 from opsverify.recovery.postgres.tools import unprivileged
 from opsverify.recovery.wal.abandoned import abandoned
@@ -76,17 +77,17 @@ class Continuity:
     def problem(self) -> str | None:
         """What breaks the run, for a message of one line; None when nothing does."""
         if self.damaged:
-            what = f"WAL segment {self.damaged[0]}"
+            what = say("WAL segment {damaged}", damaged=self.damaged[0])
         elif self.first in self.gaps or (self.last is None and not self.gaps):
-            what = f"WAL segment {self.first} is missing, with which recovery begins"
+            what = say("WAL segment {first} is missing, with which recovery begins", first=self.first)
         elif self.gaps:
-            what = f"WAL segment {self.gaps[0]} is missing"
+            what = say("WAL segment {gaps} is missing", gaps=self.gaps[0])
         else:
             return self.timeline_problem or self.second_archiver
         more = len(self.damaged) + len(self.gaps) - 1
-        others = f" (and {more} more)" if more > 0 else ""
-        since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else "the backup itself"
-        return f"{what}{others}: commits after {since} cannot be recovered"
+        others = say(" (and {more} more)", more=more) if more > 0 else ""
+        since = f"{self.last_commit_at.isoformat()}" if self.last_commit_at else say("the backup itself")
+        return say("{what}{others}: commits after {since} cannot be recovered", what=what, others=others, since=since)
 
 
 def continuity(
@@ -110,7 +111,7 @@ def continuity(
     if (fault := reading.fault) is not None:
         number = fault.lsn // size
         name = next((segment.name for segment in run if segment.number == number), run[-1].name)
-        damaged.insert(0, f"{name} is unreadable: {_in_words(fault)}")
+        damaged.insert(0, say("{name} is unreadable: {fault}", name=name, fault=_in_words(fault)))
         run = [segment for segment in run if segment.number < number]
     archived = archive_segments(archive, size)
     return Continuity(
@@ -132,7 +133,9 @@ def continuity(
 
 def _in_words(fault: WalFault) -> str:
     if fault.ends:
-        return f"its records end at {format_lsn(fault.lsn)}, and zeros follow: it was copied while it was written"
+        return say(
+            "its records end at {lsn}, and zeros follow: it was copied while it was written", lsn=format_lsn(fault.lsn)
+        )
     return fault.reason
 
 
@@ -192,7 +195,7 @@ def _follow(backup: BaseBackup, archive: Path, path: tuple[Branch, ...], *, for_
         if segment is None:
             gaps.append(segment_name(owner, number, size))
         elif fault := faults[segment]:
-            damaged.append(f"{segment.name} {fault}")
+            damaged.append(say("{name} {fault}", name=segment.name, fault=fault))
         elif not gaps and not damaged:
             run.append(segment)
     return _Followed(tuple(run), tuple(gaps), tuple(damaged))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opsverify.language.message import say
 from opsverify.recovery.model import WAL_PER_ID
 
 
@@ -21,5 +22,5 @@ def parse_segment_name(name: str, segment_size: int) -> tuple[int, int]:
     per_id = WAL_PER_ID // segment_size
     timeline, high, low = (int(name[at : at + 8], 16) for at in (0, 8, 16))
     if low >= per_id:
-        raise ValueError(f"{name} is not a segment of {segment_size} bytes")
+        raise ValueError(say("{name} is not a segment of {segment_size} bytes", name=name, segment_size=segment_size))
     return timeline, high * per_id + low

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
 from opsverify.recovery.wal.archive import UnreadableArchiveFile, unpacked_pieces
 from opsverify.recovery.wal.lsn import format_lsn
 
@@ -36,10 +37,19 @@ def page_fault(path: Path, start: int, timeline_at: Callable[[int], int | None])
             ended_at = ended_at if ended_at is not None else address
             continue
         if ended_at is not None:
-            return f"has a hole from {format_lsn(ended_at)} to {format_lsn(address)}: its WAL goes on after it"
+            return say(
+                "has a hole from {lsn} to {lsn_2}: its WAL goes on after it",
+                lsn=format_lsn(ended_at),
+                lsn_2=format_lsn(address),
+            )
         wanted = timeline_at(address)
         if wanted is not None and timeline != wanted:
-            return f"holds WAL of timeline {timeline} at {format_lsn(address)}, expected timeline {wanted}"
+            return say(
+                "holds WAL of timeline {timeline} at {lsn}, expected timeline {wanted}",
+                timeline=timeline,
+                lsn=format_lsn(address),
+                wanted=wanted,
+            )
     return None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.model import segment_name
 from opsverify.recovery.wal.archive import UnreadableArchiveFile, write_plain
 from opsverify.recovery.wal.commits import parse_commits
@@ -121,7 +122,7 @@ def _fingerprint(segment: Segment) -> tuple[int, int, Path, int, int]:
     try:
         state = segment.path.stat()
     except OSError as error:
-        raise Inconclusive(f"{segment.path} cannot be read: {error.strerror}") from error
+        raise Inconclusive(say("{path} cannot be read: {error}", path=segment.path, error=error.strerror)) from error
     return segment.timeline, segment.number, segment.path, state.st_size, state.st_mtime_ns
 
 
@@ -141,7 +142,7 @@ def _read(
             except UnreadableArchiveFile as error:
                 return WalReading(None, None, (), WalFault(number * size, f"{path.name}: {error}", ends=False))
             except OSError as error:
-                raise Inconclusive(f"{path} cannot be read: {error.strerror}") from error
+                raise Inconclusive(say("{path} cannot be read: {error}", path=path, error=error.strerror)) from error
         output, fault = _dump(folder, names, max(start_lsn, window[0][1] * size), size, tools)
     commits = [commit for commit in parse_commits(output) if commit.lsn >= start_lsn]
     made = [CreatedTablespace(parse_lsn(at), oid, location) for at, oid, location in _CREATE.findall(output)]
@@ -171,7 +172,11 @@ def _fault(done: ToolRun, start: int, size: int) -> WalFault | None:
     if done.exit_code == 0:
         return None
     if not done.stderr.startswith(_ERROR):
-        raise Inconclusive(f"pg_waldump {done.argv[-2]}: output could not be parsed: {done.last_line!r}")
+        raise Inconclusive(
+            say(
+                "pg_waldump {program}: output could not be parsed: {line!r}", program=done.argv[-2], line=done.last_line
+            )
+        )
     reason = done.last_line.removeprefix(_ERROR)
     zeros = "magic number 0000" in reason or (
         "invalid record length" in reason and "got 0" in reason and any(words in reason for words in _ENDS)

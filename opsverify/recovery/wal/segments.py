@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.model import Segment
 from opsverify.recovery.postgres.tools import run_tool
 from opsverify.recovery.wal.archive import archive_files, read_head
@@ -46,9 +47,11 @@ def archive_segments(folder: Path, segment_size: int) -> tuple[Segment, ...]:
                 modified_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
                 found.append(Segment(path, timeline, number, name, modified_at))
     except OSError as error:
-        raise Inconclusive(f"WAL archive {folder} cannot be read: {error.strerror}") from error
+        raise Inconclusive(
+            say("WAL archive {folder} cannot be read: {error}", folder=folder, error=error.strerror)
+        ) from error
     except ValueError as error:
-        raise Inconclusive(f"WAL archive {folder}: {error}") from error
+        raise Inconclusive(say("WAL archive {folder}: {error}", folder=folder, error=error)) from error
     return tuple(sorted(found, key=lambda segment: (segment.number, segment.timeline)))
 
 
@@ -60,26 +63,30 @@ def segment_fault(segment: Segment, backup: BaseBackup, path: tuple[Branch, ...]
     try:
         found = read_head(segment.path, _LONG_HEADER.size)
         if found.fault:
-            return f"cannot be unpacked from {segment.path.name}: {found.fault}"
+            return say("cannot be unpacked from {name}: {fault}", name=segment.path.name, fault=found.fault)
         if found.size != backup.segment_size:
-            return f"is truncated: {found.size:,} of {backup.segment_size:,} bytes"
+            return say(
+                "is truncated: {size:,} of {segment_size:,} bytes", size=found.size, segment_size=backup.segment_size
+            )
         if fault := _wrong_header(found.head, segment, backup):
             return fault
         return page_fault(segment.path, segment.number * backup.segment_size, partial(_timeline_of_page, path))
     except OSError as error:
-        return f"cannot be read: {error.strerror} ({segment.path})"
+        return say("cannot be read: {error} ({path})", error=error.strerror, path=segment.path)
 
 
 def unreadable_for(account: Account | None, segments: Sequence[Segment]) -> dict[Path, str]:
     """Files of `segments` that `account`, as whom PostgreSQL will run, may not read, each with why."""
     if account is None:
-        return {one.path: "is not readable" for one in segments if not os.access(one.path, os.R_OK)}
+        return {one.path: say("is not readable") for one in segments if not os.access(one.path, os.R_OK)}
     closed: dict[Path, str] = {}
     for first in range(0, len(segments), _AT_ONCE):
         names = [str(one.path) for one in segments[first : first + _AT_ONCE]]
         done = run_tool(("/bin/sh", "-c", _NAME_CLOSED, "sh", *names), account=account)
         for name in done.stdout.splitlines():
-            closed[Path(name)] = f"is closed to {account.name}, as whom PostgreSQL reads it (chmod or chown it)"
+            closed[Path(name)] = say(
+                "is closed to {name}, as whom PostgreSQL reads it (chmod or chown it)", name=account.name
+            )
     return closed
 
 
@@ -90,12 +97,16 @@ def _timeline_of_page(path: tuple[Branch, ...], address: int) -> int | None:
 
 def _wrong_header(header: bytes, segment: Segment, backup: BaseBackup) -> str | None:
     if not any(header):
-        return "is zeroed: its first page header is empty"
+        return say("is zeroed: its first page header is empty")
     _magic, info, _timeline, address, _rest, system, size, _block = _LONG_HEADER.unpack(header)
     if not info & _LONG or size != backup.segment_size:
-        return "does not begin with a WAL page header"
+        return say("does not begin with a WAL page header")
     if system != backup.system_identifier:
-        return f"belongs to another database system ({system}, not {backup.system_identifier})"
+        return say(
+            "belongs to another database system ({system}, not {system_identifier})",
+            system=system,
+            system_identifier=backup.system_identifier,
+        )
     if address != segment.number * size:
-        return f"holds WAL of {format_lsn(address)}: it was renamed or recycled"
+        return say("holds WAL of {lsn}: it was renamed or recycled", lsn=format_lsn(address))
     return None

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.language.message import say
 from opsverify.recovery.model import Branch
 from opsverify.recovery.wal.archive import archive_files, find_file, read_text
 from opsverify.recovery.wal.lsn import format_lsn, parse_lsn
@@ -37,7 +38,12 @@ class PassedTimeline:
     def text(self) -> str:
         """`size` in words."""
         entered, left = format_lsn(self.entered), format_lsn(self.left)
-        return f"of WAL on timeline {self.timeline}, from {entered} (divergence) to {left} (switchback)"
+        return say(
+            "of WAL on timeline {timeline}, from {entered} (divergence) to {left} (switchback)",
+            timeline=self.timeline,
+            entered=entered,
+            left=left,
+        )
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,14 @@ def branches(archive: Path, backup: BaseBackup, timeline: int | None = None) -> 
     wanted = max(paths) if timeline is None else timeline
     if wanted not in paths:
         raise Inconclusive(
-            f"timeline {wanted} does not descend from the backup's timeline {backup.timeline}: "
-            f"known in {archive} are {', '.join(map(str, paths))}"
+            say(
+                "timeline {wanted} does not descend from the backup's timeline {timeline}: known in "
+                "{archive} are {timelines}",
+                wanted=wanted,
+                timeline=backup.timeline,
+                archive=archive,
+                timelines=", ".join(map(str, paths)),
+            )
         )
     return paths[wanted]
 
@@ -110,10 +122,16 @@ def second_archiver(
             continue
         since = dt.datetime.fromtimestamp(begun.stat().st_mtime, dt.UTC)
         if last.modified_at > since:
-            return (
-                f"timeline {entered.timeline} left timeline {left.timeline} at {format_lsn(entered.begins)} "
-                f"({begun.name}, {since.isoformat()}), and {last.name} was archived after that: two servers archive "
-                "here; keep production's files and move the other server's away"
+            return say(
+                "timeline {timeline} left timeline {timeline_2} at {lsn} ({name}, {since}), and {name_2} "
+                "was archived after that: two servers archive here; keep production's files and move the "
+                "other server's away",
+                timeline=entered.timeline,
+                timeline_2=left.timeline,
+                lsn=format_lsn(entered.begins),
+                name=begun.name,
+                since=since.isoformat(),
+                name_2=last.name,
             )
     return None
 
@@ -129,9 +147,13 @@ def history(path: Path) -> tuple[tuple[int, int], ...]:
         steps = [line.split("\t") for line in lines if re.match(r"\s*\d", line)]
         return tuple((int(step[0]), parse_lsn(step[1])) for step in steps)
     except OSError as error:
-        raise Inconclusive(f"{path}: {error.strerror}; expected the history file of this timeline") from error
+        raise Inconclusive(
+            say("{path}: {error}; expected the history file of this timeline", path=path, error=error.strerror)
+        ) from error
     except (ValueError, IndexError) as error:
-        raise Inconclusive(f"{path} could not be parsed as a timeline history: {error}") from error
+        raise Inconclusive(
+            say("{path} could not be parsed as a timeline history: {error}", path=path, error=error)
+        ) from error
 
 
 def timeline_problem(
@@ -152,18 +174,27 @@ def timeline_problem(
             continue
         if number not in histories:
             names = sorted(archived[number])
-            return (
-                f"{len(names)} WAL segments of timeline {number} are archived ({names[0]} to {names[-1]}), and "
-                f"{number:08X}.history is missing: recovery cannot follow them; copy the history file from pg_wal of "
-                "production, or move another server's segments away"
+            return say(
+                "{count} WAL segments of timeline {number} are archived ({names} to {names_2}), and "
+                "{number:08X}.history is missing: recovery cannot follow them; copy the history file "
+                "from pg_wal of production, or move another server's segments away",
+                count=len(names),
+                number=number,
+                names=names[0],
+                names_2=names[-1],
             )
         ends = dict(history(histories[number]))
         left = ends.get(backup.timeline)
-        where = f"left it at {format_lsn(left)}" if left is not None else "does not descend from it"
-        return (
-            f"the backup lies on a stretch of timeline {backup.timeline} that timeline {number} abandoned "
-            f"({histories[number].name} {where}, the backup ends at {format_lsn(backup.end_lsn)}): take a new base "
-            "backup of production, or move another server's history and segments away"
+        where = say("left it at {lsn}", lsn=format_lsn(left)) if left is not None else say("does not descend from it")
+        return say(
+            "the backup lies on a stretch of timeline {timeline} that timeline {number} abandoned "
+            "({name} {where}, the backup ends at {lsn}): take a new base backup of production, or "
+            "move another server's history and segments away",
+            timeline=backup.timeline,
+            number=number,
+            name=histories[number].name,
+            where=where,
+            lsn=format_lsn(backup.end_lsn),
         )
     return None
 
@@ -172,7 +203,9 @@ def _histories(archive: Path) -> dict[int, Path]:
     try:
         files = archive_files(archive)
     except OSError as error:
-        raise Inconclusive(f"WAL archive {archive} cannot be read: {error.strerror}") from error
+        raise Inconclusive(
+            say("WAL archive {archive} cannot be read: {error}", archive=archive, error=error.strerror)
+        ) from error
     return {int(name[:8], 16): path for name, path in files.items() if name.endswith(".history")}
 
 

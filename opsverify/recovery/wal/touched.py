@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.model import segment_name
 from opsverify.recovery.wal.archive import UnreadableArchiveFile, find_file, write_plain
 from opsverify.recovery.wal.commits import parse_commits
@@ -61,8 +62,13 @@ def touched(
                 until = None  # the segments that are there are read to their end
                 break
             raise Inconclusive(
-                f"WAL segment {name} of timeline {timeline} is in none of {', '.join(map(str, archives))}: what was "
-                "written in the DR region is not known; name its archive as regions.dr_wal_archive"
+                say(
+                    "WAL segment {name} of timeline {timeline} is in none of {archives}: what was written in the "
+                    "DR region is not known; name its archive as regions.dr_wal_archive",
+                    name=name,
+                    timeline=timeline,
+                    archives=", ".join(map(str, archives)),
+                )
             )
         found.append(path)
         names.append(name)
@@ -76,13 +82,21 @@ def _read(paths: Sequence[Path], names: Sequence[str], since: int, until: int | 
             try:
                 write_plain(path, Path(folder) / name)
             except (OSError, UnreadableArchiveFile) as error:
-                raise Inconclusive(f"{path} cannot be read: {error}") from error
+                raise Inconclusive(say("{path} cannot be read: {error}", path=path, error=error)) from error
         span = ["-s", format_lsn(since), *(("-e", format_lsn(until)) if until is not None else ())]
         done = tools.run("pg_waldump", "-p", folder, *span, names[0], names[-1], timeout_s=_TIMEOUT_S)
     if done.exit_code != 0 and not done.stderr.startswith(_ERROR):
-        raise Inconclusive(f"pg_waldump {names[0]}: output could not be parsed: {done.first_error!r}")
+        raise Inconclusive(
+            say(
+                "pg_waldump {names}: output could not be parsed: {first_error!r}",
+                names=names[0],
+                first_error=done.first_error,
+            )
+        )
     if done.exit_code != 0 and "got 0" not in done.stderr:
-        raise Inconclusive(f"pg_waldump {names[0]}: {done.first_error.removeprefix(_ERROR)}")
+        raise Inconclusive(
+            say("pg_waldump {names}: {first_error}", names=names[0], first_error=done.first_error.removeprefix(_ERROR))
+        )
     commits = [commit.at for commit in parse_commits(done.stdout)]
     files = {(int(database), int(file)) for one in (_CHANGE, _CREATED) for database, file in one.findall(done.stdout)}
     return Touched(frozenset(files), min(commits, default=None), max(commits, default=None))
