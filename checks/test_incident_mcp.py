@@ -49,7 +49,7 @@ def test_alerts(check, playbook, alertmanager):
         lambda names: not names,
         deadline_s=check.limits.alerts_end.bound,
         every_s=EVERY_S,
-        what="the alerts to end",
+        what=say("the alerts to end"),
     )
     names = list(dict.fromkeys(firing))
     check.measure(say("alerts"), len(firing), check.limits.firing_alerts, of=listed(say("alerts firing"), names))

@@ -11,6 +11,7 @@ from opsverify.config.model import require
 from opsverify.config.playbook import SLOW
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
@@ -114,7 +115,7 @@ def observe(
 
     def left() -> float:
         remaining = start + window_s - time.time()
-        show(f"observing the platform under its remedy, {duration(round(max(0.0, remaining)))} left")
+        show(say("observing the platform under its remedy, {left} left", left=duration(round(max(0.0, remaining)))))
         return remaining
 
     eventually(
@@ -122,7 +123,7 @@ def observe(
         lambda seconds: seconds <= 0,
         deadline_s=window_s + SHOW_EVERY_S,
         every_s=min(SHOW_EVERY_S, window_s / 4),
-        what="the window to end",
+        what=say("the window to end"),
     )
     after = _reported(sources, target, services)
     end = time.time()
