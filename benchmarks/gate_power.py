@@ -238,10 +238,7 @@ def plot(rows: list[Row], folder: Path) -> None:
             axes.plot([100 * r.cell.shares[0] for r in mine], [r.rollback for r in mine], style, label=gate)
         axes.axvline(1.0, color="grey", linewidth=0.8)
         axes.set(
-            xscale="log",
-            xlabel="true error rate, %",
-            ylabel="rollback probability",
-            title=f"{traffic:g} requests/s",
+            xscale="log", xlabel="true error rate, %", ylabel="rollback probability", title=f"{traffic:g} requests/s"
         )
         axes.legend(fontsize=7)
         figure.savefig(folder / f"gate_power_{traffic:g}.svg", bbox_inches="tight")
@@ -272,12 +269,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="file of finished cells: a run that was stopped goes on from there")
     parser.add_argument("--plots", type=Path, help="folder for pictures")
     chosen = parser.parse_args()
-    traces = 60 if chosen.quick else chosen.traces
-    started = time.monotonic()
+    traces, started = 60 if chosen.quick else chosen.traces, time.monotonic()
     rows: list[Row] = []
     failures: dict[Cell, NDArray[np.bool_]] = {}
-    todo = cells()
-    settings = (traces, chosen.step, chosen.seed)
+    todo, settings = cells(), (traces, chosen.step, chosen.seed)
     kept = finished(chosen.keep, settings)
     for number, cell in enumerate(todo, 1):
         if cell not in kept:
@@ -289,12 +284,8 @@ def main() -> None:
                     pickle.dump((settings, cell, kept[cell]), file)
         found, failures[cell] = kept[cell]
         rows += found
-        elapsed = time.monotonic() - started
-        print(
-            f"{number}/{len(todo)} cells, {elapsed:.0f} s: {cell.traffic:g}/s, {cell.name}",
-            file=sys.stderr,
-            flush=True,
-        )
+        done = f"{number}/{len(todo)} cells, {time.monotonic() - started:.0f} s"
+        print(f"{done}: {cell.traffic:g}/s, {cell.name}", file=sys.stderr, flush=True)
     rows += matched(rows, failures)
     text = markdown(rows, traces, chosen.step, chosen.seed)
     print(text)

@@ -10,7 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sandbox import binaries, faults, history, network, recovery, release, remedies, target_file, unprivileged
+from sandbox import (
+    binaries,
+    faults,
+    history,
+    network,
+    on_call,
+    recovery,
+    release,
+    remedies,
+    target_file,
+    unprivileged,
+)
 from sandbox.errors import SandboxError
 from sandbox.home import (
     DEFAULT_CANARY_SHARE,
@@ -98,6 +109,7 @@ class Sandbox:
             try:
                 self._prepare()
                 target_file.write(self.settings, self._progress)
+                on_call.write(self.home)
                 self._start_missing()
                 history.capture_first(self.target, self._progress)
             except BaseException:

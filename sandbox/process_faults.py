@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox import backup_faults
+from sandbox import backup_faults, on_call
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
 from sandbox.redis import client, remove_fillers, remove_judgments
@@ -94,6 +94,10 @@ def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     parts.monitoring.set_rules(present=not on)
 
 
+def _change_calendars(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
+    on_call.write(parts.settings.home, name if on else None)
+
+
 def _damage(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
     backup_faults.carry_out(parts.cluster, name, on=on)
 
@@ -143,6 +147,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(_HOLDERS, _hold),
     **dict.fromkeys(_OF_REDIS, _change_redis),
     "prometheus_rules_missing": _remove_rules,
+    **dict.fromkeys(on_call.FAULTS, _change_calendars),
     **dict.fromkeys(backup_faults.DAMAGES, _damage),
 }
 """Every fault of kind `process`, by what switches it."""

@@ -29,7 +29,7 @@ CHANGES = {
     "row_duplicated": Change(
         (
             """INSERT INTO intent_logs OVERRIDING SYSTEM VALUE
-               SELECT -id, created_at, utterance, intent, confidence, feedback, synthetic_tag FROM intent_logs
+               SELECT -id, created_at, user_id, utterance, intent, confidence, feedback, synthetic_tag FROM intent_logs
                 ORDER BY created_at LIMIT 1""",
         ),
         ("DELETE FROM intent_logs WHERE id < 0",),

@@ -47,6 +47,7 @@ None of the last hours: a row that is put back counts as written now, which only
 
 _ADDED_PRODUCT = "P-EXTRA"
 _BAD_RULES = "r13"
+_WRONG_UTTERANCE = "3번 라인을 멈춰줘"
 
 
 class Action(Protocol):
@@ -148,6 +149,28 @@ def activate_rules(cluster: Cluster, *, newest: bool) -> None:
         )
 
 
+def _teach_wrong_rule(cluster: Cluster, *, on: bool) -> None:
+    with cluster.superuser() as connection, connection.transaction():
+        connection.execute("DELETE FROM intent_logs WHERE utterance = %s", [_WRONG_UTTERANCE])
+        if on:
+            connection.execute(
+                "INSERT INTO intent_logs (created_at, user_id, utterance, intent, confidence, feedback)"
+                " SELECT now() - n * interval '1 hour', 'user-' || 1 + n %% 5, %s, 'smalltalk', 0.91, -1"
+                " FROM generate_series(1, 40) AS n",
+                [_WRONG_UTTERANCE],
+            )
+
+
+def _deploy_worse_prompt(cluster: Cluster, *, on: bool) -> None:
+    # The version in force gets wrong what the one before it got right.
+    with cluster.superuser() as connection:
+        connection.execute(
+            "UPDATE prompt_evaluations SET correct = split_part(case_id, '-', 2)::int BETWEEN %s AND 29"
+            " WHERE version = 'p7'",
+            [11 if on else 1],
+        )
+
+
 def _refuse_writes(cluster: Cluster, *, on: bool) -> None:
     cluster.alter_system("default_transaction_read_only", "on" if on else None)
 
@@ -186,6 +209,8 @@ def _break_archive(cluster: Cluster, *, on: bool) -> None:
 _OF_CLUSTER = {
     "rows_added": _add_rows,
     "rule_alarm_flood": _flood_alarms,
+    "intent_rule_wrong": _teach_wrong_rule,
+    "prompt_worse": _deploy_worse_prompt,
     "postgres_readonly": _refuse_writes,
     "postgres_slow": _slow,
     "archive_broken": _break_archive,

@@ -23,8 +23,9 @@ FLAT: Final = {"__init__", "__main__", "errors", "units", "limits", "commands"}
 
 HEAVY: Final = {
     "allure", "allure_commons", "allure_pytest", "cryptography", "dns", "docker", "filelock", "httpx", "httpx2",
-    "jinja2", "mcp",
-    "prometheus_api_client", "psycopg", "pytest", "redis", "rich", "securesystemslib", "testcontainers",
+    "icalendar", "jinja2", "kiwipiepy", "mcp",
+    "prometheus_api_client", "psycopg", "pytest", "recurring_ical_events", "redis", "rich", "securesystemslib",
+    "testcontainers",
 }  # fmt: skip
 """Client libraries and others that cost a command noticeable time: only these justify an import inside a function."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.observation import ObservedStep
+from opsverify.canary.sparkline import LiveSparklines
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, WITHIN_LIMIT, Setup
 from opsverify.errors import Inconclusive
@@ -70,6 +71,7 @@ class Observer:
     """Seconds that the queries of a step have at least, however short the step."""
     _known: dict[tuple[str, str], dict[str, tuple[str, float]]] = field(default_factory=dict)
     """By scope and signal: each series' key, as it was first read, and the time of its newest answered sample."""
+    _live: LiveSparklines = field(default_factory=LiveSparklines)
 
     def observe(self, setup: Setup) -> GateWatch:
         """Query once a step until the gate decides, at the longest window's end at the latest.
@@ -165,7 +167,7 @@ class Observer:
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))
-        outcome = say("no answer ({fault})", fault=step.fault) if step.fault else watch.text
+        outcome = say("no answer ({fault})", fault=step.fault) if step.fault else self._live.text(watch)
         self.show(say("{left} left | {outcome}", left=left, outcome=outcome))
 
 

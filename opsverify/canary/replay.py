@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_EXIT: Final = {
+EXIT: Final = {
     GateOutcome.PROMOTE: ExitCode.PASSED,
     GateOutcome.ROLLBACK: ExitCode.FAILED,
     GateOutcome.HOLD: ExitCode.HOLD,
@@ -56,12 +56,12 @@ def replay(path: Path, write: Callable[[str], object]) -> int:
     decision = watch.decision
     if decision.outcome is GateOutcome.CONTINUE:
         write(say("HOLD: the observation ends before its window") + "\n")
-        return _EXIT[decision.outcome]
+        return EXIT[decision.outcome]
     proven = say("proven") if decision.proven else say("not proven")
     write(join("", (decision.outcome.value.upper(), ", ", proven, "\n")))
     for reason in decision.reasons:
         write(say("  because {reason}", reason=reason) + "\n")
-    return _EXIT[decision.outcome]
+    return EXIT[decision.outcome]
 
 
 def _clock(at: float) -> str:

@@ -107,16 +107,21 @@ class GateWatch:
                 progress.fault, progress.distorted = (fault.text, fault.distorts) if fault else (None, False)
                 progress.unseen = self.counting.unseen(number)
                 progress.notes = (*self.counting.notes(number), *self._left_out(progress))
-            window = WindowState(
-                self.elapsed_s,
-                self.coverage,
-                self.alert_watch.fired,
-                self.gaps,
-                self.alert_watch.earlier,
-                self.counting.restarts,
-            )
-            self._decision = decide(self.setup.policy, self._progress, window)
+            self._decision = decide(self.setup.policy, self._progress, self.window)
         return self._decision
+
+    @property
+    def window(self) -> WindowState:
+        """What the decision depends on beside the criteria."""
+        alerts = self.alert_watch
+        return WindowState(
+            self.elapsed_s, self.coverage, alerts.fired, self.gaps, alerts.earlier, self.counting.restarts
+        )
+
+    @property
+    def progress(self) -> tuple[Progress, ...]:
+        """Counts and evidence of every criterion, in the setup's order."""
+        return tuple(self._progress)
 
     @property
     def over(self) -> bool:

@@ -97,8 +97,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "gate": Command(
         "opsverify.cli.gate",
-        "replay: work a canary's decision out again from its observation",
-        ("opsverify gate replay reports/latest",),
+        "replay, explain, plan: a canary's decision worked out again, what would change it, how long a window must be",
+        (
+            "opsverify gate replay reports/latest --plot",
+            "opsverify gate explain latest",
+            "opsverify gate plan --target production",
+        ),
     ),
     "sandbox": Command(
         "opsverify.cli.sandbox",
@@ -154,8 +158,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
     guarded = () if own and own[0] in OWN_OUTPUT else ("stdout", "stderr")
-    for name in guarded:
-        setattr(sys, name, PlainStream(getattr(sys, name)))
+    unguarded = {name: getattr(sys, name) for name in guarded}
+    for name, stream in unguarded.items():
+        setattr(sys, name, PlainStream(stream))
     try:
         code: int = options.run(options, passed_on)
     except TargetError as error:
@@ -166,8 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"opsverify: {plain_lines(in_language(str(error), reader_language(options)))}\n")
         return ExitCode.HOLD
     finally:
-        for name in guarded:
-            setattr(sys, name, getattr(sys, name).wrapped)
+        for name, stream in unguarded.items():  # pytest, where a command collects, has put other streams there
+            setattr(sys, name, stream)
     return code
 
 

@@ -59,7 +59,9 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     return ExitCode.INTERRUPTED if found.troubles else ExitCode.PASSED
 
 
-def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> PlanPlugin:
+def collect(
+    stage: str, target: str, root: Path, more: Sequence[str] = (), plugins: Sequence[object] = ()
+) -> PlanPlugin:
     """The plan of `stage` on `target`, as pytest collects it; contacts nothing.
 
     Raises TargetError, after pytest has said why, when there is nothing to plan from.
@@ -68,7 +70,7 @@ def collect(stage: str, target: str, root: Path, more: Sequence[str] = ()) -> Pl
     arguments = [*stage_arguments(root, stage, target), "-pno:terminal", "--collect-only", "--opsverify-plan", *more]
     recorder = _PlanRecorder()
     with contextlib.chdir(root):  # the project's own runbook is found from the working directory
-        pytest.main(arguments, plugins=[recorder, Launch(root, settings_of(root))])
+        pytest.main(arguments, plugins=[recorder, *plugins, Launch(root, settings_of(root))])
     if recorder.plugin is None:
         raise TargetError(
             say("stage {stage} on target {target}: no plan, for the reason above", stage=stage, target=target)

@@ -11,7 +11,9 @@ from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.limits import Limits, Seconds
+from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
+from opsverify.config.on_call import OnCall  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
@@ -23,7 +25,8 @@ from opsverify.units import parse_duration
 
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements", "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
+    "statements", "on_call", "llmops",
+    "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 
@@ -249,6 +252,8 @@ class Target(Section):
     actions: Actions = Actions()
     attestations: dict[str, Attestation] = Field(default_factory=dict)
     people: dict[str, Person] = Field(default_factory=dict)
+    on_call: OnCall | None = None
+    llmops: LlmOps = LlmOps()
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
     evidence: EvidenceConfig = EvidenceConfig()

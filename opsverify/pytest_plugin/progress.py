@@ -149,4 +149,6 @@ class LiveLine:
             parts.append(say("{count} not measured", count=held))
         parts.append(say("{minutes:.0f}:{seconds:02.0f}", minutes=seconds // 60, seconds=seconds % 60))
         text = join("  ", [self._run.stage.name, *parts, self._line or self._last])
-        return Text(text.text(self._run.target.language), no_wrap=True, overflow="ellipsis", style="bold")
+        # The parts of a window (criteria, traffic, alerts) get a line each below the first.
+        shown = text.text(self._run.target.language).replace(" | ", "\n  ")
+        return Text(shown, no_wrap=True, overflow="ellipsis", style="bold")

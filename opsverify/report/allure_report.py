@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
 
+from opsverify.canary.observation import NAME, read_observation
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import LATEST, write_atomic
 from opsverify.language.message import say
 from opsverify.report.allure_cli import allure_command, run
+from opsverify.report.gate_plot import plots_of
 from opsverify.report.offline import make_offline
 from opsverify.report.own_words import use_own_words
 from opsverify.report.summary import add_summary, title_of
@@ -65,10 +67,21 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
             html = (folder / "out" / "index.html").read_text(encoding="utf-8")
         except OSError as error:
             raise EvidenceError(say("Allure 3 could not build the report: no page written")) from error
-        write_atomic(run_dir / REPORT, make_offline(use_own_words(add_summary(html, verdict, language), language)))
+        write_atomic(
+            run_dir / REPORT,
+            make_offline(use_own_words(add_summary(html, verdict, language, _window(run_dir, language)), language)),
+        )
         if history:
             write_atomic(history, (folder / "history.jsonl").read_bytes())
     return run_dir / REPORT
+
+
+def _window(run_dir: Path, language: str) -> str:
+    """The plots of a canary's window; empty for a run without one, or with one that cannot be read."""
+    try:
+        return plots_of(*read_observation(run_dir / NAME), language)
+    except EvidenceError:
+        return ""
 
 
 def _verdict(run_dir: Path) -> dict[str, Any]:

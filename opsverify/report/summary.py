@@ -32,13 +32,16 @@ def title_of(verdict: dict[str, Any]) -> str:
     return f"{verdict['stage']} · {verdict['target']} · {verdict['decision']} · {verdict['run_id']}"
 
 
-def add_summary(html: str, verdict: dict[str, Any], language: str) -> str:
-    """Put the summary in `ko` or `en` above Allure's page. Raises EvidenceError without one app element."""
+def add_summary(html: str, verdict: dict[str, Any], language: str, window: str = "") -> str:
+    """Put the summary in `ko` or `en` above Allure's page, and below it `window`, the plots of a canary as HTML.
+
+    Raises EvidenceError without one app element.
+    """
     if html.count(_PLACE) != 1:
         raise EvidenceError(
             say("report.html: page of Allure has no single app element; use the Allure version of the lock file")
         )
-    page = html.replace(_PLACE, f"{_summary(verdict, language)}\n    {_PLACE}")
+    page = html.replace(_PLACE, f"{_summary(verdict, language)}\n    {window}{_PLACE}")
     return page.replace('<html dir="ltr" lang="en">', f'<html dir="ltr" lang="{language}">', 1)
 
 

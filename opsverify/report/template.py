@@ -15,6 +15,11 @@ def fill(name: str, **values: object) -> str:
     return _environment().get_template(name).render(values)
 
 
+def markup(filled: str) -> Markup:
+    """What a template of this folder was filled to, to be put into another one as it is."""
+    return Markup(filled)  # noqa: S704 - escaped when it was filled
+
+
 def _plain(value: object) -> object:
     """What came from a service, without anything that acts on the page."""
     return plain_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsverify.switchback.table import Key, TableCopy
 
 FOREVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
+NO_MARGIN: Final = dt.timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,18 @@ class TableDifference:
         ]
 
 
-def compare_span(first: TableCopy, second: TableCopy, span: TimeSpan) -> TableDifference:
+def compare_span(
+    first: TableCopy, second: TableCopy, span: TimeSpan, margin: dt.timedelta = NO_MARGIN
+) -> TableDifference:
     """Compare the rows last written within `span`, chunk by chunk; only rows of unequal chunks are fetched.
 
-    Raises Inconclusive where the two copies cannot be compared.
+    The clocks of both sides differ by `margin`: so much more is compared at both ends, and a row that `first` wrote
+    within it of the end may be one that it wrote after the switch. Raises Inconclusive where the two copies cannot be
+    compared.
     """
     _require_comparable(first, second)
+    ends = span.until - margin, span.until + margin
+    span = TimeSpan(span.since - margin, ends[1])
     first_chunks, second_chunks = first.chunks(span), second.chunks(span)
     rows = sum(chunk.rows for chunk in first_chunks.values())
     bad = sorted(
@@ -71,18 +78,20 @@ def compare_span(first: TableCopy, second: TableCopy, span: TimeSpan) -> TableDi
         return TableDifference(rows, (), (), ())
     in_first, in_second = first.rows_in(span, bad), second.rows_in(span, bad)
     suspects = {key for key in in_first.keys() | in_second.keys() if in_first.get(key) != in_second.get(key)}
-    return _checked_again(first, second, suspects, span.until, rows + len(in_second.keys() - in_first.keys()))
+    return _checked_again(first, second, suspects, ends, rows + len(in_second.keys() - in_first.keys()))
 
 
-def compare_sample(first: TableCopy, second: TableCopy, size: int, seed: int, span: TimeSpan) -> TableDifference:
+def compare_sample(
+    first: TableCopy, second: TableCopy, size: int, seed: int, span: TimeSpan, margin: dt.timedelta = NO_MARGIN
+) -> TableDifference:
     """Draw about `size` rows of either copy, last written before `span`, and find them in the other one.
 
     A row missing in one copy is found by the sample of the other. Raises as `compare_span`.
     """
     _require_comparable(first, second)
-    drawn = [copy.sample(size, seed, span.since) for copy in (first, second)]
+    drawn = [copy.sample(size, seed, span.since - margin) for copy in (first, second)]
     keys = drawn[0].keys() | drawn[1].keys()
-    return _checked_again(first, second, keys, span.until, len(keys))
+    return _checked_again(first, second, keys, (span.until - margin, span.until + margin), len(keys))
 
 
 def late_writes(first: TableCopy, second: TableCopy, since: dt.datetime) -> TableDifference:
@@ -99,10 +108,13 @@ def late_writes(first: TableCopy, second: TableCopy, since: dt.datetime) -> Tabl
 
 
 def _checked_again(
-    first: TableCopy, second: TableCopy, keys: set[Key], until: dt.datetime, rows: int
+    first: TableCopy, second: TableCopy, keys: set[Key], ends: tuple[dt.datetime, dt.datetime], rows: int
 ) -> TableDifference:
-    """Find `keys` again in both copies: rows that have arrived meanwhile, or were written since, are no difference."""
-    in_first, in_second = first.find(keys, until), second.find(keys, until)
+    """Find `keys` again in both copies: rows that have arrived meanwhile, or were written since, are no difference.
+
+    `ends` are when the span ended by the clock of each.
+    """
+    in_first, in_second = first.find(keys, ends[0]), second.find(keys, ends[1])
     if gone := keys - in_first.keys() - in_second.keys():
         raise Inconclusive(
             say(

@@ -52,13 +52,17 @@ CLOCK_LIMIT: Final = dt.timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class ServerIdentity:
-    """One of the two servers: its cluster, its start, its version, and by how much its clock is ahead of ours."""
+    """One of the two servers: its cluster, its start, its version, and by how much its clock is ahead of ours.
+
+    `uncertain` is by how much that may be wrong: half of what asking took.
+    """
 
     system: str
     started: dt.datetime
     major: int
     segment_size: int
     ahead: dt.timedelta
+    uncertain: dt.timedelta = dt.timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,14 @@ def identity(database: Postgres) -> ServerIdentity:
     """Return who answers behind `database`."""
     before = dt.datetime.now(dt.UTC)
     row = database.row(_SERVER)
-    middle = before + (dt.datetime.now(dt.UTC) - before) / 2
-    return ServerIdentity(row.system, row.started, int(row.major), int(row.segment_size), row.now - middle)
+    half = (dt.datetime.now(dt.UTC) - before) / 2
+    ahead = row.now - (before + half)
+    return ServerIdentity(row.system, row.started, int(row.major), int(row.segment_size), ahead, half)
+
+
+def clock_margin(original: ServerIdentity, dr: ServerIdentity) -> dt.timedelta:
+    """By how much a time that one region wrote may differ from the same moment in the other one."""
+    return abs(original.ahead - dr.ahead) + original.uncertain + dr.uncertain
 
 
 def require_two_servers(original: ServerIdentity, dr: ServerIdentity) -> None:
@@ -165,21 +175,26 @@ def _full(name: str) -> str:
     return name if "." in name else f"public.{name}"
 
 
-def contradiction(outage_at: dt.datetime, switched_at: dt.datetime, written: Written) -> str | None:
-    """Why the given times cannot be right; None where the WAL of the DR region lies between them."""
+def contradiction(
+    outage_at: dt.datetime, switched_at: dt.datetime, written: Written, margin: dt.timedelta = dt.timedelta(0)
+) -> str | None:
+    """Why the given times cannot be right; None where the WAL of the DR region lies between them.
+
+    `margin` is that of the clocks: what lies within it is compared.
+    """
     if outage_at >= switched_at:
         return say(
             "outage_at {at} is not before switched_at {switched}",
             at=outage_at.isoformat(),
             switched=switched_at.isoformat(),
         )
-    if written.first_commit_at is not None and written.first_commit_at < outage_at:
+    if written.first_commit_at is not None and written.first_commit_at < outage_at - margin:
         return say(
             "the DR region committed at {at}, before outage_at {outage}: what it wrote until then is not compared",
             at=written.first_commit_at.isoformat(),
             outage=outage_at.isoformat(),
         )
-    if written.last_commit_at is not None and written.last_commit_at > switched_at:
+    if written.last_commit_at is not None and written.last_commit_at > switched_at + margin:
         return say(
             "the DR region committed at {at}, after switched_at {switched}: what it wrote since is not compared",
             at=written.last_commit_at.isoformat(),

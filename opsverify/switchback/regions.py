@@ -19,7 +19,14 @@ from opsverify.probes.tcp import certificate, is_open
 from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
-from opsverify.switchback.divergence import DrWal, contradiction, identity, position, require_two_servers
+from opsverify.switchback.divergence import (
+    DrWal,
+    clock_margin,
+    contradiction,
+    identity,
+    position,
+    require_two_servers,
+)
 from opsverify.switchback.table import TableCopy, TimeSpan
 from opsverify.switchback.twins import catalog_differences
 
@@ -173,6 +180,14 @@ class RegionPair:
         with suppress(Unreachable):
             _ = self.servers
 
+    @cached_property
+    def margin(self) -> dt.timedelta:
+        """By how much the clocks of both regions differ: so much earlier and later than the span is compared too.
+
+        Raises as `servers`.
+        """
+        return clock_margin(*self.servers)
+
     @property
     def dr_wal(self) -> DrWal:
         """WAL of the DR region. Raises as `servers`."""
@@ -187,7 +202,7 @@ class RegionPair:
             )
         written = self.dr_wal.written(passed)
         span = self.span
-        if problem := contradiction(span.since, span.until, written):
+        if problem := contradiction(span.since, span.until, written, self.margin):
             raise Inconclusive(
                 say(
                     "the times contradict each other: {problem}; correct regions.outage_at or --switched-at",
@@ -243,7 +258,7 @@ class RegionPair:
 
     def compare(self, table: RegionTable) -> TableDifference:
         """Rows of `table` written while the DR region served that are different in the two regions."""
-        return compare_span(*self._copies(table), self.span)
+        return compare_span(*self._copies(table), self.span, self.margin)
 
     def late_writes(self, table: RegionTable) -> TableDifference:
         """Rows of `table` written in the DR region after the switch that are missing or older in the original."""
@@ -251,7 +266,7 @@ class RegionPair:
 
     def compare_sample(self, table: RegionTable, size: int) -> TableDifference:
         """Rows of before the outage, about `size` drawn in each region, that are different."""
-        return compare_sample(*self._copies(table), size, self.seed, self.span)
+        return compare_sample(*self._copies(table), size, self.seed, self.span, self.margin)
 
     def _copies(self, table: RegionTable) -> tuple[TableCopy, TableCopy]:
         original, dr = (

@@ -23,6 +23,13 @@ def check_utterance(text: object) -> str:
     return text
 
 
+def check_user(name: object) -> str:
+    """Who said it, `anonymous` where nobody is named; or InvalidInputError."""
+    if name is not None and (not isinstance(name, str) or not name or len(name) > _UTTERANCE_LIMIT):
+        raise InvalidInputError(f"user is not a text of 1 to {_UTTERANCE_LIMIT} characters")
+    return name or "anonymous"
+
+
 def check_feedback(value: object) -> int:
     """1 for a thumb up, -1 for a thumb down, or InvalidInputError."""
     if isinstance(value, bool) or not isinstance(value, int) or value not in (1, -1):

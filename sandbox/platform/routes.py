@@ -212,10 +212,11 @@ class Api:
         """The intent of an utterance."""
 
         async def work() -> Response:
-            utterance = chat.check_utterance((await _body(request)).get("utterance"))
+            body = await _body(request)
+            utterance, user = chat.check_utterance(body.get("utterance")), chat.check_user(body.get("user"))
             broken = self.service.faults.on("chat_wrong_intent")
             intent, confidence = chat.WRONG if broken else chat.recognise(utterance)
-            log_id = await self.service.store.add_intent(utterance, intent, confidence, _tag(request))
+            log_id = await self.service.store.add_intent(user, utterance, intent, confidence, _tag(request))
             return Json({"log_id": log_id, "intent": intent, "confidence": confidence})
 
         return await _answer(work())

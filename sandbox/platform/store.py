@@ -155,12 +155,12 @@ class Store:
             ),
         )  # fmt: skip
 
-    async def add_intent(self, utterance: str, intent: str, confidence: float, tag: str | None) -> int:
+    async def add_intent(self, user: str, utterance: str, intent: str, confidence: float, tag: str | None) -> int:
         """Store what a chat utterance was taken for; the id of the log."""
         rows = await self.rows(
-            "INSERT INTO intent_logs (utterance, intent, confidence, synthetic_tag)"
-            " VALUES (%s, %s, %s, %s) RETURNING id",
-            (utterance, intent, confidence, tag),
+            "INSERT INTO intent_logs (user_id, utterance, intent, confidence, synthetic_tag)"
+            " VALUES (%s, %s, %s, %s, %s) RETURNING id",
+            (user, utterance, intent, confidence, tag),
         )
         return int(rows[0]["id"])
 

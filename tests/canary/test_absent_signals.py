@@ -11,7 +11,7 @@ from opsverify.cli.main import main
 from opsverify.config.signals import SHARES, Signals
 from tests.canary.cluster import ERRORS as COUNTED
 from tests.canary.named_cluster import NamedCluster, watch
-from tests.canary.test_named_cluster import ERRORS, MCP, SLOW, WORKFLOWS, simulated
+from tests.canary.named_criteria import ERRORS, MCP, SLOW, WORKFLOWS, simulated
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
     if row.stage.startswith("incident-"):
-        arguments.append(standin.incident_since(just_now=row.fault is None))
+        arguments.append(standin.incident_since(row.stage, fault=row.fault is not None))
     if row.fault:
         around.enter_context(standin.fault(row.fault, row.scope))
     if row.restored:

@@ -71,7 +71,7 @@ def again(recorded: History, table: str, clone: Clone, **more: Any) -> Finding: 
     )
 
 
-def heaps(clone: Clone, recorded: History | None = None) -> Finding:
-    """Look into the files of the clone's tables."""
-    ask = partial(heap_files.check_heaps, clone.source, clone.data, psycopg.Error, recorded)
+def heaps(clone: Clone, recorded: History | None = None, of_indexes: list[str] | None = None) -> Finding:
+    """Look into the files of the clone's tables; what is their indexes' goes to `of_indexes`."""
+    ask = partial(heap_files.check_heaps, clone.source, clone.data, psycopg.Error, recorded, of_indexes)
     return finding_of(ask, errors=psycopg.Error)

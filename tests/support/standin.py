@@ -150,6 +150,7 @@ class Standin:
     sandbox: Sandbox
     folder: Path
     _runs: count[int] = field(default_factory=count)
+    _incidents: dict[str, dt.datetime] = field(default_factory=dict)
     _captured: dt.datetime = field(init=False)
     _unchanged_since: dt.datetime = field(init=False)
     """From here on the database holds what was recorded: the last fault or rollback that changed it is undone."""
@@ -268,10 +269,14 @@ class Standin:
         finally:
             self.sandbox.remedy(name, off=True)
 
-    def incident_since(self, *, just_now: bool) -> str:
-        """The argument that says when the incident began: with the fault that comes now, or seconds ago."""
-        ago = INCIDENT_AGO if just_now else dt.timedelta()
-        return f"--incident-since={(dt.datetime.now(dt.UTC) - ago).isoformat()}"
+    def incident_since(self, stage: str, *, fault: bool) -> str:
+        """The argument that says when the incident began: with the first fault of the stage, or seconds ago.
+
+        The rows of a stage are one incident: what its fault did in the row before was done in this incident too.
+        """
+        now = dt.datetime.now(dt.UTC)
+        began = self._incidents.setdefault(stage, now) if fault else now - INCIDENT_AGO
+        return f"--incident-since={began.isoformat()}"
 
     @contextmanager
     def rolled_back(self, omit: str | None) -> Iterator[list[str]]:

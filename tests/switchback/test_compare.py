@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Pair = tuple[Database, Database]
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-HOUR = dt.timedelta(hours=1)
+HOUR, SECOND = dt.timedelta(hours=1), dt.timedelta(seconds=1)
 SPAN = TimeSpan(NOON, NOON + HOUR)
 BEFORE, WITHIN, AFTER = NOON - HOUR, NOON + HOUR / 2, NOON + 2 * HOUR
 TABLE = """
@@ -147,6 +147,31 @@ def test_rows_written_after_the_span_are_left_out(databases: Pair) -> None:
     databases[0].execute("UPDATE \"Odd %% name\" SET note = 'new', at = %s WHERE number IN (10, 150)", (AFTER,))
     assert compare_span(*_copies(databases), SPAN).count == 0
     assert compare_sample(*_copies(databases), 1000, 7, SPAN).count == 0
+
+
+@pytest.mark.parametrize(
+    ("side", "moment", "found"),
+    [
+        # The DR region's clock is 2 s behind: its first row bears a time of before the outage.
+        (1, NOON - 2 * SECOND, "missing"),
+        (1, NOON - 4 * SECOND, "nothing"),
+        # It is 2 s ahead: its last row bears a time of after the switch.
+        (1, SPAN.until + 2 * SECOND, "missing"),
+        (1, SPAN.until + 4 * SECOND, "nothing"),
+        # The original region's clock is behind: its first row after the switch bears a time of before it.
+        (0, SPAN.until - 2 * SECOND, "nothing"),
+        (0, SPAN.until - 4 * SECOND, "missing"),
+    ],
+)
+def test_the_clocks_of_both_regions_widen_the_span(databases: Pair, side: int, moment: dt.datetime, found: str) -> None:
+    """By as much as they differ (3 s): no row of the DR period escapes, and new traffic is no difference."""
+    databases[side].execute(FILL, {"at": moment, "first": 500, "last": 500})
+    answer = compare_span(*_copies(databases), SPAN, 3 * SECOND)
+    assert (answer.missing_in_first, answer.missing_in_second)[1 - side] == (
+        (("L2", "500"),) if found == "missing" else ()
+    )
+    assert answer.count == (found == "missing")
+    assert answer.rows >= 100
 
 
 def test_what_was_written_too_late_in_one_database_is_found(databases: Pair) -> None:

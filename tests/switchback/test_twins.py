@@ -11,7 +11,13 @@ from psycopg.rows import namedtuple_row
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.wal.touched import touched
-from opsverify.switchback.divergence import ServerIdentity, Written, contradiction, require_two_servers
+from opsverify.switchback.divergence import (
+    ServerIdentity,
+    Written,
+    clock_margin,
+    contradiction,
+    require_two_servers,
+)
 from opsverify.switchback.twins import (
     catalog_differences,
     commits_blocked,
@@ -140,6 +146,21 @@ def test_two_regions_are_two_servers_of_one_cluster() -> None:
         require_two_servers(_server(), _server(system="8", started=NOON + SECOND))
     with pytest.raises(Inconclusive, match=r"differ by 9\.0 s"):
         require_two_servers(_server(), _server(started=NOON + SECOND, ahead=9 * SECOND))
+
+
+def test_the_margin_is_the_difference_of_the_clocks_and_what_asking_took() -> None:
+    """Also where one clock is ahead of ours and the other behind."""
+    ahead = _server(ahead=2 * SECOND, uncertain=SECOND / 10)
+    assert clock_margin(ahead, _server(ahead=-SECOND, uncertain=SECOND / 5)) == 3.3 * SECOND
+    assert clock_margin(_server(), _server()) == dt.timedelta(0)
+
+
+def test_times_within_the_margin_contradict_nothing() -> None:
+    """What lies within it is compared; what lies beyond is held against the given times."""
+    written = Written((), NOON + SECOND, NOON + 6 * SECOND)
+    assert contradiction(NOON + 2 * SECOND, NOON + 5 * SECOND, written, SECOND) is None
+    assert contradiction(NOON + 2.1 * SECOND, NOON + 9 * SECOND, written, SECOND)
+    assert contradiction(NOON, NOON + 4.9 * SECOND, written, SECOND)
 
 
 @pytest.mark.parametrize(

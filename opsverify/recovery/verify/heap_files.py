@@ -7,6 +7,7 @@ was there: the ledger which pages held rows, the visibility map which were in us
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -74,12 +75,20 @@ class _Table:
     before: Pages | None
 
 
-def check_heaps(source: Source, data_dir: Path, errors: _Errors, history: History | None = None) -> Finding:
+def check_heaps(
+    source: Source,
+    data_dir: Path,
+    errors: _Errors,
+    history: History | None = None,
+    of_indexes: list[str] | None = None,
+) -> Finding:
     """Find pages of zeros and lost tails of tables: by the record, the visibility map, and the indexes.
 
     `source` is a superuser's session outside of a transaction, `errors` what it raises. A page of zeros before
-    others is unknown in a table without an index where neither record nor visibility map has it.
+    others is unknown in a table without an index where neither record nor visibility map has it. An index that
+    disagrees with its table, or is damaged, is no damage of the table: it is added to `of_indexes`.
     """
+    blamed = [] if of_indexes is None else of_indexes
     source("CREATE EXTENSION IF NOT EXISTS pageinspect", {})
     source("CHECKPOINT", {})
     recorded = history.pages if history else {}
@@ -89,16 +98,16 @@ def check_heaps(source: Source, data_dir: Path, errors: _Errors, history: Histor
     rows = list(source(_HEAPS, {}))
     for name, quoted, path, index, first in rows:
         table = _Table(quoted, Heap(data_dir / path), index, first, states[name], known.get(name))
-        verdict.add(finding_of(partial(_heap, source, errors, table, recorded.get(name)), errors=errors))
+        verdict.add(finding_of(partial(_heap, source, errors, table, recorded.get(name), blamed), errors=errors))
     return verdict.finding(len(rows), say("of {count} tables lost pages", count=len(rows)))
 
 
-def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None) -> Finding:
+def _heap(source: Source, errors: _Errors, table: _Table, recorded: Pages | None, of_indexes: list[str]) -> Finding:
     verdict = PageVerdict()
     zeroed = list(table.heap.zero_pages())
     _zeroed(source, table, _led_into(source, table, zeroed, verdict), verdict)
     if table.index is not None:
-        ask = partial(_by_index, source, table.quoted, table.index, table.first, errors)
+        ask = partial(_by_index, source, table, of_indexes, errors)
         verdict.add(finding_of(ask, errors=errors))
     _tail(source, table, recorded, verdict)
     return verdict.finding(1, "tables")
@@ -176,10 +185,15 @@ def _tail(source: Source, table: _Table, recorded: Pages | None, verdict: PageVe
         shorter(source, recorded, table.now, same_file=table.before is not None, verdict=verdict)
 
 
-def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Errors) -> Finding:
-    """Count the table's rows in table order and by an index; a lost tail ends the second with an error."""
+def _by_index(source: Source, table: _Table, of_indexes: list[str], errors: _Errors) -> Finding:
+    """Count the table's rows in table order and by an index; a lost tail ends the second with an error.
+
+    An error that names no file of the table is about the index, as is a number that differs: rows that an index finds
+    are read from the table.
+    """
+    quoted, index = table.quoted, table.index
     ((in_table,),) = source(f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} OFFSET 0) t", {})
-    counting = f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} ORDER BY {first} OFFSET 0) t"
+    counting = f"SELECT count(ctid) FROM (SELECT ctid FROM {quoted} ORDER BY {table.first} OFFSET 0) t"
     for name in _OTHER_PLANS:
         source(f"SET {name} = off", {})
     try:
@@ -191,6 +205,16 @@ def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Erro
         if not sqlstate(error).startswith(DAMAGED):
             raise
         message = as_message(str(error)).each(lambda text: " ".join(text.split()))
+        if not re.search(rf"/{table.heap.first.name}(?:\.\d+)?\"", str(message)):
+            of_indexes.append(
+                say(
+                    "{quoted}: its index {index} is damaged ({message}): REINDEX INDEX {index}",
+                    quoted=quoted,
+                    index=index,
+                    message=message,
+                )
+            )
+            return Finding(1, say("tables"))
         problem = say(
             "{quoted}: {index} points past the end of the table, which lost its tail ({message})",
             quoted=quoted,
@@ -201,11 +225,14 @@ def _by_index(source: Source, quoted: str, index: str, first: str, errors: _Erro
     finally:
         for name in _OTHER_PLANS:
             source(f"RESET {name}", {})
-    difference = say(
-        "{quoted}: {in_table:,} rows in the table, {by_index:,} by {index}",
-        quoted=quoted,
-        in_table=in_table,
-        by_index=by_index,
-        index=index,
-    )
-    return Finding(1, say("tables"), (difference,) if by_index != in_table else ())
+    if by_index != in_table:
+        of_indexes.append(
+            say(
+                "{quoted}: {in_table:,} rows in the table, {by_index:,} by its index {index}: REINDEX INDEX {index}",
+                quoted=quoted,
+                in_table=in_table,
+                by_index=by_index,
+                index=index,
+            )
+        )
+    return Finding(1, say("tables"))

@@ -248,11 +248,12 @@ def examine(
         )
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
-        asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history)
+        of_indexes: list[str] = []
+        asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history, of_indexes)
         asks["indexes"] = partial(
             _both,
             partial(amcheck.check_indexes, server.server, dbname),
-            partial(index_files.check_index_files, session.rows, data_dir),
+            lambda: joined([index_files.check_index_files(session.rows, data_dir), Finding(0, "", tuple(of_indexes))]),
         )
         answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
         if history is not None:

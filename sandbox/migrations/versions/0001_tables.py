@@ -53,7 +53,8 @@ CREATE TABLE fact_daily_production (
 
 CREATE TABLE intent_logs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(),
-    utterance text NOT NULL, intent text NOT NULL, confidence numeric(4, 3) NOT NULL, feedback smallint);
+    user_id text NOT NULL DEFAULT 'anonymous', utterance text NOT NULL, intent text NOT NULL,
+    confidence numeric(4, 3) NOT NULL, feedback smallint);
 CREATE INDEX intent_logs_created_at ON intent_logs (created_at);
 
 CREATE TABLE llm_calls (
@@ -62,6 +63,10 @@ CREATE TABLE llm_calls (
     cost_usd numeric(12, 8) NOT NULL,
     outcome text NOT NULL CHECK (outcome IN ('ok', 'timeout', 'error', 'unparsable')),
     latency_ms integer NOT NULL);
+
+CREATE TABLE prompt_evaluations (
+    version text NOT NULL, case_id text NOT NULL, utterance text NOT NULL, correct boolean NOT NULL,
+    evaluated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (version, case_id));
 
 CREATE VIEW bi_daily_production AS
     SELECT date, line_code, sum(planned_qty) AS planned_qty, sum(produced_qty) AS produced_qty,
@@ -85,6 +90,7 @@ def downgrade() -> None:
     """Drop them all; grants on them go along."""
     op.execute("""
         DROP VIEW bi_daily_production;
+        DROP TABLE prompt_evaluations;
         DROP TABLE llm_calls, intent_logs, fact_daily_production, workflow_dead_letters, workflow_instances,
                    judgment_executions, dsl_versions, prompt_versions, rule_versions;
         DROP FUNCTION versions_are_kept();

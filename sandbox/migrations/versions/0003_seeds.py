@@ -73,8 +73,8 @@ FROM workflow_instances WHERE status = 'DEAD';
 """
 
 TALK = """
-INSERT INTO intent_logs (created_at, utterance, intent, confidence, feedback)
-SELECT now() - n * interval '7 minutes',
+INSERT INTO intent_logs (created_at, user_id, utterance, intent, confidence, feedback)
+SELECT now() - n * interval '7 minutes', 'user-' || 1 + n % 9,
        (ARRAY['L03 어제 생산량 분석해줘', 'L01 설비 상태 알려줘', '알람 몇 건이야?', '왜 불량이 늘었어?',
               'L05 수율 분석해줘', '안녕하세요'])[1 + h % 6],
        (ARRAY['bi_insight', 'equipment_status', 'alarm_status', 'root_cause', 'bi_insight',
@@ -82,6 +82,13 @@ SELECT now() - n * interval '7 minutes',
        (ARRAY[0.93, 0.86, 0.91, 0.74, 0.78, 0.42])[1 + h % 6],
        CASE WHEN h % 5 = 0 THEN NULL WHEN h % 9 = 0 THEN -1 ELSE 1 END
 FROM generate_series(1, 400) AS n, LATERAL (SELECT abs(hashtext('intent' || n)) AS h) AS hash;
+INSERT INTO prompt_evaluations (version, case_id, utterance, correct, evaluated_at)
+SELECT version, 'case-' || lpad(n::text, 2, '0'),
+       (ARRAY['불량 원인 알려줘', '어제 알람 보여줘', '설비 온도 조회해줘',
+              '작업 지시 내려줘'])[1 + n % 4] || ' #' || n,
+       n <= answered, now() - age
+FROM (VALUES ('p6', 22, interval '33 days'), ('p7', 29, interval '9 days')) AS tried (version, answered, age),
+     generate_series(1, 30) AS n;
 INSERT INTO llm_calls (created_at, model, prompt_tokens, completion_tokens, cost_usd, outcome, latency_ms)
 SELECT created_at, 'judge-mini', 90, 24, 0.0000279, 'ok', latency_ms
 FROM judgment_executions WHERE source = 'LLM';
@@ -97,6 +104,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Empty every table: what came later has no meaning without its versions."""
     op.execute(
-        "TRUNCATE llm_calls, intent_logs, fact_daily_production, workflow_dead_letters, workflow_instances,"
+        "TRUNCATE prompt_evaluations, llm_calls, intent_logs, fact_daily_production, workflow_dead_letters,"
+        " workflow_instances,"
         " judgment_executions, dsl_versions, prompt_versions, rule_versions"
     )

@@ -175,7 +175,19 @@ def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     assert any(
         "lacks matching index tuple" in line for line in amcheck.check_indexes(clone.server, clone.name).problems
     )
-    assert "public.totals: 55 rows in the table, 54 by totals_pkey" in heaps(clone).problems
+    of_indexes: list[str] = []
+    assert heaps(clone, of_indexes=of_indexes).problems == ()
+    assert of_indexes == ["public.totals: 55 rows in the table, 54 by its index totals_pkey: REINDEX INDEX totals_pkey"]
+
+
+def test_a_damaged_leaf_is_no_damage_of_its_table(clone: Clone) -> None:
+    """A zeroed leaf of the very index by which the rows are counted: the table lost nothing, and is not named."""
+    clone.zero("totals_pkey", 1)
+    of_indexes: list[str] = []
+    assert heaps(clone, of_indexes=of_indexes).problems == ()
+    (line,) = of_indexes
+    assert line.startswith("public.totals: its index totals_pkey is damaged (")
+    assert any("totals_pkey" in line for line in amcheck.check_indexes(clone.server, clone.name).problems)
 
 
 def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
