@@ -2,8 +2,10 @@
 
 from functools import partial
 
-from opsverify import NONE, SERVING, listed, per, runbook, say
+from opsverify import NONE, SERVING, Inconclusive, listed, per, runbook, say
 
+MISSED = 3
+SLACK_S = 1.0  # of two clocks, and of an evaluation under way
 HEALTH = partial(runbook, stages=SERVING)
 
 
@@ -40,7 +42,8 @@ def test_targets(check, prometheus):
 def test_rules(check, prometheus):
     """No alert means health only where the rules are loaded."""
     with check.must_answer(say("Prometheus")):
-        rules = {rule.name: rule for rule in prometheus.rules()}
+        found, now = prometheus.rules(), prometheus.now()
+    rules = {rule.name: rule for rule in found}
     check.expect_all(say("rules"), check.target.prometheus.rules, set(rules))
     failing = sorted(name for name, rule in rules.items() if rule.health == "err")
     check.measure(
@@ -49,6 +52,15 @@ def test_rules(check, prometheus):
         NONE,
         of=listed(say("of {count} rules fail to evaluate", count=len(rules)), failing),
     )
+    late = sorted({r.name for r in found if r.last_at and r.every_s and now - r.last_at > MISSED * r.every_s + SLACK_S})
+    check.measure(
+        say("late rules"),
+        len(late),
+        NONE,
+        of=listed(say("of {count} rules not evaluated for {missed} intervals", count=len(rules), missed=MISSED), late),
+    )
+    if unknown := sorted({rule.name for rule in found if rule.health == "unknown"}):
+        raise Inconclusive(listed(say("rules never evaluated; await the next evaluation"), unknown))
 
 
 @HEALTH(

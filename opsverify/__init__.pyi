@@ -23,6 +23,7 @@ from .metrics.cache_age import (
 from .metrics.cache_age import (
     measure_rebuilt as measure_rebuilt,
 )
+from .periodic.index_review import index_sizes as index_sizes
 from .playbook.defaults import confirmations as confirmations
 from .probes.eventually import eventually as eventually
 from .pytest_plugin.decorators import per as per
@@ -40,4 +41,5 @@ from .recovery.verify.rows import (
     validation_rows as validation_rows,
 )
 from .smoke.journeys import journeys_of as journeys_of
+from .units import elapsed as elapsed
 from .units import listed as listed

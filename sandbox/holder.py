@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -26,6 +27,7 @@ _CONNECTIONS_SHARE = 0.93
 _EVICTING_PAUSE_S = 0.05
 _FILL_PAUSE_S = 0.1
 _CHECK_PAUSE_S = 0.5
+_BLOCKED_S = 4.0
 
 
 def connections(settings: Settings, ready: Callable[[], None]) -> NoReturn:
@@ -66,6 +68,17 @@ def evictions(settings: Settings, ready: Callable[[], None]) -> NoReturn:
                 time.sleep(_EVICTING_PAUSE_S)  # a few writes a second are enough to evict
 
 
+def blocked(settings: Settings, ready: Callable[[], None]) -> NoReturn:
+    """Hold a lock in an idle transaction, with a session that waits for it."""
+    with _superuser(settings) as holder, _superuser(settings) as waiter, holder.transaction():
+        holder.execute("SELECT pg_advisory_xact_lock(4711)")
+        threading.Thread(target=waiter.execute, args=("SELECT pg_advisory_lock(4711)",), daemon=True).start()
+        time.sleep(_BLOCKED_S)
+        ready()
+        while True:
+            time.sleep(_CHECK_PAUSE_S)
+
+
 def _superuser(settings: Settings) -> psycopg.Connection:
     return psycopg.connect(
         host=str(settings.data_dir / "s"), port=settings.ports["postgres"], user=SUPERUSER, dbname="judgment",
@@ -74,6 +87,7 @@ def _superuser(settings: Settings) -> psycopg.Connection:
 
 
 _FAULTS = {
+    "postgres_blocked": blocked,
     "postgres_connections": connections,
     "redis_memory": memory,
     "redis_evictions": evictions,

@@ -69,6 +69,16 @@ def post(host: str, port: int, path: str, content: object, tls: ssl.SSLContext |
             return 0
 
 
+def delete(port: int, path: str) -> int:
+    """Status of a DELETE; 0 if nothing answers within two seconds."""
+    with closing(_connection(_HOST, port, None)) as connection:
+        try:
+            connection.request("DELETE", path)
+            return connection.getresponse().status
+        except (OSError, HTTPException):
+            return 0
+
+
 def is_ok(port: int, path: str, tls: ssl.SSLContext | None = None) -> bool:
     """Whether `path` answers with status 200."""
     return get(port, path, tls)[0] == OK

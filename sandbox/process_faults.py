@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox import backup_faults, on_call
+from sandbox import backup_faults, network, on_call
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
 from sandbox.redis import client, remove_fillers, remove_judgments
@@ -24,9 +25,12 @@ STOPS = {
 }
 _RESTARTS = {"cache_not_cleared": "postgres"}
 _FILL_REDIS = ("redis_memory", "redis_evictions")
-_HOLDERS = ("postgres_connections", *_FILL_REDIS)
+_HOLDERS = ("postgres_connections", "postgres_blocked", *_FILL_REDIS)
 _AGELESS = "judgment:ageless"
 _HOLDER_DEADLINE_S = 60
+_MISSES = 20_000
+_STALL_S = 2
+_SILENCED_HOURS = 2
 
 
 def stopped_component(name: str, scope: str) -> str:
@@ -45,7 +49,27 @@ def _keep_for_ever(redis: Redis, *, on: bool) -> None:
         redis.delete(_AGELESS)
 
 
-_OF_REDIS = {"redis_persistence_broken": _switch_persistence, "cache_ageless": _keep_for_ever}
+def _miss(redis: Redis, *, on: bool) -> None:
+    if on:
+        pipeline = redis.pipeline(transaction=False)
+        for n in range(_MISSES):
+            pipeline.get(f"sandbox:missing:{n}")
+        pipeline.execute()
+
+
+def _stall(redis: Redis, *, on: bool) -> None:
+    if on:
+        redis.execute_command("DEBUG", "SLEEP", _STALL_S)  # type: ignore[no-untyped-call]
+    else:
+        redis.execute_command("LATENCY", "RESET")  # type: ignore[no-untyped-call]
+
+
+_OF_REDIS = {
+    "redis_persistence_broken": _switch_persistence,
+    "cache_ageless": _keep_for_ever,
+    "cache_keys_missing": _miss,
+    "redis_stalled": _stall,
+}
 """Faults inside Redis, by which function they are carried out."""
 
 
@@ -94,6 +118,27 @@ def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     parts.monitoring.set_rules(present=not on)
 
 
+def _silence(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
+    port = parts.settings.ports["alertmanager"]
+    if not on:
+        for silence in network.get_json(port, "/api/v2/silences") or ():
+            network.delete(port, f"/api/v2/silence/{silence['id']}")
+        return
+    now = dt.datetime.now(dt.UTC)
+    network.post(
+        "127.0.0.1",
+        port,
+        "/api/v2/silences",
+        {
+            "matchers": [{"name": "alertname", "value": ".+", "isRegex": True, "isEqual": True}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + dt.timedelta(hours=_SILENCED_HOURS)).isoformat(),
+            "createdBy": "sandbox",
+            "comment": "fault alerts_silenced",
+        },
+    )
+
+
 def _change_calendars(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
     on_call.write(parts.settings.home, name if on else None)
 
@@ -104,13 +149,22 @@ def _damage(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
 
 def _hold(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
     if on:
+        if name == "redis_memory":
+            _set_policy(parts, "noeviction")
         _start_holder(parts, name)
         return
     parts.table.stop([_holder(name)], deadline_s=5.0)
+    if name == "redis_memory":
+        _set_policy(parts, "allkeys-lru")
     if name in _FILL_REDIS:
         # Here and not in the holder: a holder that is killed at the deadline leaves no keys either.
         with client(parts.settings) as redis:
             remove_fillers(redis)
+
+
+def _set_policy(parts: Parts, policy: str) -> None:
+    with client(parts.settings) as redis:
+        redis.config_set("maxmemory-policy", policy)
 
 
 def _holder(name: str) -> str:
@@ -147,6 +201,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(_HOLDERS, _hold),
     **dict.fromkeys(_OF_REDIS, _change_redis),
     "prometheus_rules_missing": _remove_rules,
+    "alerts_silenced": _silence,
     **dict.fromkeys(on_call.FAULTS, _change_calendars),
     **dict.fromkeys(backup_faults.DAMAGES, _damage),
 }

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox import binaries, debian, network
+from sandbox import binaries, debian, network, storage_past
 from sandbox.processes import died, wait_until
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Monitoring:
     """Prometheus and Alertmanager of one sandbox; `table` keeps their processes."""
 
     def __init__(self, settings: Settings, table: Table, templates: Path = _TEMPLATES) -> None:
+        self._past = templates == _TEMPLATES  # other platforms have no such metrics
         self._settings = settings
         self._templates = templates
         self._table = table
@@ -55,13 +56,20 @@ class Monitoring:
         self._folder.mkdir(exist_ok=True)
         (self._folder / "prometheus.yml").write_text(self._filled("prometheus.yml"), encoding="utf-8")
         self._write_rules(self._filled("rules.yml"))
+        program = binaries.find(binaries.PROMETHEUS, progress)
+        if self._past and not (self._folder / "tsdb").exists():
+            (self._folder / "tsdb").mkdir()
+            if not storage_past.write(program.with_name("promtool"), self._folder / "tsdb"):
+                progress(
+                    "promtool is not beside prometheus, or wrote nothing: storage has no past, its weekly check holds"
+                )
         return self._table.start(
             "prometheus",
             [
-                str(binaries.find(binaries.PROMETHEUS, progress)),
+                str(program),
                 f"--config.file={self._folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self._folder / 'tsdb'}",
-                "--storage.tsdb.retention.time=1d",
+                "--storage.tsdb.retention.time=40d",
                 # An alert that Prometheus cannot end itself (it was stopped) ends after 4 of these, not after minutes.
                 "--rules.alert.resend-delay=1s",
                 # It first scrapes 10 s after its start otherwise: a short outage would be none.

@@ -5,11 +5,12 @@ Rows taken away are kept in a file in the data folder, so that switching off res
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, LiteralString, Protocol
 
 from psycopg import sql
 
-from sandbox import restore_faults
+from sandbox import restore_faults, review_faults
 from sandbox.processes import wait_until
 
 if TYPE_CHECKING:
@@ -23,11 +24,18 @@ _ARCHIVER_FAILS = """
     SELECT coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL) FROM pg_stat_archiver
 """
 
+_HANGS_S = 6.0
+_OLDEST_WAITING_S = """
+    SELECT coalesce(extract(epoch FROM now() - min(modification)), 0)::float8
+      FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
+"""
+
 _LOST: dict[str, tuple[LiteralString, LiteralString]] = {
     "rows_lost": (
         "fact_daily_production",
         "date = current_date - 2 AND line_code = 'L03'",
     ),
+    "log_removed_early": ("llm_calls", "created_at < now() - interval '3 hours'"),
     "rows_lost_judgments": (
         "judgment_executions",
         """created_at BETWEEN now() - interval '1 day' AND now() - interval '3 hours'
@@ -78,6 +86,10 @@ def _change_restored(parts: Parts, name: str, *, on: bool) -> None:
     restore_faults.change(parts.cluster, name, on=on)
 
 
+def _change_reviewed(parts: Parts, name: str, *, on: bool) -> None:
+    review_faults.change(parts.cluster, name, on=on)
+
+
 def _migrate(parts: Parts, _name: str, *, on: bool) -> None:
     parts.platform.migrate("downgrade" if on else "upgrade")
 
@@ -106,7 +118,9 @@ def _put_back(cluster: Cluster, table: LiteralString, kept: Path) -> None:
         cursor.execute(sql.SQL("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM {} WITH NO DATA").format(name))
         with cursor.copy("COPY kept FROM STDIN") as rows:
             rows.write(kept.read_bytes())
-        cursor.execute(sql.SQL("INSERT INTO {} SELECT * FROM kept ON CONFLICT DO NOTHING").format(name))
+        cursor.execute(
+            sql.SQL("INSERT INTO {} OVERRIDING SYSTEM VALUE SELECT * FROM kept ON CONFLICT DO NOTHING").format(name)
+        )
     kept.unlink()
 
 
@@ -206,6 +220,21 @@ def _break_archive(cluster: Cluster, *, on: bool) -> None:
     )
 
 
+def _hang_archive(cluster: Cluster, *, on: bool) -> None:
+    """The command neither succeeds nor fails; its segments wait. It ends once it is no longer configured."""
+    waits = (
+        f"while grep -qs archive_hangs {shlex.quote(str(cluster.data / 'postgresql.auto.conf'))}; do sleep 0.1; done"
+    )
+    cluster.alter_system("archive_command", f"{waits}; false # archive_hangs" if on else None)
+    cluster.value("SELECT pg_logical_emit_message(false, 'sandbox', 'archive')")
+    cluster.value("SELECT pg_switch_wal()")
+    wait_until(
+        lambda: (cluster.value(_OLDEST_WAITING_S) > _HANGS_S) if on else not cluster.value(_OLDEST_WAITING_S),
+        _ARCHIVER_DEADLINE_S,
+        "a segment to wait" if on else "the archiver to catch up",
+    )
+
+
 _OF_CLUSTER = {
     "rows_added": _add_rows,
     "rule_alarm_flood": _flood_alarms,
@@ -215,6 +244,8 @@ _OF_CLUSTER = {
     "postgres_slow": _slow,
     "archive_broken": _break_archive,
     "pg_stat_statements_missing": _drop_extension,
+    "archive_hangs": _hang_archive,
+    **review_faults.OF_CLUSTER,
 }
 """Faults that a function of the cluster alone carries out."""
 
@@ -222,6 +253,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(_LOST, _lose_rows),
     **dict.fromkeys(_OF_CLUSTER, _change_cluster),
     **dict.fromkeys((*restore_faults.CHANGES, "restore_incomplete"), _change_restored),
+    **dict.fromkeys(review_faults.STATEMENTS, _change_reviewed),
     "stale_migration": _migrate,
 }
 """Every fault of kind `sql`, by what switches it."""

@@ -25,6 +25,7 @@ _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red[
 ON_A_STANDIN = {
     f"{_PROOF}staging": "releases and days",
     f"{_PROOF}daily": "releases and days",
+    f"{_PROOF}weekly": "releases and days",
     f"{_PROOF}post-rollback": "releases and days",
     _PROOF: "canaries and recoveries",
     "tests/proof/test_switchback.py": "regions",

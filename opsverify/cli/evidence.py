@@ -1,49 +1,95 @@
-"""`opsverify evidence`: verify that a run's evidence is complete, unaltered and signed."""
+"""`opsverify evidence`: verify a run, a folder or a bundle; make a bundle; remove old runs."""
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
-from opsverify.errors import EvidenceError
+from opsverify.errors import EvidenceError, TargetError
+from opsverify.evidence.bundle import ENDING, unpacked, write_bundle
 from opsverify.evidence.manifest import pages_in
+from opsverify.evidence.prune import Retention, remove, runs_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
-from opsverify.evidence.signature import verify_run
 from opsverify.evidence.target_state import altered_since
+from opsverify.evidence.trusted_keys import load_keys, read_key, verify_by
 from opsverify.language.message import say
 from opsverify.language.tell import tell
+from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+VERBS: Final = ("verify", "bundle", "prune")
+DAY_S: Final = 86400.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_language(parser)
-    parser.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder (default: newest)")
-    parser.add_argument("--public-key", metavar="FILE", help="ed25519 key (PEM); without it only sums count")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="[verify|bundle|prune] RUN",
+        help="what to do (default: verify), and with which run: id, folder, bundle (default: newest)",
+    )
+    parser.add_argument(
+        "--public-key",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="ed25519 key (PEM), may be given again; without any only sums count",
+    )
+    parser.add_argument("--keys", metavar="FILE", help="TOML file of keys with valid_from, valid_until, revoked")
+    parser.add_argument("--output", metavar="FILE", help="bundle: the file to write (default: RUN.tar.zst)")
+    parser.add_argument("--keep", type=int, metavar="N", help="prune: runs of each target and stage that stay")
+    parser.add_argument("--older-than", metavar="DURATION", help="prune: what is younger stays, such as 90d")
+    parser.add_argument("--rehearsals", action="store_true", help="prune: rehearsals of this year as well")
+    parser.add_argument("--dry-run", action="store_true", help="prune: name what would go, remove nothing")
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
-    """Print what is wrong with the evidence; 0 when nothing is, else 10: no decision may rest on it.
+    """Do it; 0 when nothing is wrong with the evidence, else 10: no decision may rest on it.
 
-    Raises EvidenceError when run or key cannot be read.
+    Raises EvidenceError when run or key cannot be read, TargetError for a wrong command line.
     """
-    folder = find_run_folder(options.run_folder, project_root())
-    try:
-        key = Path(options.public_key).read_text(encoding="utf-8") if options.public_key else None
-    except OSError as error:
-        raise EvidenceError(
-            say(
-                "public key {public_key}: cannot be read ({error})", public_key=options.public_key, error=error.strerror
-            )
-        ) from error
-    found = verify_run(folder, key)
+    words = list(options.words)
+    verb = words.pop(0) if words and words[0] in VERBS else VERBS[0]
+    if len(words) > (verb != "prune"):
+        raise TargetError(say("evidence {verb}: unexpected {word}", verb=verb, word=words[-1]))
+    name = words[0] if words else None
+    if verb == "prune":
+        return _prune(options)
+    if verb == "bundle":
+        folder = find_run_folder(name, project_root())
+        bundle = Path(options.output or f"{folder.name}{ENDING}")
+        write_bundle(folder, bundle)
+        tell(str(bundle), reader_language(options))
+        return ExitCode.PASSED
+    with _opened(name) as folder:
+        return _verify(options, folder)
+
+
+@contextlib.contextmanager
+def _opened(name: str | None) -> Iterator[Path]:
+    """The folder of a run: its own, or that in a bundle."""
+    if name is not None and name.endswith(ENDING):
+        with unpacked(Path(name)) as folder:
+            yield folder
+    else:
+        yield find_run_folder(name, project_root())
+
+
+def _verify(options: argparse.Namespace, folder: Path) -> int:
+    keys = [read_key(Path(path)) for path in options.public_key]
+    keys += load_keys(Path(options.keys)) if options.keys else []
+    found = verify_by(folder, keys, dt.datetime.now(dt.UTC))
     try:
         altered = altered_since(project_root() / "reports", folder, found.verdict or b"")
     except OSError as error:
@@ -59,7 +105,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         if found.signed_by
         else say("verdict not covered by a verified signature")
     )
-    if key is None:
+    if not keys:
         signed += say(": no --public-key") if found.signature_present else say(": the run is not signed")
     state = say("NOT what was sealed") if problems else say("complete and unaltered")
     tell(say("{name}: {state}; {signed}", name=folder.name, state=state, signed=signed), reader_language(options))
@@ -73,3 +119,27 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         )
     unchecked = found.signature_present and found.signed_by is None
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD
+
+
+def _prune(options: argparse.Namespace) -> int:
+    if options.keep is None or options.older_than is None:
+        raise TargetError(say("evidence prune: needs --keep N and --older-than DURATION, such as --older-than 90d"))
+    if options.keep < 1:
+        raise TargetError(say("evidence prune: --keep {keep}: expected 1 or more", keep=options.keep))
+    reports = project_root() / "reports"
+    retention = Retention(options.keep, dt.timedelta(seconds=_seconds(options.older_than)), options.rehearsals)
+    kept = 0
+    for run in retention.removable(list(runs_in(reports)), dt.datetime.now(dt.UTC)):
+        why = say("would be removed") if options.dry_run else remove(run, reports)
+        kept += why is not None and not options.dry_run
+        tell(say("{run_id}: {what}", run_id=run.run_id, what=why or say("removed")), reader_language(options))
+    return ExitCode.HOLD if kept else ExitCode.PASSED
+
+
+def _seconds(text: str) -> float:
+    if text.endswith("d") and text[:-1].isdigit():
+        return int(text[:-1]) * DAY_S
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise TargetError(say("--older-than: {error}", error=error)) from error

@@ -17,6 +17,7 @@ from opsverify.history.store import HistoryStore
 from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.periodic.capture import Sources, captures
+from opsverify.probes.access import access_to
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.probes.postgres import Postgres
+    from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.redis import Redis
 
 REPORTS: Final = "reports"
@@ -88,7 +90,14 @@ def _sources(target: Target, secrets: Secrets, opened: ExitStack) -> Sources:
             raise Inconclusive(say("the target has no [redis]"))
         return opened.enter_context(open_redis(target.redis, secrets))
 
-    return Sources(postgres, redis)
+    def prometheus() -> Prometheus:
+        from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - as above
+
+        if target.prometheus is None:
+            raise Inconclusive(say("the target has no [prometheus]"))
+        return opened.enter_context(Prometheus(target.prometheus, access_to(target.prometheus, secrets, target.proxy)))
+
+    return Sources(postgres, redis, prometheus)
 
 
 def _listed(store: HistoryStore) -> Iterator[tuple[bool, str]]:

@@ -65,6 +65,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "capture, list: the snapshots that weekly comparisons begin from",
         ("opsverify history capture --target production", "opsverify history list --target production"),
     ),
+    "runbook": Command(
+        "opsverify.cli.runbook",
+        "every runbook line: what carries it out, the newest result, when",
+        ("opsverify runbook --target production",),
+    ),
     "report": Command(
         "opsverify.cli.report",
         "build the HTML report of a run (default: the newest)",
@@ -78,7 +83,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "evidence": Command(
         "opsverify.cli.evidence",
         "verify that evidence is complete, unaltered and signed",
-        ("opsverify evidence latest --public-key release.pub",),
+        (
+            "opsverify evidence verify latest --public-key release.pub",
+            "opsverify evidence prune --keep 20 --older-than 400d",
+        ),
     ),
     "ledger": Command(
         "opsverify.cli.ledger",

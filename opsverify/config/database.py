@@ -50,6 +50,14 @@ DEAD_LETTERS: Final = """
 """
 
 
+class PostgresNode(Section):
+    """Another node of the same cluster, such as a replica: its counters are its own."""
+
+    name: str
+    host: str
+    port: int = Field(default=5432, ge=1, le=65535)
+
+
 class PostgresConfig(Section):
     """The platform's PostgreSQL, as a role that may only read."""
 
@@ -68,3 +76,9 @@ class PostgresConfig(Section):
     """A small read of a core table: a server that accepts connections may still return nothing."""
     dead_letters: str = DEAD_LETTERS
     """What waits for a person: one row with `waiting` (a count) and `oldest_s` (seconds)."""
+    nodes: tuple[PostgresNode, ...] = ()
+    """The replicas, where their counters are to be read: an index that only they scan is used."""
+
+    def of_node(self, node: PostgresNode) -> PostgresConfig:
+        """How to reach another node."""
+        return self.model_copy(update={"host": node.host, "port": node.port})

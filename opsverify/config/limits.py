@@ -29,6 +29,7 @@ Seconds = Annotated[Limit, _kind("s")]
 Count = Annotated[Limit, _kind("count")]
 Times = Annotated[Limit, _kind("times")]
 Usd = Annotated[Limit, _kind("usd")]
+Size = Annotated[Limit, _kind("bytes")]
 
 
 def _limit(default: str, unit: str, why: str) -> Any:  # noqa: ANN401 - mirrors pydantic.Field
@@ -82,6 +83,23 @@ class Limits(BaseModel):
     archive_delay: Seconds = _limit("<= 5 m", "s", "5: how long the oldest WAL segment waits to be archived")
     archive_failures: Count = _limit("== 0", "count", "5: WAL segments whose archiving fails now")
 
+    transaction_age: Ratio = _limit(
+        "<= 25 %", "ratio", "1 daily: age of the oldest transaction id or multixact, of the ids until the wraparound"
+    )
+    slot_bytes: Size = _limit("<= 5 GB", "bytes", "1 daily: WAL that a replication slot keeps")
+    blocked_session: Seconds = _limit("<= 1 m", "s", "1 daily: longest wait of a session for a lock")
+    idle_transaction: Seconds = _limit("<= 10 m", "s", "1 daily: longest transaction that does nothing")
+    long_transaction: Seconds = _limit("<= 1 h", "s", "1 daily: longest transaction of a client")
+    deadlocks: Count = _limit("<= 5", "count", "1 daily: deadlocks since the run of a day before")
+    redis_evicted: Count = _limit("<= 1000", "count", "1 daily: keys evicted since the run of a day before")
+    redis_rejected: Count = _limit("== 0", "count", "1 daily: connections rejected since the run of a day before")
+    redis_wasted: Size = _limit("<= 256 MB", "bytes", "1 daily: memory that Redis' allocator wastes")
+    redis_fragmentation: Times = _limit(
+        "<= 1.5 x", "times", "1 daily: allocator's memory over its use, where more than redis_wasted is wasted"
+    )
+    redis_latency: Seconds = _limit("<= 500 ms", "s", "1 daily: newest slow event of the last 24 hours in Redis")
+    silence_age: Seconds = _limit("<= 1 d", "s", "1 daily: how long a silence lasts, with its renewals")
+
     # Daily operation (runbook 1).
     llm_failure_rate: Ratio = _limit("<= 5 %", "ratio", "1 daily: LLM calls that fail or time out")
     llm_cost_per_day: Usd = _limit("<= 100 usd", "usd", "1 daily: LLM cost of the last 24 hours")
@@ -92,6 +110,22 @@ class Limits(BaseModel):
     history_distance: Seconds = _limit(
         ">= 1 d", "s", "1 weekly: time between two snapshots of counters that are compared"
     )
+
+    statements_covered: Ratio = _limit(
+        ">= 90 %", "ratio", "1 weekly: share of the sessions' active time that known statements explain"
+    )
+    slow_query_mean: Seconds = _limit("<= 1 s", "s", "1 weekly: mean time of a statement that runs often")
+    slow_query_added: Seconds = _limit(
+        "<= 1 h", "s", "1 weekly: seconds a week that one statement, now slower than before, adds"
+    )
+    index_history: Seconds = _limit(">= 30 d", "s", "1 weekly: time that counters cover before an index is unused")
+    unused_indexes: Size = _limit("<= 100 MB", "bytes", "1 weekly: size of all indexes that nothing uses")
+    index_bloat: Ratio = _limit("<= 60 %", "ratio", "1 weekly: share of an index that rebuilding it would free")
+    full_scans: Count = _limit("<= 100", "count", "1 weekly: how often a day a large table is read from end to end")
+
+    storage_free: Ratio = _limit(">= 10 %", "ratio", "1 weekly: free share of a volume")
+    storage_exhaustion: Seconds = _limit(">= 30 d", "s", "1 weekly: time until a volume is full, by its trend")
+    storage_history: Seconds = _limit(">= 14 d", "s", "1 weekly: days of daily lows before there is a trend")
 
     # Smoke (runbook 2-1).
     journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")

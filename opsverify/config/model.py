@@ -18,6 +18,7 @@ from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
+from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.language.message import say
@@ -25,7 +26,7 @@ from opsverify.units import parse_duration
 
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements", "on_call", "llmops",
+    "statements", "retention", "storage", "on_call", "llmops",
     "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
@@ -179,6 +180,17 @@ class McpServer(Connection):
     timeout_s: float = Field(default=10.0, gt=0)
 
 
+class HistoryConfig(Section):
+    """How far back the periodic comparisons look."""
+
+    span: Duration = "7d"
+
+    @property
+    def span_s(self) -> float:
+        """Seconds between two snapshots that are compared, where there is a choice."""
+        return parse_duration(self.span)
+
+
 class Synthetic(Section):
     """Whether smoke journeys may write, under which tag, and how what they wrote is removed."""
 
@@ -245,6 +257,9 @@ class Target(Section):
     redis: RedisConfig | None = None
     mcp: dict[str, McpServer] = Field(default_factory=dict)
     synthetic: Synthetic = Synthetic()
+    history: HistoryConfig = HistoryConfig()
+    retention: dict[str, RetentionRule] = Field(default_factory=dict)
+    storage: dict[str, StorageVolume] = Field(default_factory=dict)
     recovery: Recovery | None = None
     regions: Regions | None = None
     playbook: Playbooks = Playbooks()

@@ -71,21 +71,31 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
         return (Problem(MANIFEST, say("cannot be read ({error}); nothing can be verified", error=error.strerror)),)
     except EvidenceError as error:
         return (Problem(MANIFEST, str(error)),)
-    expected: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        match = _LINE.fullmatch(line)
-        if match is None:
-            return (
-                Problem(
-                    MANIFEST, say("line {number}: expected a sum and a path; the manifest is damaged", number=number)
-                ),
-            )
-        expected[_unescaped(match["path"]) if match["escaped"] else match["path"]] = match["sum"]
+    try:
+        expected = _sums(text)
+    except EvidenceError as error:
+        return (Problem(MANIFEST, str(error)),)
     present = set(_covered(run_dir))
     problems = [Problem(path, say("additional: not in the manifest")) for path in present - expected.keys()]
     problems += [Problem(path, say("missing: listed in the manifest")) for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
     return tuple(sorted(problems, key=lambda problem: problem.path))
+
+
+def paths_in(content: bytes) -> tuple[str, ...]:
+    """The paths that a manifest covers. Raises EvidenceError for what is none."""
+    return tuple(_sums(content.decode(errors="surrogateescape")))
+
+
+def _sums(text: str) -> dict[str, str]:
+    """The sum of every path. Raises EvidenceError for what is no manifest."""
+    expected: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise EvidenceError(say("line {number}: expected a sum and a path; the manifest is damaged", number=number))
+        expected[_unescaped(match["path"]) if match["escaped"] else match["path"]] = match["sum"]
+    return expected
 
 
 def pages_in(run_dir: Path) -> tuple[str, ...]:

@@ -128,6 +128,19 @@ def _signature_expected(run_dir: Path) -> bool:
     return isinstance(plan, dict) and plan.get("signature_expected") is True
 
 
+def key_id(public_key_pem: str) -> str:
+    """The id of a public key. Raises EvidenceError if it cannot be used."""
+    return str(_public_key(public_key_pem).keyid)
+
+
+def key_ids_in(run_dir: Path) -> tuple[str, ...]:
+    """The ids of the keys that a run's signature names; they prove nothing."""
+    try:
+        return tuple(str(each["keyid"]) for each in json.loads(read_once(run_dir / SIGNATURE))["signatures"])
+    except (OSError, ValueError, KeyError, TypeError, EvidenceError):
+        return ()
+
+
 def public_half(private_key_pem: str) -> str:
     """The public key that belongs to a signing key, in PEM form. Raises EvidenceError if it cannot be used."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - as above
@@ -193,7 +206,8 @@ def _statement(run_dir: Path, content: bytes, manifest: bytes) -> dict[str, Any]
     waived = ids.get("waived", [])
     passed = "WARNED" if waived else "PASSED"
     plan = run_dir / "plan.json"
-    configuration = [{"name": plan.name, "digest": {"sha256": _digest(plan)}}] if plan.exists() else []
+    # The first one is what policies take for the test's identity: the stage, by the plan that it had to carry out.
+    configuration = [{"name": verdict["stage"], "digest": {"sha256": _digest(plan)}}] if plan.exists() else []
     configuration += [
         {"name": name, "digest": {"sha256": digest}} for name, digest in verdict.get("bound", {}).items() if digest
     ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STATE: Final = ".state"
 AGAIN: Final = say("one of them was altered: verify again")
-BEGUN, FINISHED, USED = "begun", "finished", "used"
+BEGUN, FINISHED, USED, PRUNED = "begun", "finished", "used", "pruned"
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ class TargetState:
     def use(self, run_id: str, stage: str, decision: str) -> None:
         """Record that a run's verdict is carried out, before its first step. Raises EvidenceError."""
         self._record(event=USED, run_id=run_id, stage=stage, decision=decision)
+
+    def prune(self, run_id: str, stage: str) -> None:
+        """Record that a run's folder is removed, before it is. Raises EvidenceError."""
+        self._record(event=PRUNED, run_id=run_id, stage=stage)
 
     def read(self) -> Chain:
         """The whole chain. Raises EvidenceError where it is damaged, or shorter than it was."""

@@ -28,6 +28,7 @@ class RunHistory:
     store: HistoryStore
     run_id: str
     distance: Limit
+    span_s: float = WEEK_S
 
     def record(self, snapshot: Snapshot) -> Snapshot:
         """Keep a snapshot of this run. Raises Inconclusive where the history cannot be written."""
@@ -36,19 +37,28 @@ class RunHistory:
         except EvidenceError as error:
             raise Inconclusive(say("history: {error}", error=error)) from error
 
-    def compare(self, snapshot: Snapshot, *, span_s: float = WEEK_S) -> Pair:
-        """Keep a snapshot; it, with the comparable one nearest to `span_s` before.
+    def compare(self, snapshot: Snapshot, *, span_s: float | None = None) -> Pair:
+        """Keep a snapshot; it, with the comparable one nearest to `span_s` (the target's) before.
 
         Raises Inconclusive where none is comparable, saying why and from when on one will be.
         """
         kept = self.record(snapshot)
-        try:
-            found = self.store.before(kept, at_least_s=self.distance.bound, span_s=span_s)
-        except EvidenceError as error:
-            raise Inconclusive(say("history: {error}", error=error)) from error
+        found = self._before(kept, span_s or self.span_s)
         if isinstance(found, NotComparable):
             raise Inconclusive(self.explain(snapshot.subject, found))
         return found
+
+    def look_back(self, snapshot: Snapshot, *, span_s: float | None = None) -> Pair | NotComparable:
+        """As `compare`, for a check that knows what to do without a pair."""
+        return self._before(self.record(snapshot), span_s or self.span_s)
+
+    def _before(self, kept: Snapshot, span_s: float) -> Pair | NotComparable:
+        # From day to day no whole day may lie between: today's run may come earlier than yesterday's.
+        least = min(self.distance.bound, span_s / 4)
+        try:
+            return self.store.before(kept, at_least_s=least, span_s=span_s)
+        except EvidenceError as error:
+            raise Inconclusive(say("history: {error}", error=error)) from error
 
     def explain(self, subject: str, found: NotComparable) -> str:
         """Why there is no comparison, and what makes one possible."""

@@ -82,6 +82,8 @@ class HistoryStore:
                 ],
             )
             number = cursor.lastrowid or 0
+            # A snapshot that was deleted by hand, without foreign_keys, leaves rows under a number that is given again.
+            database.execute("DELETE FROM row WHERE snapshot = ?", [number])
             database.executemany(
                 "INSERT INTO row VALUES (?, ?, ?)", ((number, key, _json(row)) for key, row in snapshot.rows.items())
             )

@@ -33,6 +33,9 @@ SELECT (SELECT extversion FROM pg_extension WHERE extname = 'pg_stat_statements'
        current_setting('server_version_num')::int / 10000 AS major,
        now() AS now
 """
+DATABASES: Final = "database/"
+"""Beginning of the keys whose rows hold the time that all sessions of a database were active, whatever they ran."""
+_ACTIVE: Final = "SELECT datid::text, active_time AS active_ms FROM pg_stat_database WHERE datid <> 0"
 _COUNTERS: Final = "calls, total_exec_time, rows, shared_blks_hit, shared_blks_read, temp_blks_read, temp_blks_written"
 
 
@@ -67,7 +70,9 @@ def statements(postgres: Postgres) -> Snapshot:
         {"stats_reset of pg_stat_statements": info.stats_reset.astimezone(dt.UTC).isoformat()},
         info.dealloc,
     )
-    return Snapshot(SUBJECT, installed.now, origin, {_key(row): _values(row) for row in found}, None, KEPT_DAYS)
+    active = {f"{DATABASES}{row.datid}": {"active_ms": row.active_ms} for row in postgres.rows(_ACTIVE)}
+    rows = active | {_key(row): _values(row) for row in found}
+    return Snapshot(SUBJECT, installed.now, origin, rows, None, KEPT_DAYS)
 
 
 def _version(installed: Any) -> tuple[int, ...]:  # noqa: ANN401 - a row

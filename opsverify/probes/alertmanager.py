@@ -11,7 +11,7 @@ from opsverify.config.matchers import selects
 from opsverify.config.model import AlertmanagerConfig
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
-from opsverify.probes.alerts import Alert, AlertBoard, RoutedAlert, Silence, board_of, mutes_everything
+from opsverify.probes.alerts import Alert, AlertBoard, Matcher, RoutedAlert, Silence, board_of, mutes_everything
 from opsverify.probes.http_probe import HttpProbe
 from opsverify.probes.text import one_line
 
@@ -85,6 +85,10 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
 
     def silences(self) -> tuple[Silence, ...]:
         """Silences in force now."""
+        return tuple(silence for silence in self.all_silences() if silence.active)
+
+    def all_silences(self) -> tuple[Silence, ...]:
+        """Silences in force, and those that have ended and are still known (Alertmanager: five days)."""
 
         def read(data: Any) -> tuple[Silence, ...]:  # noqa: ANN401 - any JSON value
             return tuple(
@@ -95,12 +99,33 @@ class Alertmanager(HttpProbe[AlertmanagerConfig]):
                     entry["comment"],
                     _time(entry["endsAt"]),
                     mutes_everything(entry["matchers"]),
+                    _time(entry["startsAt"]),
+                    tuple(
+                        Matcher(one["name"], one["value"], one["isRegex"], one.get("isEqual", True))
+                        for one in entry["matchers"]
+                    ),
+                    entry["status"]["state"] == "active",
                 )
                 for entry in data
-                if entry["status"]["state"] == "active"
+                if entry["status"]["state"] != "pending"
             )
 
         return self._get("/api/v2/silences", read)
+
+    def receivers_of(self, name: str) -> tuple[str, ...] | None:
+        """Receivers that the alerts called `name` are routed to, none while they are suppressed; None without any."""
+
+        def read(data: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - any JSON value
+            found = [entry for entry in data if entry["labels"].get("alertname") == name]
+            routed = [entry for entry in found if entry["status"]["state"] != "suppressed"]
+            names = (receiver["name"] for entry in routed for receiver in entry["receivers"])
+            return tuple(dict.fromkeys(names)) if found else None
+
+        return self._get("/api/v2/alerts?active=true&silenced=true&inhibited=true", read)
+
+    def configuration(self) -> str:
+        """The configuration file as loaded, secrets masked by Alertmanager."""
+        return self._get("/api/v2/status", lambda data: str(data["config"]["original"]))
 
     def post(self, labels: Mapping[str, str], *, lasting_s: float) -> None:
         """Post an alert with `labels` (a smoke journey's own); 0 seconds ends it."""

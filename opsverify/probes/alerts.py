@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from opsverify.language.message import join, say
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
 
     from opsverify.config.model import AlertmanagerConfig
 
+_ALWAYS = dt.datetime.min.replace(tzinfo=dt.UTC)
 _INVENTED = "opsverify-invented-value"
 """A label's value that no alert has: a matcher that takes it takes everything."""
 
@@ -29,8 +30,18 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition of a silence on a label."""
+
+    name: str
+    value: str
+    regex: bool = False
+    equal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
-    """An active silence and what it matches; `mutes_everything` where that is any alert at all."""
+    """A silence and what it matches; `mutes_everything` where that is any alert at all."""
 
     id: str
     matchers: tuple[str, ...]
@@ -38,6 +49,9 @@ class Silence:
     comment: str
     ends_at: dt.datetime
     mutes_everything: bool = False
+    starts_at: dt.datetime = _ALWAYS
+    labels: tuple[Matcher, ...] = ()
+    active: bool = True
 
     @property
     def text(self) -> str:

@@ -104,7 +104,13 @@ class Prometheus(Probe):
 
         Raises as `instant`, and for partial answers: a count over half the series would be wrong, not less.
         """
-        query = f"{selector}[{max(1, round(span_s * 1000))}ms]"
+        return self._range(f"{selector}[{max(1, round(span_s * 1000))}ms]", at)
+
+    def every(self, query: str, span_s: float, step_s: float) -> tuple[Series, ...]:
+        """Values of `query` in the last `span_s`, at whole multiples of `step_s`. Raises as `history`."""
+        return self._range(f"({query})[{round(span_s)}s:{round(step_s)}s]", None)
+
+    def _range(self, query: str, at: float | None) -> tuple[Series, ...]:
         name = f"PromQL {one_line(query)[:60]}"
         self._send(name, query, lambda: self._fetch("/api/v1/query", {"query": query, **self._params(at)}))
         with self._session.parsing():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import redis as client
 
@@ -15,70 +14,18 @@ from opsverify.language.message import say
 from opsverify.probes.base import Probe
 from opsverify.probes.record import Record, discard
 from opsverify.probes.redis_nodes import Node, RedisNodes
+from opsverify.probes.redis_values import CacheInfo, LatencyEvent, Persistence, joined, shared, together
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from opsverify.config.model import RedisConfig
     from opsverify.config.secrets import Secrets
 
-Persistence: TypeAlias = Literal["aof", "rdb", "none"]
-_WEAKEST_FIRST: Final[tuple[Persistence, ...]] = ("none", "rdb", "aof")
 _MOST_SCANS = 200
 _SCAN_COUNT = 500
 _GONE = -2
-
-
-@dataclass(frozen=True, slots=True)
-class CacheInfo:
-    """Values of INFO: bytes, seconds, counts since its start; `memory_max` 0: no limit; `memory_machine` 0: unknown."""
-
-    version: str
-    memory_used: int
-    memory_max: int
-    memory_machine: int
-    evicted_keys: int
-    configured_persistence: Persistence | None
-    last_save_ok: bool
-    connected_clients: int
-    role: str
-    uptime_s: float
-    keys: int
-
-    @property
-    def persistence(self) -> Persistence:
-        """How data outlive a restart. Raises Inconclusive where this user may not read it."""
-        if self.configured_persistence is None:
-            raise Inconclusive(
-                say("Redis: persistence is hidden from this user; allow it +config|get, or declare it elsewhere")
-            )
-        return self.configured_persistence
-
-
-def _together(infos: Sequence[CacheInfo]) -> CacheInfo:
-    """One cache of several servers: the memory of the fullest one, counts added up, the weakest persistence."""
-    fullest = max(infos, key=lambda one: one.memory_used / (one.memory_max or one.memory_machine or math.inf))
-    kinds = {one.configured_persistence for one in infos}
-    weakest = next((kind for kind in _WEAKEST_FIRST if kind in kinds), None)
-    return replace(
-        fullest,
-        evicted_keys=sum(one.evicted_keys for one in infos),
-        configured_persistence=None if None in kinds else weakest,
-        last_save_ok=all(one.last_save_ok for one in infos),
-        connected_clients=sum(one.connected_clients for one in infos),
-        uptime_s=min(one.uptime_s for one in infos),
-        keys=sum(one.keys for one in infos),
-    )
-
-
-def _shared(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [name for name in found[0] if all(name in one for one in found)]
-
-
-def _joined(values: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever INFO holds
-    numbers = all(isinstance(value, int | float) for value in values)
-    return sum(values) if numbers else " ".join(sorted({str(value) for value in values}))
 
 
 def _left(node: Node, pattern: str, most: int) -> list[int]:
@@ -127,7 +74,7 @@ class Redis(Probe):
 
     def info(self) -> CacheInfo:
         """Memory, evictions, persistence and keys; of a cluster together, with the memory of its fullest server."""
-        return _together([self._read(node, name, found) for node, name, found in self._infos()])
+        return together([self._read(node, name, found) for node, name, found in self._infos()])
 
     def counters(self) -> Mapping[str, Any]:
         """Everything that INFO has, as it names it; numbers of a cluster's servers added up, texts joined.
@@ -140,7 +87,7 @@ class Redis(Probe):
             raise Inconclusive(
                 say("{where}: INFO has no run_id; check that it is Redis, and the user's rights", where=self._where)
             )
-        return found[0] if len(found) == 1 else {name: _joined([one[name] for one in found]) for name in _shared(found)}
+        return found[0] if len(found) == 1 else {name: joined([one[name] for one in found]) for name in shared(found)}
 
     def _infos(self) -> list[tuple[Node, str, dict[str, Any]]]:
         try:
@@ -166,6 +113,7 @@ class Redis(Probe):
                 role=found["role"],
                 uptime_s=float(found["uptime_in_seconds"]),
                 keys=found.get(f"db{self._config.db}", {}).get("keys", 0),
+                policy=found.get("maxmemory_policy", "noeviction"),
             )
         except KeyError as error:
             raise Inconclusive(
@@ -175,6 +123,34 @@ class Redis(Probe):
                     error=error,
                 )
             ) from error
+
+    def latency_events(self) -> tuple[LatencyEvent, ...]:
+        """The newest slow event of each kind and server.
+
+        Raises Inconclusive where a server does not watch for them, or this user may not ask.
+        """
+        events: list[LatencyEvent] = []
+        try:
+            for node in self._nodes.all():
+                threshold = node.config_get("latency-monitor-threshold").get("latency-monitor-threshold")
+                found: Any = node.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+                shown = f"{self._where}\nlatency-monitor-threshold {threshold}\n{found}"
+                self._record("Redis LATENCY LATEST", shown)
+                self._require_watched(int(threshold or 0))
+                events += [LatencyEvent(str(name), float(at), latest / 1000) for name, at, latest, *_ in found]
+        except client.RedisError as error:
+            self._give_up("LATENCY LATEST", error)
+        return tuple(events)
+
+    def _require_watched(self, threshold: int) -> None:
+        if not threshold:
+            raise Inconclusive(
+                say(
+                    "{where}: latency-monitor-threshold is 0, slow events are not watched; "
+                    "CONFIG SET latency-monitor-threshold 100",
+                    where=self._where,
+                )
+            )
 
     def evicted_within(self, seconds: float) -> int:
         """Keys that are evicted during the next `seconds`: the counter itself only ever grows."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from opsverify.canary.window_setup import Setup
     from opsverify.config.connection import Connection
+    from opsverify.config.database import PostgresNode
     from opsverify.core.check import Check
     from opsverify.probes.http import Http
     from opsverify.probes.postgres import Postgres
@@ -58,6 +59,14 @@ class Connections:
 
         config = require(self.run.target.postgres)
         return self._once("postgres", lambda: Postgres(config, self.run.secrets.of(config.login.password)))
+
+    def node(self, node: PostgresNode) -> Postgres:
+        """One read-only session with another node of the platform's database."""
+        from opsverify.probes.postgres import Postgres  # noqa: PLC0415
+
+        config = require(self.run.target.postgres).of_node(node)
+        password = self.run.secrets.of(config.login.password)
+        return self._once(f"node {node.name}", lambda: Postgres(config, password))
 
     def region(self, name: str) -> Postgres:
         """One read-only session with the database of the region `original` or `dr`."""

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.platform.faults import Faults
 
@@ -57,6 +57,13 @@ class Metrics:
         self.dead_letters = self._gauge("workflow_dead_letters", "Unresolved dead letters without synthetic ones")
         self.breaker_open = self._gauge("mcp_breaker_open", "1 while the circuit breaker lets no call through")
         self.alert_firing = self._gauge("sandbox_alert_firing", "1 while the fault alert_firing is on")
+        for name, text, volumes in (
+            ("storage_free_bytes", "Free bytes of a volume", {"data": 62e9, "growing": 12e9}),
+            ("storage_size_bytes", "Size of a volume in bytes", dict.fromkeys(("data", "growing"), 100e9)),
+        ):
+            gauge = Gauge(name, text, ("track", "volume"), registry=self.registry)
+            for volume, size in volumes.items():
+                gauge.labels(track, volume).set(size)
         self._info = Gauge("app_info", "The running version", ("track", "version", "migration"), registry=self.registry)
         for code in _CODES:
             self._requests.labels(track, version, code)
@@ -135,18 +142,21 @@ class _Exposition(Collector):
         self._registry = registry
         self._missing = faults.on("metrics_missing")
         self._nan = faults.on("metrics_nan")
+        self._full = faults.on("storage_full")
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._registry.collect():
             if self._missing and metric.name.startswith("judgment_"):
                 continue
-            yield _without_number(metric) if self._nan and metric.name == "judgment_requests" else metric
+            if self._full and metric.name == "storage_free_bytes":
+                yield _with_values(metric, lambda _: 4e9)
+            elif self._nan and metric.name == "judgment_requests":
+                yield _with_values(metric, lambda s: math.nan if s.labels.get("code") == "500" else s.value)
+            else:
+                yield metric
 
 
-def _without_number(metric: Metric) -> Metric:
+def _with_values(metric: Metric, value: Callable[[Sample], float]) -> Metric:
     copy = Metric(metric.name, metric.documentation, metric.type)
-    copy.samples = [
-        Sample(sample.name, sample.labels, math.nan if sample.labels.get("code") == "500" else sample.value)
-        for sample in metric.samples
-    ]
+    copy.samples = [Sample(sample.name, sample.labels, value(sample)) for sample in metric.samples]
     return copy

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from sandbox import binaries, network, recovery, unprivileged
 from sandbox.errors import SandboxError
+from sandbox.history import capture_first
 from sandbox.home import REPOSITORY, Control, ControlState, Settings, default_home, load_settings, locked, write_atomic
 from sandbox.postgres import STOP_AT_ONCE
 from sandbox.processes import Table, died, signals_deferred, wait_until
@@ -87,6 +88,7 @@ class Shop:
             try:
                 self._prepare()
                 self._start_missing()
+                capture_first(self.target, self._progress)
             except BaseException:
                 self._clear()
                 raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.config.limits import Limits
 from opsverify.config.signals import Signal, Signals
+from opsverify.core.runbook import lines_of
 from opsverify.core.stages import STAGES, Outcome
 from sandbox import faults
 from tests.docs.command_line import parsers
@@ -24,6 +25,8 @@ from tests.support.plans import plans
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from opsverify.core.runbook import Line
 
 COMMAND = ".venv/bin/python -m tests.docs.tables"
 FIXTURES = REPOSITORY / "opsverify" / "pytest_plugin" / "fixtures"
@@ -105,6 +108,33 @@ def uncovered(stage: str) -> list[str]:
     return [check["lines"][0] for check in plans()[stage] if not check["nodeid"]]
 
 
+def runbook_lines() -> str:
+    """Lines of the runbook with their stages, and the checks that carry them out there on the sandbox."""
+    return _table(
+        ("line", "runbook", "stages", "checks, or a person"),
+        (
+            (
+                f"`{line.id}`",
+                line.ko,
+                ", ".join(f"`{stage}`" for stage in line.stages),
+                ", ".join(f"`{each}`" for each in carriers(line)) or f"a person: `opsverify attest {line.id}`",
+            )
+            for line in lines_of(None).values()
+        ),
+    )
+
+
+def carriers(line: Line) -> list[str]:
+    """Checks that carry out a line in its stages; rows of one check (`health.service[...]`) as one."""
+    ids = [
+        check["id"].partition("[")[0]
+        for stage in line.stages
+        for check in plans()[stage]
+        if check["attests"] is None and line.id in check["lines"]
+    ]
+    return list(dict.fromkeys(ids))
+
+
 def sandbox_faults() -> str:
     """Faults of the sandbox."""
     return _table(
@@ -135,6 +165,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "signals": signals,
     "fixtures": fixtures,
     "stages": stages,
+    "runbook": runbook_lines,
     "faults": sandbox_faults,
     "region-faults": region_faults,
     "commands": commands,

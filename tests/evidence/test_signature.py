@@ -66,7 +66,7 @@ def test_statement_is_an_in_toto_test_result(run_dir: Path) -> None:
     assert signed["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
     assert [subject["name"] for subject in signed["subject"]] == ["manifest.sha256", "verdict.json"]
     predicate = signed["predicate"]
-    assert predicate["configuration"][0]["name"] == "plan.json"
+    assert predicate["configuration"][0]["name"] == "prod-canary"  # the identity that policies read
     assert (predicate["result"], predicate["passedTests"]) == ("FAILED", ["health.redis"])
     assert predicate["failedTests"] == ["canary.error_rate", "canary.llm_parse"]
 

@@ -112,6 +112,15 @@ def test_what_was_to_be_kept_until_now_goes(store: HistoryStore) -> None:
         assert database.execute("SELECT count(*) FROM row").fetchone() == (3,)
 
 
+def test_a_snapshot_deleted_by_hand_hinders_nothing(store: HistoryStore) -> None:
+    """`sqlite3` leaves the rows of what it deletes; the next snapshot gets the same number, and its own rows."""
+    store.record(snapshot(1))
+    with sqlite3.connect(store.path) as database:
+        database.execute("DELETE FROM snapshot")
+    store.record(snapshot(0, {"server": {"hits": 8}}))
+    assert [one.rows for one in store.snapshots("redis")] == [{"server": {"hits": 8}}]
+
+
 def test_a_writer_that_fails_leaves_nothing(store: HistoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot is there with all its rows, or not at all."""
     store.record(snapshot(1))

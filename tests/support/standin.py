@@ -7,25 +7,30 @@ import json
 import multiprocessing
 import os
 import re
+import sqlite3
 import sys
 import time
 import tomllib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import tomli_w
 
+from opsverify.cli.history import capture as capture_history
+from opsverify.cli.history import store_of
 from opsverify.cli.ledger import capture, newest_target
+from opsverify.config.load import load_target
 from opsverify.errors import Inconclusive
 from sandbox import backup_faults, network
 from sandbox.home import Control
 from sandbox.postgres import Cluster
 from sandbox.processes import Table
+from sandbox.redis import client
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -64,6 +69,7 @@ PROOF = {
         # WAL segments are archived every 10 s here.
         "rpo": "<= 30 s",
         "alerts_end": "<= 6 s",
+        "history_distance": ">= 100 ms",
     },
 }
 """What the proof changes in the stand-in's own target: shorter waits, and limits for a trickle of traffic."""
@@ -108,6 +114,7 @@ _SLOW_JUDGMENTS = (
     ' - sum(increase(judgment_duration_seconds_bucket{le="1.5"}[3s])) < 0.5'
 )
 _LONG, _SHORT = f"{LOOKBACK_S + 1}s", "3s"
+_COMPARES = ("daily", "weekly")
 _WATCHES_ALERTS = ("daily", "prod-canary", "post-dr", "post-rollback")
 
 
@@ -315,6 +322,30 @@ class Standin:
         if Control(self.sandbox.home).read().rate != rate:
             self.sandbox.traffic(rate=rate)
         self._await(lambda: self._troubles(stage))
+        if stage in _COMPARES:
+            self._begin_history()
+
+    def _begin_history(self) -> None:
+        """Compare with what is now: the faults of earlier rows left their traces in every counter."""
+        target, secrets = load_target(self.target)
+        store = store_of(REPOSITORY, target)
+        marks = (self._cluster_id, self._redis_run_id)
+        with closing(sqlite3.connect(store.path, timeout=30)) as database, database:
+            database.execute("PRAGMA foreign_keys = ON")
+            for mark in marks:
+                database.execute("DELETE FROM snapshot WHERE same LIKE ? OR began LIKE ?", [f"%{mark}%"] * 2)
+        for _, line in capture_history(target, secrets, store):
+            assert line
+
+    @property
+    def _cluster_id(self) -> str:
+        cluster = Cluster(self.sandbox.settings, Table(self.sandbox.home))
+        return str(cluster.value("SELECT system_identifier::text FROM pg_control_system()"))
+
+    @property
+    def _redis_run_id(self) -> str:
+        with client(self.sandbox.settings) as redis:
+            return str(cast("dict[str, str]", redis.info("server"))["run_id"])
 
     def await_that(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until `condition` holds."""
@@ -343,8 +374,9 @@ class Standin:
             found.append(f"Prometheus scrapes {scraped}, expected {SCRAPED} targets up")
         if stage in _WATCHES_ALERTS:
             alerts = network.get_json(self.port("alertmanager"), "/api/v2/alerts")
-            if alerts != []:
-                found.append(f"alerts: {[alert['labels'] for alert in alerts or ()]}")
+            names = [alert["labels"]["alertname"] for alert in alerts or ()]
+            if names != ["Watchdog"]:
+                found.append(f"alerts: {names}, expected the watchdog alone")
         return found or [promql for promql in _promises(stage) if not self._query(promql)]
 
     def _query(self, promql: str) -> list[Any]:
@@ -369,6 +401,9 @@ def _promises(stage: str) -> Iterable[str]:
         yield f"sum(increase({_MCP_FAILURES}[{_LONG}])) == 0"
         yield "sum(workflow_dead_letters) == 0"
         yield f"sum(rate(llm_cost_usd_total[{_LONG}])) * 86400 < 45"
+    if stage == "weekly":
+        hits = 'sum(increase(judgment_cache_total{outcome="hit"}[20s]))'
+        yield f"{hits} / sum(increase(judgment_cache_total[20s])) > 0.3"
     if stage == "prod-canary":
         for failures in (_JUDGMENT_FAILURES, _LLM_FAILURES, _MCP_FAILURES, _WORKFLOW_FAILURES):
             yield f"sum(increase({failures}[{_SHORT}])) == 0"

@@ -1,0 +1,104 @@
+"""Retention: what goes, what always stays, and a chain that can be proven afterwards."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsverify.evidence.folder_lock import lock_folder
+from opsverify.evidence.prune import KeptRun, Retention, remove, runs_in
+from opsverify.evidence.target_state import PRUNED, TargetState
+from tests.support.finished_run import finish
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
+AGES = st.integers(min_value=0, max_value=1000)
+
+
+def _runs(ages: list[tuple[str, str, int]], folder: Any = None) -> list[KeptRun]:  # noqa: ANN401 - not used
+    return [
+        KeptRun(folder, f"r{number:03}", stage, target, NOW - dt.timedelta(days=age))
+        for number, (target, stage, age) in enumerate(ages)
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["daily", "rehearsal"]), AGES), max_size=30),
+    st.integers(0, 5),
+    AGES,
+    st.booleans(),
+)
+def test_what_must_stay_stays(ages: list[tuple[str, str, int]], keep: int, days: int, rehearsals: bool) -> None:  # noqa: FBT001 - a case
+    """The newest of each target and stage, the newest `keep`, the young, this year's rehearsals; the rest goes."""
+    runs = _runs(ages)
+    gone = Retention(keep, dt.timedelta(days=days), rehearsals).removable(runs, NOW)
+    for target, stage in {(run.target, run.stage) for run in runs}:
+        family = sorted((r for r in runs if (r.target, r.stage) == (target, stage)), key=lambda r: (r.ended, r.run_id))
+        assert not set(family[-max(1, keep) :]) & set(gone)
+        for run in family[: -max(1, keep)]:
+            young = NOW - run.ended <= dt.timedelta(days=days)
+            this_year = stage == "rehearsal" and run.ended.year == NOW.year and not rehearsals
+            assert (run in gone) == (not young and not this_year)
+    assert gone == sorted(gone, key=lambda run: (run.ended, run.run_id))
+
+
+def _finished(reports: Path, run_id: str, ended: str) -> KeptRun:
+    """A run that the chain knows from its beginning to its end."""
+    folder = reports / run_id
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text("{}")
+    state = TargetState.of(reports, "t")
+    state.begin(run_id, "daily", folder)
+    finish(folder, run_id=run_id, target="t", stage="daily", finished_at=ended)
+    state.finish(run_id, "daily", "accept", hashlib.sha256((folder / "verdict.json").read_bytes()).hexdigest())
+    return next(run for run in runs_in(reports) if run.run_id == run_id)
+
+
+def test_the_chain_is_provable_over_what_was_pruned(tmp_path: Path) -> None:
+    """The chain is whole, says what was removed, and still has the sum of the verdict that went."""
+    old = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    _finished(tmp_path, "20260101T000000Z-daily-bbbb", "2026-01-01T00:00:00.000Z")
+    verdict = hashlib.sha256((old.folder / "verdict.json").read_bytes()).hexdigest()
+    assert Retention(1, dt.timedelta(days=30)).removable(list(runs_in(tmp_path)), NOW) == [old]
+    assert remove(old, tmp_path) is None
+    assert not old.folder.exists()
+    entries = [line.content for line in TargetState.of(tmp_path, "t").read().lines]
+    assert [entry["run_id"] for entry in entries if entry["event"] == PRUNED] == [old.run_id]
+    assert verdict in [entry.get("verdict_sha256") for entry in entries]
+    assert [run.run_id for run in runs_in(tmp_path)] == ["20260101T000000Z-daily-bbbb"]
+
+
+@pytest.mark.parametrize("why", ["altered", "lives", "unknown"])
+def test_what_cannot_be_proven_is_not_removed(tmp_path: Path, why: str) -> None:
+    """Altered evidence, the folder of a run that lives, and one that no chain knows stay, with the reason."""
+    run = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    if why == "altered":
+        (run.folder / "plan.json").write_text("{ }")
+    if why == "lives":
+        lock_folder(run.folder)
+    if why == "unknown":
+        TargetState.of(tmp_path, "t").runs.unlink()
+        TargetState.of(tmp_path, "t").folder.joinpath("head.json").unlink()
+    said = remove(run, tmp_path)
+    assert said is not None
+    assert {"altered": "altered", "lives": "another run", "unknown": "not in the chain"}[why] in said
+    assert run.folder.exists()
+
+
+def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:
+    """Links, files, folders without a verdict or with half of one, and the state are no runs."""
+    (tmp_path / "latest").symlink_to("gone")
+    (tmp_path / "file").touch()
+    (tmp_path / "no-verdict").mkdir()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "verdict.json").write_text('{"run_id": "x"')
+    _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    assert [run.run_id for run in runs_in(tmp_path)] == ["20250101T000000Z-daily-aaaa"]
+    assert list(runs_in(tmp_path / "nowhere")) == []
