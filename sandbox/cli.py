@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from opsverify.cli.parser import CommandParser
+from sandbox import remedies
 from sandbox.core import Sandbox
 from sandbox.errors import SandboxError
 from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, REPOSITORY, Control
@@ -89,6 +90,8 @@ def _status(sandbox: Sandbox, _: argparse.Namespace) -> int:
         _say(f"{name:14}{state}")
     for fault, scope in Control(sandbox.home).read().faults.items():
         _say(f"fault {fault} is on ({scope})")
+    for remedy, how in Control(sandbox.home).read().remedies.items():
+        _say(f"remedy {remedy} is {how}")
     return 0 if all(state.startswith("running") for state in components.values()) else _STOPPED
 
 
@@ -102,6 +105,19 @@ def _faults(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
 def _fault(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.fault(arguments.name, arguments.scope, off=arguments.off)
     _say(f"fault {arguments.name} is {'off' if arguments.off else 'on'}")
+    return 0
+
+
+def _remedies(_: Sandbox, arguments: argparse.Namespace) -> int:
+    for remedy in remedies.catalogue().values():
+        _say(f"{remedy.name:28}{remedy.playbook:20}{remedy.ko if arguments.lang == 'ko' else remedy.en}")
+    return 0
+
+
+def _remedy(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    sandbox.remedy(arguments.name, off=arguments.off, effect=not arguments.no_effect)
+    state = "withdrawn" if arguments.off else "reported, without effect" if arguments.no_effect else "in force"
+    _say(f"remedy {arguments.name} is {state}")
     return 0
 
 
@@ -167,6 +183,8 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "status": _status,
     "faults": _faults,
     "fault": _fault,
+    "remedies": _remedies,
+    "remedy": _remedy,
     "traffic": _traffic,
     "release": _release,
     "migrate": _migrate,
@@ -203,6 +221,12 @@ def _parser() -> CommandParser:
     fault.add_argument("name")
     fault.add_argument("--scope", choices=("all", "canary", "stable"))
     fault.add_argument("--off", action="store_true")
+    listed = verbs.add_parser("remedies", parents=[common], help="list the remedies and what they do")
+    listed.add_argument("--lang", choices=("ko", "en"), default="ko")
+    remedy = verbs.add_parser("remedy", parents=[common], help="apply a remedy, or withdraw it")
+    remedy.add_argument("name")
+    remedy.add_argument("--off", action="store_true", help="withdraw it")
+    remedy.add_argument("--no-effect", action="store_true", help="the platform reports it, and does not act on it")
     verbs.add_parser("traffic", parents=[either, flow], help="set rate and canary share")
     release = verbs.add_parser("release", parents=[common], help="change what is released")
     release.add_argument("what", choices=("canary",))

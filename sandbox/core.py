@@ -10,7 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from sandbox import binaries, faults, history, network, on_call, recovery, release, target_file, unprivileged
+from sandbox import (
+    binaries,
+    faults,
+    history,
+    network,
+    on_call,
+    recovery,
+    release,
+    remedies,
+    target_file,
+    unprivileged,
+)
 from sandbox.errors import SandboxError
 from sandbox.home import (
     DEFAULT_CANARY_SHARE,
@@ -128,6 +139,11 @@ class Sandbox:
         """Switch the fault `name` on for one of its scopes (its first by default), or off."""
         with locked(self.home, "fault"):
             faults.switch(self._parts(), name, scope, off=off)
+
+    def remedy(self, name: str, *, off: bool = False, effect: bool = True) -> None:
+        """Apply the remedy `name`, or withdraw it; without `effect` the platform only reports it."""
+        with locked(self.home, "fault"):
+            remedies.switch(self._parts(), name, off=off, effect=effect)
 
     def traffic(self, rate: float | None = None, canary_share: float | None = None) -> None:
         """Set the judgments per second and the canary's share (0..1) of the requests."""

@@ -28,6 +28,7 @@ DEFAULT_RATE = 20.0
 DEFAULT_CANARY_SHARE = 0.15
 SERVICES = (
     "edge", "stable", "canary", "llm", "inbox", "mcp", "postgres", "redis", "prometheus", "alertmanager",
+    "mcp_alternate",
 )  # fmt: skip
 """Offsets from the port base, in this order."""
 
@@ -36,6 +37,8 @@ DATABASE_USERS = ("judgment_owner", "judgment_app", "opsverify_ro", "opsverify_s
 SECRETS = (*DATABASE_USERS, "redis", "admin_token")
 SIGNING_KEY = "signing_key.pem"
 VERSIONS = {"stable": "1.4.0", "canary": "1.5.0"}
+ACTED_ON, REPORTED = "on", "reported"
+"""States of a remedy: the platform acts on it, or only says that it does."""
 _HIGHEST_PORT = 65535
 
 
@@ -178,11 +181,19 @@ def _new_signing_key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class ControlState:
-    """What the platform should do now: `rate` in judgments/s, `canary_share` 0..1, fault name -> scope."""
+    """What the platform should do now: `rate` in judgments/s, `canary_share` 0..1, fault name -> scope.
+
+    `remedies`: name -> `on`, or `reported` for one that the platform reports and does not act on.
+    """
 
     rate: float = DEFAULT_RATE
     canary_share: float = DEFAULT_CANARY_SHARE
     faults: Mapping[str, str] = field(default_factory=dict)
+    remedies: Mapping[str, str] = field(default_factory=dict)
+
+    def remedied(self, remedy: str) -> bool:
+        """Whether the platform acts on `remedy`."""
+        return self.remedies.get(remedy) == ACTED_ON
 
     def active(self, fault: str, track: str | None = None) -> bool:
         """Whether `fault` is on, for `track` (stable, canary) if one is given."""
@@ -215,6 +226,7 @@ class Control:
         """Replace the state."""
         content: dict[str, Any] = asdict(state)
         content["faults"] = {name: {"scope": scope} for name, scope in state.faults.items()}
+        content["remedies"] = dict(state.remedies)
         write_atomic(self._path, json.dumps(content, indent=2) + "\n", mode=0o644)
 
     def update(self, change: Callable[[ControlState], ControlState]) -> ControlState:
@@ -230,4 +242,5 @@ def _parse_control(content: dict[str, Any]) -> ControlState:
         rate=float(content["rate"]),
         canary_share=float(content["canary_share"]),
         faults={name: fault["scope"] for name, fault in content["faults"].items()},
+        remedies=dict(content.get("remedies", {})),
     )

@@ -54,6 +54,7 @@ None of the last hours: a row that is put back counts as written now, which only
 """
 
 _ADDED_PRODUCT = "P-EXTRA"
+_BAD_RULES = "r13"
 _WRONG_UTTERANCE = "3번 라인을 멈춰줘"
 
 
@@ -135,6 +136,33 @@ def _add_rows(cluster: Cluster, *, on: bool) -> None:
             )
 
 
+def _flood_alarms(cluster: Cluster, *, on: bool) -> None:
+    with cluster.superuser() as connection, connection.transaction():
+        if on:
+            # A new version, so that nothing of the one before is changed.
+            connection.execute(
+                "INSERT INTO rule_versions (version, body, changed_by, change_reason)"
+                " SELECT %s, jsonb_set(body, '{alarm,temperature}', '60'), 'kim.jh', 'limits typed by hand'"
+                " FROM rule_versions WHERE active ON CONFLICT DO NOTHING",
+                [_BAD_RULES],
+            )
+    activate_rules(cluster, newest=on)
+    if not on:
+        with cluster.superuser() as connection:
+            connection.execute("DELETE FROM rule_versions WHERE version = %s", [_BAD_RULES])
+
+
+def activate_rules(cluster: Cluster, *, newest: bool) -> None:
+    """Make the newest rule version the active one, or the newest that is not the faulty one."""
+    with cluster.superuser() as connection, connection.transaction():
+        connection.execute("UPDATE rule_versions SET active = false WHERE active")
+        connection.execute(
+            "UPDATE rule_versions SET active = true WHERE version = (SELECT version FROM rule_versions"
+            " WHERE version <> %s OR %s ORDER BY created_at DESC LIMIT 1)",
+            [_BAD_RULES, newest],
+        )
+
+
 def _teach_wrong_rule(cluster: Cluster, *, on: bool) -> None:
     with cluster.superuser() as connection, connection.transaction():
         connection.execute("DELETE FROM intent_logs WHERE utterance = %s", [_WRONG_UTTERANCE])
@@ -209,6 +237,7 @@ def _hang_archive(cluster: Cluster, *, on: bool) -> None:
 
 _OF_CLUSTER = {
     "rows_added": _add_rows,
+    "rule_alarm_flood": _flood_alarms,
     "intent_rule_wrong": _teach_wrong_rule,
     "prompt_worse": _deploy_worse_prompt,
     "postgres_readonly": _refuse_writes,

@@ -36,6 +36,7 @@ S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
 _OPTIONAL: tuple[Part, ...] = (
     "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops",
+    "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 )  # fmt: skip
 """Parts that a target need neither describe nor declare absent: checks of `regions`, `retention`, `storage` and
 `on_call` then hold, others have defaults."""

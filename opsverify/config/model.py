@@ -15,6 +15,7 @@ from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.on_call import OnCall  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
+from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
@@ -26,6 +27,7 @@ from opsverify.units import parse_duration
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
     "statements", "retention", "storage", "on_call", "llmops",
+    "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
 
@@ -34,12 +36,13 @@ T = TypeVar("T")
 
 
 class Service(Connection):
-    """An HTTP service with a health endpoint."""
+    """An HTTP service with a health endpoint; `degraded` are states that are well enough during an incident."""
 
     health: str = "/health"
     status_field: str = "status"
     healthy: str = "ok"
     healthy_text: str | None = None
+    degraded: tuple[str, ...] = ()
     version_field: str = "version"
     version: str | None = None
     previous_version: str | None = None
@@ -259,6 +262,7 @@ class Target(Section):
     storage: dict[str, StorageVolume] = Field(default_factory=dict)
     recovery: Recovery | None = None
     regions: Regions | None = None
+    playbook: Playbooks = Playbooks()
     limits: Limits = Limits()
     actions: Actions = Actions()
     attestations: dict[str, Attestation] = Field(default_factory=dict)

@@ -17,6 +17,8 @@ SHARE_TOLERANCE = 0.2
 COMPARISON = "canary.llm_cost"
 """The canary check that needs traffic on the baseline."""
 AFTER_ROLLBACK = "post-rollback"
+INCIDENT = "incident-"
+"""What the stages of incidents begin with."""
 
 Override = Callable[[Target, str, str], Target]
 """The target, an option's flag and its value -> the changed target; raises TargetError, naming the flag."""
@@ -34,6 +36,20 @@ def rolled_back_at(target: Target, flag: str, text: str) -> Target:
     """The rollback began at `text`."""
     actions = target.actions.model_copy(update={"rolled_back_at": moment_in(flag, text)})
     return target.model_copy(update={"actions": actions})
+
+
+def incident_since(target: Target, flag: str, text: str) -> Target:
+    """The incident began at `text`."""
+    moment = moment_in(flag, text)
+    if moment > dt.datetime.now(dt.UTC):
+        raise TargetError(say("{flag} {text}: is in the future", flag=flag, text=text))
+    return target.model_copy(update={"playbook": target.playbook.model_copy(update={"since": moment})})
+
+
+def without_degraded(target: Target) -> Target:
+    """Outside an incident a service must be healthy: degraded is not enough."""
+    services = {name: service.model_copy(update={"degraded": ()}) for name, service in target.services.items()}
+    return target.model_copy(update={"services": services})
 
 
 def in_language(target: Target, flag: str, text: str) -> Target:

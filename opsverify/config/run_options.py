@@ -83,6 +83,13 @@ RUN_OPTIONS: Final = (
         override=overrides.rolled_back_at,
     ),
     RunOption(
+        "--incident-since",
+        "when the incident began (ISO 8601)",
+        ("verify",),
+        "TIME",
+        override=overrides.incident_since,
+    ),
+    RunOption(
         "--switched-at",
         "when traffic was given to the other region (ISO 8601)",
         ("verify",),
@@ -129,4 +136,6 @@ def overridden(target: Target, stage: str, given: Mapping[str, Given]) -> Target
     for option in RUN_OPTIONS:
         if option.override is not None and (value := given.get(option.name)) is not None:
             target = option.override(target, option.flag, str(value))
+    if not stage.startswith(overrides.INCIDENT):
+        target = overrides.without_degraded(target)
     return overrides.rolled_back(target) if stage == overrides.AFTER_ROLLBACK else target

@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 from sandbox.home import JUDGMENT_KEYS
 
 TTL_SECONDS = 60
+SHORT_TTL_SECONDS = 15
+"""Under the remedy `cache_ttl_short`."""
 _TIMEOUT_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Cache:
             decode_responses=True,
         )
         self._away = False
+        self.errors = 0
 
     async def get(self, key: str) -> dict[str, Any] | None:
         """The cached result, or None."""
@@ -44,10 +47,10 @@ class Cache:
         self._note(None)
         return json.loads(text) if text else None
 
-    async def put(self, key: str, result: dict[str, Any]) -> None:
-        """Remember a result; a failure is noted only."""
+    async def put(self, key: str, result: dict[str, Any], ttl_s: int = TTL_SECONDS) -> None:
+        """Remember a result for `ttl_s` seconds; a failure is noted only."""
         try:
-            await self._redis.set(key, json.dumps(result), ex=TTL_SECONDS)
+            await self._redis.set(key, json.dumps(result), ex=ttl_s)
         except (RedisError, OSError) as error:
             self._note(error)
 
@@ -73,3 +76,5 @@ class Cache:
         if error is not None and not self._away:
             _log.warning("Redis: %s; going on without the cache", type(error).__name__)
         self._away = error is not None
+        if error is not None:
+            self.errors += 1

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sandbox.platform.cache import SHORT_TTL_SECONDS, TTL_SECONDS
 from sandbox.platform.faults import Share
 from sandbox.platform.rules import CONFIDENCE_FALLBACK, CONFIDENCE_RULE, cache_key, wrong
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 WRONG_VERSION = "0.0.0-unknown"
 _ERROR_SHARE = 0.2
 _SLOW_SHARE = 0.3
+_SLOW_READS_SHARE = 0.25
 _SLOW_SECONDS = 2.0
 
 
@@ -47,6 +49,7 @@ class Judge:
         self._active: tuple[Ruleset, str] | None = None
         self._errors = Share()
         self._slow = Share()
+        self._slow_reads = Share()
 
     @property
     def reported_version(self) -> str:
@@ -71,6 +74,8 @@ class Judge:
             raise JudgmentFailedError("the judgment failed")
         if self.faults.on("latency") and self._slow.pick(_SLOW_SHARE):
             await asyncio.sleep(_SLOW_SECONDS)
+        if self.faults.on("db_slow_reads") and self._slow_reads.pick(_SLOW_READS_SHARE):
+            await self._read_statistics(reading)
         rules, prompt = await self._versions()
         outcome = (
             self._fall_back(rules, reading) if rule_only else await self._cached_or_decided(rules, prompt, reading, tag)
@@ -97,24 +102,40 @@ class Judge:
         assert self._active is not None  # noqa: S101  # refresh sets it or raises
         return self._active
 
+    async def _read_statistics(self, reading: Reading) -> None:
+        aggregated = self.faults.remedied("preaggregates")
+        await self.store.line_statistics(reading.line_code, aggregated=aggregated)
+        self.metrics.statistics_read("preaggregate" if aggregated else "raw")
+
     async def _cached_or_decided(
         self, rules: Ruleset, prompt: str, reading: Reading, tag: str | None
     ) -> dict[str, Any]:
+        if self.faults.remedied("cache_bypass"):
+            return await self._decide(rules, reading, tag)
         key = cache_key(reading, rules.version, prompt)
         cached = None if self.faults.on("cache_miss") else await self.cache.get(key)
+        self._count_errors()
         self.metrics.cache_looked_up(hit=cached is not None)
         if cached is not None:
             return cached | {"source": "CACHE"}
         outcome = await self._decide(rules, reading, tag)
         # A fallback is the best for now only: the LLM is queried again next time.
         if outcome["source"] != "RULE_ONLY" and not self.faults.on("cache_not_filled"):
-            await self.cache.put(key, outcome)
+            short = self.faults.remedied("cache_ttl_short")
+            await self.cache.put(key, outcome, SHORT_TTL_SECONDS if short else TTL_SECONDS)
+            self._count_errors()
         return outcome
+
+    def _count_errors(self) -> None:
+        self.metrics.cache_errors.inc(self.cache.errors)
+        self.cache.errors = 0
 
     async def _decide(self, rules: Ruleset, reading: Reading, tag: str | None) -> dict[str, Any]:
         if rules.is_clear(reading):
             result, reason = rules.decide(reading)
             return {"result": result, "source": "RULE", "confidence": CONFIDENCE_RULE, "reason": reason}
+        if self.faults.remedied("llm_rule_only"):
+            return self._fall_back(rules, reading)
         opinion = await self.llm.ask(reading, tag)
         if opinion is None:
             return self._fall_back(rules, reading)

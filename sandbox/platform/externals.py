@@ -1,4 +1,4 @@
-"""External systems in one process: LLM, inbox and MCP server, each on its own port."""
+"""External systems in one process: LLM, inbox and two nodes of an MCP server, each on its own port."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.home import load_settings
-from sandbox.platform.faults import Faults
+from sandbox.platform.faults import Faultless, Faults
 from sandbox.platform.inbox import inbox_app
 from sandbox.platform.llm_double import llm_app
 from sandbox.platform.serving import log_to_stderr, serve_until
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.2
 
 
 async def serve(settings: Settings) -> None:
-    """Serve all three until SIGTERM or SIGINT; the MCP port is closed while the fault `mcp_down` is on."""
+    """Serve all of them until SIGTERM or SIGINT; the MCP port is closed while the fault `mcp_down` is on."""
     faults = Faults(settings.home)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -32,6 +32,7 @@ async def serve(settings: Settings) -> None:
         group.create_task(serve_until(stop, llm_app(faults), settings.ports["llm"]))
         group.create_task(serve_until(stop, inbox_app(faults), settings.ports["inbox"]))
         group.create_task(_serve_mcp(settings.ports["mcp"], faults, stop))
+        group.create_task(_serve_alternate(settings.ports["mcp_alternate"], stop))
 
 
 async def _serve_mcp(port: int, faults: Faults, stop: asyncio.Event) -> None:
@@ -44,6 +45,12 @@ async def _serve_mcp(port: int, faults: Faults, stop: asyncio.Event) -> None:
             await serve_until(down, mcp_app(faults), port)
             watch.cancel()
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _serve_alternate(port: int, stop: asyncio.Event) -> None:
+    """The alternate node, which no fault reaches."""
+    mcp_app = (await asyncio.to_thread(importlib.import_module, "sandbox.platform.mcp_server")).mcp_app
+    await serve_until(stop, mcp_app(Faultless()), port)
 
 
 async def _watch(faults: Faults, stop: asyncio.Event, down: asyncio.Event) -> None:

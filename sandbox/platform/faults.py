@@ -27,9 +27,21 @@ class Faults:
         """The whole control file, for rate and canary share."""
         return self._control.read()
 
+    def remedied(self, remedy: str) -> bool:
+        """Whether the platform acts on `remedy`."""
+        return self._control.read().remedied(remedy)
+
     def on(self, fault: str, track: str | None = None) -> bool:
         """Whether `fault` is on here; a caller without a track is hit by faults of scope `all` only."""
         return self._control.read().active(fault, self._track if track is None else track)
+
+
+class Faultless:
+    """In place of `Faults` where none is ever on."""
+
+    def on(self, _fault: str, _track: str | None = None) -> bool:
+        """Never."""
+        return False
 
 
 class Share:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from sandbox.platform.store import Store
 
 MODEL = "judge-mini"
+CHEAP_MODEL = "judge-onprem"
+"""In place of MODEL under the remedy `llm_model_switch`."""
 TIMEOUT_SECONDS = 2.0
+SECONDS_BETWEEN_CALLS = 1.0
+"""Under the remedy `llm_rate_limit`."""
 USD_PER_PROMPT_TOKEN = 0.15e-6
 USD_PER_COMPLETION_TOKEN = 0.60e-6
 _COST_FAULT = 10
@@ -62,10 +66,16 @@ class LLM:
         self._metrics = metrics
         self._store = store
         self._faults = faults
+        self._called_at = -SECONDS_BETWEEN_CALLS
 
     async def close(self) -> None:
         """Give up the connections."""
         await self._http.aclose()
+
+    @property
+    def model(self) -> str:
+        """The model that is called now."""
+        return CHEAP_MODEL if self._faults.remedied("llm_model_switch") else MODEL
 
     async def healthy(self) -> bool:
         """Whether the endpoint reports that it is healthy."""
@@ -77,12 +87,16 @@ class LLM:
     async def ask(self, reading: Reading, tag: str | None) -> Opinion | None:
         """The LLM's opinion; None if it did not answer in time, or not in JSON."""
         started = time.perf_counter()
+        if self._faults.remedied("llm_rate_limit"):
+            if started - self._called_at < SECONDS_BETWEEN_CALLS:
+                return None
+            self._called_at = started
         row: dict[str, Any] = {
-            "model": MODEL, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0, "synthetic_tag": tag,
+            "model": self.model, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0, "synthetic_tag": tag,
         }  # fmt: skip
         opinion: Opinion | None = None
         try:
-            answer = await self._complete(reading)
+            answer = await self._complete(reading, row["model"])
             row |= self._pay(answer["usage"])
             opinion = parse_answer(answer["choices"][0]["message"]["content"])
             row["outcome"] = "ok" if opinion else "unparsable"
@@ -99,12 +113,12 @@ class LLM:
         await self._store.add_llm_call(row)
         return opinion
 
-    async def _complete(self, reading: Reading) -> dict[str, Any]:
+    async def _complete(self, reading: Reading, model: str) -> dict[str, Any]:
         messages = [
             {"role": "system", "content": _TASK},
             {"role": "user", "content": json.dumps(reading.to_dict(), ensure_ascii=False)},
         ]
-        response = await self._http.post("/v1/chat/completions", json={"model": MODEL, "messages": messages})
+        response = await self._http.post("/v1/chat/completions", json={"model": model, "messages": messages})
         response.raise_for_status()
         return cast("dict[str, Any]", response.json())
 

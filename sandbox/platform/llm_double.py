@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from sandbox.platform.faults import TRACK_HEADER
-from sandbox.platform.llm_client import MODEL
+from sandbox.platform.llm_client import CHEAP_MODEL, MODEL
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -67,6 +67,7 @@ def _question(body: object) -> dict[str, Any] | None:
 
 def llm_app(faults: Faults) -> Starlette:
     """The endpoint; faults are scoped by the caller's track header."""
+    requests = {MODEL: 0, CHEAP_MODEL: 0}
 
     async def completions(request: Request) -> JSONResponse:
         try:
@@ -78,7 +79,10 @@ def llm_app(faults: Faults) -> Starlette:
             message = "expected a JSON object with messages"
             return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, 400)
         track = request.headers.get(TRACK_HEADER, "")
-        hanging = faults.on("llm_timeout", track)
+        model = str(body.get("model"))
+        requests[model] = requests.get(model, 0) + 1
+        # The fault is one of the usual model: another one answers.
+        hanging = model == MODEL and faults.on("llm_timeout", track)
         await asyncio.sleep(_HANGING_SECONDS if hanging else seconds_to_think(question))
         answer = judge(question)
         content = _UNPARSABLE if faults.on("llm_unparsable", track) else json.dumps(answer, ensure_ascii=False)
@@ -89,7 +93,7 @@ def llm_app(faults: Faults) -> Starlette:
                 "id": f"chatcmpl-{_digest(question).hex()[:16]}",
                 "object": "chat.completion",
                 "created": int(time.time()),
-                "model": MODEL,
+                "model": model,
                 "choices": [
                     {
                         "index": 0,
@@ -105,6 +109,9 @@ def llm_app(faults: Faults) -> Starlette:
             }
         )
 
+    async def stats(_: Request) -> JSONResponse:
+        return JSONResponse({"requests": requests})
+
     async def models(_: Request) -> JSONResponse:
         return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "sandbox"}]})
 
@@ -116,5 +123,6 @@ def llm_app(faults: Faults) -> Starlette:
             Route("/v1/chat/completions", completions, methods=["POST"]),
             Route("/v1/models", models),
             Route("/health", health),
+            Route("/stats", stats),
         ]
     )

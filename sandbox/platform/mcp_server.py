@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from starlette.applications import Starlette
 
-    from sandbox.platform.faults import Faults
+    from sandbox.platform.faults import Faultless, Faults
 
 _HANGING_SECONDS = 10.0
 _BANDS = {"temperature": (55.0, 75.0), "pressure": (1.5, 2.6), "vibration": (0.2, 2.5)}
@@ -27,7 +27,7 @@ def _fraction(*parts: str) -> float:
     return hashlib.sha256("|".join(parts).encode()).digest()[0] / 255
 
 
-def mcp_app(faults: Faults) -> Starlette:
+def mcp_app(faults: Faults | Faultless) -> Starlette:
     """The server at `/mcp`; faults are scoped by the caller's track header."""
 
     async def faulty(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

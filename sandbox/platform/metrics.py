@@ -49,6 +49,10 @@ class Metrics:
         self._workflows = self._counter("workflow_finished", "Workflow instances that came to an end", "status")
         self._mcp_calls = self._counter("mcp_calls", "Calls of MCP tools by outcome", "outcome")
         self._cache = self._counter("judgment_cache", "Lookups in the judgment cache", "outcome")
+        self._bi_reads = self._counter("bi_reads", "Reads of line statistics by source", "source")
+        self.cache_errors = self._counter("judgment_cache_errors", "Cache calls that Redis did not answer").labels(
+            track
+        )
         self._notifications = self._counter("notifications", "Notifications of alarms by outcome", "outcome")
         self.dead_letters = self._gauge("workflow_dead_letters", "Unresolved dead letters without synthetic ones")
         self.breaker_open = self._gauge("mcp_breaker_open", "1 while the circuit breaker lets no call through")
@@ -70,6 +74,7 @@ class Metrics:
             (self._workflows, ("completed", "failed")),
             (self._mcp_calls, ("ok", "timeout", "error")),
             (self._cache, ("hit", "miss")),
+            (self._bi_reads, ("raw", "preaggregate")),
             (self._notifications, ("ok", "failed")),
         ):
             for value in values:
@@ -111,6 +116,10 @@ class Metrics:
     def cache_looked_up(self, *, hit: bool) -> None:
         """One lookup in the judgment cache."""
         self._cache.labels(self._track, "hit" if hit else "miss").inc()
+
+    def statistics_read(self, source: str) -> None:
+        """One read of line statistics: raw or preaggregate."""
+        self._bi_reads.labels(self._track, source).inc()
 
     def notified(self, *, ok: bool) -> None:
         """One notification that arrived, or did not."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 
-from sandbox.platform import bi, chat
+from sandbox.platform import bi, chat, operations
 from sandbox.platform.decision import JudgmentFailedError
 from sandbox.platform.faults import TAG_HEADER
 from sandbox.platform.rules import InvalidInputError, Reading
@@ -252,6 +252,18 @@ class Api:
         """The state of every circuit breaker."""
         breaker = self.service.tools.breaker
         return Json({"mcp": {"state": breaker.state, "failures": breaker.failures}})
+
+    async def operations(self, _: Request) -> Response:
+        """What the platform reports of its modes, and the overrides that operators have set."""
+        return Json(operations.reported(self.service.faults, (await self.service.judge.rules()).version))
+
+    async def replay(self, request: Request) -> Response:
+        """How many judgments of other rule versions, from `from` until `to`, the given `version` would change."""
+
+        async def work() -> Response:
+            return Json(await operations.replay(self.service.store, await _body(request)))
+
+        return await _answer(work())
 
     async def clear_cache(self, request: Request) -> Response:
         """Remove every cached judgment; for holders of the admin token."""

@@ -58,7 +58,7 @@ class Service:
         cache = Cache(settings.ports["redis"], settings.secret("redis"))
         llm = LLM(settings.url("llm"), track, metrics, store, faults)
         notifier = Notifier(settings.url("inbox"), track, metrics)
-        tools = Tools(settings.url("mcp") + "/mcp", track, metrics)
+        tools = Tools(settings.url("mcp") + "/mcp", settings.url("mcp_alternate") + "/mcp", track, metrics)
         judge = Judge(track, version, store, cache, llm, notifier, metrics, faults)
         workflows = Workflows(judge, tools, store, metrics, faults)
         return cls(settings, faults, metrics, store, cache, llm, notifier, tools, judge, workflows)
@@ -83,6 +83,7 @@ class Service:
     async def _tend(self) -> None:
         away = False
         while True:
+            self.tools.use(alternate=self.faults.remedied("mcp_alternate"))
             try:
                 await self.judge.refresh()
                 self.metrics.running(self.judge.reported_version, await self.store.migration())
@@ -117,6 +118,8 @@ class Service:
                 Route("/v1/chat/{id:int}/feedback", api.feedback, methods=["POST"]),
                 Route("/v1/tools/{tool}", api.call_tool, methods=["POST"]),
                 Route("/v1/breakers", api.breakers),
+                Route("/v1/operations", api.operations),
+                Route("/v1/rules/replay", api.replay, methods=["POST"]),
                 Route("/admin/cache/clear", api.clear_cache, methods=["POST"]),
             ],
         )

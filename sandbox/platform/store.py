@@ -15,6 +15,7 @@ from sandbox.platform.rules import Ruleset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from sandbox.platform.rules import Reading
@@ -98,6 +99,28 @@ class Store:
         if not rows:
             raise StoreUnavailableError("no active rule or prompt version")
         return Ruleset.parse(rows[0]["rule"], rows[0]["body"]), rows[0]["prompt"]
+
+    async def line_statistics(self, line_code: str, *, aggregated: bool) -> None:
+        """Read the production of one line, from pre-aggregates or slowly from the raw rows."""
+        if aggregated:
+            await self.rows("SELECT sum(produced_qty) FROM bi_daily_production WHERE line_code = %s", (line_code,))
+        else:
+            await self.rows(
+                "SELECT sum(produced_qty), pg_sleep(1.6) FROM fact_daily_production WHERE line_code = %s", (line_code,)
+            )
+
+    async def judged_by_others(self, rules: Ruleset, since: datetime, until: datetime, most: int) -> list[DictRow]:
+        """Input and result of judgments of a time range that another rule version made, at most `most`."""
+        return await self.rows(
+            "SELECT input, result FROM judgment_executions WHERE created_at >= %s AND created_at < %s"
+            " AND rule_version <> %s AND synthetic_tag IS NULL ORDER BY created_at LIMIT %s",
+            (since, until, rules.version, most),
+        )
+
+    async def ruleset(self, version: str) -> Ruleset | None:
+        """One rule version, active or not."""
+        rows = await self.rows("SELECT body FROM rule_versions WHERE version = %s", (version,))
+        return Ruleset.parse(version, rows[0]["body"]) if rows else None
 
     async def migration(self) -> str:
         """The revision the database is at."""

@@ -47,13 +47,14 @@ class BreakerOpenError(ToolError):
 
 
 class Tools:
-    """Calls tools of the MCP server at `url`; `run` keeps the session and must be running.
+    """Calls tools of the MCP server at `url`, or of its alternate node; `run` keeps the session and must be running.
 
     `tried` is set as soon as there is a session, or the first attempt at one has failed.
     """
 
-    def __init__(self, url: str, track: str, metrics: Metrics) -> None:
-        self._url = url
+    def __init__(self, url: str, alternate_url: str, track: str, metrics: Metrics) -> None:
+        self._urls = (url, alternate_url)
+        self._alternate = False
         self._track = track
         self._metrics = metrics
         self._client: Client | None = None
@@ -79,6 +80,13 @@ class Tools:
                 self._client = None
                 self.tried.set()
             await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def use(self, *, alternate: bool) -> None:
+        """Open the session with the alternate node, or with the usual one; a new node begins with a closed breaker."""
+        if alternate is not self._alternate:
+            self._alternate = alternate
+            self.breaker.succeeded()
+            self._lost.set()
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401  # whatever the tool answers
         """The result of a tool; raises ToolError and its subclasses."""
@@ -124,7 +132,7 @@ class Tools:
         self._lost.clear()
         async with (
             create_mcp_http_client(headers={TRACK_HEADER: self._track}) as http,
-            Client(streamable_http_client(self._url, http_client=http)) as client,
+            Client(streamable_http_client(self._urls[self._alternate], http_client=http)) as client,
         ):
             self._client = client
             self.tried.set()

@@ -151,7 +151,9 @@ class Workflows:
             # Without users the trial call would never come.
             with suppress(ToolError):
                 await self._tools.call("equipment_status", {"line_code": "L01"})
-        causes = ("workflow_failures", "mcp_timeout", "mcp_down")
+        causes = ["workflow_failures"]
+        if not self._faults.remedied("mcp_alternate"):
+            causes += ["mcp_timeout", "mcp_down"]
         if self._tools.breaker.state == "closed" and not any(map(self._faults.on, causes)):
             await self._redrive()
         await self._keep_old_letter()

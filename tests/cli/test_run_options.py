@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[str, dict[str, str], Callable[[StageRun], object], obje
     "--report-dir": ("evidence", {}, lambda run: run.folder.path.name, "evidence"),
     "--recovery-target": (MOMENT, {}, lambda run: run.target.recovery and run.target.recovery.recovery_target, AT),
     "--rolled-back-at": (MOMENT, {}, lambda run: run.target.actions.rolled_back_at, AT),
+    "--incident-since": (MOMENT, {}, lambda run: run.target.playbook.since, AT),
     "--switched-at": (MOMENT, {}, lambda run: run.target.regions and run.target.regions.switched_at, AT),
     "--language": ("ko", {}, lambda run: run.target.language, "ko"),
     "--share": ("50 %", {}, lambda run: run.target.limits.traffic_share.text, "40%..60%"),

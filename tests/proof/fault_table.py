@@ -13,6 +13,9 @@ stage     the stage that is run
 fault     a fault of the sandbox (`./run sandbox faults`) or, with `after`, of `regions_faults.py`; none: all is healthy
 scope     `all`, `canary` or `stable`; the fault's first one if left out
 variant   a change of the target file: a table `[variant.NAME]` in any of the files
+remedy    remedies of the sandbox (`./run sandbox remedies`) that are applied once the fault has taken effect
+without_effect  true: the platform reports them and does not act on them
+then      PromQL: the remedies have taken effect as soon as this returns a sample
 omit      a step of the rollback that is left out (stage post-rollback)
 until     PromQL: the fault has taken effect as soon as this returns a sample
 platform  true: the rehearsal starts a platform on the restored database (10 s)
@@ -75,6 +78,9 @@ class Row:
     variant: str | None = None
     omit: str | None = None
     until: str | None = None
+    remedy: tuple[str, ...] = ()
+    without_effect: bool = False
+    then: str | None = None
     after: str | None = None
     last: bool = False
     platform: bool = False
@@ -91,8 +97,9 @@ class Row:
     def name(self) -> str:
         """The id of the row's test."""
         with_platform = "platform" if self.platform else None
-        parts = (self.stage, self.after, with_platform, self.variant, self.target, self.omit, self.fault)
-        return "-".join(filter(None, parts)) + ("" if self.fault or self.red else f"-{HEALTHY}")
+        parts = (self.stage, self.after, with_platform, self.variant, self.target, self.omit, self.fault, *self.remedy)
+        effect = "-without-effect" if self.without_effect else ""
+        return "-".join(filter(None, parts)) + effect + ("" if self.fault or self.red else f"-{HEALTHY}")
 
     @property
     def exit_code(self) -> int:
@@ -224,7 +231,8 @@ def _merged(draft: Mapping[str, Any], written: Mapping[str, Any], where: str) ->
 def _row(draft: dict[str, Any], also: Mapping[str, tuple[str, ...]], nothing_restored: Mapping[str, str]) -> Row:
     red = {**(nothing_restored if draft.get("nothing_restored") else {}), **draft["red"]}
     by_stage = also.get(draft["stage"], ()) if red else ()
-    return Row(**{**draft, "red": red, "also": (*draft["also"], *by_stage)})
+    remedy = tuple(draft.get("remedy", ()))
+    return Row(**{**draft, "red": red, "also": (*draft["also"], *by_stage), "remedy": remedy})
 
 
 def _place(row: Row) -> tuple[int, bool, int, bool]:

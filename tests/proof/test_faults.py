@@ -44,12 +44,15 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     arguments = [] if row.restored else standin.arguments(row.stage, row.target, row.backup_age_s)
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
+    if row.stage.startswith("incident-"):
+        arguments.append(standin.incident_since(row.stage, fault=row.fault is not None))
     if row.fault:
         around.enter_context(standin.fault(row.fault, row.scope))
     if row.restored:
         arguments = standin.arguments_after_now()
     if row.until:
         standin.await_effect(row.until)
+    _remedy(row, standin, around)
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
@@ -57,3 +60,10 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     if row.says:
         assert any(re.search(row.says, reason) for reason in run.verdict["reasons"]), run.story
         assert row.stage != "rehearsal" or re.search(row.says, unescape(run.page)), f"{row.says}: not on the page"
+
+
+def _remedy(row: Row, standin: Standin, around: ExitStack) -> None:
+    for remedy in row.remedy:
+        around.enter_context(standin.remedy(remedy, effect=not row.without_effect))
+    if row.then:
+        standin.await_effect(row.then)

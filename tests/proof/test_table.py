@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.core.stages import STAGES
-from sandbox import faults
+from sandbox import faults, remedies
 from tests.proof.fault_table import (
     STATES,
     Row,
@@ -88,7 +88,9 @@ def test_row_is_well_formed(row: Row) -> None:
     assert row.stage in STAGES
     assert row.variant is None or row.variant in variants()
     assert set(row.red.values()) <= {"fail", "inconclusive"}
-    assert row.red or not row.fault
+    assert row.red or not row.fault or row.remedy
+    assert set(row.remedy) <= remedies.catalogue().keys()
+    assert bool(row.then) == bool(row.remedy and not row.without_effect)
     if row.scope is not None:
         assert row.fault
         assert row.scope in faults.catalogue()[row.fault].scopes

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 LOOKBACK_S = 8
 WINDOW = "8s"
+INCIDENT_AGO = dt.timedelta(seconds=4)
+"""How long ago an incident of which nothing is to be seen has begun."""
 RUN_DEADLINE_S = 90
 CANARY_STAGE = "prod-canary"
 RATES = {CANARY_STAGE: 40.0, "daily": 25.0}
@@ -53,6 +55,7 @@ PROOF = {
     "prometheus": {"lookback": f"{LOOKBACK_S}s", "timeout_s": 2.0},
     # No proof is reached in seconds: every row is measured over its whole window, as the literal rule wants.
     "canary": {"step": "1s", "alpha": 1e-9},
+    "playbook": {"window": "3s", "step": "1s"},
     "postgres": {"statement_timeout_s": 3.0},
     "limits": {
         "journey_wait": "<= 6 s",
@@ -154,6 +157,7 @@ class Standin:
     sandbox: Sandbox
     folder: Path
     _runs: count[int] = field(default_factory=count)
+    _incidents: dict[str, dt.datetime] = field(default_factory=dict)
     _captured: dt.datetime = field(init=False)
     _unchanged_since: dt.datetime = field(init=False)
     """From here on the database holds what was recorded: the last fault or rollback that changed it is undone."""
@@ -264,6 +268,24 @@ class Standin:
                 self._unchanged_since = dt.datetime.now(dt.UTC)
 
     @contextmanager
+    def remedy(self, name: str, *, effect: bool) -> Iterator[None]:
+        """Apply a remedy, and withdraw it afterwards."""
+        try:
+            self.sandbox.remedy(name, effect=effect)
+            yield
+        finally:
+            self.sandbox.remedy(name, off=True)
+
+    def incident_since(self, stage: str, *, fault: bool) -> str:
+        """The argument that says when the incident began: with the first fault of the stage, or seconds ago.
+
+        The rows of a stage are one incident: what its fault did in the row before was done in this incident too.
+        """
+        now = dt.datetime.now(dt.UTC)
+        began = self._incidents.setdefault(stage, now) if fault else now - INCIDENT_AGO
+        return f"--incident-since={began.isoformat()}"
+
+    @contextmanager
     def rolled_back(self, omit: str | None) -> Iterator[list[str]]:
         """Carry the steps of a rollback out, all but `omit`; put the platform back afterwards.
 
@@ -334,9 +356,10 @@ class Standin:
         return self.sandbox.settings.ports[name]
 
     def _troubles(self, stage: str) -> list[str]:
-        on = Control(self.sandbox.home).read().faults
+        state = Control(self.sandbox.home).read()
+        on = (*state.faults, *state.remedies)
         if on:
-            return [f"faults are on: {', '.join(on)}"]
+            return [f"faults or remedies are on: {', '.join(on)}"]
         found = []
         health = network.get_json(self.port("edge"), "/health") or {}
         if health.get("status") != "ok":
