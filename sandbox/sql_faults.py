@@ -181,7 +181,7 @@ def _deploy_worse_prompt(cluster: Cluster, *, on: bool) -> None:
         connection.execute(
             "UPDATE prompt_evaluations SET correct = split_part(case_id, '-', 2)::int BETWEEN %s AND 29"
             " WHERE version = 'p7'",
-            [11 if on else 1],
+            [21 if on else 1],
         )
 
 

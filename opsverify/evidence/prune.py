@@ -39,7 +39,7 @@ class KeptRun:
 
 
 @dataclass(frozen=True)
-class Retention:
+class RunRetention:
     """What stays: the newest `keep` of each target and stage, what is younger than `older_than`, and what must stay."""
 
     keep: int

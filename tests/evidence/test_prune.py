@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.evidence.folder_lock import lock_folder
-from opsverify.evidence.prune import KeptRun, Retention, remove, runs_in
+from opsverify.evidence.prune import KeptRun, RunRetention, remove, runs_in
 from opsverify.evidence.target_state import PRUNED, TargetState
 from tests.support.finished_run import finish
 
@@ -38,7 +38,7 @@ def _runs(ages: list[tuple[str, str, int]], folder: Any = None) -> list[KeptRun]
 def test_what_must_stay_stays(ages: list[tuple[str, str, int]], keep: int, days: int, rehearsals: bool) -> None:  # noqa: FBT001 - a case
     """The newest of each target and stage, the newest `keep`, the young, this year's rehearsals; the rest goes."""
     runs = _runs(ages)
-    gone = Retention(keep, dt.timedelta(days=days), rehearsals).removable(runs, NOW)
+    gone = RunRetention(keep, dt.timedelta(days=days), rehearsals).removable(runs, NOW)
     for target, stage in {(run.target, run.stage) for run in runs}:
         family = sorted((r for r in runs if (r.target, r.stage) == (target, stage)), key=lambda r: (r.ended, r.run_id))
         assert not set(family[-max(1, keep) :]) & set(gone)
@@ -66,7 +66,7 @@ def test_the_chain_is_provable_over_what_was_pruned(tmp_path: Path) -> None:
     old = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
     _finished(tmp_path, "20260101T000000Z-daily-bbbb", "2026-01-01T00:00:00.000Z")
     verdict = hashlib.sha256((old.folder / "verdict.json").read_bytes()).hexdigest()
-    assert Retention(1, dt.timedelta(days=30)).removable(list(runs_in(tmp_path)), NOW) == [old]
+    assert RunRetention(1, dt.timedelta(days=30)).removable(list(runs_in(tmp_path)), NOW) == [old]
     assert remove(old, tmp_path) is None
     assert not old.folder.exists()
     entries = [line.content for line in TargetState.of(tmp_path, "t").read().lines]
