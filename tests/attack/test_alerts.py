@@ -39,6 +39,7 @@ def _silence(*matchers: tuple[str, str, bool, bool]) -> dict[str, Any]:
         ],
         "createdBy": "kim",
         "comment": "deploying",
+        "startsAt": "2026-11-28T08:00:00Z",
         "endsAt": "2026-11-29T10:00:00Z",
         "status": {"state": "active"},
     }
