@@ -60,6 +60,9 @@ class Tools:
         self._client: Client | None = None
         self._lost = asyncio.Event()
         self.tried = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Not while the node is being changed: a call then waits for the new session."""
+        self._settled.set()
         self.breaker = Breaker()
 
     @property
@@ -77,43 +80,51 @@ class Tools:
             except Exception as error:  # noqa: BLE001  # the SDK raises groups of its transport's errors
                 _log.warning("MCP session lost: %s", type(error).__name__)
             finally:
+                changing = not self._settled.is_set() and self._client is not None
                 self._client = None
                 self.tried.set()
-            await asyncio.sleep(_RECONNECT_SECONDS)
+                if not changing:
+                    self._settled.set()
+            if not changing:
+                await asyncio.sleep(_RECONNECT_SECONDS)
 
     def use(self, *, alternate: bool) -> None:
         """Open the session with the alternate node, or with the usual one; a new node begins with a closed breaker."""
         if alternate is not self._alternate:
             self._alternate = alternate
-            self.breaker.succeeded()
+            self.breaker = Breaker()
+            self._settled.clear()
             self._lost.set()
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401  # whatever the tool answers
         """The result of a tool; raises ToolError and its subclasses."""
-        if not self.breaker.allow():
+        # A call that is under way when the node changes says nothing of the new one.
+        breaker = self.breaker
+        if not breaker.allow():
             raise BreakerOpenError("the circuit breaker of mcp is open")
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 result = await self._call(tool, arguments)
         except TimeoutError as error:
-            self._count("timeout")
+            self._count("timeout", breaker)
             raise ToolTimeoutError(f"{tool} did not answer within {TIMEOUT_SECONDS:g} s") from error
         except ToolRefusedError:
             self._metrics.mcp_called("error")
             # The server answered: it is not the connection that needs protection.
-            self.breaker.succeeded()
+            breaker.succeeded()
             raise
         except (ToolError, asyncio.CancelledError):
-            self._count("error")
+            self._count("error", breaker)
             raise
         except Exception as error:  # the SDK documents no common base of its transport's errors
-            self._count("error")
+            self._count("error", breaker)
             self._lost.set()
             raise ToolError(f"{tool} failed: {type(error).__name__}") from error
-        self._count("ok")
+        self._count("ok", breaker)
         return result
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
+        await self._settled.wait()
         if self._client is None:
             raise ToolError("no session with the MCP server")
         answer = await self._client.call_tool(tool, arguments)
@@ -136,11 +147,12 @@ class Tools:
         ):
             self._client = client
             self.tried.set()
+            self._settled.set()
             await self._lost.wait()
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: str, breaker: Breaker) -> None:
         self._metrics.mcp_called(outcome)
         if outcome == "ok":
-            self.breaker.succeeded()
+            breaker.succeeded()
         else:
-            self.breaker.failed()
+            breaker.failed()
