@@ -98,7 +98,9 @@ def test_a_draft_needs_a_connection_string_alone(running: Verifier, tmp_path: Pa
     assert {drafted["canary"]["canary"], drafted["canary"]["baseline"]} == {'slot="green"', 'slot="blue"'}
     undecided = opsverify("verify", "daily", "--target", str(target), "--report-dir", str(tmp_path / "undecided"))
     assert undecided.returncode == 10, undecided.stdout + undecided.stderr
-    target.write_text(text.replace("? not seen when", "not seen when"), encoding="utf-8")
+    # The run before is what counters are compared with; six hours apart in production.
+    soon = '\n[history]\nspan = "20s"\n[limits]\nhistory_distance = ">= 1 s"\n'
+    target.write_text(text.replace("? not seen when", "not seen when") + soon, encoding="utf-8")
     daily = opsverify("verify", "daily", "--target", str(target), "--report-dir", str(tmp_path / "run"))
     assert daily.returncode == 0, daily.stdout + daily.stderr
     left_out = json.loads((tmp_path / "run" / "verdict.json").read_text(encoding="utf-8"))["left_out"]
