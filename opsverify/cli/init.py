@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
-from opsverify.config.connection_string import postgres_of
-from opsverify.config.model import PrometheusConfig
+from opsverify.config.connection_string import postgres_of, prometheus_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.draft.database import read_database
 from opsverify.draft.metrics import guess, read_metrics
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
     from importlib.resources.abc import Traversable
+
+    from opsverify.config.database import PostgresConfig
+    from opsverify.config.model import PrometheusConfig
 
 _PASSWORD_ENV: Final = "OPSVERIFY_PG_PASSWORD"  # noqa: S105 - the name of a variable
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -59,10 +61,14 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         return _refuse(options, say("{folder} is not empty: give a new folder", folder=folder))
     if options.prometheus and not options.from_dsn:
         return _refuse(options, say("--prometheus needs --from-dsn"))
+    password, flag = os.environ.get(options.password_env), "--from-dsn"
     try:
-        draft = _draft(name, options) if options.from_dsn else None
+        dsn = postgres_of(options.from_dsn, options.password_env if password else None) if options.from_dsn else None
+        flag = "--prometheus"
+        prometheus = prometheus_of(options.prometheus) if options.prometheus else None
     except ValueError as error:
-        return _refuse(options, say("--from-dsn: {error}", error=error))
+        return _refuse(options, say("{flag}: {error}", flag=flag, error=error))
+    draft = _draft(name, dsn, password, prometheus) if dsn else None
     try:
         for path, text in _files(resources.files("opsverify") / "starter", Path()):
             target = folder / path.with_name(_RENAMED.get(path.name, path.name))
@@ -85,20 +91,18 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     return ExitCode.PASSED
 
 
-def _draft(name: str, options: argparse.Namespace) -> str:
+def _draft(name: str, config: PostgresConfig, password: str | None, source: PrometheusConfig | None) -> str:
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
     from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - as above
 
-    password = os.environ.get(options.password_env)
-    config = postgres_of(options.from_dsn, options.password_env if password else None)
     with Postgres(config, password) as postgres:
         database = read_database(postgres)
-    if not options.prometheus:
-        return target_text(name, config, options.password_env, database, None)
-    with Prometheus(PrometheusConfig(url=options.prometheus)) as prometheus:
-        metrics = read_metrics(prometheus)
-    seen = SeenPrometheus(options.prometheus, metrics, guess(metrics))
-    return target_text(name, config, options.password_env, database, seen)
+    seen = None
+    if source is not None:
+        with Prometheus(source) as prometheus:
+            metrics = read_metrics(prometheus)
+        seen = SeenPrometheus(source.url, metrics, guess(metrics))
+    return target_text(name, config, database, seen)
 
 
 def _files(folder: Traversable, below: Path) -> Iterator[tuple[Path, str]]:

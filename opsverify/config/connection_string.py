@@ -1,4 +1,4 @@
-"""Connection string as a database's settings: what `opsverify init --from-dsn` is given."""
+"""Connection strings and URLs as settings: what `opsverify init --from-dsn --prometheus` is given."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from opsverify.config.database import PostgresConfig
 from opsverify.config.database_source import expand_databases
+from opsverify.config.model import PrometheusConfig
 from opsverify.config.secrets import typed_secrets
 from opsverify.language.message import say
 
@@ -33,3 +34,13 @@ def postgres_of(dsn: str, password_env: str | None) -> PostgresConfig:
         raise ValueError(
             say("it lacks {missing}; expected postgresql://USER@HOST/DATABASE", missing=missing)
         ) from error
+
+
+def prometheus_of(url: str) -> PrometheusConfig:
+    """The settings of the Prometheus at `url`, without a login. Raises ValueError for no URL, and a password in it."""
+    if any(typed_secrets({"url": url})):
+        raise ValueError(say("it holds a password; draft without it, and name the login in the target"))
+    try:
+        return PrometheusConfig(url=url)
+    except ValidationError:  # whose text repeats what was given
+        raise ValueError(say("no http(s) URL; expected a form such as https://prometheus.example.com")) from None

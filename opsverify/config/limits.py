@@ -135,11 +135,6 @@ class Limits(BaseModel):
     backup_age: Seconds = _limit("<= 7 d", "s", "5: time since the newest backup; rehearsed weekly, so made weekly")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
 
-    # LLM operations (runbook 3).
-    intent_candidates: Count = _limit(
-        ">= 0", "count", "3: candidates for intent rules; a number of one's own asks for a look"
-    )
-
     # On-call (runbook 4).
     on_call_uncovered: Seconds = _limit("<= 0 s", "s", "4: time of the coming period that nobody on a level covers")
     on_call_overlap: Seconds = _limit("<= 30 m", "s", "4: time that two persons of one level share at handovers")

@@ -33,11 +33,9 @@ class SeenPrometheus:
     guessed: GuessedSignals
 
 
-def target_text(
-    name: str, config: PostgresConfig, password_env: str, database: SeenDatabase, prometheus: SeenPrometheus | None
-) -> str:
+def target_text(name: str, config: PostgresConfig, database: SeenDatabase, prometheus: SeenPrometheus | None) -> str:
     """Return a target file named `name` that loads as it is; every guess in it is marked with a question mark."""
-    return "\n".join([*_head(name, prometheus), *_postgres(config, password_env, database), *_prometheus(prometheus),
+    return "\n".join([*_head(name, prometheus), *_postgres(config, database), *_prometheus(prometheus),
                       *_recovery(database)]) + "\n"  # fmt: skip
 
 
@@ -63,14 +61,14 @@ def _head(name: str, prometheus: SeenPrometheus | None) -> Iterator[str]:
     yield ""
 
 
-def _postgres(config: PostgresConfig, password_env: str, seen: SeenDatabase) -> Iterator[str]:
+def _postgres(config: PostgresConfig, seen: SeenDatabase) -> Iterator[str]:
     yield f"[postgres]                              # PostgreSQL {plain_line(seen.version)}"
     yield from _keys(host=config.host, port=config.port, dbname=config.dbname, sslmode=config.sslmode)
     if not seen.encrypted:
         yield "# The connection was not encrypted: verify-full where the server has a certificate."
     login = [_inline("user", config.login.user)]
-    if config.login.password is not None:
-        login.append(f"password = {{ {_inline('env', password_env)} }}")
+    if config.login.password is not None and config.login.password.env is not None:
+        login.append(f"password = {{ {_inline('env', config.login.password.env)} }}")
     yield f"login = {{ {', '.join(login)} }}"
     yield from _keys(writable=not seen.standby, replicas=seen.replicas, archives_wal=seen.archives)
     if seen.read_often is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.language.message import Message, join, say
+from opsverify.llmops.personal_data import without_personal_data
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -145,11 +146,11 @@ def _entry(candidate: Candidate) -> dict[str, Any]:
         "intent": candidate.intent,
         "decision": "hold" if candidate.holds else "promote",
         "reasons": [one.en for one in candidate.holds],
-        "utterances": list(dict.fromkeys(candidate.utterances))[:_SHOWN],
+        "utterances": list(dict.fromkeys(map(without_personal_data, candidate.utterances)))[:_SHOWN],
         "count": len(candidate.utterances),
         "users": candidate.users,
         "days": candidate.days,
-        "replay": [vars(one) for one in candidate.changed],
+        "replay": [{**vars(one), "utterance": without_personal_data(one.utterance)} for one in candidate.changed],
     }
 
 
@@ -216,4 +217,6 @@ def _wrong(pattern: Pattern, group: Sequence[Spoken], support: Support, share: f
         users = len({one.user for one in disliked})
         enough = len(judged) >= support.utterances and users >= support.users
         if enough and len(disliked) >= share * len(judged):
-            yield WrongRule(pattern, intent, len(disliked), len(judged), users, disliked[0].utterance)
+            yield WrongRule(
+                pattern, intent, len(disliked), len(judged), users, without_personal_data(disliked[0].utterance)
+            )

@@ -41,6 +41,12 @@ def personal_data(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def without_personal_data(text: str) -> str:
+    """`text` as it may be shown and kept: itself, or the kinds of what it holds in its place."""
+    kinds = personal_data(text)
+    return f"[{', '.join(sorted(kinds))}]" if kinds else text
+
+
 def _is_date(match: re.Match[str]) -> bool:
     year, month, day = (int(match[number]) for number in (1, 2, 3))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opsverify.config.connection_string import postgres_of
+from opsverify.config.connection_string import postgres_of, prometheus_of
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,19 @@ def test_what_it_may_not_be(dsn: str, said: str) -> None:
     """Each is one line, which repeats no password."""
     with pytest.raises(ValueError, match=said) as caught:
         postgres_of(dsn, None)
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://ops:hunter22@prometheus.example.com", "it holds a password"),
+        ("prometheus.example.com", "no http"),
+        ("file:///etc/passwd", "no http"),
+    ],
+)
+def test_a_prometheus_that_cannot_be_drafted_from(url: str, said: str) -> None:
+    """One line before anything is contacted, which repeats no password."""
+    with pytest.raises(ValueError, match=said) as caught:
+        prometheus_of(url)
     assert "hunter22" not in str(caught.value)

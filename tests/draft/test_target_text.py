@@ -35,7 +35,7 @@ def test_every_draft_loads(
     prometheus = SeenPrometheus("https://prometheus.example.com", metrics, guess(metrics))
     config = postgres_of("postgresql://ops@db.example.com/shop", "PASSWORD_OF_OPS")
     path = tmp_path / "drafted.toml"
-    path.write_text(target_text("drafted", config, "PASSWORD_OF_OPS", database, prometheus), encoding="utf-8")
+    path.write_text(target_text("drafted", config, database, prometheus), encoding="utf-8")
     target, _ = load_target(path, with_secrets=False)
     assert target.postgres is not None
     assert target.postgres.reads == f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608 - is sent nowhere
@@ -52,7 +52,7 @@ def test_a_draft_of_a_database_alone(tmp_path: Path) -> None:
                             unreadable=(), migration=None)  # fmt: skip
     config = postgres_of("host=db dbname=shop user=ops sslmode=verify-full", None)
     path = tmp_path / "drafted.toml"
-    path.write_text(target_text("drafted", config, "UNUSED", database, None), encoding="utf-8")
+    path.write_text(target_text("drafted", config, database, None), encoding="utf-8")
     target, _ = load_target(path, with_secrets=False)
     assert {"prometheus", "canary"} <= target.absent.keys()
     assert target.postgres is not None

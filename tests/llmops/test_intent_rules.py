@@ -106,3 +106,15 @@ def test_a_candidate_that_may_be_registered_changes_no_right_answer(spoken: list
         assert candidate.users >= SUPPORT.users
         assert candidate.days >= SUPPORT.days
         assert len(candidate.utterances) >= SUPPORT.utterances
+
+
+def test_no_personal_data_reaches_the_evidence() -> None:
+    """Neither the file for the learning tab nor a message repeats a number that is a person's."""
+    number = "010-1234-5678"
+    text = f"{number}로 알려줘"
+    wrong = said(8, text=text, confidence=0.93, feedback=-1, intent="smalltalk")
+    pattern = Pattern("알리", negated=False, mood="command")
+    review = review_intents([*said(10, text=text), *wrong], lambda _: pattern, SUPPORT)
+    assert number not in review.dumps()
+    assert number not in review.wrong[0].text.en
+    assert "phone number" in review.dumps()
