@@ -12,6 +12,7 @@ from opsverify.config.playbook import SLOW
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.signal_meaning import LOOKED_BACK, unproven
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
@@ -44,7 +45,8 @@ class Selectors:
 class IncidentWindow:
     """What was observed: samples by selector and series, reported values by instance; times in Unix seconds.
 
-    The incident lies between `since` and `start`, the window of the remedy between `start` and `end`.
+    The incident lies between `since` and `start`, the window of the remedy between `start` and `end`. Selectors that
+    are `unproven` have matched nothing, now and in the days before: their 0 may be that of a misspelt name.
     """
 
     since: float
@@ -52,6 +54,7 @@ class IncidentWindow:
     end: float
     samples: Mapping[str, Mapping[str, Points]]
     reported: tuple[Mapping[str, str | None], Mapping[str, str | None]]
+    unproven: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, path: Path) -> IncidentWindow:
@@ -61,7 +64,7 @@ class IncidentWindow:
             selector: {key: {float(at): value for at, value in points.items()} for key, points in series.items()}
             for selector, series in raw["samples"].items()
         }
-        return cls(raw["since"], raw["start"], raw["end"], samples, tuple(raw["reported"]))
+        return cls(raw["since"], raw["start"], raw["end"], samples, tuple(raw["reported"]), frozenset(raw["unproven"]))
 
     @property
     def seconds(self) -> float:
@@ -133,7 +136,28 @@ def observe(
         selector: _samples(prometheus, target, selector, end - began, end)
         for selector in sorted(set(_selectors(playbook, target)))
     }
-    json.dump({"since": began, "start": start, "end": end, "samples": samples, "reported": [before, after]}, keep)
+    meaningless = sorted(_meaningless(prometheus, playbook, target, samples))
+    kept = {"samples": samples, "reported": [before, after], "unproven": meaningless}
+    json.dump({"since": began, "start": start, "end": end, **kept}, keep)
+
+
+def _meaningless(
+    prometheus: Prometheus, playbook: Playbook, target: Target, samples: Mapping[str, Mapping[str, Points]]
+) -> Iterator[str]:
+    """The selectors without samples whose 0 proves nothing: by the signal's meaning, or nothing known of them."""
+    measures = (*playbook.fault.values(), *playbook.confirm.values())
+    signals = {
+        selectors_of(measure, target).counted: str(measure.share) for measure in measures if measure.share in SHARES
+    }
+    for selector, series in samples.items():
+        if not series and _proves_nothing(prometheus, target, selector, signals.get(selector)):
+            yield selector
+
+
+def _proves_nothing(prometheus: Prometheus, target: Target, selector: str, share: str | None) -> bool:
+    if share is None:
+        return not prometheus.known(selector, LOOKED_BACK)
+    return unproven(prometheus, require(target.prometheus).signals, share) is not None
 
 
 def _selectors(playbook: Playbook, target: Target) -> Iterator[str]:

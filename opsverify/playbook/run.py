@@ -14,7 +14,7 @@ from opsverify.metrics.counters import coverage
 from opsverify.playbook.defaults import playbook_of, replay_of
 from opsverify.playbook.evidence_of_share import ShareEvidence, binned, edges_between, grown
 from opsverify.playbook.observation import as_text, selectors_of
-from opsverify.playbook.sources import Judged, claimed, judge
+from opsverify.playbook.sources import Judged, claimed, judge, matched_nothing
 from opsverify.units import duration, listed, parse_duration, quantity
 
 if TYPE_CHECKING:
@@ -159,8 +159,11 @@ class PlaybookRun:
         limit = measure.limit_in(self.check.limits)
         if not measure.is_share:
             value, text = self._number(measure)
+            if measure.counter in self.window.unproven and limit.holds(value):
+                raise Inconclusive(matched_nothing(measure.text, str(measure.counter)))
             self.check.measure(measure.text, value, limit, of=join(" ", (measure.text, text)) if text else measure.text)
             return
+        self._require_meaning(measure)
         found = self._evidence(measure, edges_between(self.window.start, self.window.end, self._step_s))
         what = say("{what} in {seconds}", what=measure.text, seconds=duration(round(self.window.seconds)))
         if not found.trials and measure.none_is_well:
@@ -197,6 +200,14 @@ class PlaybookRun:
                 samples=round(ending.trials),
                 of=say("of {trials:,.0f} at the end of the window: {what}", trials=ending.trials, what=measure.text),
             )
+
+    def _require_meaning(self, measure: Measure) -> None:
+        """Raise Inconclusive where no bad ones are counted by a selector that has never matched any."""
+        if measure.rows is not None:
+            return
+        chosen = selectors_of(measure, self.check.target)
+        if not chosen.good and chosen.counted in self.window.unproven:
+            raise Inconclusive(matched_nothing(measure.text, chosen.counted))
 
     def measure_left(self) -> None:
         """Measure that no override is reported that is not one of this playbook's own remedies."""

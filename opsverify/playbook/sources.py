@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.limits import Limit
+from opsverify.metrics.signal_meaning import LOOKED_BACK
 from opsverify.playbook.observation import instances_of, key_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Target
     from opsverify.config.playbook import Source
+    from opsverify.language.message import Message
     from opsverify.playbook.observation import IncidentWindow
 
 
@@ -44,9 +46,22 @@ def judge(
         if source.field is not None:
             return _reported(source, target, window, value)
         found, detail = number(source)
-        return _compared(source, found, window.seconds, detail)
     except Inconclusive as error:
         return Judged(None, say("{what} not measured: {error}", what=source.text, error=error))
+    compared = _compared(source, found, window.seconds, detail)
+    if compared.holds and source.counter in window.unproven:
+        return Judged(None, matched_nothing(source.text, str(source.counter)))
+    return compared
+
+
+def matched_nothing(what: str, selector: str) -> Message:
+    """Why a 0 proves nothing: its selector may be a misspelt one."""
+    return say(
+        "{what}: {selector} has matched nothing in {back}, a 0 of it proves nothing; correct the selector",
+        what=what,
+        selector=selector,
+        back=LOOKED_BACK,
+    )
 
 
 def _compared(source: Source, found: float, seconds: float, detail: str = "") -> Judged:

@@ -14,6 +14,7 @@ from opsverify.errors import CheckFailed, Inconclusive
 from opsverify.playbook.defaults import confirmations, playbook_of
 from opsverify.playbook.observation import IncidentWindow, key_of, selectors_of
 from opsverify.playbook.run import PlaybookRun
+from opsverify.playbook.sources import judge
 from tests.support.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
@@ -236,3 +237,16 @@ def test_a_measure_that_makes_no_sense_is_refused(measure: str, problem: str) ->
     text = f'[llm.fault]\nit = {{ what = "w", {measure} }}\n'
     with pytest.raises(ValueError, match=problem):
         Playbooks.model_validate_json(json.dumps(tomllib.loads(text)))
+
+
+def test_a_selector_that_matched_nothing_proves_nothing(check: Check) -> None:
+    """A 0 of a misspelt name is no recovery: the item holds, and a source whose 0 would pass says nothing."""
+    run = llm_run(check, failing=(4.0, 0.0))
+    playbook = playbook_of(check.target, "llm")
+    failures = selectors_of(playbook.fault["failures"], check.target).counted
+    (source,) = (source for source in playbook.remedies["rate_limit"].sources if source.counter is not None)
+    window = dataclasses.replace(run.window, unproven=frozenset({failures, str(source.counter)}))
+    with pytest.raises(Inconclusive, match="has matched nothing in"):
+        dataclasses.replace(run, window=window).confirm("failures")
+    for known, holds in ((run.window, True), (window, None)):
+        assert judge(source, check.target, known, lambda _: (0.0, ""), str).holds is holds
