@@ -78,7 +78,7 @@ def await_healthy(sandbox: Sandbox, folder: Path) -> None:
         code, verdict = stage(sandbox, folder / f"warm-{turn}", "warm")
         if code == 0:
             return
-        time.sleep(5)
+        time.sleep(5)  # rates need traffic; the next run is the condition
     raise SystemExit("\n".join(["the sandbox does not become healthy", *verdict.get("reasons", ())]))
 
 

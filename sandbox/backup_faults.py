@@ -9,9 +9,12 @@ import json
 import os
 import re
 import shutil
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from psycopg.sql import SQL, Identifier
 
 from sandbox.errors import SandboxError
 from sandbox.processes import wait_until
@@ -26,6 +29,8 @@ _AFTER_BACKUP = 3
 """Segments that a base backup of a quiet database may span itself: the gap comes after them."""
 _ARCHIVED_DEADLINE_S = 90
 _PAGE = 8192
+_FROM_END = 20
+_LABELLED_START = re.compile(r"START WAL LOCATION: (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,39 @@ class Damage:
     def inflict(self, _cluster: Cluster, victim: Path) -> None:
         """Damage `victim`."""
         self.spoil(victim)
+
+
+@dataclass(frozen=True, slots=True)
+class PageDamage:
+    """A full page of a table that nothing has written to since the backup: no WAL restores it.
+
+    A read may write: the first one that sees a row's transaction ended sets a hint bit, whose page goes into the WAL.
+    """
+
+    table: str
+    spoil: Callable[[bytes], bytes]
+
+    def victim(self, cluster: Cluster) -> Path:
+        """The file of the table in the base backup."""
+        return _file_of(self.table)(cluster)
+
+    def inflict(self, cluster: Cluster, victim: Path) -> None:
+        """Damage the page next to the middle. Raises SandboxError where all were written to."""
+        with cluster.superuser() as connection:
+            connection.execute(SQL("SELECT count(whole.*) FROM {} AS whole").format(Identifier(self.table)))
+        cluster.checkpoint()
+        base = _base(cluster)
+        began = _lsn(_LABELLED_START.findall((base / "backup_label").read_text(encoding="utf-8"))[0])
+        backed_up, live = victim.read_bytes(), (cluster.data / victim.relative_to(base)).read_bytes()
+        pages = len(backed_up) // _PAGE
+        for page in sorted(range(pages), key=lambda number: abs(number - pages // 2)):
+            offset = page * _PAGE
+            if _page_lsn(live[offset : offset + _PAGE]) < began:
+                _overwrite(victim, offset, self.spoil(backed_up[offset : offset + _PAGE]))
+                return
+        raise SandboxError(
+            f"all {pages} pages of {self.table} were written since the backup: run 'sandbox backup' again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +170,26 @@ def _after_backup(cluster: Cluster) -> list[Path]:
     return sorted(path for path in cluster.archive.iterdir() if _SEGMENT.fullmatch(path.name) and path.name > first)
 
 
-def _flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
+def _lsn(text: str) -> int:
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
-def _zero_page(path: Path) -> None:
-    """A full page of old rows: nothing is written to it again, so no WAL repairs it."""
-    _overwrite(path, _PAGE, bytes(_PAGE))
+def _page_lsn(page: bytes) -> int:
+    """LSN of the last WAL record of a page: `pd_lsn`, the first eight bytes."""
+    high, low = struct.unpack("=II", page[:8])
+    return int(high << 32 | low)
+
+
+def _flip(page: bytes) -> bytes:
+    """One byte of the last row: rows fill a page from its end."""
+    content = bytearray(page)
+    content[-_FROM_END] ^= 0xFF
+    return bytes(content)
+
+
+def _zero_page(page: bytes) -> bytes:
+    return bytes(len(page))
 
 
 def _zero(path: Path) -> None:
@@ -177,9 +226,9 @@ def _overwrite(path: Path, offset: int, content: bytes) -> None:
         file.write(content)
 
 
-DAMAGES: dict[str, Damage | ForeignTimeline] = {
-    "backup_corrupted": Damage(_file_of("intent_logs"), _flip),
-    "backup_page_zeroed": Damage(_file_of("llm_calls"), _zero_page),
+DAMAGES: dict[str, Damage | PageDamage | ForeignTimeline] = {
+    "backup_corrupted": PageDamage("intent_logs", _flip),
+    "backup_page_zeroed": PageDamage("llm_calls", _zero_page),
     "backup_tail_lost": Damage(_file_of("fact_daily_production"), _cut_to_a_page),
     # Comments: written by initdb alone, so that no WAL restores their pages, and read by no check.
     "backup_file_truncated": Damage(_file_of("pg_description"), _halve),

@@ -18,6 +18,7 @@ import psycopg
 
 from sandbox.home import Settings, load_settings
 from sandbox.postgres import SUPERUSER
+from sandbox.processes import wait_until
 from sandbox.redis import add_filler, client, evicted, fill
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _EVICTING_PAUSE_S = 0.05
 _FILL_PAUSE_S = 0.1
 _CHECK_PAUSE_S = 0.5
 _BLOCKED_S = 4.0
+_BLOCKED_WITHIN_S = 30.0
 
 
 def connections(settings: Settings, ready: Callable[[], None]) -> NoReturn:
@@ -73,10 +75,19 @@ def blocked(settings: Settings, ready: Callable[[], None]) -> NoReturn:
     with _superuser(settings) as holder, _superuser(settings) as waiter, holder.transaction():
         holder.execute("SELECT pg_advisory_xact_lock(4711)")
         threading.Thread(target=waiter.execute, args=("SELECT pg_advisory_lock(4711)",), daemon=True).start()
-        time.sleep(_BLOCKED_S)
+        wait_until(lambda: _waited_s(holder) >= _BLOCKED_S, _BLOCKED_WITHIN_S, "a session to wait for the lock")
         ready()
         while True:
-            time.sleep(_CHECK_PAUSE_S)
+            signal.pause()
+
+
+def _waited_s(connection: psycopg.Connection) -> float:
+    """Seconds that a session has waited for an advisory lock; 0 while none does."""
+    row = connection.execute(
+        "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(waitstart)), 0)::float8 FROM pg_locks"
+        " WHERE locktype = 'advisory' AND NOT granted"
+    ).fetchone()
+    return float(cast("tuple[float]", row)[0])
 
 
 def _superuser(settings: Settings) -> psycopg.Connection:

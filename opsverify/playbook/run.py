@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.playbook import Measure, Playbook
     from opsverify.core.check import Check
+    from opsverify.language.message import Message
     from opsverify.playbook.observation import IncidentWindow
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.services import Services
@@ -75,10 +76,7 @@ class PlaybookRun:
             bad, trials = found.worst
             if found.breached(self.check.target.playbook.alpha) and not limit.holds(bad / trials):
                 seen.append((measure, found))
-            measured = quantity(found.share, "ratio") if found.trials else say("no samples")
-            texts.append(
-                say("{what} {measured}, limit {limit}", what=measure.text, measured=measured, limit=limit.text)
-            )
+            texts.append(_measured(measure, found, limit))
         if not seen:
             raise Inconclusive(
                 say(
@@ -282,6 +280,14 @@ class PlaybookRun:
 
     def _value(self, statement: str) -> str:
         return str(self.database().value(statement))
+
+
+def _measured(measure: Measure, found: ShareEvidence, limit: Limit) -> Message:
+    measured = quantity(found.share, "ratio") if found.trials else say("no samples")
+    text = say("{what} {measured}, limit {limit}", what=measure.text, measured=measured, limit=limit.text)
+    if not found.trials or limit.holds(found.share):
+        return text
+    return join(": ", (text, say("too few to prove a fault, run again in a minute")))
 
 
 def _given(statement: str, since: dt.datetime, until: dt.datetime) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,6 +119,14 @@ def test_a_fault_that_chance_explains_is_none(check: Check) -> None:
     run = llm_run(check, failing=(0.2, 0.2))
     with pytest.raises(Inconclusive, match="nothing to remedy"):
         run.measure_fault()
+
+
+def test_a_fault_of_a_moment_says_to_run_again(check: Check) -> None:
+    """All calls of a single step have failed: above the limit, and too few to prove anything."""
+    run = llm_run(check, failing=(5.0, 5.0))
+    short = replace(run, window=replace(run.window, since=START - 5))
+    with pytest.raises(Inconclusive, match="100%, limit <= 5%: too few to prove a fault, run again in a minute"):
+        short.measure_fault()
 
 
 def test_a_fault_is_seen(check: Check) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from contextlib import ExitStack
 from html import unescape
@@ -12,6 +13,7 @@ import pytest
 
 from tests.proof.fault_table import Row, rows, variants
 from tests.proof.secure_server import secure_server
+from tests.support.standin import INCIDENT_AGO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,14 +46,18 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     arguments = [] if row.restored else standin.arguments(row.stage, row.target, row.backup_age_s)
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
+    began = None
     if row.stage.startswith("incident-"):
-        arguments.append(standin.incident_since(row.stage, fault=row.fault is not None))
+        began = _incident(row, standin)
+        arguments.append(f"--incident-since={began.isoformat()}")
     if row.fault:
         around.enter_context(standin.fault(row.fault, row.scope))
     if row.restored:
         arguments = standin.arguments_after_now()
     if row.until:
         standin.await_effect(row.until)
+    if began:
+        standin.await_reaction(began)
     _remedy(row, standin, around)
     run = standin.verify(row.stage, *arguments, target=target)
     wrong = row.wrong(run.reds)
@@ -60,6 +66,14 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
     if row.says:
         assert any(re.search(row.says, reason) for reason in run.verdict["reasons"]), run.story
         assert row.stage != "rehearsal" or re.search(row.says, unescape(run.page)), f"{row.says}: not on the page"
+
+
+def _incident(row: Row, standin: Standin) -> dt.datetime:
+    """When the row's incident begins: with its fault, after all effects of the row before; or some seconds ago."""
+    if row.until:
+        standin.await_no_effect(row.until)
+    now = dt.datetime.now(dt.UTC)
+    return now if row.fault else now - INCIDENT_AGO
 
 
 def _remedy(row: Row, standin: Standin, around: ExitStack) -> None:

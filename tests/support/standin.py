@@ -42,6 +42,8 @@ LOOKBACK_S = 8
 WINDOW = "8s"
 INCIDENT_AGO = dt.timedelta(seconds=4)
 """How long ago an incident of which nothing is to be seen has begun."""
+INCIDENT_LASTS = dt.timedelta(seconds=10)
+"""How long an incident lasts before anybody reacts: a fault of a second or two is not proven."""
 RUN_DEADLINE_S = 90
 CANARY_STAGE = "prod-canary"
 RATES = {CANARY_STAGE: 40.0, "daily": 25.0}
@@ -157,7 +159,6 @@ class Standin:
     sandbox: Sandbox
     folder: Path
     _runs: count[int] = field(default_factory=count)
-    _incidents: dict[str, dt.datetime] = field(default_factory=dict)
     _captured: dt.datetime = field(init=False)
     _unchanged_since: dt.datetime = field(init=False)
     """From here on the database holds what was recorded: the last fault or rollback that changed it is undone."""
@@ -276,14 +277,9 @@ class Standin:
         finally:
             self.sandbox.remedy(name, off=True)
 
-    def incident_since(self, stage: str, *, fault: bool) -> str:
-        """The argument that says when the incident began: with the first fault of the stage, or seconds ago.
-
-        The rows of a stage are one incident: what its fault did in the row before was done in this incident too.
-        """
-        now = dt.datetime.now(dt.UTC)
-        began = self._incidents.setdefault(stage, now) if fault else now - INCIDENT_AGO
-        return f"--incident-since={began.isoformat()}"
+    def await_reaction(self, began: dt.datetime) -> None:
+        """Wait until the incident has lasted long enough for its fault to be proven."""
+        self.await_that(lambda: dt.datetime.now(dt.UTC) - began >= INCIDENT_LASTS, "the incident to last")
 
     @contextmanager
     def rolled_back(self, omit: str | None) -> Iterator[list[str]]:
@@ -315,6 +311,10 @@ class Standin:
     def await_effect(self, promql: str) -> None:
         """Wait until Prometheus has a sample for `promql`."""
         self._await(lambda: [] if self._query(promql) else [f"{promql} has no sample"])
+
+    def await_no_effect(self, promql: str) -> None:
+        """Wait until nothing is left of what an earlier fault did."""
+        self._await(lambda: [f"{promql} has a sample"] if self._query(promql) else [])
 
     def await_quiet(self, stage: str) -> None:
         """Send the traffic that `stage` needs, and wait until nothing of an earlier fault is left in what it reads."""
