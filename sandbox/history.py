@@ -1,10 +1,11 @@
-"""History of a new sandbox: the snapshots that its first weekly run compares with."""
+"""History of a new sandbox: the snapshots that its first weekly run compares with, and its declared rights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from opsverify.cli.history import capture, store_of
+from opsverify.cli.rights import declared_path, read_rights, write_rights
 from opsverify.config.load import load_target
 from opsverify.config.project import project_root
 from opsverify.errors import OpsVerifyError
@@ -20,5 +21,6 @@ def capture_first(target_file: Path, progress: Callable[[str], None]) -> None:
         target, secrets = load_target(target_file)
         for _, line in capture(target, secrets, store_of(project_root(str(target_file)), target)):
             progress(f"history: {line}")
+        progress(f"rights: {write_rights(read_rights(target, secrets), declared_path(target), replace=True)}")
     except OpsVerifyError as error:
         progress(f"history: nothing captured ({error}); weekly comparisons begin with their first run")

@@ -1,6 +1,6 @@
-"""Faults that the periodic reviews find: indexes, slow and scanned tables, logs, slots, deadlocks.
+"""Faults that the periodic reviews find: indexes, slow and scanned tables, logs, slots, deadlocks, rights.
 
-Each works on a table of its own, which goes with the fault.
+Each works on a table or role of its own, which goes with the fault.
 """
 
 from __future__ import annotations
@@ -62,6 +62,15 @@ STATEMENTS: dict[str, tuple[tuple[LiteralString, ...], tuple[LiteralString, ...]
             "DO $$ BEGIN FOR n IN 1..1500 LOOP PERFORM count(*) FROM review_fault WHERE id = -1; END LOOP; END $$",
         ),
         (_DROP,),
+    ),
+    "rights_beyond": (
+        (
+            "DROP ROLE IF EXISTS contractor",
+            "GRANT pg_write_all_data TO judgment_auditor",
+            "CREATE ROLE contractor LOGIN IN ROLE judgment_auditor",
+            "DO $$ BEGIN EXECUTE format('ALTER ROLE contractor VALID UNTIL %L', now() + interval '1 day'); END $$",
+        ),
+        ("DROP ROLE IF EXISTS contractor", "REVOKE pg_write_all_data FROM judgment_auditor"),
     ),
     "log_kept_too_long": (
         (

@@ -65,6 +65,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "capture, list: the snapshots that weekly comparisons begin from",
         ("opsverify history capture --target production", "opsverify history list --target production"),
     ),
+    "rights": Command(
+        "opsverify.cli.rights",
+        "capture, compare: what each role of the database may do, as a declared list",
+        ("opsverify rights capture --target production", "opsverify rights compare --target production"),
+    ),
     "runbook": Command(
         "opsverify.cli.runbook",
         "every runbook line: what carries it out, the newest result, when",

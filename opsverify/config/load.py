@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PATHS = (
     "base_backup", "wal_archive", "dr_wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config",
     "log", "folder", "ca_file", "client_cert", "client_key", "public_key", "record", "service_file",
-    "calendar", "leave",
+    "calendar", "leave", "file",
 )  # fmt: skip
 """Keys that are paths relative to the target file, in whichever table they stand."""
 
@@ -35,11 +35,11 @@ PATTERNS = ("validations",)
 S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
 _OPTIONAL: tuple[Part, ...] = (
-    "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops",
+    "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights",
     "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 )  # fmt: skip
-"""Parts that a target need neither describe nor declare absent: checks of `regions`, `retention`, `storage` and
-`on_call` then hold, others have defaults."""
+"""Parts that a target need neither describe nor declare absent: checks of `regions`, `retention`, `storage`,
+`on_call` and `rights` then hold, others have defaults."""
 
 
 def find_target(name_or_file: str, folder: Path) -> Path:

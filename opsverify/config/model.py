@@ -19,6 +19,7 @@ from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
+from opsverify.config.rights import RightsConfig  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.language.message import say
@@ -26,7 +27,7 @@ from opsverify.units import parse_duration
 
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements", "retention", "storage", "on_call", "llmops",
+    "statements", "retention", "storage", "on_call", "llmops", "rights",
     "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
@@ -260,6 +261,7 @@ class Target(Section):
     history: HistoryConfig = HistoryConfig()
     retention: dict[str, RetentionRule] = Field(default_factory=dict)
     storage: dict[str, StorageVolume] = Field(default_factory=dict)
+    rights: RightsConfig | None = None
     recovery: Recovery | None = None
     regions: Regions | None = None
     playbook: Playbooks = Playbooks()

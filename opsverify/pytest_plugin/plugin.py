@@ -54,7 +54,19 @@ if TYPE_CHECKING:
     from opsverify.core.plan import Planned
 
 RUN_FOLDER = "opsverify_run"
-FIXTURES = ("probes", "canary", "smoke", "recovery", "switchback", "periodic", "daily", "playbook", "people", "llmops")
+FIXTURES = (
+    "probes",
+    "canary",
+    "smoke",
+    "recovery",
+    "switchback",
+    "periodic",
+    "rights",
+    "daily",
+    "playbook",
+    "people",
+    "llmops",
+)
 """Modules of fixtures, loaded for a stage run only."""
 
 

@@ -6,7 +6,6 @@ from opsverify.core.runbook import lines_of
 from tests.support.plans import plans
 
 OPEN = {
-    ("1-monthly/rights", "monthly"),
     ("1-monthly/changes", "monthly"),
     ("1-quarterly/dr", "quarterly"),
     ("1-quarterly/policies", "quarterly"),

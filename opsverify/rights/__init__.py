@@ -1,0 +1,1 @@
+"""Rights in a database: what each role may do, compared with a declared list."""
