@@ -61,8 +61,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 def declared_path(target: Target) -> Path:
     """Where the declared list is. Raises TargetError where the target does not say."""
     if target.rights is None:
-        raise TargetError(say('rights: missing; add [rights] with file = "rights.toml" to the target'))
-    return Path(target.rights.file)
+        raise TargetError(say('rights: missing; add [rights] with declared = "rights.toml" to the target'))
+    return Path(target.rights.declared)
 
 
 def read_rights(target: Target, secrets: Secrets) -> RightsState:

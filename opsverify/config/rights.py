@@ -8,4 +8,4 @@ from opsverify.config.section import Section
 class RightsConfig(Section):
     """The declared list, relative to the target file; `opsverify rights capture` writes it once."""
 
-    file: str
+    declared: str

@@ -16,7 +16,7 @@ def graph(*memberships: tuple[str, str, frozenset[str]], version: int = NOW) -> 
 
 
 def test_rights_are_inherited_over_nested_roles_with_the_shortest_way() -> None:
-    """a is a member of d through b and c."""
+    """Role a is a member of d through b and c."""
     nested = graph(("a", "b", ALL), ("b", "c", ALL), ("c", "d", ALL))
     assert nested.reach("a")["d"] == Reach(ALL, ("b", "c"))
     assert nested.inheritors("d") == ("a", "b", "c")
