@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
+from opsverify.config.evidence import EvidenceConfig
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
@@ -216,19 +217,6 @@ class Owners(Section):
 
     default: str
     families: dict[str, str] = Field(default_factory=dict)
-
-
-class EvidenceConfig(Section):
-    """How evidence is signed (an ed25519 key in PEM form), where titles link to, and who may read a run's files."""
-
-    readable_by: Literal["owner", "group", "all"] = "owner"
-    signing_key: SecretRef | None = None
-    runbook_url: str | None = None
-
-    @property
-    def folder_mode(self) -> int:
-        """The rights of a run's folder."""
-        return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]
 
 
 def _with_reasons(given: object) -> object:
