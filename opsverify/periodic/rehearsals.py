@@ -134,8 +134,7 @@ class Rehearsals:
         if not run.folder.is_dir():
             raise Inconclusive(
                 say(
-                    "{run}: its evidence is not in {folder}; put it back, or run opsverify rehearse "
-                    "--target {target}",
+                    "{run}: its evidence is not in {folder}; put it back, or run opsverify rehearse --target {target}",
                     run=run.run_id,
                     folder=run.folder,
                     target=self.target,
