@@ -14,6 +14,7 @@ from opsverify.config.evidence import EvidenceConfig
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
+from opsverify.config.notify import NotifyTarget  # noqa: TC001 - as above
 from opsverify.config.on_call import OnCall  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
@@ -22,6 +23,7 @@ from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
+from opsverify.config.waivers import Waiver  # noqa: TC001 - as above
 from opsverify.language.message import say
 from opsverify.units import parse_duration
 
@@ -203,16 +205,6 @@ class Synthetic(Section):
     journeys: tuple[str, ...] = ("smoke/journeys.toml",)
 
 
-class Waiver(Section):
-    """An exception with owner, reason, ticket and end: a failing check is `waived` until the end of `until`."""
-
-    check: str
-    owner: str = Field(min_length=1)
-    reason: str = Field(min_length=10)
-    ticket: str | None = Field(default=None, min_length=1)
-    until: dt.date
-
-
 class Owners(Section):
     """Owners of checks: one default, and one for each family of checks (the id before the first dot)."""
 
@@ -257,6 +249,7 @@ class Target(Section):
     attestations: dict[str, Attestation] = Field(default_factory=dict)
     people: dict[str, Person] = Field(default_factory=dict)
     on_call: OnCall | None = None
+    notify: dict[str, NotifyTarget] = Field(default_factory=dict)
     llmops: LlmOps = LlmOps()
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
