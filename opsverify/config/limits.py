@@ -106,6 +106,8 @@ class Limits(BaseModel):
     dead_letters: Count = _limit("<= 20", "count", "1 daily: unresolved dead letters")
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
+    waivers: Count = _limit("<= 5", "count", "waivers that are in force at once")
+
     # Periodic reviews (runbook 1).
     history_distance: Seconds = _limit(
         ">= 1 d", "s", "1 weekly: time between two snapshots of counters that are compared"
@@ -136,6 +138,9 @@ class Limits(BaseModel):
     rpo: Seconds = _limit("<= 30 m", "s", "5: data lost, in time before the disaster")
     backup_age: Seconds = _limit("<= 7 d", "s", "5: time since the newest backup; rehearsed weekly, so made weekly")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
+
+    # Quarterly reviews (runbook 1).
+    rehearsal_age: Seconds = _limit("<= 92 d", "s", "1 quarterly: time since the last rehearsal of a recovery ended")
 
     # On-call (runbook 4).
     on_call_uncovered: Seconds = _limit("<= 0 s", "s", "4: time of the coming period that nobody on a level covers")
