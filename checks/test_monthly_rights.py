@@ -34,7 +34,7 @@ def test_rights(check, rights_review):
 )
 def test_passwords(check, ending_passwords):
     """A role whose password has ended cannot log in any more, and nothing warns of it before."""
-    limit = check.limits.password_expiry
+    limit = check.limits.login_expiry
     soon = [one.text for one in ending_passwords if not limit.holds(one.left_s)]
     found = say("of {count} passwords with an end do not keep {limit}", count=len(ending_passwords), limit=limit.text)
     check.measure(say("passwords"), len(soon), NONE, of=listed(found, soon))

@@ -129,7 +129,7 @@ class Limits(BaseModel):
     storage_exhaustion: Seconds = _limit(">= 30 d", "s", "1 weekly: time until a volume is full, by its trend")
     storage_history: Seconds = _limit(">= 14 d", "s", "1 weekly: days of daily lows before there is a trend")
 
-    password_expiry: Seconds = _limit(">= 14 d", "s", "1 monthly: time until the password of a database role ends")
+    login_expiry: Seconds = _limit(">= 14 d", "s", "1 monthly: time until the password of a database role ends")
 
     # Smoke (runbook 2-1).
     journey_wait: Seconds = _limit("<= 30 s", "s", "2-1: a journey's asynchronous effect is visible within this")

@@ -170,7 +170,7 @@ def test_thousands_of_tables_are_a_few_lines(rights: RightsServer) -> None:
     )
     text = rights.text()
     assert '"SELECT, INSERT ON ALL TABLES IN SCHEMA wide"' in text
-    assert len(text) < 5000
+    assert "wide.t" not in text
     declared = rights.declared()
     rights.run("GRANT UPDATE ON ALL TABLES IN SCHEMA wide TO lee; GRANT DELETE ON wide.t7 TO lee")
     assert [str(one) for one in rights.review(declared).more] == [
