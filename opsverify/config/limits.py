@@ -111,6 +111,8 @@ class Limits(BaseModel):
     dead_letters: Count = _limit("<= 20", "count", "1 daily: unresolved dead letters")
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
+    waivers: Count = _limit("<= 5", "count", "waivers that are in force at once")
+
     # Periodic reviews (runbook 1).
     history_distance: Seconds = _limit(
         ">= 1 d", "s", "1 weekly: time between two snapshots of counters that are compared"

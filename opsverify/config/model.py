@@ -203,11 +203,12 @@ class Synthetic(Section):
 
 
 class Waiver(Section):
-    """An exception with owner, reason and end: a failing check counts as `waived` until the end of `until`."""
+    """An exception with owner, reason, ticket and end: a failing check is `waived` until the end of `until`."""
 
     check: str
     owner: str = Field(min_length=1)
     reason: str = Field(min_length=10)
+    ticket: str | None = Field(default=None, min_length=1)
     until: dt.date
 
 

@@ -112,10 +112,13 @@ def planned(
         nodeid,
         not_applicable,
         cannot_run=None if not_applicable else cannot_run,
-        waiver=say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=waiver.owner, until=waiver.until)
-        if waiver
-        else None,
+        waiver=_described(waiver) if waiver else None,
     )
+
+
+def _described(waiver: Waiver) -> Message:
+    owner = ", ".join(filter(None, (waiver.owner, waiver.ticket)))
+    return say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=owner, until=waiver.until)
 
 
 def _undecided(what: str, reason: str) -> Message | None:

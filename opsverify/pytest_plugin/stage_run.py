@@ -17,6 +17,7 @@ from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
+from opsverify.core.waivers import too_many, waiver_notes
 from opsverify.errors import EvidenceError
 from opsverify.evidence.bound import bound_fields
 from opsverify.evidence.files import restrict, write_atomic
@@ -58,6 +59,7 @@ class StageRun:
     folder: RunFolder
     started: dt.datetime
     redactor: Redactor
+    as_written: Target
     plan: Plan
     attestations: Attestations
     results: dict[str, CheckResult] = field(default_factory=dict)
@@ -110,8 +112,10 @@ class StageRun:
             folder,
             started,
             Redactor(secrets.values),
+            as_written,
             Plan(stage, ()),
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
+            troubles=[trouble] if (trouble := too_many(as_written, started.date())) else [],
             binding=binding,
             state=state,
             history=TargetState.of(root / REPORTS, target.name).history,
@@ -258,7 +262,8 @@ class StageRun:
     def notes(self) -> tuple[str, ...]:
         """Remarks that a reader of the verdict needs."""
         left = left_out(self.plan).text
-        remarks = (*self.remarks, *([left] if left else []))
+        waivers = waiver_notes(self.as_written, self.plan, self.judge().results, self.started.date())
+        remarks = (*self.remarks, *([left] if left else []), *waivers)
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return remarks

@@ -33,10 +33,10 @@ class Clock:
         return self.now
 
 
-def _after(*lates: float) -> tuple[Clock, WakeUps]:
+def _after(*delays: float) -> tuple[Clock, WakeUps]:
     clock = Clock()
     wake_ups = WakeUps(clock)
-    for late in lates:
+    for late in delays:
         clock.now += EVERY_S + late
         wake_ups.woke()
     return clock, wake_ups
@@ -68,12 +68,12 @@ def test_what_was_before_the_check_does_not_count() -> None:
     assert wake_ups.longest_s(100 + EVERY_S + 3.0 - 0.5) == pytest.approx(0.5)
 
 
-@given(lates=st.lists(st.floats(0, 10), max_size=30), since=st.floats(90, 200))
-def test_never_more_than_was_waited(lates: list[float], since: float) -> None:
+@given(delays=st.lists(st.floats(0, 10), max_size=30), since=st.floats(90, 200))
+def test_never_more_than_was_waited(delays: list[float], since: float) -> None:
     """The longest spell is at most all lateness together, and at most the time since the check began."""
-    clock, wake_ups = _after(*lates)
+    clock, wake_ups = _after(*delays)
     found = wake_ups.longest_s(since)
-    assert 0 <= found <= sum(lates) + 1e-6
+    assert 0 <= found <= sum(delays) + 1e-6
     assert found <= max(0.0, clock.now - since) + 1e-6
 
 
