@@ -6,7 +6,7 @@ from opsverify import (
     P95_SLOWER,
     Inconclusive,
     Limit,
-    Stopwatch,
+    LocalTimer,
     eventually,
     listed,
     measure_cached_since,
@@ -80,7 +80,7 @@ def test_latency(check, after_rollback):
 def test_alerts(check, alertmanager):
     """The alert that led to the rollback takes a while to end; one that stays has another cause."""
     limit = check.limits.alerts_end
-    watch = Stopwatch()
+    watch = LocalTimer()
     firing = eventually(
         lambda: [alert.name for alert in alertmanager.firing(check.target.alertmanager.ignore)],
         lambda names: not names,

@@ -26,7 +26,7 @@ from .metrics.cache_age import (
 from .periodic.index_review import index_sizes as index_sizes
 from .playbook.defaults import confirmations as confirmations
 from .probes.eventually import eventually as eventually
-from .probes.stopwatch import Stopwatch as Stopwatch
+from .probes.local_timer import LocalTimer as LocalTimer
 from .pytest_plugin.decorators import per as per
 from .pytest_plugin.decorators import runbook as runbook
 from .recovery.verify.rows import (

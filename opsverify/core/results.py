@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.core.stages import Outcome
 from opsverify.language.message import in_language, packed, pair, say, unpair
 from opsverify.language.plain import plain_line
-from opsverify.probes.stopwatch import Elapsed
+from opsverify.probes.local_timer import Elapsed
 from opsverify.units import quantity
 
 if TYPE_CHECKING:

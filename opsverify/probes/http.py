@@ -13,9 +13,9 @@ from opsverify.language.message import say
 from opsverify.probes.access import Access, bearer_access, verification
 from opsverify.probes.base import Probe
 from opsverify.probes.http_transport import MOST_BODY, Deadline, DeadlineTransport, read_body
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
-from opsverify.probes.stopwatch import Elapsed, Stopwatch
 from opsverify.probes.text import capped, masked, one_line
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Http(Probe):
         headers = {name: value for name, value in access.headers.items() if name.lower() not in own}
         headers |= options.get("headers") or {}
         clients = self._clients
-        watch = Stopwatch()
+        watch = LocalTimer()
         try:
             address = options.get("address")
             named = httpx.URL(url)

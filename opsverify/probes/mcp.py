@@ -11,9 +11,9 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access, verification
 from opsverify.probes.base import Probe
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
-from opsverify.probes.stopwatch import Elapsed, Stopwatch
 from opsverify.probes.text import capped, one_line
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Mcp(Probe):
             ):
                 return await send(opened)
 
-        watch = Stopwatch()
+        watch = LocalTimer()
         try:
             return asyncio.run(session()), watch.elapsed_s
         # The SDK wraps whatever went wrong in groups of its task groups; the first cause decides the outcome.

@@ -15,6 +15,7 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes import postgres_state as state
 from opsverify.probes.base import Probe
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.postgres_connection import (
     OUT_OF_SERVICE,
     Connection,
@@ -26,7 +27,6 @@ from opsverify.probes.postgres_connection import (
     where,
 )
 from opsverify.probes.record import Record, discard
-from opsverify.probes.stopwatch import Elapsed, Stopwatch
 from opsverify.probes.text import one_line, table
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Postgres(Probe):
                 connection.cursor() as cursor,
             ):
                 limit_time(cursor, self._config, self._search_path)
-                watch = Stopwatch()
+                watch = LocalTimer()
                 # Streaming uses the extended protocol, in which a text can hold one statement only: none can
                 # end the READ ONLY transaction and continue.
                 rows = tuple(cursor.stream(statement.encode(), params or None))

@@ -12,10 +12,10 @@ import redis as client
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.base import Probe
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.record import Record, discard
 from opsverify.probes.redis_nodes import Node, RedisNodes
 from opsverify.probes.redis_values import CacheInfo, LatencyEvent, Persistence, joined, shared, together
-from opsverify.probes.stopwatch import Elapsed, Stopwatch
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Redis(Probe):
         slowest = Elapsed()
         try:
             for node in self._nodes.all():
-                watch = Stopwatch()
+                watch = LocalTimer()
                 node.ping()
                 slowest = max(slowest, watch.elapsed_s)
         except client.RedisError as error:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.record import discard
-from opsverify.probes.stopwatch import Elapsed, Stopwatch
 from opsverify.probes.tcp import certificate, is_open
 from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.timelines import timeline_path
@@ -242,7 +242,7 @@ class RegionPair:
         """
         written = str(self.original.value("SELECT pg_current_wal_lsn()::text"))
         dr = self.dr.recording(discard)
-        watch = Stopwatch()
+        watch = LocalTimer()
         replayed = eventually(
             lambda: dr.row(_REPLAYED, lsn=written),
             lambda row: bool(row.arrived),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from opsverify import CheckFailed, Inconclusive, Limit, Unreachable
 from opsverify.core.run_delay import EVERY_S, TOLERANCE_S, RunDelay, WakeUps, excused
-from opsverify.probes.stopwatch import Elapsed, Stopwatch
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,10 +77,10 @@ def test_never_more_than_was_waited(delays: list[float], since: float) -> None:
     assert found <= max(0.0, clock.now - since) + 1e-6
 
 
-def test_a_stopwatch_says_whose_clock_it_is() -> None:
-    """A duration of a stopwatch is `Elapsed`, and its measurement rests on this machine's clock."""
+def test_a_timer_says_whose_clock_it_is() -> None:
+    """A duration of a local timer is `Elapsed`, and its measurement rests on this machine's clock."""
     clock = Clock()
-    watch = Stopwatch(clock)
+    watch = LocalTimer(clock)
     clock.now += 1.5
     assert watch.elapsed_s == 1.5
     assert isinstance(watch.elapsed_s, Elapsed)

@@ -1,4 +1,4 @@
-"""Durations of probes and suites: measured by the stopwatch, so that each is known as this machine's own."""
+"""Durations of probes and suites: measured by the local timer, so that each is known as this machine's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WAITS = {
-    "stopwatch.py": "it is the stopwatch",
+    "local_timer.py": "it is the timer",
     "eventually.py": "the deadline of a wait, which is no measurement",
     "http_transport.py": "the deadline of a request",
     "prometheus_body.py": "the deadline of an answer's body",
@@ -38,7 +38,7 @@ def test_no_other_clock() -> None:
 
 
 def test_every_duration_of_a_reply_is_elapsed() -> None:
-    """A field `elapsed_s` is annotated as what the stopwatch returns."""
+    """A field `elapsed_s` is annotated as what the local timer returns."""
     fields = [
         (path.name, ast.unparse(node.annotation))
         for folder in ("probes", "switchback")

@@ -1,4 +1,4 @@
-"""Stopwatch: the one place where a probe measures a duration, so that a duration is known as this machine's own."""
+"""Local timer: the one place where a probe measures a duration, so that a duration is known as this machine's own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Elapsed(float):
     __slots__ = ()
 
 
-class Stopwatch:
-    """A stopwatch that runs from its making."""
+class LocalTimer:
+    """A timer that runs from its making."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
