@@ -4,7 +4,7 @@
 
 Per check an Allure result and one attached exchange of 1.5 KB; at the end every file swept and the verdict cleaned, as
 a run does. With redaction eight secrets are loaded (passwords, tokens, a JWT, a PEM key) and one exchange in a hundred
-shows one of them; without, none is loaded, and no text is searched. A run in which a secret is left stops the benchmark.
+shows one of them; without, none is loaded, and no text is searched. A secret that is left stops the benchmark.
 """
 
 from __future__ import annotations
@@ -141,8 +141,9 @@ def _table(spent: dict[str, list[Spent]]) -> str:
     ]
     for name, runs in spent.items():
         turns = list(zip(runs, base, strict=True))
+        walls = [run.wall_s for run in runs]
         lines.append(
-            f"| {name} | {min(run.wall_s for run in runs):.2f} s | {statistics.median(run.wall_s for run in runs):.2f} s "
+            f"| {name} | {min(walls):.2f} s | {statistics.median(walls):.2f} s "
             f"| {statistics.median(run.processor_s for run in runs):.2f} s "
             f"| {statistics.median(mine.wall_s / other.wall_s for mine, other in turns):.2f} "
             f"| {statistics.median(mine.processor_s / other.processor_s for mine, other in turns):.2f} |"

@@ -24,6 +24,7 @@ from .metrics.cache_age import (
     measure_rebuilt as measure_rebuilt,
 )
 from .periodic.index_review import index_sizes as index_sizes
+from .periodic.rehearsals import not_passed as not_passed
 from .playbook.defaults import confirmations as confirmations
 from .probes.eventually import eventually as eventually
 from .probes.local_timer import LocalTimer as LocalTimer

@@ -142,6 +142,9 @@ class Limits(BaseModel):
     backup_age: Seconds = _limit("<= 7 d", "s", "5: time since the newest backup; rehearsed weekly, so made weekly")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
 
+    # Quarterly reviews (runbook 1).
+    rehearsal_age: Seconds = _limit("<= 92 d", "s", "1 quarterly: time since the last rehearsal of a recovery ended")
+
     # On-call (runbook 4).
     on_call_uncovered: Seconds = _limit("<= 0 s", "s", "4: time of the coming period that nobody on a level covers")
     on_call_overlap: Seconds = _limit("<= 30 m", "s", "4: time that two persons of one level share at handovers")

@@ -11,7 +11,8 @@ from opsverify.language.message import Message, join, say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from opsverify.config.model import Target, Waiver
+    from opsverify.config.model import Target
+    from opsverify.config.waivers import Waiver
     from opsverify.core.plan import Plan
     from opsverify.core.results import CheckResult
 
