@@ -1,4 +1,4 @@
-"""Run delay: how late the run's own process woke up while it measured, and what that makes of a measured time.
+"""Delay of the run: how late the run's own process woke up while it measured, and what that makes of a measured time.
 
 A process that is stopped, throttled or without a processor measures its own waiting. A time beyond its limit is then
 no measurement of the platform: the check holds. What no clock of this machine measured (a status, a row, a count)

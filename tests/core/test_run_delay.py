@@ -1,4 +1,4 @@
-"""Run delay: spells of late wake-ups, and which failures of a check they excuse."""
+"""Delay of the run: spells of late wake-ups, and which failures of a check they excuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run whose process is stopped while it measures: a hold, never a failure; what is no time fails all the same."""
+"""A run whose process is stopped while it measures: a hold, never a failure; what is no time fails all the same."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ class _Stops(BaseHTTPRequestHandler):
             self.end_headers()
         threading.Event().wait(STOPPED_S)
         os.kill(int(pid), signal.SIGCONT)
+        if late:
+            self.rfile.read(1)  # until the client closes: an end of the answer is none in time
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
