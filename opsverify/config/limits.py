@@ -71,6 +71,11 @@ class Limits(BaseModel):
     )
     alerts_end: Seconds = _limit("<= 5 m", "s", "2-4: alerts end within this after a rollback")
 
+    # Times that the run's own machine measures, in every stage.
+    run_delay: Seconds = _limit(
+        "<= 1 s", "s", "every stage: how late the run's process is woken while it measures a time; later, it holds"
+    )
+
     # Health of services and stores (runbook 1 daily, 5-3, 5-4).
     service_latency: Seconds = _limit("< 1 s", "s", "5-4: a health endpoint answers within this")
     tls_validity: Seconds = _limit(">= 14 d", "s", "1 quarterly: time left on a TLS certificate")
@@ -150,6 +155,10 @@ class Limits(BaseModel):
         if self.restarts.op not in ("<", "<=", "=="):
             raise ValueError(
                 say("restarts: {restarts}: expected at most some number, such as <= 1", restarts=self.restarts.text)
+            )
+        if self.run_delay.op not in ("<", "<="):
+            raise ValueError(
+                say("run_delay: {run_delay}: expected at most some time, such as <= 1 s", run_delay=self.run_delay.text)
             )
         return self
 
