@@ -52,5 +52,6 @@ def filled(template: str, settings: Settings) -> str:
 
 def _secrets_made(settings: Settings) -> str:
     """The day on which the secrets of a home were made."""
-    made = (settings.home / "secrets").stat().st_mtime
+    folder = settings.home / "secrets"
+    made = (folder if folder.exists() else settings.home).stat().st_mtime
     return dt.datetime.fromtimestamp(made, dt.UTC).date().isoformat()

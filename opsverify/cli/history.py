@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_target
 from opsverify.cli.reader_language import reader_language
-from opsverify.config.keys import reviewed_keys
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
+from opsverify.config.reviewed_keys import reviewed_keys
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import Inconclusive
 from opsverify.evidence.target_state import TargetState

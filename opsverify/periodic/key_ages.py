@@ -18,7 +18,7 @@ from opsverify.units import elapsed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from opsverify.config.keys import ReviewedKey
+    from opsverify.config.reviewed_keys import ReviewedKey
     from opsverify.config.secrets import Secrets
     from opsverify.history.fingerprint import FingerprintKey
     from opsverify.language.message import Message

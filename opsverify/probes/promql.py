@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from promql_parser import parse
+
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.probes.text import one_line
@@ -41,8 +43,6 @@ def alternatives(expression: str) -> tuple[tuple[Selector, ...], ...]:
     What only takes series away (`unless`), or wants them to be absent, need not be there. Raises Inconclusive for what
     cannot be parsed.
     """
-    from promql_parser import parse  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415 - one check needs it
-
     try:
         return _needed(parse(expression), 0.0, "")
     except ValueError as error:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.config.database import SecretRef
-from opsverify.config.keys import ReviewedKey, reviewed_keys
 from opsverify.config.load import load_target
+from opsverify.config.reviewed_keys import ReviewedKey, reviewed_keys
 from opsverify.config.secrets import Secrets
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.history.fingerprint import FingerprintKey
