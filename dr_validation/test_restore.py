@@ -108,7 +108,7 @@ def test_rpo_witnesses(check, rpo):
 def test_random_table(check, drill):
     """Drawn by size; dumped, restored with indexes, defaults, grants and sequences, compared row by row by hash."""
     table = drill.table
-    drawn = f"{table.table}, {table.rows:,} rows, drawn of {table.candidates} by seed {table.seed}"
+    drawn = f"{table.table}, {table.rows:,} rows{table.sample}, drawn of {table.candidates} by seed {table.seed}"
     check.measure("differences", len(table.differences), NONE, of=listed(f"differences of {drawn}", table.differences))
     if table.ledger_keys is not None:
         of = listed(f"of {table.ledger_keys} keys in the ledger differ", table.ledger_differences)

@@ -163,9 +163,7 @@ def test_rows_written_after_the_span_are_left_out(databases: Pair) -> None:
         (0, SPAN.until - 4 * SECOND, "missing"),
     ],
 )
-def test_the_clocks_of_both_regions_widen_the_span(
-    databases: Pair, side: int, moment: dt.datetime, found: str
-) -> None:
+def test_the_clocks_of_both_regions_widen_the_span(databases: Pair, side: int, moment: dt.datetime, found: str) -> None:
     """By as much as they differ (3 s): no row of the DR period escapes, and new traffic is no difference."""
     databases[side].execute(FILL, {"at": moment, "first": 500, "last": 500})
     answer = compare_span(*_copies(databases), SPAN, 3 * SECOND)

@@ -177,12 +177,10 @@ def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     )
     of_indexes: list[str] = []
     assert heaps(clone, of_indexes=of_indexes).problems == ()
-    assert of_indexes == [
-        "public.totals: 55 rows in the table, 54 by its index totals_pkey: REINDEX INDEX totals_pkey"
-    ]
+    assert of_indexes == ["public.totals: 55 rows in the table, 54 by its index totals_pkey: REINDEX INDEX totals_pkey"]
 
 
-def test_a_damaged_leaf_is_its_indexs_and_not_its_tables(clone: Clone) -> None:
+def test_a_damaged_leaf_is_no_damage_of_its_table(clone: Clone) -> None:
     """A zeroed leaf of the very index by which the rows are counted: the table lost nothing, and is not named."""
     clone.zero("totals_pkey", 1)
     of_indexes: list[str] = []
