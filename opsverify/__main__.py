@@ -16,6 +16,12 @@ def run() -> int:
     if sys.flags.optimize:
         sys.stderr.write("opsverify: python -O removes what checks assert; start it without -O and PYTHONOPTIMIZE\n")
         return USAGE
+    if sys.flags.inspect or os.environ.get("PYTHONINSPECT"):
+        sys.stderr.write(
+            "opsverify: python -i ends in 1 (rollback) whatever was decided; start it without -i and PYTHONINSPECT\n"
+        )
+        sys.stderr.flush()
+        os._exit(USAGE)  # a SystemExit would begin the session
     leave_current_folder_out()
     try:
         from opsverify.cli.main import main  # noqa: PLC0415 - its failure to import is what is caught

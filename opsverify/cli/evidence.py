@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
+from opsverify.evidence.manifest import pages_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.signature import verify_run
 from opsverify.evidence.target_state import altered_since
@@ -51,5 +52,12 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     if key is None:
         signed += ": no --public-key" if found.signature_present else ": the run is not signed"
     sys.stdout.write(f"{folder.name}: {'NOT what was sealed' if problems else 'complete and unaltered'}; {signed}\n")
+    if pages := pages_in(folder):
+        sys.stdout.write(
+            say(
+                "not covered by the manifest: {pages}; may have been altered, make anew with opsverify report\n",
+                pages=", ".join(pages),
+            )
+        )
     unchecked = found.signature_present and found.signed_by is None
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD

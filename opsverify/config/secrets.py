@@ -128,7 +128,8 @@ def _read(env: str | None, file: str | None, folder: Path) -> str:
 
 def _raw(env: str | None, file: str | None, folder: Path) -> str:
     if env is not None:
-        value = os.environ.get(env, "")
+        # As UTF-8 whatever the locale is: in C, other letters would become bytes that nothing can be compared with.
+        value = os.environb.get(os.fsencode(env), b"").decode("utf-8", "replace")
         if not value:
             shown = (
                 env

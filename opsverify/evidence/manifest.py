@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.sha256"
 _OUTSIDE: Final = re.compile(r"manifest\.sha256|verdict\.json|signature\.[^/]*|report\.html|recovery\.html|report/.*")
+PAGES: Final = ("report.html", "recovery.html", "report")
+"""Pages that the manifest leaves out."""
 _LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)")
 
 
@@ -84,6 +86,11 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
     problems += [Problem(path, say("missing: listed in the manifest")) for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
     return tuple(sorted(problems, key=lambda problem: problem.path))
+
+
+def pages_in(run_dir: Path) -> tuple[str, ...]:
+    """The pages for people in the folder: they are made from the covered files, and covered by nothing themselves."""
+    return tuple(name for name in PAGES if (run_dir / name).exists())
 
 
 def _compare(run_dir: Path, path: str, expected: str) -> Problem | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -22,6 +23,8 @@ VERDICT = "verdict.json"
 PLAN = "plan.json"
 RUN = "run.json"
 RESULTS = "allure-results"
+REFUSED = "verdict.refused"
+"""What a `verdict.json` is renamed to that is incomplete, not this run's, or not recorded."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class RunFolder:
         """Let other runs use the folder."""
         if self.lock is not None:
             os.close(self.lock)
+
+    def refuse_verdict(self) -> None:
+        """Leave no `verdict.json` that is none: a later command would have to find that out again."""
+        with contextlib.suppress(OSError):
+            (self.path / VERDICT).rename(self.path / REFUSED)
 
     def publish(self) -> None:
         """Let `reports/latest` point here."""

@@ -348,6 +348,9 @@ def _begin(config: pytest.Config) -> StageRun:
     if (launch := Launch.of(config)) is not None:
         launch.announce(run.folder)
     options.allure_report_dir = str(run.allure_dir)
+    if options.xmlpath and workerinput is None:  # ours: pytest's own has neither hold nor redaction
+        run.junit = (config.invocation_params.dir / options.xmlpath).absolute()
+    options.xmlpath = None
     run.verbose = options.verbose > 0
     options.verbose, options.tbstyle, options.no_header = -2, "no", True
     if not config.pluginmanager.has_plugin("allure_pytest"):

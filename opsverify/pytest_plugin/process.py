@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError
-from opsverify.evidence.run_folder import VERDICT
+from opsverify.evidence.run_folder import REFUSED, VERDICT
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import tolerant_output
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from opsverify.evidence.run_folder import RunFolder
 
-REFUSED: Final = "verdict.refused"
-"""What a `verdict.json` is renamed to that is incomplete, or not this run's."""
 _PARENT_DEATH_SIGNAL: Final = 1
 _EXPLAINED: Final = frozenset({ExitCode.INTERNAL_ERROR, ExitCode.USAGE, ExitCode.NOTHING_COLLECTED})
 """Codes of a child that has printed why there is no verdict."""

@@ -15,31 +15,17 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from opsverify.config.project import is_own_project
+from opsverify.core.exit_codes import ExitCode
+from opsverify.pytest_plugin.given_options import NARROWING, flag_of, refused
 from opsverify.pytest_plugin.launch import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SETTINGS: Final = "pyproject.toml"
-NARROWING: Final = (
-    "collectonly",
-    "setuponly",
-    "setupplan",
-    "ignore",
-    "ignore_glob",
-    "lf",
-    "failedfirst",
-    "newfirst",
-    "stepwise",
-    "pyargs",
-    "noconftest",
-    "looponfail",
-)
-"""Options that run less than the plan without a message of pytest: refused together with a stage."""
 SHOWN_ONLY: Final = frozenset({
     "cache_dir", "console_output_style", "faulthandler_timeout", "junit_family", "junit_suite_name",
-    "log_cli", "log_cli_date_format", "log_cli_format", "log_cli_level",
-    "log_file", "log_file_date_format", "log_file_format", "log_file_level", "log_level",
+    "log_cli", "log_cli_date_format", "log_cli_format", "log_cli_level", "log_level",
     "strict", "strict_config", "strict_markers", "tmp_path_retention_count", "tmp_path_retention_policy",
     "truncation_limit_chars", "truncation_limit_lines",
     "verbosity_assertions", "verbosity_subtests", "verbosity_test_cases",
@@ -62,7 +48,11 @@ def refuse_settings(config: pytest.Config) -> None:
         return
     if sys.flags.optimize:
         raise pytest.UsageError("python -O removes what checks assert; start it without -O and PYTHONOPTIMIZE")
-    if found := [*_files(config), *_overrides(config), *_plugins(config)]:
+    if sys.flags.inspect:
+        sys.stderr.write("python -i ends in 1 (rollback) whatever was decided; start it without -i and PYTHONINSPECT\n")
+        sys.stderr.flush()
+        os._exit(ExitCode.USAGE)  # a SystemExit would begin the session
+    if found := [*_files(config), *_overrides(config), *_plugins(config), *refused(config)]:
         raise pytest.UsageError(
             "\n".join(f"{each}: a stage runs with the project's settings; leave it out" for each in found)
         )
@@ -70,7 +60,7 @@ def refuse_settings(config: pytest.Config) -> None:
 
 def refuse_narrowing(config: pytest.Config) -> None:
     """Raise UsageError for options that run less than the plan."""
-    given = ["--" + name.replace("_", "-") for name in NARROWING if getattr(config.option, name, None)]
+    given = [flag_of(config, name) for name in NARROWING if getattr(config.option, name, None)]
     if given and not hasattr(config, "workerinput"):
         names = ", ".join(given)
         raise pytest.UsageError(f"{names}: would run less than the plan; leave it out (opsverify plan lists the plan)")

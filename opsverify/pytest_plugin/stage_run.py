@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,12 @@ from opsverify.core.plan import Plan, Planned, planned, uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
+from opsverify.errors import EvidenceError
 from opsverify.evidence.bound import bound_fields
-from opsverify.evidence.files import restrict
+from opsverify.evidence.files import restrict, write_atomic
+from opsverify.evidence.junit import JUNIT, junit_xml
 from opsverify.evidence.once import clear_locks
+from opsverify.evidence.origin import ORIGIN, origin_of
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
@@ -69,6 +73,8 @@ class StageRun:
     binding: dict[str, Any] = field(default_factory=dict)
     state: TargetState | None = None
     history: Path = REPORTS
+    junit: Path | None = None
+    """Where JUnit XML is wanted besides the run's folder."""
 
     @classmethod
     def begin(cls, request: Request, root: Path, folder: RunFolder | None = None) -> StageRun:
@@ -95,6 +101,7 @@ class StageRun:
             )
             state = TargetState.of(root / REPORTS, target.name)
             chain = state.begin(folder.run_id, stage.name, folder.path)
+            folder.write_json(ORIGIN, origin_of(root), Redactor(secrets.values))
             binding = {**bound_fields(as_written, root), "chain": chain}
         return cls(
             stage,
@@ -176,13 +183,29 @@ class StageRun:
     def _write(self, verdict: Verdict, code: int) -> None:
         clear_locks(self.folder.path)
         self.redactor.sweep(self.folder.path)
-        content = self._content(verdict, code)
+        content = self.redactor.data(self._content(verdict, code))
+        xml = junit_xml(content, self.target.language)
+        write_atomic(self.folder.path / JUNIT, xml)
         key = self.target.evidence.signing_key
         restrict(self.folder.path)
-        verdict_sha256 = seal(self.folder, self.redactor.data(content), self.secrets.of(key))
+        verdict_sha256 = seal(self.folder, content, self.secrets.of(key))
         if self.state is not None:
-            self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
-        self.folder.publish()
+            try:
+                self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)
+            except EvidenceError:  # a decision that the target's state does not know is none
+                self.folder.refuse_verdict()
+                raise
+        self._hand_out(xml)
+
+    def _hand_out(self, junit: bytes) -> None:
+        """What is for convenience only: where it cannot be written, the sealed verdict stands."""
+        try:
+            self.folder.publish()
+            if self.junit is not None:
+                self.junit.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(self.junit, junit)
+        except (EvidenceError, OSError) as error:
+            sys.stderr.write(self.redactor.text(f"opsverify: {error}; the verdict in {self.folder.path} stands\n"))
 
     def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
         return {

@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import jsonschema
 import psycopg
 import pytest
 
+from tests.pytest_plugin.contract import assert_keeps_contract
 from tests.support.paths import REPOSITORY
 from tests.support.standin import WINDOW, verified
 
@@ -120,8 +120,7 @@ def _run(standin: Standin, name: str, *command: str, folder: Path = REPOSITORY) 
 
 
 def _assert_valid(verdict: Mapping[str, Any]) -> None:
-    schema = json.loads((REPOSITORY / "docs" / "verdict.schema.json").read_text(encoding="utf-8"))
-    jsonschema.validate(verdict, schema)
+    assert_keeps_contract(dict(verdict))
 
 
 def _steps(folder: Path) -> list[dict[str, Any]]:
