@@ -173,7 +173,7 @@ def _spoil(path: Path, other: Path, damage: str, fork: str, row: Any) -> bool:  
         del content[-PAGE:]
     elif damage == "zero":
         content[chosen : chosen + PAGE] = bytes(min(PAGE, len(content)))
-    elif damage == "foreign":
+    elif damage == "strange":
         source = other.read_bytes() if other.exists() else b""
         at = _chosen(bytearray(source))
         content[chosen : chosen + PAGE] = source[at : at + PAGE] if source else content[chosen : chosen + PAGE]
