@@ -71,4 +71,29 @@ AFTER: Final = """
 UPDATE {s}.heap SET note = note WHERE id = 7;
 DELETE FROM {s}.heap WHERE id = 30;
 """
+LIVED: Final = """
+CREATE SCHEMA lived;
+CREATE TABLE lived.heap (id int, spot point, word text, tags text[]);
+INSERT INTO lived.heap SELECT n, point(n, -n), 'w' || n, ARRAY['t' || n % 50, 'all'] FROM generate_series(1, 20000) n;
+CREATE INDEX lived_hash ON lived.heap USING hash (word);
+CREATE INDEX lived_gin ON lived.heap USING gin (tags);
+CREATE INDEX lived_gist ON lived.heap USING gist (spot);
+CREATE INDEX lived_spgist ON lived.heap USING spgist (word) WHERE id % 2 = 0;
+CREATE INDEX lived_brin ON lived.heap USING brin (id) WITH (pages_per_range = 1);
+CREATE UNLOGGED TABLE lived.unlogged AS SELECT * FROM lived.heap;
+CREATE INDEX unlogged_id ON lived.unlogged (id);
+CREATE INDEX unlogged_gist ON lived.unlogged USING gist (spot);
+CREATE INDEX unlogged_gin ON lived.unlogged USING gin (tags);
+VACUUM (ANALYZE) lived.heap;
+VACUUM (ANALYZE) lived.unlogged;
+DELETE FROM lived.heap WHERE id > 6000 OR id < 4000 AND id % 50 <> 0;
+VACUUM lived.heap;
+VACUUM lived.heap;
+INSERT INTO lived.heap SELECT n, point(n, -n), 'w' || n, ARRAY['t' || n % 50] FROM generate_series(30001, 31000) n;
+UPDATE lived.heap SET word = word || 'x' WHERE id % 7 = 0;
+UPDATE lived.heap SET id = id + 1 WHERE id % 11 = 0;
+CHECKPOINT;
+DELETE FROM lived.heap WHERE id > 30500;
+"""
+"""A life: deleted pages of indexes, summaries of pages given back, entries not cleaned; a crash is to follow it."""
 FORKS: Final = ("", "_fsm", "_vm", "_init")

@@ -24,7 +24,6 @@ ALL_VISIBLE: Final = 4
 _KNOWN_FLAGS: Final = 7
 _VERSION: Final = PAGE | 4
 _HEADER: Final = struct.Struct("=IIHHHHHH")
-_ITEM: Final = struct.Struct("=I")
 _NO_PAGE: Final = 0xFFFFFFFF
 _NORMAL: Final = 1
 
@@ -113,7 +112,7 @@ def _special_problem(page: bytes, number: int, layout: Layout, pages: int, lower
         # Deleted pages keep there what they were deleted at.
         if link != _NO_PAGE and link >= pages and lower > HEADER and layout.mark:
             return say("it leads to page {link:,}, and there are {pages:,}", link=link, pages=pages)
-    if layout.items and (bad := next((nth for nth, sane in _pointers(page, layout) if not sane), None)):
+    if layout.items and (bad := _misled(page, layout)):
         return say("its line pointer {number} leads outside of the page's rows", number=bad)
     return None
 
@@ -131,16 +130,20 @@ def items(page: bytes, layout: Layout) -> Iterator[tuple[int, int]]:
             yield pointer & 0x7FFF, pointer >> 17
 
 
-def _line_pointers(page: bytes, layout: Layout) -> Iterator[int]:
-    lower = int.from_bytes(page[12:14], "little")
-    if not (layout.plain and flags_of(page, layout) & layout.plain):
-        for (pointer,) in _ITEM.iter_unpack(page[HEADER : HEADER + (lower - HEADER) // 4 * 4]):
-            yield pointer
+def _line_pointers(page: bytes, layout: Layout) -> tuple[int, ...]:
+    if layout.plain and flags_of(page, layout) & layout.plain:
+        return ()
+    count = (int.from_bytes(page[12:14], "little") - HEADER) // 4
+    return struct.unpack_from(f"={count}I", page, HEADER)
 
 
-def _pointers(page: bytes, layout: Layout) -> Iterator[tuple[int, bool]]:
+def _misled(page: bytes, layout: Layout) -> int | None:
+    """Return the number of the first line pointer that leads outside of the page's rows."""
     upper, special = struct.unpack_from("=HH", page, 14)
-    for nth, pointer in enumerate(_line_pointers(page, layout), 1):
-        if pointer >> 15 & 3 == _NORMAL:
-            at = pointer & 0x7FFF
-            yield nth, at >= upper and at + (pointer >> 17) <= special
+    pointers = _line_pointers(page, layout)
+    wrong = (
+        nth
+        for nth, pointer in enumerate(pointers, 1)
+        if pointer >> 15 & 3 == _NORMAL and not (upper <= (at := pointer & 0x7FFF) and at + (pointer >> 17) <= special)
+    )
+    return next(wrong, None)

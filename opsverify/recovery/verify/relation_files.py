@@ -17,7 +17,7 @@ from opsverify.recovery.verify.loss import page_list
 from opsverify.recovery.verify.page_layout import ALL_VISIBLE, ANY, BY_METHOD, HEAP, SEQUENCE, ZEROS, page_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from opsverify.recovery.ledger.queries import Source
@@ -84,12 +84,19 @@ class Relation:
 
 
 def check_files(
-    source: Source, data_dir: Path, errors: _Errors, *, indexes: bool, same_cluster: bool = False
+    source: Source,
+    data_dir: Path,
+    errors: _Errors,
+    *,
+    indexes: bool,
+    same_cluster: bool = False,
+    until: Callable[[], bool] = lambda: False,
 ) -> Finding:
     """Find pages that cannot be ones of their relation: of indexes, or of everything else that has files.
 
     `same_cluster`: the files are those that were recorded, so that a file shorter than the catalog has it is a loss
-    (statistics that were restored from a dump are of other files).
+    (statistics that were restored from a dump are of other files). `until` is asked before each whether time is up:
+    the rest is named as not reached.
     """
     written = _flushed(source)
     relations = [Relation(*row) for row in source(RELATIONS, {})]
@@ -98,6 +105,9 @@ def check_files(
     notes: list[str] = []
     unknown: list[str] = []
     for relation in chosen:
+        if until():
+            notes.append(say("not examined: files of {relation}: time was up", relation=relation.named))
+            continue
         ask = partial(_examined, source, data_dir, relation, written, same_cluster=same_cluster)
         found = finding_of(ask, errors=errors)
         problems += found.problems

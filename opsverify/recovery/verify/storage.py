@@ -52,7 +52,13 @@ class Storage:
         return self._joined(
             partial(check_heaps, self.source, self.data_dir, self.errors, self.history, self.of_indexes),
             partial(
-                check_files, self.source, self.data_dir, self.errors, indexes=False, same_cluster=self.same_cluster
+                check_files,
+                self.source,
+                self.data_dir,
+                self.errors,
+                indexes=False,
+                same_cluster=self.same_cluster,
+                until=self.until,
             ),
             partial(check_visibility, self.source, self.errors, self.until),
         )
@@ -62,7 +68,15 @@ class Storage:
         return self._joined(
             partial(check_indexes, self.server, self.dbname),
             partial(check_index_files, self.source, self.data_dir),
-            partial(check_files, self.source, self.data_dir, self.errors, indexes=True, same_cluster=self.same_cluster),
+            partial(
+                check_files,
+                self.source,
+                self.data_dir,
+                self.errors,
+                indexes=True,
+                same_cluster=self.same_cluster,
+                until=self.until,
+            ),
             partial(check_entries, self.source, self.data_dir, self.errors, self.until),
             lambda: Finding(0, "", tuple(self.of_indexes)),
         )

@@ -24,7 +24,7 @@ from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.questions import examine
 from tests.support.cluster_fixtures import MAJOR
 from tests.support.primary import owned, server_tools, succeed
-from tests.support.specimens import AFTER, CATALOGS, DAMAGES, FILES, FORKS, ONE, PAGE, PARTS, TWINS
+from tests.support.specimens import AFTER, CATALOGS, DAMAGES, FILES, FORKS, LIVED, ONE, PAGE, PARTS, TWINS
 from tests.support.wreck import free_port
 
 if TYPE_CHECKING:
@@ -42,11 +42,6 @@ class Specimen:
     kind: str
     method: str
     fork: str
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What a finding, or a line about what was not examined, must name: the relation, or its file's owner."""
-        return (f"{self.schema}.{self.name}",)
 
     def __str__(self) -> str:
         return f"{self.damage}: {self.schema}.{self.name}{self.fork} ({self.method or self.kind})"
@@ -75,7 +70,7 @@ class Ruin:
 
 @pytest.fixture(scope="module")
 def ruin(open_folder: Path) -> Iterator[Ruin]:
-    """One cluster: examined whole, stopped, damaged in every way, its checksums computed anew, examined again."""
+    """One cluster: crashed, examined whole, stopped, damaged in every way, its checksums made right, examined again."""
     tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "ruin", account)
     data, port = home / "data", free_port()
@@ -98,8 +93,11 @@ def ruin(open_folder: Path) -> Iterator[Ruin]:
             for statement in (ONE + PARTS).format(s=schema).split(";\n"):
                 succeed(running, statement)
         succeed(running, "VACUUM (ANALYZE)")
-        for schema in DAMAGES:
-            succeed(running, AFTER.format(s=schema))
+        for statement in (LIVED + "".join(AFTER.format(s=schema) for schema in DAMAGES)).split(";\n"):
+            succeed(running, statement)
+        tools.succeed("pg_ctl", "stop", "-D", data, "-m", "immediate", account=account)
+    with server() as running:
+        running.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60, what="start after the crash")
         with psycopg.connect(_dsn(home, port), autocommit=True, row_factory=namedtuple_row) as session:
 
             def source(sql: str, values: Mapping[str, object]) -> list[Any]:
