@@ -85,7 +85,7 @@ PLAIN = """
 name = "plain"
 environment = "production"
 language = "en"
-absent = ["prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions", "services"]
+absent = ["prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
 owners = {{ default = "dba" }}
 postgres = {{ host = "{home}", port = {port}, dbname = "shop", login = {{ user = "postgres" }}, sslmode = "disable" }}
 [recovery]

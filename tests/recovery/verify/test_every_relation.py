@@ -177,9 +177,9 @@ def _spoil(path: Path, other: Path, damage: str, fork: str, row: Any) -> bool:  
         content[chosen : chosen + PAGE] = source[at : at + PAGE] if source else content[chosen : chosen + PAGE]
     elif damage == "header" and content:
         content[chosen + 17] ^= 0x0F
-    elif damage == "row" and content and fork == "_vm":
+    elif damage == "byte" and content and fork == "_vm":
         content[24] = 0xFF
-    elif damage == "row" and content:
+    elif damage == "byte" and content:
         upper = int.from_bytes(content[chosen + 14 : chosen + 16], "little")
         content[chosen + min(upper, PAGE - 32) + (18 if row.kind in ("r", "m", "t", "S") else 0)] ^= 0x1F
     path.write_bytes(content)
