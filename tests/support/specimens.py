@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 PAGE: Final = 8192
-DAMAGES: Final = ("header", "byte", "zero", "strange", "cut", "swap")
+DAMAGES: Final = ("header", "byte", "blank", "strange", "cut", "swap")
 """Ways of damage; each has a schema with one relation of every kind, so that none hides another."""
 ONE: Final = """
 CREATE SCHEMA {s};
@@ -48,7 +48,7 @@ TWINS: Final = {
 }  # fmt: skip
 """The relation of the same kind whose page, or file, is put in."""
 CATALOGS: Final = {
-    "header": "pg_description", "byte": "pg_collation", "zero": "pg_largeobject", "strange": "pg_largeobject_metadata",
+    "header": "pg_description", "byte": "pg_collation", "blank": "pg_largeobject", "strange": "pg_largeobject_metadata",
     "cut": "pg_init_privs",
 }  # fmt: skip
 """Catalogs without which a server starts, one for each way of damage."""

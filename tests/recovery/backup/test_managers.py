@@ -84,7 +84,6 @@ path_prefix = {bin}
 PLAIN = """
 name = "plain"
 environment = "production"
-language = "en"
 absent = ["prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
 owners = {{ default = "dba" }}
 postgres = {{ host = "{home}", port = {port}, dbname = "shop", login = {{ user = "postgres" }}, sslmode = "disable" }}
@@ -93,8 +92,9 @@ method = "{manager}"
 {manager} = {{ {described} }}
 ledger = "{home}/ledger.sqlite"
 scratch = "{scratch}"
+not_applicable = {{ judgment_executions = "{none}", workflow_instances = "{none}", fact_daily_production = "{none}" }}
 """
-"""A target of ten lines, and nothing else: no service, no metrics, no table of the judgment platform."""
+"""A target of ten settings, and nothing else: no service, no metrics, no table of the judgment platform."""
 SHOP = """
 CREATE TABLE orders (id bigserial PRIMARY KEY, note text, at timestamptz DEFAULT now());
 INSERT INTO orders (note) SELECT 'n' || n FROM generate_series(1, 2000) n;
@@ -115,7 +115,14 @@ class Lab:
         name = "stanza" if manager == "pgbackrest" else "server"
         path = folder / f"{manager}.toml"
         described = f'{name} = "lab", config = "{home}/{manager}.conf"{user}'
-        text = PLAIN.format(home=self.home, port=PORT, manager=manager, described=described, scratch=folder / "drill")
+        text = PLAIN.format(
+            home=self.home,
+            port=PORT,
+            manager=manager,
+            described=described,
+            scratch=folder / "drill",
+            none="no such table in a shop",
+        )
         path.write_text(text)
         return path
 
