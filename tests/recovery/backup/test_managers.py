@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.cli.ledger import capture
 from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
@@ -27,17 +23,7 @@ from opsverify.recovery.drill.parts import NotReached
 from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
 from opsverify.recovery.wal.continuity import continuity
 from tests.support.drills import rehearse
-from tests.support.paths import REPOSITORY
-from tests.support.primary import (
-    PORT,
-    commit_and_archive,
-    listing,
-    owned,
-    primary,
-    server_tools,
-    spread_out,
-    succeed,
-)
+from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out
 from tests.support.wreck import detach
 
 if TYPE_CHECKING:
@@ -46,7 +32,6 @@ if TYPE_CHECKING:
 MAJOR = 15
 MANAGERS = ("pgbackrest", "barman")
 ROWS = 3000
-FINE = ("pass", "not_applicable")
 
 PGBACKREST = """
 [global]
@@ -81,26 +66,6 @@ path_prefix = {bin}
 """
 
 
-PLAIN = """
-name = "plain"
-environment = "production"
-absent = ["prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
-owners = {{ default = "dba" }}
-postgres = {{ host = "{home}", port = {port}, dbname = "shop", login = {{ user = "postgres" }}, sslmode = "disable" }}
-[recovery]
-method = "{manager}"
-{manager} = {{ {described} }}
-ledger = "{home}/ledger.sqlite"
-scratch = "{scratch}"
-not_applicable = {{ judgment_executions = "{none}", workflow_instances = "{none}", fact_daily_production = "{none}" }}
-"""
-"""A target of ten settings, and nothing else: no service, no metrics, no table of the judgment platform."""
-SHOP = """
-CREATE TABLE orders (id bigserial PRIMARY KEY, note text, at timestamptz DEFAULT now());
-INSERT INTO orders (note) SELECT 'n' || n FROM generate_series(1, 2000) n;
-"""
-
-
 @dataclass(frozen=True)
 class Lab:
     """Two backups of each manager that is installed, with commits behind each; the primary is gone."""
@@ -108,23 +73,6 @@ class Lab:
     home: Path
     account: Account | None
     user: str
-
-    def plain(self, manager: str, home: Path, folder: Path) -> Path:
-        """Write the target of ten lines into `folder`; its repository is in `home`."""
-        user = f', user = "{self.user}"' if manager == "barman" else ""
-        name = "stanza" if manager == "pgbackrest" else "server"
-        path = folder / f"{manager}.toml"
-        described = f'{name} = "lab", config = "{home}/{manager}.conf"{user}'
-        text = PLAIN.format(
-            home=self.home,
-            port=PORT,
-            manager=manager,
-            described=described,
-            scratch=folder / "drill",
-            none="no such table in a shop",
-        )
-        path.write_text(text)
-        return path
 
     def recovery(self, manager: str, scratch: Path, **more: Any) -> Recovery:  # noqa: ANN401 - keys of [recovery]
         """A target's section on the manager's repository in `scratch`."""
@@ -209,15 +157,10 @@ def lab(open_folder: Path) -> Lab:
     with primary(tools, account, home, {"archive_command": keeper.archive_command}) as server:
         keeper.prepare()
         spread_out(server, owned(home / "slow", account))
-        succeed(server, "CREATE DATABASE shop")
-        for statement in filter(None, map(str.strip, SHOP.split(";"))):
-            assert server.psql(statement, dbname="shop").exit_code == 0
         commit_and_archive(server, 10_001)
         keeper.file(backups=False)
         for number, kind in enumerate(("full", "incr"), start=2):
             keeper.back_up(kind)
-            if kind == "incr":
-                capture(str(Lab(home, account, user).plain(present[0], home, home)), REPOSITORY)
             commit_and_archive(server, *range(10_000 * number, 10_000 * number + 4))
             keeper.file(backups=True)
     shutil.rmtree(home / "data")
@@ -261,20 +204,6 @@ def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str)
     assert drill.restore.judgments == ROWS + 2 * 4  # recovery ends where a later commit begins: the ninth
     assert drill.restore.durations["unpack"] > 0
     assert not list((stored / "drill").iterdir())
-
-
-def test_ten_lines_of_target_are_enough(lab: Lab, stored: Path, manager: str) -> None:
-    """A plain PostgreSQL with this manager and nothing else: `opsverify rehearse` accepts."""
-    (stored / "drill").mkdir(exist_ok=True)
-    (stored / "drill").chmod(0o755)
-    target, report = lab.plain(manager, stored, stored), stored / "run"
-    argv = ["rehearse", "--target", str(target), "--report-dir", str(report)]
-    command = [sys.executable, "-m", "opsverify", *argv]
-    done = subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True)
-    verdict = json.loads((report / "verdict.json").read_text())
-    wrong = {check["id"]: check["message"] for check in verdict["checks"] if check["outcome"] not in FINE}
-    assert (verdict["decision"], wrong) == ("accept", {}), done.stdout
-    assert done.returncode == 0
 
 
 def test_an_earlier_target_takes_an_earlier_backup(lab: Lab, stored: Path, manager: str) -> None:
