@@ -97,7 +97,9 @@ def build(tools: Tools, account: Account | None, folder: Path, rows: int) -> tup
     home = _owned(folder / "primary", account)
     archive = _owned(folder / "wal", account)
     data = home / "data"
-    tools.succeed("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-k", account=account)
+    tools.succeed(
+        "initdb", "-D", data, "-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync", "-k", account=account
+    )
     copy = f"cp %p {archive}/%f.tmp && mv {archive}/%f.tmp {archive}/%f"
     with (
         _server(tools, account, home, data, archive_mode="on", archive_command=copy, max_wal_size="8GB") as server,
