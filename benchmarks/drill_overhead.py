@@ -143,6 +143,7 @@ def raw_stages(tools: Tools, account: Account | None, folder: Path) -> dict[str,
         tools.succeed("pg_verifybackup", "-n", folder / "base", timeout_s=3600, account=account)
     with stage("copy"):
         subprocess.run(["cp", "-a", str(folder / "base"), str(data)], check=True)
+    data.chmod(0o700)
     (data / "recovery.signal").touch()
     settings = {"restore_command": f"cp {folder}/wal/%f %p", "archive_mode": "off", "autovacuum": "off"}
     began = time.perf_counter()
