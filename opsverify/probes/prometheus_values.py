@@ -65,6 +65,9 @@ class Series(NamedTuple):
     @property
     def key(self) -> str:
         """Its labels as one text, the same in every answer."""
+        known: str | None = getattr(self.labels, "key", None)  # where many answers tell of it, made once
+        if known is not None:
+            return known
         pairs = sorted(self.labels.items())
         try:
             return ",".join(map("=".join, pairs))
@@ -212,15 +215,16 @@ def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON val
 def _series(entry: Mapping[str, Any]) -> Series:
     labels = MappingProxyType(entry["metric"])  # of an answer that nobody else holds: no copy
     if "histograms" not in entry:
-        points = _in_order([(float(at), float(value)) for at, value in entry["values"]])
+        points = in_order([(float(at), float(value)) for at, value in entry["values"]])
         return Series(labels, points)
     buckets = {seconds(float(at)): read_histogram(raw) for at, raw in entry["histograms"]}
     counts = [(at, histogram.count) for at, histogram in buckets.items()]
     counts += [(float(at), float(value)) for at, value in entry.get("values", ())]
-    return Series(labels, _in_order(counts), buckets)
+    return Series(labels, in_order(counts), buckets)
 
 
-def _in_order(found: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def in_order(found: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Samples of one series in seconds, each time once."""
     if found and found[-1][0] > _LATEST_S:
         found = [(seconds(at), value) for at, value in found]
     latest = -math.inf
