@@ -1,12 +1,12 @@
 """Runbook 2-4, 2-5: after a rollback the version before serves alone, on its own schema and a fresh cache."""
 
-import time
 from functools import partial
 
 from opsverify import (
     P95_SLOWER,
     Inconclusive,
     Limit,
+    LocalTimer,
     eventually,
     listed,
     measure_cached_since,
@@ -80,7 +80,7 @@ def test_latency(check, after_rollback):
 def test_alerts(check, alertmanager):
     """The alert that led to the rollback takes a while to end; one that stays has another cause."""
     limit = check.limits.alerts_end
-    started = time.monotonic()
+    watch = LocalTimer()
     firing = eventually(
         lambda: [alert.name for alert in alertmanager.firing(check.target.alertmanager.ignore)],
         lambda names: not names,
@@ -91,7 +91,7 @@ def test_alerts(check, alertmanager):
     names = list(dict.fromkeys(firing))
     check.measure(say("alerts"), len(firing), check.limits.firing_alerts, of=listed(say("alerts firing"), names))
     if not firing:
-        check.measure(say("waited"), time.monotonic() - started, limit)
+        check.measure(say("waited"), watch.elapsed_s, limit)
 
 
 @AFTER(

@@ -4,7 +4,7 @@ from functools import partial
 
 from opsverify import Limit, listed, runbook, say
 
-BACKUPS = partial(runbook, stages=("rehearsal",), needs=("recovery",), severity="sev1")
+BACKUPS = partial(runbook, stages=("rehearsal", "monthly", "quarterly"), needs=("recovery",), severity="sev1")
 
 
 @BACKUPS(

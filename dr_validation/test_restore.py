@@ -14,6 +14,7 @@ REHEARSAL = partial(runbook, stages=("rehearsal",), needs=("recovery", "postgres
 @REHEARSAL(
     "5-2/integrity",
     id="restore.integrity",
+    stages=("rehearsal", "monthly"),
     ko="백업이 매니페스트와 일치하는가 (SHA)",
     en="The base backup matches its manifest (SHA)",
 )
@@ -26,6 +27,7 @@ def test_integrity(check, drill):
 @REHEARSAL(
     "5-2/integrity",
     id="restore.wal",
+    stages=("rehearsal", "monthly"),
     ko="백업부터 최신까지 WAL이 끊김 없이 이어지는가",
     en="The WAL archive carries the backup forward without a gap",
     where=("WAL archive: pg_dump has none", lambda target: target.recovery.method != "pg_dump"),

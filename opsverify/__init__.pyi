@@ -24,8 +24,10 @@ from .metrics.cache_age import (
     measure_rebuilt as measure_rebuilt,
 )
 from .periodic.index_review import index_sizes as index_sizes
+from .periodic.rehearsals import not_passed as not_passed
 from .playbook.defaults import confirmations as confirmations
 from .probes.eventually import eventually as eventually
+from .probes.local_timer import LocalTimer as LocalTimer
 from .pytest_plugin.decorators import per as per
 from .pytest_plugin.decorators import runbook as runbook
 from .recovery.verify.rows import (

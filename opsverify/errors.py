@@ -6,6 +6,7 @@ OpsVerifyError
  ├── Refused          `act` or `rollout` does nothing; the message says what to fix first (exit 10)
  └── Inconclusive     something could not be measured: never a pass, never a fail
      ├── Unreachable  because there was no answer at all
+     ├── MachineBusy  because the run's own machine kept it waiting while it measured a time
      └── NotRestorable  because the backup or its WAL is at fault: for a rehearsal, that is a failure
 CheckFailed           (an AssertionError) something was measured and lies outside its limit
 
@@ -44,7 +45,18 @@ class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: th
 
 
 class Unreachable(Inconclusive):
-    """A component did not answer; for the health check of that very component this is a failure."""
+    """A component did not answer; for the health check of that very component this is a failure.
+
+    `by_clock`: it did not answer in time, and this machine's clock measured the time.
+    """
+
+    def __init__(self, message: str, *, by_clock: bool = False) -> None:
+        super().__init__(message)
+        self.by_clock = by_clock
+
+
+class MachineBusy(Inconclusive):
+    """A time was measured while the machine that measured it kept the run waiting: it says nothing."""
 
 
 class NotRestorable(Inconclusive):
@@ -52,4 +64,11 @@ class NotRestorable(Inconclusive):
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - pairs with Inconclusive
-    """A measurement outside its limit; the message is one line for the person on call."""
+    """A measurement outside its limit; the message is one line for the person on call.
+
+    `by_clock`: nothing is outside but times that this machine's clock measured.
+    """
+
+    def __init__(self, message: str = "", *, by_clock: bool = False) -> None:
+        super().__init__(message)
+        self.by_clock = by_clock

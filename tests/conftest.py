@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,12 @@ pytest_plugins = (
     "tests.support.cluster_fixtures",
     "tests.support.finished_run_fixture",
 )
+
+# How fast a machine is decides nothing, and fixtures of the property tests hold no state of an example.
+settings.register_profile(
+    "opsverify", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("opsverify")
 
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["

@@ -75,6 +75,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "build the HTML report of a run (default: the newest)",
         ("opsverify report", "opsverify report 20261122T201233Z-prod-canary-7f3a --language en"),
     ),
+    "notify": Command(
+        "opsverify.cli.notify",
+        "send what waits for a receiver of notifications; --test: a message that shows that each is reached",
+        ("opsverify notify --target production --test",),
+    ),
     "clean": Command(
         "opsverify.cli.clean",
         "remove synthetic rows that killed journeys left on a target",

@@ -14,12 +14,11 @@ from opsverify.cli.arguments import add_run_options, add_stage, settings_of, sta
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
-from opsverify.core.plan import Plan
+from opsverify.core.plan import Plan, with_uncovered
 from opsverify.errors import TargetError
 from opsverify.language.message import join, say
 from opsverify.language.tell import complain, tell
 from opsverify.pytest_plugin.launch import Launch
-from opsverify.pytest_plugin.stage_run import with_uncovered
 
 if TYPE_CHECKING:
     import argparse

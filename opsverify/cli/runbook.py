@@ -16,10 +16,11 @@ from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.runbook import lines
 from opsverify.core.stages import STAGES
+from opsverify.evidence.finished import finished_runs
 from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import in_language, say
 from opsverify.people.attested import Attestations
-from opsverify.report.traceability import carried, finished_runs, newest_result, signed_result
+from opsverify.report.traceability import carried, newest_result, signed_result
 
 if TYPE_CHECKING:
     import argparse

@@ -71,6 +71,11 @@ class Limits(BaseModel):
     )
     alerts_end: Seconds = _limit("<= 5 m", "s", "2-4: alerts end within this after a rollback")
 
+    # Times that the run's own machine measures, in every stage.
+    run_delay: Seconds = _limit(
+        "<= 1 s", "s", "every stage: how late the run's process is woken while it measures a time; later, it holds"
+    )
+
     # Health of services and stores (runbook 1 daily, 5-3, 5-4).
     service_latency: Seconds = _limit("< 1 s", "s", "5-4: a health endpoint answers within this")
     tls_validity: Seconds = _limit(">= 14 d", "s", "1 quarterly: time left on a TLS certificate")
@@ -106,6 +111,8 @@ class Limits(BaseModel):
     dead_letters: Count = _limit("<= 20", "count", "1 daily: unresolved dead letters")
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 
+    waivers: Count = _limit("<= 5", "count", "waivers that are in force at once")
+
     # Periodic reviews (runbook 1).
     history_distance: Seconds = _limit(
         ">= 1 d", "s", "1 weekly: time between two snapshots of counters that are compared"
@@ -135,6 +142,9 @@ class Limits(BaseModel):
     backup_age: Seconds = _limit("<= 7 d", "s", "5: time since the newest backup; rehearsed weekly, so made weekly")
     rto: Seconds = _limit("<= 4 h", "s", "5: time from declaring to validated service")
 
+    # Quarterly reviews (runbook 1).
+    rehearsal_age: Seconds = _limit("<= 92 d", "s", "1 quarterly: time since the last rehearsal of a recovery ended")
+
     # On-call (runbook 4).
     on_call_uncovered: Seconds = _limit("<= 0 s", "s", "4: time of the coming period that nobody on a level covers")
     on_call_overlap: Seconds = _limit("<= 30 m", "s", "4: time that two persons of one level share at handovers")
@@ -144,6 +154,10 @@ class Limits(BaseModel):
         if self.restarts.op not in ("<", "<=", "=="):
             raise ValueError(
                 say("restarts: {restarts}: expected at most some number, such as <= 1", restarts=self.restarts.text)
+            )
+        if self.run_delay.op not in ("<", "<="):
+            raise ValueError(
+                say("run_delay: {run_delay}: expected at most some time, such as <= 1 s", run_delay=self.run_delay.text)
             )
         return self
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PATHS = (
     "base_backup", "wal_archive", "dr_wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config",
     "log", "folder", "ca_file", "client_cert", "client_key", "public_key", "record", "service_file",
-    "calendar", "leave",
+    "calendar", "leave", "trusted_keys",
 )  # fmt: skip
 """Keys that are paths relative to the target file, in whichever table they stand."""
 

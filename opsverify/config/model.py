@@ -10,9 +10,11 @@ from pydantic import BeforeValidator, Field, model_validator
 from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
+from opsverify.config.evidence import EvidenceConfig
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
+from opsverify.config.notify import NotifyTarget  # noqa: TC001 - as above
 from opsverify.config.on_call import OnCall  # noqa: TC001 - as above
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
@@ -21,6 +23,7 @@ from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
+from opsverify.config.waivers import Waiver  # noqa: TC001 - as above
 from opsverify.language.message import say
 from opsverify.units import parse_duration
 
@@ -202,33 +205,11 @@ class Synthetic(Section):
     journeys: tuple[str, ...] = ("smoke/journeys.toml",)
 
 
-class Waiver(Section):
-    """An exception with owner, reason and end: a failing check counts as `waived` until the end of `until`."""
-
-    check: str
-    owner: str = Field(min_length=1)
-    reason: str = Field(min_length=10)
-    until: dt.date
-
-
 class Owners(Section):
     """Owners of checks: one default, and one for each family of checks (the id before the first dot)."""
 
     default: str
     families: dict[str, str] = Field(default_factory=dict)
-
-
-class EvidenceConfig(Section):
-    """How evidence is signed (an ed25519 key in PEM form), where titles link to, and who may read a run's files."""
-
-    readable_by: Literal["owner", "group", "all"] = "owner"
-    signing_key: SecretRef | None = None
-    runbook_url: str | None = None
-
-    @property
-    def folder_mode(self) -> int:
-        """The rights of a run's folder."""
-        return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]
 
 
 def _with_reasons(given: object) -> object:
@@ -268,6 +249,7 @@ class Target(Section):
     attestations: dict[str, Attestation] = Field(default_factory=dict)
     people: dict[str, Person] = Field(default_factory=dict)
     on_call: OnCall | None = None
+    notify: dict[str, NotifyTarget] = Field(default_factory=dict)
     llmops: LlmOps = LlmOps()
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False

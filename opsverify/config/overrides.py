@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Callable
 
 from opsverify.config.actions import share_of
-from opsverify.config.model import Target, Waiver
+from opsverify.config.model import Target
+from opsverify.config.waivers import Waiver
 from opsverify.errors import TargetError
 from opsverify.language.message import LANGUAGES, say
 from opsverify.limits import Limit

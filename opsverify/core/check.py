@@ -54,6 +54,11 @@ class Check:
         """The target's limits."""
         return self.target.limits
 
+    @property
+    def outside(self) -> list[Measurement]:
+        """The measurements outside their limits, so far."""
+        return [measurement for measurement in self.measurements if not measurement.holds]
+
     def measure(
         self, name: str, value: float | None, limit: Limit, *, samples: int | None = None, of: str = ""
     ) -> bool:
@@ -135,8 +140,13 @@ class Check:
             yield
         except Unreachable as error:
             name = in_language(what, "en")
-            self._keep(Measurement(name, "no answer", "== answers", "text", holds=False, message=str(error)))
-            raise CheckFailed(str(error)) from error
+            self._keep(
+                Measurement(
+                    name, "no answer", "== answers", "text",
+                    holds=False, message=str(error), by_clock=error.by_clock,
+                )
+            )  # fmt: skip
+            raise CheckFailed(str(error), by_clock=error.by_clock) from error
 
     def attach(self, name: str, body: str, kind: Kind = "text") -> None:
         """Keep something for the reader of the evidence."""
@@ -148,9 +158,9 @@ class Check:
 
     def conclude(self) -> None:
         """End the check: raise CheckFailed for measurements outside their limits, Inconclusive if there are none."""
-        outside = [measurement.message for measurement in self.measurements if not measurement.holds]
-        if outside:
-            raise CheckFailed(join("; ", outside))
+        if outside := self.outside:
+            messages = join("; ", (measurement.message for measurement in outside))
+            raise CheckFailed(messages, by_clock=all(measurement.by_clock for measurement in outside))
         if not self.measurements:
             raise Inconclusive(say("the check ended without measuring anything"))
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
-    from opsverify.config.model import Target, Waiver
+    from opsverify.config.model import Target
+    from opsverify.config.waivers import Waiver
     from opsverify.core.stages import Stage
     from opsverify.language.message import Message
 
@@ -112,10 +113,13 @@ def planned(
         nodeid,
         not_applicable,
         cannot_run=None if not_applicable else cannot_run,
-        waiver=say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=waiver.owner, until=waiver.until)
-        if waiver
-        else None,
+        waiver=_described(waiver) if waiver else None,
     )
+
+
+def _described(waiver: Waiver) -> Message:
+    owner = ", ".join(filter(None, (waiver.owner, waiver.ticket)))
+    return say("{reason} ({owner}, until {until})", reason=waiver.reason, owner=owner, until=waiver.until)
 
 
 def _undecided(what: str, reason: str) -> Message | None:
@@ -161,3 +165,9 @@ def uncovered(stage: Stage, checks: Iterable[Planned], target: Target) -> tuple[
         for line in lines().values()
         if stage.name in line.stages and line.id not in carried
     )
+
+
+def with_uncovered(stage: Stage, target: Target, checks: Iterable[Planned]) -> tuple[Planned, ...]:
+    """`checks`, plus one entry for each line of the runbook that none of them carries out."""
+    checks = tuple(checks)
+    return (*checks, *uncovered(stage, checks, target))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.core.stages import Outcome
 from opsverify.language.message import in_language, packed, pair, say, unpair
 from opsverify.language.plain import plain_line
+from opsverify.probes.local_timer import Elapsed
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class Measurement:
     """One measured value against its limit, both in base unit `unit` (`ratio`, `s`, `bytes`, `count`, `text`).
 
-    The last three only where the canary gate decided: the bound that the share of bad ones is proven to stay below,
-    whether `holds` is proven, and the natural log of the evidence for it.
+    `upper_bound`, `proven` and `log_e` only where the canary gate decided: the bound that the share of bad ones is
+    proven to stay below, whether `holds` is proven, and the natural log of the evidence for it. `by_clock`: a time
+    that this machine's clock measured.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Measurement:
     upper_bound: float | None = None
     proven: bool | None = None
     log_e: float | None = None
+    by_clock: bool = False
 
     def __post_init__(self) -> None:
         """Clean what came from a service: it goes to terminals and pages."""
@@ -53,12 +56,13 @@ class Measurement:
             counted = say("{name} {measured}", name=name, measured=text)
         return cls(
             in_language(name, "en"),
-            measured,
+            float(measured) if isinstance(measured, Elapsed) else measured,
             str(limit),
             limit.unit,
             limit.holds(measured),
             samples,
             say("{counted}, limit {limit}", counted=counted, limit=limit.text),
+            by_clock=isinstance(measured, Elapsed),
         )
 
     @classmethod

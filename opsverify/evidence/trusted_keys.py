@@ -12,16 +12,19 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import Problem
-from opsverify.evidence.signature import SIGNATURE, VERDICT, Verification, key_id, key_ids_in, verify_run
+from opsverify.evidence.signature import SIGNATURE, VERDICT, Verification, key_id, key_ids_in, public_half, verify_run
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
 
 Trust = Literal["valid", "not said", "refused"]
 _KEYS: Final = frozenset({"file", "valid_from", "valid_until", "revoked", "reason"})
@@ -86,6 +89,20 @@ def read_key(path: Path) -> TrustedKey:
         return TrustedKey(path.name, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise EvidenceError(say("public key {path}: cannot be read ({error})", path=path, error=error)) from error
+
+
+def trusted_by(target: Target, secrets: Secrets) -> tuple[TrustedKey, ...]:
+    """The keys by which runs of `target` are verified: its own, and those of its `evidence.trusted_keys`.
+
+    Raises EvidenceError where one cannot be used.
+    """
+    known = load_keys(Path(target.evidence.trusted_keys)) if target.evidence.trusted_keys else ()
+    own = secrets.of(target.evidence.signing_key)
+    if own is None:
+        return known
+    pem = public_half(own)
+    listed = {key_id(key.pem) for key in known}  # a key that is listed has its times, and may be revoked
+    return known if key_id(pem) in listed else (TrustedKey("evidence.signing_key", pem), *known)
 
 
 def verify_by(folder: Path, keys: Sequence[TrustedKey], now: dt.datetime) -> Verification:

@@ -285,9 +285,8 @@ class PlaybookRun:
 def _measured(measure: Measure, found: ShareEvidence, limit: Limit) -> Message:
     measured = quantity(found.share, "ratio") if found.trials else say("no samples")
     text = say("{what} {measured}, limit {limit}", what=measure.text, measured=measured, limit=limit.text)
-    if not found.trials or limit.holds(found.share):
-        return text
-    return join(": ", (text, say("too few to prove a fault, run again in a minute")))
+    unproven = found.trials and not limit.holds(found.share)
+    return join(": ", (text, say("too few to prove a fault, run again in a minute"))) if unproven else text
 
 
 def _given(statement: str, since: dt.datetime, until: dt.datetime) -> dict[str, object]:

@@ -86,7 +86,8 @@ def _query(
                 resolver=resolver,
                 name=name,
                 timeout_s=timeout_s,
-            )
+            ),
+            by_clock=True,
         ) from error
     except OSError as error:
         raise Unreachable(

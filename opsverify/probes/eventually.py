@@ -71,22 +71,24 @@ def eventually(
                 if stop_when is not None and stop_when(value):
                     ended = "terminal state"
                     break
-            remaining = deadline_s - (time.monotonic() - started)
-            if remaining <= 0 or not _waiting:
+            # The last attempt begins at the deadline or later: a process that was kept waiting may have slept over
+            # all that happened since the one before.
+            if offset >= deadline_s or not _waiting:
                 break
-            _pause.wait(min(every_s, remaining))
+            remaining = deadline_s - (time.monotonic() - started)
+            _pause.wait(max(0.0, min(every_s, remaining)))
     finally:
         took = time.monotonic() - started
         record(f"waiting for {what}", "\n".join([*attempts, f"{ended} after {took:.2f} s of {deadline_s:g} s"]))
     if values:
         return values[0]
-    kind = Unreachable if isinstance(last_error, Unreachable) else Inconclusive
-    raise kind(
-        say(
-            "{what}: {attempts} attempts in {took:.1f} s, none successful; the last one: {error}",
-            what=what,
-            attempts=len(attempts),
-            took=took,
-            error=last_error,
-        )
+    message = say(
+        "{what}: {attempts} attempts in {took:.1f} s, none successful; the last one: {error}",
+        what=what,
+        attempts=len(attempts),
+        took=took,
+        error=last_error,
     )
+    if isinstance(last_error, Unreachable):
+        raise Unreachable(message, by_clock=last_error.by_clock)
+    raise Inconclusive(message)

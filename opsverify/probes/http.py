@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -14,6 +13,7 @@ from opsverify.language.message import say
 from opsverify.probes.access import Access, bearer_access, verification
 from opsverify.probes.base import Probe
 from opsverify.probes.http_transport import MOST_BODY, Deadline, DeadlineTransport, read_body
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, masked, one_line
@@ -28,7 +28,7 @@ class Reply:
 
     url: str
     status: int
-    elapsed_s: float
+    elapsed_s: Elapsed
     headers: Mapping[str, str]
     text: str
 
@@ -138,7 +138,7 @@ class Http(Probe):
         headers = {name: value for name, value in access.headers.items() if name.lower() not in own}
         headers |= options.get("headers") or {}
         clients = self._clients
-        started = time.perf_counter()
+        watch = LocalTimer()
         try:
             address = options.get("address")
             named = httpx.URL(url)
@@ -157,7 +157,7 @@ class Http(Probe):
                     error=one_line(error),
                 )
             ) from error
-        clients.deadline.at = started + clients.timeout_s
+        clients.deadline.at = watch.started + clients.timeout_s
         try:
             response = client.send(request, stream=True)
             body = read_body(response, options.get("max_body", MOST_BODY), f"{method} {url}")
@@ -172,7 +172,7 @@ class Http(Probe):
                 timeout_s=clients.timeout_s,
             )
             self._keep(request, access, message)
-            raise Unreachable(message) from error
+            raise Unreachable(message, by_clock=True) from error
         except httpx.TransportError as error:
             message = say(
                 "{method} {url}: no answer ({error}); check that it is up, and its name and port",
@@ -192,7 +192,7 @@ class Http(Probe):
             self._keep(request, access, message)
             raise Inconclusive(message) from error
         text = body.decode(_charset(response), errors="replace")
-        reply = Reply(url, response.status_code, time.perf_counter() - started, response.headers, text)
+        reply = Reply(url, response.status_code, watch.elapsed_s, response.headers, text)
         self._keep(
             request,
             access,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -12,6 +11,7 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access, verification
 from opsverify.probes.base import Probe
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, one_line
@@ -37,7 +37,7 @@ class McpDescription:
     server_version: str
     protocol_version: str
     tools: tuple[str, ...]
-    elapsed_s: float
+    elapsed_s: Elapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ToolReply:
     is_error: bool
     text: str
     structured: Any
-    elapsed_s: float
+    elapsed_s: Elapsed
 
 
 class Mcp(Probe):
@@ -106,7 +106,7 @@ class Mcp(Probe):
 
     def _request(  # noqa: C901 - classes of a library that is imported when it is used
         self, what: str, send: Callable[[Client], Awaitable[T]]
-    ) -> tuple[T, float]:
+    ) -> tuple[T, Elapsed]:
         import httpx2  # noqa: PLC0415 - 2 s with the SDK
         from mcp import Client, MCPError  # noqa: PLC0415 - 2 s
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - 2 s
@@ -154,9 +154,9 @@ class Mcp(Probe):
             ):
                 return await send(opened)
 
-        started = time.perf_counter()
+        watch = LocalTimer()
         try:
-            return asyncio.run(session()), time.perf_counter() - started
+            return asyncio.run(session()), watch.elapsed_s
         # The SDK wraps whatever went wrong in groups of its task groups; the first cause decides the outcome.
         except Exception as error:  # noqa: BLE001
             cause = _first_cause(error)
@@ -168,7 +168,8 @@ class Mcp(Probe):
                         where=where,
                         what=what,
                         limit=limit,
-                    )
+                    ),
+                    by_clock=True,
                 )
             elif isinstance(cause, httpx2.TransportError | OSError):
                 failure = Unreachable(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -16,6 +15,7 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes import postgres_state as state
 from opsverify.probes.base import Probe
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.postgres_connection import (
     OUT_OF_SERVICE,
     Connection,
@@ -40,7 +40,7 @@ class Timed:
     """Rows, and the seconds of the statement, without connecting."""
 
     rows: tuple[Row, ...]
-    elapsed_s: float
+    elapsed_s: Elapsed
 
 
 @dataclass(slots=True)
@@ -201,11 +201,11 @@ class Postgres(Probe):
                 connection.cursor() as cursor,
             ):
                 limit_time(cursor, self._config, self._search_path)
-                started = time.perf_counter()
+                watch = LocalTimer()
                 # Streaming uses the extended protocol, in which a text can hold one statement only: none can
                 # end the READ ONLY transaction and continue.
                 rows = tuple(cursor.stream(statement.encode(), params or None))
-                elapsed = time.perf_counter() - started
+                elapsed = watch.elapsed_s
                 columns = [column.name for column in cursor.description or ()]
         except psycopg.Error as error:
             stale = self._session.used and self._session.connection is not None and self._session.connection.closed

@@ -117,7 +117,8 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                 where=where(config),
                 statement_timeout_s=config.statement_timeout_s,
                 reason=reason,
-            )
+            ),
+            by_clock=isinstance(error, TimedOut),  # the others are of the server's own clock
         )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return Inconclusive(
@@ -154,7 +155,8 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                     "{where}: no connection ({reason}); check that the server is up, and its host and port",
                     where=where(config),
                     reason=reason,
-                )
+                ),
+                by_clock=isinstance(error, psycopg.errors.ConnectionTimeout),
             )
     return Inconclusive(
         say(

@@ -12,6 +12,7 @@ import redis as client
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.base import Probe
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.record import Record, discard
 from opsverify.probes.redis_nodes import Node, RedisNodes
 from opsverify.probes.redis_values import CacheInfo, LatencyEvent, Persistence, joined, shared, together
@@ -59,14 +60,14 @@ class Redis(Probe):
         self._config = config
         self._nodes = RedisNodes(config, password, sentinel_password)
 
-    def ping(self) -> float:
+    def ping(self) -> Elapsed:
         """Seconds that a PING takes, with the connecting if there was no connection; of a cluster's slowest primary."""
-        slowest = 0.0
+        slowest = Elapsed()
         try:
             for node in self._nodes.all():
-                started = time.perf_counter()
+                watch = LocalTimer()
                 node.ping()
-                slowest = max(slowest, time.perf_counter() - started)
+                slowest = max(slowest, watch.elapsed_s)
         except client.RedisError as error:
             self._give_up("PING", error)
         self._record("Redis PING", f"{self._where}\nPONG after {slowest * 1000:.1f} ms")
@@ -216,7 +217,8 @@ class Redis(Probe):
                     where=where,
                     command=command,
                     timeout_s=self._config.timeout_s,
-                )
+                ),
+                by_clock=True,
             )
         elif isinstance(error, client.ConnectionError):
             failure = Unreachable(

@@ -32,3 +32,7 @@ class SourceFault(Inconclusive):
 
 class Unanswered(SourceFault, Unreachable):
     """A source of metrics did not answer at all (`unreachable`, `timeout`)."""
+
+    def __init__(self, reason: FaultReason, message: str) -> None:
+        super().__init__(reason, message)
+        self.by_clock = reason is FaultReason.TIMEOUT

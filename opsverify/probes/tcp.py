@@ -73,7 +73,7 @@ def certificate(
             error=one_line(error),
         )
         record(f"TLS {host}:{port}", message)
-        raise Unreachable(message) from error
+        raise Unreachable(message, by_clock=isinstance(error, TimeoutError)) from error
     not_after = dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), dt.UTC)
     remaining = (not_after - dt.datetime.now(dt.UTC)).total_seconds()
     found = Certificate(_name(shown["subject"]), _name(shown["issuer"]), not_after, remaining)

@@ -10,7 +10,7 @@ import pytest
 from opsverify.core.check import Check
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Outcome
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, MachineBusy
 from opsverify.evidence.allure import AllureEvidence, describe_running
 from opsverify.evidence.run_folder import timestamp
 from opsverify.language.message import in_language, join, say
@@ -89,8 +89,8 @@ def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestR
     excused = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
     if called and not excused and isinstance(error, AssertionError | pytest.fail.Exception):
         return Outcome.FAIL, message
-    outside = join("; ", (m.message for m in check.measurements if not m.holds))
-    if called and outside:
+    outside = join("; ", (measurement.message for measurement in check.outside))
+    if called and outside and not isinstance(error, MachineBusy):
         return Outcome.FAIL, say("{outside}; then aborted: {error}", outside=outside, error=message)
     if excused:
         message = say("skipped, not measured: {reason}", reason=message)

@@ -19,6 +19,7 @@ import pytest
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, missing, unpinned
+from opsverify.core.run_delay import excused
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
@@ -38,6 +39,7 @@ from opsverify.pytest_plugin.early_guard import guard_early
 from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
+from opsverify.pytest_plugin.own_schedule import OwnSchedule
 from opsverify.pytest_plugin.progress import report_progress
 from opsverify.pytest_plugin.request import resolve
 from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
@@ -190,6 +192,7 @@ class StagePlugin(PlanPlugin):
         self.is_worker = hasattr(config, "workerinput")
         self.stop = StopSignal()
         self.screen: Screen
+        self.schedule = OwnSchedule()
         self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -225,6 +228,8 @@ class StagePlugin(PlanPlugin):
         """Guard every sink, and on a signal stop so that the verdict is still written."""
         from opsverify.evidence.allure import redact_results  # noqa: PLC0415
 
+        self.schedule.start()
+        self.undo.append(self.schedule.stop)
         self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
         self.run.say = partial(report_progress, self.run.folder.path)
         if self.is_worker:
@@ -253,11 +258,17 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """When the body has ended, judge its measurements."""
+        """When the body has ended, judge its measurements; times that this machine spoilt are none."""
         from opsverify.pytest_plugin.outcomes import running_check  # noqa: PLC0415
 
-        result = yield
-        running_check(pyfuncitem).conclude()
+        check, mark = running_check(pyfuncitem), self.schedule.mark()
+        try:
+            result = yield
+            check.conclude()
+        except Exception as error:
+            if (busy := excused(check, error, mark.delay)) is not None:
+                raise busy from error
+            raise
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -13,10 +13,11 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
 from opsverify.config.run_options import REPORT_DIR, overridden
 from opsverify.core.left_out import left_out
-from opsverify.core.plan import Plan, Planned, planned, uncovered
+from opsverify.core.plan import Plan, Planned, planned, with_uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
+from opsverify.core.waivers import too_many, waiver_notes
 from opsverify.errors import EvidenceError
 from opsverify.evidence.bound import bound_fields
 from opsverify.evidence.files import restrict, write_atomic
@@ -28,6 +29,8 @@ from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
 from opsverify.language.message import as_message, pair, say
+from opsverify.language.tell import tell
+from opsverify.notify.send import Notifier
 from opsverify.people.attested import Attestations
 from opsverify.pytest_plugin.request import TARGETS, Request, window_of
 from opsverify.units import duration, parse_duration
@@ -58,6 +61,7 @@ class StageRun:
     folder: RunFolder
     started: dt.datetime
     redactor: Redactor
+    as_written: Target
     plan: Plan
     attestations: Attestations
     results: dict[str, CheckResult] = field(default_factory=dict)
@@ -101,7 +105,7 @@ class StageRun:
             chain = state.begin(folder.run_id, stage.name, folder.path)
             folder.write_json(ORIGIN, origin_of(root), Redactor(secrets.values))
             binding = {**bound_fields(as_written, root), "chain": chain}
-        return cls(
+        run = cls(
             stage,
             target,
             target_file,
@@ -110,12 +114,21 @@ class StageRun:
             folder,
             started,
             Redactor(secrets.values),
+            as_written,
             Plan(stage, ()),
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
+            troubles=[trouble] if (trouble := too_many(as_written, started.date())) else [],
             binding=binding,
             state=state,
             history=TargetState.of(root / REPORTS, target.name).history,
         )
+        run.remarks += run.notifier.outstanding()
+        return run
+
+    @property
+    def notifier(self) -> Notifier:
+        """The receivers of the target."""
+        return Notifier(self.target, self.secrets, self.history.parent)
 
     @property
     def allure_dir(self) -> Path:
@@ -193,15 +206,17 @@ class StageRun:
             except EvidenceError:  # a decision that the target's state does not know is none
                 self.folder.refuse_verdict()
                 raise
-        self._hand_out(xml)
+        self._hand_out(xml, content)
 
-    def _hand_out(self, junit: bytes) -> None:
+    def _hand_out(self, junit: bytes, content: dict[str, Any]) -> None:
         """What is for convenience only: where it cannot be written, the sealed verdict stands."""
         try:
             self.folder.publish()
             if self.junit is not None:
                 self.junit.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(self.junit, junit)
+            for said in self.notifier.notify(content):
+                tell(self.redactor.text(said), self.target.language, sys.stderr)
         except (EvidenceError, OSError) as error:
             sys.stderr.write(self.redactor.text(f"opsverify: {error}; the verdict in {self.folder.path} stands\n"))
 
@@ -258,7 +273,8 @@ class StageRun:
     def notes(self) -> tuple[str, ...]:
         """Remarks that a reader of the verdict needs."""
         left = left_out(self.plan).text
-        remarks = (*self.remarks, *([left] if left else []))
+        waivers = waiver_notes(self.as_written, self.plan, self.judge().results, self.started.date())
+        remarks = (*self.remarks, *([left] if left else []), *waivers)
         canary = self.target.canary
         if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
             return remarks
@@ -276,9 +292,3 @@ def plan_entry(
 ) -> Planned:
     """The plan entry of one collected test."""
     return planned(spec, target, nodeid, parameters, parameter_id, dt.datetime.now(dt.UTC).date())
-
-
-def with_uncovered(stage: Stage, target: Target, checks: Iterable[Planned]) -> tuple[Planned, ...]:
-    """`checks`, plus one entry for each line of the runbook that none of them carries out."""
-    checks = tuple(checks)
-    return (*checks, *uncovered(stage, checks, target))

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.stages import Outcome
-from opsverify.errors import EvidenceError
-from opsverify.evidence.once_read import read_once
-from opsverify.evidence.target_state import BEGUN, FINISHED
 from opsverify.language.message import Message, say
 
 if TYPE_CHECKING:
@@ -20,7 +14,6 @@ if TYPE_CHECKING:
     from opsverify.core.plan import Planned
     from opsverify.core.results import CheckResult
     from opsverify.core.runbook import Line
-    from opsverify.evidence.target_state import TargetState
 
 WORST: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WAIVED, Outcome.PASS, Outcome.NOT_APPLICABLE)
 """Outcomes, the one that decides about several checks first."""
@@ -82,18 +75,6 @@ def carried(lines: Iterable[Line], plans: Mapping[str, Iterable[Planned]]) -> It
             yield Carried(line, stage, tuple(ids.get((stage, line.id), ())))
 
 
-def finished_runs(state: TargetState) -> tuple[dict[str, Any], ...]:
-    """The verdicts of the target's finished runs as they were sealed, newest first.
-
-    A verdict that was altered, moved or removed since does not count. Raises EvidenceError for a damaged state.
-    """
-    entries = [line.content for line in state.read().lines]
-    folders = {entry["run_id"]: entry["folder"] for entry in entries if entry.get("event") == BEGUN}
-    ended = [entry for entry in entries if entry.get("event") == FINISHED]
-    found = (_sealed(Path(folders.get(entry["run_id"], "")), entry["verdict_sha256"]) for entry in reversed(ended))
-    return tuple(verdict for verdict in found if verdict is not None)
-
-
 def newest_result(row: Carried, verdicts: Sequence[Mapping[str, Any]]) -> LineResult | None:
     """The result of the line in the newest run of its stage: the worst of its checks."""
     for verdict in verdicts:
@@ -109,12 +90,3 @@ def newest_result(row: Carried, verdicts: Sequence[Mapping[str, Any]]) -> LineRe
 def signed_result(found: CheckResult) -> LineResult | None:
     """The result of a line that a person signed for; None where nobody has."""
     return LineResult(found.outcome, found.started_at, found.message) if found.started_at else None
-
-
-def _sealed(folder: Path, sha256: str) -> dict[str, Any] | None:
-    try:
-        content = read_once(folder / "verdict.json")
-        verdict: dict[str, Any] = json.loads(content)
-    except (OSError, EvidenceError, ValueError):
-        return None
-    return verdict if hashlib.sha256(content).hexdigest() == sha256 else None

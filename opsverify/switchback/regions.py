@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
+from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.record import discard
 from opsverify.probes.tcp import certificate, is_open
 from opsverify.recovery.ledger.queries import NAMES_ON
@@ -69,7 +69,7 @@ _WAL_RECEIVER: Final = "SELECT status, sender_host, sender_port FROM pg_stat_wal
 class Lag:
     """Seconds until a standby replayed the LSN that the primary had written; bytes missing at the last query."""
 
-    elapsed_s: float
+    elapsed_s: Elapsed
     behind_bytes: float
     arrived: bool
 
@@ -242,7 +242,7 @@ class RegionPair:
         """
         written = str(self.original.value("SELECT pg_current_wal_lsn()::text"))
         dr = self.dr.recording(discard)
-        started = time.monotonic()
+        watch = LocalTimer()
         replayed = eventually(
             lambda: dr.row(_REPLAYED, lsn=written),
             lambda row: bool(row.arrived),
@@ -250,7 +250,7 @@ class RegionPair:
             what=f"the DR region to replay LSN {written}",
             record=self.record,
         )
-        return Lag(time.monotonic() - started, float(replayed.missing or 0), bool(replayed.arrived))
+        return Lag(watch.elapsed_s, float(replayed.missing or 0), bool(replayed.arrived))
 
     def wal_receiver(self) -> Sequence[Any]:
         """Rows (status, sender_host, sender_port) of the DR region's WAL receiver: one, or none."""

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from tests.pytest_plugin.suite import Ran
 
-FEW = settings(max_examples=35, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=35, database=None, suppress_health_check=list(HealthCheck))
 """Each example is a run of its own, of some 0.4 s."""
-MANY = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, database=None, suppress_health_check=list(HealthCheck))
 
 LEFT_OUT = frozenset(
     {"--basetemp", "--debug", "--pastebin", "--pdb", "--trace", "-f", "--looponfail", "--stage", "--target"}

@@ -79,7 +79,7 @@ LOST: Final = b"=" * 6 + b"two ends"
 """Padding, and letters at both ends of an encoded secret that also carry bits of what stands around, may stay."""
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(SECRETS, AROUND, AROUND, *[st.sampled_from(sorted(ENCODINGS))] * 2)
 def test_nothing_is_left_of_a_secret(secret: str, before: str, after: str, first: str, second: str) -> None:
     """In any encoding of any encoding, within other text, a secret is masked, in text and in files."""
@@ -88,7 +88,7 @@ def test_nothing_is_left_of_a_secret(secret: str, before: str, after: str, first
     _is_masked(Redactor([secret, "another-secret-entirely"]), secret, before, after, first, second)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SECRETS, st.integers(0, 12), AROUND, *[st.sampled_from(sorted(ENCODINGS))] * 2)
 def test_nothing_is_left_of_a_part(secret: str, start: int, before: str, first: str, second: str) -> None:
     """Sixteen characters of a longer secret are treated as the whole."""

@@ -66,7 +66,7 @@ def any_cluster(draw: st.DrawFn) -> Cluster:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(any_cluster())
 def test_what_is_counted_is_exact_or_bounded(cluster: Cluster) -> None:
     """Whatever comes and goes: no good one is made up, no bad one either, and what is missing is said."""

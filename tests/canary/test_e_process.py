@@ -7,7 +7,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.canary.e_process import (
@@ -57,7 +57,6 @@ def e_value_by_definition(counts: list[tuple[int, int]], limit: Fraction, starts
     return total
 
 
-@settings(deadline=None)  # exact fractions are slow on a busy machine
 @given(steps(30), st.sampled_from(["0.005", "0.01", "0.05", "0.8"]), st.integers(1, 30), st.integers(1, 10))
 def test_the_e_value_equals_its_definition(
     counts: list[tuple[int, int]], limit: str, horizon: int, spacing: int

@@ -117,7 +117,7 @@ ROWS = tuple(
 SHARES = st.sampled_from([0, 0, 0.002, 0.009, 0.011, 0.03, 0.2])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(SHARES, SHARES, SHARES),
     st.sampled_from([2, 20, 150]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from opsverify.config.connection_string import postgres_of
@@ -20,7 +20,7 @@ NAMES = some.text(some.characters(exclude_categories=["Cs"], exclude_characters=
 VALUES = some.lists(NAMES, min_size=1, max_size=3, unique=True).map(lambda values: tuple(sorted(values)))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(table=NAMES, column=NAMES, migration=NAMES, job=NAMES, status=VALUES, track=VALUES)
 def test_every_draft_loads(
     tmp_path: Path, table: str, column: str, migration: str, job: str, status: tuple[str, ...], track: tuple[str, ...]

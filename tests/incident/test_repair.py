@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Refused
@@ -111,7 +111,7 @@ def test_repair_keeps_what_is_whole(project: Path, damage: bytes) -> None:
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=8), st.integers(0, 400))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 def test_a_cut_anywhere_never_jams(tmp_path: Path, values: list[int], cut: int) -> None:
     """Wherever a write ended, the next line is appended and the chain is whole."""
     path = tmp_path / "chain.jsonl"

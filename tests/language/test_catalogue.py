@@ -11,6 +11,17 @@ from tests.support.messages import fields_of, packages, said_in, unsaid_in
 NOT_YET: frozenset[str] = frozenset()
 """Packages with texts that are in English only. Only ever shorter: a package whose texts are all said leaves it."""
 
+WORDS = {
+    r"샘플(?!링)": "표본",
+    "스크랩": "수집",
+    "시행": "시도",
+    "선택자": "셀렉터",
+    "증적": "증거",
+    "베이스라인": "기준 버전",
+    "타겟|타깃": "대상",
+}
+"""Expressions of words that are not used, and the word that is; `샘플링` is the runbook's own."""
+
 
 def test_every_say_has_a_literal_template_with_named_parameters() -> None:
     """A template from a variable or an f-string could not be found in the catalogue."""
@@ -91,3 +102,15 @@ def test_texts_for_people_are_messages() -> None:
     }
     assert not {package: places for package, places in unsaid.items() if package not in NOT_YET}
     assert not NOT_YET - set(unsaid), "all said: take the package off the list"
+
+
+def test_a_term_has_one_korean_word() -> None:
+    """A reader who meets two words looks for two things."""
+    wrong = [
+        f"{korean}: {used}"
+        for entries in by_package().values()
+        for korean in entries.values()
+        for avoided, used in WORDS.items()
+        if re.search(avoided, korean)
+    ]
+    assert not wrong

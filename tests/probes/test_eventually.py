@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,28 @@ def test_deadline_without_any_value(kind: type[Inconclusive], recorder: Recorder
         eventually(probe, lambda _: True, deadline_s=0.05, every_s=0.01, what="the stored row", record=recorder)
     assert type(caught.value) is kind
     assert "deadline after" in recorder.text
+
+
+def test_last_attempt_is_not_before_the_deadline() -> None:
+    """A process that slept over the deadline asks once more: what it knew before may have changed since."""
+    begun: list[float] = []
+    started = time.monotonic()
+
+    def probe() -> bool:
+        begun.append(time.monotonic() - started)
+        if len(begun) == 1:
+            threading.Event().wait(0.3)  # longer than the deadline
+        return len(begun) > 1
+
+    assert eventually(probe, bool, deadline_s=0.1, what="the effect")
+    assert begun[-1] >= 0.1
+
+
+def test_a_timeout_stays_one() -> None:
+    """Where no attempt was answered in time, neither was the whole wait."""
+    with pytest.raises(Unreachable) as caught:
+        eventually(_after(9, Unreachable("silent", by_clock=True)), bool, deadline_s=0, what="x")
+    assert caught.value.by_clock
 
 
 def test_terminal_state_ends_the_waiting(recorder: Recorder) -> None:

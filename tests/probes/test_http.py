@@ -90,9 +90,10 @@ def test_silence_is_unreachable(fake: FakeServer) -> None:
     """A server that accepts the connection without an answer runs into the timeout."""
     release = threading.Event()
     fake.routes["/slow"] = lambda _: release.wait(5)
-    with Http(timeout_s=0.2) as http, pytest.raises(Unreachable, match=r"within 0\.2 s"):
+    with Http(timeout_s=0.2) as http, pytest.raises(Unreachable, match=r"within 0\.2 s") as caught:
         http.get(f"{fake.url}/slow")
     release.set()
+    assert caught.value.by_clock
 
 
 def test_dripping_body_is_unreachable(fake: FakeServer) -> None:

@@ -62,8 +62,9 @@ def test_call(url: str, recorder: Recorder) -> None:
 
 def test_silence_is_unreachable(url: str) -> None:
     """A tool that does not return in time is no answer."""
-    with pytest.raises(Unreachable, match="within 1 s"):
+    with pytest.raises(Unreachable, match="within 1 s") as caught:
         Mcp(McpServer(url=url, timeout_s=1.0)).call("hang", {})
+    assert caught.value.by_clock
 
 
 def test_no_server_is_unreachable(recorder: Recorder) -> None:

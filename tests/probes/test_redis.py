@@ -97,8 +97,9 @@ def test_silence_is_unreachable(server: tuple[int, int]) -> None:
     with _probe(server[0], timeout_s=0.2) as probe:
         os.kill(server[1], signal.SIGSTOP)
         try:
-            with pytest.raises(Unreachable, match=r"within 0\.2 s"):
+            with pytest.raises(Unreachable, match=r"within 0\.2 s") as caught:
                 probe.ping()
+            assert caught.value.by_clock
         finally:
             os.kill(server[1], signal.SIGCONT)
 

@@ -34,14 +34,14 @@ def around(standin: Standin, row: Row) -> Iterator[ExitStack]:
 @pytest.mark.parametrize("row", rows(), ids=attrgetter("name"))
 def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around: ExitStack) -> None:
     """Healthy, all pass; with the row's fault, the declared checks are red, and no others."""
-    target = standin.target_with_platform if row.platform else standin.target
+    target = standin.target_with_platform if row.platform else standin.target_of(row.stage)
     if row.variant:
         change: dict[str, Any] = dict(variants()[row.variant])
         days = change.pop(CERTIFICATE, None)
         if days is not None:
             served = around.enter_context(secure_server(standin.folder / row.variant, days))
             change["services"] = {"secure": served}
-        target = standin.write_target(row.variant, change)
+        target = standin.target_of(row.stage, row.variant, change)
     standin.await_that(lambda: standin.backup_age_s >= row.backup_age_s, "the backup to grow old")
     arguments = [] if row.restored else standin.arguments(row.stage, row.target, row.backup_age_s)
     if row.stage == "post-rollback":

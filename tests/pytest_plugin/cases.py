@@ -199,6 +199,13 @@ WAIVERS = (
         outcome="fail",
     ),
     Case(
+        "more waivers than the limit allows",
+        10,
+        "hold",
+        "6 waivers are in force at once, limit <= 5",
+        target="".join(WAIVED.format(check=f"t.other{n}", until="2999-12-31") for n in range(6)),
+    ),
+    Case(
         "sev1 waiver",
         1,
         "reject",

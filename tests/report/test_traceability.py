@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from opsverify.core.plan import Planned
 from opsverify.core.runbook import Line
 from opsverify.core.stages import Outcome
+from opsverify.evidence.finished import finished_runs
 from opsverify.evidence.target_state import TargetState
-from opsverify.report.traceability import Carried, carried, finished_runs, newest_result
+from opsverify.report.traceability import Carried, carried, newest_result
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -205,7 +205,7 @@ def test_an_unequal_chunk_is_all_that_is_fetched(databases: Pair) -> None:
     assert sum(fetched) < 10
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     gone=st.tuples(*[st.sets(st.integers(100, 199), max_size=12)] * 2),
     altered=st.sets(st.integers(100, 199), max_size=12),

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsverify.errors import EvidenceError, Inconclusive
@@ -238,7 +238,6 @@ def _instances(rows: list[tuple[int, str]]) -> Facts:
     return SQL["workflow_instances"].facts((*key, count) for key, count in counts.items())
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(st.integers(0, 2), statuses), min_size=1), data=st.data())
 def test_workflows_that_ended_meanwhile_are_no_loss_and_one_lost_row_is(
     rows: list[tuple[int, str]], data: st.DataObject
@@ -256,7 +255,7 @@ def test_workflows_that_ended_meanwhile_are_no_loss_and_one_lost_row_is(
 
 
 @given(sizes=st.lists(st.integers(0, 3), max_size=6), spoiled=st.integers(0, 5), position=st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_changed_byte_of_any_record_breaks_the_chain_there(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], spoiled: int, position: int
 ) -> None:

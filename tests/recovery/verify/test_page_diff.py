@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsverify.recovery.ledger.tables import TableChoice
@@ -37,7 +37,7 @@ def named(ids: Iterable[int]) -> tuple[str, ...]:
     return tuple(str(one) for one in sorted(ids))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(lost=SOME, changed=SOME, added=st.integers(0, 3000))
 def test_exactly_what_differs_is_found(
     clone: Clone, whole_source: Source, lost: set[int], changed: set[int], added: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsverify.recovery.verify.consistency import check_sequences, check_validity
@@ -173,7 +173,7 @@ NAMES = st.text(st.characters(min_codepoint=1, exclude_categories=("Cs", "Cn")),
 SPECIAL = st.sampled_from(['"', "%", "%s", "%(since0)s", "{}", "\\", "'", "select", "키", "a b", "ROW", "t", "hash"])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(table=NAMES | SPECIAL, key=NAMES | SPECIAL, value=NAMES | SPECIAL)
 def test_any_name_costs_nothing(clone: Clone, table: str, key: str, value: str) -> None:
     """Schema, table and columns of any name: recorded, compared, and a lost row found."""
@@ -207,7 +207,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("kind", VALUES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(data=st.data())
 def test_any_value_of_a_bucket_column_is_covered(clone: Clone, kind: str, data: st.DataObject) -> None:
     """Over the whole range of each type: every row is recorded once, and the loss of any one is found."""

@@ -1,0 +1,26 @@
+"""Evidence of a target's runs: how it is signed, by which keys it is verified, and who may read it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from opsverify.config.database import SecretRef  # noqa: TC001 - pydantic reads it
+from opsverify.config.section import Section
+
+
+class EvidenceConfig(Section):
+    """How evidence is signed (an ed25519 key in PEM form), where titles link to, and who may read a run's files.
+
+    `trusted_keys` is a TOML file of public keys ([[key]] with file, valid_from, valid_until, revoked), for runs that an
+    earlier key signed.
+    """
+
+    readable_by: Literal["owner", "group", "all"] = "owner"
+    signing_key: SecretRef | None = None
+    trusted_keys: str | None = None
+    runbook_url: str | None = None
+
+    @property
+    def folder_mode(self) -> int:
+        """The rights of a run's folder."""
+        return {"owner": 0o700, "group": 0o750, "all": 0o755}[self.readable_by]

@@ -1,0 +1,1 @@
+"""Notifications: changes of a stage's state, sent once to each receiver that the target names."""

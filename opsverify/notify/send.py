@@ -1,0 +1,166 @@
+"""Sending of notifications: what changed, and what waited, to every receiver of a target, each once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from opsverify.config.database import SecretRef
+from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.language.message import Message, as_message, say
+from opsverify.notify import outbox
+from opsverify.notify.event import StageState, StateChange
+from opsverify.notify.forms import CLOUD_EVENT, TEST_FORMS, cloud_event, slack
+from opsverify.probes.access import Access
+from opsverify.probes.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from opsverify.config.model import Target
+    from opsverify.config.notify import NotifyTarget
+    from opsverify.config.secrets import Secrets
+    from opsverify.notify.outbox import Receiver, Waiting
+    from opsverify.probes.http import Http, Reply
+
+TIMEOUT_S: Final = 5.0
+_LOCK_S: Final = 10.0
+_SHOWN: Final = 80
+_TAKEN: Final = 2
+"""The first digit of a status that says: taken."""
+_ASK_LATER: Final = 429
+_PAUSE_S: Final = 60.0
+"""After a 429 without `Retry-After`."""
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """The receivers of a target, with its outbox below `folder`."""
+
+    target: Target
+    secrets: Secrets
+    folder: Path
+
+    def outstanding(self) -> tuple[Message, ...]:
+        """What earlier runs could not deliver, one line each: for the evidence of the next one."""
+        receivers = outbox.read(self.folder) if self.target.notify else {}
+        return tuple(
+            _not_delivered(name, waiting)
+            for name, receiver in receivers.items()
+            if name in self.target.notify
+            for waiting in receiver.waiting.values()
+        )
+
+    def notify(self, verdict: Mapping[str, Any] | None = None) -> Iterator[Message]:
+        """Send what `verdict` changes and what waits; one line for each attempt. It never raises for a receiver.
+
+        Sent again where this process is killed between the answer and the note of it: at least once, never lost.
+        Raises EvidenceError where the outbox cannot be kept.
+        """
+        if not self.target.notify:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / "notify.lock", timeout=_LOCK_S):
+                yield from self._notify(verdict)
+        except Timeout as error:
+            raise EvidenceError(
+                say("{folder}: another run is sending notifications", folder=self.folder / "notify.lock")
+            ) from error
+
+    def test(self) -> Iterator[tuple[str, Message | None]]:
+        """Send every receiver a message that it is reached: its name, and why it is not (None: it is)."""
+        from opsverify.probes.http import Http  # noqa: PLC0415 - as below
+
+        with Http(timeout_s=TIMEOUT_S) as http:
+            for name, config in self.target.notify.items():
+                form = TEST_FORMS[config.kind](self.target.name, self.target.language)
+                yield name, self._fault(http, config, form)[0]
+
+    def _notify(self, verdict: Mapping[str, Any] | None) -> Iterator[Message]:
+        from opsverify.probes.http import Http  # noqa: PLC0415 - httpx costs 50 ms, and most runs change nothing
+
+        receivers = {name: outbox.Receiver() for name in self.target.notify} | outbox.read(self.folder)
+        for name, config in self.target.notify.items():
+            if verdict is not None:
+                _queue(receivers[name], config, verdict)
+        outbox.write(self.folder, receivers)
+        with Http(timeout_s=TIMEOUT_S) as http:
+            for name, config in self.target.notify.items():
+                for stage in tuple(receivers[name].waiting):
+                    if (said := self._deliver(http, name, config, receivers[name], stage)) is not None:
+                        outbox.write(self.folder, receivers)
+                        yield said
+
+    def _deliver(self, http: Http, name: str, config: NotifyTarget, receiver: Receiver, stage: str) -> Message | None:
+        waiting = receiver.waiting[stage]
+        if time.time() < waiting.not_before:
+            return _not_delivered(name, waiting)
+        form = slack(waiting.event, self.target.language) if config.kind == "slack" else cloud_event(waiting.event)
+        fault, pause_s = self._fault(http, config, form)
+        if fault is None:
+            del receiver.waiting[stage]
+            receiver.told[stage] = waiting.event.state
+            return say("notify {name}: sent: {title}", name=name, title=waiting.event.title)
+        waiting.why, waiting.why_ko = fault.en, fault.ko
+        waiting.not_before = time.time() + pause_s
+        return _not_delivered(name, waiting)
+
+    def _fault(self, http: Http, config: NotifyTarget, form: dict[str, Any]) -> tuple[Message | None, float]:
+        """Send one message: why it was not taken (None: it was), and seconds to wait before the next try."""
+        url = self.secrets[config.url] if isinstance(config.url, SecretRef) else config.url
+        if not url.startswith(("http://", "https://")):
+            return say("its url is no http(s) URL; correct the secret"), 0.0
+        headers = {} if config.bearer is None else {"Authorization": f"Bearer {self.secrets[config.bearer]}"}
+        if config.kind == "cloudevents":
+            headers["Content-Type"] = CLOUD_EVENT
+        access = Access(headers, config.ca_file, proxy=config.proxy or self.target.proxy)
+        try:
+            reply = http.post(url, json=form, access=access)
+        except Inconclusive as error:
+            # Its text names the URL, and a webhook's URL is a credential.
+            return as_message(str(error)).each(lambda text: text.replace(url, "its url")), 0.0
+        if reply.status // 100 == _TAKEN:
+            return None, 0.0
+        said = one_line(reply.text[:_SHOWN]).replace(url, "its url") or say("an empty body")
+        pause_s = _retry_after_s(reply) if reply.status == _ASK_LATER else 0.0
+        return say("status {status} ({said})", status=reply.status, said=said), pause_s
+
+
+def _queue(receiver: Receiver, config: NotifyTarget, verdict: Mapping[str, Any]) -> None:
+    """Let the event of `verdict` wait for the receiver, where it is news for it."""
+    stage, state = verdict["stage"], StageState.of(verdict)
+    if config.stages is not None and stage not in config.stages:
+        return
+    known = receiver.known(stage)
+    event = StateChange.of(verdict, known)
+    if state.is_news_after(known) and event.severity in config.severities:
+        receiver.waiting[stage] = outbox.Waiting(event)
+    elif stage not in receiver.waiting:
+        receiver.told[stage] = state
+
+
+def _not_delivered(name: str, waiting: Waiting) -> Message:
+    why = Message.of(waiting.why, waiting.why_ko)
+    return say(
+        "notify {name}: not delivered, the next run tries again: {title}: {why}",
+        name=name,
+        title=waiting.event.title,
+        why=why,
+    )
+
+
+def _retry_after_s(reply: Reply) -> float:
+    """Seconds that a 429 asks to wait: `Retry-After` as a number or as a date (RFC 9110, 10.2.3)."""
+    given = reply.headers.get("retry-after", "")
+    if given.isdigit():
+        return float(given)
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
+    except ValueError:
+        return _PAUSE_S

@@ -1,0 +1,1 @@
+"""Notifications: each change told once, nothing lost, no secret shown."""
