@@ -65,14 +65,12 @@ class Series(NamedTuple):
     @property
     def key(self) -> str:
         """Its labels as one text, the same in every answer."""
-        known: str | None = getattr(self.labels, "key", None)  # where many answers tell of it, made once
-        if known is not None:
-            return known
-        pairs = sorted(self.labels.items())
+        if (known := getattr(self.labels, "key", None)) is not None:  # made once, where many answers tell of it
+            return str(known)
         try:
-            return ",".join(map("=".join, pairs))
+            return ",".join(map("=".join, sorted(self.labels.items())))
         except TypeError:  # a source whose label values are no texts
-            return ",".join(f"{name}={value}" for name, value in pairs)
+            return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
 
     def within(self, bound: float) -> tuple[tuple[float, float], ...]:
         """Of a native histogram, how many observations were `bound` or less, by time.
@@ -203,16 +201,14 @@ def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON va
 
 
 def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON value
-    """Read the series of a range selector's `data`, points in order of time; raises as `read_samples`.
-
-    A native histogram has `histograms` instead of `values`: its points are its counts.
-    """
+    """Read the series of a range selector's `data`, points in order of time; raises as `read_samples`."""
     if data["resultType"] != "matrix":
         raise ValueError(f"result type {data['resultType']}, expected matrix")
     return tuple(map(_series, data["result"]))
 
 
 def _series(entry: Mapping[str, Any]) -> Series:
+    # A native histogram has `histograms` instead of `values`: its points are its counts.
     labels = MappingProxyType(entry["metric"])  # of an answer that nobody else holds: no copy
     if "histograms" not in entry:
         points = in_order([(float(at), float(value)) for at, value in entry["values"]])
