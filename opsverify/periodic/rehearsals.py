@@ -105,7 +105,7 @@ class Rehearsals:
         )
 
     def uncovered(self, limit: Limit) -> tuple[str, ...]:
-        """Lines of a rehearsal that none within the age `limit` carried out. Raises Inconclusive where there is none."""
+        """Lines of a rehearsal that none within the age `limit` carried out. Raises Inconclusive without any."""
         wanted = [line.id for line in lines().values() if STAGES[0] in line.stages and not line.out_of_scope]
         for run in self._runs():
             if not wanted:  # older evidence is not needed, and may be elsewhere
