@@ -25,7 +25,7 @@ class FaultStillOn(OpsVerifyError):  # noqa: N818 - a state of the platform
     """A fault that could not be ended: nothing more is done on this platform."""
 
 
-class Platform(Protocol):
+class FaultPlatform(Protocol):
     """What a proof does on the platform."""
 
     def outcomes(self, stage: str, label: str) -> Mapping[str, str]:
@@ -40,7 +40,7 @@ class FaultProof:
     """One row, proven on one platform; `tell` is told what is done."""
 
     row: FaultRow
-    platform: Platform
+    platform: FaultPlatform
     tell: Callable[[str], None]
 
     def problems(self) -> tuple[str, ...]:
