@@ -64,7 +64,7 @@ def test_a_row(tmp_path: Path) -> None:
         (ROW.replace('["rm", "fault"]', '"rm fault"'), "row[0]: off: "),
         (ROW.replace('["rm", "fault"]', "[]"), "row[0]: off: "),
         (ROW + 'within = "soon"\n', 'row[0]: within: "soon" is not a duration'),
-        (ROW + "unil = []\n", "row[0]: unil: "),
+        (ROW + "fault = 1\n", "row[0]: fault: "),
         ("[rows]\n", "unknown table rows; expected [[row]]"),
         ("[[row", "not valid TOML"),
     ],
