@@ -2,6 +2,7 @@
 
 from .canary.criterion import P95_SLOWER as P95_SLOWER
 from .canary.criterion import Criterion as Criterion
+from .config.reviewed_keys import reviewed_keys as reviewed_keys
 from .core.attestation import read_attestation as read_attestation
 from .core.stages import CANARY as CANARY
 from .core.stages import INCIDENTS as INCIDENTS

@@ -114,6 +114,10 @@ def _change_redis(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
         _OF_REDIS[name](redis, on=on)
 
 
+def _wrong_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
+    parts.monitoring.set_rules(present=True, wrong=on)
+
+
 def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     parts.monitoring.set_rules(present=not on)
 
@@ -201,6 +205,7 @@ ACTIONS: dict[str, Action] = {
     **dict.fromkeys(_HOLDERS, _hold),
     **dict.fromkeys(_OF_REDIS, _change_redis),
     "prometheus_rules_missing": _remove_rules,
+    "alert_rules_wrong": _wrong_rules,
     "alerts_silenced": _silence,
     **dict.fromkeys(on_call.FAULTS, _change_calendars),
     **dict.fromkeys(backup_faults.DAMAGES, _damage),

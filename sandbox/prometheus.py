@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 _START_DEADLINE_S = 60
 _NO_RULES = "groups: []\n"
+_WRONG_RULES = """
+      - alert: NeverExported
+        expr: sum(rate(judgment_requests_failed_total[8s])) > 1
+        labels: {severity: sev2, team: nobody}
+      - alert: FailsToEvaluate
+        expr: up / on () up > 0
+        labels: {severity: sev2}
+"""
 
 
 class Monitoring:
@@ -92,13 +100,19 @@ class Monitoring:
         """Wait until every target was scraped and every rule evaluated."""
         wait_until(self._scraped, _START_DEADLINE_S, "Prometheus to scrape all targets")
 
-    def set_rules(self, *, present: bool) -> None:
-        """Load the alert rules, or none, and wait until it is so."""
-        self._write_rules(self._filled("rules.yml") if present else _NO_RULES)
+    def set_rules(self, *, present: bool, wrong: bool = False) -> None:
+        """Load the alert rules, or none, with some that are wrong or without; wait until it is so."""
+        rules = self._filled("rules.yml") if present else _NO_RULES
+        self._write_rules(rules + _WRONG_RULES if wrong else rules)
         running = self._table.alive("prometheus")
+
+        def loaded() -> bool:
+            found = self._rules()
+            return bool(found) == present and any(rule["health"] == "err" for rule in found) == wrong
+
         if running is not None:
             running.send(signal.SIGHUP)
-            wait_until(lambda: bool(self._rules()) == present, _START_DEADLINE_S, "Prometheus to reload its rules")
+            wait_until(loaded, _START_DEADLINE_S, "Prometheus to reload its rules")
 
     def _scraped(self) -> bool:
         reply = network.get_json(self._port, "/api/v1/targets?state=active")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import sys
@@ -19,6 +20,7 @@ _TEMPLATE = REPOSITORY / "targets" / "sandbox.toml"
 _TEMPLATE_HOME = '"../.sandbox/'
 _TEMPLATE_FOLDER = 'folder = ".."'
 _TEMPLATE_COMMAND = re.compile(r'"\./run", "sandbox", (.*)\]')
+_TEMPLATE_DAY = re.compile(r"(?<=at = )\d{4}-\d{2}-\d{2}")
 
 
 def write(settings: Settings, progress: Callable[[str], None]) -> None:
@@ -45,4 +47,11 @@ def filled(template: str, settings: Settings) -> str:
         own_home = '"--home"' in match[1]
         return f'{python}, "-m", "sandbox", {match[1]}' + ("]" if own_home else f', "--home", {home}]')
 
-    return _TEMPLATE_COMMAND.sub(command, text)
+    return _TEMPLATE_COMMAND.sub(command, _TEMPLATE_DAY.sub(lambda _: _secrets_made(settings), text))
+
+
+def _secrets_made(settings: Settings) -> str:
+    """The day on which the secrets of a home were made."""
+    folder = settings.home / "secrets"
+    made = (folder if folder.exists() else settings.home).stat().st_mtime
+    return dt.datetime.fromtimestamp(made, dt.UTC).date().isoformat()

@@ -10,13 +10,16 @@ from opsverify.cli.arguments import add_target
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
+from opsverify.config.reviewed_keys import reviewed_keys
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import Inconclusive
 from opsverify.evidence.target_state import TargetState
+from opsverify.history.fingerprint import FingerprintKey
 from opsverify.history.store import HistoryStore
 from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.periodic.capture import Sources, captures
+from opsverify.periodic.key_ages import SUBJECT, fingerprints
 from opsverify.probes.access import access_to
 from opsverify.units import elapsed
 
@@ -73,6 +76,10 @@ def capture(target: Target, secrets: Secrets, store: HistoryStore) -> Iterator[t
                 yield False, say("{subject}: not captured: {error}", subject=subject, error=error)
                 continue
             yield True, say("{subject}: captured, {rows:,} rows", subject=subject, rows=len(kept.rows))
+    if keys := reviewed_keys(target):
+        key = FingerprintKey.beside(store.path)
+        kept = store.record(fingerprints(keys, secrets, key, dt.datetime.now(dt.UTC)))
+        yield True, say("{subject}: captured, {rows:,} rows", subject=SUBJECT, rows=len(kept.rows))
 
 
 def _sources(target: Target, secrets: Secrets, opened: ExitStack) -> Sources:

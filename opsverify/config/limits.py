@@ -144,6 +144,7 @@ class Limits(BaseModel):
 
     # Quarterly reviews (runbook 1).
     rehearsal_age: Seconds = _limit("<= 92 d", "s", "1 quarterly: time since the last rehearsal of a recovery ended")
+    key_age: Seconds = _limit("<= 90 d", "s", "1 quarterly: age of a secret or key")
 
     # On-call (runbook 4).
     on_call_uncovered: Seconds = _limit("<= 0 s", "s", "4: time of the coming period that nobody on a level covers")

@@ -12,6 +12,7 @@ from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.evidence import EvidenceConfig
 from opsverify.config.faults import FaultsConfig
+from opsverify.config.keys import KeyRule  # noqa: TC001 - as above
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
@@ -21,7 +22,7 @@ from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
-from opsverify.config.reviews import RetentionRule, StorageVolume  # noqa: TC001 - as above
+from opsverify.config.reviews import ExercisedAlert, RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
 from opsverify.config.signals import Signals
 from opsverify.config.waivers import Waiver  # noqa: TC001 - as above
@@ -66,6 +67,8 @@ class PrometheusConfig(Connection):
     targets: Matchers = ""
     alerting_rules: Matchers = ""
     lookback: Duration = "24h"
+    policy_lookback: Duration = "92d"
+    exercised: dict[str, ExercisedAlert] = Field(default_factory=dict)
     signals: Signals = Signals()
 
 
@@ -256,6 +259,7 @@ class Target(Section):
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
     evidence: EvidenceConfig = EvidenceConfig()
+    keys: dict[str, KeyRule] = Field(default_factory=dict)
 
     def has(self, part: Part) -> bool:
         """Whether the target describes `part`; a part neither described nor declared absent is refused on loading."""

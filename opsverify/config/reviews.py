@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+import datetime as dt  # noqa: TC003 - pydantic reads it
+
+from pydantic import Field, model_validator
 
 from opsverify.config.section import Duration, Section
 from opsverify.language.message import say
@@ -41,6 +43,14 @@ class RetentionRule(Section):
     def at_most_s(self) -> float | None:
         """Seconds that an entry may be kept."""
         return None if self.at_most is None else parse_duration(self.at_most)
+
+
+class ExercisedAlert(Section):
+    """An alert that a person made fire, or tested: when, who, and how."""
+
+    at: dt.date
+    by: str = Field(min_length=1)
+    how: str = Field(min_length=10)
 
 
 class StorageVolume(Section):

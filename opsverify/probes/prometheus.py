@@ -16,6 +16,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
+from opsverify.probes.prometheus_retention import read_retention
 from opsverify.probes.prometheus_scope import STALE_S, own
 from opsverify.probes.prometheus_session import PrometheusSession, redirected
 from opsverify.probes.prometheus_values import (
@@ -182,6 +183,21 @@ class Prometheus(Probe):
         """Whether any series matched `selector` in the time `back` (`7d`) until now."""
         query = f"count(last_over_time({selector}[{back}]))"
         return bool(self.whole(query).samples)
+
+    def has_series(self, selector: str, back_s: float) -> bool:
+        """Whether the index has a series that matched `selector` in the last `back_s` seconds; reads no sample."""
+        end = self.now()
+        params = {"match[]": selector, "start": f"{end - back_s:.0f}", "end": f"{end:.0f}", "limit": "1"}
+        return bool(self._get("/api/v1/series", params, list))
+
+    def retention_s(self) -> float | None:
+        """How long samples are kept; None where the server does not say (Thanos, Mimir), or keeps by size alone."""
+        try:
+            return self._get("/api/v1/status/runtimeinfo", {}, lambda data: read_retention(data["storageRetention"]))
+        except Unanswered:
+            raise
+        except SourceFault:
+            return None
 
     def label_values(self, label: str, selector: str, back: str) -> tuple[str, ...]:
         """Values of `label` among the series that matched `selector` in the time `back`, in order; none without it."""

@@ -114,6 +114,7 @@ class Rule:
     labels: Mapping[str, str]
     last_at: float | None = None
     every_s: float = 0.0
+    query: str = ""
 
     @property
     def title(self) -> str:
@@ -250,18 +251,15 @@ def read_targets(data: Any) -> tuple[ScrapeTarget, ...]:  # noqa: ANN401 - any J
 def read_rules(data: Any) -> tuple[Rule, ...]:  # noqa: ANN401 - any JSON value
     """Read the rules of `/api/v1/rules`; raises as `read_samples`."""
     return tuple(
-        Rule(
-            entry["name"],
-            entry.get("state", ""),
-            entry["health"],
-            entry.get("lastError", ""),
-            _labels(entry.get("labels", {})),
-            _moment(entry.get("lastEvaluation")),
-            float(group.get("interval") or 0.0),
-        )
-        for group in data["groups"]
-        for entry in group["rules"]
+        _rule(entry, float(group.get("interval") or 0.0)) for group in data["groups"] for entry in group["rules"]
     )
+
+
+def _rule(entry: Any, every_s: float) -> Rule:  # noqa: ANN401 - any JSON value
+    return Rule(
+        entry["name"], entry.get("state", ""), entry["health"], entry.get("lastError", ""),
+        _labels(entry.get("labels", {})), _moment(entry.get("lastEvaluation")), every_s, str(entry.get("query", "")),
+    )  # fmt: skip
 
 
 def identity(sample: Sample) -> frozenset[tuple[str, str]]:
