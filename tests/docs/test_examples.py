@@ -71,7 +71,7 @@ def _transcript(text: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("text", "page"), [*_examples("toml")])
 def test_toml_loads(text: str, page: Path, tmp_path: Path) -> None:
-    """A part of a target, put into the sandbox's; a journey; a row of the fault table, or of one's own; a signed record."""
+    """A part of a target, put into the sandbox's; a journey; a row of a fault table; a signed record."""
     value = tomllib.loads(text)
     path = tmp_path / "example.toml"
     path.write_text(text, encoding="utf-8")
