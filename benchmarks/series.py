@@ -1,7 +1,7 @@
 """Series: seconds of CPU and memory of a look of the canary gate at many series a signal, with exact counts.
 
-A look is what a step does: all queries, the line of evidence, counting and decision. The first one reads the samples
-before the window and meets every series; all later ones read what is new.
+A look is what a step does: all queries, the line of evidence (redacted, compressed, written), counting and decision.
+The first one reads the samples before the window and meets every series; all later ones read what is new.
 
 python benchmarks/series.py [SERIES]
 """
@@ -9,10 +9,12 @@ python benchmarks/series.py [SERIES]
 from __future__ import annotations
 
 import gc
+import gzip
 import json
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +26,7 @@ from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP, Setup
 from opsverify.config.model import Canary, PrometheusConfig
 from opsverify.config.signals import Signals
+from opsverify.evidence.redact import Recurring, Redactor
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.metrics_double import COUNTED, POLICY
 
@@ -102,8 +105,13 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         url = f"http://127.0.0.1:{next(iter(server.stdout or ())).strip()}"
-        with Prometheus(PrometheusConfig(url=url, timeout_s=60)) as prometheus:
-            observer = Observer(prometheus, Clock(time.time, time.sleep), print, print, 1.5, look_within_s=60)
+        with (
+            tempfile.TemporaryFile() as kept,
+            gzip.open(kept, "wt", 6, encoding="utf-8") as keep,
+            Prometheus(PrometheusConfig(url=url, timeout_s=60)) as prometheus,
+        ):
+            clock, shown = Clock(time.time, time.sleep), Recurring(Redactor(["a password of this benchmark"]))
+            observer = Observer(prometheus, clock, print, print, 1.5, look_within_s=60)
             watch, since = GateWatch(setup), START - 65.0
             for number in range(LOOKS):
                 gc.disable()  # as the observer does
@@ -111,7 +119,7 @@ def main() -> None:
                 busy = [time.process_time()]
                 step = observer._query(setup, at, since)  # noqa: SLF001 - a look, without the window around it
                 busy.append(time.process_time())
-                line = len(step.dumps())
+                written = sum(map(keep.write, step.parts(shown.__getitem__)))
                 busy.append(time.process_time())
                 watch.advance(step)
                 watch.decision  # noqa: B018 - counted at its first use
@@ -127,8 +135,8 @@ def main() -> None:
                     for what, (earlier, later) in zip(("queries", "evidence", "counting"), pairwise(busy), strict=True)
                 )
                 sys.stdout.write(
-                    f"look {number + 1}: {busy[-1] - busy[0]:.2f} s of CPU ({parts}), {line / 1e6:.0f} MB of evidence, "
-                    f"{(most - before) / MEGABYTE:.0f} MB more memory so far\n"
+                    f"look {number + 1}: {busy[-1] - busy[0]:.2f} s of CPU ({parts}), {written / 1e6:.0f} MB of "
+                    f"evidence, {(most - before) / MEGABYTE:.0f} MB more memory so far\n"
                 )
         for scope in SCOPES:
             expected = SERIES * GROWTH * (LOOKS - 1)

@@ -129,9 +129,10 @@ def test_random_table(check, drill):
     """Drawn by size; dumped, restored with indexes, defaults, grants and sequences, compared row by row by hash."""
     table = drill.table
     drawn = say(
-        "{table}, {rows:,} rows, drawn of {candidates} by seed {seed}",
+        "{table}, {rows:,} rows{sample}, drawn of {candidates} by seed {seed}",
         table=table.table,
         rows=table.rows,
+        sample=table.sample,
         candidates=table.candidates,
         seed=table.seed,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from opsverify.canary.instances import Instance, Instances, InstanceStatus
-    from opsverify.canary.observation import Points
+    from opsverify.canary.sample_columns import Points
     from opsverify.canary.window_setup import Counted
 
 _MOST_CARRIED: Final = 0.01

@@ -12,7 +12,7 @@ from opsverify.metrics.counters import InstanceTimes, Reason, instance_of, reaso
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from opsverify.canary.observation import Points
+    from opsverify.canary.sample_columns import Points
 
 _SAME_START_S = 1.0
 

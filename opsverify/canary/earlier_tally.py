@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from opsverify.canary.earlier_scrapes import LatestSample, ScrapeState
-    from opsverify.canary.observation import Points
+    from opsverify.canary.sample_columns import Points
     from opsverify.canary.window_setup import Counted
 
 _MOST_CARRIED = 0.01

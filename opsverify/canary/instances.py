@@ -23,7 +23,7 @@ from opsverify.metrics.counters import reason_against
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opsverify.canary.observation import Points
+    from opsverify.canary.sample_columns import Points
 
 _SAME_START_S: Final = 1.0
 _LEAST_GAPS: Final = 2
@@ -90,7 +90,11 @@ class Instance:
     def restarts(self, after: float, until: float) -> list[tuple[float, float | None]]:
         """Restarts seen by scrapes in (`after`, `until`]: the scrape, and the start time where that is exported."""
         if self.starts:
+            if self.starts[-1][0] <= after:
+                return []
             return [(shown, started) for shown, started in self.starts[1:] if after < shown <= until]
+        if not self.falls or self.falls[-1] <= after:
+            return []
         return [(at, None) for at in self.falls[bisect_right(self.falls, after) : bisect_right(self.falls, until)]]
 
     def scrape_before(self, at: float) -> float | None:
@@ -119,6 +123,11 @@ class Instances:
         if found is None:
             found = self.all[name] = Instance(name, endpoint_of(key))
         return found
+
+    def of_series(self, signal: str, key: str) -> Instance:
+        """As `of`, for a series that was added."""
+        latest = self._latest.get(signal, {}).get(key)
+        return self.of(key) if latest is None else latest.instance
 
     def add(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
         """Add the new samples of one step."""

@@ -6,20 +6,20 @@ import gzip
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from opsverify.canary.sample_columns import Points
 from opsverify.canary.window_setup import Setup
 from opsverify.errors import EvidenceError
 from opsverify.language.message import packed, say, unpair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+T = TypeVar("T")
 NAME = "observation.jsonl.gz"
 
-Points = dict[float, float]
-"""Raw samples of one series: value by scrape time (Unix seconds)."""
 Samples = dict[str, dict[str, dict[str, Points]]]
 """Points by scope, signal and series key."""
 
@@ -39,24 +39,21 @@ class ObservedStep:
 
     def dumps(self) -> str:
         """One line of the evidence file."""
-        return json.dumps(
-            {
-                "at": self.at,
-                "fault": None,
-                **(packed("fault", self.fault) if self.fault is not None else {}),
-                "alerts": self.alerts,
-                "alerts_since": self.alerts_since,
-                "samples": {
-                    scope: {
-                        signal: {key: _for_json(points) for key, points in series.items()}
-                        for signal, series in signals.items()
-                    }
-                    for scope, signals in self.samples.items()
-                },
-            },
-            separators=(",", ":"),
-            allow_nan=False,
-        )
+        return "".join(self.parts())
+
+    def parts(self, shown: Callable[[str], str] = str) -> Iterator[str]:
+        """Parts of that line, which may have some megabytes; every text that came from outside as `shown` gives it."""
+        fault = self.fault if self.fault is None or shown is str else shown(self.fault)
+        about = {
+            "at": self.at,
+            "fault": None,
+            **(packed("fault", fault) if fault is not None else {}),
+            "alerts": [shown(name) for name in self.alerts],
+            "alerts_since": {shown(name): since for name, since in self.alerts_since.items()},
+        }
+        yield _json(about)[:-1] + ',"samples":'
+        yield from _samples_json(self.samples, shown)
+        yield "}"
 
     @classmethod
     def loads(cls, line: str) -> ObservedStep:
@@ -82,9 +79,33 @@ def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
         ) from error
 
 
+def _json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _samples_json(
+    samples: Mapping[str, Mapping[str, Mapping[str, Points]]], shown: Callable[[str], str]
+) -> Iterator[str]:
+    """One signal after the other: all of them at once would double a look's memory."""
+    yield from _object(
+        samples,
+        lambda signals: _object(
+            signals, lambda series: [_json({shown(key): _for_json(points) for key, points in series.items()})]
+        ),
+    )
+
+
+def _object(members: Mapping[str, T], texts: Callable[[T], Iterable[str]]) -> Iterator[str]:
+    yield "{"
+    for number, (name, value) in enumerate(members.items()):
+        yield f"{',' if number else ''}{_json(name)}:"
+        yield from texts(value)
+    yield "}"
+
+
 def _for_json(points: Points) -> Mapping[float, float | str]:
     if all(map(math.isfinite, points.values())):
-        return points  # as it is: a copy of every series would double a look's memory
+        return points
     return {at: value if math.isfinite(value) else str(value) for at, value in points.items()}  # JSON has no NaN
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.observation import ObservedStep
+from opsverify.canary.sample_columns import SampleColumns
 from opsverify.canary.sparkline import LiveSparklines
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, WITHIN_LIMIT, Setup
@@ -19,9 +21,8 @@ from opsverify.probes.together import ask_together
 from opsverify.units import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from opsverify.canary.observation import Points
     from opsverify.config.model import Canary
     from opsverify.config.signals import Signals
     from opsverify.metrics.same_series import SignalPair
@@ -69,8 +70,12 @@ class Observer:
     """The limit up to which native histograms are counted, which have no series of their own for it."""
     look_within_s: float = 1.0
     """Seconds that the queries of a step have at least, however short the step."""
-    _known: dict[tuple[str, str], dict[str, tuple[str, float]]] = field(default_factory=dict)
-    """By scope and signal: each series' key, as it was first read, and the time of its newest answered sample."""
+    shown: Callable[[str], str] = str
+    """Texts from outside as the evidence may show them."""
+    in_parts: bool = False
+    """Whether `keep` receives a line part by part, the last one with its newline, and not as a whole."""
+    _known: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    """By scope, signal and series: the time of its newest answered sample."""
     _live: LiveSparklines = field(default_factory=LiveSparklines)
 
     def observe(self, setup: Setup) -> GateWatch:
@@ -82,7 +87,7 @@ class Observer:
         skew_s = self._skew()
         ahead_s = skew_s or 0.0
         setup = replace(setup, start=self.clock.now() + ahead_s, skew_s=skew_s)
-        self.keep(setup.dumps())
+        self._keep([self.shown(setup.dumps())])
         watch = GateWatch(setup)
         step_s, since, due = setup.policy.step_s, setup.start - _LOOK_BACK_S, setup.start
         while not watch.over:
@@ -99,10 +104,18 @@ class Observer:
     def _step(self, watch: GateWatch, setup: Setup, at: float, since: float) -> bool:
         """Query, keep and judge one step; whether it was answered."""
         step = self._query(setup, at, since)
-        self.keep(step.dumps())
+        self._keep(step.parts(self.shown))
         watch.advance(step)
         self._show(watch, step)
         return step.fault is None
+
+    def _keep(self, parts: Iterable[str]) -> None:
+        if not self.in_parts:
+            self.keep("".join(parts))
+            return
+        for part in parts:
+            self.keep(part)
+        self.keep("\n")
 
     def _skew(self) -> float | None:
         before = self.clock.now()
@@ -129,7 +142,7 @@ class Observer:
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
         firing = answers.pop(("alerts", ""))
-        samples: dict[str, dict[str, dict[str, Points]]] = {scope: {} for scope in SCOPES}
+        samples: dict[str, dict[str, SampleColumns]] = {scope: {} for scope in SCOPES}
         for (scope, name), found in answers.items():
             samples[scope][name] = found
         self._mark_known(samples)
@@ -141,29 +154,27 @@ class Observer:
 
     def _question(
         self, where: tuple[str, str], selector: str, span_s: float, at: float
-    ) -> Callable[[Prometheus], dict[str, Points]]:
+    ) -> Callable[[Prometheus], SampleColumns]:
         """Samples that no earlier step had, by series."""
         seen = self._known.setdefault(where, {})
 
-        def ask(prometheus: Prometheus) -> dict[str, Points]:
-            new: dict[str, Points] = {}
+        def ask(prometheus: Prometheus) -> SampleColumns:
+            new = SampleColumns()
             for series in prometheus.history(selector, span_s, at):
                 native = where[1] == WITHIN_LIMIT and series.histograms
                 points = series.within(self.latency_limit_s) if native else series.points
-                key, known = seen.get(series.key) or (series.key, float("-inf"))
+                key = series.key
+                known = seen.get(key, -math.inf)
                 if points and points[-1][0] > known:
-                    first = next(number for number, point in enumerate(points) if point[0] > known)
-                    new[key] = dict(points[first:])
+                    new.add(key, [point for point in points if point[0] > known])
             return new
 
         return ask
 
-    def _mark_known(self, samples: dict[str, dict[str, dict[str, Points]]]) -> None:
+    def _mark_known(self, samples: dict[str, dict[str, SampleColumns]]) -> None:
         for scope, signals in samples.items():
-            for signal, series in signals.items():
-                seen = self._known.setdefault((scope, signal), {})
-                for key, points in series.items():
-                    seen[key] = key, next(reversed(points))
+            for signal, columns in signals.items():
+                self._known.setdefault((scope, signal), {}).update(columns.newest())
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))

@@ -40,7 +40,7 @@ def renames(
         for series, predecessor in pairs:
             found[series.signal, series.key] = Renamed(predecessor, goes_on=goes_on, certain=anew or goes_on)
         if anew or goes_on:
-            for other in one.series.values():
+            for other in one.series:
                 if other.seen == before and other.invalid is None and lost <= set(other.key.split(",")):
                     other.succeeded = True
         if anew:
@@ -61,7 +61,7 @@ def _predecessor(
     labels = set(series.key.split(","))
     ended = [
         other
-        for other in one.series.values()
+        for other in one.series
         if other.signal == series.signal
         and other is not series
         and not other.succeeded

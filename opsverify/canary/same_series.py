@@ -12,7 +12,7 @@ from opsverify.metrics.same_series import BUCKETS, same_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from opsverify.canary.observation import Points
+    from opsverify.canary.sample_columns import Points
 
 
 class SameSeries:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from opsverify.canary.instances import Instance, Instances
-    from opsverify.canary.observation import Points
+    from opsverify.canary.sample_columns import Points
 
 PATIENCE: Final = 3
 """Scrapes for which a busy series without a sample is waited for."""
@@ -94,7 +94,7 @@ class GrowthTally:
     def open_gaps(self) -> Iterator[tuple[InstanceGrowth, SeriesState, float]]:
         """Series that were busy, without a sample while their instance goes on: seconds since the last one."""
         for one in self.of.values():
-            for series in one.series.values():
+            for series in one.series:
                 lag = one.instance.last - series.seen
                 if lag > 0 and not self._over(one, series):
                     yield one, series, lag
@@ -109,7 +109,7 @@ class GrowthTally:
     def delta_like(self) -> Iterator[tuple[SeriesState, Instance]]:
         """Series that fall at many of their scrapes while their process goes on: no cumulative counters."""
         for one in self.of.values():
-            for series in one.series.values():
+            for series in one.series:
                 if series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals:
                     yield series, one.instance
 
@@ -121,19 +121,22 @@ class GrowthTally:
             if at > known.seen:
                 known.invalid = reason_against(value)
                 if known.invalid is None:
-                    known.waiting.append((at, value))
+                    known.waiting += ((at, value),)
+                    known.seen = at
 
     def _new(self, signal: str, key: str) -> SeriesState:
-        instance = self.instances.of(key)
+        instance = self.instances.of_series(signal, key)
         one = self.of.get(instance.name)
         if one is None:
             one = self.of[instance.name] = InstanceGrowth(instance)
-        return one.series.setdefault((signal, key), SeriesState(key, signal))
+        series = SeriesState(key, signal)
+        one.series.append(series)
+        return series
 
     def _count(self, one: InstanceGrowth) -> Amounts:
         """Count an instance up to the latest scrape that all its series have, or need not have."""
         cut = one.instance.last
-        for series in one.series.values():
+        for series in one.series:
             lag = one.instance.last - series.seen
             if lag <= 0:
                 series.missed, series.released = 0, False
@@ -158,11 +161,12 @@ class GrowthTally:
         """Count an instance's samples of one scrape, and those before it that came late."""
         counted, doubts = Amounts(), one.doubts
         firsts: list[SeriesState] = []
-        for series in one.series.values():
+        for series in one.series:
             if not series.waiting or series.waiting[0][0] > cut:
                 continue
             if series.at == -math.inf:
-                series.at, series.value = series.waiting.pop(0)
+                (series.at, series.value), *later = series.waiting
+                series.waiting = tuple(later)
                 if series.at > self.instances.start:
                     firsts.append(series)  # once its instance's other series have shown how much it counts
                     continue
@@ -188,12 +192,17 @@ class GrowthTally:
 
     def _take(self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Amounts, grown: Amounts) -> None:
         """Count a series' samples up to `cut`."""
-        while series.waiting and series.waiting[0][0] <= cut:
-            at, value = series.waiting.pop(0)
+        taken = 0
+        for at, value in series.waiting:
+            if at > cut:
+                break
+            taken += 1
             amount = self._between(one, series, at, value)
             counted[series.signal] += amount
             grown[series.signal] += self._judged(one, series.at, at, amount)
             series.at, series.value = at, value
+        if taken:
+            series.waiting = series.waiting[taken:]
 
     def _first(
         self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None, *, past: bool
@@ -292,7 +301,7 @@ class GrowthTally:
     def _hidden(self, one: InstanceGrowth) -> Amounts:
         """What gaps of busy series may hide, beyond what was reported before; taken back once they are over."""
         hidden: Amounts = Amounts()
-        for series in one.series.values():
+        for series in one.series:
             if series.released and not self._over(one, series):
                 most = series.rate * (one.instance.last - series.seen)
                 if most > series.credited:
@@ -318,7 +327,7 @@ class GrowthTally:
             return True
         begun = [
             other
-            for other in one.series.values()
+            for other in one.series
             if other.signal == series.signal
             and other.at == -math.inf
             and other.waiting

@@ -37,7 +37,9 @@ class SeriesState:
     signal: str
     at: float = -math.inf
     value: float = math.nan
-    waiting: list[tuple[float, float]] = field(default_factory=list)
+    seen: float = -math.inf
+    """The time of its latest usable sample."""
+    waiting: tuple[tuple[float, float], ...] = ()
     rate: float = 0.0
     intervals: int = 0
     quiet: int = 0
@@ -47,11 +49,6 @@ class SeriesState:
     released: bool = False
     succeeded: bool = False
     credited: float = 0.0
-
-    @property
-    def seen(self) -> float:
-        """The time of its latest usable sample."""
-        return self.waiting[-1][0] if self.waiting else self.at
 
     @property
     def busy(self) -> bool:
@@ -99,7 +96,7 @@ class InstanceGrowth:
     """What is counted of one instance: growth by signal, highest rate and latest interval, and what is unknown."""
 
     instance: Instance
-    series: dict[tuple[str, str], SeriesState] = field(default_factory=dict)
+    series: list[SeriesState] = field(default_factory=list)
     cut: float = -math.inf
     total: Amounts = field(default_factory=Amounts)
     rate: dict[str, float] = field(default_factory=dict)

@@ -23,8 +23,9 @@ from opsverify.probes.together import ask_together
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from opsverify.canary.observation import Points, Samples
+    from opsverify.canary.observation import Samples
     from opsverify.canary.policy import GateCriterion, Policy
+    from opsverify.canary.sample_columns import Points
     from opsverify.canary.window_setup import Setup
     from opsverify.probes.prometheus import Prometheus
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from opsverify.cli.plan import collect
 from opsverify.core.runbook import lines
-from opsverify.core.stages import STAGES, nearest
+from opsverify.core.stages import STAGES
+from opsverify.core.waivers import waivers_of_no_check
 from opsverify.errors import Inconclusive, OpsVerifyError
 from opsverify.language.message import as_message, say
 from opsverify.recovery.backup.adapters import source_of
@@ -106,10 +107,8 @@ def stage_findings(target_file: Path, target: Target, root: Path) -> Iterator[Do
     """Waivers of no check, and the runbook lines of each stage that have none."""
     planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
     known = {check.id for checks in planned.values() for check in checks}
-    for number, waiver in enumerate(target.waivers):
-        if waiver.check not in known:
-            text = say("no check {name!r}{hint}", name=waiver.check, hint=nearest(waiver.check, sorted(known)))
-            yield DoctorFinding(f"waivers[{number}].check", ok=False, text=text)
+    for key, text in waivers_of_no_check(target, known):
+        yield DoctorFinding(key, ok=False, text=text)
     for name, checks in planned.items():
         carried = {line for check in checks for line in check.lines}
         missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]

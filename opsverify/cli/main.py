@@ -140,6 +140,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "make a project of your own: targets, own checks and journeys, own runbook lines",
         ("opsverify init my-platform",),
     ),
+    "prove": Command(
+        "opsverify.cli.prove",
+        "cause the faults of your own fault rows on a test target: exactly the declared checks fail",
+        (
+            "opsverify prove --target staging",
+            "opsverify prove --target staging --check own.database_clock",
+        ),
+    ),
     "demo": Command(
         "opsverify.cli.demo",
         "the stand-in platform through a release: promoted, rolled back, on hold",

@@ -53,8 +53,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     else:
         for line in _lines(plan, found.target.name, found.target.language):
             tell(line, found.target.language)
-    for trouble in found.troubles:
-        complain(trouble, found.target.language)
+    for remark in (*found.troubles, *found.waivers_of_no_check(found.target)):
+        complain(remark, found.target.language)
     return ExitCode.INTERRUPTED if found.troubles else ExitCode.PASSED
 
 

@@ -24,7 +24,8 @@ from opsverify.units import duration
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
 _EVERY_S: Final = 2.0
@@ -116,12 +117,17 @@ def _missing(found: dt.datetime | Inconclusive, first_record: dt.datetime | None
 
 
 def _first_record(target: str) -> dt.datetime | None:
-    """When the ledger's first record was made; None where there is none, which the verdict names."""
+    """When the ledger's first record was read whole; None where there is none, which the verdict names."""
     found, _ = load_target(find_target(target, project_root() / "targets"), with_secrets=False)
     if found.recovery is None:
         return None
     try:
         bodies = Ledger(Path(found.recovery.ledger)).bodies_until(dt.datetime.now(dt.UTC))
-        return next((dt.datetime.fromisoformat(body["captured_at"]) for _, body in bodies), None)
+        return next((dt.datetime.fromisoformat(_read_whole(body)) for _, body in bodies), None)
     except (Inconclusive, EvidenceError):
         return None
+
+
+def _read_whole(body: Mapping[str, Any]) -> str:
+    """When the last row of a record was read: a target before that has none of the rows that were read late."""
+    return str((body.get("rows_read") or {}).get("until") or body["captured_at"])

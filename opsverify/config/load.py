@@ -207,6 +207,14 @@ def _explain(detail: ErrorDetails) -> str:
             return say("{key}: missing; expected {expected}", key=key, expected=_expected(location))
         case "value_error":
             return say("{key}: {error}", key=key, error=detail["ctx"]["error"])
+        case "literal_error" if location[0] == "absent":
+            given, parts = str(detail["input"]), get_args(Part)
+            return say(
+                "absent: no part {given!r}{hint}; parts: {parts}",
+                given=given,
+                hint=_nearest(given, parts),
+                parts=", ".join(parts),
+            )
         case _:
             # A table is not quoted: what was meant to be one may be a secret.
             model = _model_at(location)

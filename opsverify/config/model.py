@@ -11,6 +11,7 @@ from opsverify.config.actions import Actions, Attestation, ShareText
 from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.evidence import EvidenceConfig
+from opsverify.config.faults import FaultsConfig
 from opsverify.config.keys import KeyRule  # noqa: TC001 - as above
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.llmops import LlmOps
@@ -256,6 +257,7 @@ class Target(Section):
     on_call: OnCall | None = None
     notify: dict[str, NotifyTarget] = Field(default_factory=dict)
     llmops: LlmOps = LlmOps()
+    faults: FaultsConfig = FaultsConfig()
     waivers: tuple[Waiver, ...] = ()
     sev1_waivers_allowed: bool = False
     evidence: EvidenceConfig = EvidenceConfig()

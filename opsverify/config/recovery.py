@@ -38,7 +38,9 @@ class Recovery(Section):
     database has no tables for, with the reason; `source` is the original database,
     where it is still reachable: the keys of rows that differ are read there; `platform` is started on the
     database that a rehearsal restored. `settings` are PostgreSQL's, for the drill's server only; with
-    `skip_missing_includes` configuration files that are not on this machine are left out.
+    `skip_missing_includes` configuration files that are not on this machine are left out. Of a random table larger
+    than `random_table_max` a sample of its pages is restored; what pg_amcheck and the record do not cover is examined
+    for `examine_within` at most.
     """
 
     method: Method = "basebackup"
@@ -62,6 +64,8 @@ class Recovery(Section):
     production_size: Bytes | None = None
     random_tables: tuple[str, ...] = ()
     random_seed: int | None = Field(default=None, ge=0)
+    random_table_max: Bytes = "256 MB"
+    examine_within: Duration = "30m"
     platform: RehearsalPlatform | None = None
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
     skip_missing_includes: bool = False
@@ -70,6 +74,11 @@ class Recovery(Section):
     def production_bytes(self) -> float | None:
         """The size of production's database in bytes; None where the target does not set it."""
         return None if self.production_size is None else parse_bytes(self.production_size)
+
+    @property
+    def examine_within_s(self) -> float:
+        """Seconds for what is examined in addition."""
+        return parse_duration(self.examine_within)
 
     @model_validator(mode="after")
     def _has_what_its_method_needs(self) -> Recovery:

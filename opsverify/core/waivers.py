@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from opsverify.core.stages import Outcome
+from opsverify.core.stages import Outcome, nearest
 from opsverify.language.message import Message, join, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from opsverify.config.model import Target
     from opsverify.config.waivers import Waiver
@@ -44,6 +44,20 @@ def waiver_notes(target: Target, plan: Plan, results: Iterable[CheckResult], tod
         if waiver.check in severities
         for note in _notes(waiver, target, severities[waiver.check], outcomes.get(waiver.check), today)
     )
+
+
+def waivers_of_no_check(
+    target: Target, known: Collection[str], unrolled: Collection[str] = ()
+) -> Iterator[tuple[str, Message]]:
+    """Waivers that name no check: the key of each, and what it names with the nearest of the `known` ids.
+
+    `unrolled` has checks whose rows are not worked out here (those of other stages): any row of them will do.
+    """
+    names = sorted({*known, *unrolled})
+    for number, waiver in enumerate(target.waivers):
+        if waiver.check not in known and waiver.check.partition("[")[0] not in unrolled:
+            text = say("no check {name!r}{hint}", name=waiver.check, hint=nearest(waiver.check, names))
+            yield f"waivers[{number}].check", text
 
 
 def _notes(waiver: Waiver, target: Target, severity: str, outcome: Outcome | None, today: dt.date) -> Iterator[Message]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from functools import partial
 from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def write_once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Pat
     lock = FileLock(folder / f".{name}.lock")
     with lock:
         if not final.exists():
-            opened = gzip.open if name.endswith(".gz") else open
+            # Level 9 takes twice as long for a hundredth of the size.
+            opened = partial(gzip.open, compresslevel=6) if name.endswith(".gz") else open
             with cast("TextIO", opened(draft, "wt", encoding="utf-8")) as keep:
                 make(keep)
                 keep.flush()

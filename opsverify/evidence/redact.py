@@ -17,6 +17,7 @@ from opsverify.language.plain import plain_output
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_METRIC: Final = "__name__="
 MASK: Final = "[redacted]"
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 PART: Final = 16
@@ -112,6 +113,21 @@ class Redactor:
                 span = _extended(text, place, needle, at)
                 if span.end - span.start >= min(len(needle), PART):
                     yield span
+
+
+class Recurring(dict[str, str]):
+    """Texts without secrets that come again and again, such as the names of series: each is redacted once."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def __missing__(self, text: str) -> str:
+        """Redact a text that is new; of a series, its metric apart from its labels, which many metrics share."""
+        name, comma, labels = text.partition(",")
+        found = f"{self[name]},{self[labels]}" if comma and name.startswith(_METRIC) else self._redactor.text(text)
+        self[text] = text if found == text else found
+        return found
 
 
 class RedactedStream:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from opsverify.evidence.target_state import TargetState
     from opsverify.language.message import Message
+    from opsverify.limits import Limit
 
 STAGES: Final = ("rehearsal", "post-dr")
 """Stages that prove a recovery: a rehearsed one, and one that was needed."""
@@ -103,11 +104,19 @@ class Rehearsals:
             )
         )
 
-    def uncovered(self) -> tuple[str, ...]:
-        """Lines of a rehearsal that no finished one carried out. Raises Inconclusive where there is none."""
+    def uncovered(self, limit: Limit) -> tuple[str, ...]:
+        """Lines of a rehearsal that none within the age `limit` carried out. Raises Inconclusive without any."""
         wanted = [line.id for line in lines().values() if STAGES[0] in line.stages and not line.out_of_scope]
-        known = [self._verify(run) for run in self._runs()]
-        return tuple(line for line in wanted if not any(one.of_line(line) for one in known if not one.problems))
+        for run in self._runs():
+            if not wanted:  # older evidence is not needed, and may be elsewhere
+                break
+            found = self._verify(run)
+            if found.problems or found.age_s is None:
+                continue
+            if not limit.holds(found.age_s):
+                break
+            wanted = [line for line in wanted if not found.of_line(line)]
+        return tuple(wanted)
 
     def _runs(self) -> list[FinishedRun]:
         try:

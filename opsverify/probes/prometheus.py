@@ -16,6 +16,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
+from opsverify.probes.prometheus_matrix import KnownSeries
 from opsverify.probes.prometheus_retention import read_retention
 from opsverify.probes.prometheus_scope import STALE_S, own
 from opsverify.probes.prometheus_session import PrometheusSession, redirected
@@ -68,6 +69,7 @@ class Prometheus(Probe):
         self._config = config
         self._session = PrometheusSession(config, access)
         self._answer = self._session.answer
+        self._known = KnownSeries()
         self._client = PrometheusConnect(
             config.url, session=self._session.requests, timeout=config.timeout_s, retry=self._session.retry
         )
@@ -105,19 +107,21 @@ class Prometheus(Probe):
 
         Raises as `instant`, and for partial answers: a count over half the series would be wrong, not less.
         """
-        return self._range(f"{selector}[{max(1, round(span_s * 1000))}ms]", at)
+        return self._range(f"{selector}[{max(1, round(span_s * 1000))}ms]", at, selector)
 
     def every(self, query: str, span_s: float, step_s: float) -> tuple[Series, ...]:
         """Values of `query` in the last `span_s`, at whole multiples of `step_s`. Raises as `history`."""
-        return self._range(f"({query})[{round(span_s)}s:{round(step_s)}s]", None)
+        return self._range(f"({query})[{round(span_s)}s:{round(step_s)}s]", None, query)
 
-    def _range(self, query: str, at: float | None) -> tuple[Series, ...]:
+    def _range(self, query: str, at: float | None, selector: str) -> tuple[Series, ...]:
         name = f"PromQL {one_line(query)[:60]}"
-        self._send(name, query, lambda: self._fetch("/api/v1/query", {"query": query, **self._params(at)}))
-        with self._session.parsing():
-            series = self._read(name, query, lambda body: read_series(body["data"]), self._body())
-            self._require_whole(query, self._warnings())
-            self._answer.clear()
+        with self._session.long_answer():
+            self._send(name, query, lambda: self._fetch("/api/v1/query", {"query": query, **self._params(at)}))
+            with self._session.parsing():
+                series = self._known.read(selector, self._answer.content)
+                if series is None:
+                    series = self._read(name, query, lambda body: read_series(body["data"]), self._body())
+                    self._require_whole(query, self._warnings())
         if self._record is not discard:
             shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
             self._record(name, json.dumps({"query": query, "series": len(series), "samples": shown}), "json")

@@ -27,5 +27,6 @@ def read_bounded(response: requests.Response, timeout_s: float) -> None:
         if time.monotonic() > deadline:
             response.close()
             raise requests.Timeout
-    response._content = bytes(body)  # noqa: SLF001 - where requests itself keeps what it has read
+    # Where requests itself keeps what it has read; a copy of it as bytes would be as long again.
+    response._content = body  # type: ignore[assignment]  # noqa: SLF001 - as above
     response._content_consumed = True  # noqa: SLF001 - as above

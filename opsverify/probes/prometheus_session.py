@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PARALLEL: Final = 32
 """Queries that are sent at once."""
+_LONG: Final = 4
+"""Long answers that are in memory at once: the others wait in their connections."""
 _OK: Final = 200
 
 
@@ -46,6 +48,9 @@ class Answer(threading.local):
     """The latest answer in this thread, kept by a hook because the client library drops warnings and messages."""
 
     response: requests.Response | None = None
+    long = False
+    """Whether it is awaited as a long one: read when there is room."""
+    has_room = False
     _body: Any = None
     _parsed = False
 
@@ -58,6 +63,11 @@ class Answer(threading.local):
         self.response, self._body, self._parsed = response, None, False
         if response.status_code == _OK:
             response.json = lambda **_: self.body  # type: ignore[method-assign]
+
+    @property
+    def content(self) -> bytes:
+        """The body as it came."""
+        return self.response.content if self.response is not None else b""
 
     @property
     def body(self) -> Any:  # noqa: ANN401 - any JSON value
@@ -78,6 +88,7 @@ class PrometheusSession:
         self.config = config
         self.answer = Answer()
         self._parsing = threading.Lock()
+        self._room = threading.Semaphore(_LONG)
         self.requests = requests.Session()
         self.requests.trust_env = False  # no proxy, .netrc or authority but the target's
         self.requests.max_redirects = 0
@@ -105,6 +116,18 @@ class PrometheusSession:
         self.requests.mount(self.config.url, HTTPAdapter(max_retries=self.retry, pool_maxsize=PARALLEL))
 
     @contextmanager
+    def long_answer(self) -> Iterator[None]:
+        """An answer that is read when there is room for it, and forgotten at the end."""
+        self.answer.long = True
+        try:
+            yield
+        finally:
+            self.answer.clear()
+            if self.answer.has_room:
+                self._room.release()
+            self.answer.long = self.answer.has_room = False
+
+    @contextmanager
     def parsing(self) -> Iterator[None]:
         """One long answer at a time becomes objects, which are many times as large as its text."""
         with self._parsing, garbage_kept():
@@ -118,6 +141,9 @@ class PrometheusSession:
 
     def _keep(self, response: requests.Response, *_: object, **__: object) -> None:
         self.answer.response = response
+        if self.answer.long and not self.answer.has_room:
+            self._room.acquire()
+            self.answer.has_room = True
         read_bounded(response, self.config.timeout_s)
         self.answer.keep(response)
 

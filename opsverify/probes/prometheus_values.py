@@ -65,11 +65,12 @@ class Series(NamedTuple):
     @property
     def key(self) -> str:
         """Its labels as one text, the same in every answer."""
-        pairs = sorted(self.labels.items())
+        if (known := getattr(self.labels, "key", None)) is not None:  # made once, where many answers tell of it
+            return str(known)
         try:
-            return ",".join(map("=".join, pairs))
+            return ",".join(map("=".join, sorted(self.labels.items())))
         except TypeError:  # a source whose label values are no texts
-            return ",".join(f"{name}={value}" for name, value in pairs)
+            return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
 
     def within(self, bound: float) -> tuple[tuple[float, float], ...]:
         """Of a native histogram, how many observations were `bound` or less, by time.
@@ -201,27 +202,26 @@ def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON va
 
 
 def read_series(data: Any) -> tuple[Series, ...]:  # noqa: ANN401 - any JSON value
-    """Read the series of a range selector's `data`, points in order of time; raises as `read_samples`.
-
-    A native histogram has `histograms` instead of `values`: its points are its counts.
-    """
+    """Read the series of a range selector's `data`, points in order of time; raises as `read_samples`."""
     if data["resultType"] != "matrix":
         raise ValueError(f"result type {data['resultType']}, expected matrix")
     return tuple(map(_series, data["result"]))
 
 
 def _series(entry: Mapping[str, Any]) -> Series:
+    # A native histogram has `histograms` instead of `values`: its points are its counts.
     labels = MappingProxyType(entry["metric"])  # of an answer that nobody else holds: no copy
     if "histograms" not in entry:
-        points = _in_order([(float(at), float(value)) for at, value in entry["values"]])
+        points = in_order([(float(at), float(value)) for at, value in entry["values"]])
         return Series(labels, points)
     buckets = {seconds(float(at)): read_histogram(raw) for at, raw in entry["histograms"]}
     counts = [(at, histogram.count) for at, histogram in buckets.items()]
     counts += [(float(at), float(value)) for at, value in entry.get("values", ())]
-    return Series(labels, _in_order(counts), buckets)
+    return Series(labels, in_order(counts), buckets)
 
 
-def _in_order(found: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def in_order(found: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Samples of one series in seconds, each time once."""
     if found and found[-1][0] > _LATEST_S:
         found = [(seconds(at), value) for at, value in found]
     latest = -math.inf

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
 from opsverify.canary.observer import Clock, Observer, with_meanings
 from opsverify.config.model import require
+from opsverify.evidence.redact import Recurring
 from opsverify.probes.access import Access, access_to
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.inbox import Inbox
@@ -124,9 +125,10 @@ class Connections:
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every step is written to `keep` as it comes."""
 
-        def write(line: str) -> None:
-            keep.write(self.run.redactor.text(line) + "\n")
-            keep.flush()
+        def write(part: str) -> None:
+            keep.write(part)  # redacted by the observer, text by text: a line may have some megabytes
+            if part.endswith("\n"):
+                keep.flush()
 
         # The clock may be set during the window: only the start is taken from it.
         started = time.time() - time.monotonic()
@@ -134,7 +136,11 @@ class Connections:
         target = self.run.target
         limit_s = target.limits.judgment_p95.bound
         setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup, limit_s)
-        Observer(self.prometheus, clock, self.run.say, write, limit_s).observe(setup)
+        shown = Recurring(self.run.redactor)
+        observer = Observer(
+            self.prometheus, clock, self.run.say, write, limit_s, shown=shown.__getitem__, in_parts=True
+        )
+        observer.observe(setup)
 
     def _access(self, config: Connection) -> Access:
         return access_to(config, self.run.secrets, self.run.target.proxy)

@@ -21,6 +21,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, missing, unpinned
 from opsverify.core.run_delay import excused
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
+from opsverify.core.waivers import waivers_of_no_check
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.language.message import say
@@ -52,6 +53,7 @@ from opsverify.units import listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from opsverify.config.model import Target
     from opsverify.core.pinned import PinnedCheck
     from opsverify.core.plan import Planned
 
@@ -136,6 +138,7 @@ class PlanPlugin(Collection):
         super().__init__(config)
         self.planned: dict[str, Planned] = {}
         self.unpinned: tuple[str, ...] = ()
+        self.elsewhere: set[str] = set()
         try:
             self.stage, self.target = resolve(request_of(config), config.rootpath)
         except TargetError as error:
@@ -161,6 +164,8 @@ class PlanPlugin(Collection):
                 raise pytest.UsageError(say("{nodeid}: a test in a suite needs @runbook(...)", nodeid=item.nodeid))
             if self.stage.name in spec.stages:
                 self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, *parameters_of(item))
+            else:
+                self.elsewhere.add(spec.id)
         refuse_duplicates(self.planned.values())
         if not hasattr(self.config, "workerinput"):
             self.note_uncollected()
@@ -169,6 +174,14 @@ class PlanPlugin(Collection):
             item
             for item in items
             if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
+        ]
+
+    def waivers_of_no_check(self, target: Target) -> list[str]:
+        """A remark on each waiver of `target` that names no check of any stage, with the nearest."""
+        known = {check.id for check in self.planned.values()}
+        return [
+            say("{key}: {text}; it has no effect", key=key, text=text)
+            for key, text in waivers_of_no_check(target, known, self.elsewhere)
         ]
 
     def _compare_with_pins(self) -> None:
@@ -227,6 +240,7 @@ class StagePlugin(PlanPlugin):
             if self.unpinned:
                 unseen = listed(say("not in any {pins}, their loss would not be noticed", pins=PINS), self.unpinned)
                 self.run.remarks.append(say("{unseen}; write it anew: {command}", unseen=unseen, command=REPIN))
+            self.run.remarks += self.waivers_of_no_check(self.run.as_written)
         gc.freeze()  # collected items live to the end: scanning them at every collection costs time
         self.undo.append(gc.unfreeze)
 

@@ -16,6 +16,7 @@ from opsverify.canary.observation import ObservedStep, read_observation
 from opsverify.canary.policy import GateCriterion, Policy
 from opsverify.canary.window_setup import Counted, Setup
 from opsverify.errors import EvidenceError
+from opsverify.evidence.redact import Recurring, Redactor
 from opsverify.language.message import Message, in_language
 
 if TYPE_CHECKING:
@@ -99,3 +100,17 @@ def test_a_cut_or_plain_file_is_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(EvidenceError, match="No such file"):
         read_observation(path)
+
+
+def test_no_secret_gets_into_a_line() -> None:
+    """Names of series, alerts and the fault are redacted, and a name that comes again as the first time."""
+    shown = Recurring(Redactor(["hunter2-is-no-password"]))
+    secret = "code=hunter2-is-no-password"
+    step = ObservedStep(1.0, f"no answer: {secret}", {"canary": {"requests": {secret: {1.0: 2.0}}}}, (secret,))
+    for _ in range(2):
+        line = "".join(replace(step, alerts_since={secret: 5.0}).parts(shown.__getitem__))
+        assert "hunter2" not in line
+        read = ObservedStep.loads(line)
+        assert read.alerts == tuple(read.alerts_since) == tuple(read.samples["canary"]["requests"])
+        assert read.alerts == ("code=[redacted]",)
+        assert read.fault == "no answer: code=[redacted]"

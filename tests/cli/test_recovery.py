@@ -107,6 +107,13 @@ def test_a_rehearsal_waits_for_what_the_next_segment_brings(
         rehearse._recovery_target("t", "en")
 
 
+def test_a_record_is_there_when_all_of_it_was_read() -> None:
+    """A target within a capture lacks what was read after it; earlier versions recorded the beginning only."""
+    began, ended = "2026-11-22T20:00:00+00:00", "2026-11-22T20:00:07+00:00"
+    assert rehearse._read_whole({"captured_at": began, "rows_read": {"until": ended}}) == ended
+    assert rehearse._read_whole({"captured_at": began}) == began
+
+
 def test_a_heartbeat_stops_on_sigterm() -> None:
     """SIGTERM ends it in good order; its own end and its errors come through."""
     waiting = threading.get_ident()

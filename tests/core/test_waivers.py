@@ -11,7 +11,7 @@ from opsverify.core.plan import Plan, planned
 from opsverify.core.results import CheckResult
 from opsverify.core.spec import CheckSpec
 from opsverify.core.stages import STAGES, Outcome
-from opsverify.core.waivers import too_many, waiver_notes
+from opsverify.core.waivers import too_many, waiver_notes, waivers_of_no_check
 from tests.support.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
@@ -80,3 +80,20 @@ def test_too_many_waivers_hold(tmp_path: Path) -> None:
     assert too_many(waivers(tmp_path, *[FAR] * 5, dt.date(2020, 1, 1)), TODAY) is None
     said = too_many(waivers(tmp_path, *[FAR] * 6), TODAY)
     assert str(said).startswith("6 waivers are in force at once, limit <= 5: t.0, t.1, t.2, t.3, t.4, t.5; mend")
+
+
+@pytest.mark.parametrize(
+    ("known", "elsewhere", "said"),
+    [
+        (("t.0", "a.b"), (), []),
+        (("a.b",), ("t.0",), []),
+        (("t.00", "a.b"), (), ["waivers[0].check: no check 't.0'; did you mean 't.00'?"]),
+        (("a.b",), (), ["waivers[0].check: no check 't.0'"]),
+    ],
+)
+def test_a_waiver_of_no_check(
+    tmp_path: Path, known: tuple[str, ...], elsewhere: tuple[str, ...], said: list[str]
+) -> None:
+    """A waiver that names no check of any stage is named by its key, with the nearest check there is."""
+    found = waivers_of_no_check(waivers(tmp_path, FAR), known, elsewhere)
+    assert [f"{key}: {text}" for key, text in found] == said

@@ -24,6 +24,7 @@ from sybil.parsers.markdown import CodeBlockParser
 import opsverify.config.limits
 from opsverify.config.load import load_target
 from opsverify.config.model import Target
+from opsverify.own_faults.fault_row import fault_rows
 from opsverify.smoke.journeys import load_journeys
 from sandbox import faults
 from tests.docs.command_line import refusal
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 TARGET = REPOSITORY / "targets" / "sandbox.toml"
 RECORD = {"release", "what", "by", "signed_off_by", "notes", "at", "downtime", "impact", "actions"}
 """Keys of a signed record, which is no part of a target."""
+_OWN_ROW = "\non = ["
+"""What only a fault row of a project of one's own has."""
 _CONTACTS_NOTHING = ("plan ", "sandbox faults")
 _OWN = ("demo", "check", "test")
 """Words that `./run` takes for itself."""
@@ -68,12 +71,14 @@ def _transcript(text: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("text", "page"), [*_examples("toml")])
 def test_toml_loads(text: str, page: Path, tmp_path: Path) -> None:
-    """A part of a target, put into the sandbox's; a journey; a row of the fault table; a signed record."""
+    """A part of a target, put into the sandbox's; a journey; a row of a fault table; a signed record."""
     value = tomllib.loads(text)
     path = tmp_path / "example.toml"
     path.write_text(text, encoding="utf-8")
     if "journey" in value:
         assert load_journeys(path)
+    elif _OWN_ROW in text:
+        assert fault_rows([path.rename(tmp_path / "example.faults.toml").parent])
     elif {"row", "variant", "also"} & value.keys():
         collect([path])
     elif page.parent.name != "decisions" and not value.keys() <= RECORD:
@@ -165,6 +170,6 @@ def _project(folder: Path, page: Path) -> Path:
     shutil.copytree(REPOSITORY / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
     for suffix, language, sign in ((".py", "python", "@runbook("), (".faults.toml", "toml", "[[row]]")):
         for number, text in enumerate(_blocks(page, language)):
-            if sign in text:
+            if sign in text and _OWN_ROW not in text:
                 (folder / "checks" / f"test_example_{number}{suffix}").write_text(text, encoding="utf-8")
     return folder

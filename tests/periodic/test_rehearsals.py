@@ -14,6 +14,7 @@ from opsverify.evidence.run_folder import RunFolder
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
 from opsverify.evidence.trusted_keys import TrustedKey
+from opsverify.limits import Limit
 from opsverify.periodic.rehearsals import Rehearsals, not_passed
 from tests.evidence.keys import FOREIGN, PRIVATE, PUBLIC
 
@@ -25,6 +26,7 @@ DAY = dt.timedelta(days=1)
 NOW = dt.datetime.now(dt.UTC)
 ALL = {line.id: "pass" for line in lines_of(None).values() if "rehearsal" in line.stages}
 OWN = TrustedKey("own", PUBLIC)
+QUARTER = Limit.parse("<= 92 d", "s")
 
 
 def rehearse(
@@ -66,7 +68,7 @@ def test_a_signed_and_whole_rehearsal_is_shown_with_age_and_signer(tmp_path: Pat
     found = review(tmp_path, OWN).newest()
     assert (found.problems, found.age_s, found.run.decision) == ((), 3 * DAY.total_seconds(), "accept")
     assert "signed by key" in str(found.name)
-    assert review(tmp_path, OWN).uncovered() == ()
+    assert review(tmp_path, OWN).uncovered(QUARTER) == ()
     assert found.measured("c.5/objectives") == (("restore", 42.0),)
 
 
@@ -101,9 +103,21 @@ def test_a_line_that_none_covered_is_named(tmp_path: Path) -> None:
     """A rehearsal of the database alone leaves the rest to memory."""
     rehearse(tmp_path, {line: "pass" for line in ALL if line != "5/objectives"})
     found = review(tmp_path, OWN)
-    assert found.uncovered() == ("5/objectives",)
+    assert found.uncovered(QUARTER) == ("5/objectives",)
     with pytest.raises(Inconclusive, match="no check of line 5/objectives"):
         found.of_line("5/objectives")
+
+
+def test_lines_count_as_covered_for_a_quarter_by_all_its_runs(tmp_path: Path) -> None:
+    """Two runs cover them together; one that is too old covers nothing, and evidence that is not needed may be gone."""
+    shutil.rmtree(rehearse(tmp_path, ALL, days_ago=120))
+    rehearse(tmp_path, {line: "pass" for line in ALL if line != "5-3/restore"}, days_ago=40)
+    rehearse(tmp_path, {"5-3/restore": "pass"}, days_ago=2, stage="post-dr")
+    assert review(tmp_path, OWN).uncovered(QUARTER) == ()
+    old = tmp_path / "old"
+    rehearse(old, ALL, days_ago=100)
+    rehearse(old, {"5-3/restore": "pass"}, days_ago=2, stage="post-dr")
+    assert set(review(old, OWN).uncovered(QUARTER)) == ALL.keys() - {"5-3/restore"}
 
 
 def test_what_is_not_signed_where_a_key_is_known_is_a_problem(tmp_path: Path) -> None:

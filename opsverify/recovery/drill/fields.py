@@ -63,7 +63,7 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "log_errors": validation.log_errors if validation else (),
         "log_slow": validation.log_slow if validation else (),
         "testimony": rpo and rpo.to_dict(),
-        "table": table and asdict(table),
+        "table": table and _table_fields(table),
         "table_failure": failed.reason if failed and failed.fault == "backup" else None,
         "table_hindrance": failed.reason if failed and failed.fault == "environment" else None,
         "failure": ended.reason if ended and ended.fault == "backup" else None,
@@ -142,6 +142,11 @@ def _validation(raw: Mapping[str, Any]) -> ValidationPart | NotReached:
         tuple(raw.get("log_slow", ())),
         Extrapolated(**more) if more else None,
     )
+
+
+def _table_fields(part: TablePart) -> dict[str, Any]:
+    """As in the file: the share only where a sample was restored."""
+    return {name: value for name, value in asdict(part).items() if name != "share" or value < 1}
 
 
 def _table(raw: Mapping[str, Any]) -> TablePart | NotReached:

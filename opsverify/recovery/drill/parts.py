@@ -107,7 +107,10 @@ class ValidationPart:
 
 @dataclass(frozen=True)
 class TablePart:
-    """One random table, restored alone: differences from the original, and from the ledger where that recorded it."""
+    """One random table, restored alone: differences from the original, and from the ledger where that recorded it.
+
+    `share` is the share of its pages that was restored: all, or a sample of a large table.
+    """
 
     table: str
     seed: int
@@ -117,6 +120,14 @@ class TablePart:
     differences: tuple[str, ...]
     ledger_keys: int | None = None
     ledger_differences: tuple[str, ...] = ()
+    share: float = 1.0
+
+    @property
+    def sample(self) -> str:
+        """Words on the sample; '' where the table was restored whole."""
+        if self.share >= 1:
+            return ""
+        return say(" ({share:.1%} of its pages, drawn: [recovery] random_table_max)", share=self.share)
 
 
 @dataclass(frozen=True)

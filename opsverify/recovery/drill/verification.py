@@ -39,6 +39,7 @@ from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.key_counts import compare
 from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
 from opsverify.recovery.verify.single_table import SCRATCH, restore_table
+from opsverify.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -138,7 +139,14 @@ class DrillVerification:
         data = self.scratch / "data"
         with self.timer.stage("examine"):
             answers = examine(
-                server, self.dbname, data, self.history, sampling_of(self.recovery), self.live, outside(self.recovery)
+                server,
+                self.dbname,
+                data,
+                self.history,
+                sampling_of(self.recovery),
+                self.live,
+                outside(self.recovery),
+                self.recovery.examine_within_s,
             )
         parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
         yield parts
@@ -206,7 +214,8 @@ class DrillVerification:
         folder = self.scratch / "table"
         folder.mkdir()
         try:
-            drawn = restore_table(server.server, self.dbname, folder, self.recovery.random_tables, seed)
+            most = int(parse_bytes(self.recovery.random_table_max))
+            drawn = restore_table(server.server, self.dbname, folder, self.recovery.random_tables, seed, most)
             return self._compare_with_ledger(server, TablePart(**asdict(drawn)))
         except NotRestorable as error:
             return NotReached(say("{error} (seed {seed})", error=error, seed=seed), "backup")
@@ -216,7 +225,7 @@ class DrillVerification:
     def _compare_with_ledger(self, server: RestoredServer, part: TablePart) -> TablePart:
         """Compare the table that was restored alone with the ledger, if that recorded it."""
         name = part.table.removeprefix("public.")
-        if self.recorded is None or name not in self.recorded.tables:
+        if self.recorded is None or name not in self.recorded.tables or part.share < 1:
             return part
         recorded = replace(
             self.recorded,

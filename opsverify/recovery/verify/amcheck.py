@@ -35,8 +35,7 @@ def check_indexes(server: Server, dbname: str) -> Finding:
     if done.exit_code == 0 and not lines:
         return Finding(1, say("problems found by pg_amcheck"), (), notes=(done.transcript,))
     if done.exit_code == 2:  # noqa: PLR2004 - the manual page's status for corruption
-        reported = [line for line in lines if ":" in line]
-        problems = tuple(_paired(reported)) or tuple(lines)
+        problems = tuple(_paired(lines)) or tuple(lines)
         return Finding(1, say("problems found by pg_amcheck"), problems, notes=(done.transcript,))
     return Finding(
         0,
@@ -51,7 +50,7 @@ def _paired(lines: list[str]) -> Iterator[str]:
     for line in lines:
         if line.endswith(":"):
             head = line
-        elif not line.startswith(("query was", "CONTEXT", "DETAIL", "HINT")):
+        elif (head or ":" in line) and not line.startswith(("query was", "CONTEXT", "DETAIL", "HINT")):
             yield f"{head} {line}".strip()
             head = ""
 

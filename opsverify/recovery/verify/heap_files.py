@@ -49,7 +49,7 @@ SELECT n.nspname || '.' || c.relname AS name, quote_ident(n.nspname) || '.' || q
 
 # Leaf pages (flag 1) that are not deleted (4), without their high keys; entries of a posting list one by one. Those
 # marked dead count: an index scan marks an entry so when it finds nothing where that leads.
-_ENTRIES: Final = """
+ENTRIES: Final = """
 SELECT count(*) FROM generate_series(1, pg_relation_size(%(index)s::text::regclass) / 8192 - 1) page,
        LATERAL (SELECT btpo_flags, btpo_next FROM bt_page_stats(%(index)s::text, page)) stats,
        LATERAL (SELECT htid, tids, itemoffset FROM bt_page_items(%(index)s::text, page)) item,
@@ -117,7 +117,7 @@ def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: PageVer
     """Judge the pages by the index entries that lead into them; return those still to be judged."""
     if table.index is None or not zeroed:
         return zeroed
-    ((entries,),) = source(_ENTRIES, {"index": table.index, "blocks": zeroed})
+    ((entries,),) = source(ENTRIES, {"index": table.index, "blocks": zeroed})
     if not entries:
         return zeroed
     message = say(

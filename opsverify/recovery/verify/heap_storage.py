@@ -33,6 +33,14 @@ class Heap:
         """Its length in pages; one that is there in part counts."""
         return sum(-(-part.stat().st_size // PAGE) for part in _files(self.first))
 
+    def pages(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each whole page with its number."""
+        number = 0
+        for chunk in _chunks(self.first):
+            for at in range(0, len(chunk) - PAGE + 1, PAGE):
+                yield number + at // PAGE, chunk[at : at + PAGE]
+            number += -(-len(chunk) // PAGE)
+
     def zero_pages(self) -> Iterator[int]:
         """Yield the numbers of its all-zero pages."""
         number = 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 import re
+import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import randbits
@@ -26,14 +28,13 @@ from opsverify.recovery.verify import (
     amcheck,
     consistency,
     coverage,
-    heap_files,
-    index_files,
     ledger_checks,
     lost_pages,
     partitions,
 )
 from opsverify.recovery.verify.finding import Finding, finding_of, joined
 from opsverify.recovery.verify.ledger_checks import Sampling
+from opsverify.recovery.verify.storage import Storage
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -237,24 +238,27 @@ def examine(
     sampling: Sampling | None,
     live: Callable[[], Source] | None,
     left_out: Mapping[str, str] | None = None,
+    within_s: float = math.inf,
 ) -> dict[str, Any]:
-    """Run every question that needs a drill's restored server running; every answer as JSON, by name."""
+    """Run every question that needs a drill's restored server running; every answer as JSON, by name.
+
+    What pg_amcheck and the record do not cover is examined for `within_s`; what was not reached is named.
+    """
     from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
 
     caught = (ERRORS, Inconclusive)
+    end = time.monotonic() + within_s
     with RestoredSession(server.dsn, dbname, NAMES_ON) as session:
         questions = Questions(
             history, server.target_time, session.rows, live, sampling, limited=False, left_out=left_out or {}
         )
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
-        of_indexes: list[str] = []
-        asks["pages"] = partial(heap_files.check_heaps, session.rows, data_dir, ERRORS, history, of_indexes)
-        asks["indexes"] = partial(
-            _both,
-            partial(amcheck.check_indexes, server.server, dbname),
-            lambda: joined([index_files.check_index_files(session.rows, data_dir), Finding(0, "", tuple(of_indexes))]),
+        storage = Storage(
+            server.server, dbname, data_dir, session.rows, ERRORS, history, lambda: time.monotonic() > end
         )
+        asks["pages"] = storage.pages
+        asks["indexes"] = storage.indexes
         answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
         if history is not None:
             answers[COVERAGE] = finding_of(partial(questions.coverage, answers.__getitem__), errors=caught)

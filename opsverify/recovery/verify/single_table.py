@@ -46,9 +46,13 @@ SELECT n.nspname, c.relname
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE t.relid <> {name}::regclass
 """
+_COLUMNS: Final = """
+SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+ WHERE attrelid = {name}::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
 # Text forms that no setting of a database or role may change; floats are exact since PostgreSQL 12.
 _PINNED: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET row_security = off;"
-_ROWS: Final = "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t"
+_ROWS: Final = "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t{sample}"
 _DEFINITION: Final = """
 SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL'
        ELSE '' END || coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') || ' ' || a.attidentity::text
@@ -98,7 +102,10 @@ class SingleTable:
 
 @dataclass(frozen=True)
 class RestoredTable:
-    """One table restored alone: how it was drawn, `rows` of it, and every difference from the original."""
+    """One table restored alone: how it was drawn, `rows` of it, and every difference from the original.
+
+    `share` is the share of its pages that was restored.
+    """
 
     table: str
     seed: int
@@ -106,6 +113,7 @@ class RestoredTable:
     size: int
     rows: int
     differences: tuple[str, ...]
+    share: float = 1.0
 
 
 def candidates(server: Server, dbname: str, among: Sequence[str]) -> tuple[SingleTable, ...]:
@@ -131,12 +139,15 @@ def draw(tables: Sequence[SingleTable], seed: int) -> SingleTable:
     return random.Random(seed).choices(tables, weights)[0]  # noqa: S311 - a draw that can be repeated, no secret
 
 
-def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str], seed: int) -> RestoredTable:
+def restore_table(
+    server: Server, dbname: str, folder: Path, among: Sequence[str], seed: int, most: int | None = None
+) -> RestoredTable:
     """Draw a table of `dbname`, restore it into the scratch database `SCRATCH`, and compare.
 
     The scratch database gets all definitions (types, functions, tables), then the rows of the one table, its
-    indexes, constraints, triggers and policies; foreign keys are left out, since their other side stays empty. Files
-    go to `folder`. Raises NotRestorable when dump or restore fail, Inconclusive when they cannot be run.
+    indexes, constraints, triggers and policies; foreign keys are left out, since their other side stays empty. Of a
+    table larger than `most` bytes the rows are those of a sample of its pages. Files go to `folder`. Raises
+    NotRestorable when dump or restore fail, Inconclusive when they cannot be run.
     """
     tables = candidates(server, dbname, among)
     table = draw(tables, seed)
@@ -145,13 +156,21 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
     definitions, content, wanted = folder / "definitions", folder / "table", folder / "wanted"
     _run(server, "pg_dump", "-Fc", "--section=pre-data", "-f", definitions, "-d", dbname)
     _run(server, "pg_restore", "--exit-on-error", "-d", SCRATCH, definitions)
-    parts = ("--section=data", "--section=post-data")
     literal = _literal(table)
+    (columns,) = server.row(_COLUMNS.format(name=literal), dbname=dbname)
+    one_line = columns and not {*"\r\n"} & {*table.quoted, *columns}  # as psql's \copy needs it
+    share = min(1.0, most / max(table.size, 1)) if most and one_line else 1.0
+    sample = f" TABLESAMPLE SYSTEM ({100 * share}) REPEATABLE ({seed & 0x7FFFFFFF})" if share < 1 else ""
+    if sample:  # before indexes, triggers and constraints that are not validated, as pg_restore does
+        _copy_sample(server, dbname, f"{table.quoted} ({columns})", f"{columns} FROM {table.quoted}{sample}", folder)
+    parts = ("--section=data", "--section=post-data")
     leaves = [
         f"{quoted(schema)}.{quoted(name)}"
         for schema, name in server.rows(_PARTITIONS.format(name=literal), dbname=dbname)
     ]
     named = [argument for one in (table.quoted, *leaves) for argument in ("-t", one)]
+    if sample:
+        named += [f"--exclude-table-data={one}" for one in (table.quoted, *leaves)]
     _run(server, "pg_dump", "-Fc", *parts, *named, "-f", content, "-d", dbname)
     listing = _run(server, "pg_restore", "-l", content, connected=False).stdout
     # An index of the root is not there to attach to, where a partition is restored alone.
@@ -159,14 +178,21 @@ def restore_table(server: Server, dbname: str, folder: Path, among: Sequence[str
     lines = (line for line in listing.splitlines() if not any(words in line for words in without))
     wanted.write_text("\n".join(lines) + "\n")
     _run(server, "pg_restore", "--exit-on-error", "-L", wanted, "-d", SCRATCH, content)
-    original, restored = (_content(server, name, table) for name in (dbname, SCRATCH))
-    return RestoredTable(
-        str(table), seed, len(tables), table.size, int(restored["rows"][0]), tuple(_differences(original, restored))
-    )
+    original, restored = _content(server, dbname, table, sample), _content(server, SCRATCH, table)
+    differences = tuple(_differences(original, restored))
+    return RestoredTable(str(table), seed, len(tables), table.size, int(restored["rows"][0]), differences, share)
 
 
-def _content(server: Server, dbname: str, table: SingleTable) -> dict[str, list[str]]:
-    ask = _ROWS.format(table=table.quoted)
+def _copy_sample(server: Server, dbname: str, table: str, selected: str, folder: Path) -> None:
+    """Copy the rows `selected` into the scratch database's `table`."""
+    file = "'" + str(folder / "rows").replace("'", "''") + "'"
+    pinned = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", f"{_PINNED} SET extra_float_digits = 1")
+    _run(server, "psql", "-d", dbname, *pinned, "-c", f"\\copy (SELECT {selected}) TO {file}")
+    _run(server, "psql", "-d", SCRATCH, *pinned, "-c", f"\\copy {table} FROM {file}")
+
+
+def _content(server: Server, dbname: str, table: SingleTable, sample: str = "") -> dict[str, list[str]]:
+    ask = _ROWS.format(table=table.quoted, sample=sample)
     (rows, digest), *_ = server.rows(f"{_PINNED} {ask}", dbname=dbname, timeout_s=_TIMEOUT_S)
     literal = _literal(table)
     definition = [line for (line,) in server.rows(_DEFINITION.format(name=literal), dbname=dbname)]

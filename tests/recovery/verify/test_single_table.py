@@ -79,6 +79,16 @@ def test_a_table_comes_back_with_all_that_belongs_to_it(restored: RestoredServer
     assert sorted(indexes) == [['Ri"ch_pkey'], ["by note"]]
 
 
+def test_of_a_large_table_a_sample_of_its_pages_is_restored(restored: RestoredServer, tmp_path: Path) -> None:
+    """With everything else that belongs to it; the same pages for the same seed, and the share is said."""
+    drawn = restore_table(restored.server, "postgres", tmp_path, ['public.Ri"ch'], seed=1, most=40_000)
+    assert drawn.differences == ()
+    assert 0 < drawn.share < 1
+    assert drawn.rows < 500
+    indexes = restored.server.rows("SELECT indexname FROM pg_indexes WHERE tablename LIKE 'Ri%'", dbname=SCRATCH)
+    assert sorted(indexes) == [['Ri"ch_pkey'], ["by note"]]
+
+
 def test_rows_that_break_their_own_unique_key_are_found(restored: RestoredServer, tmp_path: Path) -> None:
     """A key that is there twice lets every query pass; building the index anew does not."""
     with pytest.raises(NotRestorable, match="could not create unique index"):

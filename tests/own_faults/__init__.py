@@ -1,0 +1,1 @@
+"""Tests of `opsverify.own_faults`."""
