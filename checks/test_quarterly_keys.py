@@ -1,12 +1,13 @@
-"""Runbook 1, every quarter: keys are rotated."""
+"""Runbook 1, every month and quarter: secrets are reviewed, keys are rotated."""
 
 from opsverify import per, reviewed_keys, runbook, say
 
 
 @runbook(
     "1-quarterly/keys",
+    "1-monthly/rights",
     id="quarterly.keys",
-    stages=("quarterly",),
+    stages=("monthly", "quarterly"),
     severity="sev2",
     ko="보안 키 롤테이션: 키가 기준 기간 안에 교체되었는가",
     en="Key rotated within the limit",
