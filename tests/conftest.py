@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from xdist.scheduler import LoadScopeScheduling
 
@@ -40,6 +40,15 @@ ON_A_STANDIN = {
     "tests/e2e/": "contracts",
 }
 """What tests whose id begins like this run on, a worker each, the first match: a stand-in, or the two regions."""
+TOGETHER = {
+    "tests/docs/": "plans of all stages",
+    "tests/pytest_plugin/test_pins.py": "plans of all stages",
+    "tests/recovery/backup/test_managers.py": "repositories of backups",
+    "tests/recovery/drill/test_drill.py": "drill",
+    "tests/recovery/verify/test_every_relation.py": "specimens",
+    "tests/report/test_in_browser.py": "browser",
+}
+"""Tests that share what takes ten seconds and more to make: on several workers it would be made several times."""
 
 
 def pytest_configure() -> None:
@@ -58,7 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
     class PlatformsTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
         def _split_scope(self, nodeid: str) -> str:
-            return _platform(nodeid) or nodeid
+            return _named(TOGETHER, nodeid) or _platform(nodeid) or nodeid
 
     return PlatformsTogether(config, log)
 
@@ -71,7 +80,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _platform(nodeid: str) -> str | None:
-    return next((name for start, name in ON_A_STANDIN.items() if nodeid.startswith(start)), None)
+    return _named(ON_A_STANDIN, nodeid)
+
+
+def _named(groups: Mapping[str, str], nodeid: str) -> str | None:
+    return next((name for start, name in groups.items() if nodeid.startswith(start)), None)
 
 
 @pytest.fixture(scope="session")
