@@ -75,7 +75,8 @@ def blocked(settings: Settings, ready: Callable[[], None]) -> NoReturn:
     with _superuser(settings) as holder, _superuser(settings) as waiter, holder.transaction():
         holder.execute("SELECT pg_advisory_xact_lock(4711)")
         threading.Thread(target=waiter.execute, args=("SELECT pg_advisory_lock(4711)",), daemon=True).start()
-        wait_until(lambda: _waited_s(holder) >= _BLOCKED_S, _BLOCKED_WITHIN_S, "a session to wait for the lock")
+        with _superuser(settings) as observer:  # the holder itself stays idle
+            wait_until(lambda: _waited_s(observer) >= _BLOCKED_S, _BLOCKED_WITHIN_S, "a session to wait for the lock")
         ready()
         while True:
             signal.pause()
