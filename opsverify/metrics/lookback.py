@@ -53,7 +53,10 @@ class Lookback:
         """The share of `bad` in `trials` (signal names). Raises Inconclusive where either has no samples."""
         signals = self.config.signals
         name, good = signals.counted(bad)
-        series = {trials: self._series(trials), name: self._series(name, bad=None if good else bad)}
+        # One moment for both: of two windows that end a scrape apart, one holds a first sample that the other lacks,
+        # and a counter's whole past would count as its growth.
+        at = self.prometheus.now()
+        series = {trials: self._series(trials, at), name: self._series(name, at, bad=None if good else bad)}
         if series[name].keys() == series[trials].keys():
             require_told_apart(self.prometheus, signals, bad)
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
@@ -86,10 +89,10 @@ class Lookback:
         """Growth of `signal` over the lookback, summed over its series."""
         return _grown(signal, self._series(signal))
 
-    def _series(self, signal: str, *, bad: str | None = None) -> dict[str, dict[float, float]]:
+    def _series(self, signal: str, at: float | None = None, *, bad: str | None = None) -> dict[str, dict[float, float]]:
         """Samples by series; none for `bad` ones that did not happen yet, where their selector is known to be right."""
         selector = self.config.signals.of(signal).selector()
-        history = self.prometheus.history(selector, parse_duration(self.config.lookback))
+        history = self.prometheus.history(selector, parse_duration(self.config.lookback), at)
         if not any(series.points for series in history):
             if bad in SHARES:
                 require_meaning(self.prometheus, self.config.signals, bad)

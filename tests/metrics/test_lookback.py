@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -24,7 +25,6 @@ class Answers:
         self.matched: dict[str, tuple[str, ...]] = {}
         """Selectors that matched some day: what `known` and `label_values` answer from."""
 
-    @property
     def now(self) -> float:
         """The time of the newest sample."""
         return max((at for found in self.series.values() for points in found for at, _ in points), default=0.0)
@@ -37,7 +37,7 @@ class Answers:
         """The values of a label."""
         return self.matched.get(label, ())
 
-    def history(self, selector: str, _span_s: float) -> list[Series]:
+    def history(self, selector: str, _span_s: float, _at: float | None = None) -> list[Series]:
         """Answer with the series whose name is in the selector."""
         return [
             Series({"instance": f"{number}:1"}, tuple(points))
@@ -52,7 +52,34 @@ def lookback(**series: list[list[tuple[float, float]]]) -> Lookback:
     signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
     config = PrometheusConfig.model_validate({"url": "http://p", "lookback": "1h", "signals": signals})
     answers = Answers(**series)
-    return Lookback(cast("Prometheus", answers), config, lambda: answers.now)
+    return Lookback(cast("Prometheus", answers), config, answers.now)
+
+
+def test_bad_ones_and_trials_are_of_one_moment() -> None:
+    """A scrape between two queries must not make a counter's past look like growth: 65 failures of an earlier hour."""
+    scrapes = [[number + offset for number in range(20)] for offset in (0.26, 0.02)]
+    calls = [[(at, 3000 + 3 * at) for at in each] for each in scrapes]
+    failures = [[(at, 65.0) for at in each] for each in scrapes]
+
+    class Moving(Answers):
+        """A server whose clock goes on from query to query, and that answers with the last eight seconds."""
+
+        asked = 10.0
+
+        def history(self, selector: str, span_s: float, at: float | None = None) -> list[Series]:
+            self.asked += 0.15
+            end = self.asked if at is None else at
+            return [
+                Series(each.labels, tuple(point for point in each.points if end - 8 < point[0] <= end))
+                for each in super().history(selector, span_s)
+            ]
+
+        def now(self) -> float:
+            return self.asked
+
+    answers = Moving(llm_calls=calls, llm_failures=failures)
+    looking = replace(lookback(), prometheus=cast("Prometheus", answers), now=answers.now)
+    assert looking.rate("llm_failures", "llm_calls").share == 0
 
 
 def test_rate() -> None:

@@ -44,7 +44,11 @@ class Counts:
             number, labels = first if PAIR.selectors[0] in query else second, {"__name__": "x"}
         return Vector((Sample(labels, number, NOW),) if number else (), (), NOW, query)
 
-    def history(self, selector: str, _span_s: float) -> tuple[Series, ...]:
+    def now(self) -> float:
+        """The time of the newest sample."""
+        return NOW
+
+    def history(self, selector: str, _span_s: float, _at: float | None = None) -> tuple[Series, ...]:
         """Trials and good ones are the same two series."""
         points = ((NOW - 60, 0.0), (NOW, 100.0))
         return tuple(Series({"__name__": "x", "i": i}, points) for i in "12") if selector else ()

@@ -35,7 +35,11 @@ class Platform:
         """The values of the label."""
         return self.values
 
-    def history(self, selector: str, _span_s: float) -> tuple[Series, ...]:
+    def now(self) -> float:
+        """The time of the newest sample."""
+        return TRIALS[-1][0]
+
+    def history(self, selector: str, _span_s: float, _at: float | None = None) -> tuple[Series, ...]:
         """The trials' samples."""
         return (Series({"instance": "a:1"}, TRIALS),) if "=" not in selector else ()
 
@@ -96,7 +100,11 @@ def test_good_ones_make_the_rest_bad() -> None:
     """Where good ones are counted, what is not good is bad."""
 
     class Counted(Platform):
-        def history(self, selector: str, _span_s: float) -> tuple[Series, ...]:
+        def now(self) -> float:
+            """The time of the newest sample."""
+            return TRIALS[-1][0]
+
+        def history(self, selector: str, _span_s: float, _at: float | None = None) -> tuple[Series, ...]:
             last = 200.0 if "good" in selector else 274.0
             return (Series({"instance": "a:1"}, ((0.0, 0.0), (60.0, last))),)
 
