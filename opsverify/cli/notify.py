@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         raise TargetError(
             say("target {name}: names no receiver; add [notify.NAME], see docs/targets.md", name=target.name)
         )
-    notifier = Notifier(target, secrets, TargetState.of(root / "reports", target.name).folder)
+    notifier = Notifier(target, secrets, TargetState.of(root / "reports", target.name).notifications)
     language, redactor = reader_language(options), Redactor(secrets.values)
     reached = True
     if options.test:

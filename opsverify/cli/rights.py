@@ -15,8 +15,8 @@ from opsverify.errors import TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.language.message import join, say
 from opsverify.language.tell import tell
-from opsverify.rights.declared import dumps, load, write_new
-from opsverify.rights.review import RightsReview
+from opsverify.rights.declared import dumps, write_new
+from opsverify.rights.review import review_against
 from opsverify.rights.state import RightsState
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
+    from opsverify.rights.review import RightsReview
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +43,11 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     root = project_root(options.target)
     target, secrets = load_target(find_target(target_argument(options.target), root / "targets"))
     path, state = declared_path(target), read_rights(target, secrets)
-    differences = list(_differences(state, path)) if path.exists() else []
+    wanted = path.exists() or options.action == "compare"
+    differences = list(_differences(review_against(path, state, target.name))) if wanted else []
     for line in differences:
         tell(line, reader_language(options))
-    if options.action == "compare" and not path.exists():
-        raise TargetError(say("{path}: no declared rights yet; opsverify rights capture --target {name}, and review "
-                              "what it wrote", path=path, name=target.name))  # fmt: skip
-    if options.action == "compare" or (path.exists() and not (options.replace and differences)):
+    if wanted and not (options.action == "capture" and options.replace and differences):
         known = say("{path}: {count} differences", path=path, count=len(differences))
         if options.action == "capture" and differences:
             known = say("{known}; nothing was written: review them, then --replace", known=known)
@@ -86,17 +85,6 @@ def write_rights(state: RightsState, path: Path, *, replace: bool = False) -> st
                "control", path=path, count=len(state.names), database=state.database)  # fmt: skip
 
 
-def _differences(state: RightsState, path: Path) -> Iterator[str]:
-    declared = load(path)
-    if declared.database != state.database:
-        raise TargetError(
-            say(
-                "{path}: declares the rights in database {declared}, the target names {database}; correct one of them",
-                path=path,
-                declared=declared.database,
-                database=state.database,
-            )
-        )
-    review = RightsReview.of(state, declared)
+def _differences(review: RightsReview) -> Iterator[str]:
     yield from (join("", ("+ ", one)) for one in review.more)
     yield from (join("", ("- ", one)) for one in review.less)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -14,6 +13,7 @@ from opsverify.config.database_source import expand_databases
 from opsverify.config.model import Part, Synthetic, Target
 from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
+from opsverify.config.toml_text import read_toml
 from opsverify.errors import TargetError
 from opsverify.language.message import say
 
@@ -78,20 +78,10 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
     Raises TargetError with one line for every unknown key, missing key, wrong value, undeclared part and
     unset secret.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise TargetError(
-            say("{path}: not UTF-8 text (byte {start}); save it as UTF-8", path=path, start=error.start + 1)
-        ) from error
-    except OSError as error:
-        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
+    raw = read_toml(path)
     if typed := [_in_file(path, line) for line in typed_secrets(raw)]:
         raise TargetError(*typed)  # and nothing else: another line might quote the value
-    if not text.strip():
+    if not raw:
         raise TargetError(say("{path}: empty; expected a target, such as targets/example-production.toml", path=path))
     problems = [_in_file(path, line) for line in expand_databases(raw, path.parent)]
     target = None

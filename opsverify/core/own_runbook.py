@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import tomllib
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from opsverify.config.toml_text import read_toml
 from opsverify.core.stages import STAGES, nearest
 from opsverify.errors import TargetError
 from opsverify.language.message import Message, say
@@ -55,11 +55,7 @@ def read(path: Path, built_in: Collection[str]) -> OwnRunbook:
     Raises TargetError with one line for each fault.
     """
     try:
-        own = OwnRunbook.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
+        own = OwnRunbook.model_validate(read_toml(path))
     except ValidationError as error:
         faults = (
             say("{path}: {key}: {problem}", path=path, key=".".join(map(str, detail["loc"])), problem=detail["msg"])

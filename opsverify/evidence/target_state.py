@@ -50,6 +50,11 @@ class TargetState:
         return self.folder / "rollout.json"
 
     @property
+    def notifications(self) -> Path:
+        """The folder of what receivers were told, and have not got yet."""
+        return self.folder / "notify"
+
+    @property
     def history(self) -> Path:
         """Snapshots that later runs compare with."""
         return self.folder / "history.sqlite"

@@ -12,7 +12,7 @@ from opsverify.notify.event import StageState, StateChange
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME: Final = "notify.json"
+NAME: Final = "outbox.json"
 
 
 @dataclass

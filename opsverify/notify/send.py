@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
 from opsverify.config.database import SecretRef
 from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.evidence.redact import Redactor
 from opsverify.language.message import Message, as_message, say
 from opsverify.notify import outbox
 from opsverify.notify.event import StageState, StateChange
@@ -36,6 +38,8 @@ _TAKEN: Final = 2
 _ASK_LATER: Final = 429
 _PAUSE_S: Final = 60.0
 """After a 429 without `Retry-After`."""
+_LONGEST_PAUSE_S: Final = 86_400.0
+"""A receiver that asks for more is tried again after a day."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class Notifier:
     target: Target
     secrets: Secrets
     folder: Path
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        return Redactor(self.secrets.values)
 
     def outstanding(self) -> tuple[Message, ...]:
         """What earlier runs could not deliver, one line each: for the evidence of the next one."""
@@ -64,7 +72,8 @@ class Notifier:
         """
         if not self.target.notify:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # What waits tells of the platform: only its owner may read it, as a run's own folder.
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / "notify.lock", timeout=_LOCK_S):
                 yield from self._notify(verdict)
@@ -83,21 +92,23 @@ class Notifier:
                 yield name, self._fault(http, config, form)[0]
 
     def _notify(self, verdict: Mapping[str, Any] | None) -> Iterator[Message]:
-        from opsverify.probes.http import Http  # noqa: PLC0415 - httpx costs 50 ms, and most runs change nothing
-
         receivers = {name: outbox.Receiver() for name in self.target.notify} | outbox.read(self.folder)
         for name, config in self.target.notify.items():
             if verdict is not None:
                 _queue(receivers[name], config, verdict)
         outbox.write(self.folder, receivers)
-        with Http(timeout_s=TIMEOUT_S) as http:
-            for name, config in self.target.notify.items():
-                for stage in tuple(receivers[name].waiting):
-                    if (said := self._deliver(http, name, config, receivers[name], stage)) is not None:
-                        outbox.write(self.folder, receivers)
-                        yield said
+        waiting = [(name, stage) for name in self.target.notify for stage in receivers[name].waiting]
+        if not waiting:
+            return
+        from opsverify.probes.http import Http  # noqa: PLC0415 - httpx costs 50 ms, and most runs change nothing
 
-    def _deliver(self, http: Http, name: str, config: NotifyTarget, receiver: Receiver, stage: str) -> Message | None:
+        with Http(timeout_s=TIMEOUT_S) as http:
+            for name, stage in waiting:
+                said = self._deliver(http, name, self.target.notify[name], receivers[name], stage)
+                outbox.write(self.folder, receivers)
+                yield said
+
+    def _deliver(self, http: Http, name: str, config: NotifyTarget, receiver: Receiver, stage: str) -> Message:
         waiting = receiver.waiting[stage]
         if time.time() < waiting.not_before:
             return _not_delivered(name, waiting)
@@ -122,12 +133,12 @@ class Notifier:
         access = Access(headers, config.ca_file, proxy=config.proxy or self.target.proxy)
         try:
             reply = http.post(url, json=form, access=access)
-        except Inconclusive as error:
-            # Its text names the URL, and a webhook's URL is a credential.
-            return as_message(str(error)).each(lambda text: text.replace(url, "its url")), 0.0
+        except Inconclusive as error:  # its text names the URL, and a webhook's URL is a credential
+            return as_message(self._redactor.text(str(error))), 0.0
         if reply.status // 100 == _TAKEN:
             return None, 0.0
-        said = one_line(reply.text[:_SHOWN]).replace(url, "its url") or say("an empty body")
+        # Redacted before it is cut: the beginning of a URL is no URL any more, and its end is the credential.
+        said = one_line(self._redactor.text(reply.text)[:_SHOWN]) or say("an empty body")
         pause_s = _retry_after_s(reply) if reply.status == _ASK_LATER else 0.0
         return say("status {status} ({said})", status=reply.status, said=said), pause_s
 
@@ -158,9 +169,8 @@ def _not_delivered(name: str, waiting: Waiting) -> Message:
 def _retry_after_s(reply: Reply) -> float:
     """Seconds that a 429 asks to wait: `Retry-After` as a number or as a date (RFC 9110, 10.2.3)."""
     given = reply.headers.get("retry-after", "")
-    if given.isdigit():
-        return float(given)
     try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
-    except ValueError:
+        asked = float(given) if given.isdecimal() else parsedate_to_datetime(given).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return _PAUSE_S
+    return min(max(0.0, asked), _LONGEST_PAUSE_S)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from opsverify.config.section import Duration, Section
+from opsverify.config.toml_text import read_toml
 from opsverify.core.pinned import PINS, loads
 from opsverify.core.stages import stage_named
 from opsverify.errors import TargetError
@@ -68,16 +68,17 @@ def fault_rows(suites: Iterable[Path]) -> tuple[FaultRow, ...]:
     for path in (path for suite in suites for path in sorted(suite.glob(ROWS))):
         where = f"{path.parent.name}/{path.name}"
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            problems.append(say("{path}: cannot be read: {error}", path=where, error=error.strerror))
-            continue
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            problems.append(say("{path}: not valid TOML: {error}", path=where, error=error))
+            content = read_toml(path, where)
+        except TargetError as error:
+            problems += error.problems
             continue
         if unknown := content.keys() - {"row"}:
             problems.append(say("{path}: unknown table {name}; expected [[row]]", path=where, name=min(unknown)))
-        for number, row in enumerate(content.get("row", [])):
+        written = content.get("row", [])
+        if not isinstance(written, list):
+            problems.append(say("{path}: row: expected tables, each [[row]]", path=where))
+            continue
+        for number, row in enumerate(written):
             try:
                 # pydantic's strict mode takes arrays for tuples only in their JSON form.
                 rows.append(FaultRow.model_validate_json(json.dumps(row, default=str)))

@@ -11,6 +11,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.periodic.alert_routes import Routes
 from opsverify.probes.promql import alternatives
+from opsverify.probes.source_fault import Unanswered
 from opsverify.units import elapsed, parse_duration, quantity
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ class AlertPolicies:
     def never_exercised(self) -> tuple[str, ...]:
         """Rules that have not fired, would not have fired, and were not exercised by anybody in the look-back."""
         fired = set(self.prometheus.label_values("alertname", "ALERTS", self.config.policy_lookback))
-        names = {rule.name: rule for rule in self.rules if rule.name not in fired and not self._declared(rule.name)}
-        return tuple(name for name, rule in names.items() if not self._would_have_fired(rule))
+        rules = [rule for rule in self.rules if rule.name not in fired and not self._declared(rule.name)]
+        # Of two rules with one name, each has to have a chance of its own.
+        return tuple(dict.fromkeys(rule.name for rule in rules if not self._would_have_fired(rule)))
 
     def _declared(self, name: str) -> bool:
         known = self.config.exercised.get(name)
@@ -90,6 +92,8 @@ class AlertPolicies:
         query = f"count_over_time(({rule.query})[{self._back_s:.0f}s:{step:.0f}s])"
         try:
             return bool(self.prometheus.whole(f"count({query})").samples)
+        except Unanswered:
+            raise
         except Inconclusive:  # an expression that cannot be evaluated has not fired
             return False
 

@@ -80,6 +80,8 @@ def _matchers(route: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield str(name), "=~", str(value)
     texts: Iterable[str] = route.get("matchers") or ()
     for text in texts:
+        if not _MATCHER.search(text) and text.strip("{}, "):
+            raise Inconclusive(say("Alertmanager: matcher {text} of a route cannot be read", text=text))
         for found in _MATCHER.finditer(text):
             yield found["name"].strip('"'), found["op"], _unquoted(found["value"])
 

@@ -89,7 +89,7 @@ class KnownSeries:
         """The series of a whole answer; None where it is not spelled as expected."""
         try:
             answer = _BODIES.decode(body)
-            if answer.isPartial or answer.data.resultType != "matrix":
+            if answer.status != "success" or answer.isPartial or answer.data.resultType != "matrix":
                 return None
             entries = answer.data.result
             texts = [bytes(entry.metric) for entry in entries]

@@ -122,13 +122,14 @@ class StageRun:
             state=state,
             history=TargetState.of(root / REPORTS, target.name).history,
         )
-        run.remarks += run.notifier.outstanding()
+        if state is not None:
+            run.remarks += run.notifier.outstanding()
         return run
 
     @property
     def notifier(self) -> Notifier:
         """The receivers of the target."""
-        return Notifier(self.target, self.secrets, self.history.parent)
+        return Notifier(self.target, self.secrets, TargetState(self.history.parent).notifications)
 
     @property
     def allure_dir(self) -> Path:
@@ -221,6 +222,7 @@ class StageRun:
             sys.stderr.write(self.redactor.text(f"opsverify: {error}; the verdict in {self.folder.path} stands\n"))
 
     def _content(self, verdict: Verdict, code: int) -> dict[str, Any]:
+        notes = [as_message(note) for note in self.notes]
         return {
             "schema": "opsverify.verdict/1",
             "run_id": self.folder.run_id,
@@ -233,8 +235,8 @@ class StageRun:
             "reasons": [reason.en for reason in verdict.reasons],
             "reasons_ko": [reason.ko for reason in verdict.reasons],
             "causes": [cause.to_dict() for cause in verdict.causes],
-            "notes": [as_message(note).en for note in self.notes],
-            "notes_ko": [as_message(note).ko for note in self.notes],
+            "notes": [note.en for note in notes],
+            "notes_ko": [note.ko for note in notes],
             **(pair("coverage", self.coverage) if self.coverage else {"coverage": None}),
             "left_out": left_out(self.plan).to_dict(),
             "started_at": timestamp(self.started),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import tomli_w
 
+from opsverify.config.toml_text import read_toml
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.language.message import say
@@ -55,12 +55,7 @@ class DeclaredRights:
 
 def load(path: Path) -> DeclaredRights:
     """Read a declared list. Raises TargetError with one line for each mistake in it."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
+    raw = read_toml(path)
     problems: list[str] = []
     if raw.get("schema") != SCHEMA:
         problems.append(say("{path}: schema is {found!r}; expected {schema!r}", path=path, found=raw.get("schema"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from opsverify.errors import TargetError
 from opsverify.language.message import join, say
-from opsverify.rights.declared import DeclaredRole
+from opsverify.rights.declared import DeclaredRole, load
 from opsverify.rights.objects import OWNER
 from opsverify.rights.roles import INHERIT, LOGIN, MEANINGS, PUBLIC, SUPERUSER, modes_text
 from opsverify.rights.state import combined
@@ -14,6 +15,7 @@ from opsverify.units import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from opsverify.language.message import Message
     from opsverify.rights.declared import DeclaredRights
@@ -53,6 +55,32 @@ class RightsReview:
     def text(self) -> str:
         """Every difference, one a line."""
         return "\n".join([*(f"+ {one}" for one in self.more), *(f"- {one}" for one in self.less)]) or "no difference"
+
+
+def review_against(path: Path, state: RightsState, target: str) -> RightsReview:
+    """Compare the rights of a target's database with the declared list in `path`.
+
+    Raises TargetError where there is none, it has mistakes, or it is of another database.
+    """
+    if not path.exists():
+        raise TargetError(
+            say(
+                "{path}: no declared rights yet; opsverify rights capture --target {name}, and review what it wrote",
+                path=path,
+                name=target,
+            )
+        )
+    declared = load(path)
+    if declared.database != state.database:
+        raise TargetError(
+            say(
+                "{path}: declares the rights in database {declared}, the target names {database}; correct one of them",
+                path=path,
+                declared=declared.database,
+                database=state.database,
+            )
+        )
+    return RightsReview.of(state, declared)
 
 
 class _Comparison:

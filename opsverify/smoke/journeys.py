@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from opsverify.config.project import SUITES_ROOT
+from opsverify.config.toml_text import read_toml
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
 from opsverify.language.message import say
@@ -120,12 +120,8 @@ def journeys_of(target: Target) -> list[Journey]:
 def load_journeys(path: Path) -> list[Journey]:
     """Read one journey file. Raises TargetError with one line for each fault."""
     try:
-        rows = JourneyFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).journey
+        rows = JourneyFile.model_validate(read_toml(path)).journey
         return [_journey(row) for row in rows]
-    except OSError as error:
-        raise TargetError(say("{path}: cannot be read: {error}", path=path, error=error.strerror)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise TargetError(say("{path}: not valid TOML: {error}", path=path, error=error)) from error
     except ValidationError as error:
         lines = (f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
         raise TargetError(*lines) from error

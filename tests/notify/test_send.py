@@ -61,6 +61,14 @@ def test_a_change_is_told_once(tmp_path: Path, receiver: WebhookReceiver) -> Non
     assert not sending.outstanding()
 
 
+def test_what_waits_is_for_its_owner_alone(tmp_path: Path, receiver: WebhookReceiver) -> None:
+    """Reasons tell of the platform: the outbox has the rights of a run's folder."""
+    receiver.status = 500
+    list(notifier(tmp_path, EVENTS).notify(verdict("reject", ["a"])))
+    folder = tmp_path / "state"
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder / "outbox.json")] == [0o700, 0o600]
+
+
 def test_a_first_run_that_is_well_is_no_news(tmp_path: Path, receiver: WebhookReceiver) -> None:
     """Nobody is told that nothing happened."""
     assert not list(notifier(tmp_path, EVENTS).notify(verdict("accept")))
@@ -116,7 +124,7 @@ def test_of_a_stage_only_the_newest_waits(tmp_path: Path, receiver: WebhookRecei
     assert not sending.outstanding()
 
 
-@pytest.mark.parametrize("later", ["120", "Fri, 31 Dec 2100 23:59:59 GMT", "", "soon"])
+@pytest.mark.parametrize("later", ["120", "Fri, 31 Dec 2100 23:59:59 GMT", "", "soon", "9" * 400, "\u00b2"])
 def test_a_receiver_that_asks_to_wait_is_left_alone(tmp_path: Path, receiver: WebhookReceiver, later: str) -> None:
     """429: no request before the time that it names, in either form; without one for a minute."""
     sending = notifier(tmp_path, EVENTS)
@@ -133,14 +141,18 @@ def test_the_url_of_a_hook_is_never_shown(
     tmp_path: Path, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """Neither a receiver that is down nor one that repeats the URL brings it into a message or the outbox."""
-    receiver.status, receiver.answer = 400, f"no such hook {receiver.url}"
+    # Longer than what is shown of an answer: where it is cut, the URL would be.
+    receiver.status, receiver.answer = 400, f"{'x' * 30} {receiver.url}"
     lines = [*notifier(tmp_path, text).notify(verdict("reject", ["a"]))]
     monkeypatch.setenv("HOOK", "http://127.0.0.1:9/services/credential-of-the-hook")
     sending = notifier(tmp_path, text)
     lines += [*sending.notify(verdict("reject", ["b"])), *sending.outstanding()]
-    kept = (tmp_path / "state" / "notify.json").read_text(encoding="utf-8")
+    kept = (tmp_path / "state" / "outbox.json").read_text(encoding="utf-8")
     assert len(lines) == 3
-    assert all("credential-of-the-hook" not in each for each in (*lines, *(line.ko for line in lines), kept))
+    assert all(
+        "/services/T00" not in each and "credential" not in each
+        for each in (*lines, *(line.ko for line in lines), kept)
+    )
 
 
 def test_a_secret_that_is_no_url_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +166,7 @@ def test_an_unreadable_outbox_tells_anew(tmp_path: Path, receiver: WebhookReceiv
     """A damaged outbox costs a repeated message, never a run."""
     sending = notifier(tmp_path, EVENTS)
     list(sending.notify(verdict("reject", ["a"])))
-    (tmp_path / "state" / "notify.json").write_text('{"events": {"told": 7}}', encoding="utf-8")
+    (tmp_path / "state" / "outbox.json").write_text('{"events": {"told": 7}}', encoding="utf-8")
     list(sending.notify(verdict("reject", ["a"])))
     assert len(receiver.sent) == 2
 

@@ -67,6 +67,7 @@ def test_a_row(tmp_path: Path) -> None:
         (ROW + "fault = 1\n", "row[0]: fault: "),
         ("[rows]\n", "unknown table rows; expected [[row]]"),
         ("[[row", "not valid TOML"),
+        ("row = 3\n", "row: expected tables, each [[row]]"),
     ],
 )
 def test_a_fault_of_a_file(tmp_path: Path, text: str, said: str) -> None:

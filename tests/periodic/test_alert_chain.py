@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from opsverify.errors import Inconclusive
+from opsverify.periodic.alert_routes import Routes
 from opsverify.periodic.silences import in_force
-from opsverify.periodic.watchdog import broken_hop, integrations
+from opsverify.periodic.watchdog import broken_hop
 from opsverify.probes.alerts import Alert, Matcher, Silence
 from opsverify.probes.prometheus_values import Rule
 
@@ -133,10 +134,9 @@ def test_the_hop_that_lacks_the_watchdog_is_named(chain: Chain, hop: str | None)
 
 def test_receivers_that_cannot_be_read_are_no_pass() -> None:
     """A configuration in another style, or a receiver that it does not list: inconclusive."""
-    assert integrations(ROUTED) == {"inbox": 1, "nobody": 0, "empty": 0}
-    with pytest.raises(Inconclusive, match="no list of receivers"):
-        integrations('{"receivers": []}')
-    with pytest.raises(Inconclusive, match="no list of receivers"):
-        integrations("receivers:\nroute: {}\n")
+    assert Routes.of(ROUTED).integrations == {"inbox": 1, "nobody": 0, "empty": 0}
+    for unreadable in ('{"receivers": []}', "receivers:\nroute: {}\n", "receivers: [", ""):
+        with pytest.raises(Inconclusive, match="its routes cannot be read"):
+            Routes.of(unreadable)
     with pytest.raises(Inconclusive, match="receiver other is not in its configuration"):
         broken_hop("Watchdog", cast("Any", Chain(routed=("other",))), cast("Any", Chain(routed=("other",))))

@@ -15,6 +15,7 @@ from opsverify.errors import Inconclusive
 from opsverify.periodic.alert_policies import AlertPolicies
 from opsverify.periodic.alert_routes import Routes
 from opsverify.probes.prometheus_values import Rule, Sample, Vector
+from opsverify.probes.source_fault import FaultReason, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,6 +186,9 @@ def test_a_configuration_without_routes_holds() -> None:
     """What cannot be read says nothing."""
     with pytest.raises(Inconclusive, match="routes cannot be read"):
         Routes.of("a: [")
+    unreadable = Routes.of(ROUTES.replace("'severity=sev2'", "'severity is sev2'"))
+    with pytest.raises(Inconclusive, match="matcher severity is sev2 of a route cannot be read"):
+        unreadable.receivers({"alertname": "DiskFull", "severity": "sev2", "instance": "x"})
 
 
 def test_a_rule_is_exercised_that_fired_would_have_or_was_tried() -> None:
@@ -198,6 +202,35 @@ def test_a_rule_is_exercised_that_fired_would_have_or_was_tried() -> None:
     for days, left in ((10, ()), (100, ("R",))):
         tried = ExercisedAlert(at=today - dt.timedelta(days=days), by="kim", how="stopped an instance")
         assert policies(Server(rule()), exercised={"R": tried}).never_exercised() == left
+
+
+def test_two_rules_of_one_name_are_two() -> None:
+    """The one that would have fired does not speak for the other, whichever comes last."""
+
+    class Two(Server):
+        queries: tuple[str, ...] = ()
+
+        def rules(self) -> tuple[Rule, ...]:
+            return tuple(map(rule, self.queries))
+
+        def whole(self, query: str) -> Vector:
+            return Vector((Sample({}, NOW, 1.0),) if "up == 0" in query else (), (), NOW, query)
+
+    for order in (("up == 0", "up == 7"), ("up == 7", "up == 0")):
+        server = Two(rule())
+        server.queries = order
+        assert policies(server).never_exercised() == ("R",)
+
+
+def test_a_server_that_goes_away_has_not_judged_a_rule() -> None:
+    """No answer to a backtest is no answer, and not a rule that never fired."""
+
+    class Away(Server):
+        def whole(self, query: str) -> Vector:
+            raise Unanswered(FaultReason.UNREACHABLE, f"no answer to {query}")
+
+    with pytest.raises(Unanswered):
+        policies(Away(rule())).never_exercised()
 
 
 def test_no_rule_at_all_holds() -> None:

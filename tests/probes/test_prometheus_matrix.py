@@ -73,6 +73,7 @@ def test_the_same_series_are_not_made_again() -> None:
         body([{"metric": {"a": "b"}, "values": [[1]]}]),
         b'{"status": "success", "data": {"resultType": "vector", "result": []}}',
         b'{"status": "error", "error": "restarting"}',
+        b'{"status": "error", "data": {"resultType": "matrix", "result": []}}',
         b'{"data": {"resultType": "matrix", "result": [{"metric": {"a": "\xff"}, "values": []}]}}',
         b"<html>",
         b"",

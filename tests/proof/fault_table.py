@@ -44,7 +44,6 @@ others must; `[nothing_restored]`.
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -52,6 +51,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from opsverify.core.stages import STAGES
+from opsverify.own_faults.fault_row import matches
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -124,11 +124,6 @@ class Row:
             if not expected and not any(matches(pattern, check) for pattern in self.also):
                 lines.append(f"{check} is {outcome}: not declared")
         return lines
-
-
-def matches(pattern: str, check: str) -> bool:
-    """Whether `check` is meant by `pattern`, in which only `*` is special."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), check) is not None
 
 
 def rows() -> list[Row]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.core.stages import STAGES
+from opsverify.own_faults.fault_row import matches
 from sandbox import faults, remedies
 from tests.proof.fault_table import (
     STATES,
@@ -18,7 +19,6 @@ from tests.proof.fault_table import (
     base_of,
     collect,
     declared,
-    matches,
     region_rows,
     rows,
     table,

@@ -97,7 +97,7 @@ def _examined(source: Source, data_dir: Path, index: _Index, gin: list[str]) -> 
         problems = tuple(_against_rows(source, Heap(data_dir / index.path), index))
         note = say("not examined: {index}: the keys in its entries are not held against the rows", index=index.named)
     elif index.method == "gin" and gin and not any(Heap(data_dir / index.path).zero_pages()):
-        source(f"SELECT {gin[0]}(%(oid)s::oid::regclass)", {"oid": index.oid})
+        source(f"SELECT {gin[0].replace('%', '%%')}(%(oid)s::oid::regclass)", {"oid": index.oid})
         note = say("not examined: {index}: its entries are not held against the rows", index=index.named)
     elif index.method == "gin" and gin:  # a lost page ends the server that follows it; it is a finding already
         note = say("not examined: {index}, but for its pages: it lost some", index=index.named)

@@ -56,7 +56,7 @@ def check_visibility(source: Source, errors: _Errors, until: Callable[[], bool] 
 def _table(source: Source, schema: str, oid: int, name: str) -> Finding:
     problems = []
     for function, mark in _RULES:
-        sql = f"SELECT t_ctid::text FROM {schema}.pg_check_{function}(%(oid)s::oid::regclass)"
+        sql = f"SELECT t_ctid::text FROM {schema.replace('%', '%%')}.pg_check_{function}(%(oid)s::oid::regclass)"
         if rows := list(source(sql, {"oid": oid})):
             problems.append(
                 say(
