@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -74,7 +73,7 @@ def blocked(settings: Settings, ready: Callable[[], None]) -> NoReturn:
     """Hold a lock in an idle transaction, with a session that waits for it."""
     with _superuser(settings) as holder, _superuser(settings) as waiter, holder.transaction():
         holder.execute("SELECT pg_advisory_xact_lock(4711)")
-        threading.Thread(target=waiter.execute, args=("SELECT pg_advisory_lock(4711)",), daemon=True).start()
+        waiter.pgconn.send_query(b"SELECT pg_advisory_lock(4711)")  # sent, and not waited for
         with _superuser(settings) as observer:  # the holder itself stays idle
             wait_until(lambda: _waited_s(observer) >= _BLOCKED_S, _BLOCKED_WITHIN_S, "a session to wait for the lock")
         ready()

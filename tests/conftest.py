@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from xdist.scheduler import LoadScopeScheduling
-
+    from tests.support.scheduler import Together
     from tests.support.standin import Standin
 
 pytest_plugins = (
@@ -58,18 +57,11 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Keep the tests of a stand-in platform together; any other test goes to whichever worker is free.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    """Keep the tests of a stand-in platform together; any other test goes to whichever worker is free."""
+    from tests.support.scheduler import Together  # noqa: PLC0415 - only where xdist is in use
 
-    Not by `--dist loadgroup`: since pytest 9.2 the suffix of a node id by which xdist 3.8 tells groups apart is lost.
-    """
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where xdist is in use
-
-    class PlatformsTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
-        def _split_scope(self, nodeid: str) -> str:
-            return _named(TOGETHER, nodeid) or _platform(nodeid) or nodeid
-
-    return PlatformsTogether(config, log)
+    return Together(config, log, lambda nodeid: _named(TOGETHER, nodeid) or _platform(nodeid) or nodeid)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
