@@ -188,10 +188,18 @@ class PlanPlugin(Collection):
         """Plan what a suite's list has and the collection lacks: it holds, by name."""
         ids = [check.id for check in self.planned.values()]
         pinned: list[PinnedCheck] = []
+        brought: set[str] = set()
         for suite in suites_in(self.config):
             pins = pins_of(suite, self.troubles)
             pinned += pins
-            functions = {function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)}
+            items = {
+                item.nodeid: function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)
+            }
+            functions = {*items.values()}
+            by_function = {pin.test for pin in pins if pin.function_only}
+            brought |= {
+                self.planned[node].id for node, test in items.items() if test in by_function and node in self.planned
+            }
             self.troubles += [
                 say(
                     "{name}/{test}: pinned in {name}/{pins} and not collected",
@@ -204,7 +212,7 @@ class PlanPlugin(Collection):
             ]
             for pin in missing(pins, self.stage.name, ids):
                 self.planned[f"{suite.name}/{PINS}::{pin.id}"] = pin.not_collected(suite.name, self.target)
-        self.unpinned = unpinned(pinned, ids) if pinned else ()
+        self.unpinned = unpinned(pinned, [each for each in ids if each not in brought]) if pinned else ()
 
 
 class StagePlugin(PlanPlugin):
