@@ -59,6 +59,7 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "durations": restore and dict(restore.durations),
         "stages": [asdict(stage) for stage in stages],
         "size": parts.backup.size,
+        "backup_manifest_sha256": parts.backup.manifest_sha256,
         "extrapolated": asdict(validation.extrapolated) if validation and validation.extrapolated else None,
         "log_errors": validation.log_errors if validation else (),
         "log_slow": validation.log_slow if validation else (),
@@ -97,7 +98,13 @@ def from_fields(raw: Mapping[str, Any]) -> tuple[DrillParts, tuple[DrillStage, .
 
 
 def _parts(raw: Mapping[str, Any]) -> DrillParts:
-    backup = BackupPart(tuple(raw["problems"]), raw.get("base_backup", ""), raw.get("backup_at"), raw.get("size"))
+    backup = BackupPart(
+        tuple(raw["problems"]),
+        raw.get("base_backup", ""),
+        raw.get("backup_at"),
+        raw.get("size"),
+        raw.get("backup_manifest_sha256"),
+    )
     archive = ArchivePart(raw.get("continuity"), raw.get("segments"), raw.get("last_commit_at"))
     facts, rpo, answers = raw.get("facts"), raw.get("testimony"), raw.get("answers")
     return DrillParts(
