@@ -59,7 +59,6 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "durations": restore and dict(restore.durations),
         "stages": [asdict(stage) for stage in stages],
         "size": parts.backup.size,
-        "backup_manifest_sha256": parts.backup.manifest_sha256,
         "extrapolated": asdict(validation.extrapolated) if validation and validation.extrapolated else None,
         "log_errors": validation.log_errors if validation else (),
         "log_slow": validation.log_slow if validation else (),
@@ -73,6 +72,7 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "answers": answers and {name: finding.to_dict() for name, finding in answers.findings.items()},
         "business": platform and _business(platform),
         "business_hindrance": platform and platform.blocked,
+        **({"backup_manifest_sha256": parts.backup.manifest_sha256} if parts.backup.manifest_sha256 else {}),
         **(_added(restore) if restore else {}),
     }
 
