@@ -123,7 +123,7 @@ _SLOW_JUDGMENTS = (
     ' - sum(increase(judgment_duration_seconds_bucket{le="1.5"}[3s])) < 0.5'
 )
 _LONG, _SHORT = f"{LOOKBACK_S + 1}s", "3s"
-_COMPARES = ("daily", "weekly")
+_COMPARES = ("daily", "weekly", "monthly")
 _WATCHES_ALERTS = ("daily", "prod-canary", "post-dr", "post-rollback")
 
 
