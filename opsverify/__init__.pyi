@@ -30,6 +30,7 @@ from .periodic.rehearsals import not_passed as not_passed
 from .playbook.defaults import confirmations as confirmations
 from .probes.eventually import eventually as eventually
 from .probes.local_timer import LocalTimer as LocalTimer
+from .probes.services import secured_parts as secured_parts
 from .pytest_plugin.decorators import per as per
 from .pytest_plugin.decorators import runbook as runbook
 from .recovery.verify.rows import (

@@ -111,6 +111,7 @@ _PRELOAD = (
     "opsverify.probes.postgres",
     "opsverify.probes.prometheus",
     "opsverify.probes.tcp",
+    "opsverify.probes.tls",
 )
 
 _LLM_FAILURES = 'llm_calls_total{outcome!="ok"}'
