@@ -84,6 +84,7 @@ class Service:
         away = False
         while True:
             self.tools.use(alternate=self.faults.remedied("mcp_alternate"))
+            self.tools.breaker.held = self.faults.on("breaker_stuck")
             try:
                 await self.judge.refresh()
                 self.metrics.running(self.judge.reported_version, await self.store.migration())

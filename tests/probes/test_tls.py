@@ -8,8 +8,8 @@ import pytest
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.tls import certificate
-from tests.support.chains import chain_in
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
+from tests.support.chains import chain_in
 
 if TYPE_CHECKING:
     from pathlib import Path
