@@ -10,20 +10,20 @@ import ctypes
 import os
 import signal
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 _PARENT_DEATH_SIGNAL: Final = 1
 _ENDED: Final = 3
 
 
-def main(parent: int, argv: list[str]) -> int:
+def main(parent: int, argv: list[str]) -> NoReturn:
     """Run `argv` in this process, unless the server has ended already."""
     with contextlib.suppress(OSError, AttributeError):  # other systems than Linux
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() != parent:
-        return _ENDED
+        sys.exit(_ENDED)
     os.execv(argv[0], argv)  # noqa: S606 - argv of the server
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,4 +1,4 @@
-"""Metrics of the server, in Prometheus' text format: verdicts, durations, queue, and when a target was last verified."""
+"""Metrics of the server, in Prometheus' text format: verdicts, durations, queue, ages of the last verdicts."""
 
 from __future__ import annotations
 

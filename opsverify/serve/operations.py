@@ -1,4 +1,4 @@
-"""Operations of the API: each with its method, path, scope, bodies and answers. Routes and OpenAPI are made from them."""
+"""Operations of the API: each with its path, scope, bodies and answers. Routes and OpenAPI are made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from opsverify.evidence.once_read import read_once
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.language.message import Message, say
 from opsverify.serve.bodies import (
-    OPTIONS, ArgoAnswer, ArgoBody, DecisionBody, FlaggerAnswer, FlaggerBody, Health, Release, RunBody, RunList, RunView,
+    OPTIONS,
+    ArgoAnswer,
+    ArgoBody,
+    DecisionBody,
+    FlaggerAnswer,
+    FlaggerBody,
+    Health,
+    Release,
+    RunBody,
+    RunList,
+    RunView,
 )  # fmt: skip
 from opsverify.serve.conclusion import sum_of
 from opsverify.serve.declined import Declined

@@ -14,7 +14,7 @@ import msgspec
 from opsverify.core.stages import STAGES
 from opsverify.errors import TargetError
 from opsverify.language.message import say
-from opsverify.serve.bodies import Name
+from opsverify.serve.bodies import Name  # noqa: TC001 - read by msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path

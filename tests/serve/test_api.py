@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opsverify.serve.gate_run import RunState
-from opsverify.serve.store import RunStore
 from tests.support.gate_server import GateProject, LiveGate, plain, served, tokens_text, until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from opsverify.serve.store import RunStore
 
 WHO = {"who": "Kim, release manager", "why": "known outage of the mail relay"}
 

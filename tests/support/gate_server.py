@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opsverify.serve.gate_run import RunRequest
 
 TARGETS: Final = ("prod", "staging")
+ADMIN: Final = "admin"
 LONGEST_S: Final = 60.0
 """How long a test waits for what is to come; none ever does on a healthy machine."""
 _SCRIPT: Final = """\
@@ -131,12 +132,12 @@ class LiveGate:
     url: str
     now: dt.datetime | None = None
 
-    def client(self, token: str | None = "admin") -> httpx.Client:
+    def client(self, token: str | None = ADMIN) -> httpx.Client:
         """A client with the token called `token`."""
         headers = {"Authorization": f"Bearer {plain(token)}"} if token else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, trust_env=False)
 
-    def call(self, method: str, path: str, body: object = None, token: str | None = "admin", **headers: str) -> Any:  # noqa: ANN401 - httpx's
+    def call(self, method: str, path: str, body: object = None, token: str | None = ADMIN, **headers: str) -> Any:  # noqa: ANN401 - httpx's
         """One request."""
         with self.client(token) as client:
             return client.request(
