@@ -14,6 +14,7 @@ from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import TargetError
 from opsverify.language.message import say
+from opsverify.serve.tokens import made_token
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -71,8 +72,6 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
 
 def _make_token(name: str) -> int:
-    from opsverify.serve.tokens import made_token  # noqa: PLC0415 - as above
-
     plain, table = made_token(name, dt.datetime.now(dt.UTC) + _LONGEST_TOKEN)
     sys.stdout.write(f"{table}\n")
     sys.stderr.write(f"{plain}\n")

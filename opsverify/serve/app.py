@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from opsverify.serve.gate import Gate
-    from opsverify.serve.operations import Reply
+    from opsverify.serve.gate import PipelineGate
+    from opsverify.serve.operations import ApiReply
     from opsverify.serve.tokens import Token
 
 LOG: Final = logging.getLogger("opsverify.serve")
@@ -36,7 +36,7 @@ LARGEST: Final = 64 << 10
 _BEARER: Final = "bearer "
 
 
-def app_of(gate: Gate) -> Starlette:
+def app_of(gate: PipelineGate) -> Starlette:
     """The application of `gate`."""
     routes = [Route(each.path, _endpoint(gate, each), methods=[each.method]) for each in OPERATIONS]
     content = json.dumps(document()).encode()
@@ -51,7 +51,7 @@ def app_of(gate: Gate) -> Starlette:
     )
 
 
-def _endpoint(gate: Gate, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(gate: PipelineGate, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         token = _authorized(gate, operation, request)
         body = await _body(operation, request)
@@ -63,7 +63,7 @@ def _endpoint(gate: Gate, operation: Operation) -> Callable[[Request], Awaitable
     return endpoint
 
 
-def _authorized(gate: Gate, operation: Operation, request: Request) -> Token | None:
+def _authorized(gate: PipelineGate, operation: Operation, request: Request) -> Token | None:
     """The token of a request. Raises Declined where the operation needs one and there is none that may."""
     if operation.may is None:
         return None
@@ -93,7 +93,7 @@ async def _body(operation: Operation, request: Request) -> Any:  # noqa: ANN401 
         raise Declined(400, say("body: {error}", error=error)) from error
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: ApiReply) -> Response:
     if reply.file is not None:
         remove = BackgroundTask(reply.file.unlink, missing_ok=True)
         return FileResponse(

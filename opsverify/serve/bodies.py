@@ -10,8 +10,9 @@ from opsverify.core.stages import STAGES
 
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """Of a target, a release, a namespace: what may stand in a URL and in a file's name."""
-Checksum = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:@/+=-]*$", max_length=200)]
-"""What tells one version of a release from another: Flagger's checksum, a pod template's hash, an image's digest."""
+Checksum = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/+-]*$", max_length=200)]
+"""What tells one version of a release from another: Flagger's checksum, a pod template's hash, a digest."""
+Image = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$", max_length=300)]
 StageName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(STAGES)})]
 Duration = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)?(ms|s|m|h|d)$", max_length=20)]
 Moment = Annotated[
@@ -26,11 +27,18 @@ Answer = Literal["promote", "rollback", "accept", "reject", "hold", "running"]
 
 
 class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The release that is verified."""
+    """The release that is verified; its verdict and signature name all of it."""
 
     name: Name
     checksum: Checksum
     namespace: Name = "default"
+    image: Image | None = None
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts, as `opsverify verify --release` takes them."""
+        image = {"image": self.image} if self.image else {}
+        return {"name": self.name, "namespace": self.namespace, "checksum": self.checksum, **image}
 
 
 class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +65,7 @@ class ArgoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     checksum: Checksum
     namespace: Name = "default"
+    image: Image | None = None
     window: Duration | None = None
     share: Share | None = None
 
@@ -64,6 +73,7 @@ class ArgoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FlaggerMetadata(msgspec.Struct, frozen=True):
     """`metadata` of a Flagger webhook; other keys are the reader's own."""
 
+    image: Image | None = None
     window: Duration | None = None
     share: Share | None = None
 

@@ -41,6 +41,8 @@ def conclude(folder: Path, exit_code: int, request: RunRequest, root: Path) -> C
         return Conclusion.hold(_ended(exit_code, why), exit_code)
     if problem is None and (verdict["stage"], verdict["target"]) != (request.stage, name):
         problem = say("its verdict is of {stage} on {target}", stage=verdict["stage"], target=verdict["target"])
+    if problem is None and request.release and not request.release.parts.items() <= verdict["release"].items():
+        problem = say("its verdict is of another release")
     if problem is None and code != exit_code:
         problem = say("its verdict has exit code {code}", code=int(code))
     if problem is not None:

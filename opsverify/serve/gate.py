@@ -28,7 +28,7 @@ RETRY_AFTER_S: Final = "30"
 
 
 @dataclass(frozen=True)
-class Gate:
+class PipelineGate:
     """All that the server does, without HTTP."""
 
     store: RunStore

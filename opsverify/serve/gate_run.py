@@ -42,7 +42,7 @@ class RunRequest:
     @property
     def digest(self) -> str:
         """The sum of what was asked for."""
-        release = [self.release.namespace, self.release.name, self.release.checksum] if self.release else None
+        release = self.release.parts if self.release else None
         return _sum([self.stage, self.target, self.options, release, self.hook])
 
     @property
@@ -52,6 +52,15 @@ class RunRequest:
             return None
         release = [self.release.namespace, self.release.name, self.release.checksum]
         return _sum(["release", self.stage, self.target, self.hook, *release])
+
+    def is_of_release(self, release: Release | None) -> bool:
+        """Whether it is about this very checksum of this release."""
+        own = self.release
+        return (
+            own is not None
+            and release is not None
+            and (own.namespace, own.name, own.checksum) == (release.namespace, release.name, release.checksum)
+        )
 
     def own_key(self, token: str, idempotency_key: str) -> str:
         """The key that a client gave."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from opsverify.serve.gate import Gate
+    from opsverify.serve.gate import PipelineGate
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S: Final = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
@@ -41,7 +41,7 @@ HELP: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def exposition(gate: Gate) -> str:
+def exposition(gate: PipelineGate) -> str:
     """Every metric."""
     lines: dict[str, list[str]] = {name: [] for name in HELP}
     _own_runs(gate, lines)
@@ -54,7 +54,7 @@ def exposition(gate: Gate) -> str:
     return "\n".join([*text, ""])
 
 
-def _own_runs(gate: Gate, lines: dict[str, list[str]]) -> None:
+def _own_runs(gate: PipelineGate, lines: dict[str, list[str]]) -> None:
     finished = gate.store.finished()
     for (stage, target, decision), count in sorted(Counter(each[:3] for each in finished).items()):
         lines["opsverify_runs_total"].append(

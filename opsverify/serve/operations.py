@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from opsverify.serve.gate import Gate
+    from opsverify.serve.gate import PipelineGate
     from opsverify.serve.tokens import May, Token
 
 FLAGGER_HOOKS: Final = ("confirm-rollout", "confirm-promotion", "rollback")
@@ -48,7 +48,7 @@ _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 class Call:
     """One request, after its token was found and its body was read."""
 
-    gate: Gate
+    gate: PipelineGate
     path: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -64,7 +64,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ApiReply:
     """An answer: a body that becomes JSON, bytes of another kind, or a file that is removed after it was sent."""
 
     body: Any
@@ -82,7 +82,7 @@ class Operation:
     path: str
     name: str
     summary: str
-    handle: Callable[[Call], Reply]
+    handle: Callable[[Call], ApiReply]
     answers: Mapping[int, type | str]
     may: May | None = None
     body: type | None = None
@@ -90,7 +90,7 @@ class Operation:
     problems: tuple[int, ...] = ()
 
 
-def start_run(call: Call) -> Reply:
+def start_run(call: Call) -> ApiReply:
     """Ask for a run: 202 with its place; a retry gets the run that it started."""
     body: RunBody = call.body
     call.gate.require_scope(body.stage, body.target, call.owner)
@@ -99,70 +99,69 @@ def start_run(call: Call) -> Reply:
         raise Declined(400, say("Idempotency-Key: expected 1 to 255 printable characters"))
     options = _options(body)
     run, _ = call.gate.submit(RunRequest(body.stage, body.target, options, body.release, API), call.owner, key)
-    return Reply(_view(call, run), 202, headers={"Location": f"/v1/runs/{run.id}"})
+    return ApiReply(_view(call, run), 202, headers={"Location": f"/v1/runs/{run.id}"})
 
 
-def list_runs(call: Call) -> Reply:
+def list_runs(call: Call) -> ApiReply:
     """The newest runs that the token may see."""
     runs = call.gate.store.newest(MOST_LISTED, call.query.get("stage"), call.query.get("target"))
     seen = [run for run in runs if call.owner.covers(run.request.stage, run.request.target)]
-    return Reply(RunList([_view(call, run) for run in seen]))
+    return ApiReply(RunList([_view(call, run) for run in seen]))
 
 
-def show_run(call: Call) -> Reply:
+def show_run(call: Call) -> ApiReply:
     """One run."""
-    return Reply(_view(call, _run(call)))
+    return ApiReply(_view(call, _run(call)))
 
 
-def show_verdict(call: Call) -> Reply:
+def show_verdict(call: Call) -> ApiReply:
     """`verdict.json` as it was sealed. Raises Declined where there is none, or another."""
-    run, folder = _sealed(call)
-    content = read_once(folder / VERDICT)
-    if run.conclusion is None or sum_of(content) != run.conclusion.verdict_sha256:
-        raise Declined(409, say("run {id}: verdict.json is not the one that was sealed", id=run.id))
-    return Reply(content)
+    _, _, content = _sealed(call)
+    return ApiReply(content)
 
 
-def download_evidence(call: Call) -> Reply:
+def download_evidence(call: Call) -> ApiReply:
     """The run's evidence as one file, where it is whole."""
-    run, folder = _sealed(call)
+    run, folder, _ = _sealed(call)
     bundle = call.gate.settings.state / f"{run.id}-{id(call)}{ENDING}"
     write_bundle(folder, bundle)
     name = f'attachment; filename="{run.id}{ENDING}"'
-    return Reply(None, media_type="application/zstd", headers={"Content-Disposition": name}, file=bundle)
+    return ApiReply(None, media_type="application/zstd", headers={"Content-Disposition": name}, file=bundle)
 
 
-def approve(call: Call) -> Reply:
+def approve(call: Call) -> ApiReply:
     """Approve a hold."""
-    return Reply(_view(call, call.gate.approve(_run(call), call.body, call.owner)))
+    return ApiReply(_view(call, call.gate.approve(_run(call), call.body, call.owner)))
 
 
-def cancel(call: Call) -> Reply:
+def cancel(call: Call) -> ApiReply:
     """Cancel a run."""
-    return Reply(_view(call, call.gate.cancel(_run(call), call.body, call.owner)), 202)
+    return ApiReply(_view(call, call.gate.cancel(_run(call), call.body, call.owner)), 202)
 
 
-def retire(call: Call) -> Reply:
+def retire(call: Call) -> ApiReply:
     """Let a verdict count no longer."""
-    return Reply(_view(call, call.gate.retire(_run(call), call.body, call.owner)))
+    return ApiReply(_view(call, call.gate.retire(_run(call), call.body, call.owner)))
 
 
-def argo(call: Call) -> Reply:
+def argo(call: Call) -> ApiReply:
     """Answer Argo Rollouts' `web` provider: always 200 with an answer; `running` and `hold` are inconclusive there."""
     stage, target, body = call.path["stage"], call.path["target"], call.body
     _require_release_stage(call, stage, target)
-    request = RunRequest(stage, target, _options(body), Release(body.name, body.checksum, body.namespace), ARGO)
+    request = RunRequest(
+        stage, target, _options(body), Release(body.name, body.checksum, body.namespace, body.image), ARGO
+    )
     try:
         run, _ = call.gate.submit(request, call.owner)
     except Declined as busy:
         if busy.status != 503:  # noqa: PLR2004 - no room: nothing was started, the next poll asks again
             raise
-        return Reply(ArgoAnswer("running", *_both(busy)))
+        return ApiReply(ArgoAnswer("running", *_both(busy)))
     answer, reason = call.gate.reason(run)
-    return Reply(ArgoAnswer(answer, reason.en, reason.ko, run.id))  # type: ignore[arg-type]
+    return ApiReply(ArgoAnswer(answer, reason.en, reason.ko, run.id))  # type: ignore[arg-type]
 
 
-def flagger(call: Call) -> Reply:
+def flagger(call: Call) -> ApiReply:
     """Answer a Flagger webhook at once: 200 is yes, 403 with the reason is no.
 
     `rollback` is inverted: its yes rolls back, and only a verdict of this very checksum says it. It starts nothing.
@@ -171,39 +170,39 @@ def flagger(call: Call) -> Reply:
     if hook not in FLAGGER_HOOKS:
         raise Declined(404, say("no such hook; hooks: {hooks}", hooks=", ".join(FLAGGER_HOOKS)))
     _require_release_stage(call, stage, target)
-    release = Release(body.name, body.checksum, body.namespace)
+    release = Release(body.name, body.checksum, body.namespace, body.metadata.image)
     request = RunRequest(stage, target, _options(body.metadata), release, hook)
     if hook == "rollback":
         return _rollback(call, request)
     try:
         run, _ = call.gate.submit(request, call.owner)
     except Declined as busy:
-        return Reply(FlaggerAnswer("running", *_both(busy)), 403)
+        return ApiReply(FlaggerAnswer("running", *_both(busy)), 403)
     answer, reason = call.gate.reason(run)
-    return Reply(FlaggerAnswer(answer, reason.en, reason.ko, run.id), 200 if answer == "promote" else 403)  # type: ignore[arg-type]
+    return ApiReply(FlaggerAnswer(answer, reason.en, reason.ko, run.id), 200 if answer == "promote" else 403)  # type: ignore[arg-type]
 
 
-def _rollback(call: Call, request: RunRequest) -> Reply:
+def _rollback(call: Call, request: RunRequest) -> ApiReply:
     """Yes only where the newest run of this checksum, over whichever hook, decided to roll back."""
-    same = (run for run in call.gate.store.of_release(request) if run.request.release == request.release)
+    same = (run for run in call.gate.store.of_release(request) if run.request.is_of_release(request.release))
     run = next(same, None)
     if run is None:
         none = say("no run of this release: nothing to roll back")
-        return Reply(FlaggerAnswer("hold", none.en, none.ko), 403)
+        return ApiReply(FlaggerAnswer("hold", none.en, none.ko), 403)
     answer, reason = call.gate.reason(run)
     rolls_back = run.decision is Decision.ROLLBACK and answer == "rollback"
-    return Reply(FlaggerAnswer(answer, reason.en, reason.ko, run.id), 200 if rolls_back else 403)  # type: ignore[arg-type]
+    return ApiReply(FlaggerAnswer(answer, reason.en, reason.ko, run.id), 200 if rolls_back else 403)  # type: ignore[arg-type]
 
 
-def metrics(call: Call) -> Reply:
+def metrics(call: Call) -> ApiReply:
     """Metrics for Prometheus."""
-    return Reply(exposition(call.gate).encode(), media_type=CONTENT_TYPE)
+    return ApiReply(exposition(call.gate).encode(), media_type=CONTENT_TYPE)
 
 
-def health(call: Call) -> Reply:
+def health(call: Call) -> ApiReply:
     """Whether runs are accepted."""
     stopping = call.gate.queue.stopping
-    return Reply(Health("stopping" if stopping else "ok"), 503 if stopping else 200)
+    return ApiReply(Health("stopping" if stopping else "ok"), 503 if stopping else 200)
 
 
 def _require_release_stage(call: Call, stage: str, target: str) -> None:
@@ -221,14 +220,21 @@ def _run(call: Call) -> GateRun:
     return call.gate.found(call.path["id"], call.owner)
 
 
-def _sealed(call: Call) -> tuple[GateRun, Path]:
-    """A run that has a verdict of its own, and its folder. Raises Declined for any other."""
+def _sealed(call: Call) -> tuple[GateRun, Path, bytes]:
+    """A run with its folder and its verdict as it was sealed. Raises Declined where there is none, or another."""
     run = _run(call)
     if run.state is not RunState.FINISHED or run.conclusion is None:
         raise Declined(409, say("run {id}: has not ended", id=run.id))
     if run.conclusion.verdict_sha256 is None:
         raise Declined(409, say("run {id}: ended without a verdict of its own", id=run.id))
-    return run, call.gate.settings.folder_of(run.id)
+    folder = call.gate.settings.folder_of(run.id)
+    try:
+        content = read_once(folder / VERDICT)
+    except OSError as error:
+        raise Declined(409, say("run {id}: verdict.json: {error}", id=run.id, error=error.strerror)) from error
+    if sum_of(content) != run.conclusion.verdict_sha256:
+        raise Declined(409, say("run {id}: verdict.json is not the one that was sealed", id=run.id))
+    return run, folder, content
 
 
 def _view(call: Call, run: GateRun) -> RunView:

@@ -1,4 +1,4 @@
-"""Run queue: starts `opsverify verify` for queued runs, one at a time for each stage and target, and ends them."""
+"""Queue of runs: starts `opsverify verify` for queued runs, one at a time for a stage and target, and ends them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ LOG: Final = logging.getLogger("opsverify.serve")
 def verify_command(request: RunRequest, folder: Path) -> list[str]:
     """The command that runs a stage, as a person would type it."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in request.options]
+    if request.release:
+        options.append("--release=" + ",".join(f"{name}={value}" for name, value in request.release.parts.items()))
     target = f"--target={request.target}"
     python = [sys.executable, "-P", "-m", "opsverify"]
     return [*python, "verify", request.stage, target, f"--report-dir={folder}", "--color=no", *options]

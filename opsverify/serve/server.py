@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from opsverify.errors import TargetError
 from opsverify.language.message import say
 from opsverify.serve.app import app_of
-from opsverify.serve.gate import Gate
+from opsverify.serve.gate import PipelineGate
 from opsverify.serve.run_queue import QueueSettings, RunQueue
 from opsverify.serve.store import RunStore
 from opsverify.serve.tokens import Tokens
@@ -54,7 +54,9 @@ class Listener:
 
 
 @contextmanager
-def opened(settings: QueueSettings, tokens: Path, most_waiting: int = 20, max_age_s: float = 1800.0) -> Iterator[Gate]:
+def opened(
+    settings: QueueSettings, tokens: Path, most_waiting: int = 20, max_age_s: float = 1800.0
+) -> Iterator[PipelineGate]:
     """The gate of a project; what an earlier server left under way is a hold from here on.
 
     Raises TargetError where another server serves the project, or the token file cannot be used.
@@ -73,14 +75,14 @@ def opened(settings: QueueSettings, tokens: Path, most_waiting: int = 20, max_ag
     try:
         queue.recover()
         queue.kick()
-        yield Gate(store, queue, known, settings, most_waiting, max_age_s)
+        yield PipelineGate(store, queue, known, settings, most_waiting, max_age_s)
     finally:
         queue.stop()
         store.close()
         lock.release()
 
 
-def server_of(gate: Gate, listener: Listener) -> uvicorn.Server:
+def server_of(gate: PipelineGate, listener: Listener) -> uvicorn.Server:
     """The HTTP server of `gate`. It logs no address: Flagger's holds a token."""
     logging.getLogger("uvicorn.access").disabled = True  # `access_log` alone gives way to a handler of others
     return uvicorn.Server(
@@ -92,7 +94,7 @@ def server_of(gate: Gate, listener: Listener) -> uvicorn.Server:
     )  # fmt: skip
 
 
-def serve(gate: Gate, listener: Listener) -> int:
+def serve(gate: PipelineGate, listener: Listener) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code."""
     scheme = "http" if listener.certificate is None else "https"
     LOG.info("serving %s on %s://%s:%s", gate.settings.root, scheme, listener.host, listener.port)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY, key TEXT NOT NULL, stage TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL,
-    namespace TEXT, name TEXT, checksum TEXT, hook TEXT NOT NULL, started_by TEXT NOT NULL,
+    namespace TEXT, name TEXT, checksum TEXT, image TEXT, hook TEXT NOT NULL, started_by TEXT NOT NULL,
     state TEXT NOT NULL, created_at TEXT NOT NULL, begun_at TEXT, finished_at TEXT, exit_code INTEGER,
     run_id TEXT, verdict_sha256 TEXT, decision TEXT, reasons TEXT, approval TEXT, retired_at TEXT
 ) STRICT;
@@ -74,11 +74,12 @@ class RunStore:
         """Keep a new run, queued."""
         request, release = run.request, run.request.release
         self._run(
-            "INSERT INTO run (id, key, stage, target, options, namespace, name, checksum, hook, started_by, state,"
-            " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run (id, key, stage, target, options, namespace, name, checksum, image, hook, started_by,"
+            " state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             run.id, run.key, request.stage, request.target, json.dumps(request.options),
             release.namespace if release else None, release.name if release else None,
-            release.checksum if release else None, request.hook, run.started_by, run.state.value,
+            release.checksum if release else None, release.image if release else None,
+            request.hook, run.started_by, run.state.value,
             run.created_at.isoformat(),
         )  # fmt: skip
 
@@ -165,7 +166,7 @@ class RunStore:
 
 
 def _run_of(row: sqlite3.Row) -> GateRun:
-    release = Release(row["name"], row["checksum"], row["namespace"]) if row["checksum"] else None
+    release = Release(row["name"], row["checksum"], row["namespace"], row["image"]) if row["checksum"] else None
     options = tuple((name, value) for name, value in json.loads(row["options"]))
     return GateRun(
         id=row["id"],

@@ -16,14 +16,14 @@ from tests.support.gate_server import GateProject, LiveGate, served
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
-    from opsverify.serve.gate import Gate
+    from opsverify.serve.gate import PipelineGate
 
 RULES: list[dict[str, Any]] = yaml.safe_load(
     (REPOSITORY / "deploy" / "prometheus" / "opsverify.rules.yaml").read_text(encoding="utf-8")
 )["groups"][0]["rules"]
 
 
-def samples(gate: Gate) -> dict[str, float]:
+def samples(gate: PipelineGate) -> dict[str, float]:
     """Every sample, by its series."""
     lines = [line for line in exposition(gate).splitlines() if not line.startswith("#")]
     return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}

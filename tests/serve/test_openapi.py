@@ -131,4 +131,4 @@ def test_options_of_a_run_are_options_of_verify() -> None:
     """Every field that becomes an option is one, and none makes a stage easier to pass."""
     known = {option.flag.removeprefix("--").replace("-", "_") for option in options_of("verify")}
     assert set(OPTIONS) <= known
-    assert known - set(OPTIONS) == {"allow_short_window", "report_dir", "language"}
+    assert known - set(OPTIONS) == {"allow_short_window", "report_dir", "language", "release"}

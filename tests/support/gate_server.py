@@ -1,4 +1,4 @@
-"""Gate server for tests: the real application and server on a free port; what it runs decides as a file says."""
+"""Gate server for tests: the real application and server on a free port; its runs decide as a file says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from opsverify.serve.gate import Gate
+    from opsverify.serve.gate import PipelineGate
     from opsverify.serve.gate_run import RunRequest
 
 TARGETS: Final = ("prod", "staging")
@@ -128,7 +128,7 @@ def by_code(_folder: Path, code: int, _request: RunRequest, _root: Path) -> Conc
 class LiveGate:
     """A server that runs: its gate, and a client for each token."""
 
-    gate: Gate
+    gate: PipelineGate
     url: str
     now: dt.datetime | None = None
 
