@@ -77,7 +77,7 @@ _VALUES: Final = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", _commands())
+@pytest.mark.parametrize("words", [*_commands()])
 def test_commands_and_options_exist(words: list[str]) -> None:
     """What a file calls is a command that the parser takes, and its stage is one of ours."""
     cleaned = " ".join(words).replace("--window --window", "--window").replace("--window=--window 20m", "--window=20m")
@@ -149,7 +149,7 @@ def _scripts() -> Iterator[Any]:
     yield pytest.param(_one("tekton", "task.yaml")["spec"]["steps"][0]["script"], id="tekton")
 
 
-@pytest.mark.parametrize("script", _scripts())
+@pytest.mark.parametrize("script", [*_scripts()])
 @pytest.mark.parametrize(
     ("code", "decision"), [(0, "pass"), (1, "fail"), (2, "hold"), (3, "hold"), (5, "hold"), (10, "hold"), (137, "hold")]
 )
