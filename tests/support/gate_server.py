@@ -17,6 +17,7 @@ from opsverify.language.message import say
 from opsverify.serve.gate_run import Conclusion
 from opsverify.serve.run_queue import QueueSettings
 from opsverify.serve.server import Listener, opened, server_of
+from tests.support.pipelines import NO_TLS
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class LiveGate:
     def client(self, token: str | None = ADMIN) -> httpx.Client:
         """A client with the token called `token`."""
         headers = {"Authorization": f"Bearer {plain(token)}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, trust_env=False, verify=NO_TLS)
 
     def call(self, method: str, path: str, body: object = None, token: str | None = ADMIN, **headers: str) -> Any:  # noqa: ANN401 - httpx's
         """One request."""
