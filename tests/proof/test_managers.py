@@ -17,7 +17,7 @@ def test_ten_lines_of_target_are_accepted_and_rejected(open_folder: Path, scratc
     """Every check passes or is declared not applicable; one damaged file of the backup fails its integrity."""
     if shutil.which("barman") is None:
         pytest.skip("barman is not installed: apt-get install barman")
-    lab = make_lab(open_folder)
+    lab = make_lab(open_folder, "plain")
     stored = copy_of(lab, scratch)
     assert not_passed(rehearse_ten_lines(lab, "barman", stored)) == {"decision": "accept"}
     flip(backed_up_file(stored, "barman"))

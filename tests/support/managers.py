@@ -186,7 +186,7 @@ def ten_lines(lab: Lab, manager: str, folder: Path) -> Path:
     return path
 
 
-def make_lab(open_folder: Path) -> Lab:
+def make_lab(open_folder: Path, name: str = "lab") -> Lab:
     """Run PostgreSQL 15, back it up twice with every manager there is, commit behind it, stop it."""
     try:
         tools, account = server_tools(MAJOR, open_folder)
@@ -196,7 +196,7 @@ def make_lab(open_folder: Path) -> Lab:
     if not present:
         pytest.skip("neither pgbackrest nor barman is installed: apt-get install pgbackrest barman")
     user = account.name if account else getpass.getuser()
-    home = owned(open_folder / "lab", account)
+    home = owned(open_folder / name, account)
     configure(home, tools.folder, user, account)
     keeper = Keeper(home, account, present)
     made = Lab(home, account, user)
