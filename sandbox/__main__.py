@@ -4,7 +4,8 @@ import sys
 
 if sys.argv[1:2] == ["demo"]:
     from sandbox.demo import main
-else:
-    from sandbox.cli import main
+
+    sys.exit(main(sys.argv[2:]))
+from sandbox.cli import main
 
 sys.exit(main())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", nargs="?", metavar="RUN", help="run id or folder")
+    parser.add_argument("run_folder", nargs="?", metavar="RUN", help=say("run id or folder"))
     add_language(parser)
 
 

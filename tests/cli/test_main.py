@@ -65,7 +65,7 @@ def test_a_plan_imports_no_other_command() -> None:
         (["report", "--language", "fr"], "opsverify report: unknown --language 'fr'; expected one of: ko, en; see "),
         (["dr"], "opsverify dr: missing VERB; see opsverify dr --help"),
         (["dr", "statsu"], "opsverify dr: unknown VERB 'statsu'; did you mean 'status'?; expected one of: "),
-        (["plan", "dayly", "--target", "sandbox"], "stage 'dayly': no such stage; did you mean 'daily'?; stages: "),
+        (["plan", "dayly", "--target", "sandbox"], "단계 'dayly' 없음('daily'의 오타로 보임). 단계 목록: "),
         (["plan", "daily", "--target", "sandbx"], "did you mean 'sandbox'?"),
     ],
 )

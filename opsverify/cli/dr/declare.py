@@ -8,6 +8,7 @@ from opsverify.cli.arguments import add_target
 from opsverify.cli.dr.entry import add_entry, print_status
 from opsverify.config.project import project_root, target_argument
 from opsverify.incident.entries import Entry, declare
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
     add_entry(parser)
-    parser.add_argument("--disaster-at", metavar="TIME", help="when it happened (ISO 8601)")
+    parser.add_argument("--disaster-at", metavar="TIME", help=say("when it happened (ISO 8601)"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
