@@ -64,12 +64,23 @@ REPORT_DIR: Final = RunOption(
     "--report-dir", say("put the run's evidence directly in DIR"), ("verify", "rehearse"), "DIR", "path"
 )
 
+RELEASE: Final = RunOption(
+    "--release",
+    say(
+        "what is verified, for verdict and signature: "
+        "image=REPOSITORY@sha256:DIGEST,chart=NAME-VERSION,migration=REVISION"
+    ),
+    ("verify", "rehearse", "rollout"),
+    "NAME=VALUE,...",
+)
+
 LANGUAGE_HELP: Final = say("ko or en, for terminal, reasons and pages; default: language of the target")
 
 RUN_OPTIONS: Final = (
     WINDOW,
     ALLOW_SHORT_WINDOW,
     REPORT_DIR,
+    RELEASE,
     RunOption(
         "--recovery-target",
         say("the point in time the database was recovered to (ISO 8601)"),
