@@ -3,9 +3,9 @@
 import sys
 
 if sys.argv[1:2] == ["demo"]:
-    from sandbox.demo import main
+    from sandbox import demo
 
-    sys.exit(main(sys.argv[2:]))
+    sys.exit(demo.main(sys.argv[2:]))
 from sandbox.cli import main
 
 sys.exit(main())

@@ -37,16 +37,16 @@ def command_parser() -> SandboxParser:
     parser.examples = ("opsverify sandbox up", "opsverify sandbox fault llm_unparsable --scope canary")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, text: Message, *parents: CommandParser, example: str = "") -> CommandParser:
+    def verb(name: str, text: Message, *parents: SandboxParser, example: str = "") -> SandboxParser:
         below = verbs.add_parser(name, parents=list(parents), help=text, description=text)
         below.examples = (f"{_PROGRAM} {name}{example}",)
         return below
 
-    home = CommandParser(add_help=False)
+    home = SandboxParser(add_help=False)
     home.add_argument(
         "--home", metavar="DIR", help=say("folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)")
     )
-    either = CommandParser(add_help=False, parents=[home])
+    either = SandboxParser(add_help=False, parents=[home])
     either.add_argument(
         "--profile", choices=(JUDGMENT, SHOP), default=JUDGMENT, help=say("the judgment platform, or a shop unlike it")
     )
@@ -56,9 +56,9 @@ def command_parser() -> SandboxParser:
     return parser
 
 
-def _verbs_of_both(verb: Callable[..., CommandParser], either: CommandParser) -> None:
+def _verbs_of_both(verb: Callable[..., SandboxParser], either: SandboxParser) -> None:
     """What may be done to a platform of either profile."""
-    flow = CommandParser(add_help=False)
+    flow = SandboxParser(add_help=False)
     flow.add_argument(
         "--rate", type=float, metavar="N", help=say("judgments per second (at first {rate:g})", rate=DEFAULT_RATE)
     )
@@ -92,7 +92,7 @@ def _verbs_of_both(verb: Callable[..., CommandParser], either: CommandParser) ->
     )
 
 
-def _changes(verb: Callable[..., CommandParser], home: CommandParser) -> None:
+def _changes(verb: Callable[..., SandboxParser], home: SandboxParser) -> None:
     """What a release or a person on call does to the judgment platform."""
     _language(verb("remedies", say("list the remedies and what they do"), home))
     remedy = verb("remedy", say("apply a remedy, or withdraw it"), home, example=" rule_only")
@@ -114,7 +114,7 @@ def _changes(verb: Callable[..., CommandParser], home: CommandParser) -> None:
     )
 
 
-def _regions(verb: Callable[..., CommandParser], home: CommandParser) -> None:
+def _regions(verb: Callable[..., SandboxParser], home: SandboxParser) -> None:
     """Two regions, and the platform on a restored database."""
     regions = verb("regions", say("two regions: lose one, then switch back"), home, example=" up")
     regions.add_argument(

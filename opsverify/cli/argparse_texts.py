@@ -19,6 +19,7 @@ HELP: Final = say("show this help message and exit")
 HEADINGS: Final = (USAGE, POSITIONALS, OPTIONS, HELP)
 """What argparse writes into every help."""
 
+_KINDS: Final[Mapping[str, Message]] = {"int": say("whole number"), "float": say("number")}
 ERRORS: Final[Mapping[str, Callable[..., Message]]] = {
     "the following arguments are required: %s": lambda names: say("missing {names}", names=names),
     "one of the arguments %s is required": lambda names: say("missing one of {names}", names=names),
@@ -41,12 +42,11 @@ ERRORS: Final[Mapping[str, Callable[..., Message]]] = {
     ),
 }
 """The message for each error of argparse that a command line can cause, by argparse's own template."""
-_KINDS: Final = {"int": say("whole number"), "float": say("number")}
 _PLACE: Final = re.compile(r"%(?:\(\w+\))?[sr]")
 
 
 def error_text(text: str) -> Message:
-    """argparse's text of an error as a message; one that is not in the table stays as it is."""
+    """The message for an error of argparse; a text that is not in the table stays as it is."""
     for template, message in ERRORS.items():
         pattern = "(.+?)".join(map(re.escape, _PLACE.split(template)))
         if found := re.fullmatch(pattern, text, re.DOTALL):

@@ -46,7 +46,7 @@ class HelpText(argparse.HelpFormatter):
 
     def _paragraphs(self, text: str) -> str:
         """`text` with its lines; one that is too long is wrapped, unless it is indented: a command to copy."""
-        lines = []
+        lines: list[str] = []
         for line in text.splitlines():
             fits = cells(line) <= self._width or line.startswith(" ")
             lines += [line] if fits else wrapped("", line, self._width)

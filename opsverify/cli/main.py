@@ -116,7 +116,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "gate": Command(
         "opsverify.cli.gate",
         say(
-            "replay, explain, plan: a canary's decision worked out again, what would change it, how long a window must be"
+            "replay, explain, plan: a canary's decision worked out again, what would change it, "
+            "how long a window must be"
         ),
         (
             "opsverify gate replay reports/latest --plot",

@@ -67,8 +67,8 @@ REPORT_DIR: Final = RunOption(
 RELEASE: Final = RunOption(
     "--release",
     say(
-        "what is verified, for verdict and signature: "
-        "image=REPOSITORY@sha256:DIGEST,chart=NAME-VERSION,migration=REVISION"
+        "what is verified, for verdict and signature: image=REPOSITORY@sha256:DIGEST and, after commas, "
+        "chart=NAME-VERSION, migration=REVISION"
     ),
     ("verify", "rehearse", "rollout"),
     "NAME=VALUE,...",

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Launch:
-    """The project and its settings file, the reader's language, and whom to tell which folder the run has; handed to pytest as a plugin."""
+    """The project, its settings file, the reader's language, and whom to tell the run's folder.
+
+    It is handed to pytest as a plugin.
+    """
 
     root: Path
     settings: Path

@@ -9,7 +9,10 @@ from opsverify.language.catalogue import by_package
 from tests.support.messages import fields_of, packages, said_in, unsaid_in
 
 NOT_YET: frozenset[str] = frozenset({"sandbox"})
-"""The sandbox's help is said; its errors and progress are a developer's. Packages with texts that are in English only. Only ever shorter: a package whose texts are all said leaves it."""
+"""Packages with texts that are in English only. Only ever shorter: a package whose texts are all said leaves it.
+
+The sandbox's help is said; its errors and progress are a developer's.
+"""
 
 WORDS = {
     r"샘플(?!링)": "표본",
