@@ -60,7 +60,8 @@ class CriterionCount:
         for key in self._duplicates:
             yield Fault(
                 say(
-                    "duplicate series {{{series}}}: scraped by two jobs, its instance would count twice",
+                    "duplicate series {{{series}}}: scraped by two jobs or replicas, its instance would count twice; "
+                    "select one of them, or name the label that tells processes apart (canary.instance_label)",
                     series=shown(key),
                 )
             )
@@ -129,7 +130,7 @@ class CriterionCount:
             new = signals.get(name, {}).keys() - known
             if new:
                 known.update(new)
-                twice = scraped_twice(sorted(known))
+                twice = scraped_twice(sorted(known), self.tally.instances.label)
                 self._duplicates |= dict.fromkeys(twice)
                 self.tally.left_out |= {(name, key) for key in twice}
 
