@@ -7,137 +7,41 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import json
 import os
 import shutil
-from dataclasses import dataclass
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import verify
 from opsverify.recovery.drill.parts import NotReached
-from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
+from opsverify.recovery.postgres.tools import find_tools, run_tool
 from opsverify.recovery.wal.continuity import continuity
 from tests.support.drills import rehearse
-from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out
+from tests.support.managers import (
+    MAJOR,
+    MANAGERS,
+    Keeper,
+    Lab,
+    configure,
+    open_shop,
+    record_shop,
+    ten_lines,
+)
+from tests.support.paths import REPOSITORY
+from tests.support.primary import commit_and_archive, listing, owned, primary, server_tools, spread_out
 from tests.support.wreck import detach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAJOR = 15
-MANAGERS = ("pgbackrest", "barman")
 ROWS = 3000
-
-PGBACKREST = """
-[global]
-repo1-path={home}/repo
-log-path={home}
-lock-path={home}/lock
-spool-path={home}/spool
-start-fast=y
-compress-type=gz
-compress-level=1
-[lab]
-pg1-path={home}/data
-pg1-socket-path={home}
-pg1-port={port}
-pg1-user=postgres
-"""
-BARMAN = """
-[barman]
-barman_user = {user}
-configuration_files_directory = {home}/barman.d
-barman_home = {home}/barman
-log_file = {home}/barman.log
-[lab]
-description = lab
-conninfo = host={home} port={port} user=postgres dbname=postgres
-streaming_conninfo = host={home} port={port} user=postgres dbname=postgres
-backup_method = postgres
-archiver = on
-immediate_checkpoint = true
-compression = gzip
-path_prefix = {bin}
-"""
-
-
-@dataclass(frozen=True)
-class Lab:
-    """Two backups of each manager that is installed, with commits behind each; the primary is gone."""
-
-    home: Path
-    account: Account | None
-    user: str
-
-    def recovery(self, manager: str, scratch: Path, **more: Any) -> Recovery:  # noqa: ANN401 - keys of [recovery]
-        """A target's section on the manager's repository in `scratch`."""
-        described = {
-            "pgbackrest": {"stanza": "lab", "config": str(scratch / "pgbackrest.conf")},
-            "barman": {"server": "lab", "config": str(scratch / "barman.conf"), "user": self.user},
-        }
-        (scratch / "drill").mkdir(exist_ok=True)
-        (scratch / "drill").chmod(0o755)
-        where = {"ledger": str(scratch / "ledger"), "scratch": str(scratch / "drill")}
-        return Recovery.model_validate({"method": manager, manager: described[manager], **where, **more}, strict=False)
-
-
-def _configure(home: Path, bin_folder: Path, user: str, account: Account | None) -> None:
-    for name, template in (("pgbackrest.conf", PGBACKREST), ("barman.conf", BARMAN)):
-        path = home / name
-        path.write_text(template.format(home=home, port=PORT, user=user, bin=bin_folder))
-        path.chmod(0o644)
-    for name in ("repo", "lock", "spool", "barman", "barman.d"):
-        if not (home / name).exists():
-            owned(home / name, account)
-
-
-@dataclass(frozen=True)
-class Keeper:
-    """Makes backups with the managers of `present`, as `account`."""
-
-    home: Path
-    account: Account | None
-    present: tuple[str, ...]
-
-    @property
-    def archive_command(self) -> str:
-        """Hand a segment to each manager, once a stanza is there to take it."""
-        incoming = self.home / "barman" / "lab" / "incoming"
-        push = {
-            "pgbackrest": f"pgbackrest --config={self.home}/pgbackrest.conf --stanza=lab archive-push %p",
-            "barman": f"mkdir -p {incoming} && cp %p {incoming}/.%f && mv {incoming}/.%f {incoming}/%f",
-        }
-        ready = f"(until [ -e {self.home}/ready ]; do sleep 0.05; done)"
-        return " && ".join((ready, *(push[name] for name in self.present)))
-
-    def prepare(self) -> None:
-        """Make the stanza; from now on segments are taken."""
-        self._run("pgbackrest", "--stanza=lab", "stanza-create")
-        (self.home / "ready").touch()
-
-    def back_up(self, kind: str) -> None:
-        """Make a backup of `kind` with each manager that knows kinds."""
-        self._run("pgbackrest", "--stanza=lab", "backup", f"--type={kind}")
-        self._run("barman", "backup", "lab")
-
-    def file(self, *, backups: bool) -> None:
-        """Let barman file what was archived, and complete its newest backup by it."""
-        self._run("barman", "archive-wal", "lab")
-        if backups:
-            self._run("barman", "check-backup", "lab", "latest")
-
-    def _run(self, manager: str, *args: str) -> None:
-        if manager not in self.present:
-            return
-        config = f"{self.home}/{manager}.conf"
-        named = (f"--config={config}",) if manager == "pgbackrest" else ("-c", config)
-        done = run_tool((str(shutil.which(manager)), *named, *args), account=self.account, timeout_s=120)
-        assert done.exit_code == 0, done.transcript
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +56,14 @@ def lab(open_folder: Path) -> Lab:
         pytest.skip("neither pgbackrest nor barman is installed: apt-get install pgbackrest barman")
     user = account.name if account else getpass.getuser()
     home = owned(open_folder / "lab", account)
-    _configure(home, tools.folder, user, account)
+    configure(home, tools.folder, user, account)
     keeper = Keeper(home, account, present)
+    made = Lab(home, account, user)
     with primary(tools, account, home, {"archive_command": keeper.archive_command}) as server:
         keeper.prepare()
         spread_out(server, owned(home / "slow", account))
+        open_shop(server, home)
+        record_shop(made)
         commit_and_archive(server, 10_001)
         keeper.file(backups=False)
         for number, kind in enumerate(("full", "incr"), start=2):
@@ -167,7 +74,7 @@ def lab(open_folder: Path) -> Lab:
     # What the server handed over when it stopped: barman would file it in the midst of a test.
     for path in (home / "barman" / "lab" / "incoming").glob("*"):
         path.unlink()
-    return Lab(home, account, user)
+    return made
 
 
 @pytest.fixture(params=MANAGERS)
@@ -185,7 +92,8 @@ def stored(lab: Lab, scratch: Path) -> Path:
     names = [str(lab.home / name) for name in ("repo", "barman")]
     copied = run_tool(("/bin/cp", "-al", *names, str(scratch)))
     assert copied.exit_code == 0, copied.transcript
-    _configure(scratch, find_tools(MAJOR).folder, lab.user, lab.account)
+    configure(scratch, find_tools(MAJOR).folder, lab.user, lab.account)
+    shutil.copy(lab.home / "ledger.sqlite", scratch)
     return scratch
 
 
@@ -309,3 +217,27 @@ def test_an_unknown_name_is_inconclusive(lab: Lab, stored: Path, manager: str) -
     changed = getattr(recovery, manager).model_copy(update={key: "nowhere"})
     with pytest.raises(Inconclusive):
         physical_source_of(recovery.model_copy(update={manager: changed})).list_backups()
+
+
+def _rehearsed(lab: Lab, manager: str, stored: Path) -> dict[str, Any]:
+    target = ten_lines(lab, manager, stored)
+    assert len(target.read_text().splitlines()) == 10
+    argv = [sys.executable, "-m", "opsverify", "rehearse", "--target", str(target), "--report-dir", str(stored / "run")]
+    subprocess.run(argv, check=False, cwd=REPOSITORY, env=os.environ, timeout=240)
+    verdict: dict[str, Any] = json.loads((stored / "run" / "verdict.json").read_text())
+    return verdict
+
+
+def test_ten_lines_of_target_are_accepted(lab: Lab, stored: Path, manager: str) -> None:
+    """A plain PostgreSQL with its backup manager and nothing else; its damaged backup is rejected."""
+    healthy = _rehearsed(lab, manager, stored)
+    assert {
+        one["id"]: one["message"] for one in healthy["checks"] if one["outcome"] not in ("pass", "not_applicable")
+    } == {}
+    assert healthy["decision"] == "accept"
+    assert healthy.get("remarks", []) == []
+    shutil.rmtree(stored / "run")
+    _flip(_backed_up_file(stored, manager))
+    damaged = _rehearsed(lab, manager, stored)
+    assert damaged["decision"] == "reject"
+    assert {one["id"] for one in damaged["checks"] if one["outcome"] == "fail"} >= {"restore.integrity"}
