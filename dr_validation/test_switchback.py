@@ -57,9 +57,12 @@ def test_security(check, regions):
                 "it first", address=address, port=config.port, answer=answer))  # fmt: skip
         with check.must_answer(say("TLS of {address}", address=address)):
             shown = regions.certificate_at(address)
-        if shown:
+        for link in shown.chain if shown else ():
             check.measure(
-                say("certificate at {address}", address=address), shown.remaining_s, check.limits.tls_validity
+                say("certificate at {address}", address=address),
+                link.remaining_s,
+                check.limits.tls_validity,
+                of=link.text,
             )
     ports = regions.closed_ports()
     check.measure(say("open ports"), len(ports.opened), NONE, of=listed(say("of {count} closed ports are open",

@@ -10,7 +10,8 @@ import pytest
 
 from opsverify.errors import Unreachable
 from opsverify.probes.http import Http
-from opsverify.probes.tcp import certificate, port_answer
+from opsverify.probes.tcp import port_answer
+from opsverify.probes.tls import certificate
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 if TYPE_CHECKING:
