@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from opsverify.cli import main
 from opsverify.config.recovery import Recovery
-from opsverify.recovery.postgres.tools import Account, run_tool
-from tests.support.primary import PORT, owned, succeed
+from opsverify.errors import Inconclusive
+from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
+from tests.support.paths import REPOSITORY
+from tests.support.primary import PORT, commit_and_archive, owned, primary, server_tools, spread_out, succeed
+from tests.support.wreck import detach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.postgres.server import Server
 
 MAJOR: Final = 15
+TEN: Final = 10
 MANAGERS: Final = ("pgbackrest", "barman")
 PGBACKREST = """
 [global]
@@ -173,3 +184,77 @@ def ten_lines(lab: Lab, manager: str, folder: Path) -> Path:
     path = folder / f"{manager}.toml"
     path.write_text(TEN_LINES.format(host=lab.home, port=PORT, manager=manager, described=described[manager]))
     return path
+
+
+def make_lab(open_folder: Path) -> Lab:
+    """Run PostgreSQL 15, back it up twice with every manager there is, commit behind it, stop it."""
+    try:
+        tools, account = server_tools(MAJOR, open_folder)
+    except Inconclusive as missing:
+        pytest.skip(str(missing))
+    present = tuple(name for name in MANAGERS if shutil.which(name))
+    if not present:
+        pytest.skip("neither pgbackrest nor barman is installed: apt-get install pgbackrest barman")
+    user = account.name if account else getpass.getuser()
+    home = owned(open_folder / "lab", account)
+    configure(home, tools.folder, user, account)
+    keeper = Keeper(home, account, present)
+    made = Lab(home, account, user)
+    with primary(tools, account, home, {"archive_command": keeper.archive_command}) as server:
+        keeper.prepare()
+        spread_out(server, owned(home / "slow", account))
+        open_shop(server, home)
+        record_shop(made)
+        commit_and_archive(server, 10_001)
+        keeper.file(backups=False)
+        for number, kind in enumerate(("full", "incr"), start=2):
+            keeper.back_up(kind)
+            commit_and_archive(server, *range(10_000 * number, 10_000 * number + 4))
+            keeper.file(backups=True)
+    shutil.rmtree(home / "data")
+    # What the server handed over when it stopped: barman would file it in the midst of a test.
+    for path in (home / "barman" / "lab" / "incoming").glob("*"):
+        path.unlink()
+    return made
+
+
+def copy_of(lab: Lab, scratch: Path) -> Path:
+    """Copy repositories, configuration and ledger into `scratch`; the repositories' files are links."""
+    names = [str(lab.home / name) for name in ("repo", "barman")]
+    copied = run_tool(("/bin/cp", "-al", *names, str(scratch)))
+    assert copied.exit_code == 0, copied.transcript
+    configure(scratch, find_tools(MAJOR).folder, lab.user, lab.account)
+    shutil.copy(lab.home / "ledger.sqlite", scratch)
+    return scratch
+
+
+def backed_up_file(stored: Path, manager: str) -> Path:
+    """Return the file of pg_proc in the newest backup, or the one that it refers to."""
+    pattern = (
+        "repo/backup/lab/*F/pg_data/base/1/1255.gz" if manager == "pgbackrest" else "barman/lab/base/*/data/base/1/1255"
+    )
+    return max(stored.glob(pattern))
+
+
+def flip(path: Path) -> None:
+    """Change the byte in the middle of a file."""
+    content = bytearray(detach(path).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def rehearse_ten_lines(lab: Lab, manager: str, stored: Path) -> dict[str, Any]:
+    """Run `opsverify rehearse` on the target of ten lines; its verdict."""
+    target, run = ten_lines(lab, manager, stored), stored / "run"
+    assert len(target.read_text().splitlines()) == TEN
+    argv = [sys.executable, "-m", "opsverify", "rehearse", "--target", str(target), "--report-dir", str(run)]
+    subprocess.run(argv, check=False, cwd=REPOSITORY, env=os.environ, timeout=280)
+    verdict: dict[str, Any] = json.loads((run / "verdict.json").read_text())
+    shutil.rmtree(run)
+    return verdict
+
+
+def not_passed(verdict: dict[str, Any]) -> dict[str, str]:
+    """Its decision, and the message of each check that is neither passed nor not applicable, by id."""
+    checks = [one for one in verdict["checks"] if one["outcome"] not in ("pass", "not_applicable")]
+    return {"decision": verdict["decision"]} | {one["id"]: one["message"] for one in checks}

@@ -115,9 +115,7 @@ def require_history(history: History | None) -> History:
 class Questions:
     """Questions to the database behind `source`; `history` is None where nothing was recorded (then it holds).
 
-    `limited`: statements have a time limit. `errors`: what a question about one object may end with, so that it hides
-    no other object; () where a statement that fails ends its transaction.
-    """
+    `limited`: statements have a time limit. `errors`: what one object may meet without hiding the others."""
 
     history: History | None
     at: dt.datetime
