@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.reader_language import reader_language
+from opsverify.config.incidents import SEVERITIES
 from opsverify.config.project import project_root, target_argument
 from opsverify.incident.entries import status
 from opsverify.language.tell import tell
@@ -18,6 +19,11 @@ def add_entry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="NAME", help="who did it (default: the user)")
     parser.add_argument("--at", metavar="TIME", help="when it was done (ISO 8601; default: now)")
     parser.add_argument("--note", default="", help="a line for the report")
+
+
+def add_severity(parser: argparse.ArgumentParser) -> None:
+    """Take the severity of the runbook's section 4."""
+    parser.add_argument("--severity", choices=SEVERITIES, help="of the incident from this entry on")
 
 
 def add_incident(parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
-from opsverify.cli.dr.entry import add_entry, add_incident, print_status
+from opsverify.cli.dr.entry import add_entry, add_incident, add_severity, print_status
 from opsverify.config.project import project_root, target_argument
-from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK
+from opsverify.incident.checklist import FREE, STEPS, SWITCHBACK
 from opsverify.incident.entries import Entry, mark
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    names = (*(step.name for step in (*STEPS[1:], *SWITCHBACK)), NOTE)
+    names = (*(step.name for step in (*STEPS[1:], *SWITCHBACK)), *FREE)
     parser.add_argument("step", metavar="STEP", help=", ".join(names))
     add_entry(parser)
     add_incident(parser)
@@ -27,8 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--impact", help="close, report: the stretch of time and the services that were affected")
     parser.add_argument("--loss", help="close, report: what was lost, or none")
     parser.add_argument(
-        "--action", action="append", default=[], help="close, report: what keeps it from happening again"
+        "--action",
+        action="append",
+        default=[],
+        help='close, report: what keeps it from happening again, as "more disk [kim, 2026-12-05]"',
     )
+    parser.add_argument("--root-cause", help="what it came from, for the report")
+    add_severity(parser)
+    parser.add_argument("--level", help="told: the level that was told, such as L2 (--note: who)")
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
@@ -42,6 +48,9 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         impact=options.impact,
         loss=options.loss,
         actions=tuple(options.action),
+        severity=options.severity,
+        level=options.level,
+        root_cause=options.root_cause,
     )
     incident = mark(target_argument(options.target), project_root(), options.incident, options.step, entry)
     print_status(options, incident.id)
