@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
+from opsverify.incident.checklist import CUSTOMER_NOTICE
 from opsverify.incident.deadlines import DueBy, customer_notice, escalation, severities
 from opsverify.language.message import Message, as_message, join, say
 from opsverify.on_call.review import on_duty
@@ -32,6 +33,7 @@ HEADS: Final = (
     Text("대상", "who"), Text("당직 (달력)", "on duty (calendar)"), Text("기한 (UTC)", "due (UTC)"),
     Text("알린 시각 (UTC)", "told (UTC)"), Text("상태", "state"),
 )  # fmt: skip
+_NAMES: Final = {CUSTOMER_NOTICE: Text("고객사 통지", "customer-notice")}
 _KINDS: Final = {"overdue": "fail", "late": "fail", "no severity": "inconclusive", "waiting": "inconclusive"}
 
 
@@ -63,7 +65,9 @@ class EscalationLine:
         """As a row of a table."""
         times = (date_time(at.isoformat()) if at else as_message(UNKNOWN) for at in (self.due.due, self.due.done))
         people = as_message(UNKNOWN) if self.people is None else self.people
-        return GridRow((self.due.what, cell(people), *map(cell, times), cell(self.state)), self.kind)
+        return GridRow(
+            (_NAMES.get(self.due.what, self.due.what), cell(people), *map(cell, times), cell(self.state)), self.kind
+        )
 
     @property
     def text(self) -> Message:

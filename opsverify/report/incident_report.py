@@ -116,13 +116,12 @@ def report_of(facts: IncidentFacts, now: dt.datetime, language: str | None) -> D
     lines = escalation_of(facts.incident, facts.target, now) if facts.incident else []
     empty = [field for field in fields if field.value is None]
     actions = [Action.of(text) for event in facts.events for text in event.actions]
-    late = any(line.kind == "fail" for line in lines)
-    count = len(empty)
+    late = sum(line.kind == "fail" for line in lines)
     return Document(
         title=Text("사고 보고서 (RCA 초안)", "Incident report (RCA draft)"),
         name=facts.name,
         when=Text(date_time(facts.since.isoformat()).ko, date_time(facts.since.isoformat()).en),
-        state=Text(f"초안 · 빈 항목 {count}", f"DRAFT · {count} empty") if count else Text("초안", "DRAFT"),
+        state=_state(len(empty), late),
         kind="reject" if late else "hold",
         language=language or facts.target.language,
         chapters=(
@@ -139,6 +138,13 @@ def report_of(facts: IncidentFacts, now: dt.datetime, language: str | None) -> D
                           tuple(action.row(now.date()) for action in actions)),)),
         ),
     )  # fmt: skip
+
+
+def _state(empty: int, late: int) -> Text:
+    parts = [Text("초안", "DRAFT")]
+    parts += [Text(f"빈 항목 {empty}", f"{empty} empty")] if empty else []
+    parts += [Text(f"기한 지남 {late}", f"{late} late")] if late else []
+    return Text(" · ".join(part.ko for part in parts), " · ".join(part.en for part in parts))
 
 
 def _fields(facts: IncidentFacts) -> Iterator[Field]:
