@@ -37,7 +37,7 @@ def test_a_crashed_worker_costs_its_test_and_no_other(tmp_path: Path, crashing: 
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_numbers.py").write_text(TESTS.format(crashing=crashing))
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "3", "-p", "no:cacheprovider"],
         cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY), "PATH": ""}, capture_output=True, text=True, timeout=120,
         check=False,
