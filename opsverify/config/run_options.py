@@ -62,12 +62,20 @@ REPORT_DIR: Final = RunOption(
     "--report-dir", "put the run's evidence directly in DIR", ("verify", "rehearse"), "DIR", "path"
 )
 
+RELEASE: Final = RunOption(
+    "--release",
+    "what is verified, for verdict and signature: image=REPOSITORY@sha256:DIGEST,chart=NAME-VERSION,migration=REVISION",
+    ("verify", "rehearse", "rollout"),
+    "NAME=VALUE,...",
+)
+
 LANGUAGE_HELP: Final = "ko or en, for terminal, reasons and pages; default: language of the target"
 
 RUN_OPTIONS: Final = (
     WINDOW,
     ALLOW_SHORT_WINDOW,
     REPORT_DIR,
+    RELEASE,
     RunOption(
         "--recovery-target",
         "the point in time the database was recovered to (ISO 8601)",

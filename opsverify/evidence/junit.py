@@ -41,6 +41,8 @@ def junit_xml(verdict: Mapping[str, Any], language: str) -> bytes:
     properties = ET.SubElement(suite, "properties")
     for name in ("run_id", "stage", "target", "environment", "outcome", "decision", "exit_code"):
         ET.SubElement(properties, "property", {"name": name, "value": str(verdict[name])})
+    for name, value in (verdict.get("release") or {}).items():
+        ET.SubElement(properties, "property", {"name": f"release.{name}", "value": _text(value)})
     suite.extend(cases)
     ET.indent(root)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode").encode() + b"\n"

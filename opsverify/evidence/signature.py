@@ -1,10 +1,4 @@
-"""Signature: a DSSE envelope around an in-toto test result that names the verdict and the manifest.
-
-The predicate is https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md (0.1.0). Its
-result is `PASSED` only for a verdict that passed without waiver, and `WARNED` for one that needed a waiver.
-What could not be measured is `FAILED`: a policy that accepts warnings must not accept a release that was
-not measured.
-"""
+"""Signature: DSSE envelopes around the in-toto statements of a run, which name the verdict and the manifest."""
 
 from __future__ import annotations
 
@@ -17,6 +11,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
 from opsverify.evidence.once_read import read_once
+from opsverify.evidence.statement import STATEMENT, TEST_RESULT, VERIFICATION_RESULT, test_result, verification_result
 from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
@@ -30,11 +25,9 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 SIGNATURE: Final = "signature.dsse.json"
+SUMMARY: Final = "signature.svr.dsse.json"
 VERDICT: Final = "verdict.json"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
-_SUBJECTS: Final = (MANIFEST, VERDICT)
 
 
 @dataclass(frozen=True)
@@ -69,17 +62,21 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) 
     if stale := _verdict_problems(manifest, verdict):
         raise EvidenceError(say("{stale}; only a finished run can be signed", stale=stale[0]))
     signer = _signer(private_key_pem)
+    files = {MANIFEST: manifest, VERDICT: verdict}
+    statement = test_result(files, json.loads(verdict), _digest(run_dir / "plan.json"))
+    if summary := verification_result(json.loads(verdict), statement["subject"]):
+        write_atomic(run_dir / SUMMARY, _enveloped(summary, signer))
+    write_atomic(run_dir / SIGNATURE, _enveloped(statement, signer))
+    return str(signer.public_key.keyid)
+
+
+def _enveloped(statement: Mapping[str, Any], signer: CryptoSigner) -> str:
     from securesystemslib.dsse import Envelope  # noqa: PLC0415 - 0.3 s that only signing pays
 
-    statement = json.dumps(
-        _statement(run_dir, verdict, manifest),
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
-    envelope = Envelope(statement.encode(), PAYLOAD_TYPE, {})
+    content = json.dumps(statement, ensure_ascii=False, separators=(",", ":")).encode()
+    envelope = Envelope(content, PAYLOAD_TYPE, {})
     envelope.sign(signer)
-    write_atomic(run_dir / SIGNATURE, json.dumps(envelope.to_dict(), indent=2) + "\n")
-    return str(signer.public_key.keyid)
+    return json.dumps(envelope.to_dict(), indent=2) + "\n"
 
 
 def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
@@ -112,11 +109,25 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
     if public_key_pem is not None:
         key = _public_key(public_key_pem)
         try:
-            _check_signature(signature, {MANIFEST: manifest, VERDICT: verdict}, key)
+            _check_signature(signature, {MANIFEST: manifest, VERDICT: verdict}, key, TEST_RESULT)
             signed_by = key.keyid
         except EvidenceError as error:
             problems.append(Problem(SIGNATURE, str(error)))
+        problems += _summary_problems(run_dir, {MANIFEST: manifest, VERDICT: verdict}, key)
     return Verification(not problems, tuple(problems), signed_by, verdict, signature is not None)
+
+
+def _summary_problems(run_dir: Path, files: Mapping[str, bytes | None], key: SSlibKey) -> tuple[Problem, ...]:
+    """What is wrong with the simple verification result; empty where there is none."""
+    try:
+        _check_signature(read_once(run_dir / SUMMARY), files, key, VERIFICATION_RESULT)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        return (Problem(SUMMARY, say("cannot be read ({error})", error=error.strerror)),)
+    except EvidenceError as error:
+        return (Problem(SUMMARY, str(error)),)
+    return ()
 
 
 def _signature_expected(run_dir: Path) -> bool:
@@ -149,7 +160,7 @@ def public_half(private_key_pem: str) -> str:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _check_signature(signature: bytes | None, files: Mapping[str, bytes | None], key: SSlibKey) -> None:
+def _check_signature(signature: bytes | None, files: Mapping[str, bytes | None], key: SSlibKey, wanted: str) -> None:
     """Raise EvidenceError with the reason why the signature of `key` is not valid for the files."""
     from securesystemslib.exceptions import VerificationError  # noqa: PLC0415 - as above
 
@@ -164,12 +175,11 @@ def _check_signature(signature: bytes | None, files: Mapping[str, bytes | None],
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     except (ValueError, KeyError, TypeError) as error:
         raise EvidenceError(say("the signed content is not an in-toto statement")) from error
-    if kinds != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
+    if kinds != (PAYLOAD_TYPE, STATEMENT, wanted):
         raise EvidenceError(
             say("the signed content is not an in-toto test result but {kinds}", kinds=", ".join(map(str, kinds)))
         )
-    for name in _SUBJECTS:
-        content = files[name]
+    for name, content in files.items():
         if content is None or hashlib.sha256(content).hexdigest() != signed.get(name):
             raise EvidenceError(say("{name} is not the file that was signed", name=name))
 
@@ -195,34 +205,6 @@ def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
     if named != hashlib.sha256(manifest).hexdigest():
         return (Problem(VERDICT, say("evidence.manifest_sha256 is not the sum of {manifest}", manifest=MANIFEST)),)
     return ()
-
-
-def _statement(run_dir: Path, content: bytes, manifest: bytes) -> dict[str, Any]:
-    verdict = json.loads(content)
-    digests = {MANIFEST: hashlib.sha256(manifest).hexdigest(), VERDICT: hashlib.sha256(content).hexdigest()}
-    ids: dict[str, list[str]] = {}
-    for check in verdict["checks"]:
-        ids.setdefault(check["outcome"], []).append(check["id"])
-    waived = ids.get("waived", [])
-    passed = "WARNED" if waived else "PASSED"
-    plan = run_dir / "plan.json"
-    # The first one is what policies take for the test's identity: the stage, by the plan that it had to carry out.
-    configuration = [{"name": verdict["stage"], "digest": {"sha256": _digest(plan)}}] if plan.exists() else []
-    configuration += [
-        {"name": name, "digest": {"sha256": digest}} for name, digest in verdict.get("bound", {}).items() if digest
-    ]
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": digests[name]}} for name in _SUBJECTS],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            "result": passed if verdict["outcome"] == "pass" else "FAILED",
-            "configuration": configuration,
-            "passedTests": ids.get("pass", []),
-            "warnedTests": waived,
-            "failedTests": [*ids.get("fail", []), *ids.get("inconclusive", [])],
-        },
-    }
 
 
 def _digest(path: Path) -> str | None:

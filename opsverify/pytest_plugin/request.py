@@ -90,3 +90,16 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
             )
         )
     return window
+
+
+def short_window(window_s: float | None, target: Target) -> str | None:
+    """What a reader must know of a window that is shorter than the runbook's; None where it is not."""
+    canary = target.canary
+    if window_s is None or canary is None or window_s >= parse_duration(canary.shortest_window):
+        return None
+    return say(
+        "window {window_s} is shorter than the runbook's {shortest_window}: a demonstration or "
+        "rehearsal, not a release",
+        window_s=duration(window_s),
+        shortest_window=canary.shortest_window,
+    )

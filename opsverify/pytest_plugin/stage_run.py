@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.config.placeholders import filled
-from opsverify.config.run_options import REPORT_DIR, overridden
+from opsverify.config.release_name import release_in
+from opsverify.config.run_options import RELEASE, REPORT_DIR, overridden
 from opsverify.core.left_out import left_out
 from opsverify.core.plan import Plan, Planned, planned, with_uncovered
 from opsverify.core.runbook import lines
@@ -32,8 +33,8 @@ from opsverify.language.message import as_message, pair, say
 from opsverify.language.tell import tell
 from opsverify.notify.send import Notifier
 from opsverify.people.attested import Attestations
-from opsverify.pytest_plugin.request import TARGETS, Request, window_of
-from opsverify.units import duration, parse_duration
+from opsverify.pytest_plugin.request import TARGETS, Request, short_window, window_of
+from opsverify.pytest_plugin.run_release import verified_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -89,6 +90,7 @@ class StageRun:
         target, secrets = load_target(target_file)
         as_written, target = target, overridden(target, stage.name, request.given)
         window_s = window_of(request, stage, target)
+        release = release_in(RELEASE.flag, request.text(RELEASE))
         started = dt.datetime.now(dt.UTC)
         binding: dict[str, Any] = {}
         state = None
@@ -104,7 +106,7 @@ class StageRun:
             state = TargetState.of(root / REPORTS, target.name)
             chain = state.begin(folder.run_id, stage.name, folder.path)
             folder.write_json(ORIGIN, origin_of(root), Redactor(secrets.values))
-            binding = {**bound_fields(as_written, root), "chain": chain}
+            binding = {"release": release, **bound_fields(as_written, root), "chain": chain}
         run = cls(
             stage,
             target,
@@ -256,6 +258,7 @@ class StageRun:
                 for step in verdict.actions(self.target)
             ],
             **self.binding,
+            "release": verified_release(self.binding.get("release", {}), self.folder.path),
         }
 
     def command(self, verdict: Verdict, step: ActionStep) -> str:
@@ -277,16 +280,8 @@ class StageRun:
         left = left_out(self.plan).text
         waivers = waiver_notes(self.as_written, self.plan, self.judge().results, self.started.date())
         remarks = (*self.remarks, *([left] if left else []), *waivers)
-        canary = self.target.canary
-        if self.window_s is None or canary is None or self.window_s >= parse_duration(canary.shortest_window):
-            return remarks
-        short = say(
-            "window {window_s} is shorter than the runbook's {shortest_window}: a demonstration or "
-            "rehearsal, not a release",
-            window_s=duration(self.window_s),
-            shortest_window=canary.shortest_window,
-        )
-        return (short, *remarks)
+        short = short_window(self.window_s, self.target)
+        return (short, *remarks) if short else remarks
 
 
 def plan_entry(

@@ -168,3 +168,74 @@ def test_unusable_public_key(run_dir: Path, key: str) -> None:
     """A wrong public key is the caller's error, not a problem of the run."""
     with pytest.raises(EvidenceError, match="expected an Ed25519 key"):
         verify_run(run_dir, key)
+
+
+RELEASE = {"image": f"registry.example/judgment@sha256:{'ab' * 32}", "chart": "judgment-1.4.2"}
+
+
+def test_the_image_is_a_subject(run_dir: Path) -> None:
+    """Conforma denies a test result of which no subject is the image; what has no digest is no subject."""
+    finish(run_dir, release=RELEASE)
+    sign_run(run_dir, PRIVATE)
+    subjects = statement(run_dir)["subject"]
+    assert subjects[0] == {"name": "registry.example/judgment", "digest": {"sha256": "ab" * 32}}
+    assert [subject["name"] for subject in subjects[1:]] == ["manifest.sha256", "verdict.json"]
+    assert verify_run(run_dir, PUBLIC).ok
+
+
+def test_no_release_takes_the_place_of_the_verdict(run_dir: Path) -> None:
+    """An image that is called like one of our own files changes nothing of what is verified."""
+    finish(run_dir, release={"image": f"verdict.json@sha256:{'ab' * 32}"})
+    sign_run(run_dir, PRIVATE)
+    assert verify_run(run_dir, PUBLIC).ok
+    _new_verdict(run_dir)
+    assert not verify_run(run_dir, PUBLIC).ok
+
+
+def summary(run_dir: Path) -> dict[str, Any]:
+    """Return the simple verification result that was signed."""
+    envelope = json.loads((run_dir / "signature.svr.dsse.json").read_text())
+    return dict(json.loads(base64.b64decode(envelope["payload"])))
+
+
+@pytest.mark.parametrize(
+    ("decision", "check", "expected"),
+    [
+        ("promote", "pass", ["OPSVERIFY_PROD_CANARY_PROMOTE"]),
+        ("promote", "waived", ["OPSVERIFY_PROD_CANARY_PROMOTE_WITH_WAIVERS"]),
+        ("rollback", "fail", None),
+        ("hold", "inconclusive", None),
+        ("promote", "fail", None),  # a verdict that contradicts itself
+    ],
+)
+def test_only_what_ends_well_has_a_verification_result(
+    run_dir: Path, decision: str, check: str, expected: list[str] | None
+) -> None:
+    """A simple verification result names passed properties only; whoever finds none must not go on."""
+    outcome = {"fail": "fail", "inconclusive": "inconclusive"}.get(check, "pass")
+    finish(run_dir, decision=decision, outcome=outcome, checks=[{"id": "a.b", "outcome": check}], release=RELEASE)
+    sign_run(run_dir, PRIVATE)
+    if expected is None:
+        assert not (run_dir / "signature.svr.dsse.json").exists()
+        return
+    signed = summary(run_dir)
+    assert signed["predicateType"] == "https://in-toto.io/attestation/svr/v0.1"
+    assert signed["predicate"]["properties"] == expected
+    assert set(signed["predicate"]) == {"verifier", "timeCreated", "properties"}
+    assert signed["subject"] == statement(run_dir)["subject"]
+    assert verify_run(run_dir, PUBLIC).ok
+
+
+def test_a_verification_result_of_another_run_is_named(run_dir: Path) -> None:
+    """Copied from a run that was promoted into one that was not, it is a problem; so is one that nobody signed."""
+    finish(run_dir, decision="promote", outcome="pass", checks=[{"id": "a.b", "outcome": "pass"}])
+    sign_run(run_dir, PRIVATE)
+    kept = (run_dir / "signature.svr.dsse.json").read_bytes()
+    (run_dir / "signature.svr.dsse.json").unlink()
+    finish(run_dir)
+    sign_run(run_dir, PRIVATE)
+    for content, what in ((kept, "is not the file that was signed"), (b"{}", "not a DSSE envelope")):
+        (run_dir / "signature.svr.dsse.json").write_bytes(content)
+        (problem,) = verify_run(run_dir, PUBLIC).problems
+        assert problem.path == "signature.svr.dsse.json"
+        assert what in problem.what

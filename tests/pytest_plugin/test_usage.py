@@ -94,3 +94,11 @@ def test_the_secret_is_worth_searching(suite: Suite) -> None:
     """The planted secret has different spellings in URL, JSON and base64: else a search proves little."""
     assert suite.environment["PLANTED_SECRET"] == SECRET
     assert {*"/+&ë"} <= {*SECRET}
+
+
+def test_an_image_without_its_digest_is_refused(suite: Suite) -> None:
+    """A tag says nothing of what was verified: refused before anything is measured."""
+    ran = suite.run(args=["--release=image=judgment:1.4"])
+    assert ran.code == 4, str(ran)
+    assert "--release: image=judgment:1.4: a tag can be moved after it was verified" in ran.err
+    assert ran.folder is None

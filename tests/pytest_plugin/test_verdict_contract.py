@@ -81,11 +81,14 @@ def test_same_verdict_alone_and_over_workers(suite: Suite) -> None:
 
 
 def test_evidence_is_complete_and_hashed(suite: Suite) -> None:
-    """Each planned check has one Allure result, and the verdict carries the manifest's own sum."""
+    """Each planned check has one Allure result, and the verdict carries release and the manifest's own sum."""
     suite.checks("many", MANY)
-    ran = suite.run("cli-n2")
+    ran = suite.run("cli-n2", [f"--release=image=judgment@sha256:{'0a' * 32},chart=judgment-1.4.2"])
     assert ran.folder is not None
     assert ran.verdict is not None
+    assert_keeps_contract(ran.verdict)
+    assert ran.verdict["release"] == {"image": f"judgment@sha256:{'0a' * 32}", "chart": "judgment-1.4.2"}
+    assert json.loads((ran.folder / "plan.json").read_text())["release"] == ran.verdict["release"]
     manifest = (ran.folder / "manifest.sha256").read_bytes()
     assert ran.verdict["evidence"]["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
     results = [json.loads(path.read_text()) for path in (ran.folder / "allure-results").glob("*-result.json")]

@@ -18,6 +18,7 @@ VERDICT = {
     "outcome": "fail",
     "decision": "rollback",
     "reasons": ["canary.error_rate: 2.31% of 4,120 requests failed, limit < 1%", "<b>판단</b>: not measured"],
+    "finished_at": "2026-11-22T20:24:41.118Z",
     "planned": 4,
     "executed": 4,
     "checks": [

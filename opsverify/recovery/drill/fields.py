@@ -72,6 +72,7 @@ def to_fields(parts: DrillParts, stages: Sequence[DrillStage], ended: NotReached
         "answers": answers and {name: finding.to_dict() for name, finding in answers.findings.items()},
         "business": platform and _business(platform),
         "business_hindrance": platform and platform.blocked,
+        **({"backup_manifest_sha256": parts.backup.manifest_sha256} if parts.backup.manifest_sha256 else {}),
         **(_added(restore) if restore else {}),
     }
 
@@ -97,7 +98,13 @@ def from_fields(raw: Mapping[str, Any]) -> tuple[DrillParts, tuple[DrillStage, .
 
 
 def _parts(raw: Mapping[str, Any]) -> DrillParts:
-    backup = BackupPart(tuple(raw["problems"]), raw.get("base_backup", ""), raw.get("backup_at"), raw.get("size"))
+    backup = BackupPart(
+        tuple(raw["problems"]),
+        raw.get("base_backup", ""),
+        raw.get("backup_at"),
+        raw.get("size"),
+        raw.get("backup_manifest_sha256"),
+    )
     archive = ArchivePart(raw.get("continuity"), raw.get("segments"), raw.get("last_commit_at"))
     facts, rpo, answers = raw.get("facts"), raw.get("testimony"), raw.get("answers")
     return DrillParts(

@@ -46,15 +46,16 @@ DEFAULTS: Final = (NOT_YET, NO_LEDGER, NO_ARCHIVE, NO_PLATFORM)
 
 @dataclass(frozen=True)
 class BackupPart:
-    """The backup: `problems` of the verifying tools, label, start (ISO 8601), bytes to restore.
+    """The backup: `problems` of the verifying tools, label, start (ISO 8601), bytes to restore, sum of its manifest.
 
-    All but `problems` are empty until the backup is unpacked.
+    All but `problems` are empty until the backup is unpacked; a dump has no manifest.
     """
 
     problems: tuple[str, ...] = ()
     label: str = ""
     taken_at: str | None = None
     size: int | None = None
+    manifest_sha256: str | None = None
 
 
 @dataclass(frozen=True)

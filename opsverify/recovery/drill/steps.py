@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from opsverify.errors import Inconclusive, NotRestorable
+from opsverify.evidence.files import sha256_of
 from opsverify.language.message import say
 from opsverify.recovery.backup.base_backup import verify
 from opsverify.recovery.drill.parts import (
@@ -34,6 +35,7 @@ from opsverify.recovery.wal.continuity import LEAST, continuity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
 
     from opsverify.recovery.backup.pg_dump import DumpSource
     from opsverify.recovery.backup.source import BackupSource, PhysicalSource, Unpacked
@@ -107,7 +109,12 @@ class DrillSteps(DrillVerification):
                 # Not when the drill began: what was archived while the backup was verified is not lost.
                 archive_read_at=dt.datetime.now(dt.UTC).isoformat(),
                 target_time=target_time.isoformat(),
-                backup=BackupPart(problems, self._label(unpacked.backup), unpacked.backup.started_at.isoformat()),
+                backup=BackupPart(
+                    problems,
+                    self._label(unpacked.backup),
+                    unpacked.backup.started_at.isoformat(),
+                    manifest_sha256=_manifest_sum(unpacked.backup.path),
+                ),
                 archive=ArchivePart(wal.problem, wal.segments, last_commit_at),
             )
             yield parts
@@ -235,3 +242,11 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _manifest_sum(backup: Path) -> str | None:
+    """The SHA-256 sum of the backup's own manifest, which names the sums of all of its files; None without one."""
+    try:
+        return sha256_of(backup / "backup_manifest")
+    except OSError:
+        return None

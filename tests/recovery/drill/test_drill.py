@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import io
 import json
 import shutil
@@ -76,6 +77,8 @@ def test_a_drill_times_every_stage_and_reads_three_rpo_sources(disaster: Disaste
     assert drill.extrapolated is not None
     assert drill.extrapolated.low_s <= drill.extrapolated.high_s
     assert drill.table.differences == ()
+    manifest = (disaster.backup.path / "backup_manifest").read_bytes()
+    assert drill.backup.manifest_sha256 == hashlib.sha256(manifest).hexdigest()
     loss = drill.rpo.loss()
     heartbeat, archive, server = loss.sources
     assert heartbeat.lost == 2
