@@ -8,28 +8,19 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from opsverify.cli.main import main
 from opsverify.core.exit_codes import ExitCode
-from opsverify.evidence.redact import Redactor
 from opsverify.incident.entries import Entry, declare, mark
 from opsverify.incident.timeline import Event, Incident, incidents
 from opsverify.probes.prometheus_values import Series
 from opsverify.report.document import (
-    Chapter,
     Document,
-    Grid,
-    GridRow,
-    document_html,
     document_markdown,
-    redacted,
 )
 from opsverify.report.incident_report import Action, IncidentFacts, report_of
 from opsverify.report.incident_times import fired
-from opsverify.report.model import Note, Text, same
+from opsverify.report.model import Text
 from tests.support.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
@@ -205,42 +196,6 @@ def test_what_was_never_declared_is_reported_from_its_runs(tmp_path: Path) -> No
     found = report_of(facts(tmp_path), NOW, "en")
     assert rows(found, "Summary")["declared"][0] == "EMPTY"
     assert "never declared" in document_markdown(found, "en")
-
-
-HOSTILE = st.text(st.sampled_from("ab _*`[]()<>|\\#-+=~!&1.\n가"), max_size=24).map(str.strip)
-
-
-@settings(max_examples=80)
-@given(HOSTILE)
-def test_no_text_is_markup_in_markdown(text: str) -> None:
-    """As a note, as a title and in a table: a CommonMark reader shows what was recorded, in one line."""
-    shown = " ".join(text.split())
-    document = Document(
-        same("T"), "n", same("w"), same("s"), "hold", "en",
-        (Chapter(same("C"), (Note(same(f"x {text}")), Note(same(text), "fail")),
-                 (Grid((same("h"), same("i")), (GridRow((f"x{text}", "y")),)),)),),
-    )  # fmt: skip
-    tokens = MarkdownIt("commonmark").enable("table").parse(document_markdown(document, "en"))
-    assert [token.tag for token in tokens if token.type == "heading_open"] == ["h1", "h2"]
-    inline = ["".join(child.content for child in token.children or ()) for token in tokens if token.type == "inline"]
-    assert [" ".join(one.split()) for one in inline[3:]] == [
-        " ".join(one.split()) for one in (f"x {shown}", f"❌ {shown}", "h", "i", f"x{text}", "y")
-    ]
-    kinds = {child.type for token in tokens for child in token.children or ()}
-    assert kinds <= {"text", "strong_open", "strong_close", "text_special"}
-
-
-def test_secrets_are_in_no_output(tmp_path: Path) -> None:
-    """Whatever a person typed: HTML and Markdown of both languages hold the mask."""
-    given = facts(
-        tmp_path,
-        event("declare", 0, note="password hunter2hunter2 leaked"),
-        event("close", 9, impact="p hunter2hunter2"),
-    )
-    page = redacted(report_of(given, NOW, "en"), Redactor(["hunter2hunter2"]))
-    for text in (document_html(page), document_markdown(page, "ko"), document_markdown(page, "en")):
-        assert "hunter2" not in text
-        assert text.count("[redacted]") + text.count("\\[redacted\\]") >= 2
 
 
 def test_the_command_writes_html_and_markdown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
