@@ -64,7 +64,7 @@ REPORT_DIR: Final = RunOption(
 
 RELEASE: Final = RunOption(
     "--release",
-    "what is verified, for verdict and signature: image=REPOSITORY@sha256:DIGEST,chart=NAME-VERSION,migration=REVISION",
+    "what is verified, for verdict and signature: image=NAME@DIGEST, chart=NAME, migration=NAME",
     ("verify", "rehearse", "rollout"),
     "NAME=VALUE,...",
 )
