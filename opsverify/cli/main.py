@@ -130,6 +130,15 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "the weekly rehearsal, unattended: newest target, verdict, page",
         ("opsverify rehearse --target production",),
     ),
+    "serve": Command(
+        "opsverify.cli.serve",
+        "the gate of pipelines: an HTTP server that runs stages and answers Argo Rollouts, Flagger and others",
+        (
+            "opsverify serve --make-token flagger",
+            "opsverify serve --tokens tokens.toml",
+            "opsverify serve --host 0.0.0.0 --certificate tls.crt --key tls.key",
+        ),
+    ),
     "gate": Command(
         "opsverify.cli.gate",
         "replay, explain, plan: a canary's decision worked out again, what would change it, how long a window must be",
