@@ -115,7 +115,8 @@ def require_history(history: History | None) -> History:
 class Questions:
     """Questions to the database behind `source`; `history` is None where nothing was recorded (then it holds).
 
-    `limited`: statements have a time limit. `errors`: what one object may meet without hiding the others."""
+    `limited`: statements have a time limit. `errors`: what one object may meet without hiding the others.
+    """
 
     history: History | None
     at: dt.datetime
