@@ -252,16 +252,8 @@ def examine(
     caught = (ERRORS, Inconclusive)
     end = time.monotonic() + within_s
     with RestoredSession(server.dsn, dbname, NAMES_ON) as session:
-        questions = Questions(
-            history,
-            server.target_time,
-            session.rows,
-            live,
-            sampling,
-            limited=False,
-            left_out=left_out or {},
-            errors=caught,
-        )
+        out, at = left_out or {}, server.target_time
+        questions = Questions(history, at, session.rows, live, sampling, limited=False, left_out=out, errors=caught)
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
         storage = Storage(
