@@ -9,7 +9,7 @@ import pytest
 
 from opsverify.core.plan import Plan, planned, uncovered
 from opsverify.core.runbook import lines
-from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.core.spec import Absent, CheckSpec, Inapplicable, Row, Unknown
 from opsverify.core.stages import STAGES
 from tests.support.target_file import SMALLEST, target_in
 
@@ -52,6 +52,7 @@ def test_parameters_make_ids(target: Target) -> None:
     [
         ({"needs": ("redis",)}, {}, "the target declares redis absent"),
         ({}, {"x": Absent("https service")}, "the target lists no https service"),
+        ({}, {"x": Inapplicable("dsl", "no workflows")}, "the target declares dsl absent (no workflows)"),
         ({"where": ("replica", lambda _: False)}, {}, "the target lists no replica"),
     ],
 )
