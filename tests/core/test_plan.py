@@ -52,7 +52,6 @@ def test_parameters_make_ids(target: Target) -> None:
     [
         ({"needs": ("redis",)}, {}, "the target declares redis absent"),
         ({}, {"x": Absent("https service")}, "the target lists no https service"),
-        ({}, {"x": Inapplicable("dsl", "no workflows")}, "the target declares dsl absent (no workflows)"),
         ({"where": ("replica", lambda _: False)}, {}, "the target lists no replica"),
     ],
 )
@@ -61,6 +60,15 @@ def test_not_applicable(target: Target, changes: dict[str, object], parameters: 
     entry = planned(spec(**changes), target, "n", parameters, "none" if parameters else None, TODAY)
     assert entry.not_applicable == said
     assert entry.id == "sql.case"
+
+
+def test_one_row_that_is_declared_absent(target: Target) -> None:
+    """It stays in the plan by its name, with the reason; an open question as reason holds."""
+    entry = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "no workflows")}, "dsl", TODAY)
+    assert (entry.id, entry.not_applicable) == ("sql.case[dsl]", "the target declares dsl absent (no workflows)")
+    open_question = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "? not seen")}, "dsl", TODAY)
+    assert open_question.not_applicable is None
+    assert "leaves open whether there is dsl" in str(open_question.cannot_run)
 
 
 def test_an_absence_that_nobody_decided(tmp_path: Path) -> None:
