@@ -25,7 +25,7 @@ HEAVY: Final = {
     "allure", "allure_commons", "allure_pytest", "cryptography", "dns", "docker", "filelock", "httpx", "httpx2",
     "icalendar", "jinja2", "kiwipiepy", "mcp",
     "prometheus_api_client", "psycopg", "pytest", "recurring_ical_events", "redis", "rich", "securesystemslib",
-    "testcontainers", "yaml", "zstandard",
+    "starlette", "testcontainers", "uvicorn", "yaml", "zstandard",
 }  # fmt: skip
 """Client libraries and others that cost a command noticeable time: only these justify an import inside a function."""
 

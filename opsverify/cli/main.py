@@ -113,6 +113,15 @@ COMMANDS: Final[Mapping[str, Command]] = {
         say("the weekly rehearsal, unattended: newest target, verdict, page"),
         ("opsverify rehearse --target production",),
     ),
+    "serve": Command(
+        "opsverify.cli.serve",
+        say("the gate of pipelines: an HTTP server that runs stages and answers Argo Rollouts, Flagger and others"),
+        (
+            "opsverify serve --make-token flagger",
+            "opsverify serve --tokens tokens.toml",
+            "opsverify serve --host 0.0.0.0 --certificate tls.crt --key tls.key",
+        ),
+    ),
     "gate": Command(
         "opsverify.cli.gate",
         say(

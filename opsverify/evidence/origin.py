@@ -20,6 +20,7 @@ PACKAGES: Final = (
     "dnspython", "cryptography", "securesystemslib", "pydantic",
 )  # fmt: skip
 PIPELINES: Final[Mapping[str, Mapping[str, str]]] = {
+    "OPSVERIFY_SERVE_RUN": {"by": "OPSVERIFY_SERVE_BY", "run": "OPSVERIFY_SERVE_RUN"},
     "GITHUB_ACTIONS": {
         "by": "GITHUB_ACTOR", "run": "GITHUB_RUN_ID", "attempt": "GITHUB_RUN_ATTEMPT", "job": "GITHUB_JOB",
         "repository": "GITHUB_REPOSITORY", "revision": "GITHUB_SHA",

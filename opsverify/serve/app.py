@@ -1,0 +1,129 @@
+"""App: the operations over HTTP. Every answer that is no success is a problem (RFC 9457), and none holds a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from opsverify.errors import EvidenceError
+from opsverify.language.message import Message, say
+from opsverify.serve.bodies import ProblemBody
+from opsverify.serve.declined import Declined
+from opsverify.serve.openapi import PATH, PROBLEM, document
+from opsverify.serve.operations import OPERATIONS, Call, Operation, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from opsverify.serve.gate import PipelineGate
+    from opsverify.serve.operations import ApiReply
+    from opsverify.serve.tokens import Token
+
+LOG: Final = logging.getLogger("opsverify.serve")
+LARGEST: Final = 64 << 10
+"""Bytes of a request's body."""
+_BEARER: Final = "bearer "
+
+
+def app_of(gate: PipelineGate) -> Starlette:
+    """The application of `gate`."""
+    routes = [Route(each.path, _endpoint(gate, each), methods=[each.method]) for each in OPERATIONS]
+    content = json.dumps(document()).encode()
+
+    async def openapi(_request: Request) -> Response:
+        return Response(content, media_type="application/json")
+
+    routes.append(Route(PATH, openapi, methods=["GET"]))
+    return Starlette(
+        routes=routes,
+        exception_handlers={Declined: _declined, EvidenceError: _no_evidence, HTTPException: _http, Exception: _failed},
+    )
+
+
+def _endpoint(gate: PipelineGate, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        token = _authorized(gate, operation, request)
+        body = await _body(operation, request)
+        call = Call(gate, request.path_params, request.query_params, request.headers, body, token)
+        reply = await run_in_threadpool(operation.handle, call)
+        LOG.info("%s %s by %s", operation.name, reply.status, token.name if token else "anyone")
+        return _response(reply)
+
+    return endpoint
+
+
+def _authorized(gate: PipelineGate, operation: Operation, request: Request) -> Token | None:
+    """The token of a request. Raises Declined where the operation needs one and there is none that may."""
+    if operation.may is None:
+        return None
+    given = request.headers.get("authorization", "")
+    plain = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else None
+    token = gate.tokens.find(request.path_params.get("token", plain), gate.clock())
+    if token is None:
+        raise Declined(401, say("no valid token: unknown, expired, or none was given"), {"WWW-Authenticate": "Bearer"})
+    if operation.may not in token.may:
+        raise Declined(403, say("token {name}: may not {may}", name=token.name, may=operation.may))
+    return token
+
+
+async def _body(operation: Operation, request: Request) -> Any:  # noqa: ANN401 - the operation's own
+    if operation.body is None:
+        return None
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Declined(415, say("Content-Type: expected application/json"))
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > LARGEST:
+            raise Declined(413, say("body: larger than {largest} bytes", largest=LARGEST))
+    try:
+        return msgspec.json.decode(content, type=operation.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Declined(400, say("body: {error}", error=error)) from error
+
+
+def _response(reply: ApiReply) -> Response:
+    if reply.file is not None:
+        remove = BackgroundTask(reply.file.unlink, missing_ok=True)
+        return FileResponse(
+            reply.file, reply.status, dict(reply.headers), media_type=reply.media_type, background=remove
+        )
+    headers = {"Cache-Control": "no-store", **reply.headers}
+    return Response(encoded(reply.body), reply.status, headers, media_type=reply.media_type)
+
+
+def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    text = detail if isinstance(detail, Message) else Message.of(detail, detail)
+    body = msgspec.json.encode(ProblemBody(title, status, text.en, text.ko))
+    return Response(body, status, headers, media_type=PROBLEM)
+
+
+def _declined(_request: Request, error: Exception) -> Response:
+    status, headers = getattr(error, "status", 500), getattr(error, "headers", None)
+    return _problem(status, "Declined", str(error), headers)
+
+
+def _no_evidence(_request: Request, error: Exception) -> Response:
+    return _problem(409, "Evidence is not whole", str(error))
+
+
+def _http(_request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    return _problem(
+        status, "Declined", say("no such address, or not with this method"), getattr(error, "headers", None)
+    )
+
+
+def _failed(_request: Request, _error: Exception) -> Response:
+    return _problem(500, "Internal error", say("internal error; see the server's log. Nothing was decided by it"))

@@ -1,0 +1,168 @@
+"""Bodies of requests and answers: each is declared once, for reading, for writing and for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from opsverify.core.stages import STAGES
+
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""Of a target, a release, a namespace: what may stand in a URL and in a file's name."""
+Checksum = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/+-]*$", max_length=200)]
+"""What tells one version of a release from another: Flagger's checksum, a pod template's hash, a digest."""
+Image = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$", max_length=300)]
+StageName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(STAGES)})]
+Duration = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)?(ms|s|m|h|d)$", max_length=20)]
+Moment = Annotated[
+    str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$", max_length=40)
+]
+Share = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)? ?%?$", max_length=10)]
+Words = Annotated[str, msgspec.Meta(min_length=2, max_length=500)]
+Text = Annotated[str, msgspec.Meta(max_length=500)]
+
+Answer = Literal["promote", "rollback", "accept", "reject", "hold", "running"]
+"""What a pipeline acts on. `running`: no decision yet."""
+
+
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The release that is verified; its verdict and signature name all of it."""
+
+    name: Name
+    checksum: Checksum
+    namespace: Name = "default"
+    image: Image | None = None
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts, as `opsverify verify --release` takes them."""
+        image = {"image": self.image} if self.image else {}
+        return {"name": self.name, "namespace": self.namespace, "checksum": self.checksum, **image}
+
+
+class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stage to run on a target of this server's project."""
+
+    stage: StageName
+    target: Name
+    release: Release | None = None
+    window: Duration | None = None
+    share: Share | None = None
+    recovery_target: Moment | None = None
+    rolled_back_at: Moment | None = None
+    incident_since: Moment | None = None
+    switched_at: Moment | None = None
+
+
+OPTIONS: Final = ("window", "share", "recovery_target", "rolled_back_at", "incident_since", "switched_at")
+"""Fields of `RunBody` that are options of `opsverify verify`."""
+
+
+class ArgoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the `web` provider of Argo Rollouts sends: a template's `jsonBody`."""
+
+    name: Name
+    checksum: Checksum
+    namespace: Name = "default"
+    image: Image | None = None
+    window: Duration | None = None
+    share: Share | None = None
+
+
+class FlaggerMetadata(msgspec.Struct, frozen=True):
+    """`metadata` of a Flagger webhook; other keys are the reader's own."""
+
+    image: Image | None = None
+    window: Duration | None = None
+    share: Share | None = None
+
+
+class FlaggerBody(msgspec.Struct, frozen=True):
+    """What Flagger sends to every webhook."""
+
+    name: Name
+    namespace: Name
+    checksum: Checksum
+    phase: Text = ""
+    metadata: FlaggerMetadata = FlaggerMetadata()
+
+
+class DecisionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person's decision: who, and why."""
+
+    who: Words
+    why: Words
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """A hold that a person approved. The verdict stays a hold."""
+
+    who: str
+    why: str
+    token: str
+    at: str
+
+
+class RunView(msgspec.Struct, frozen=True):
+    """A run: what was asked for, where it is, what was decided, and what a pipeline may do now (`answer`)."""
+
+    id: str
+    stage: str
+    target: str
+    state: Literal["queued", "running", "finished"]
+    answer: Answer
+    decision: str | None
+    reasons: list[str]
+    reasons_ko: list[str]
+    hook: str
+    started_by: str
+    created_at: str
+    begun_at: str | None
+    finished_at: str | None
+    exit_code: int | None
+    run_id: str | None
+    verdict_sha256: str | None
+    release: Release | None
+    approval: Approval | None
+    retired_at: str | None
+
+
+class RunList(msgspec.Struct, frozen=True):
+    """Runs, newest first."""
+
+    runs: list[RunView]
+
+
+class ArgoAnswer(msgspec.Struct, frozen=True):
+    """What the conditions of an AnalysisTemplate read: `{$.answer}`."""
+
+    answer: Answer
+    reason: str
+    reason_ko: str
+    run: str | None = None
+
+
+class FlaggerAnswer(msgspec.Struct, frozen=True):
+    """The answer to a Flagger webhook; Flagger reads the status, people read the reason."""
+
+    answer: Answer
+    reason: str
+    reason_ko: str
+    run: str | None = None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether runs are accepted."""
+
+    status: Literal["ok", "stopping"]
+
+
+class ProblemBody(msgspec.Struct, frozen=True):
+    """A problem, RFC 9457."""
+
+    title: str
+    status: int
+    detail: str
+    detail_ko: str
+    type: str = "about:blank"

@@ -1,0 +1,154 @@
+"""Gate: takes requests for runs, joins retries to the run they started, and keeps what people decide."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from opsverify.config.load import find_target, load_target
+from opsverify.core.stages import STAGES, Decision
+from opsverify.errors import TargetError
+from opsverify.evidence.redact import Redactor
+from opsverify.language.message import Message, say
+from opsverify.serve.bodies import Approval
+from opsverify.serve.declined import Declined
+from opsverify.serve.gate_run import API, GateRun, RunRequest, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opsverify.serve.bodies import DecisionBody
+    from opsverify.serve.run_queue import QueueSettings, RunQueue
+    from opsverify.serve.store import RunStore
+    from opsverify.serve.tokens import Token, Tokens
+
+RETRY_AFTER_S: Final = "30"
+
+
+@dataclass(frozen=True)
+class PipelineGate:
+    """All that the server does, without HTTP."""
+
+    store: RunStore
+    queue: RunQueue
+    tokens: Tokens
+    settings: QueueSettings
+    most_waiting: int = 20
+    max_age_s: float = 1800.0
+    clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+
+    def submit(self, request: RunRequest, token: Token, idempotency_key: str | None = None) -> tuple[GateRun, bool]:
+        """The run for this request, and whether it is new. Raises Declined."""
+        key = request.own_key(token.name, idempotency_key) if idempotency_key else request.release_key
+        if key is None:
+            raise Declined(400, say("missing Idempotency-Key, or release; a retry could not join the run it started"))
+        superseded: list[GateRun] = []
+        with self.store.transaction():
+            known = self.store.by_key(key)
+            if known is not None and request.hook != API and known.is_stale(self.clock(), self.max_age_s):
+                self.store.retire(known.id, self.clock())
+                known = None
+            if known is not None:
+                if known.request.digest != request.digest:
+                    raise Declined(422, say("Idempotency-Key: was used for another request, run {id}", id=known.id))
+                return known, False
+            self._require_room()
+            superseded = self._superseded(request)
+            run = GateRun(_new_id(self.clock()), key, request, token.name, self.clock())
+            self.store.add(run)
+        for other in superseded:
+            self.queue.end(other.id, say("release {name} {checksum} came while it was under way: both were measured",
+                                         name=request.release.name if request.release else "",
+                                         checksum=request.release.checksum if request.release else ""))  # fmt: skip
+        self.queue.kick()
+        return self.store.get(run.id) or run, True
+
+    def _require_room(self) -> None:
+        """Raise Declined where no more runs may wait, or none is started."""
+        if self.queue.stopping:
+            raise Declined(503, say("the server is stopping; ask again"), {"Retry-After": RETRY_AFTER_S})
+        if len(self.store.in_state(RunState.QUEUED)) >= self.most_waiting:
+            message = say("{most} runs wait (--queue); ask again", most=self.most_waiting)
+            raise Declined(503, message, {"Retry-After": RETRY_AFTER_S})
+
+    def _superseded(self, request: RunRequest) -> list[GateRun]:
+        """The runs of another checksum to be ended; what opened the gate for another checksum is retired."""
+        release = request.release
+        others = [
+            run
+            for run in self.store.of_release(request)
+            if release and run.request.release and run.request.release.checksum != release.checksum
+        ]
+        for run in others:
+            if run.decision is Decision.PROMOTE or run.approval:
+                self.store.retire(run.id, self.clock())
+        return [run for run in others if run.state is not RunState.FINISHED]
+
+    def found(self, run_id: str, token: Token) -> GateRun:
+        """A run that the token may see. Raises Declined for any other."""
+        run = self.store.get(run_id)
+        if run is None or not token.covers(run.request.stage, run.request.target):
+            raise Declined(404, say("no such run"))
+        return run
+
+    def require_scope(self, stage: str, target: str, token: Token) -> None:
+        """Raise Declined unless stage and target exist and the token is for both."""
+        if not token.covers(stage, target):
+            raise Declined(
+                403, say("token {name}: not for {stage} on {target}", name=token.name, stage=stage, target=target)
+            )
+        if stage not in STAGES:
+            raise Declined(404, say("no such stage; stages: {stages}", stages=", ".join(STAGES)))
+        if not (self.settings.root / "targets" / f"{target}.toml").is_file():
+            raise Declined(404, say("no such target: no targets/{target}.toml in this project", target=target))
+
+    def approve(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:
+        """Let a hold pass, by a person's decision. Raises Declined where it is none, or may not be theirs."""
+        if not run.may_be_approved:
+            raise Declined(409, say("run {id}: only a hold on a release is approved", id=run.id))
+        if run.approval is not None:
+            raise Declined(409, say("run {id}: approved before, by {who}", id=run.id, who=run.approval.who))
+        if run.started_by == token.name and not self.tokens.may_approve_own(run.request.target):
+            raise Declined(
+                403, say("run {id}: started with token {name}, approved with another", id=run.id, name=token.name)
+            )
+        who, why = self._redacted(run, body)
+        self.store.approve(run.id, Approval(who, why, token.name, self.clock().isoformat()))
+        return self.store.get(run.id) or run
+
+    def cancel(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:
+        """End a run that waits or is under way: it is a hold. Raises Declined where it has ended."""
+        who, why = self._redacted(run, body)
+        if not self.queue.end(run.id, say("cancelled by {who}: {why}", who=who, why=why)):
+            raise Declined(409, say("run {id}: has ended", id=run.id))
+        self.store.note(run.id, "cancel", token.name, who, why, self.clock().isoformat())
+        return self.store.get(run.id) or run
+
+    def retire(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:
+        """Let a verdict count no longer: the next request for the same release starts a run. Raises Declined."""
+        if run.state is not RunState.FINISHED:
+            raise Declined(409, say("run {id}: has not ended; cancel it", id=run.id))
+        who, why = self._redacted(run, body)
+        with self.store.transaction():
+            self.store.retire(run.id, self.clock())
+            self.store.note(run.id, "retire", token.name, who, why, self.clock().isoformat())
+        return self.store.get(run.id) or run
+
+    def reason(self, run: GateRun) -> tuple[str, Message]:
+        """What a pipeline may do by the run now, and why."""
+        return run.answer(self.clock(), self.max_age_s)
+
+    def _redacted(self, run: GateRun, body: DecisionBody) -> tuple[str, str]:
+        """A person's words, without the secrets of the run's target."""
+        try:
+            path = find_target(run.request.target, self.settings.root / "targets")
+            redactor = Redactor(load_target(path)[1].values)
+        except TargetError:
+            redactor = Redactor(())
+        return redactor.text(body.who), redactor.text(body.why)
+
+
+def _new_id(now: dt.datetime) -> str:
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"

@@ -1,0 +1,90 @@
+"""OpenAPI document of the server, made from its operations."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import msgspec
+
+from opsverify.serve.bodies import ProblemBody
+from opsverify.serve.operations import FLAGGER_HOOKS, OPERATIONS, Operation
+
+PATH: Final = "/openapi.json"
+PROBLEM: Final = "application/problem+json"
+_REASON: Final = {
+    200: "Done", 202: "Accepted", 400: "Not readable", 401: "No valid token", 403: "Not allowed", 404: "Not found",
+    409: "Not now", 413: "Too large", 415: "Not JSON", 422: "Not as declared", 500: "Internal error", 503: "Ask again",
+}  # fmt: skip
+_EVERYWHERE: Final = (500,)
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    types = {kind for each in OPERATIONS for kind in (each.body, *each.answers.values()) if isinstance(kind, type)}
+    ordered = sorted(types | {ProblemBody}, key=lambda kind: kind.__name__)
+    _, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for each in OPERATIONS:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "opsverify serve", "version": _version(), "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def problems_of(each: Operation) -> tuple[int, ...]:
+    """The statuses of an operation's problems."""
+    token = (401, 403) if each.may else ()
+    body = (400, 413, 415) if each.body else ()
+    return tuple(sorted({*token, *body, *each.problems, *_EVERYWHERE} - {*each.answers}))
+
+
+def _operation(each: Operation) -> dict[str, Any]:
+    answers = {str(status): _answer(status, kind) for status, kind in each.answers.items()}
+    answers |= {str(status): _answer(status, ProblemBody, PROBLEM) for status in problems_of(each)}
+    found: dict[str, Any] = {
+        "operationId": each.name,
+        "summary": each.summary,
+        "parameters": [*map(_in_path, re.findall(r"{(\w+)}", each.path)), *map(_in_query, each.query)],
+        "responses": dict(sorted(answers.items())),
+        "security": [{"token": []}] if each.may and "{token}" not in each.path else [],
+    }
+    if each.name == "startRun":
+        found["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}})
+    if each.body:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(each.body)}}}
+    return found
+
+
+def _answer(status: int, kind: type | str, media_type: str = "application/json") -> dict[str, Any]:
+    if isinstance(kind, str):
+        return {"description": _REASON[status], "content": {kind: {}}}
+    return {"description": _REASON[status], "content": {media_type: {"schema": _ref(kind)}}}
+
+
+def _ref(kind: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    known = {"type": "string", "enum": list(FLAGGER_HOOKS)} if name == "hook" else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": known}
+
+
+def _in_query(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": "string"}}
+
+
+def _version() -> str:
+    try:
+        return version("opsverify")
+    except PackageNotFoundError:
+        return "0"

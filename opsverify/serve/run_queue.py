@@ -1,0 +1,200 @@
+"""Queue of runs: starts `opsverify verify` for queued runs, one at a time for a stage and target, and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from opsverify.commands import end_group
+from opsverify.core.exit_codes import ExitCode
+from opsverify.language.message import Message, say
+from opsverify.serve import child
+from opsverify.serve.conclusion import conclude
+from opsverify.serve.gate_run import Conclusion, GateRun, RunState
+from opsverify.units import elapsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from opsverify.serve.gate_run import RunRequest
+    from opsverify.serve.store import RunStore
+
+LOG: Final = logging.getLogger("opsverify.serve")
+
+
+def verify_command(request: RunRequest, folder: Path) -> list[str]:
+    """The command that runs a stage, as a person would type it."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in request.options]
+    if request.release:
+        options.append("--release=" + ",".join(f"{name}={value}" for name, value in request.release.parts.items()))
+    target = f"--target={request.target}"
+    python = [sys.executable, "-P", "-m", "opsverify"]
+    return [*python, "verify", request.stage, target, f"--report-dir={folder}", "--color=no", *options]
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    """How runs are started: in which project, how many at once, for how long at most, and by which command."""
+
+    root: Path
+    most_at_once: int = 2
+    longest_s: float = 6 * 3600.0
+    grace_s: float = 20.0
+    """How long a stage may take to write its verdict down after SIGTERM."""
+    command: Callable[[RunRequest, Path], Sequence[str]] = verify_command
+    conclude: Callable[[Path, int, RunRequest, Path], Conclusion] = conclude
+
+    def folder_of(self, run_id: str) -> Path:
+        """Where the evidence of a run goes."""
+        return self.root / "reports" / f"gate-{run_id}"
+
+    @property
+    def state(self) -> Path:
+        """Where the server keeps its own files."""
+        return self.root / "reports" / ".serve"
+
+
+@dataclass
+class _Active:
+    """A run that is under way: its process once there is one, and why it is to be ended."""
+
+    run: GateRun
+    process: subprocess.Popen[bytes] | None = None
+    ended_because: Message | None = None
+    thread: threading.Thread | None = field(default=None, repr=False)
+
+
+class RunQueue:
+    """Runs that wait and runs that are under way."""
+
+    def __init__(self, store: RunStore, settings: QueueSettings) -> None:
+        self._store, self._settings = store, settings
+        self._lock = threading.RLock()
+        self._active: dict[str, _Active] = {}
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no run is started any more."""
+        return self._stopping
+
+    def recover(self) -> None:
+        """Make a hold of every run that an earlier server left under way. Nothing is run again."""
+        for run in self._store.in_state(RunState.RUNNING):
+            reason = say("the server ended while the run was under way; look at {folder}, then run the stage again",
+                         folder=self._settings.folder_of(run.id))  # fmt: skip
+            self._store.finish(run.id, Conclusion.hold(reason), dt.datetime.now(dt.UTC))
+            LOG.warning("run %s: was under way when the server ended, hold", run.id)
+
+    def kick(self) -> None:
+        """Start whatever may start now."""
+        with self._lock:
+            for run in self._store.in_state(RunState.QUEUED) if not self._stopping else ():
+                if len(self._active) >= self._settings.most_at_once:
+                    return
+                busy = {(each.run.request.stage, each.run.request.target) for each in self._active.values()}
+                if (run.request.stage, run.request.target) in busy:
+                    continue
+                self._store.begin(run.id, dt.datetime.now(dt.UTC))
+                active = self._active[run.id] = _Active(run)
+                active.thread = threading.Thread(target=self._carry_out, args=(active,), name=f"run {run.id}")
+                active.thread.start()
+
+    def end(self, run_id: str, because: Message) -> bool:
+        """End a run that waits or is under way; it is a hold, whatever it found. False where it has ended already."""
+        with self._lock:
+            active = self._active.get(run_id)
+            if active is not None and active.ended_because is None:
+                active.ended_because = because
+        if active is None:
+            found = self._store.get(run_id)
+            if found is None or found.state is not RunState.QUEUED:
+                return False
+            self._store.finish(run_id, Conclusion.hold(because), dt.datetime.now(dt.UTC))
+            return True
+        if active.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                active.process.terminate()
+        return True
+
+    def stop(self, longest_s: float = 30.0) -> None:
+        """Start nothing more, end what is under way, and wait for it."""
+        with self._lock:
+            self._stopping = True
+            under_way = list(self._active.values())
+        for active in under_way:
+            self.end(active.run.id, say("the server was stopped while the run was under way; run the stage again"))
+        until = time.monotonic() + longest_s
+        for active in under_way:
+            if active.thread is not None:
+                active.thread.join(max(0.0, until - time.monotonic()))
+
+    def _carry_out(self, active: _Active) -> None:
+        run = active.run
+        try:
+            conclusion = self._concluded(active)
+        except BaseException as error:
+            LOG.exception("run %s: could not be carried out", run.id)
+            conclusion = Conclusion.hold(say("the run could not be carried out ({error})", error=error))
+        try:
+            if active.ended_because is not None:
+                conclusion = Conclusion.hold(active.ended_because, conclusion.exit_code)
+            self._store.finish(run.id, conclusion, dt.datetime.now(dt.UTC))
+            LOG.info("run %s: %s on %s: %s", run.id, run.request.stage, run.request.target, conclusion.decision)
+        except Exception:
+            LOG.exception("run %s: its end could not be recorded; it is a hold at the next start", run.id)
+        finally:
+            with self._lock:
+                del self._active[run.id]
+            with contextlib.suppress(Exception):
+                self.kick()
+
+    def _concluded(self, active: _Active) -> Conclusion:
+        """Run the command, and read what it decided."""
+        settings, run = self._settings, active.run
+        folder = settings.folder_of(run.id)
+        log = settings.state / "output" / f"{run.id}.log"
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        began = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]
+        environment = {**os.environ, "OPSVERIFY_SERVE_RUN": run.id, "OPSVERIFY_SERVE_BY": run.started_by}
+        with log.open("wb") as output:
+            log.chmod(0o600)
+            process = subprocess.Popen(
+                [*began, *settings.command(run.request, folder)], cwd=settings.root, env=environment,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        with self._lock:
+            active.process = process
+            if active.ended_because is not None:
+                process.terminate()
+        code = self._await_end(active, process)
+        if active.ended_because is not None:
+            return Conclusion.hold(active.ended_because, code)
+        if code < 0 or code == ExitCode.USAGE:
+            return Conclusion.hold(say("opsverify verify ended with {code}; see {log}", code=code, log=log), code)
+        return settings.conclude(folder, code, run.request, settings.root)
+
+    def _await_end(self, active: _Active, process: subprocess.Popen[bytes]) -> int:
+        """The exit code; a process that goes on too long, or after it was told to end, is killed."""
+        longest = self._settings.longest_s
+        until = time.monotonic() + longest
+        while active.ended_because is None:
+            try:
+                return process.wait(_STEP_S)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= until:
+                    active.ended_because = say("went on for {longest} (--longest)", longest=elapsed(longest))
+        end_group(process, self._settings.grace_s)
+        return process.wait(self._settings.grace_s)
+
+
+_STEP_S: Final = 0.2

@@ -1,0 +1,110 @@
+"""Server: one process for a project, on loopback unless TLS or an ingress is declared."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from opsverify.errors import TargetError
+from opsverify.language.message import say
+from opsverify.serve.app import app_of
+from opsverify.serve.gate import PipelineGate
+from opsverify.serve.run_queue import QueueSettings, RunQueue
+from opsverify.serve.store import RunStore
+from opsverify.serve.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOG: Final = logging.getLogger("opsverify.serve")
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Where the server listens, and how what it says is protected."""
+
+    host: str = "127.0.0.1"
+    port: int = 8470
+    certificate: Path | None = None
+    key: Path | None = None
+    plain_http: bool = False
+
+    def check(self) -> None:
+        """Raise TargetError for tokens that would cross a network in the clear, and for files that are not there."""
+        if (self.certificate is None) != (self.key is None):
+            raise TargetError(say("serve: --certificate and --key belong together"))
+        for path in (self.certificate, self.key):
+            if path is not None and not path.is_file():
+                raise TargetError(say("serve: {path}: no such file", path=path))
+        if self.certificate is None and not self.plain_http and not _is_loopback(self.host):
+            raise TargetError(
+                say(
+                    "serve: {host} is not loopback: tokens would be sent in the clear; give --certificate and --key, "
+                    "or --plain-http behind an ingress that ends TLS",
+                    host=self.host,
+                )
+            )
+
+
+@contextmanager
+def opened(
+    settings: QueueSettings, tokens: Path, most_waiting: int = 20, max_age_s: float = 1800.0
+) -> Iterator[PipelineGate]:
+    """The gate of a project; what an earlier server left under way is a hold from here on.
+
+    Raises TargetError where another server serves the project, or the token file cannot be used.
+    """
+    known = Tokens(tokens)
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(settings.state / "server.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TargetError(
+            say("serve: another server serves this project ({path})", path=settings.state / "server.lock")
+        ) from error
+    store = RunStore(settings.state / "runs.sqlite")
+    queue = RunQueue(store, settings)
+    try:
+        queue.recover()
+        queue.kick()
+        yield PipelineGate(store, queue, known, settings, most_waiting, max_age_s)
+    finally:
+        queue.stop()
+        store.close()
+        lock.release()
+
+
+def server_of(gate: PipelineGate, listener: Listener) -> uvicorn.Server:
+    """The HTTP server of `gate`. It logs no address: Flagger's holds a token."""
+    logging.getLogger("uvicorn.access").disabled = True  # `access_log` alone gives way to a handler of others
+    return uvicorn.Server(
+        uvicorn.Config(
+            app_of(gate), host=listener.host, port=listener.port, access_log=False, log_config=None,
+            ssl_certfile=listener.certificate, ssl_keyfile=listener.key, server_header=False, lifespan="off",
+            timeout_graceful_shutdown=5,
+        )
+    )  # fmt: skip
+
+
+def serve(gate: PipelineGate, listener: Listener) -> int:
+    """Serve until SIGTERM or Ctrl-C; the exit code."""
+    scheme = "http" if listener.certificate is None else "https"
+    LOG.info("serving %s on %s://%s:%s", gate.settings.root, scheme, listener.host, listener.port)
+    server = server_of(gate, listener)
+    server.run()
+    return 0 if server.started else 4
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

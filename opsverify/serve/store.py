@@ -1,0 +1,200 @@
+"""Store of gate runs: one SQLite file. A change is on the disk before it is answered."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from opsverify.core.stages import Decision
+from opsverify.errors import EvidenceError
+from opsverify.language.message import Message, say
+from opsverify.serve.bodies import Approval, Release
+from opsverify.serve.gate_run import Conclusion, GateRun, RunRequest, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS run (
+    id TEXT PRIMARY KEY, key TEXT NOT NULL, stage TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL,
+    namespace TEXT, name TEXT, checksum TEXT, image TEXT, hook TEXT NOT NULL, started_by TEXT NOT NULL,
+    state TEXT NOT NULL, created_at TEXT NOT NULL, begun_at TEXT, finished_at TEXT, exit_code INTEGER,
+    run_id TEXT, verdict_sha256 TEXT, decision TEXT, reasons TEXT, approval TEXT, retired_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS one_run_a_key ON run (key) WHERE retired_at IS NULL;
+CREATE INDEX IF NOT EXISTS state ON run (state);
+CREATE TABLE IF NOT EXISTS event (
+    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL, token TEXT NOT NULL,
+    who TEXT NOT NULL, why TEXT NOT NULL
+) STRICT;
+"""
+
+
+class RunStore:
+    """Every run that was ever asked for, and every decision of a person."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises EvidenceError."""
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(0o600)
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._database.row_factory = sqlite3.Row
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise EvidenceError(say("{path}: cannot be used ({error})", path=path, error=error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block's changes, or none."""
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def add(self, run: GateRun) -> None:
+        """Keep a new run, queued."""
+        request, release = run.request, run.request.release
+        self._run(
+            "INSERT INTO run (id, key, stage, target, options, namespace, name, checksum, image, hook, started_by,"
+            " state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            run.id, run.key, request.stage, request.target, json.dumps(request.options),
+            release.namespace if release else None, release.name if release else None,
+            release.checksum if release else None, release.image if release else None,
+            request.hook, run.started_by, run.state.value,
+            run.created_at.isoformat(),
+        )  # fmt: skip
+
+    def begin(self, run_id: str, at: dt.datetime) -> None:
+        """A queued run is under way; recorded before it is."""
+        self._run(
+            "UPDATE run SET state = 'running', begun_at = ? WHERE id = ? AND state = 'queued'", at.isoformat(), run_id
+        )
+
+    def finish(self, run_id: str, conclusion: Conclusion, at: dt.datetime) -> None:
+        """A run has ended. A second end changes nothing."""
+        self._run(
+            "UPDATE run SET state = 'finished', finished_at = ?, exit_code = ?, run_id = ?, verdict_sha256 = ?,"
+            " decision = ?, reasons = ? WHERE id = ? AND state <> 'finished'",
+            at.isoformat(), conclusion.exit_code, conclusion.run_id, conclusion.verdict_sha256,
+            conclusion.decision.value, json.dumps([[each.en, each.ko] for each in conclusion.reasons]), run_id,
+        )  # fmt: skip
+
+    def approve(self, run_id: str, approval: Approval) -> None:
+        """A person approved a hold."""
+        with self.transaction():
+            self._run("UPDATE run SET approval = ? WHERE id = ?", msgspec.json.encode(approval).decode(), run_id)
+            self.note(run_id, "approve", approval.token, approval.who, approval.why, approval.at)
+
+    def retire(self, run_id: str, at: dt.datetime) -> None:
+        """A run counts no longer: its key is free."""
+        self._run("UPDATE run SET retired_at = ? WHERE id = ? AND retired_at IS NULL", at.isoformat(), run_id)
+
+    def note(self, run_id: str, what: str, token: str, who: str, why: str, at: str) -> None:
+        """Keep who did what, and why."""
+        self._run(
+            "INSERT INTO event (run, at, what, token, who, why) VALUES (?, ?, ?, ?, ?, ?)",
+            run_id, at, what, token, who, why,
+        )  # fmt: skip
+
+    def get(self, run_id: str) -> GateRun | None:
+        """The run `run_id`."""
+        return next(self._runs("WHERE id = ?", run_id), None)
+
+    def by_key(self, key: str) -> GateRun | None:
+        """The run that counts for `key`."""
+        return next(self._runs("WHERE key = ? AND retired_at IS NULL", key), None)
+
+    def of_release(self, request: RunRequest) -> Iterator[GateRun]:
+        """Runs of the stage, target and release of `request`, whatever the checksum and the hook; newest first."""
+        release = request.release
+        if release is None:
+            return iter(())
+        return self._runs(
+            "WHERE stage = ? AND target = ? AND namespace = ? AND name = ? AND retired_at IS NULL ORDER BY rowid DESC",
+            request.stage, request.target, release.namespace, release.name,
+        )  # fmt: skip
+
+    def in_state(self, state: RunState) -> list[GateRun]:
+        """The runs in `state`, oldest first."""
+        return list(self._runs("WHERE state = ? ORDER BY rowid", state.value))
+
+    def newest(self, most: int, stage: str | None, target: str | None) -> list[GateRun]:
+        """The newest runs."""
+        return list(
+            self._runs(
+                "WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR target = ?2) ORDER BY rowid DESC LIMIT ?3",
+                stage, target, most,
+            )
+        )  # fmt: skip
+
+    def finished(self) -> list[tuple[str, str, str, float]]:
+        """Stage, target, decision and duration in seconds of every finished run."""
+        return [
+            (row["stage"], row["target"], row["decision"], _seconds(row["begun_at"], row["finished_at"]))
+            for row in self._query("SELECT * FROM run WHERE state = 'finished'")
+        ]
+
+    def _runs(self, rest: str, *values: object) -> Iterator[GateRun]:
+        return iter([_run_of(row) for row in self._query(f"SELECT * FROM run {rest}", *values)])  # noqa: S608 - literals
+
+    def _query(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._database.execute(statement, values).fetchall()
+
+    def _run(self, statement: str, *values: object) -> None:
+        with self._lock:
+            self._database.execute(statement, values)
+
+
+def _run_of(row: sqlite3.Row) -> GateRun:
+    release = Release(row["name"], row["checksum"], row["namespace"], row["image"]) if row["checksum"] else None
+    options = tuple((name, value) for name, value in json.loads(row["options"]))
+    return GateRun(
+        id=row["id"],
+        key=row["key"],
+        request=RunRequest(row["stage"], row["target"], options, release, row["hook"]),
+        started_by=row["started_by"],
+        created_at=dt.datetime.fromisoformat(row["created_at"]),
+        state=RunState(row["state"]),
+        begun_at=_moment(row["begun_at"]),
+        finished_at=_moment(row["finished_at"]),
+        conclusion=_conclusion(row),
+        approval=msgspec.json.decode(row["approval"], type=Approval) if row["approval"] else None,
+        retired_at=_moment(row["retired_at"]),
+    )
+
+
+def _conclusion(row: sqlite3.Row) -> Conclusion | None:
+    if row["decision"] is None:
+        return None
+    reasons = tuple(Message.of(*texts) for texts in json.loads(row["reasons"]))
+    return Conclusion(Decision(row["decision"]), reasons, row["exit_code"], row["run_id"], row["verdict_sha256"])
+
+
+def _moment(text: Any) -> dt.datetime | None:  # noqa: ANN401 - a column
+    return dt.datetime.fromisoformat(text) if text else None
+
+
+def _seconds(begun: str | None, finished: str) -> float:
+    if begun is None:
+        return 0.0
+    return max(0.0, (dt.datetime.fromisoformat(finished) - dt.datetime.fromisoformat(begun)).total_seconds())

@@ -1,0 +1,118 @@
+"""Tokens: who may ask for what. The file holds SHA-256 sums of random tokens, never a token."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import logging
+import secrets
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+
+from opsverify.core.stages import STAGES
+from opsverify.errors import TargetError
+from opsverify.language.message import say
+from opsverify.serve.bodies import Name  # noqa: TC001 - read by msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG: Final = logging.getLogger("opsverify.serve")
+May = Literal["run", "read", "approve", "hook"]
+ANY: Final = "*"
+_PREFIX: Final = "ovs_"
+
+
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One token: its sum, what it may do, on which stages and targets (`*`: on all), and until when."""
+
+    name: Name
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    may: list[May]
+    stages: list[str]
+    targets: list[str]
+    expires: dt.datetime
+
+    def covers(self, stage: str, target: str) -> bool:
+        """Whether it is for this stage and this target."""
+        return bool({stage, ANY} & set(self.stages)) and bool({target, ANY} & set(self.targets))
+
+
+class TokenFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file: its tokens, and the targets where whoever started a run may approve its hold as well."""
+
+    token: list[Token] = []
+    self_approval: list[str] = []
+
+
+class Tokens:
+    """The token file, read again whenever it has changed: a token that is taken out is refused at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises TargetError with what is wrong in it."""
+        self._path = path
+        self._stamp: tuple[int, ...] = ()
+        self._file = TokenFile()
+        self._reload()
+
+    def find(self, plain: str | None, now: dt.datetime) -> Token | None:
+        """The token that `plain` is, where it has not expired. A file that cannot be read has none."""
+        try:
+            self._reload()
+        except TargetError as error:
+            LOG.error("%s: no token is valid until it is corrected", error)  # noqa: TRY400 - the file's line, no trace
+            return None
+        digest = hashlib.sha256((plain or "").encode()).hexdigest()
+        found = [each for each in self._file.token if hmac.compare_digest(each.sha256, digest)]
+        return found[0] if found and now < found[0].expires else None
+
+    def may_approve_own(self, target: str) -> bool:
+        """Whether the starter of a run on `target` may approve its hold."""
+        return target in self._file.self_approval
+
+    def _reload(self) -> None:
+        try:
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp == self._stamp:
+                return
+            self._stamp, self._file = (), TokenFile()
+            self._file = _checked(msgspec.toml.decode(self._path.read_bytes(), type=TokenFile))
+            self._stamp = stamp
+        except OSError as error:
+            self._stamp, self._file = (), TokenFile()
+            raise TargetError(say("{path}: {error}", path=self._path, error=error.strerror)) from error
+        except (ValueError, UnicodeDecodeError) as error:
+            raise TargetError(
+                say(
+                    "{path}: {error}; make a token with opsverify serve --make-token NAME",
+                    path=self._path,
+                    error=error,
+                )
+            ) from error
+
+
+def made_token(name: str, expires: dt.datetime) -> tuple[str, str]:
+    """A new token, and its table for the file. The token itself is shown once and kept nowhere."""
+    plain = _PREFIX + secrets.token_urlsafe(32)
+    table = (
+        f'[[token]]\nname = "{name}"\nsha256 = "{hashlib.sha256(plain.encode()).hexdigest()}"\n'
+        'may = ["run", "read"]  # also: approve, hook\nstages = ["prod-canary"]  # "*": all\ntargets = ["production"]\n'
+        f"expires = {expires.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}\n"
+    )
+    return plain, table
+
+
+def _checked(file: TokenFile) -> TokenFile:
+    for token in file.token:
+        unknown = [stage for stage in token.stages if stage not in STAGES and stage != ANY]
+        if unknown:
+            raise ValueError(say("token {name}: no such stage: {stage}", name=token.name, stage=unknown[0]))
+        if token.expires.tzinfo is None:
+            raise ValueError(say("token {name}: expires has no time zone", name=token.name))
+    names, sums = [each.name for each in file.token], [each.sha256 for each in file.token]
+    if len(set(names)) < len(names) or len(set(sums)) < len(sums):
+        raise ValueError(say("two tokens have one name, or one sum"))
+    return file
