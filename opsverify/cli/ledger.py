@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("action", choices=("capture",))
+    parser.add_argument(
+        "action", choices=("capture",), metavar="ACTION", help=say("capture: record core tables and catalog")
+    )
     add_target(parser)
 
 

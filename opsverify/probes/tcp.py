@@ -1,4 +1,4 @@
-"""TCP of a host: whether a port accepts connections; standard library only."""
+"""TCP port of a host: whether it accepts connections; standard library only."""
 
 from __future__ import annotations
 
