@@ -128,6 +128,16 @@ def _traffic(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _scale(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    _say(f"the canary is served by {', '.join(sandbox.scale(arguments.pods))}")
+    return 0
+
+
+def _replace_pod(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    _say(f"the canary is served by {', '.join(sandbox.replace_pod())}")
+    return 0
+
+
 def _release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.release(arguments.state)
     _say(f"canary release is {arguments.state}")
@@ -186,6 +196,8 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "remedies": _remedies,
     "remedy": _remedy,
     "traffic": _traffic,
+    "scale": _scale,
+    "replace-pod": _replace_pod,
     "release": _release,
     "migrate": _migrate,
     "clear-cache": _clear_cache,
@@ -228,6 +240,9 @@ def _parser() -> CommandParser:
     remedy.add_argument("--off", action="store_true", help="withdraw it")
     remedy.add_argument("--no-effect", action="store_true", help="the platform reports it, and does not act on it")
     verbs.add_parser("traffic", parents=[either, flow], help="set rate and canary share")
+    scale = verbs.add_parser("scale", parents=[common], help="serve the canary by so many pods, while it runs")
+    scale.add_argument("pods", type=int, help="1 to 3")
+    verbs.add_parser("replace-pod", parents=[common], help="replace the canary's newest pod by another, while it runs")
     release = verbs.add_parser("release", parents=[common], help="change what is released")
     release.add_argument("what", choices=("canary",))
     release.add_argument("state", choices=("good", "off"))
