@@ -3,8 +3,9 @@
 import sys
 
 if sys.argv[1:2] == ["demo"]:
-    from sandbox.demo import main
-else:
-    from sandbox.cli import main
+    from sandbox import demo
+
+    sys.exit(demo.main(sys.argv[2:]))
+from sandbox.cli import main
 
 sys.exit(main())

@@ -10,18 +10,30 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from opsverify.cli.parser import CommandParser
 from opsverify.config.project import project_root
+from opsverify.language.message import say
 from sandbox import network
 from sandbox.core import Sandbox
 from sandbox.demo_output import Played, Scene, Status, end, summary
 from sandbox.home import REPOSITORY, SERVICES
 from sandbox.processes import wait_until
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 WINDOW = "20s"
 QUIET_WITHIN_S = 60
+EXIT_CODES = (
+    say("exit codes:"),
+    say("  0   every verdict as expected"),
+    say("  1   a verdict was not as expected"),
+    say("  4   usage: command line"),
+    say("  130 interrupted"),
+)
 INTERRUPTED = 130
 """The exit status that shells use for SIGINT."""
 ERRORS = 'judgment_requests_total{code=~"5.."}'
@@ -58,11 +70,11 @@ class Stagehand:
         """Back up, record, destroy, restore to a point in time."""
         self.sandbox.fault("prometheus_down", off=True)
         self.wait_until_quiet()
-        say("base backup (pg_basebackup)")
+        progress("base backup (pg_basebackup)")
         self.sandbox.backup()
-        say(opsverify("ledger", "capture", *self.target).strip())
+        progress(opsverify("ledger", "capture", *self.target).strip())
         captured = time.time()
-        say("traffic goes on until its WAL is archived")
+        progress("traffic goes on until its WAL is archived")
         archive = self.sandbox.home / "recovery" / "wal"
         wait_until(
             # The cheap condition first: a segment's file may be newer than its newest commit.
@@ -72,15 +84,15 @@ class Stagehand:
             60,
             "the WAL archive to reach past the capture",
         )
-        say(f"the database is destroyed at {self.sandbox.destroy_db().isoformat(timespec='seconds')}")
+        progress(f"the database is destroyed at {self.sandbox.destroy_db().isoformat(timespec='seconds')}")
         self.recovery_target = opsverify("dr", "target", *self.target).strip()
-        say(f"point-in-time restore to {self.recovery_target}")
+        progress(f"point-in-time restore to {self.recovery_target}")
         restored = self.sandbox.restore(self.recovery_target)
-        say(
+        progress(
             f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
             f"timeline {restored.timeline}"
         )
-        say(f"cache cleared: {self.sandbox.clear_cache()} judgments from before the disaster removed")
+        progress(f"cache cleared: {self.sandbox.clear_cache()} judgments from before the disaster removed")
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
 
@@ -97,7 +109,7 @@ class Stagehand:
     def wait_until_quiet(self) -> None:
         """Wait until no alert fires and the platform is healthy."""
         ports = self.sandbox.settings.ports
-        say("waiting until the platform is healthy and no alert fires")
+        progress("waiting until the platform is healthy and no alert fires")
         wait_until(
             lambda: (
                 (network.get_json(ports["edge"], "/health") or {}).get("status") == "ok"
@@ -140,12 +152,17 @@ SCENES = (
 )  # fmt: skip
 
 
-def main() -> int:
-    """Run all scenes; 0 only if every verdict is as expected."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run all scenes; 0 only if every verdict is as expected. It takes no arguments but `--help`."""
+    parser = CommandParser(
+        "opsverify demo", description=say("The stand-in platform through a release, in two minutes.")
+    )
+    parser.examples, parser.exit_codes = ("opsverify demo",), EXIT_CODES
+    parser.parse_args(arguments)
     try:
         return _play_all()
     except KeyboardInterrupt:
-        say("interrupted: no overall verdict; everything started is stopped")
+        progress("interrupted: no overall verdict; everything started is stopped")
         return INTERRUPTED
 
 
@@ -153,9 +170,9 @@ def _play_all() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home, STATUS:
         Path(home).chmod(0o755)
-        say("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
+        progress("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
         with Sandbox(
-            home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=say
+            home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=progress
         ) as sandbox:
             stagehand = Stagehand(sandbox, project_root() / "reports" / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
             played = []
@@ -169,7 +186,7 @@ def _play_all() -> int:
 STATUS: Final = Status()
 
 
-def say(text: str) -> None:
+def progress(text: str) -> None:
     """Show one line of progress."""
     STATUS.say(text)
 
@@ -180,7 +197,7 @@ def opsverify(*arguments: str) -> str:
 
 
 def _play(scene: Scene, stagehand: Stagehand) -> Played:
-    say(f"({scene.letter}) {scene.what}")
+    progress(f"({scene.letter}) {scene.what}")
     more = scene.prepare(stagehand)
     run = stagehand.folder / f"{scene.letter}-{scene.stage}"
     if scene.acts:
@@ -190,7 +207,7 @@ def _play(scene: Scene, stagehand: Stagehand) -> Played:
         command = _program("act", str(before.parent), "--yes", *stagehand.target)
     else:
         command = _program("verify", *scene.arguments, f"--report-dir={run}", *stagehand.target, *more)
-    say("opsverify " + " ".join(command[3:]).replace(f"{REPOSITORY}/", ""))
+    progress("opsverify " + " ".join(command[3:]).replace(f"{REPOSITORY}/", ""))
     stagehand.folder.mkdir(parents=True, exist_ok=True)
     with (stagehand.folder / f"{scene.letter}.log").open("w", encoding="utf-8") as log:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False, cwd=REPOSITORY).returncode

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from rich.console import Console
 from rich.text import Text
 
-from opsverify.pytest_plugin.summary import ScreenRow, cut, wrapped
+from opsverify.language.cells import cut, wrapped
+from opsverify.pytest_plugin.summary import ScreenRow
 from opsverify.report.summary import reasons_of
 
 if TYPE_CHECKING:

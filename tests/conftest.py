@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from opsverify.language.environment import environment_language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +54,12 @@ TOGETHER = {
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C mean what it does at a terminal, also where the tests were started in the background."""
+    """Let Ctrl-C mean what it does at a terminal, also where the tests were started in the background.
+
+    What a command prints without a target follows the environment: the tests are of an English one.
+    """
+    if environment_language() != "en":
+        os.environ["LC_ALL"] = "C.UTF-8"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -138,7 +138,7 @@ class Observer:
         try:
             answers = ask_together(self.prometheus, questions, max(setup.policy.step_s, self.look_within_s))
         except SourceFault as error:
-            return ObservedStep(at, fault=say("{reason}: {error}", reason=error.reason, error=error))
+            return ObservedStep(at, fault=say("{reason}: {error}", reason=error.reason.text, error=error))
         except Inconclusive as error:
             return ObservedStep(at, fault=str(error))
         firing = answers.pop(("alerts", ""))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_language, add_permission
 from opsverify.config.project import project_root, target_argument
+from opsverify.language.message import say
 from opsverify.release.act import act
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", metavar="RUN", help="a run's id or folder, or latest")
-    parser.add_argument("--target", metavar="NAME_OR_FILE", help="default: the target the verdict names")
+    parser.add_argument("run_folder", metavar="RUN", help=say("a run's id or folder, or latest"))
+    parser.add_argument("--target", metavar="NAME_OR_FILE", help=say("default: the target the verdict names"))
     add_permission(parser)
     add_language(parser)
 

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.config.project import suites_home, target_argument
 from opsverify.config.run_options import LANGUAGE_HELP, options_of
 from opsverify.core.stages import STAGES
-from opsverify.language.message import LANGUAGES
+from opsverify.language.message import LANGUAGES, say
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+TARGET_HELP: Final = say("targets/NAME.toml, or a file")
+
 
 def add_stage(parser: argparse.ArgumentParser) -> None:
     """Take a stage and a target."""
-    parser.add_argument("stage", metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help="targets/NAME.toml, or a file")
+    parser.add_argument("stage", metavar="STAGE", help=say("stage of the runbook: {stages}", stages=", ".join(STAGES)))
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help=TARGET_HELP)
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Take a target."""
-    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE")
+    parser.add_argument("--target", required=True, metavar="NAME_OR_FILE", help=TARGET_HELP)
     add_language(parser)
 
 
 def add_language(parser: argparse.ArgumentParser) -> None:
     """Take the language of what is printed; a run's own option of that name takes its place."""
-    parser.add_argument("--language", choices=LANGUAGES, help=LANGUAGE_HELP)
+    parser.add_argument("--language", choices=LANGUAGES, metavar="LANGUAGE", help=LANGUAGE_HELP)
 
 
 def add_run_options(parser: argparse.ArgumentParser, command: str) -> None:
@@ -36,14 +38,14 @@ def add_run_options(parser: argparse.ArgumentParser, command: str) -> None:
     for option in options_of(command):
         if option.flag in parser._option_string_actions:  # noqa: SLF001 - argparse has no other way
             continue
-        option.declare(parser.add_argument)
+        option.declare(parser.add_argument, option.help)
 
 
 def add_permission(parser: argparse.ArgumentParser) -> None:
     """Take `--yes` or `--dry-run`."""
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--yes", action="store_true", help="do it (default: actions.unattended of the target)")
-    either.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    either.add_argument("--yes", action="store_true", help=say("do it (default: actions.unattended of the target)"))
+    either.add_argument("--dry-run", action="store_true", help=say("only show what would be done"))
 
 
 def suite_arguments(root: Path) -> list[str]:

@@ -32,19 +32,21 @@ _REPORTS: Final = "reports"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("item", metavar="ITEM", nargs="?", help="a runbook line, such as 1-weekly/slow-queries")
+    parser.add_argument("item", metavar="ITEM", nargs="?", help=say("a runbook line, such as 1-weekly/slow-queries"))
     add_target(parser)
-    parser.add_argument("--list", metavar="STAGE", dest="stage", help="print what the stage wants signed, to fill in")
-    parser.add_argument("--by", metavar="NAME", help="who signs")
-    parser.add_argument("--role", metavar="ROLE", help="as what: L1, process owner, ...")
-    parser.add_argument("--failed", action="store_true", help="it was done, and was not in order (needs --note)")
-    parser.add_argument("--observed-at", metavar="TIME", help="ISO 8601 with time zone (default: now)")
-    parser.add_argument("--valid-for", metavar="DURATION", help="shorter than the stage's own, such as 3d")
-    parser.add_argument("--note", default="", metavar="TEXT")
     parser.add_argument(
-        "--evidence", action="append", default=[], type=Path, metavar="FILE", help="its SHA-256 is kept"
+        "--list", metavar="STAGE", dest="stage", help=say("print what the stage wants signed, to fill in")
     )
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the person's private key (Ed25519, PKCS8, PEM)")
+    parser.add_argument("--by", metavar="NAME", help=say("who signs"))
+    parser.add_argument("--role", metavar="ROLE", help=say("as what: L1, process owner, ..."))
+    parser.add_argument("--failed", action="store_true", help=say("it was done, and was not in order (needs --note)"))
+    parser.add_argument("--observed-at", metavar="TIME", help=say("ISO 8601 with time zone (default: now)"))
+    parser.add_argument("--valid-for", metavar="DURATION", help=say("shorter than the stage's own, such as 3d"))
+    parser.add_argument("--note", default="", metavar="TEXT", help=say("a line for the record; what was not in order"))
+    parser.add_argument(
+        "--evidence", action="append", default=[], type=Path, metavar="FILE", help=say("its SHA-256 is kept")
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help=say("the person's private key (Ed25519, PKCS8, PEM)"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--older-than",
         default="10m",
         metavar="DURATION",
-        help="journeys of other machines that began before this count as ended (default: 10m)",
+        help=say("journeys of other machines that began before this count as ended (default: 10m)"),
     )
 
 

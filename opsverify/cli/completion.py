@@ -10,6 +10,7 @@ from opsverify.cli.main import COMMANDS
 from opsverify.cli.parser import CommandParser, add_commands, commands_of, options_in
 from opsverify.config.project import SUITES_ROOT
 from opsverify.core.stages import STAGES
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +40,9 @@ _ZSH: Final = "autoload -U +X compinit && compinit -u\nautoload -U +X bashcompin
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    parser.add_argument(
+        "shell", choices=SHELLS, metavar="SHELL", help=say("the shell: {shells}", shells=", ".join(SHELLS))
+    )
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -37,21 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="[verify|bundle|prune] RUN",
-        help="what to do (default: verify), and with which run: id, folder, bundle (default: newest)",
+        help=say("what to do (default: verify), and with which run: id, folder, bundle (default: newest)"),
     )
     parser.add_argument(
         "--public-key",
         metavar="FILE",
         action="append",
         default=[],
-        help="ed25519 key (PEM), may be given again; without any only sums count",
+        help=say("ed25519 key (PEM), may be given again; without any only sums count"),
     )
-    parser.add_argument("--keys", metavar="FILE", help="TOML file of keys with valid_from, valid_until, revoked")
-    parser.add_argument("--output", metavar="FILE", help="bundle: the file to write (default: RUN.tar.zst)")
-    parser.add_argument("--keep", type=int, metavar="N", help="prune: runs of each target and stage that stay")
-    parser.add_argument("--older-than", metavar="DURATION", help="prune: what is younger stays, such as 90d")
-    parser.add_argument("--rehearsals", action="store_true", help="prune: rehearsals of this year as well")
-    parser.add_argument("--dry-run", action="store_true", help="prune: name what would go, remove nothing")
+    parser.add_argument("--keys", metavar="FILE", help=say("TOML file of keys with valid_from, valid_until, revoked"))
+    parser.add_argument("--output", metavar="FILE", help=say("bundle: the file to write (default: RUN.tar.zst)"))
+    parser.add_argument("--keep", type=int, metavar="N", help=say("prune: runs of each target and stage that stay"))
+    parser.add_argument("--older-than", metavar="DURATION", help=say("prune: what is younger stays, such as 90d"))
+    parser.add_argument("--rehearsals", action="store_true", help=say("prune: rehearsals of this year as well"))
+    parser.add_argument("--dry-run", action="store_true", help=say("prune: name what would go, remove nothing"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

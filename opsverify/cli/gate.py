@@ -16,7 +16,7 @@ from opsverify.config.project import project_root
 from opsverify.errors import TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
-from opsverify.language.message import in_language, say
+from opsverify.language.message import LANGUAGES, in_language, say
 from opsverify.report.gate_plot import page
 
 if TYPE_CHECKING:
@@ -28,22 +28,35 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("action", choices=("replay", "explain", "plan"))
+    parser.add_argument(
+        "action", choices=("replay", "explain", "plan"), metavar="ACTION", help=say("replay, explain or plan")
+    )
     parser.add_argument(
         "file",
         nargs="?",
         metavar="RUN",
-        help="replay, explain: a run's id or folder, or its observation.jsonl.gz (default: the newest run)",
+        help=say("replay, explain: a run's id or folder, or its observation.jsonl.gz (default: the newest run)"),
     )
-    parser.add_argument("--plot", action="store_true", help="replay, explain: sparklines of every criterion and events")
-    parser.add_argument("--html", metavar="FILE", help="replay, explain: write the plots as a page (SVG, no script)")
     parser.add_argument(
-        "--language", choices=("ko", "en"), help="of explain, plan and the page (default: the target's)"
+        "--plot", action="store_true", help=say("replay, explain: sparklines of every criterion and events")
     )
-    parser.add_argument("--target", metavar="NAME_OR_FILE", help="plan: the target; its baseline is queried, read only")
-    parser.add_argument("--window", metavar="DURATION", help="plan: the longest window (default: the target's)")
-    parser.add_argument("--back", metavar="DURATION", default="1h", help="plan: how far back to read (default: 1h)")
-    parser.add_argument("--share", metavar="SHARE", help="plan: the canary's share of the traffic, such as 10%%")
+    parser.add_argument(
+        "--html", metavar="FILE", help=say("replay, explain: write the plots as a page (SVG, no script)")
+    )
+    parser.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        metavar="LANGUAGE",
+        help=say("of explain, plan and the page (default: the target's)"),
+    )
+    parser.add_argument(
+        "--target", metavar="NAME_OR_FILE", help=say("plan: the target; its baseline is queried, read only")
+    )
+    parser.add_argument("--window", metavar="DURATION", help=say("plan: the longest window (default: the target's)"))
+    parser.add_argument(
+        "--back", metavar="DURATION", default="1h", help=say("plan: how far back to read (default: 1h)")
+    )
+    parser.add_argument("--share", metavar="SHARE", help=say("plan: the canary's share of the traffic, such as 10%"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -39,7 +39,9 @@ REPORTS: Final = "reports"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("action", choices=("capture", "list"))
+    parser.add_argument(
+        "action", choices=("capture", "list"), metavar="ACTION", help=say("capture a snapshot, or list those there are")
+    )
     add_target(parser)
 
 

@@ -36,14 +36,21 @@ _RENAMED: Final = {"gitignore": ".gitignore"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_language(parser)
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="the new folder; its name is the platform's")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help=say("the new folder; its name is the platform's"))
     parser.add_argument(
-        "--from-dsn", metavar="DSN", help="draft the target from this database: postgresql://user@host/db, no password"
+        "--from-dsn",
+        metavar="DSN",
+        help=say("draft the target from this database: postgresql://user@host/db, no password"),
     )
     parser.add_argument(
-        "--password-env", metavar="NAME", default=_PASSWORD_ENV, help=f"variable of its password ({_PASSWORD_ENV})"
+        "--password-env",
+        metavar="NAME",
+        default=_PASSWORD_ENV,
+        help=say("variable of its password (default: {name})", name=_PASSWORD_ENV),
     )
-    parser.add_argument("--prometheus", metavar="URL", help="with --from-dsn: draft signals and canary from this one")
+    parser.add_argument(
+        "--prometheus", metavar="URL", help=say("with --from-dsn: draft signals and canary from this one")
+    )
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from opsverify.cli.parser import Command, CommandParser, add_commands
 from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import OpsVerifyError, TargetError
-from opsverify.language.message import in_language
+from opsverify.language.message import in_language, say
 from opsverify.language.plain import PlainStream, plain_line, plain_lines
 
 if TYPE_CHECKING:
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
 COMMANDS: Final[Mapping[str, Command]] = {
     "verify": Command(
         "opsverify.cli.verify",
-        "run a stage's whole plan and decide",
+        say("run a stage's whole plan and decide"),
         (
             "opsverify verify daily --target production",
             "opsverify verify prod-canary --target production --window 12m -n 4",
-            "opsverify verify staging --target staging -- -k alerts   (one check: the verdict holds)",
+            say("opsverify verify staging --target staging -- -k alerts   (one check: the verdict holds)"),
         ),
     ),
     "act": Command(
         "opsverify.cli.act",
-        "carry out what a run's verdict decided (shows it, without --yes)",
+        say("carry out what a run's verdict decided (shows it, without --yes)"),
         ("opsverify act latest --target production", "opsverify act latest --target production --yes"),
     ),
     "rollout": Command(
         "opsverify.cli.rollout",
-        "expand the canary step by step, each step verified",
+        say("expand the canary step by step, each step verified"),
         ("opsverify rollout --target production --window 12m --yes",),
     ),
     "plan": Command(
         "opsverify.cli.plan",
-        "print a stage's plan; contacts nothing",
+        say("print a stage's plan; contacts nothing"),
         ("opsverify plan weekly --target production",),
     ),
     "pin": Command(
         "opsverify.cli.pin",
-        "write the list of every suite's checks, which no plan may lack",
+        say("write the list of every suite's checks, which no plan may lack"),
         ("opsverify pin", "opsverify pin --check"),
     ),
     "doctor": Command(
         "opsverify.cli.doctor",
-        "what can be reached, with which rights, what each stage would lack",
+        say("what can be reached, with which rights, what each stage would lack"),
         ("opsverify doctor --target production",),
     ),
     "attest": Command(
         "opsverify.cli.attest",
-        "sign for a runbook line that only a person can confirm; --list STAGE prints them",
+        say("sign for a runbook line that only a person can confirm; --list STAGE prints them"),
         (
             "opsverify attest --list weekly --target production",
             "opsverify attest 1-weekly/cache --target production --by kim --role L2",
@@ -62,37 +62,41 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "history": Command(
         "opsverify.cli.history",
-        "capture, list: the snapshots that weekly comparisons begin from",
+        say("capture, list: the snapshots that weekly comparisons begin from"),
         ("opsverify history capture --target production", "opsverify history list --target production"),
     ),
     "rights": Command(
         "opsverify.cli.rights",
-        "capture, compare: what each role of the database may do, as a declared list",
+        say("capture, compare: what each role of the database may do, as a declared list"),
         ("opsverify rights capture --target production", "opsverify rights compare --target production"),
     ),
     "runbook": Command(
         "opsverify.cli.runbook",
-        "every runbook line: what carries it out, the newest result, when",
+        say("every runbook line: what carries it out, the newest result, when"),
         ("opsverify runbook --target production",),
     ),
     "report": Command(
         "opsverify.cli.report",
-        "build the HTML report of a run (default: the newest)",
-        ("opsverify report", "opsverify report 20261122T201233Z-prod-canary-7f3a --language en"),
+        say("build the HTML report of a run (default: the newest), or the page of a week or month"),
+        (
+            "opsverify report",
+            "opsverify report 20261122T201233Z-prod-canary-7f3a --language en",
+            "opsverify report weekly --target production",
+        ),
     ),
     "notify": Command(
         "opsverify.cli.notify",
-        "send what waits for a receiver of notifications; --test: a message that shows that each is reached",
+        say("send what waits for a receiver of notifications; --test: a message that shows that each is reached"),
         ("opsverify notify --target production --test",),
     ),
     "clean": Command(
         "opsverify.cli.clean",
-        "remove synthetic rows that killed journeys left on a target",
+        say("remove synthetic rows that killed journeys left on a target"),
         ("opsverify clean --target production",),
     ),
     "evidence": Command(
         "opsverify.cli.evidence",
-        "verify that evidence is complete, unaltered and signed",
+        say("verify that evidence is complete, unaltered and signed"),
         (
             "opsverify evidence verify latest --public-key release.pub",
             "opsverify evidence prune --keep 20 --older-than 400d",
@@ -100,22 +104,35 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "ledger": Command(
         "opsverify.cli.ledger",
-        "capture: record core tables and catalog, to prove a later recovery",
+        say("capture: record core tables and catalog, to prove a later recovery"),
         ("opsverify ledger capture --target production",),
     ),
     "dr": Command(
         "opsverify.cli.recovery",
-        "target, heartbeat, declare, mark, status, report: what a recovery needs, and its record",
+        say("target, heartbeat, declare, mark, status, report: what a recovery needs, and its record"),
         ("opsverify dr target --target production", "opsverify dr status --target production"),
+    ),
+    "incident": Command(
+        "opsverify.cli.incident",
+        say("report: the draft of an incident's report (RCA), from its timeline, runs and alerts"),
+        (
+            "opsverify incident report --target production",
+            "opsverify incident report --since 2026-11-22T20:00:00+09:00 --target production --out rca.md",
+        ),
+    ),
+    "oncall": Command(
+        "opsverify.cli.oncall",
+        say("escalation: who had to be told by when, whom the calendar names, what is overdue"),
+        ("opsverify oncall escalation --target production",),
     ),
     "rehearse": Command(
         "opsverify.cli.rehearse",
-        "the weekly rehearsal, unattended: newest target, verdict, page",
+        say("the weekly rehearsal, unattended: newest target, verdict, page"),
         ("opsverify rehearse --target production",),
     ),
     "serve": Command(
         "opsverify.cli.serve",
-        "the gate of pipelines: an HTTP server that runs stages and answers Argo Rollouts, Flagger and others",
+        say("the gate of pipelines: an HTTP server that runs stages and answers Argo Rollouts, Flagger and others"),
         (
             "opsverify serve --make-token flagger",
             "opsverify serve --tokens tokens.toml",
@@ -124,7 +141,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "gate": Command(
         "opsverify.cli.gate",
-        "replay, explain, plan: a canary's decision worked out again, what would change it, how long a window must be",
+        say(
+            "replay, explain, plan: a canary's decision worked out again, what would change it, "
+            "how long a window must be"
+        ),
         (
             "opsverify gate replay reports/latest --plot",
             "opsverify gate explain latest",
@@ -133,12 +153,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "sandbox": Command(
         "opsverify.cli.sandbox",
-        "up, down, status, faults, fault NAME [--off]: the stand-in platform",
+        say("up, down, status, faults, fault NAME [--off]: the stand-in platform"),
         ("opsverify sandbox up", "opsverify sandbox fault llm_unparsable --scope canary"),
     ),
     "completion": Command(
         "opsverify.cli.completion",
-        "bash, zsh, fish: a script that completes commands, stages, targets",
+        say("bash, zsh, fish: a script that completes commands, stages, targets"),
         (
             'eval "$(opsverify completion bash)"',
             "opsverify completion fish > ~/.config/fish/completions/opsverify.fish",
@@ -146,12 +166,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "init": Command(
         "opsverify.cli.init",
-        "make a project of your own: targets, own checks and journeys, own runbook lines",
+        say("make a project of your own: targets, own checks and journeys, own runbook lines"),
         ("opsverify init my-platform",),
     ),
     "prove": Command(
         "opsverify.cli.prove",
-        "cause the faults of your own fault rows on a test target: exactly the declared checks fail",
+        say("cause the faults of your own fault rows on a test target: exactly the declared checks fail"),
         (
             "opsverify prove --target staging",
             "opsverify prove --target staging --check own.database_clock",
@@ -159,7 +179,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "demo": Command(
         "opsverify.cli.demo",
-        "the stand-in platform through a release: promoted, rolled back, on hold",
+        say("the stand-in platform through a release: promoted, rolled back, on hold"),
         ("opsverify demo",),
     ),
 }
@@ -169,8 +189,8 @@ HANDED_ON: Final = ("sandbox", "demo")
 OWN_OUTPUT: Final = ("verify", "plan", *HANDED_ON)
 """Commands that hand the streams to pytest, whose plugin guards them, or show nothing of a service."""
 _EXAMPLES: Final = (
-    "opsverify doctor --target production      what is reachable, what is missing",
-    "opsverify plan daily --target production  what would be checked",
+    say("opsverify doctor --target production      what is reachable, what is missing"),
+    say("opsverify plan daily --target production  what would be checked"),
     "opsverify verify daily --target production",
     "opsverify COMMAND --help",
 )
@@ -187,9 +207,9 @@ class _Version(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is the contract of the design page."""
     own, passed_on = _split(list(sys.argv[1:] if argv is None else argv))
-    parser = CommandParser("opsverify", description="The operation runbook, executed.")
+    parser = CommandParser("opsverify", description=say("The operation runbook, executed."))
     parser.examples = _EXAMPLES
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument("--version", action=_Version, nargs=0, help=say("print the version"))
     add_commands(parser, COMMANDS, "COMMAND")
     options = parser.parse_args(own)
     guarded = () if own and own[0] in OWN_OUTPUT else ("stdout", "stderr")

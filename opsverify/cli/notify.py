@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    parser.add_argument("--test", action="store_true", help="send every receiver a test message, and nothing else")
+    parser.add_argument("--test", action="store_true", help=say("send every receiver a test message, and nothing else"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from opsverify.cli.argparse_texts import HELP, OPTIONS, POSITIONALS, error_text
+from opsverify.cli.help_text import HelpText
+from opsverify.cli.reader_language import language_of
 from opsverify.core.exit_codes import ExitCode
+from opsverify.language.message import Message, in_language, join, say
+from opsverify.language.plain import plain_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-EXIT_CODES: Final = """\
-exit codes:
-  0   promote, accept; done
-  1   rollback, reject
-  2-3 interrupted, internal error
-  4   usage: command line, target file or secrets
-  5   nothing collected
-  10  hold, refused: to a pipeline, all but 0 and 1 mean hold"""
+EXIT_CODES: Final = (
+    say("exit codes:"),
+    say("  0   promote, accept; done"),
+    say("  1   rollback, reject"),
+    say("  2-3 interrupted, internal error"),
+    say("  4   usage: command line, target file or secrets"),
+    say("  5   nothing collected"),
+    say("  10  hold, refused: to a pipeline, all but 0 and 1 mean hold"),
+)
 _NUMBER_LIKE: Final = re.compile(r"-\d.*")
 """A value, not an option: `--window -5m` is a wrong duration, not a missing one."""
 
@@ -36,24 +42,30 @@ class Command:
     """
 
     module: str
-    help: str
-    examples: tuple[str, ...] = ()
+    help: Message
+    examples: tuple[str, ...]
 
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that declares the arguments of its module (if it has one) before it parses any.
 
-    A wrong command line is one line on stderr, and exit 4.
+    A wrong command line is one line on stderr, and exit 4. Its texts may be messages: help and errors are printed in
+    the language of `--language`, of the target, or of the environment.
     """
 
     module: str | None = None
     examples: tuple[str, ...] = ()
+    exit_codes: tuple[Message, ...] = EXIT_CODES
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - argparse's
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         settings.setdefault("allow_abbrev", False)
         super().__init__(*args, **settings)
         self._negative_number_matcher = _NUMBER_LIKE
+        self._positionals.title, self._optionals.title = POSITIONALS, OPTIONS
+        self._given: Sequence[str] = ()
+        for action in self._actions:
+            if isinstance(action, argparse._HelpAction):  # noqa: SLF001 - argparse has no other way
+                action.help = HELP
 
     def declare(self) -> None:
         """Import the command's module and declare its arguments, once."""
@@ -65,11 +77,16 @@ class CommandParser(argparse.ArgumentParser):
         if hasattr(command, "run"):
             self.set_defaults(run=command.run)
 
+    def language(self) -> str:
+        """The language of help and errors, as far as the given command line names one."""
+        return language_of(self._given)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - argparse's overloads
         """Declare, then parse as argparse does."""
+        self._given = list(sys.argv[1:] if args is None else args)
         self.declare()
         if not commands_of(self):
-            self._refuse_unknown_options([] if args is None else list(args))
+            self._refuse_unknown_options(list(self._given))
         return super().parse_known_args(args, namespace)
 
     def _refuse_unknown_options(self, args: list[str]) -> None:
@@ -78,13 +95,14 @@ class CommandParser(argparse.ArgumentParser):
         for argument in args[: args.index("--")] if "--" in args else args:
             name = argument.partition("=")[0]
             if name.startswith("--") and name not in known:
-                self.error(f"unknown option {name}{nearest(name, known)}")
+                self.error(say("unknown option {name}{near}", name=name, near=nearest(name, known)))
 
     def format_help(self) -> str:
         """The help, with examples and exit codes at its end."""
-        examples = ["examples:", *(f"  {example}" for example in self.examples)] if self.examples else []
-        own = [self.epilog] if self.epilog else []
-        before, self.epilog = self.epilog, "\n\n".join([*own, *["\n".join(examples)][: len(examples)], EXIT_CODES])
+        examples = join("\n", (say("examples:"), *(join("", ("  ", example)) for example in self.examples)))
+        before = self.epilog
+        parts = (before, examples if self.examples else None, join("\n", self.exit_codes))
+        self.epilog = join("\n\n", (part for part in parts if part))
         try:
             return super().format_help()
         finally:
@@ -92,24 +110,33 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 4: argparse's own 2 means interrupted to a pipeline."""
-        text = message.replace("the following arguments are required: ", "missing ")
-        sys.stderr.write(f"{self.prog}: {text}; see {self.prog} --help\n")
+        problem = message if isinstance(message, Message) else error_text(message)
+        text = say("{program}: {problem}; see {program} --help", program=self.prog, problem=problem)
+        sys.stderr.write(f"{plain_line(in_language(text, self.language()))}\n")
         sys.exit(ExitCode.USAGE)
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return HelpText(self.prog, self.language)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is None or value in action.choices:
             return
         known = [str(choice) for choice in action.choices]
-        name = action.metavar or "/".join(action.option_strings) or action.dest
-        raise argparse.ArgumentError(
-            None, f"unknown {name} {str(value)!r}{nearest(str(value), known)}; expected one of: {', '.join(known)}"
+        self.error(
+            say(
+                "unknown {name} {value!r}{near}; expected one of: {known}",
+                name="/".join(action.option_strings) or action.metavar or action.dest,
+                value=str(value),
+                near=nearest(str(value), known),
+                known=", ".join(known),
+            )
         )
 
 
 def nearest(name: str, known: list[str]) -> str:
     """`; did you mean 'daily'?`, or nothing where no name is near."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return say("; did you mean {name!r}?", name=close[0]) if close else ""
 
 
 def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, Command], metavar: str) -> None:

@@ -41,7 +41,7 @@ class _Pins:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_language(parser)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a list is stale")
+    parser.add_argument("--check", action="store_true", help=say("write nothing; fail where a list is stale"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

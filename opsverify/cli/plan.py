@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.cli.arguments import add_run_options, add_stage, settings_of, stage_arguments
+from opsverify.cli.reader_language import language_of
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_stage(parser)
     add_run_options(parser, "plan")
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    parser.add_argument("--json", action="store_true", help=say("print the plan as JSON"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
@@ -69,7 +70,10 @@ def collect(
     arguments = [*stage_arguments(root, stage, target), "-pno:terminal", "--collect-only", "--opsverify-plan", *more]
     recorder = _PlanRecorder()
     with contextlib.chdir(root):  # the project's own runbook is found from the working directory
-        pytest.main(arguments, plugins=[recorder, *plugins, Launch(root, settings_of(root))])
+        pytest.main(
+            arguments,
+            plugins=[recorder, *plugins, Launch(root, settings_of(root), language_of([f"--target={target}", *more]))],
+        )
     if recorder.plugin is None:
         raise TargetError(
             say("stage {stage} on target {target}: no plan, for the reason above", stage=stage, target=target)

@@ -37,7 +37,7 @@ _STAGE_S: Final = 3600.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    parser.add_argument("--check", metavar="ID", help="only the rows that make this check fail")
+    parser.add_argument("--check", metavar="ID", help=say("only the rows that make this check fail"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

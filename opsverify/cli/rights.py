@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("action", choices=("capture", "compare"))
+    parser.add_argument(
+        "action", choices=("capture", "compare"), metavar="ACTION", help=say("capture the list, or compare with it")
+    )
     add_target(parser)
-    parser.add_argument("--replace", action="store_true", help="capture: replace a list that is there already")
+    parser.add_argument("--replace", action="store_true", help=say("capture: replace a list that is there already"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from opsverify.cli.arguments import add_permission, add_run_options, add_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.config.run_options import arguments_of
+from opsverify.language.message import say
 from opsverify.release.rollout import rollout
 from opsverify.release.unfinished import Choice
 
@@ -22,10 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_permission(parser)
     parser.add_argument(
         "--unfinished",
-        type=Choice,
-        choices=tuple(Choice),
+        choices=[str(choice) for choice in Choice],
         metavar="CHOICE",
-        help=f"a rollout that was killed: {', '.join(Choice)} (default: name it, and do nothing)",
+        help=say("a rollout that was killed: {choices} (default: name it, and do nothing)", choices=", ".join(Choice)),
     )
 
 
@@ -39,6 +39,6 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         more,
         yes=options.yes,
         dry_run=options.dry_run,
-        choice=options.unfinished,
+        choice=options.unfinished and Choice(options.unfinished),
         language=options.language,
     )

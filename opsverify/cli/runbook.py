@@ -36,7 +36,7 @@ REPORTS: Final = "reports"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    parser.add_argument("--json", action="store_true", help=say("print the table as JSON"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -29,18 +29,24 @@ _LONGEST_TOKEN: Final = dt.timedelta(days=365)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--tokens", type=Path, default=Path("tokens.toml"), metavar="FILE",
-                        help="who may ask for what (default: tokens.toml)")  # fmt: skip
-    parser.add_argument("--make-token", metavar="NAME", help="print a new token and its table for the file, and end")
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
-    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default: {PORT}")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="TLS: certificate chain (PEM)")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="TLS: private key (PEM)")
-    parser.add_argument("--plain-http", action="store_true", help="no TLS beyond loopback: an ingress ends it")
-    parser.add_argument("--queue", type=int, default=20, metavar="N", help="runs that may wait (default: 20)")
-    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="runs at once (default: 2)")
-    parser.add_argument("--longest", default="6h", metavar="DURATION", help="a run is ended after this (default: 6h)")
+                        help=say("who may ask for what (default: tokens.toml)"))  # fmt: skip
+    parser.add_argument(
+        "--make-token", metavar="NAME", help=say("print a new token and its table for the file, and end")
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help=say("address to listen on (default: 127.0.0.1)")
+    )
+    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=say("port (default: {port})", port=PORT))
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help=say("TLS: certificate chain (PEM)"))
+    parser.add_argument("--key", type=Path, metavar="FILE", help=say("TLS: private key (PEM)"))
+    parser.add_argument("--plain-http", action="store_true", help=say("no TLS beyond loopback: an ingress ends it"))
+    parser.add_argument("--queue", type=int, default=20, metavar="N", help=say("runs that may wait (default: 20)"))
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help=say("runs at once (default: 2)"))
+    parser.add_argument(
+        "--longest", default="6h", metavar="DURATION", help=say("a run is ended after this (default: 6h)")
+    )
     parser.add_argument("--max-age", default="30m", metavar="DURATION",
-                        help="how long a promotion opens the gate (default: 30m)")  # fmt: skip
+                        help=say("how long a promotion opens the gate (default: 30m)"))  # fmt: skip
     add_language(parser)
 
 

@@ -8,6 +8,7 @@ from opsverify.cli.arguments import add_run_options, add_stage, settings_of, sta
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
+from opsverify.language.message import say
 from opsverify.pytest_plugin.process import run_stage
 
 if TYPE_CHECKING:
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "after --: pytest arguments"
+    parser.epilog = say("after --: pytest arguments")
     add_stage(parser)
     add_run_options(parser, "verify")
-    parser.add_argument("-v", dest="every_check", action="store_true", help="list passing checks on a terminal too")
-    parser.add_argument("--color", choices=("yes", "no", "auto"), default="auto", help="also: NO_COLOR")
-    parser.add_argument("-n", dest="workers", metavar="N", help="run checks in N processes (pytest-xdist)")
+    parser.add_argument(
+        "-v", dest="every_check", action="store_true", help=say("list passing checks on a terminal too")
+    )
+    parser.add_argument(
+        "--color", choices=("yes", "no", "auto"), metavar="WHEN", default="auto", help=say("also: NO_COLOR")
+    )
+    parser.add_argument("-n", dest="workers", metavar="N", help=say("run checks in N processes (pytest-xdist)"))
 
 
 def run(options: argparse.Namespace, pytest_args: Sequence[str]) -> int:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.config import overrides
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from opsverify.config.model import Target
+    from opsverify.language.message import Message
 
 Kind = Literal["text", "path", "switch"]
 Given = str | bool
@@ -26,7 +28,7 @@ class RunOption:
     """
 
     flag: str
-    help: str
+    help: Message
     commands: tuple[str, ...]
     metavar: str | None = None
     kind: Kind = "text"
@@ -37,10 +39,10 @@ class RunOption:
         """The attribute of a parsed command line that holds the value."""
         return self.flag.removeprefix("--").replace("-", "_")
 
-    def declare(self, add: Callable[..., object]) -> None:
+    def declare(self, add: Callable[..., object], help_text: str) -> None:
         """Declare the option with `add`: argparse's `add_argument`, or `addoption` of pytest."""
         form: dict[str, Any] = {"action": "store_true"} if self.kind == "switch" else {"metavar": self.metavar}
-        add(self.flag, help=self.help.replace("%", "%%"), **form)
+        add(self.flag, help=help_text, **form)
 
     def argument(self, value: Given) -> str:
         """The option with its value, as one argument of another process."""
@@ -51,25 +53,28 @@ class RunOption:
 
 WINDOW: Final = RunOption(
     "--window",
-    "how long the canary is observed (rollout: in each step), such as 12m",
+    say("how long the canary is observed (rollout: in each step), such as 12m"),
     ("verify", "rollout"),
     "DURATION",
 )
 ALLOW_SHORT_WINDOW: Final = RunOption(
-    "--allow-short-window", "accept less than the runbook's window", ("verify", "rollout"), kind="switch"
+    "--allow-short-window", say("accept less than the runbook's window"), ("verify", "rollout"), kind="switch"
 )
 REPORT_DIR: Final = RunOption(
-    "--report-dir", "put the run's evidence directly in DIR", ("verify", "rehearse"), "DIR", "path"
+    "--report-dir", say("put the run's evidence directly in DIR"), ("verify", "rehearse"), "DIR", "path"
 )
 
 RELEASE: Final = RunOption(
     "--release",
-    "what is verified, for verdict and signature: image=REPOSITORY@sha256:DIGEST,chart=NAME-VERSION,migration=REVISION",
+    say(
+        "what is verified, for verdict and signature: image=REPOSITORY@sha256:DIGEST and, after commas, "
+        "chart=NAME-VERSION, migration=REVISION"
+    ),
     ("verify", "rehearse", "rollout"),
     "NAME=VALUE,...",
 )
 
-LANGUAGE_HELP: Final = "ko or en, for terminal, reasons and pages; default: language of the target"
+LANGUAGE_HELP: Final = say("ko or en, for terminal, reasons and pages; default: language of the target")
 
 RUN_OPTIONS: Final = (
     WINDOW,
@@ -78,35 +83,35 @@ RUN_OPTIONS: Final = (
     RELEASE,
     RunOption(
         "--recovery-target",
-        "the point in time the database was recovered to (ISO 8601)",
+        say("the point in time the database was recovered to (ISO 8601)"),
         ("verify", "plan"),
         "TIME",
         override=overrides.recovered_to,
     ),
     RunOption(
         "--rolled-back-at",
-        "when the rollback began (ISO 8601)",
+        say("when the rollback began (ISO 8601)"),
         ("verify",),
         "TIME",
         override=overrides.rolled_back_at,
     ),
     RunOption(
         "--incident-since",
-        "when the incident began (ISO 8601)",
+        say("when the incident began (ISO 8601)"),
         ("verify",),
         "TIME",
         override=overrides.incident_since,
     ),
     RunOption(
         "--switched-at",
-        "when traffic was given to the other region (ISO 8601)",
+        say("when traffic was given to the other region (ISO 8601)"),
         ("verify",),
         "TIME",
         override=overrides.switched_at,
     ),
     RunOption(
         "--share",
-        "the share of traffic the canary should receive, such as 50%",
+        say("the share of traffic the canary should receive, such as 50%"),
         ("verify",),
         "SHARE",
         override=overrides.at_share,

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.language.message import say
+
+if TYPE_CHECKING:
+    from opsverify.language.message import Message
 
 
 class FaultReason(StrEnum):
@@ -20,6 +25,25 @@ class FaultReason(StrEnum):
     AMBIGUOUS = "ambiguous"
     STALE = "stale"
     NOT_A_NUMBER = "not_a_number"
+
+    @property
+    def text(self) -> Message:
+        """The reason in words; in English its own name."""
+        return _TEXTS[self]
+
+
+_TEXTS: Final = {
+    FaultReason.UNREACHABLE: say("unreachable"),
+    FaultReason.TIMEOUT: say("timeout"),
+    FaultReason.HTTP_ERROR: say("http_error"),
+    FaultReason.BAD_QUERY: say("bad_query"),
+    FaultReason.MALFORMED: say("malformed"),
+    FaultReason.PARTIAL_RESPONSE: say("partial_response"),
+    FaultReason.EMPTY: say("empty"),
+    FaultReason.AMBIGUOUS: say("ambiguous"),
+    FaultReason.STALE: say("stale"),
+    FaultReason.NOT_A_NUMBER: say("not_a_number"),
+}
 
 
 class SourceFault(Inconclusive):

@@ -6,6 +6,7 @@ import pytest
 
 from opsverify.config.project import suite_folders
 from opsverify.config.run_options import RUN_OPTIONS, given_in
+from opsverify.language.message import say
 from opsverify.pytest_plugin.request import Request
 
 
@@ -14,7 +15,7 @@ def declare(group: pytest.OptionGroup) -> None:
     group.addoption("--stage", metavar="STAGE", help="verify this stage of the runbook")
     group.addoption("--target", metavar="NAME_OR_FILE", help="the target: targets/NAME.toml or a file")
     for option in RUN_OPTIONS:
-        option.declare(group.addoption)
+        option.declare(group.addoption, option.help.en.replace("%", "%%"))
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
 
 
@@ -32,8 +33,11 @@ def request_of(config: pytest.Config) -> Request:
 def use_suites(config: pytest.Config) -> None:
     """Collect from all suites; raises UsageError where the command line names tests."""
     if config.args_source is pytest.Config.ArgsSource.ARGS:
+        given = " ".join(config.args) or say("all but options")
         raise pytest.UsageError(
-            f"a stage runs its whole plan; leave {' '.join(config.args) or 'all but options'} out "
-            "(-k runs one check, and the verdict then holds)"
+            say(
+                "a stage runs its whole plan; leave {given} out (-k runs one check, and the verdict then holds)",
+                given=given,
+            )
         )
     config.args = [str(folder) for folder in suite_folders(config.rootpath)]

@@ -24,7 +24,7 @@ from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
 from opsverify.core.waivers import waivers_of_no_check
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
-from opsverify.language.message import say
+from opsverify.language.message import in_language, join, say
 from opsverify.pytest_plugin.collection import (
     Collection,
     PinPlugin,
@@ -105,8 +105,9 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     make_output_tolerant()
     try:
         status = yield
-    except pytest.UsageError:
-        raise
+    except pytest.UsageError as error:
+        language = Launch.language_of(config)
+        raise pytest.UsageError(*(in_language(text, language) for text in error.args)) from error
     except KeyboardInterrupt:  # before the session, or after it: there is no verdict to come
         plugin = config.pluginmanager.get_plugin("opsverify-stage")
         return exit_status(ExitCode.INTERRUPTED, plugin.run.concluded if plugin else None)
@@ -142,7 +143,7 @@ class PlanPlugin(Collection):
         try:
             self.stage, self.target = resolve(request_of(config), config.rootpath)
         except TargetError as error:
-            raise pytest.UsageError("\n".join(error.problems)) from error
+            raise pytest.UsageError(join("\n", error.problems)) from error
 
     def rows_of(self, mark: PerTarget, spec: CheckSpec | None) -> list[Any]:
         """The target's rows; none become one `Absent`, which makes the check not applicable."""
@@ -188,10 +189,15 @@ class PlanPlugin(Collection):
         """Plan what a suite's list has and the collection lacks: it holds, by name."""
         ids = [check.id for check in self.planned.values()]
         pinned: list[PinnedCheck] = []
+        by_function: set[str] = set()
         for suite in suites_in(self.config):
             pins = pins_of(suite, self.troubles)
             pinned += pins
-            functions = {function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)}
+            functions = {
+                item.nodeid: function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)
+            }
+            alone = {pin.test for pin in pins if pin.function_only}
+            by_function |= {nodeid for nodeid, function in functions.items() if function in alone}
             self.troubles += [
                 say(
                     "{name}/{test}: pinned in {name}/{pins} and not collected",
@@ -200,11 +206,12 @@ class PlanPlugin(Collection):
                     pins=PINS,
                 )
                 for pin in pins
-                if pin.function_only and pin.test not in functions
+                if pin.function_only and pin.test not in functions.values()
             ]
             for pin in missing(pins, self.stage.name, ids):
                 self.planned[f"{suite.name}/{PINS}::{pin.id}"] = pin.not_collected(suite.name, self.target)
-        self.unpinned = unpinned(pinned, ids) if pinned else ()
+        named_alone = [check.id for nodeid, check in self.planned.items() if nodeid not in by_function]
+        self.unpinned = unpinned(pinned, named_alone) if pinned else ()
 
 
 class StagePlugin(PlanPlugin):
@@ -257,7 +264,7 @@ class StagePlugin(PlanPlugin):
         self.schedule.start()
         self.undo.append(self.schedule.stop)
         self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
-        self.run.say = partial(report_progress, self.run.folder.path)
+        self.run.say = partial(report_progress, self.run.folder.path, self.run.target.language)
         if self.is_worker:
             guard_terminal(self.config, self.run.redactor)
         else:
@@ -379,7 +386,7 @@ class StagePlugin(PlanPlugin):
 def _begin(config: pytest.Config) -> StageRun:
     options = config.option
     if not options.target:
-        raise pytest.UsageError("--stage needs --target NAME_OR_FILE")
+        raise pytest.UsageError(say("--stage needs --target NAME_OR_FILE"))
     workerinput = getattr(config, "workerinput", None)
     folder = None
     if workerinput is None:
@@ -390,7 +397,7 @@ def _begin(config: pytest.Config) -> StageRun:
     try:
         run = StageRun.begin(request_of(config), config.rootpath, folder)
     except TargetError as error:
-        raise pytest.UsageError("\n".join(error.problems)) from error
+        raise pytest.UsageError(join("\n", error.problems)) from error
     if (launch := Launch.of(config)) is not None:
         launch.announce(run.folder)
     options.allure_report_dir = str(run.allure_dir)

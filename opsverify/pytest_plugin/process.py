@@ -87,7 +87,7 @@ def run_stage(arguments: Sequence[str], root: Path, settings: Path, language: st
         parent.child = os.fork()
         if parent.child == 0:
             os.close(told)
-            _be_child(arguments, Launch(root, settings, partial(_announce, tell)), this)
+            _be_child(arguments, Launch(root, settings, language, partial(_announce, tell)), this)
         os.close(tell)
         code = parent.await_end()
         announced = _announced(told)

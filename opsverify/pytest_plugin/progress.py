@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.core.stages import Outcome
-from opsverify.language.message import join, say
+from opsverify.language.message import in_language, join, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,10 @@ PLAIN_EVERY_S = 30.0
 _POLL_S = 0.5
 
 
-def report_progress(folder: Path, text: str) -> None:
-    """Write a line of progress; any process of the run may."""
+def report_progress(folder: Path, language: str, text: str) -> None:
+    """Write a line of progress, in the reader's language; any process of the run may."""
     with (folder / NAME).open("a", encoding="utf-8") as file:
-        file.write(text.replace("\n", " ") + "\n")
+        file.write(in_language(text, language).replace("\n", " ") + "\n")
 
 
 class Newest:

@@ -16,6 +16,8 @@ import pytest
 
 from opsverify.config.project import is_own_project
 from opsverify.core.exit_codes import ExitCode
+from opsverify.language.message import join, say
+from opsverify.language.tell import tell
 from opsverify.pytest_plugin.given_options import NARROWING, flag_of, refused
 from opsverify.pytest_plugin.launch import Launch
 
@@ -47,14 +49,20 @@ def refuse_settings(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     if sys.flags.optimize:
-        raise pytest.UsageError("python -O removes what checks assert; start it without -O and PYTHONOPTIMIZE")
+        raise pytest.UsageError(say("python -O removes what checks assert; start it without -O and PYTHONOPTIMIZE"))
     if sys.flags.inspect:
-        sys.stderr.write("python -i ends in 1 (rollback) whatever was decided; start it without -i and PYTHONINSPECT\n")
-        sys.stderr.flush()
+        tell(
+            say("python -i ends in 1 (rollback) whatever was decided; start it without -i and PYTHONINSPECT"),
+            Launch.language_of(config),
+            sys.stderr,
+        )
         os._exit(ExitCode.USAGE)  # a SystemExit would begin the session
     if found := [*_files(config), *_overrides(config), *_plugins(config), *refused(config)]:
         raise pytest.UsageError(
-            "\n".join(f"{each}: a stage runs with the project's settings; leave it out" for each in found)
+            join(
+                "\n",
+                (say("{given}: a stage runs with the project's settings; leave it out", given=each) for each in found),
+            )
         )
 
 
@@ -63,7 +71,9 @@ def refuse_narrowing(config: pytest.Config) -> None:
     given = [flag_of(config, name) for name in NARROWING if getattr(config.option, name, None)]
     if given and not hasattr(config, "workerinput"):
         names = ", ".join(given)
-        raise pytest.UsageError(f"{names}: would run less than the plan; leave it out (opsverify plan lists the plan)")
+        raise pytest.UsageError(
+            say("{names}: would run less than the plan; leave it out (opsverify plan lists the plan)", names=names)
+        )
 
 
 def _files(config: pytest.Config) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Decision, Outcome
 from opsverify.evidence.run_folder import VERDICT
+from opsverify.language.cells import cells, cut, wrapped
 from opsverify.language.message import Message, in_language, join, say
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def summary(run: StageRun, columns: int | None) -> Iterator[ScreenRow]:
     for note in run.notes:
         yield from _rows(say("note").text(language), in_language(note, language), columns)
     if run.coverage:
-        yield from _rows(say("compared").text(language), run.coverage, columns)
+        yield from _rows(say("compared").text(language), in_language(run.coverage, language), columns)
     causes = verdict.causes
     shown = causes[:MOST_REASONS]
     for cause in shown:
@@ -182,41 +182,6 @@ def _rows(tag: str, text: str, columns: int | None, end: str = "") -> Iterator[S
         last = cut(f"{rows[_MOST_ROWS - 1]} {rows[_MOST_ROWS].strip()}{' ' * columns}.", columns - cells(end))
         rows = [*rows[: _MOST_ROWS - 1], last + end]
     yield from map(ScreenRow, rows)
-
-
-def wrapped(first: str, text: str, columns: int | None) -> Iterator[str]:
-    """`text` after `first`, in rows of at most `columns` cells; what follows is indented as far."""
-    if columns is None:
-        yield first + text
-        return
-    indent = " " * cells(first)
-    row, empty = first, True
-    for word in text.split(" "):
-        joined = row + ("" if empty else " ") + word
-        if cells(joined) <= columns or empty:
-            row, empty = joined, False
-        else:
-            yield row.rstrip()
-            row, empty = indent + word, False
-    yield row.rstrip()
-
-
-def cut(text: str, columns: int) -> str:
-    """`text`, cut to `columns` cells, with dots where something is left out."""
-    if cells(text) <= columns:
-        return text
-    text = text.rstrip()
-    while cells(text) > columns - 4:
-        text = text[:-1]
-    return f"{text.rstrip()} ..."
-
-
-def cells(text: str) -> int:
-    """Cells of a terminal that `text` takes: two for a Korean letter, none for a combining mark."""
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )
 
 
 def _tag(word: str) -> str:

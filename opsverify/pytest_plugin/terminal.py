@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 from opsverify.core.stages import Outcome
 from opsverify.core.verdict import settle
 from opsverify.evidence.redact import RedactedStream
+from opsverify.language.cells import cut
 from opsverify.language.message import as_message, say
 from opsverify.pytest_plugin.child_output import guard_children
 from opsverify.pytest_plugin.progress import LiveLine, PlainLines
-from opsverify.pytest_plugin.summary import COLOURS, ScreenRow, cut, families, plain, result_line, summary
+from opsverify.pytest_plugin.summary import COLOURS, ScreenRow, families, plain, result_line, summary
 
 if TYPE_CHECKING:
     import pytest

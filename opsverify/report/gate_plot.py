@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.canary.assessment import CriterionState
 from opsverify.canary.trace import EventKind, trace
 from opsverify.language.message import in_language, say
+from opsverify.report.summary import DECISIONS
 from opsverify.report.template import fill, markup
 from opsverify.units import elapsed
 
@@ -116,13 +117,14 @@ def drawn(window: WindowTrace, language: str) -> str:
         )
         for number, event in enumerate(window.events[-_MOST_EVENTS:], 1)
     ]
+    outcome = window.decision.outcome.value
     return fill(
         "gate.html.j2",
         width=WIDTH,
         height=HEIGHT,
         words={name: in_language(word, language) for name, word in _WORDS.items()},
         language=language,
-        outcome=window.decision.outcome.value,
+        outcome=in_language(DECISIONS.get(outcome, outcome), language),
         reasons=[in_language(reason, language) for reason in window.decision.reasons],
         plots=[_plot(one, length, language) for one in window.criteria],
         events=marks,

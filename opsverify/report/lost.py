@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.language.message import unpair
+from opsverify.language.message import say, unpair
 from opsverify.recovery.verify.questions import BUCKETS, COVERAGE
 from opsverify.report.model import NOT_KNOWN, UNKNOWN, Note, PageRow, Text, same
 from opsverify.report.runs import DATA, NOT_PASSED, shortened
@@ -114,8 +114,8 @@ def _span(answers: Mapping[str, Finding]) -> Iterator[Note]:
 def _keys(answers: Mapping[str, Finding]) -> Iterator[Note]:
     for name, finding in answers.items():
         if finding.keys:
-            keys = f"{name.removeprefix(BUCKETS)}: {finding.keys}"
-            yield Note(Text(f"키 {keys}", f"keys of {keys}"), "fail")
+            said = say("keys of {table}: {keys}", table=name.removeprefix(BUCKETS), keys=finding.keys)
+            yield Note(same(said), "fail")
 
 
 def _differences(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Note]:
@@ -179,7 +179,7 @@ def _compared(run: RehearsalRun, answers: Mapping[str, Finding]) -> Iterator[Not
         )
     if covered := run.answers.get(COVERAGE):
         extent = covered.unknown or covered.of
-        yield Note(Text(f"비교 범위: {extent}", f"coverage: {extent}"), "inconclusive" if covered.unknown else "")
+        yield Note(same(say("coverage: {extent}", extent=extent)), "inconclusive" if covered.unknown else "")
     checks = [check for check in run.verdict["checks"] if check["id"].startswith(DATA) and check["outcome"] != _ABSENT]
     if checks:
         green = sum(check["outcome"] == "pass" for check in checks)

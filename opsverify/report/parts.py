@@ -46,7 +46,11 @@ def rpo_sources_of(run: RehearsalRun) -> tuple[PageRow, ...]:
     rows = []
     for source in testimony["witnesses"] if testimony else ():
         heading = _RPO_SOURCES.get(source["name"], Text(source["name"], source["name"]))
-        lost = as_message("" if source["lost"] is None else f"{source['lost']:,} {source['counted']}")
+        lost = (
+            as_message("")
+            if source["lost"] is None
+            else say("{lost:,} {counted}", lost=source["lost"], counted=source["counted"])
+        )
         if source["bound"]:
             lost += say(" ({count:,} transactions begun)", count=source["bound"])
         cells = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.recovery.drill.parts import NotReached, or_none
+from opsverify.recovery.drill.timing import STAGE_TEXTS
 from opsverify.report.dates import clock, date_time
 from opsverify.report.lost import losses_of, lost_of
 from opsverify.report.model import UNKNOWN, Bar, Figure, Page, PageRow, Text, same
@@ -21,26 +22,6 @@ if TYPE_CHECKING:
     from opsverify.recovery.drill.result import Drill
     from opsverify.report.runs import RehearsalRun
 
-_STAGES: Final = {
-    "integrity": Text("무결성 확인", "integrity"),
-    "continuity": Text("WAL 연속성", "WAL continuity"),
-    "preflight": Text("사전 점검", "preflight"),
-    "prepare": Text("도구 준비", "tools prepared"),
-    "copy": Text("백업 복사", "backup copied"),
-    "recover": Text("목표 시점까지 재생", "replay to the target"),
-    "read_only": Text("읽기 점검", "read-only checks"),
-    "promote": Text("승격", "promotion"),
-    "write_probe": Text("쓰기 시험 (롤백)", "write probe, rolled back"),
-    "validate": Text("데이터·로그 검증", "data and log validated"),
-    "random table": Text("임의 테이블 복구", "random table"),
-    "unpack": Text("백업 풀기", "unpacking"),
-    "examine": Text("원장·인덱스 검사", "ledger, indexes"),
-    "platform": Text("플랫폼 기동", "platform started"),
-    "cache": Text("캐시 클리어", "cache cleared"),
-    "smoke": Text("업무 스모크", "business smoke"),
-    "checksums": Text("체크섬 검사", "checksums"),
-    "teardown": Text("정리", "teardown"),
-}
 _OUTSIDE_RTO: Final = ("random table", "examine", "checksums", "teardown")
 
 
@@ -112,12 +93,13 @@ def _reached(drill: Drill | None) -> Text:
 def _bars(drill: Drill) -> Iterator[Bar]:
     for stage in drill.stages:
         name = stage.name
-        value = elapsed(stage.seconds)
+        parts: list[str] = [elapsed(stage.seconds)]
         if stage.segments_per_s and name == "recover":
-            value += f" · {quantity(stage.segments_per_s, 'count')} segments/s"
+            parts.append(say("{rate} segments/s", rate=quantity(stage.segments_per_s, "count")))
         elif stage.bytes_per_s:
-            value += f" · {quantity(stage.bytes_per_s, 'bytes')}/s"
-        label = _STAGES.get(name, same(name))
+            parts.append(f"{quantity(stage.bytes_per_s, 'bytes')}/s")
+        value = join(" · ", parts)
+        label = same(STAGE_TEXTS.get(name, name))
         yield Bar(label, stage.began_s, stage.seconds, same(value), marked=name in _OUTSIDE_RTO)
 
 

@@ -30,6 +30,7 @@ CHANGES: dict[str, tuple[str, dict[str, str], Callable[[StageRun], object], obje
     "--window": ("12m", {}, lambda run: run.window_s, 720.0),
     "--allow-short-window": ("", SHORT, lambda run: run.window_s, 60.0),
     "--report-dir": ("evidence", {}, lambda run: run.folder.path.name, "evidence"),
+    "--release": ("chart=judgment-1.4.2", {}, lambda run: run.binding["release"], {"chart": "judgment-1.4.2"}),
     "--recovery-target": (MOMENT, {}, lambda run: run.target.recovery and run.target.recovery.recovery_target, AT),
     "--rolled-back-at": (MOMENT, {}, lambda run: run.target.actions.rolled_back_at, AT),
     "--incident-since": (MOMENT, {}, lambda run: run.target.playbook.since, AT),

@@ -9,6 +9,7 @@ from unittest import mock
 
 import opsverify.cli.main
 import sandbox.cli
+from opsverify.cli.parser import CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,7 @@ def refusal(program: str, arguments: list[str]) -> str:
         raise _Taken
 
     with (
-        mock.patch.object(argparse.ArgumentParser, "error", note),
+        mock.patch.object(CommandParser, "error", note),
         mock.patch.object(argparse.ArgumentParser, "parse_args", only_parse),
         suppress(_Taken, SystemExit),
     ):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Outcome
-from opsverify.pytest_plugin.summary import cells, cut, families, wrapped
+from opsverify.language.cells import cells, cut, wrapped
+from opsverify.pytest_plugin.summary import families
 
 TEXT = st.text(st.sampled_from("ab 가나0/"), max_size=200)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from opsverify.pytest_plugin.summary import cells
+from opsverify.language.cells import cells
 from sandbox.demo import SCENES
 from sandbox.demo_output import Played, end, summary
 

@@ -29,8 +29,6 @@ NAMES: Final = frozenset({"problem", "unknown", "reason", "fault", "why", "hint"
 PRINTERS: Final = {
     "opsverify/__main__.py": "runs before anything can be imported",
     "opsverify/cli/completion.py": "prints a script of a shell",
-    "opsverify/cli/parser.py": "argparse's own lines, before a target is known",
-    "opsverify/pytest_plugin/settings.py": "stops before a target is known",
     "opsverify/pytest_plugin/exit_status.py": "prints one line of JSON where no evidence can be written",
 }
 """Modules that print words of their own by `write`, with the reason."""
@@ -58,6 +56,7 @@ def packages() -> dict[str, list[Path]]:
             continue
         depth = 2 if parts[0] == "recovery" else 1
         found.setdefault(".".join(parts[:depth]).removesuffix(".py"), []).append(path)
+    found["sandbox"] = sorted((REPOSITORY / "sandbox").rglob("*.py"))
     for suite in SUITES:
         found[f"suite.{suite}"] = sorted((REPOSITORY / suite).rglob("*.py"))
     return found

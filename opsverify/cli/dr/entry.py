@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.reader_language import reader_language
+from opsverify.config.incidents import SEVERITIES
 from opsverify.config.project import project_root, target_argument
 from opsverify.incident.entries import status
+from opsverify.language.message import say
 from opsverify.language.tell import tell
 
 if TYPE_CHECKING:
@@ -15,14 +17,19 @@ if TYPE_CHECKING:
 
 def add_entry(parser: argparse.ArgumentParser) -> None:
     """Take who did it, when, and a note."""
-    parser.add_argument("--by", metavar="NAME", help="who did it (default: the user)")
-    parser.add_argument("--at", metavar="TIME", help="when it was done (ISO 8601; default: now)")
-    parser.add_argument("--note", default="", help="a line for the report")
+    parser.add_argument("--by", metavar="NAME", help=say("who did it (default: the user)"))
+    parser.add_argument("--at", metavar="TIME", help=say("when it was done (ISO 8601; default: now)"))
+    parser.add_argument("--note", metavar="TEXT", default="", help=say("a line for the report"))
+
+
+def add_severity(parser: argparse.ArgumentParser) -> None:
+    """Take the severity of the runbook's section 4."""
+    parser.add_argument("--severity", choices=SEVERITIES, help=say("severity of the incident from this entry on"))
 
 
 def add_incident(parser: argparse.ArgumentParser) -> None:
     """Take the incident."""
-    parser.add_argument("--incident", metavar="ID", help="default: the target's open one, else its newest")
+    parser.add_argument("--incident", metavar="ID", help=say("default: the target's open one, else its newest"))
 
 
 def print_status(options: argparse.Namespace, incident: str | None) -> None:

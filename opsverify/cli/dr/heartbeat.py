@@ -26,8 +26,10 @@ POLL_S = 0.5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    parser.add_argument("--every", help="time from one beat to the next, such as 1s (default: the target's)")
-    parser.add_argument("--beats", type=int, metavar="N", help="end after N beats (default: never)")
+    parser.add_argument(
+        "--every", metavar="DURATION", help=say("time from one beat to the next, such as 1s (default: the target's)")
+    )
+    parser.add_argument("--beats", type=int, metavar="N", help=say("end after N beats (default: never)"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

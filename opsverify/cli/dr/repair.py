@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    parser.add_argument("--incident", metavar="ID", help="default: the target's newest")
+    parser.add_argument("--incident", metavar="ID", help=say("default: the target's newest"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

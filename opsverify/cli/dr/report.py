@@ -8,6 +8,7 @@ from opsverify.cli.arguments import add_target
 from opsverify.cli.dr.entry import add_incident
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, target_argument
+from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.report.publish import publish_incident, publish_rehearsal
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
     add_incident(parser)
-    parser.add_argument("--run", dest="run_folder", metavar="RUN", help="a rehearsal's id or folder, or latest")
+    parser.add_argument("--run", dest="run_folder", metavar="RUN", help=say("a rehearsal's id or folder, or latest"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import say
 from opsverify.recovery.restore.throughput import DrillStage, Meter
@@ -14,6 +14,7 @@ from opsverify.units import duration, quantity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from opsverify.language.message import Message
 
 _SHOW_EVERY_S = 0.5
 
@@ -28,6 +29,29 @@ class Transferred:
 
 def _meter() -> Meter:
     return Meter()
+
+
+STAGE_TEXTS: Final[Mapping[str, Message]] = {
+    "integrity": say("integrity"),
+    "continuity": say("WAL continuity"),
+    "preflight": say("preflight"),
+    "prepare": say("tools prepared"),
+    "copy": say("backup copied"),
+    "recover": say("replay to the target"),
+    "read_only": say("read-only checks"),
+    "promote": say("promotion"),
+    "write_probe": say("write probe, rolled back"),
+    "validate": say("data and log validated"),
+    "random table": say("random table"),
+    "unpack": say("unpacking"),
+    "examine": say("ledger, indexes"),
+    "platform": say("platform started"),
+    "cache": say("cache cleared"),
+    "smoke": say("business smoke"),
+    "checksums": say("checksums"),
+    "teardown": say("teardown"),
+}
+"""Stages of a drill for a reader, by name."""
 
 
 @dataclass
@@ -48,7 +72,7 @@ class StageTimer:
     def stage(self, name: str) -> Iterator[Transferred]:
         """Time the block as the stage `name`, also when it fails."""
         began, transferred = self.elapsed(), Transferred()
-        self.show(say("rehearsal: {text}", text=name))
+        self.show(say("rehearsal: {text}", text=STAGE_TEXTS.get(name, name)))
         try:
             yield transferred
         finally:
@@ -88,7 +112,7 @@ class StageTimer:
                     done == total > 0,
                 )
             else:
-                self._show(stage, done == total)
+                self._show(STAGE_TEXTS.get(stage, stage), done == total)
 
         return report
 

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -84,10 +86,12 @@ def extrapolate(size: int, copied: int, slices: Iterable[float], fixed_s: float)
     rates = [rate for rate in slices if rate > 0]
     if not rates:
         return None
-    cached = " possibly read from the page cache: take it as the least" if copied < _WARM_CACHE else ""
+    rests_on = say("{count} slices of {copied:,} bytes", count=len(rates), copied=copied)
+    if copied < _WARM_CACHE:
+        rests_on = say("{slices} possibly read from the page cache: take it as the least", slices=rests_on)
     return Extrapolated(
         size=size,
         low_s=size / max(rates) + fixed_s,
         high_s=size / min(rates) + fixed_s,
-        rests_on=f"{len(rates)} slices of {copied:,} bytes{cached}",
+        rests_on=rests_on,
     )
