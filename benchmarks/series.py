@@ -119,7 +119,7 @@ def main() -> None:
                 busy = [time.process_time()]
                 step = observer._query(setup, at, since)  # noqa: SLF001 - a look, without the window around it
                 busy.append(time.process_time())
-                written = sum(map(keep.write, step.parts(shown.__getitem__)))
+                written = sum(map(keep.write, step.parts(shown.text)))
                 busy.append(time.process_time())
                 watch.advance(step)
                 watch.decision  # noqa: B018 - counted at its first use

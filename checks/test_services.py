@@ -1,6 +1,6 @@
 """Runbook 5-4: every service answers, in time, in the expected version, with a certificate that lasts."""
 
-from opsverify import SERVING, per, runbook, say
+from opsverify import SERVING, per, runbook, say, secured_parts
 
 
 @runbook(
@@ -33,19 +33,17 @@ def test_service(check, services, name):
 
 @runbook(
     "5-4/service",
+    "1-monthly/rights",
     id="health.tls",
-    stages=("staging", "daily", "post-dr", "switchback"),
+    stages=("staging", "daily", "monthly", "post-dr", "switchback"),
     severity="sev2",
     ko="TLS 인증서 유효기간이 충분한가",
-    en="The TLS certificate is valid for long enough",
+    en="Every TLS certificate of the chain is valid for long enough",
 )
-@per(
-    "name",
-    lambda target: tuple(n for n, s in target.services.items() if s.url.startswith("https")),
-    what="https service",
-)
+@per("name", lambda target: tuple(secured_parts(target)), what="https service")
 def test_certificate(check, services, name):
-    """An expiring certificate takes the service down on a known day: find it before that day."""
+    """An expiring certificate, intermediate or root takes the service down on a known day: find it before that day."""
     with check.must_answer(say("TLS of {name}", name=name)):
         found = services.certificate(name)
-    check.measure(say("time left"), found.remaining_s, check.limits.tls_validity)
+    for link in found.chain:
+        check.measure(say("time left"), link.remaining_s, check.limits.tls_validity, of=link.text)

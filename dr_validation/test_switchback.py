@@ -57,9 +57,12 @@ def test_security(check, regions):
                 address=address, port=config.port))  # fmt: skip
         with check.must_answer(say("TLS of {address}", address=address)):
             shown = regions.certificate_at(address)
-        if shown:
+        for link in shown.chain if shown else ():
             check.measure(
-                say("certificate at {address}", address=address), shown.remaining_s, check.limits.tls_validity
+                say("certificate at {address}", address=address),
+                link.remaining_s,
+                check.limits.tls_validity,
+                of=link.text,
             )
     opened = [entry for entry in config.original.closed if regions.is_open(*entry.rsplit(":", 1))]
     check.measure(say("open ports"), len(opened), NONE, of=listed(say("of {count} closed ports are open",

@@ -24,11 +24,14 @@ from .metrics.cache_age import (
 from .metrics.cache_age import (
     measure_rebuilt as measure_rebuilt,
 )
+from .periodic.breakers import described_breakers as described_breakers
+from .periodic.changes import change_kinds as change_kinds
 from .periodic.index_review import index_sizes as index_sizes
 from .periodic.rehearsals import not_passed as not_passed
 from .playbook.defaults import confirmations as confirmations
 from .probes.eventually import eventually as eventually
 from .probes.local_timer import LocalTimer as LocalTimer
+from .probes.services import secured_parts as secured_parts
 from .pytest_plugin.decorators import per as per
 from .pytest_plugin.decorators import runbook as runbook
 from .recovery.verify.rows import (

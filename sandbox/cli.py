@@ -127,6 +127,16 @@ def _traffic(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _scale(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    _print(f"the canary is served by {', '.join(sandbox.scale(arguments.pods))}")
+    return 0
+
+
+def _replace_pod(sandbox: Sandbox, _: argparse.Namespace) -> int:
+    _print(f"the canary is served by {', '.join(sandbox.replace_pod())}")
+    return 0
+
+
 def _release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.release(arguments.state)
     _print(f"canary release is {arguments.state}")
@@ -185,6 +195,8 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "remedies": _remedies,
     "remedy": _remedy,
     "traffic": _traffic,
+    "scale": _scale,
+    "replace-pod": _replace_pod,
     "release": _release,
     "migrate": _migrate,
     "clear-cache": _clear_cache,

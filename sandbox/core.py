@@ -19,6 +19,7 @@ from sandbox import (
     recovery,
     release,
     remedies,
+    scaling,
     target_file,
     unprivileged,
 )
@@ -27,6 +28,7 @@ from sandbox.home import (
     DEFAULT_CANARY_SHARE,
     DEFAULT_PORT_BASE,
     DEFAULT_RATE,
+    PODS,
     SERVICES,
     Control,
     ControlState,
@@ -128,7 +130,7 @@ class Sandbox:
         """Return what each component does: `running (pid N)` or `stopped`."""
         return {
             name: f"running (pid {running.pid})" if (running := self._table.alive(name)) else "stopped"
-            for name in COMPONENTS
+            for name in (*COMPONENTS, *(pod for pod in PODS[1:] if self._table.alive(pod)))
         }
 
     def faults(self) -> tuple[faults.Fault, ...]:
@@ -155,6 +157,32 @@ class Sandbox:
                 canary_share=state.canary_share if canary_share is None else _share(canary_share),
             )
         )
+
+    def scale(self, pods: int, *, spare: bool = False) -> tuple[str, ...]:
+        """Let so many pods serve the canary; with `spare` the others run idle, and need not be started when they come.
+
+        Returns the pods that serve.
+        """
+        if not 1 <= pods <= len(PODS):
+            raise SandboxError(f"{pods} pods are out of range: expected 1 to {len(PODS)}")
+        with locked(self.home, "fault"):
+            parts = self._parts()
+            serving = scaling.scaled(parts.control.read().canary_pods, pods)
+            others = [pod for pod in PODS if pod not in serving]
+            if spare:
+                scaling.start(parts, (*serving, *others))
+            scaling.serve(parts, serving)
+            if not spare:
+                scaling.stop(parts, [pod for pod in others if parts.table.alive(pod)])
+        return serving
+
+    def replace_pod(self) -> tuple[str, ...]:
+        """Replace the newest pod of the canary by one of another name, as a rolling update does."""
+        with locked(self.home, "fault"):
+            parts = self._parts()
+            serving = scaling.replaced(parts.control.read().canary_pods)
+            scaling.serve(parts, serving)
+        return serving
 
     def release(self, canary: str) -> None:
         """`good`: a canary without faults takes its usual share; `off`: the canary takes no traffic."""

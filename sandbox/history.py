@@ -21,6 +21,7 @@ def capture_first(target_file: Path, progress: Callable[[str], None]) -> None:
         target, secrets = load_target(target_file)
         for _, line in capture(target, secrets, store_of(project_root(str(target_file)), target)):
             progress(f"history: {line}")
-        progress(f"rights: {write_rights(read_rights(target, secrets), declared_path(target), replace=True)}")
+        if target.rights is not None:
+            progress(f"rights: {write_rights(read_rights(target, secrets), declared_path(target), replace=True)}")
     except OpsVerifyError as error:
         progress(f"history: nothing captured ({error}); weekly comparisons begin with their first run")

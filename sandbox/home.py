@@ -28,9 +28,11 @@ DEFAULT_RATE = 20.0
 DEFAULT_CANARY_SHARE = 0.15
 SERVICES = (
     "edge", "stable", "canary", "llm", "inbox", "mcp", "postgres", "redis", "prometheus", "alertmanager",
-    "mcp_alternate",
+    "mcp_alternate", "canary_2", "canary_3",
 )  # fmt: skip
 """Offsets from the port base, in this order."""
+PODS = ("canary", "canary_2", "canary_3")
+"""Services that can be pods of the canary; the first always is one, for the target has its address."""
 
 DATABASE = "judgment"
 DATABASE_USERS = ("judgment_owner", "judgment_app", "opsverify_ro", "opsverify_smoke", "opsverify_heartbeat")
@@ -183,13 +185,15 @@ def _new_signing_key() -> str:
 class ControlState:
     """What the platform should do now: `rate` in judgments/s, `canary_share` 0..1, fault name -> scope.
 
-    `remedies`: name -> `on`, or `reported` for one that the platform reports and does not act on.
+    `remedies`: name -> `on`, or `reported` for one that the platform reports and does not act on. `canary_pods`: those
+    of `PODS` among which the canary's requests are spread.
     """
 
     rate: float = DEFAULT_RATE
     canary_share: float = DEFAULT_CANARY_SHARE
     faults: Mapping[str, str] = field(default_factory=dict)
     remedies: Mapping[str, str] = field(default_factory=dict)
+    canary_pods: tuple[str, ...] = PODS[:1]
 
     def remedied(self, remedy: str) -> bool:
         """Whether the platform acts on `remedy`."""
@@ -243,4 +247,5 @@ def _parse_control(content: dict[str, Any]) -> ControlState:
         canary_share=float(content["canary_share"]),
         faults={name: fault["scope"] for name, fault in content["faults"].items()},
         remedies=dict(content.get("remedies", {})),
+        canary_pods=tuple(content.get("canary_pods", PODS[:1])),
     )

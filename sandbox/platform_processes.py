@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import network, target_file
 from sandbox.errors import SandboxError
-from sandbox.home import REPOSITORY
+from sandbox.home import PODS, REPOSITORY
 from sandbox.processes import died, wait_until
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ PROCESSES = {
     "stable": ("sandbox.platform.judgment", "--track", "stable"),
     "canary": ("sandbox.platform.judgment", "--track", "canary"),
     "edge": ("sandbox.platform.edge",),
+    **{pod: ("sandbox.platform.judgment", "--track", "canary", "--pod", pod) for pod in PODS[1:]},
 }
 HEARTBEAT = "heartbeat"
 """The suite's heartbeat writer, as it would run in production."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox import binaries, debian, network, storage_past
+from sandbox.home import PODS, write_atomic
 from sandbox.processes import died, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sandbox.home import Settings
     from sandbox.processes import Running, Table
@@ -32,12 +34,13 @@ class Monitoring:
     """Prometheus and Alertmanager of one sandbox; `table` keeps their processes."""
 
     def __init__(self, settings: Settings, table: Table, templates: Path = _TEMPLATES) -> None:
-        self._past = templates == _TEMPLATES  # other platforms have no such metrics
+        self._past = templates == _TEMPLATES  # other platforms have no such metrics, and no pods
         self._settings = settings
         self._templates = templates
         self._table = table
         self._folder = settings.data_dir / "prometheus"
         self._port = settings.ports["prometheus"]
+        self._pods = self._folder / "canary.json"
 
     def start_alertmanager(self, progress: Callable[[str], None]) -> Running:
         """Start Alertmanager without waiting for it."""
@@ -64,6 +67,8 @@ class Monitoring:
         self._folder.mkdir(exist_ok=True)
         (self._folder / "prometheus.yml").write_text(self._filled("prometheus.yml"), encoding="utf-8")
         self._write_rules(self._filled("rules.yml"))
+        if self._past and not self._pods.exists():
+            self._write_pods(PODS[:1])
         program = binaries.find(binaries.PROMETHEUS, progress)
         if self._past and not (self._folder / "tsdb").exists():
             (self._folder / "tsdb").mkdir()
@@ -100,6 +105,12 @@ class Monitoring:
         """Wait until every target was scraped and every rule evaluated."""
         wait_until(self._scraped, _START_DEADLINE_S, "Prometheus to scrape all targets")
 
+    def scrape_pods(self, pods: Collection[str]) -> None:
+        """Let service discovery find exactly these pods of the canary; wait until each was scraped, and no other is."""
+        self._write_pods(pods)
+        if self._table.alive("prometheus") is not None:
+            wait_until(self._pods_scraped, _START_DEADLINE_S, f"Prometheus to scrape {', '.join(pods)}")
+
     def set_rules(self, *, present: bool, wrong: bool = False) -> None:
         """Load the alert rules, or none, with some that are wrong or without; wait until it is so."""
         rules = self._filled("rules.yml") if present else _NO_RULES
@@ -115,14 +126,31 @@ class Monitoring:
             wait_until(loaded, _START_DEADLINE_S, "Prometheus to reload its rules")
 
     def _scraped(self) -> bool:
-        reply = network.get_json(self._port, "/api/v1/targets?state=active")
-        targets = reply["data"]["activeTargets"] if reply else []
-        rules = self._rules()
+        targets, rules = self._targets(), self._rules()
         return (
             bool(targets and rules)
             and all(target["health"] == "up" for target in targets)
             and all(rule["health"] == "ok" for rule in rules)
+            and self._pods_scraped()
         )
+
+    def _pods_scraped(self) -> bool:
+        """Whether the canary's pods are scraped, each of them and no other one."""
+        if not self._past:
+            return True
+        expected = {address for group in json.loads(self._pods.read_text()) for address in group["targets"]}
+        of_canary = [target for target in self._targets() if target["labels"].get("track") == "canary"]
+        return {target["labels"]["instance"] for target in of_canary if target["health"] == "up"} == expected and len(
+            of_canary
+        ) == len(expected)
+
+    def _targets(self) -> list[dict[str, Any]]:
+        reply = network.get_json(self._port, "/api/v1/targets?state=active")
+        return reply["data"]["activeTargets"] if reply else []
+
+    def _write_pods(self, pods: Collection[str]) -> None:
+        addresses = [f"127.0.0.1:{self._settings.ports[pod]}" for pod in pods]
+        write_atomic(self._pods, json.dumps([{"targets": addresses, "labels": {"track": "canary"}}]), mode=0o644)
 
     def _rules(self) -> list[dict[str, str]]:
         reply = network.get_json(self._port, "/api/v1/rules")

@@ -72,6 +72,34 @@ STATEMENTS: dict[str, tuple[tuple[LiteralString, ...], tuple[LiteralString, ...]
         ),
         ("DROP ROLE IF EXISTS contractor", "REVOKE pg_write_all_data FROM judgment_auditor"),
     ),
+    "changes_unsigned": (
+        (
+            """UPDATE rule_versions SET approved_by = NULL, ticket = NULL, approval_bypassed = 'admin: branch rule off'
+                WHERE version = 'r12'""",
+            "UPDATE prompt_versions SET approved_by = changed_by WHERE version = 'p7'",
+            "UPDATE dsl_versions SET ticket = NULL WHERE version = 'd4'",
+        ),
+        (
+            """UPDATE rule_versions SET approved_by = 'kim.jh', ticket = 'CHG-131', approval_bypassed = NULL
+                WHERE version = 'r12'""",
+            "UPDATE prompt_versions SET approved_by = 'lee.sy' WHERE version = 'p7'",
+            "UPDATE dsl_versions SET ticket = 'CHG-124' WHERE version = 'd4'",
+        ),
+    ),
+    "prompt_label_moved": (
+        (
+            "UPDATE prompt_versions SET active = false WHERE active",
+            "UPDATE prompt_versions SET active = true WHERE version = 'p6'",
+        ),
+        (
+            "UPDATE prompt_versions SET active = false WHERE active",
+            "UPDATE prompt_versions SET active = true WHERE version = 'p7'",
+            # Recorded and signed afterwards: the next review finds nothing left to explain.
+            """INSERT INTO version_deployments (kind, version, deployed_by, approved_by, ticket)
+               VALUES ('prompts', 'p6', 'park.mh', 'lee.sy', 'CHG-140'),
+                      ('prompts', 'p7', 'park.mh', 'lee.sy', 'CHG-140')""",
+        ),
+    ),
     "log_kept_too_long": (
         (
             """INSERT INTO llm_calls (created_at, model, prompt_tokens, completion_tokens, cost_usd, outcome,

@@ -47,10 +47,10 @@ def filled(template: str, settings: Settings) -> str:
         own_home = '"--home"' in match[1]
         return f'{python}, "-m", "sandbox", {match[1]}' + ("]" if own_home else f', "--home", {home}]')
 
-    return _TEMPLATE_COMMAND.sub(command, _TEMPLATE_DAY.sub(lambda _: _secrets_made(settings), text))
+    return _TEMPLATE_COMMAND.sub(command, _TEMPLATE_DAY.sub(lambda _: secrets_made(settings), text))
 
 
-def _secrets_made(settings: Settings) -> str:
+def secrets_made(settings: Settings) -> str:
     """The day on which the secrets of a home were made."""
     folder = settings.home / "secrets"
     made = (folder if folder.exists() else settings.home).stat().st_mtime

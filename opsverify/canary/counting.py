@@ -134,6 +134,10 @@ class Counting:
         counted = self._setup.counted[number]
         yield from map(Fault, self._same.texts((counted.bad, counted.trials)))
         yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
+        # A baseline whose bad ones are counted elsewhere seems to share every breach; the canary's own stays proven.
+        baseline, selectors = self._criteria[BASELINE][number], self._setup.selectors.get(BASELINE, {})
+        for elsewhere in baseline.counted_elsewhere(selectors):
+            yield Fault(say("baseline: {problem}", problem=elsewhere.text), distorts=False)
         fault = criterion.too_much_unseen(self._parts(number), policy.min_coverage)
         if fault is not None:
             yield fault

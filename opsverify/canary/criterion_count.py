@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from opsverify.canary.fault import Fault
 from opsverify.canary.identity import labels_of
@@ -10,6 +10,7 @@ from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import Unseen, invalid_text, label, shown, unseen
 from opsverify.language.message import say
+from opsverify.metrics.counted_elsewhere import counts_more
 from opsverify.metrics.counters import scraped_twice
 from opsverify.units import quantity
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from opsverify.canary.instances import Instance, Instances, InstanceStatus
     from opsverify.canary.sample_columns import Points
     from opsverify.canary.window_setup import Counted
-
-_MOST_CARRIED: Final = 0.01
-"""Bad ones without a trial, as a share of the trials, explained by reading two counters one after the other."""
 
 
 class CriterionCount:
@@ -62,7 +60,8 @@ class CriterionCount:
         for key in self._duplicates:
             yield Fault(
                 say(
-                    "duplicate series {{{series}}}: scraped by two jobs, its instance would count twice",
+                    "duplicate series {{{series}}}: scraped by two jobs or replicas, its instance would count twice; "
+                    "select one of them, or name the label that tells processes apart (canary.instance_label)",
                     series=shown(key),
                 )
             )
@@ -79,14 +78,22 @@ class CriterionCount:
                     name=label(instance),
                 )
             )
-        if abs(self._carried) > max(1.0, _MOST_CARRIED * self.trials):
+        yield from self.counted_elsewhere(selectors)
+
+    def counted_elsewhere(self, selectors: Mapping[str, str]) -> Iterator[Fault]:
+        """The fault of bad (or good) ones that are more than their trials: no share has these."""
+        # What is carried is bad ones without a trial; where good ones are counted, less than none.
+        if counts_more(self.trials + abs(self._carried), self.trials):
             bad, trials = self._counted.bad, self._counted.trials
             yield Fault(
                 say(
-                    "{bad} counts {more:,.0f} more than {trials}: check both in prometheus.signals",
+                    "{bad}{bad_selector} counts {more:,.0f} more than {trials}{trials_selector}: it is counted "
+                    "elsewhere than its trials; correct one of them in prometheus.signals",
                     bad=bad,
+                    bad_selector=_among(bad, selectors),
                     more=abs(self._carried),
                     trials=trials,
+                    trials_selector=_among(trials, selectors),
                 )
             )
 
@@ -123,7 +130,7 @@ class CriterionCount:
             new = signals.get(name, {}).keys() - known
             if new:
                 known.update(new)
-                twice = scraped_twice(sorted(known))
+                twice = scraped_twice(sorted(known), self.tally.instances.label)
                 self._duplicates |= dict.fromkeys(twice)
                 self.tally.left_out |= {(name, key) for key in twice}
 
@@ -145,10 +152,13 @@ class CriterionCount:
         return bool(picked) and picked <= carried
 
 
+def _among(signal: str, selectors: Mapping[str, str]) -> str:
+    return f" ({selectors[signal]})" if signal in selectors else ""
+
+
 def _no_series(signal: str, selectors: Mapping[str, str]) -> str:
-    known = f" ({selectors[signal]})" if signal in selectors else ""
     return say(
         "{signal}: no such series in Prometheus{selector}; check the name in prometheus.signals and the scope",
         signal=signal,
-        selector=known,
+        selector=_among(signal, selectors),
     )

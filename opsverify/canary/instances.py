@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from opsverify.canary.sample_columns import Points
 
+_METRIC: Final = "__name__="
 _SAME_START_S: Final = 1.0
 _LEAST_GAPS: Final = 2
 """Gaps between scrapes from which on an instance's rhythm is known."""
@@ -115,13 +116,20 @@ class Instances:
         self.label = instance_label
         self.all: dict[str, Instance] = {}
         self._latest: dict[str, dict[str, _Latest]] = {}
+        self._by_labels: dict[str, Instance] = {}
 
     def of(self, key: str) -> Instance:
         """The instance of a series."""
-        name = process_of(key, self.label)
-        found = self.all.get(name)
+        metric, comma, labels = key.partition(",")
+        # Many metrics have the same labels, which name the instance.
+        shared = labels if comma and metric.startswith(_METRIC) and self.label != _METRIC[:-1] else key
+        found = self._by_labels.get(shared)
         if found is None:
-            found = self.all[name] = Instance(name, endpoint_of(key))
+            name = process_of(shared, self.label)
+            found = self.all.get(name)
+            if found is None:
+                found = self.all[name] = Instance(name, endpoint_of(shared))
+            self._by_labels[shared] = found
         return found
 
     def of_series(self, signal: str, key: str) -> Instance:
@@ -179,16 +187,17 @@ class Instances:
 
     def _add(self, signal: str, latest: _Latest, points: Points) -> None:
         instance = latest.instance
+        known = instance.known
         for at in points:
-            if at not in instance.known:
-                instance.known.add(at)
+            if at not in known:
+                known.add(at)
                 insort(instance.scrapes, at)
         if signal == PROCESS_START:
             _add_starts(instance, points)
             return
         counted = instance.counted if signal == REQUESTS else None
         for at, value in sorted(points.items()) if len(points) > 1 else points.items():
-            if at <= latest.at or reason_against(value) is not None:
+            if at <= latest.at or not 0 <= value < math.inf:
                 continue
             if counted is not None:
                 _insert(counted, at)

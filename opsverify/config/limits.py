@@ -146,6 +146,7 @@ class Limits(BaseModel):
 
     # Quarterly reviews (runbook 1).
     rehearsal_age: Seconds = _limit("<= 92 d", "s", "1 quarterly: time since the last rehearsal of a recovery ended")
+    breaker_not_closed: Seconds = _limit("<= 10 m", "s", "1 quarterly: how long a circuit breaker is not closed")
     key_age: Seconds = _limit("<= 90 d", "s", "1 quarterly: age of a secret or key")
 
     # On-call (runbook 4).

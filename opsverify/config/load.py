@@ -33,13 +33,13 @@ PATTERNS = ("validations",)
 """Keys that list patterns of paths relative to the target file."""
 
 S = TypeVar("S", bound=BaseModel)
-_MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]"}
+_MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]", "changes": "[changes.NAME]", "breakers": "[breakers.NAME]"}
 _OPTIONAL: tuple[Part, ...] = (
-    "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights",
-    "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
+    "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights", "changes",
+    "breakers", "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 )  # fmt: skip
 """Parts that a target need neither describe nor declare absent: checks of `regions`, `retention`, `storage`,
-`on_call` and `rights` then hold, others have defaults."""
+`on_call`, `rights`, `changes` and `breakers` then hold, others have defaults."""
 
 
 def find_target(name_or_file: str, folder: Path) -> Path:

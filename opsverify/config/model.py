@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from opsverify.config.actions import Actions, Attestation, ShareText
+from opsverify.config.breakers import BreakerConfig  # noqa: TC001 - pydantic reads it
+from opsverify.config.changes import ChangeHistory  # noqa: TC001 - pydantic reads it
 from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.evidence import EvidenceConfig
@@ -32,7 +34,7 @@ from opsverify.units import parse_duration
 
 Part = Literal[
     "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements", "retention", "storage", "on_call", "llmops", "rights",
+    "statements", "retention", "storage", "on_call", "llmops", "rights", "changes", "breakers",
     "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 Severity = Literal["sev1", "sev2", "sev3"]
@@ -247,6 +249,8 @@ class Target(Section):
     retention: dict[str, RetentionRule] = Field(default_factory=dict)
     storage: dict[str, StorageVolume] = Field(default_factory=dict)
     rights: RightsConfig | None = None
+    changes: dict[str, ChangeHistory] = Field(default_factory=dict)
+    breakers: dict[str, BreakerConfig] = Field(default_factory=dict)
     recovery: Recovery | None = None
     regions: Regions | None = None
     playbook: Playbooks = Playbooks()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.runbook import lines, scope_of
-from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.core.spec import Absent, CheckSpec, Inapplicable, Row, Unknown
 from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def planned(
     absent = next((value for value in parameters.values() if isinstance(value, Absent)), None)
     unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
     row = next((value for value in parameters.values() if isinstance(value, Row)), None)
+    left_out = next((value for value in parameters.values() if isinstance(value, Inapplicable)), None)
     missing_part = next((part for part in spec.needs if not target.has(part)), None)
     not_applicable = undecided = None
     if missing_part:
@@ -86,6 +87,9 @@ def planned(
         not_applicable = say("the target declares {absence}", absence=target.absence(missing_part))
     elif absent:
         not_applicable = say("the target lists no {what}", what=absent.what)
+    elif left_out:
+        undecided = _undecided(left_out.name, left_out.reason)
+        not_applicable = say("the target declares {absence}", absence=f"{left_out.name} absent ({left_out.reason})")
     elif missing_signal := _absent_signal(spec, target):
         name, reason = missing_signal
         undecided = _undecided(say("signal {name}", name=name), reason)

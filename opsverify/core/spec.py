@@ -61,6 +61,17 @@ class Absent:
 
 
 @dataclass(frozen=True)
+class Inapplicable:
+    """In place of one row that the target declares absent: planned by its name, and not applicable."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Unknown:
     """In place of rows that cannot be determined: the check is then planned, and inconclusive."""
 

@@ -123,11 +123,18 @@ class Recurring(dict[str, str]):
         self._redactor = redactor
 
     def __missing__(self, text: str) -> str:
-        """Redact a text that is new; of a series, its metric apart from its labels, which many metrics share."""
-        name, comma, labels = text.partition(",")
-        found = f"{self[name]},{self[labels]}" if comma and name.startswith(_METRIC) else self._redactor.text(text)
+        """Redact a text that is new."""
+        found = self._redactor.text(text)
         self[text] = text if found == text else found
         return found
+
+    def text(self, text: str) -> str:
+        """`text` without secrets; of a series, its metric apart from its labels, which many metrics share."""
+        name, comma, labels = text.partition(",")
+        if not comma or not name.startswith(_METRIC):
+            return self[text]
+        metric, others = self[name], self[labels]
+        return text if metric == name and others == labels else f"{metric},{others}"
 
 
 class RedactedStream:

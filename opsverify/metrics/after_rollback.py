@@ -13,6 +13,7 @@ from opsverify.config.signals import SHARES
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.counted_elsewhere import require_a_part
 from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import same_share
@@ -81,13 +82,16 @@ class AfterRollback:
                 raise Inconclusive(self.unproven)
             return self._share(0.0, total, say("requests failed"))
         counted = self._grown(BASELINE, name)
+        self._require_a_part((name, counted), ("requests", total), BASELINE)
         return self._share(total - counted if good else counted, total, say("requests failed"))
 
     def slow(self) -> Share:
         """The share of the baseline's requests slower than the limit on p95."""
         total = self._grown(BASELINE, "durations")
         limit = self.target.limits.judgment_p95
-        slow = total - self._grown(BASELINE, WITHIN_LIMIT)
+        within = self._grown(BASELINE, WITHIN_LIMIT)
+        self._require_a_part(("duration_buckets", within), ("durations", total), BASELINE)
+        slow = total - within
         return self._share(slow, total, say("requests slower than {limit}", limit=duration(limit.bound)))
 
     def hits(self) -> Share:
@@ -96,11 +100,16 @@ class AfterRollback:
         self._require_told_apart("cache_misses")
         name, good = self._signals.counted("cache_misses")
         counted = self._grown(EVERYTHING, name)
+        self._require_a_part((name, counted), ("cache_lookups", lookups), EVERYTHING)
         return self._share(counted if good else lookups - counted, lookups, say("lookups hit the cache"))
 
     def _require_told_apart(self, bad: str) -> None:
         if bad in self.same:
             raise Inconclusive(self.same[bad])
+
+    def _require_a_part(self, part: tuple[str, float], trials: tuple[str, float], scope: str) -> None:
+        baseline = self.target.canary.baseline if self.target.canary and scope == BASELINE else ""
+        require_a_part(self._signals, part, trials, baseline)
 
     @property
     def _signals(self) -> Signals:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _INSTANCE: Final = re.compile(r"(?:^|,)instance=([^,]*)")
-_SCRAPER: Final = re.compile(r"(?:^|(?<=,))(?:job|prometheus|prometheus_replica)=[^,]*,?")
+_SCRAPER: Final = re.compile(r"(?:^|(?<=,))(job|prometheus|\w*replica\w*)=[^,]*,?")
+"""Labels that say who scraped a series; those of replicas are named freely (`replica`, `prometheus_replica`)."""
 
 
 class Reason(StrEnum):
@@ -112,12 +113,15 @@ def first_scrapes(signals: Iterable[Mapping[str, Mapping[float, float]]]) -> dic
     return first
 
 
-def scraped_twice(series: Iterable[str]) -> tuple[str, ...]:
-    """List series that differ from an earlier one only in who scraped them: they would count twice."""
+def scraped_twice(series: Iterable[str], instance_label: str = "") -> tuple[str, ...]:
+    """List series that differ from an earlier one only in who scraped them: they would count twice.
+
+    `instance_label` tells processes apart, whatever its name.
+    """
     found: set[str] = set()
     twice: list[str] = []
     for key in series:
-        bare = _SCRAPER.sub("", key).rstrip(",")
+        bare = _SCRAPER.sub(lambda found: found[0] if found[1] == instance_label else "", key).rstrip(",")
         if bare in found:
             twice.append(key)
         found.add(bare)

@@ -12,6 +12,7 @@ from opsverify.config.signals import SHARES
 from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.counted_elsewhere import require_a_part
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import require_told_apart
@@ -50,7 +51,10 @@ class Lookback:
     now: Callable[[], float] = time.time
 
     def rate(self, bad: str, trials: str) -> Share:
-        """The share of `bad` in `trials` (signal names). Raises Inconclusive where either has no samples."""
+        """The share of `bad` in `trials` (signal names).
+
+        Raises Inconclusive where either has no samples, or where more were bad than there were trials.
+        """
         signals = self.config.signals
         name, good = signals.counted(bad)
         # One moment for both: of two windows that end a scrape apart, one holds a first sample that the other lacks,
@@ -63,6 +67,7 @@ class Lookback:
         instances = InstanceTimes(first_scrapes(series.values()))
         total = _grown(trials, series[trials], instances).value
         counted = _grown(name, series[name], instances).value if series[name] else 0.0
+        require_a_part(signals, (name, counted), (trials, total))
         if good:
             counted = max(0.0, total - counted)
         text = say(
@@ -70,7 +75,7 @@ class Lookback:
             total=total,
             lookback=duration(parse_duration(self.config.lookback)),
         )
-        return Share(counted / total if total else math.nan, round(total), text)
+        return Share(min(1.0, counted / total) if total else math.nan, round(total), text)
 
     def per_day(self, signal: str) -> float:
         """Growth of `signal`, scaled to 24 hours."""

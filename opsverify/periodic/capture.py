@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsverify.periodic import database_counters, redis_counters, retention, statements, table_scans
+from opsverify.periodic import change_review, database_counters, redis_counters, retention, statements, table_scans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,3 +42,11 @@ def captures(target: Target) -> Iterator[tuple[str, Callable[[Sources], Snapshot
                 name, rule, sources.postgres, sources.prometheus
             ),
         )
+    for kind, described in target.changes.items():
+        if described.history is not None and target.postgres is not None:
+            yield (
+                change_review.changes_subject(kind),
+                lambda sources, kind=kind, described=described: change_review.snapshot(  # type: ignore[misc]
+                    kind, described, sources.postgres()
+                ),
+            )

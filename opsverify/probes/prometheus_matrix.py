@@ -62,6 +62,9 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     stats: msgspec.Raw = msgspec.Raw()
 
 
+_NAME = "__name__"
+_METRIC = b'{"__name__":"'
+_MOST_SHARED = 50_000
 _LABELS = msgspec.json.Decoder(dict[str, str])
 _BODIES = msgspec.json.Decoder(_Body, strict=False)
 """Reads values, which are texts, as numbers."""
@@ -84,6 +87,8 @@ class KnownSeries:
 
     def __init__(self) -> None:
         self._latest: dict[str, _Latest] = {}
+        self._shared: dict[bytes, str | None] = {}
+        """Keys of labels without the metric, which many selectors have; None where the metric is not their first."""
 
     def read(self, selector: str, body: bytes) -> tuple[Series, ...] | None:
         """The series of a whole answer; None where it is not spelled as expected."""
@@ -107,10 +112,22 @@ class KnownSeries:
         if joined == before.texts and ends == before.ends:
             return before.keys
         known = before.by_text()
-        keys = tuple(known.get(text) or _key(text) for text in texts)
+        if len(self._shared) > _MOST_SHARED:
+            self._shared.clear()
+        keys = tuple(known.get(text) or self._key(text) for text in texts)
         self._latest[selector] = _Latest(joined, ends, keys)
         return keys
 
+    def _key(self, text: bytes) -> str:
+        metric, quote, others = text[len(_METRIC) :].partition(b'"')
+        if not (text.startswith(_METRIC) and quote and others.startswith(b",") and b"\\" not in metric):
+            return _key(_LABELS.decode(text))
+        if others not in self._shared:
+            labels = _LABELS.decode(b"{" + others[1:])
+            self._shared[others] = _key(labels) if min(labels) > _NAME else None
+        shared = self._shared[others]
+        return _key(_LABELS.decode(text)) if shared is None else f"{_NAME}={metric.decode()},{shared}"
 
-def _key(text: bytes) -> str:
-    return ",".join(map("=".join, sorted(_LABELS.decode(text).items())))
+
+def _key(labels: Mapping[str, str]) -> str:
+    return ",".join(map("=".join, sorted(labels.items())))

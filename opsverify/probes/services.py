@@ -8,17 +8,33 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.probes.access import access_to
-from opsverify.probes.tcp import certificate
+from opsverify.probes.tls import certificate
 from opsverify.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opsverify.config.connection import Connection
     from opsverify.config.model import Service, Target
     from opsverify.config.secrets import Secrets
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.record import Record
-from opsverify.probes.tcp import Certificate
+    from opsverify.probes.tls import Certificate
+
+
+def secured_parts(target: Target) -> dict[str, Connection]:
+    """Every part of a target that is reached over https, by name: its services, its monitoring, its MCP servers."""
+    parts: dict[str, Connection] = dict(target.services)
+    others: list[tuple[str, Connection | None]] = [
+        ("prometheus", target.prometheus),
+        ("alertmanager", target.alertmanager),
+        ("inbox", target.inbox),
+        *((f"mcp.{name}", server) for name, server in target.mcp.items()),
+    ]
+    for name, part in others:
+        if part is not None:
+            parts.setdefault(name, part)
+    return {name: part for name, part in parts.items() if part.url.startswith("https")}
 
 
 @dataclass(frozen=True)
@@ -69,9 +85,9 @@ class Services:
         return fastest
 
     def certificate(self, name: str) -> Certificate | None:
-        """The service's TLS certificate; None for plain http."""
-        service = self._named(name)
-        return certificate(service.url, service.ca_file, record=self.record)
+        """The TLS certificate of a service, or of another part of the target by its name; None for plain http."""
+        part = secured_parts(self.target).get(name) or self._named(name)
+        return certificate(part.url, part.ca_file, record=self.record)
 
     def _named(self, name: str) -> Service:
         if name not in self.target.services:

@@ -137,9 +137,7 @@ class Connections:
         limit_s = target.limits.judgment_p95.bound
         setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup, limit_s)
         shown = Recurring(self.run.redactor)
-        observer = Observer(
-            self.prometheus, clock, self.run.say, write, limit_s, shown=shown.__getitem__, in_parts=True
-        )
+        observer = Observer(self.prometheus, clock, self.run.say, write, limit_s, shown=shown.text, in_parts=True)
         observer.observe(setup)
 
     def _access(self, config: Connection) -> Access:

@@ -15,7 +15,8 @@ from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
 from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.record import discard
-from opsverify.probes.tcp import certificate, is_open
+from opsverify.probes.tcp import is_open
+from opsverify.probes.tls import certificate
 from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.timelines import timeline_path
 from opsverify.switchback.compare import compare_sample, compare_span, late_writes
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
-    from opsverify.probes.tcp import Certificate
+    from opsverify.probes.tls import Certificate
     from opsverify.recovery.wal.timelines import TimelinePath
     from opsverify.switchback.compare import TableDifference
     from opsverify.switchback.divergence import ServerIdentity, Written

@@ -14,10 +14,18 @@ OPEN_SECONDS = 5.0
 
 
 class Breaker:
-    """Opens after `FAILURES_TO_OPEN` failures in a row, and lets one trial through after `OPEN_SECONDS`."""
+    """Opens after `FAILURES_TO_OPEN` failures in a row, and lets one trial through after `OPEN_SECONDS`.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `changed` is told every state that it enters.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, changed: Callable[[State], None] = lambda _: None
+    ) -> None:
         self._clock = clock
+        self._changed = changed
+        self.held = False
+        """Open and staying so, whatever calls bring: a fault."""
         self._opened_at: float | None = None
         self._trial = False
         self.failures = 0
@@ -25,6 +33,8 @@ class Breaker:
     @property
     def state(self) -> State:
         """Closed lets every call through, half-open one, open none."""
+        if self.held:
+            return "open"
         if self._opened_at is None:
             return "closed"
         return "half-open" if self._clock() - self._opened_at >= OPEN_SECONDS else "open"
@@ -34,11 +44,14 @@ class Breaker:
         state = self.state
         if state == "half-open" and not self._trial:
             self._trial = True
+            self._changed("half-open")
             return True
         return state == "closed"
 
     def succeeded(self) -> None:
         """The call was answered."""
+        if self._opened_at is not None:
+            self._changed("closed")
         self._opened_at = None
         self._trial = False
         self.failures = 0
@@ -47,5 +60,7 @@ class Breaker:
         """The call was not answered."""
         self.failures += 1
         if self._trial or self.failures >= FAILURES_TO_OPEN:
+            if self._trial or self._opened_at is None:
+                self._changed("open")
             self._opened_at = self._clock()
         self._trial = False

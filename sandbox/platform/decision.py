@@ -46,7 +46,7 @@ class Judge:
     faults: Faults
 
     def __post_init__(self) -> None:
-        self._active: tuple[Ruleset, str] | None = None
+        self._active: tuple[Ruleset, str, str] | None = None
         self._errors = Share()
         self._slow = Share()
         self._slow_reads = Share()
@@ -58,11 +58,17 @@ class Judge:
 
     async def refresh(self) -> None:
         """Read the active versions; raises StoreUnavailableError."""
-        self._active = await self.store.rules_and_prompt()
+        earlier = self.faults.on("rules_not_rolled_out")
+        self._active = await self.store.versions_in_force(earlier_rules=earlier)
 
     async def rules(self) -> Ruleset:
         """The active rules; raises StoreUnavailableError if they were never read."""
         return (await self._versions())[0]
+
+    async def serves(self) -> dict[str, str]:
+        """The versions that this process serves, by kind."""
+        rules, prompt, dsl = await self._versions()
+        return {"rules": rules.version, "prompts": prompt, "dsl": dsl}
 
     async def judge(self, reading: Reading, *, rule_only: bool, tag: str | None) -> dict[str, Any]:
         """Judge, store and notify; `rule_only` uses neither cache nor LLM.
@@ -76,7 +82,7 @@ class Judge:
             await asyncio.sleep(_SLOW_SECONDS)
         if self.faults.on("db_slow_reads") and self._slow_reads.pick(_SLOW_READS_SHARE):
             await self._read_statistics(reading)
-        rules, prompt = await self._versions()
+        rules, prompt, _ = await self._versions()
         outcome = (
             self._fall_back(rules, reading) if rule_only else await self._cached_or_decided(rules, prompt, reading, tag)
         )
@@ -96,7 +102,7 @@ class Judge:
         answer = {key: facts[key] for key in ("rule_version", "prompt_version", "app_version", "track")}
         return {"execution_id": str(execution_id), **outcome, **answer}
 
-    async def _versions(self) -> tuple[Ruleset, str]:
+    async def _versions(self) -> tuple[Ruleset, str, str]:
         if self._active is None:
             await self.refresh()
         assert self._active is not None  # noqa: S101  # refresh sets it or raises

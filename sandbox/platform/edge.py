@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.home import load_settings
+from sandbox.home import PODS, load_settings
 from sandbox.platform.faults import Faults, Share
 from sandbox.platform.serving import log_to_stderr, serve
 from sandbox.platform.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.requests import Request
 
@@ -40,9 +41,10 @@ class Edge:
     def __init__(self, settings: Settings, faults: Faults) -> None:
         self._faults = faults
         self._clients = {
-            track: httpx.AsyncClient(base_url=settings.url(track), timeout=_TIMEOUT, limits=_MANY, trust_env=False)
-            for track in ("stable", "canary")
+            pod: httpx.AsyncClient(base_url=settings.url(pod), timeout=_TIMEOUT, limits=_MANY, trust_env=False)
+            for pod in ("stable", *PODS)
         }
+        self._turns = count()
         self._judgments = Share()
         self._others = Share()
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it out
@@ -51,7 +53,7 @@ class Edge:
             "edge_requests", "Requests forwarded by HTTP status", ("track", "code"), registry=self.registry
         )
         self._share = Gauge("edge_canary_share", "Share meant for the canary, 0 to 1", registry=self.registry)
-        for track in self._clients:
+        for track in ("stable", "canary"):
             self._requests.labels(track, "200")
             self._requests.labels(track, "502")
 
@@ -63,12 +65,12 @@ class Edge:
         return _HIGH_SHARE if self._faults.on("share_high") else self._faults.state().canary_share
 
     async def forward(self, request: Request) -> Response:
-        """Answer with what the chosen track answers; the other one steps in when it refuses connections."""
+        """Answer with what the chosen track answers; the other one steps in when its pods refuse connections."""
         first = self._choose(request.url.path)
         body = await request.body()
-        for track in (first, "stable" if first == "canary" else "canary"):
+        for track, pod in self._pods(first, "stable" if first == "canary" else "canary"):
             try:
-                answer = await self._clients[track].request(
+                answer = await self._clients[pod].request(
                     request.method,
                     request.url.path,
                     params=request.url.query or None,
@@ -106,6 +108,13 @@ class Edge:
     async def close(self) -> None:
         """Give up the connections."""
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+
+    def _pods(self, *tracks: str) -> Iterator[tuple[str, str]]:
+        """Every pod of these tracks with its track; those of the canary take turns."""
+        for track in tracks:
+            pods = self._faults.state().canary_pods if track == "canary" else (track,)
+            turn = next(self._turns) % len(pods)
+            yield from ((track, pod) for pod in (*pods[turn:], *pods[:turn]))
 
     def _choose(self, path: str) -> str:
         share = self.share

@@ -15,11 +15,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="sandbox.platform.judgment", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--track", choices=("stable", "canary"), required=True)
+    parser.add_argument("--pod", help="the service whose port it takes (default: the track's first)")
     arguments = parser.parse_args()
     log_to_stderr()
     settings = load_settings(arguments.home)
     service = Service.build(settings, arguments.track)
-    serve(service.app(), settings.ports[arguments.track])
+    serve(service.app(), settings.ports[arguments.pod or arguments.track])
 
 
 if __name__ == "__main__":

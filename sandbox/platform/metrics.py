@@ -48,6 +48,7 @@ class Metrics:
         self._llm_tokens = self._counter("llm_tokens", "Tokens paid for", "kind")
         self._workflows = self._counter("workflow_finished", "Workflow instances that came to an end", "status")
         self._mcp_calls = self._counter("mcp_calls", "Calls of MCP tools by outcome", "outcome")
+        self._breaker = self._counter("mcp_breaker_transitions", "States that the circuit breaker has entered", "to")
         self._cache = self._counter("judgment_cache", "Lookups in the judgment cache", "outcome")
         self._bi_reads = self._counter("bi_reads", "Reads of line statistics by source", "source")
         self.cache_errors = self._counter("judgment_cache_errors", "Cache calls that Redis did not answer").labels(
@@ -73,6 +74,7 @@ class Metrics:
             (self._llm_tokens, ("prompt", "completion")),
             (self._workflows, ("completed", "failed")),
             (self._mcp_calls, ("ok", "timeout", "error")),
+            (self._breaker, ("open", "half-open", "closed")),
             (self._cache, ("hit", "miss")),
             (self._bi_reads, ("raw", "preaggregate")),
             (self._notifications, ("ok", "failed")),
@@ -112,6 +114,10 @@ class Metrics:
     def mcp_called(self, outcome: str) -> None:
         """One call of an MCP tool: ok, timeout or error."""
         self._mcp_calls.labels(self._track, outcome).inc()
+
+    def breaker_changed(self, state: str) -> None:
+        """The circuit breaker has entered a state."""
+        self._breaker.labels(self._track, state).inc()
 
     def cache_looked_up(self, *, hit: bool) -> None:
         """One lookup in the judgment cache."""

@@ -253,6 +253,14 @@ class Api:
         breaker = self.service.tools.breaker
         return Json({"mcp": {"state": breaker.state, "failures": breaker.failures}})
 
+    async def versions(self, _: Request) -> Response:
+        """The versions of rules, prompts and DSL that this process serves."""
+
+        async def work() -> Response:
+            return Json(await self.service.judge.serves())
+
+        return await _answer(work())
+
     async def operations(self, _: Request) -> Response:
         """What the platform reports of its modes, and the overrides that operators have set."""
         return Json(operations.reported(self.service.faults, (await self.service.judge.rules()).version))

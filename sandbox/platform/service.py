@@ -84,6 +84,7 @@ class Service:
         away = False
         while True:
             self.tools.use(alternate=self.faults.remedied("mcp_alternate"))
+            self.tools.breaker.held = self.faults.on("breaker_stuck")
             try:
                 await self.judge.refresh()
                 self.metrics.running(self.judge.reported_version, await self.store.migration())
@@ -118,6 +119,7 @@ class Service:
                 Route("/v1/chat/{id:int}/feedback", api.feedback, methods=["POST"]),
                 Route("/v1/tools/{tool}", api.call_tool, methods=["POST"]),
                 Route("/v1/breakers", api.breakers),
+                Route("/v1/versions", api.versions),
                 Route("/v1/operations", api.operations),
                 Route("/v1/rules/replay", api.replay, methods=["POST"]),
                 Route("/admin/cache/clear", api.clear_cache, methods=["POST"]),

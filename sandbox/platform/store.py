@@ -90,15 +90,17 @@ class Store:
         async with self.connection() as connection:
             return (await connection.execute(query, parameters)).rowcount
 
-    async def rules_and_prompt(self) -> tuple[Ruleset, str]:
-        """The active rule version and the name of the active prompt version."""
+    async def versions_in_force(self, *, earlier_rules: bool) -> tuple[Ruleset, str, str]:
+        """The rules in force (or those before them), and the names of the prompt and DSL versions in force."""
         rows = await self.rows(
-            "SELECT r.version AS rule, r.body, p.version AS prompt"
-            " FROM rule_versions r, prompt_versions p WHERE r.active AND p.active"
+            "SELECT r.version AS rule, r.body, p.version AS prompt, d.version AS dsl"
+            " FROM rule_versions r, prompt_versions p, dsl_versions d WHERE p.active AND d.active AND r.active = NOT %s"
+            " ORDER BY r.created_at DESC LIMIT 1",
+            (earlier_rules,),
         )
         if not rows:
-            raise StoreUnavailableError("no active rule or prompt version")
-        return Ruleset.parse(rows[0]["rule"], rows[0]["body"]), rows[0]["prompt"]
+            raise StoreUnavailableError("no rule, prompt or DSL version in force")
+        return Ruleset.parse(rows[0]["rule"], rows[0]["body"]), rows[0]["prompt"], rows[0]["dsl"]
 
     async def line_statistics(self, line_code: str, *, aggregated: bool) -> None:
         """Read the production of one line, from pre-aggregates or slowly from the raw rows."""

@@ -63,7 +63,7 @@ class Tools:
         self._settled = asyncio.Event()
         """Not while the node is being changed: a call then waits for the new session."""
         self._settled.set()
-        self.breaker = Breaker()
+        self.breaker = Breaker(changed=metrics.breaker_changed)
 
     @property
     def connected(self) -> bool:
@@ -92,7 +92,7 @@ class Tools:
         """Open the session with the alternate node, or with the usual one; a new node begins with a closed breaker."""
         if alternate is not self._alternate:
             self._alternate = alternate
-            self.breaker = Breaker()
+            self.breaker = Breaker(changed=self._metrics.breaker_changed)
             self._settled.clear()
             self._lost.set()
 

@@ -19,6 +19,7 @@ from sandbox.prometheus import Monitoring
 from sandbox.shop import faults
 from sandbox.shop.cluster import ShopCluster
 from sandbox.shop.settings import DEFAULT_PORT_BASE, ROLES, SERVICES, TEMPLATES
+from sandbox.target_file import secrets_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,8 +178,10 @@ class Shop:
         folder.mkdir()
         (folder / "base").symlink_to(settings.data_dir / "backups" / "base")
         (folder / "wal").symlink_to(settings.data_dir / "wal")
+        made = secrets_made(settings)
         for name in _FILES:
             text = (TEMPLATES / Path(name).name).read_text(encoding="utf-8").replace("@home@", str(self.home))
+            text = text.replace("@today@", made)
             for service, port in ports.items():
                 text = text.replace(f"@{service}@", str(port))
             (self.home / name).parent.mkdir(exist_ok=True)

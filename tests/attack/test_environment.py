@@ -21,7 +21,7 @@ from opsverify.probes.postgres import Postgres
 from opsverify.probes.prometheus import Prometheus
 from opsverify.probes.proxy import proxy_of
 from opsverify.probes.redis import Redis
-from opsverify.probes.tcp import certificate
+from opsverify.probes.tls import certificate
 from opsverify.recovery.postgres.tools import tool_environment
 from tests.probes.probe_servers import PASSWORD, free_port, tls_server
 

@@ -102,13 +102,23 @@ def test_a_cut_or_plain_file_is_refused(tmp_path: Path) -> None:
         read_observation(path)
 
 
+def test_a_secret_of_digits_is_masked_in_names_and_never_in_values() -> None:
+    """A masked sample would count for something else: its number stays, and so does what it decides."""
+    pin = 48151623420815
+    shown = Recurring(Redactor([str(pin)]))
+    step = ObservedStep(2.0, None, {"canary": {"requests": {f"__name__=r,pin={pin}": {1.0: pin}}}}, (f"pin {pin}",))
+    read = ObservedStep.loads("".join(step.parts(shown.text)))
+    assert read.samples == {"canary": {"requests": {"__name__=r,pin=[redacted]": {1.0: pin}}}}
+    assert read.alerts == ("pin [redacted]",)
+
+
 def test_no_secret_gets_into_a_line() -> None:
     """Names of series, alerts and the fault are redacted, and a name that comes again as the first time."""
     shown = Recurring(Redactor(["hunter2-is-no-password"]))
     secret = "code=hunter2-is-no-password"
     step = ObservedStep(1.0, f"no answer: {secret}", {"canary": {"requests": {secret: {1.0: 2.0}}}}, (secret,))
     for _ in range(2):
-        line = "".join(replace(step, alerts_since={secret: 5.0}).parts(shown.__getitem__))
+        line = "".join(replace(step, alerts_since={secret: 5.0}).parts(shown.text))
         assert "hunter2" not in line
         read = ObservedStep.loads(line)
         assert read.alerts == tuple(read.alerts_since) == tuple(read.samples["canary"]["requests"])

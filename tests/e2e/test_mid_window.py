@@ -1,4 +1,4 @@
-"""Events within a canary's window: a regression, a restart of the canary, an outage of Prometheus."""
+"""Events within a canary's window: a replaced pod, a regression, a restart of the canary, an outage of Prometheus."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.canary.observation import read_observation
+from opsverify.canary.trace import EventKind, trace
 from tests.support.paths import REPOSITORY
 from tests.support.standin import Verified, verified
 
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
     from tests.support.standin import Standin
 
-OUTAGE_WINDOW_S = 90
-"""A restarted Prometheus needs some six seconds to its first scrape: less than a tenth of this."""
+LONG_WINDOW_S = 90
+"""Service discovery tells Prometheus of a pod that comes or goes within six seconds each. Once restarted, Prometheus
+needs some six seconds to its first scrape: less than a tenth of this.
+"""
 WINDOW_S = 30
 DEADLINE_S = 150
 FAULTS = ("llm_unparsable", "target_down", "prometheus_down")
@@ -37,15 +41,11 @@ def _quiet(standin: Standin) -> Iterator[None]:
         standin.sandbox.fault(name, off=True)
 
 
-def test_a_regression_is_found_before_the_window_is_over(standin: Standin) -> None:
-    """The canary's LLM answers stop parsing in mid-window: rolled back by proof, with time left."""
-    target = standin.write_target("deciding-early", {"canary": {"alpha": 0.05}})
-    with window(standin, "regression", WINDOW_S, target) as running:
-        running.await_looks(8)
-        standin.sandbox.fault("llm_unparsable", "canary")
-    assert running.ended.exit_code == 1, running.ended.story
-    assert "breach proven" in running.ended.verdict["reasons"][0]
-    assert steps(running.folder)[-1]["at"] - steps(running.folder)[0]["at"] < WINDOW_S - 1
+@pytest.fixture(scope="module")
+def _one_pod_afterwards(standin: Standin) -> Iterator[None]:
+    """What other tests of this platform find: one pod of the canary."""
+    yield
+    standin.sandbox.scale(1)
 
 
 def test_a_canary_that_restarts_more_often_than_allowed_is_rolled_back(standin: Standin) -> None:
@@ -62,15 +62,40 @@ def test_a_canary_that_restarts_more_often_than_allowed_is_rolled_back(standin: 
     assert any("restarts in the window" in reason for reason in running.ended.verdict["reasons"])
 
 
-def test_a_short_outage_of_prometheus_costs_nothing(standin: Standin) -> None:
-    """Prometheus away for less than a tenth of the window: counters are cumulative, so the gate decides."""
-    with window(standin, "outage", OUTAGE_WINDOW_S, standin.target) as running:
-        running.await_looks(5)
+@pytest.mark.usefixtures("_one_pod_afterwards")
+def test_neither_pods_that_come_and_go_nor_a_short_outage_of_prometheus_cost_anything(standin: Standin) -> None:
+    """A pod comes, another is replaced, then Prometheus is away for less than a tenth of the window: promoted.
+
+    Counters are cumulative, and what a pod counted stays counted.
+    """
+    standin.sandbox.scale(1, spare=True)
+    with window(standin, "outage", LONG_WINDOW_S, standin.target) as running:
+        running.await_looks(3)
+        standin.sandbox.scale(2, spare=True)
+        standin.sandbox.replace_pod()
+        running.await_looks(running.looks + 2)
         standin.sandbox.fault("prometheus_down")
         running.await_looks(running.looks + 2)
         standin.sandbox.fault("prometheus_down", off=True)
     assert running.ended.exit_code == 0, running.ended.story
     assert any(step["fault"] for step in steps(running.folder)), "the outage was not seen: it proves nothing"
+    assert {EventKind.CAME, EventKind.WENT, EventKind.GAP} <= events(running.folder)
+
+
+@pytest.mark.usefixtures("_one_pod_afterwards")
+def test_a_regression_after_a_pod_was_replaced_is_found_before_the_window_is_over(standin: Standin) -> None:
+    """The canary's LLM answers stop parsing once a pod was replaced: rolled back by proof, with time left."""
+    target = standin.write_target("deciding-early", {"canary": {"alpha": 0.05}})
+    standin.sandbox.scale(2, spare=True)
+    with window(standin, "regression", LONG_WINDOW_S, target) as running:
+        running.await_looks(3)
+        standin.sandbox.replace_pod()
+        running.await_looks(running.looks + 3)
+        standin.sandbox.fault("llm_unparsable", "canary")
+    assert running.ended.exit_code == 1, running.ended.story
+    assert "breach proven" in running.ended.verdict["reasons"][0]
+    assert steps(running.folder)[-1]["at"] - steps(running.folder)[0]["at"] < LONG_WINDOW_S - 1
+    assert {EventKind.CAME, EventKind.WENT} <= events(running.folder)
 
 
 class Running:
@@ -114,6 +139,11 @@ def window(standin: Standin, name: str, seconds: int, target: Path) -> Iterator[
         process.kill()
         process.wait()
     running.ended = verified(folder, process.returncode, printed)
+
+
+def events(folder: Path) -> set[EventKind]:
+    """Kinds of what happened to the canary, by the evidence."""
+    return {event.kind for event in trace(*read_observation(folder / "observation.jsonl.gz")).events}
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:

@@ -124,6 +124,14 @@ def test_series_scraped_twice_are_found() -> None:
         "code=500,instance=a:1,job=y",
     ]
     assert scraped_twice(twice) == (twice[1],)
+
+
+@pytest.mark.parametrize("label", ["replica", "prometheus_replica", "__replica__", "rule_replica"])
+def test_replicas_are_named_freely(label: str) -> None:
+    """A second replica's series are found under any such label, unless it tells processes apart by the target."""
+    series = tuple(f"{label}={name},code=200,instance=a:1" for name in "ab")
+    assert scraped_twice(series) == (series[1],)
+    assert scraped_twice(series, label) == ()
     assert scraped_twice([A, B, OTHER]) == ()
 
 

@@ -91,6 +91,30 @@ def test_rate() -> None:
     assert (share.trials, share.text) == (100, "of 100 in the last 1h")
 
 
+@pytest.mark.parametrize(("bad", "trials"), [(200, 100), (30, 0), (102.1, 100)])
+def test_more_bad_ones_than_trials_are_counted_elsewhere(bad: float, trials: float) -> None:
+    """A share above 100 % says nothing of the trials: both selectors are named, and no share is given."""
+    found = lookback(llm_calls=[[(0, 0), (10, trials)]], llm_failures=[[(0, 0), (10, bad)]])
+    with pytest.raises(Inconclusive, match=r"llm_failures grew by .*elsewhere.*\(llm_failures{}\) .*\(llm_calls{}\)"):
+        found.rate("llm_failures", "llm_calls")
+
+
+@pytest.mark.parametrize(("bad", "trials"), [(100, 100), (101, 100), (1008, 1000)])
+def test_two_counters_read_one_after_the_other(bad: float, trials: float) -> None:
+    """One bad one more than trials, or a hundredth, is what reading both apart explains: all of them were bad."""
+    found = lookback(llm_calls=[[(0, 0), (10, trials)]], llm_failures=[[(0, 0), (10, bad)]])
+    assert found.rate("llm_failures", "llm_calls").share == 1.0
+
+
+def test_more_good_ones_than_trials_are_no_success() -> None:
+    """Good ones that are counted elsewhere would leave no bad ones."""
+    signals = {name: {"metric": name} for name in ("llm_calls", "llm_good")}
+    config = PrometheusConfig.model_validate({"url": "http://p", "lookback": "1h", "signals": signals})
+    answers = Answers(llm_calls=[[(0, 0), (10, 100)]], llm_good=[[(0, 0), (10, 300)]])
+    with pytest.raises(Inconclusive, match="llm_good grew by 300, llm_calls by 100"):
+        Lookback(cast("Prometheus", answers), config, answers.now).rate("llm_failures", "llm_calls")
+
+
 def test_no_trials_is_no_share() -> None:
     """Nothing happened: no number, which no limit holds."""
     assert math.isnan(

@@ -9,7 +9,8 @@ import pytest
 
 from opsverify.errors import Unreachable
 from opsverify.probes.http import Http
-from opsverify.probes.tcp import certificate, is_open
+from opsverify.probes.tcp import is_open
+from opsverify.probes.tls import certificate
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 if TYPE_CHECKING:

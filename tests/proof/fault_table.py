@@ -29,8 +29,6 @@ backup_age_s  minimum age of the base backup, and how far the recovery target li
 red       the checks that must not pass, with their outcome (`fail` or `inconclusive`); all others must pass,
 also      except these: the fault may reach them too
 nothing_restored  true: no server starts, so `red` gets the checks of `[nothing_restored]` as well
-unsigned  true: the stage has lines that no check carries out, and nobody signs for them here: `runbook.*` is
-          inconclusive, and a healthy run holds
 
 `.venv/bin/python -m tests.proof.fault_table [TEXT]` prints the rows whose name holds TEXT.
 
@@ -62,8 +60,6 @@ SUITES = ("checks", "smoke", "dr_validation")
 STATES = ("promoted", "started_old", "reverse", "dr_as_standby")
 """What has happened to the two regions, in the order of an incident."""
 HEALTHY = "healthy"
-UNSIGNED = "runbook."
-"""What the ids of lines begin with that a person signs for."""
 _UNUSED = REPOSITORY / "tests" / "proof" / "unused_faults.toml"
 _MERGED = ("red", "also")
 
@@ -86,7 +82,6 @@ class Row:
     platform: bool = False
     restored: bool = False
     nothing_restored: bool = False
-    unsigned: bool = False
     target: str | None = None
     says: str = ""
     backup_age_s: float = 0.0
@@ -105,7 +100,7 @@ class Row:
     def exit_code(self) -> int:
         """What the whole stage must end with."""
         if not self.red:
-            return 10 if self.unsigned else 0
+            return 0
         return 1 if "fail" in self.red.values() else 10
 
     def wrong(self, reds: Mapping[str, str]) -> list[str]:
@@ -116,8 +111,6 @@ class Row:
             if not any(matches(pattern, check) for check in reds)
         ]
         for check, outcome in reds.items():
-            if self.unsigned and check.startswith(UNSIGNED) and outcome == "inconclusive":
-                continue
             expected = [declared_as for pattern, declared_as in self.red.items() if matches(pattern, check)]
             if expected and outcome not in expected:
                 lines.append(f"{check} is {outcome}, declared {expected[0]}")

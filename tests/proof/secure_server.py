@@ -1,8 +1,7 @@
-"""A tiny HTTPS service with a certificate of a chosen lifetime, signed by its own authority."""
+"""A tiny HTTPS service whose fresh certificate hangs on an intermediate one of a chosen lifetime."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import ssl
 import threading
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from sandbox.certificates import Authority
+from tests.support.chains import chain_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +30,11 @@ class _Healthy(BaseHTTPRequestHandler):
 
 @contextmanager
 def secure_server(folder: Path, days: int) -> Iterator[dict[str, str]]:
-    """Serve HTTPS with a certificate that ends in `days` days; the service as a target describes it."""
+    """Serve HTTPS with an intermediate certificate that ends in `days` days; the service as a target describes it."""
     folder.mkdir()
-    authority = Authority.create("proof authority")
-    authority.save(folder)
-    (folder / "server.pem").write_text(authority.issue("127.0.0.1", lifetime=dt.timedelta(days=days)), encoding="ascii")
+    sent, key, trusted = chain_in(folder, {"proof root": 300, "proof intermediate": days, "127.0.0.1": 90})
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
+    context.load_cert_chain(sent, key)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Healthy) as server:
         server.daemon_threads = True
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -46,7 +43,7 @@ def secure_server(folder: Path, days: int) -> Iterator[dict[str, str]]:
         try:
             yield {
                 "url": f"https://127.0.0.1:{server.server_address[1]}",
-                "ca_file": str(folder / "authority.pem"),
+                "ca_file": str(trusted),
             }
         finally:
             server.shutdown()

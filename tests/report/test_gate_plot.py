@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.canary.observation import ObservedStep
-from opsverify.canary.observer import Observer
-from opsverify.canary.trace import WindowTrace, trace
-from opsverify.canary.window_setup import Setup
 from opsverify.report.gate_plot import HEIGHT, STATES, WIDTH, drawn, page
-from tests.canary.cluster import ERRORS, SLOW, Source
-from tests.canary.situations import cluster, replaced
+from tests.support.gate_window import observed
+
+if TYPE_CHECKING:
+    from opsverify.canary.trace import WindowTrace
 
 
 @pytest.fixture(scope="module")
 def window() -> WindowTrace:
     """A window of two criteria in which a pod is replaced and an alert fires."""
-    world = cluster(1, replaced(), counted=(ERRORS, SLOW), alerts=(("<b>Slow</b>", 420.0, 1200.0),))
-    kept: list[Any] = []
-    Observer(Source(world), world.clock, lambda _: None, kept.append).observe(world.setup)  # type: ignore[arg-type]
-    setup, *steps = kept
-    return trace(Setup.loads(setup), [ObservedStep.loads(step) for step in steps])
+    return observed()
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])

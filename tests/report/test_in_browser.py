@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.report.allure_report import build_report
+from opsverify.report.gate_plot import page as gate_page
 from opsverify.report.html import render
 from tests.support.finished_run import finish
+from tests.support.gate_window import observed
 from tests.support.pages import REASON, rejected
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+    from opsverify.canary.trace import WindowTrace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
@@ -29,6 +33,22 @@ CUT_OFF = """() => [...document.querySelectorAll('main *, #opsverify-summary *')
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.wide'))
     .map(one => one.outerHTML.slice(0, 90))"""
 """Elements that reach past the window's right edge, outside of tables that scroll by themselves."""
+PLOTS = """() => [...document.querySelectorAll('figure')].filter(one => one.checkVisibility()).map(figure => ({
+    drawings: [...figure.querySelectorAll('svg')].map(svg => {
+        const box = one => {
+            const {left, top, right, bottom} = one.getBoundingClientRect()
+            return [left, top, right, bottom]
+        }
+        return {
+            box: box(svg),
+            lines: [...svg.querySelectorAll('path')].map(box),
+            events: [...svg.querySelectorAll('line.event')].map(one => box(one)[0]),
+            colours: new Set([...svg.querySelectorAll('path')].map(one => getComputedStyle(one).stroke)).size,
+        }
+    }),
+    numbers: [...figure.querySelectorAll('.marks span')].map(one => one.textContent),
+}))"""
+"""Each figure that is seen: where its drawings, their lines and their events are on the screen."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +75,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         finish(folder, run_id="run-1")
         found[language] = build_report(folder, language)
     return found
+
+
+@pytest.fixture(scope="module")
+def window() -> WindowTrace:
+    """A canary's window in which a pod is replaced and an alert fires."""
+    return observed()
 
 
 def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
@@ -116,5 +142,43 @@ def test_the_report_of_a_run(
         assert page.locator(f"{hidden}:visible").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(CUT_OFF) == []
+    assert leaving(requested) == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("language", "said"), [("ko", "카나리 관찰 구간"), ("en", "Canary window")])
+def test_the_plots_of_a_canarys_window(
+    browser: Browser, window: WindowTrace, tmp_path: Path, language: str, said: str, width: int
+) -> None:
+    """Every line is drawn inside its drawing, and an event stands at the same place in all of them."""
+    path = tmp_path / "gate.html"
+    path.write_text(gate_page(window, "run-1", language), encoding="utf-8")
+    page, requested = opened(browser, path, width)
+    assert in_sight(page, said)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_OFF) == []
+    figures = page.evaluate(PLOTS)
+    assert len(figures) == len(window.criteria)
+    drawings = [drawing for figure in figures for drawing in figure["drawings"]]
+    assert len(drawings) == 2 * len(window.criteria)
+    for drawing in drawings:
+        left, top, right, bottom = drawing["box"]
+        assert right - left > 250
+        assert bottom - top > 50
+        assert drawing["colours"] == len(drawing["lines"]) == 2
+        for line in drawing["lines"]:
+            assert line[2] - line[0] > (right - left) / 2
+            assert left - 1 <= line[0] <= line[2] <= right + 1
+            assert top - 1 <= line[1] <= line[3] <= bottom + 1
+        events = [place - left for place in drawing["events"]]
+        assert events == pytest.approx(
+            [(right - left) * event.at_s / window.length_s for event in window.events], abs=1
+        )
+    assert all(figure["numbers"] == [str(n + 1) for n in range(len(window.events))] for figure in figures)
+    other = page.locator("label[for=en]" if language == "ko" else "label[for=ko]")
+    other.click()
+    assert not page.get_by_text(said, exact=False).first.is_visible()
+    assert len(page.evaluate(PLOTS)) == len(window.criteria)
     assert leaving(requested) == []
     page.close()

@@ -48,7 +48,7 @@ def test_settings_file_holds_no_secret(settings: Settings) -> None:
 @pytest.mark.parametrize("base", [0, -1, 65530, 70000])
 def test_impossible_port_base_is_refused(tmp_path: Path, base: int) -> None:
     """A base whose ports do not all exist is one error that says what is possible."""
-    with pytest.raises(SandboxError, match="expected 1 to 65524"):
+    with pytest.raises(SandboxError, match="expected 1 to 65522"):
         Settings.build(tmp_path, base, tmp_path)
 
 
@@ -117,7 +117,13 @@ def test_control_file_follows_the_contract(tmp_path: Path) -> None:
     """The file has the shape that the platform's contract names."""
     Control(tmp_path).write(ControlState(rate=5.0, canary_share=0.1, faults={"latency": "canary"}))
     content = json.loads((tmp_path / "control.json").read_text(encoding="utf-8"))
-    assert content == {"rate": 5.0, "canary_share": 0.1, "faults": {"latency": {"scope": "canary"}}, "remedies": {}}
+    assert content == {
+        "rate": 5.0,
+        "canary_share": 0.1,
+        "faults": {"latency": {"scope": "canary"}},
+        "remedies": {},
+        "canary_pods": ["canary"],
+    }
 
 
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:

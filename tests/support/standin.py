@@ -55,8 +55,8 @@ QUARTERLY = {"name": QUARTER, "limits": {"rpo": "<= 10 m"}}
 USUAL_RATE = 15.0
 """Judgments a second: a canary's share of a few seconds has to be enough to judge by, the others save two cores."""
 QUIET_DEADLINE_S = 100
-SCRAPED = 5
-"""Scrape targets of the stand-in's Prometheus."""
+SCRAPED = 4
+"""Scrape targets of the stand-in's Prometheus beside the canary's pods."""
 
 PROOF = {
     "prometheus": {"lookback": f"{LOOKBACK_S}s", "timeout_s": 2.0},
@@ -111,6 +111,7 @@ _PRELOAD = (
     "opsverify.probes.postgres",
     "opsverify.probes.prometheus",
     "opsverify.probes.tcp",
+    "opsverify.probes.tls",
 )
 
 _LLM_FAILURES = 'llm_calls_total{outcome!="ok"}'
@@ -123,7 +124,7 @@ _SLOW_JUDGMENTS = (
     ' - sum(increase(judgment_duration_seconds_bucket{le="1.5"}[3s])) < 0.5'
 )
 _LONG, _SHORT = f"{LOOKBACK_S + 1}s", "3s"
-_COMPARES = ("daily", "weekly")
+_COMPARES = ("daily", "weekly", "monthly")
 _WATCHES_ALERTS = ("daily", "prod-canary", "post-dr", "post-rollback")
 
 
@@ -194,10 +195,18 @@ class Standin:
     def _rehearsed(self) -> Path:
         """A target of a name of its own, with the sealed evidence of a rehearsal."""
         shutil.rmtree(store_of(REPOSITORY, load_target(self.target)[0]).path.parents[1] / QUARTER, ignore_errors=True)
+        self._break_once()
         path = self.write_target(QUARTER, QUARTERLY)
         done = self.verify("rehearsal", *self.arguments("rehearsal"), target=path)
         assert done.exit_code == 0, done.story
         return path
+
+    def _break_once(self) -> None:
+        """Open the circuit breaker and let it close again: what a quarter has seen of it, here in one look-back."""
+        with self.fault("mcp_down"):
+            self.await_effect('sum(mcp_breaker_transitions_total{to="open"}) >= 1')
+        self.await_effect('sum(mcp_breaker_transitions_total{to="closed"}) >= 1 and sum(mcp_breaker_open) == 0')
+        self.await_quiet("quarterly")
 
     def write_target(self, name: str, more: Mapping[str, Any] | None = None, *, platform: bool = False) -> Path:
         """Write the target file `name`: the sandbox's own, changed by `PROOF` and `more`."""
@@ -206,6 +215,7 @@ class Standin:
             _merge(content, change)
         if not platform:
             del content["recovery"]["platform"]
+        del content["breakers"]["mcp"]["exercise"]  # no row waits for a fault of its own
         path = self.folder / f"{name}.toml"
         path.write_text(tomli_w.dumps(content), encoding="utf-8")
         return path
@@ -395,8 +405,9 @@ class Standin:
                 found.append(f"breakers are {breakers}")
         answer = network.get_json(self.port("prometheus"), "/api/v1/targets?state=active")
         scraped = [target["health"] for target in answer["data"]["activeTargets"]] if answer else []
-        if scraped != ["up"] * SCRAPED:
-            found.append(f"Prometheus scrapes {scraped}, expected {SCRAPED} targets up")
+        expected = SCRAPED + len(state.canary_pods)
+        if scraped != ["up"] * expected:
+            found.append(f"Prometheus scrapes {scraped}, expected {expected} targets up")
         if stage in _WATCHES_ALERTS:
             alerts = network.get_json(self.port("alertmanager"), "/api/v2/alerts")
             names = [alert["labels"]["alertname"] for alert in alerts or ()]

@@ -12,12 +12,17 @@ depends_on = None
 TABLES = """
 CREATE TABLE rule_versions (
     version text PRIMARY KEY, body jsonb NOT NULL, changed_by text NOT NULL, change_reason text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(), active boolean NOT NULL DEFAULT false);
+    created_at timestamptz NOT NULL DEFAULT now(), active boolean NOT NULL DEFAULT false,
+    approved_by text, ticket text, approval_bypassed text);
 CREATE TABLE prompt_versions (LIKE rule_versions INCLUDING ALL);
 CREATE TABLE dsl_versions (LIKE rule_versions INCLUDING ALL);
 CREATE UNIQUE INDEX rule_versions_one_active ON rule_versions (active) WHERE active;
 CREATE UNIQUE INDEX prompt_versions_one_active ON prompt_versions (active) WHERE active;
 CREATE UNIQUE INDEX dsl_versions_one_active ON dsl_versions (active) WHERE active;
+CREATE TABLE version_deployments (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('rules', 'prompts', 'dsl')), version text NOT NULL,
+    deployed_by text NOT NULL, approved_by text, ticket text, deployed_at timestamptz NOT NULL DEFAULT now());
 
 CREATE FUNCTION versions_are_kept() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'DSL versions are history: % is kept', OLD.version; END $$;
@@ -92,7 +97,7 @@ def downgrade() -> None:
         DROP VIEW bi_daily_production;
         DROP TABLE prompt_evaluations;
         DROP TABLE llm_calls, intent_logs, fact_daily_production, workflow_dead_letters, workflow_instances,
-                   judgment_executions, dsl_versions, prompt_versions, rule_versions;
+                   judgment_executions, version_deployments, dsl_versions, prompt_versions, rule_versions;
         DROP FUNCTION versions_are_kept();
         REVOKE ALL ON SCHEMA public FROM judgment_app, opsverify_ro, opsverify_smoke;
     """)

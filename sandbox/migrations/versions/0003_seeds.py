@@ -11,23 +11,27 @@ depends_on = None
 
 # Every number comes from hashtext of a name, so that each sandbox has the same past relative to its start.
 HISTORY = """
-INSERT INTO rule_versions (version, body, changed_by, change_reason, created_at, active) VALUES
+INSERT INTO rule_versions (version, body, changed_by, change_reason, created_at, active, approved_by, ticket)
+VALUES
     ('r11', '{"warn": {"temperature": 82, "pressure": 3.0, "vibration": 4.5},
               "alarm": {"temperature": 98, "pressure": 4.0, "vibration": 7.1}}',
-     'kim.jh', 'first limits after commissioning', now() - interval '41 days', false),
+     'kim.jh', 'first limits after commissioning', now() - interval '41 days', false, 'lee.sy', 'CHG-101'),
     ('r12', '{"warn": {"temperature": 80, "pressure": 3.0, "vibration": 4.5},
               "alarm": {"temperature": 95, "pressure": 4.0, "vibration": 7.1}}',
-     'lee.sy', 'lower temperature limits after the L04 overheating', now() - interval '12 days', true);
-INSERT INTO prompt_versions (version, body, changed_by, change_reason, created_at, active) VALUES
+     'lee.sy', 'lower temperature limits after the L04 overheating', now() - interval '12 days', true,
+     'kim.jh', 'CHG-131');
+INSERT INTO prompt_versions (version, body, changed_by, change_reason, created_at, active, approved_by, ticket)
+VALUES
     ('p6', '{"few_shot": 3}', 'park.mh', 'three examples of operator remarks',
-     now() - interval '33 days', false),
+     now() - interval '33 days', false, 'kim.jh', 'CHG-108'),
     ('p7', '{"few_shot": 5}', 'park.mh', 'two examples of misjudged remarks',
-     now() - interval '9 days', true);
-INSERT INTO dsl_versions (version, body, changed_by, change_reason, created_at, active) VALUES
+     now() - interval '9 days', true, 'lee.sy', 'CHG-134');
+INSERT INTO dsl_versions (version, body, changed_by, change_reason, created_at, active, approved_by, ticket)
+VALUES
     ('d3', '{"quality_check": ["judge", "equipment_status"]}', 'choi.wj', 'first workflow',
-     now() - interval '60 days', false),
+     now() - interval '60 days', false, 'park.mh', 'CHG-092'),
     ('d4', '{"quality_check": ["judge", "equipment_status", "finish"]}', 'choi.wj', 'explicit end state',
-     now() - interval '20 days', true);
+     now() - interval '20 days', true, 'park.mh', 'CHG-124');
 """
 
 PRODUCTION = """
@@ -106,5 +110,5 @@ def downgrade() -> None:
     op.execute(
         "TRUNCATE prompt_evaluations, llm_calls, intent_logs, fact_daily_production, workflow_dead_letters,"
         " workflow_instances,"
-        " judgment_executions, dsl_versions, prompt_versions, rule_versions"
+        " judgment_executions, version_deployments, dsl_versions, prompt_versions, rule_versions"
     )

@@ -78,3 +78,28 @@ def test_it_never_locks_up(steps: list[tuple[bool, float]]) -> None:
             (breaker.succeeded if good else breaker.failed)()
     clock.now += OPEN_SECONDS + 0.001  # sums of floats may fall short by a rounding error
     assert breaker.allow()
+
+
+def test_every_state_that_it_enters_is_told_once() -> None:
+    """Opened, tried in vain, tried again and closed; late answers of calls under way change nothing."""
+    clock, told = Clock(), list[str]()
+    breaker = Breaker(clock, told.append)
+    for _ in range(FAILURES_TO_OPEN + 2):
+        breaker.failed()
+    clock.now += OPEN_SECONDS
+    assert breaker.allow()
+    breaker.failed()
+    clock.now += OPEN_SECONDS
+    assert breaker.allow()
+    breaker.succeeded()
+    breaker.succeeded()
+    assert told == ["open", "half-open", "open", "half-open", "closed"]
+
+
+def test_one_that_is_held_stays_open() -> None:
+    """The fault of the sandbox; it is closed again as soon as that is off."""
+    breaker = Breaker(Clock())
+    breaker.held = True
+    assert (breaker.state, breaker.allow()) == ("open", False)
+    breaker.held = False
+    assert breaker.allow()

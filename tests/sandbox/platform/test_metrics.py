@@ -40,6 +40,7 @@ def metrics() -> Metrics:
         ("llm_parse_total", "outcome", "failed"),
         ("workflow_finished_total", "status", "failed"),
         ("mcp_calls_total", "outcome", "timeout"),
+        ("mcp_breaker_transitions_total", "to", "half-open"),
         ("judgment_cache_total", "outcome", "hit"),
         ("notifications_total", "outcome", "failed"),
     ],

@@ -1,0 +1,123 @@
+"""The gate on a real Prometheus: scrapes once a minute, a second replica, pods behind one collector.
+
+The storage holds what a simulated cluster exports, at its own times: an hour of a cluster is read in a second, and what
+is counted is compared with what is counted of the simulation itself.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify.canary.observer import Clock, Observer, with_meanings
+from opsverify.canary.policy import Policy
+from opsverify.canary.window_policy import setup_of
+from opsverify.cli import doctor
+from opsverify.config.load import load_target
+from opsverify.probes.prometheus import Prometheus
+from tests.canary.cluster import START, Cluster, pods
+from tests.canary.named_cluster import NamedCluster, target_at
+from tests.canary.named_criteria import ERRORS, SLOW
+from tests.canary.situations import BAD, cluster, collector
+from tests.support.real_prometheus import holding
+from tests.support.target_file import SMALLEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from opsverify.canary.watch import GateWatch
+
+SHORT = Policy(step_s=30, shortest_s=300, longest_s=599)
+LONG = Policy(step_s=30, shortest_s=600, longest_s=1200)
+PROFILES: dict[str, Cluster] = {
+    "minute": Cluster([*pods(3, scrape_s=60), *pods(2, "baseline", scrape_s=60)], seed=5, policy=LONG),
+    "collector": cluster(2, collector(start=False)[:2], policy=SHORT),
+    "collector-failing": cluster(2, collector(start=False)[:2], BAD, policy=SHORT),
+    "replicas": Cluster([*pods(2), *pods(1, "baseline")], seed=3, policy=SHORT),
+}
+"""Windows by profile; the offsets of the scrapes are as `pods` gives them."""
+PAST_S = 300
+"""The windows began so long ago, and last for ten or twenty minutes: now is in each of them."""
+
+
+class Past(Observer):
+    """An observer of a time that is not the server's."""
+
+    def _skew(self) -> float:
+        return 0.0
+
+
+@pytest.fixture(scope="module")
+def began() -> float:
+    """When all windows began (Unix seconds)."""
+    return float(round(time.time())) - PAST_S
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, began: float) -> Iterator[str]:
+    """A Prometheus with all profiles, told apart by a label; that of the replicas has each series of two of them."""
+    stored = []
+    for profile, world in PROFILES.items():
+        for pairs, samples in NamedCluster(world).series.items():
+            for replica in ("a", "b") if profile == "replicas" else ("",):
+                labels = dict(pairs) | {"profile": profile} | ({"replica": replica} if replica else {})
+                # The second replica scrapes two seconds later.
+                late = 2 if replica == "b" else 0
+                stored.append((labels, [(at - START + began + late, value) for _, at, value in samples]))
+    with holding(tmp_path_factory.mktemp("prometheus"), stored) as found:
+        yield found
+
+
+def watched(url: str, began: float, profile: str) -> GateWatch:
+    """The window of a profile, observed as by a run."""
+    matchers = {scope: f'track="{track}",profile="{profile}"' for scope, track in TRACKS.items()}
+    target = target_at(
+        url, {}, step="30s", shortest_window="300s" if PROFILES[profile].policy is SHORT else "600s", **matchers
+    )
+    assert target.prometheus is not None
+    moment = [began]
+    limit_s = target.limits.judgment_p95.bound
+    with Prometheus(target.prometheus) as prometheus:
+        setup = setup_of(target, PROFILES[profile].policy.longest_s, (ERRORS, SLOW))
+        setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
+        clock = Clock(lambda: moment[0], lambda seconds: moment.__setitem__(0, moment[0] + max(0.0, seconds)))
+        return Past(prometheus, clock, lambda _: None, lambda _: None, limit_s, 60.0).observe(setup)
+
+
+TRACKS = {"canary": "canary", "baseline": "stable"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "outcome"), [("minute", "promote"), ("collector", "promote"), ("collector-failing", "rollback")]
+)
+def test_a_profile_is_counted_as_what_was_exported(url: str, began: float, profile: str, outcome: str) -> None:
+    """As many trials and bad ones as are counted of the simulation itself, and the decision that is wanted."""
+    found, simulated = watched(url, began, profile), PROFILES[profile].watch()
+    assert found.decision.outcome.value == outcome, found.decision.reasons
+    assert found.elapsed_s == simulated.elapsed_s
+    counted, expected = (watch.progress[0].history for watch in (found, simulated))
+    assert counted == expected
+
+
+def test_a_second_replica_is_counted_once_and_named(url: str, began: float) -> None:
+    """Every series is there twice, under a label that any replica may have: evidence is not doubled."""
+    found = watched(url, began, "replicas")
+    assert found.decision.outcome.value == "hold"
+    assert any("duplicate series" in reason and "replica=b" in reason for reason in found.decision.reasons)
+    trials = sum(canary.trials for canary, _ in found.progress[0].history)
+    assert trials == pytest.approx(PROFILES["replicas"].truth(PROFILES["replicas"].policy.longest_s)[0], rel=0.05)
+
+
+def test_doctor_finds_every_signal(url: str, tmp_path: Path) -> None:
+    """What the profiles export is found by name, with the buckets of the limit; nothing is found wrong."""
+    absent = ("llm_calls", "llm_cost", "llm_parses", "workflows", "mcp_calls", "cache_lookups")
+    signals = "".join(f'{name} = {{ absent = "not simulated" }}\n' for name in absent)
+    path = tmp_path / "t.toml"
+    smallest = SMALLEST.replace('"prometheus", ', "")
+    path.write_text(f'{smallest}\n[prometheus]\nurl = "{url}"\n[prometheus.signals]\n{signals}', encoding="utf-8")
+    found = {finding.part: finding for finding in doctor._metrics(*load_target(path))}
+    assert {"prometheus", "signals.requests", "signals.request_errors", "limits.judgment_p95"} <= found.keys()
+    assert [finding for finding in found.values() if not finding.ok] == []
