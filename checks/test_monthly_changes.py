@@ -7,7 +7,7 @@ from opsverify import NONE, change_kinds, eventually, listed, per, runbook, say
 MONTHLY = partial(
     runbook, "1-monthly/changes", stages=("monthly",), needs=("postgres", "changes"), severity="sev2"
 )  # fmt: skip
-ROLLOUT_S = 3.0  # an instance takes a moment to read what has just been put in force
+ROLLOUT_S = 5.0  # an instance takes a moment to read what has just been put in force
 
 
 @MONTHLY(

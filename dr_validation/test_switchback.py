@@ -52,9 +52,9 @@ def test_security(check, regions):
     config = regions.config
     for address in config.original.addresses:
         # Otherwise a network that is down would pass as a closed firewall.
-        if not regions.is_open(address, config.port):
-            raise Inconclusive(say("{address}:{port} takes no connection: closed ports prove nothing; fix it first",
-                address=address, port=config.port))  # fmt: skip
+        if (answer := regions.port_answer(address, config.port)) != "open":
+            raise Inconclusive(say("{address}:{port} takes no connection ({answer}): closed ports prove nothing; fix "
+                "it first", address=address, port=config.port, answer=answer))  # fmt: skip
         with check.must_answer(say("TLS of {address}", address=address)):
             shown = regions.certificate_at(address)
         for link in shown.chain if shown else ():
@@ -64,9 +64,13 @@ def test_security(check, regions):
                 check.limits.tls_validity,
                 of=link.text,
             )
-    opened = [entry for entry in config.original.closed if regions.is_open(*entry.rsplit(":", 1))]
-    check.measure(say("open ports"), len(opened), NONE, of=listed(say("of {count} closed ports are open",
-        count=len(config.original.closed)), opened))  # fmt: skip
+    ports = regions.closed_ports()
+    check.measure(say("open ports"), len(ports.opened), NONE, of=listed(say("of {count} closed ports are open",
+        count=len(config.original.closed)), ports.opened))  # fmt: skip
+    if ports.unproven:
+        raise Inconclusive(listed(say("no answer from {count} of the closed ports: dropped by a firewall, or not "
+            "reached; have it reject, or set firewall_drops = true in [regions.original]", count=len(ports.unproven)),
+            ports.unproven))  # fmt: skip
     if config.original.database.sslmode in ENCRYPTED:
         plain = [row.application_name for row in regions.original.rows(PLAIN_LINKS)]
         check.measure(say("plain links"), len(plain), NONE, of=listed(say("replication links without TLS"), plain))

@@ -50,7 +50,6 @@ LONG: Final = {
     "tests/attack/test_act.py": "a table: every way to mislead `act`",
     "tests/canary/cluster.py": "one simulated cluster",
     "tests/pytest_plugin/cases.py": "a table: every way a run can end",
-    "tests/recovery/backup/test_managers.py": "pgBackRest and barman share one server",
     "tests/recovery/ledger/test_ledger.py": "the chain and its tampering share one record",
     "tests/support/standin.py": "one stand-in platform for the proof and the end-to-end tests",
 }

@@ -22,7 +22,7 @@ from opsverify.recovery.ledger.validations import recordable
 from opsverify.recovery.restore.recoverable import newest_recoverable
 from opsverify.recovery.verify.coverage import outside
 from opsverify.recovery.verify.questions import production_of
-from opsverify.recovery.verify.rows import validations_of
+from opsverify.recovery.verify.rows import not_applicable_of, validations_of
 
 if TYPE_CHECKING:
     import argparse
@@ -72,7 +72,7 @@ def capture(target_name: str, root: Path) -> str:
         recorded = ledger.capture(
             source,
             dt.datetime.now(dt.UTC),
-            recordable(source, validations, target.recovery.not_applicable),
+            recordable(source, validations, not_applicable_of(target)),
             more=lambda at, before: (
                 capture_details(named, at, before, chosen, tag, left_out) | {"production": production_of(named)}
             ),
@@ -133,12 +133,14 @@ def _opened(core: TableHistory) -> str:
     return say("{rows:,} open rows", rows=core.open.rows) if core.first else say("{rows:,} rows", rows=core.open.rows)
 
 
-def newest_target(target_name: str, root: Path) -> dt.datetime:
+def newest_target(target_name: str, root: Path, past: dt.datetime | None = None) -> dt.datetime:
     """The newest point in time to which backup and WAL archive can recover without a gap (runbook 5-2).
+
+    Where it can, it lies past `past`.
 
     Raises Inconclusive, naming segment and time, where the archive has a gap before its end.
     """
     target, _ = load_target(find_target(target_name, root / "targets"), with_secrets=False)
     if target.recovery is None:
         raise TargetError(say("target {name}: needs [recovery]", name=target.name))
-    return newest_recoverable(target.recovery)
+    return newest_recoverable(target.recovery, past)

@@ -77,8 +77,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "report": Command(
         "opsverify.cli.report",
-        say("build the HTML report of a run (default: the newest)"),
-        ("opsverify report", "opsverify report 20261122T201233Z-prod-canary-7f3a --language en"),
+        say("build the HTML report of a run (default: the newest), or the page of a week or month"),
+        (
+            "opsverify report",
+            "opsverify report 20261122T201233Z-prod-canary-7f3a --language en",
+            "opsverify report weekly --target production",
+        ),
     ),
     "notify": Command(
         "opsverify.cli.notify",
@@ -107,6 +111,19 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "opsverify.cli.recovery",
         say("target, heartbeat, declare, mark, status, report: what a recovery needs, and its record"),
         ("opsverify dr target --target production", "opsverify dr status --target production"),
+    ),
+    "incident": Command(
+        "opsverify.cli.incident",
+        say("report: the draft of an incident's report (RCA), from its timeline, runs and alerts"),
+        (
+            "opsverify incident report --target production",
+            "opsverify incident report --since 2026-11-22T20:00:00+09:00 --target production --out rca.md",
+        ),
+    ),
+    "oncall": Command(
+        "opsverify.cli.oncall",
+        say("escalation: who had to be told by when, whom the calendar names, what is overdue"),
+        ("opsverify oncall escalation --target production",),
     ),
     "rehearse": Command(
         "opsverify.cli.rehearse",

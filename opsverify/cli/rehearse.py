@@ -71,7 +71,7 @@ def _recovery_target(target: str, language: str) -> dt.datetime:
         nonlocal told
         found: dt.datetime | Inconclusive
         try:
-            found = newest_target(target, project_root(target))
+            found = newest_target(target, project_root(target), first_record)
         except Inconclusive as error:
             found = error
         if not told and not _settled(found, first_record):
@@ -110,7 +110,8 @@ def _missing(found: dt.datetime | Inconclusive, first_record: dt.datetime | None
     if isinstance(found, Inconclusive):
         return say("the first recovery target: {found}", found=found)
     return say(
-        "WAL after the ledger's first record ({first_record}); archived so far: {found}",
+        "a commit after the ledger's first record ({first_record}) in the WAL archive; archived so far: {found}; on a "
+        "quiet database commit something, then SELECT pg_switch_wal()",
         first_record=first_record,
         found=found,
     )

@@ -1,17 +1,22 @@
-"""`opsverify report`: build the HTML report of one run."""
+"""`opsverify report`: build the HTML report of one run, or the page of a week or a month."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_language
-from opsverify.config.project import project_root
-from opsverify.errors import EvidenceError
+from opsverify.cli.reader_language import reader_language
+from opsverify.config.project import project_root, target_argument
+from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.language.message import say
+from opsverify.language.tell import tell
 from opsverify.report.allure_report import build_report
+from opsverify.report.period import KINDS
+from opsverify.report.publish import publish_period
 
 if TYPE_CHECKING:
     import argparse
@@ -20,12 +25,21 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", nargs="?", metavar="RUN", help=say("run id or folder"))
+    parser.add_argument("run_folder", nargs="?", metavar="RUN", help=say("run id or folder; or weekly, monthly"))
+    parser.add_argument("--target", metavar="NAME_OR_FILE", help=say("weekly, monthly: whose runs"))
+    parser.add_argument(
+        "--period", metavar="PERIOD", help=say("weekly: as 2026-W47, monthly: as 2026-11 (default: newest)")
+    )
+    parser.add_argument("--output", metavar="FILE", help=say("weekly, monthly: the file to write"))
     add_language(parser)
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
-    """Build the report and print its path. Raises EvidenceError."""
+    """Build the report and print its path. Raises EvidenceError or TargetError."""
+    if options.run_folder in KINDS:
+        return _period(options)
+    if given := [name for name in ("target", "period", "output") if getattr(options, name)]:
+        raise TargetError(say("--{name}: belongs to opsverify report {kinds}", name=given[0], kinds=" | ".join(KINDS)))
     folder = find_run_folder(options.run_folder, project_root())
     if not (folder / VERDICT).is_file():
         raise EvidenceError(
@@ -37,6 +51,20 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         )
     language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
     sys.stdout.write(f"{build_report(folder, language, _progress)}\n")
+    return 0
+
+
+def _period(options: argparse.Namespace) -> int:
+    if options.target is None:
+        raise TargetError(say("missing --target: whose {kind} report", kind=options.run_folder))
+    output = Path(options.output).resolve() if options.output else None
+    path, page = publish_period(
+        target_argument(options.target), project_root(options.target), options.run_folder, options.period, output,
+        options.language,
+    )  # fmt: skip
+    language = reader_language(options)
+    tell(page.state[0 if language == "ko" else 1], language)
+    tell(str(path), language)
     return 0
 
 

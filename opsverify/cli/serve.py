@@ -33,8 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--make-token", metavar="NAME", help=say("print a new token and its table for the file, and end")
     )
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=say("default: 127.0.0.1"))
-    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=say("default: {port}", port=PORT))
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help=say("address to listen on (default: 127.0.0.1)")
+    )
+    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=say("port (default: {port})", port=PORT))
     parser.add_argument("--certificate", type=Path, metavar="FILE", help=say("TLS: certificate chain (PEM)"))
     parser.add_argument("--key", type=Path, metavar="FILE", help=say("TLS: private key (PEM)"))
     parser.add_argument("--plain-http", action="store_true", help=say("no TLS beyond loopback: an ingress ends it"))

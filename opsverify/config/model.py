@@ -14,6 +14,7 @@ from opsverify.config.connection import Connection
 from opsverify.config.database import Login, PostgresConfig, SecretRef  # noqa: TC001 - pydantic reads them
 from opsverify.config.evidence import EvidenceConfig
 from opsverify.config.faults import FaultsConfig
+from opsverify.config.incidents import IncidentHours
 from opsverify.config.keys import KeyRule  # noqa: TC001 - as above
 from opsverify.config.limits import Limits, Seconds
 from opsverify.config.llmops import LlmOps
@@ -24,6 +25,7 @@ from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
 from opsverify.config.regions import Regions  # noqa: TC001 - as above
+from opsverify.config.report import ReportConfig
 from opsverify.config.reviews import ExercisedAlert, RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.rights import RightsConfig  # noqa: TC001 - as above
 from opsverify.config.section import Bytes, Duration, Proxy, Section
@@ -260,6 +262,8 @@ class Target(Section):
     people: dict[str, Person] = Field(default_factory=dict)
     on_call: OnCall | None = None
     notify: dict[str, NotifyTarget] = Field(default_factory=dict)
+    incidents: IncidentHours = IncidentHours()
+    report: ReportConfig = ReportConfig()
     llmops: LlmOps = LlmOps()
     faults: FaultsConfig = FaultsConfig()
     waivers: tuple[Waiver, ...] = ()

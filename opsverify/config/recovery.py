@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - pydantic reads it
+from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from opsverify.config.backups import NEEDS, Barman, Method, PgBackRest, PgDump, Retention
 from opsverify.config.database import Login, PostgresConfig  # noqa: TC001 - pydantic reads them
@@ -13,6 +14,13 @@ from opsverify.config.platform import RehearsalPlatform  # noqa: TC001 - as abov
 from opsverify.config.section import Bytes, Duration, Section
 from opsverify.language.message import say
 from opsverify.units import parse_bytes, parse_duration
+
+EVERY_VALIDATION: Final = "*"
+"""The key of a reason that stands for all of the runbook's validations."""
+
+
+def _of_all(given: object) -> object:
+    return {EVERY_VALIDATION: given} if isinstance(given, str) else given
 
 
 class Heartbeat(Section):
@@ -35,7 +43,7 @@ class Recovery(Section):
 
     `tables` has settings for some of the tables that the ledger records, which are all but those `left_out` with a
     reason; `validations` are SQL files of one's own (patterns), `not_applicable` those of the runbook that this
-    database has no tables for, with the reason; `source` is the original database,
+    database has no tables for, with the reason (one reason alone: all of them); `source` is the original database,
     where it is still reachable: the keys of rows that differ are read there; `platform` is started on the
     database that a rehearsal restored. `settings` are PostgreSQL's, for the drill's server only; with
     `skip_missing_includes` configuration files that are not on this machine are left out. Of a random table larger
@@ -56,7 +64,7 @@ class Recovery(Section):
     tables: dict[str, LedgerTable] = Field(default_factory=dict)
     left_out: dict[str, Reason] = Field(default_factory=dict)
     validations: tuple[str, ...] = ()
-    not_applicable: dict[str, Reason] = Field(default_factory=dict)
+    not_applicable: Annotated[dict[str, Reason], BeforeValidator(_of_all)] = Field(default_factory=dict)
     sampling: LedgerSampling | None = None
     source: PostgresConfig | None = None
     heartbeat: Heartbeat | None = None

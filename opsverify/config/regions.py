@@ -39,12 +39,16 @@ class RegionTable(Section):
 
 
 class Region(Section):
-    """One region: the marker of its ingress, its addresses, its database, and ports that must be closed."""
+    """One region: the marker of its ingress, its addresses, its database, and ports that must be closed.
+
+    `firewall_drops`: a firewall drops what is sent to closed ports, so that no answer means closed.
+    """
 
     marker: str
     addresses: tuple[str, ...] = Field(min_length=1)
     database: PostgresConfig
     closed: tuple[Endpoint, ...] = ()
+    firewall_drops: bool = False
 
 
 class Regions(Section):

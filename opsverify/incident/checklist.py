@@ -129,6 +129,12 @@ SWITCHBACK: Final = (
 
 NOTE: Final = "note"
 """No step: an event that is recorded in a line."""
+TOLD: Final = "told"
+"""No step: a level of the escalation was told."""
+CUSTOMER_NOTICE: Final = "customer-notice"
+"""No step: the customers were told."""
+FREE: Final = (NOTE, TOLD, CUSTOMER_NOTICE)
+"""What is recorded at any time, without order and without a gate."""
 
 
 def step_named(name: str) -> ChecklistStep:
@@ -146,6 +152,6 @@ def step_named(name: str) -> ChecklistStep:
             name=name,
             hint=hint,
             names=", ".join(names),
-            note=NOTE,
+            note=", ".join(FREE),
         )
     )

@@ -12,7 +12,7 @@ from opsverify.config.overrides import moment_in
 from opsverify.errors import OpsVerifyError, Refused, TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.evidence.signature import public_half
-from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK, ChecklistStep, step_named
+from opsverify.incident.checklist import CUSTOMER_NOTICE, FREE, STEPS, SWITCHBACK, TOLD, ChecklistStep, step_named
 from opsverify.incident.downtime import downtime
 from opsverify.incident.evidence_gate import evidence_for
 from opsverify.incident.timeline import Event, Incident, begin, declaring, find
@@ -45,6 +45,9 @@ class Entry:
     impact: str | None = None
     loss: str | None = None
     actions: tuple[str, ...] = ()
+    severity: str | None = None
+    level: str | None = None
+    root_cause: str | None = None
 
 
 def declare(target_name: str, root: Path, entry: Entry) -> Incident:
@@ -79,17 +82,24 @@ def mark(target_name: str, root: Path, incident_name: str | None, step_name: str
     public_key = _public_key(target, secrets)
     entry = _without_secrets(entry, secrets)
     incident = find(root / REPORTS, target.name, incident_name)
-    at = _moment("--at", entry.at) or max(dt.datetime.now(dt.UTC), incident.events[-1].moment)
-    if at < incident.events[-1].moment:
+    newest = max(incident.events, key=lambda event: event.moment)
+    at = _moment("--at", entry.at) or max(dt.datetime.now(dt.UTC), newest.moment)
+    # Whom somebody called at 03:05 is often written down after the next step: nothing hangs on its place.
+    earliest = incident.events[0] if step_name in (TOLD, CUSTOMER_NOTICE) else newest
+    if at < earliest.moment:
         raise Refused(
             say(
                 "--at {at}: before the newest entry ({newest}); correct --at",
                 at=at.isoformat(),
-                newest=incident.events[-1].at,
+                newest=earliest.at,
             )
+            if earliest is newest
+            else say("--at {at}: before the declaration ({declared})", at=at.isoformat(), declared=earliest.at)
         )
-    if step_name == NOTE:
-        return incident.append(_event(NOTE, target.name, entry, at))
+    if step_name == TOLD and not entry.level:
+        raise Refused(say("told: missing --level; name the level that was told, such as L2"))
+    if step_name in FREE:
+        return incident.append(_event(step_name, target.name, entry, at))
     refusal, evidence = _refusal(incident, step_name, root / REPORTS, entry, public_key)
     exception = None
     if refusal is not None:
@@ -125,7 +135,7 @@ def status(target_name: str, root: Path, incident_name: str | None) -> Iterator[
         passed = elapsed(round((event.moment - began).total_seconds()))
         proof = say("  evidence {run}", run=event.evidence) if event.evidence else ""
         excused = say("  EXCEPTION {reason}", reason=event.exception) if event.exception else ""
-        note = f"  {event.note}" if event.note else ""
+        note = "".join(f"  {text}" for text in (event.severity, event.level, event.note) if text)
         yield join("", (f"  {event.step:<12} {event.at}  +{passed:<8} {event.by}{note}", proof, excused))
     if incident.torn:
         yield say("  its last line was never finished: not counted; the next entry sets it aside")
@@ -216,6 +226,9 @@ def _event(
         impact=entry.impact,
         loss=entry.loss,
         actions=entry.actions,
+        severity=entry.severity,
+        level=entry.level,
+        root_cause=entry.root_cause,
     )
 
 

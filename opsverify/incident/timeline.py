@@ -33,8 +33,9 @@ class Event:
     """One line of the timeline.
 
     `at` is when it happened, `recorded_at` when it was written down (ISO 8601). `evidence` names the run that opened
-    the step's gate, `exception` why the step was recorded without it or out of order. `impact`, `loss` and
-    `actions` are those of a report: of the recovery, or of the switchback.
+    the step's gate, `exception` why the step was recorded without it or out of order. `impact`, `loss`,
+    `root_cause` and `actions` are those of a report: of the recovery, or of the switchback. `severity` is that of the
+    incident from this event on, `level` the level of the escalation that was told.
     """
 
     step: str
@@ -49,6 +50,9 @@ class Event:
     impact: str | None = None
     loss: str | None = None
     actions: tuple[str, ...] = ()
+    severity: str | None = None
+    level: str | None = None
+    root_cause: str | None = None
 
     @property
     def moment(self) -> dt.datetime:

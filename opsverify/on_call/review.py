@@ -113,6 +113,23 @@ def review_of(config: OnCall, now: dt.datetime) -> OnCallReview:
     return OnCallReview(period, levels, leave, tuple(unknown), tuple(unclear))
 
 
+def on_duty(config: OnCall, moment: dt.datetime) -> dict[str, tuple[str, ...]]:
+    """Who is on call at `moment` on each level and not on leave. Raises Inconclusive for an unreadable calendar."""
+    review = review_of(config.model_copy(update={"period": "1m"}), moment)
+
+    def stands(spans: list[Hours]) -> bool:
+        return any(span.start <= review.period.start < span.end for span in spans)
+
+    return {
+        level: tuple(
+            sorted(
+                person for person, spans in times.items() if stands(spans) and not stands(review.leave.get(person, []))
+            )
+        )
+        for level, times in review.levels.items()
+    }
+
+
 def _read(path: str, period: Hours, time_zone: str | None, people: Mapping[str, str]) -> Calendar:
     file = Path(path)
     try:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.report.draw import columns, share_bar, timeline
-from opsverify.report.model import UNKNOWN, Text
+from opsverify.report.draw import share_bar, timeline
+from opsverify.report.model import Text
 from opsverify.report.template import fill
-from opsverify.units import duration, elapsed, quantity
+from opsverify.report.trend import trend_charts
+from opsverify.units import duration, elapsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from opsverify.report.draw import Columns
     from opsverify.report.model import Figure, Page
 
 _DECISIONS: Final = {
@@ -73,7 +71,7 @@ def render(page: Page) -> str:
         figures=[_figure(figure) for figure in page.figures],
         timeline=timeline(page.bars, page.rto_s),
         switchback=timeline(page.switchback),
-        charts=list(_charts(page)),
+        charts=list(trend_charts(page.trend)),
     )
 
 
@@ -85,19 +83,3 @@ def _figure(figure: Figure) -> dict[str, object]:
         "share": None if figure.share is None else share_bar(figure.share),
         "kind": _KINDS[figure.holds],
     }
-
-
-def _charts(page: Page) -> Iterator[Columns]:
-    passed = [point.passed for point in page.trend]
-    for label, values, unit in (
-        (Text("RTO", "RTO"), [point.rto_s for point in page.trend], "s"),
-        (Text("RPO", "RPO"), [point.rpo_s for point in page.trend], "s"),
-        (Text("복사 GB/s", "copy GB/s"), [point.gb_per_s for point in page.trend], ""),
-    ):
-        yield columns(label, values, passed, [_shown(value, unit) for value in values])
-
-
-def _shown(value: float | None, unit: str) -> str:
-    if value is None:
-        return UNKNOWN
-    return elapsed(value) if unit == "s" else quantity(value, "count")

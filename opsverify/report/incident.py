@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
-from opsverify.incident.checklist import STEPS, SWITCHBACK
+from opsverify.incident.checklist import CUSTOMER_NOTICE, NOTE, STEPS, SWITCHBACK, TOLD
 from opsverify.incident.downtime import downtime
 from opsverify.report.dates import clock, date_time
 from opsverify.report.lost import losses_of, lost_of
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 VALIDATED: Final = "smoke"
 """The step that validates the service: the end of the RTO (runbook 5-6)."""
+FREE_EVENTS: Final = {
+    NOTE: Text("메모", "note"),
+    TOLD: Text("에스컬레이션", "escalation"),
+    CUSTOMER_NOTICE: Text("고객사 통지", "customer notice"),
+}
+"""What the events of a timeline are called that are no step."""
 _POST_DR: Final = "post-dr"
 _RPO_CHECK: Final = "restore.rpo_witnesses"
 
@@ -125,7 +131,8 @@ def _bars(events: Sequence[Event]) -> Iterator[Bar]:
     began = before = events[0].moment
     for event in events:
         step = _step_of(event)
-        label = Text(f"{step.runbook} {step.name}", f"{step.runbook} {step.name}") if step else same(event.note[:24])
+        label = same(f"{step.runbook} {step.name}") if step else same((event.note or event.step)[:24])
+        before = min(before, event.moment)  # who was told may be recorded after a later step
         took = (event.moment - before).total_seconds()
         value = f"{elapsed(took) if event is not events[0] else event.at[11:19]} · {event.by}"
         marked = event.exception is not None
@@ -146,11 +153,14 @@ def _facts(incident: Incident, events: Sequence[Event], runs: list[RehearsalRun]
 
 def _fact(event: Event) -> PageRow:
     step = _step_of(event)
-    return PageRow(Text(step.ko, step.en) if step else Text("메모", "note"), (_event_text(event),))
+    return PageRow(Text(step.ko, step.en) if step else FREE_EVENTS[event.step], (_event_text(event),))
 
 
 def _event_text(event: Event) -> str:
-    parts = [f"{event.at[:19].replace('T', ' ')} {event.by}", event.note, event.evidence or "", event.exception or ""]
+    parts = [
+        f"{event.at[:19].replace('T', ' ')} {event.by}", event.severity, event.level, event.note, event.evidence,
+        event.exception,
+    ]  # fmt: skip
     return " · ".join(part for part in parts if part)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from opsverify.serve.store import RunStore
 from opsverify.serve.tokens import Tokens
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -82,10 +84,20 @@ def opened(
         lock.release()
 
 
+class _Server(uvicorn.Server):
+    """A server that logs where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        scheme = "https" if self.config.is_ssl else "http"
+        for each in (each for server in self.servers for each in server.sockets):
+            LOG.info("listening on %s://%s:%s", scheme, *each.getsockname()[:2])
+
+
 def server_of(gate: PipelineGate, listener: Listener) -> uvicorn.Server:
     """The HTTP server of `gate`. It logs no address: Flagger's holds a token."""
     logging.getLogger("uvicorn.access").disabled = True  # `access_log` alone gives way to a handler of others
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app_of(gate), host=listener.host, port=listener.port, access_log=False, log_config=None,
             ssl_certfile=listener.certificate, ssl_keyfile=listener.key, server_header=False, lifespan="off",
@@ -96,9 +108,9 @@ def server_of(gate: PipelineGate, listener: Listener) -> uvicorn.Server:
 
 def serve(gate: PipelineGate, listener: Listener) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code."""
-    scheme = "http" if listener.certificate is None else "https"
-    LOG.info("serving %s on %s://%s:%s", gate.settings.root, scheme, listener.host, listener.port)
     server = server_of(gate, listener)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises again what ended it: runs are ended before that
+        signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 4
 

@@ -15,7 +15,7 @@ from opsverify.language.message import say
 from opsverify.probes.eventually import eventually
 from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.record import discard
-from opsverify.probes.tcp import is_open
+from opsverify.probes.tcp import port_answer
 from opsverify.probes.tls import certificate
 from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.timelines import timeline_path
@@ -28,6 +28,7 @@ from opsverify.switchback.divergence import (
     position,
     require_two_servers,
 )
+from opsverify.switchback.ports import closed_ports
 from opsverify.switchback.table import TableCopy, TimeSpan
 from opsverify.switchback.twins import catalog_differences
 
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
     from opsverify.probes.http import Http, Reply
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.record import Record
+    from opsverify.probes.tcp import PortAnswer
     from opsverify.probes.tls import Certificate
     from opsverify.recovery.wal.timelines import TimelinePath
     from opsverify.switchback.compare import TableDifference
     from opsverify.switchback.divergence import ServerIdentity, Written
+    from opsverify.switchback.ports import ClosedPorts
 
 SWITCHBACK: Final = "switchback"
 """The stage that expects traffic in the original region; any other expects it in the DR region."""
@@ -161,9 +164,13 @@ class RegionPair:
             replies.append(reply)
         return replies
 
-    def is_open(self, host: str, port: int | str) -> bool:
-        """Whether a TCP port accepts connections."""
-        return is_open(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
+    def port_answer(self, host: str, port: int | str) -> PortAnswer:
+        """Whether a TCP port takes connections, refuses them, or gives no answer."""
+        return port_answer(host.removeprefix("[").removesuffix("]"), int(port), record=self.record)
+
+    def closed_ports(self) -> ClosedPorts:
+        """The ports of the original region that must be closed, by what they answer."""
+        return closed_ports(self.config.original, self.port_answer)
 
     def certificate_at(self, address: str) -> Certificate | None:
         """The certificate at `address` for the clients' name; None for plain http."""

@@ -47,6 +47,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         self._active: tuple[Ruleset, str, str] | None = None
+        self._earlier = False
         self._errors = Share()
         self._slow = Share()
         self._slow_reads = Share()
@@ -58,8 +59,8 @@ class Judge:
 
     async def refresh(self) -> None:
         """Read the active versions; raises StoreUnavailableError."""
-        earlier = self.faults.on("rules_not_rolled_out")
-        self._active = await self.store.versions_in_force(earlier_rules=earlier)
+        self._earlier = self.faults.on("rules_not_rolled_out")
+        self._active = await self.store.versions_in_force(earlier_rules=self._earlier)
 
     async def rules(self) -> Ruleset:
         """The active rules; raises StoreUnavailableError if they were never read."""
@@ -103,7 +104,7 @@ class Judge:
         return {"execution_id": str(execution_id), **outcome, **answer}
 
     async def _versions(self) -> tuple[Ruleset, str, str]:
-        if self._active is None:
+        if self._active is None or self._earlier != self.faults.on("rules_not_rolled_out"):
             await self.refresh()
         assert self._active is not None  # noqa: S101  # refresh sets it or raises
         return self._active

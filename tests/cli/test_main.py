@@ -8,30 +8,40 @@ import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.cli import incident, oncall, recovery
 from opsverify.cli.main import COMMANDS, HANDED_ON, main
-from opsverify.cli.parser import CommandParser
-from opsverify.cli.recovery import VERBS
+from opsverify.cli.parser import Command, CommandParser
 from opsverify.core.stages import STAGES
 from tests.support.paths import REPOSITORY
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OF_VERBS: Mapping[str, Mapping[str, Command]] = {
+    "dr": recovery.VERBS,
+    "incident": incident.VERBS,
+    "oncall": oncall.VERBS,
+}
+"""Commands that have verbs."""
+
 
 @pytest.mark.parametrize(
-    ("name", "table"), [*((name, COMMANDS) for name in COMMANDS), *((name, VERBS) for name in VERBS)]
+    ("name", "table"), [(name, table) for table in (COMMANDS, *OF_VERBS.values()) for name in table]
 )
-def test_every_command_has_its_module(name: str, table: dict[str, object]) -> None:
-    """It declares arguments and runs them; `dr` declares verbs instead."""
-    command = table[name]
-    module = import_module(command.module)  # type: ignore[attr-defined]
+def test_every_command_has_its_module(name: str, table: Mapping[str, Command]) -> None:
+    """It declares arguments and runs them; `dr` and its like declare verbs instead."""
+    module = import_module(table[name].module)
     assert callable(module.add_arguments)
-    assert callable(getattr(module, "run", None)) != (name == "dr")
+    assert callable(getattr(module, "run", None)) != (table is COMMANDS and name in OF_VERBS)
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """`opsverify --help` and `opsverify dr --help` list their tables."""
-    for arguments, table in (([], COMMANDS), (["dr"], VERBS)):
+    for arguments, table in (([], COMMANDS), *(([name], verbs) for name, verbs in OF_VERBS.items())):
         with pytest.raises(SystemExit) as ended:
             main([*arguments, "--help"])
         assert ended.value.code == 0
@@ -49,7 +59,7 @@ def test_a_plan_imports_no_other_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    commands = {command.module for command in (*COMMANDS.values(), *VERBS.values())}
+    commands = {command.module for table in (COMMANDS, *OF_VERBS.values()) for command in table.values()}
     assert loaded & commands == {"opsverify.cli.plan"}
     assert not any(name.startswith(("opsverify.incident", "opsverify.release", "opsverify.report")) for name in loaded)
 
@@ -121,7 +131,8 @@ def test_completion_names_commands_stages_and_options(capsys: pytest.CaptureFixt
     """Whatever a command takes is in the script."""
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for word in (*COMMANDS, *VERBS, *STAGES, "--report-dir", "--public-key", "rows_lost"):
+    verbs = [name for table in OF_VERBS.values() for name in table]
+    for word in (*COMMANDS, *verbs, *STAGES, "--report-dir", "--public-key", "rows_lost"):
         assert word in script, word
 
 

@@ -65,7 +65,7 @@ def test_a_rehearsal_always_leaves_a_verdict(
         def isoformat(self) -> str:
             return moment
 
-    def newest(_target: str, _root: Path) -> Moment:
+    def newest(_target: str, _root: Path, _past: object) -> Moment:
         if not reachable:
             raise Inconclusive("no commit archived")
         return Moment()
@@ -89,7 +89,7 @@ def test_a_rehearsal_waits_for_what_the_next_segment_brings(
     before, after = record - dt.timedelta(seconds=9), record + dt.timedelta(seconds=1)
     answers: list[dt.datetime | Inconclusive] = [NotYetRecoverable("no archived commit yet"), before, after]
 
-    def newest(_target: str, _root: Path) -> dt.datetime:
+    def newest(_target: str, _root: Path, _past: object) -> dt.datetime:
         answer = answers.pop(0)
         if isinstance(answer, Inconclusive):
             raise answer

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
+import ssl
+import subprocess
+import sys
 import tomllib
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+import trustme
 
 from opsverify.cli.main import main
 from opsverify.errors import TargetError
 from opsverify.serve.server import Listener
 from opsverify.serve.tokens import Tokens
-from tests.support.gate_server import tokens_text
+from tests.support.gate_server import plain, project_in, tokens_text, until
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -28,6 +34,31 @@ def test_a_token_is_shown_once(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert tomllib.loads(table)["token"][0]["sha256"] == hashlib.sha256(plain.strip().encode()).hexdigest()
     (tmp_path / "tokens.toml").write_text(table, encoding="utf-8")
     Tokens(tmp_path / "tokens.toml")
+
+
+def test_the_command_serves_over_tls_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """SIGTERM ends it with 0; what it logs holds no token."""
+    folder, log = project_in(tmp_path / "project"), tmp_path / "log"
+    authority = trustme.CA()
+    pem = tmp_path / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    argv = [sys.executable, "-m", "opsverify", "serve", "--port=0", f"--certificate={pem}", f"--key={pem}"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(argv, cwd=folder, stderr=output)
+    try:
+        url = until(lambda: server.poll() or re.search(r"https://127\.0\.0\.1:\d+", log.read_text()), "the address")[0]
+        with httpx.Client(base_url=url, verify=context, trust_env=False, timeout=30) as client:
+            headers = {"Authorization": f"Bearer {plain('admin')}"}
+            assert client.get("/v1/runs", headers=headers).json() == {"runs": []}
+            hook = f"/v1/hooks/flagger/{plain('hooks')}/daily/prod/rollback"
+            assert client.post(hook, json={"name": "j", "namespace": "p", "checksum": "c1"}).status_code == 403
+    finally:
+        server.terminate()
+        server.wait(60)
+    assert server.returncode == 0
+    assert "ovs_" not in log.read_text()
 
 
 def test_without_the_extra_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

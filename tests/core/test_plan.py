@@ -9,7 +9,7 @@ import pytest
 
 from opsverify.core.plan import Plan, planned, uncovered
 from opsverify.core.runbook import lines
-from opsverify.core.spec import Absent, CheckSpec, Row, Unknown
+from opsverify.core.spec import Absent, CheckSpec, Inapplicable, Row, Unknown
 from opsverify.core.stages import STAGES
 from tests.support.target_file import SMALLEST, target_in
 
@@ -60,6 +60,15 @@ def test_not_applicable(target: Target, changes: dict[str, object], parameters: 
     entry = planned(spec(**changes), target, "n", parameters, "none" if parameters else None, TODAY)
     assert entry.not_applicable == said
     assert entry.id == "sql.case"
+
+
+def test_one_row_that_is_declared_absent(target: Target) -> None:
+    """It stays in the plan by its name, with the reason; an open question as reason holds."""
+    entry = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "no workflows")}, "dsl", TODAY)
+    assert (entry.id, entry.not_applicable) == ("sql.case[dsl]", "the target declares dsl absent (no workflows)")
+    open_question = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "? not seen")}, "dsl", TODAY)
+    assert open_question.not_applicable is None
+    assert "leaves open whether there is dsl" in str(open_question.cannot_run)
 
 
 def test_an_absence_that_nobody_decided(tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def test_toml_loads(text: str, page: Path, tmp_path: Path) -> None:
         collect([path])
     elif page.parent.name != "decisions" and not value.keys() <= RECORD:
         assert value.keys() <= Target.model_fields.keys(), f"{page}: no part of a target"
-        whole = tomllib.loads(TARGET.read_text(encoding="utf-8"))
-        path.write_text(tomli_w.dumps(_merged(whole, value)), encoding="utf-8")
+        if not {"name", "environment"} <= value.keys():  # otherwise it is a whole target, and loads alone
+            whole = tomllib.loads(TARGET.read_text(encoding="utf-8"))
+            path.write_text(tomli_w.dumps(_merged(whole, value)), encoding="utf-8")
         load_target(path, with_secrets=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from opsverify.errors import Unreachable
 from opsverify.probes.http import Http
-from opsverify.probes.tcp import is_open
+from opsverify.probes.tcp import port_answer
 from opsverify.probes.tls import certificate
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
@@ -18,11 +19,33 @@ if TYPE_CHECKING:
 
 
 def test_open_and_closed(recorder: Recorder) -> None:
-    """A port that is listened on is open, one that is not is closed, and both are recorded."""
+    """A port that is listened on is open, one that is not is refused, and both are recorded."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert is_open("127.0.0.1", server.getsockname()[1], record=recorder)
-    assert not is_open("127.0.0.1", free_port(), record=recorder)
-    assert [body.partition(":")[0] for _, body, _ in recorder.kept] == ["open", "closed"]
+        assert port_answer("127.0.0.1", server.getsockname()[1], record=recorder) == "open"
+    assert port_answer("127.0.0.1", free_port(), record=recorder) == "refused"
+    assert [body.partition(":")[0] for _, body, _ in recorder.kept] == ["open", "refused"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("timed out"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_no_refusal_is_no_answer(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    """A firewall that drops, a network that is down, a host that is off and an unknown name prove no closed port."""
+
+    def connect(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert port_answer("db.example.com", 5432, record=recorder) == "no answer"
+    assert recorder.kept[0][1].startswith("no answer: ")
 
 
 def test_http_at_an_address(fake: FakeServer) -> None:

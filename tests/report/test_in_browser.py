@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.report.allure_report import build_report
+from opsverify.report.document import document_html
 from opsverify.report.gate_plot import page as gate_page
 from opsverify.report.html import render
 from tests.support.finished_run import finish
 from tests.support.gate_window import observed
 from tests.support.pages import REASON, rejected
+from tests.support.period_runs import a_restless_week
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +120,24 @@ def test_the_page_of_a_rehearsal(browser: Browser, tmp_path: Path, language: str
     page.set_viewport_size({"width": A4, "height": HEIGHT})
     assert page.evaluate("document.documentElement.scrollWidth") <= A4
     assert page.pdf(format="A4").startswith(b"%PDF")
+    assert leaving(requested) == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("language", "state"), [("ko", "확인 필요"), ("en", "LOOK CLOSER")])
+def test_the_page_of_a_week(browser: Browser, tmp_path: Path, language: str, state: str, width: int) -> None:
+    """State and first concern in sight, wide tables scroll by themselves, the other language by a click."""
+    path = tmp_path / "weekly.html"
+    path.write_text(document_html(a_restless_week(tmp_path, language)), encoding="utf-8")
+    page, requested = opened(browser, path, width)
+    assert in_sight(page, state)
+    assert in_sight(page, "2026-W47")
+    assert in_sight(page, "11-18")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_OFF) == []
+    page.locator(f'label[for="{"en" if language == "ko" else "ko"}"]').click()
+    assert in_sight(page, "LOOK CLOSER" if language == "ko" else "확인 필요")
     assert leaving(requested) == []
     page.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.reader_language import reader_language
+from opsverify.config.incidents import SEVERITIES
 from opsverify.config.project import project_root, target_argument
 from opsverify.incident.entries import status
 from opsverify.language.message import say
@@ -19,6 +20,11 @@ def add_entry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="NAME", help=say("who did it (default: the user)"))
     parser.add_argument("--at", metavar="TIME", help=say("when it was done (ISO 8601; default: now)"))
     parser.add_argument("--note", metavar="TEXT", default="", help=say("a line for the report"))
+
+
+def add_severity(parser: argparse.ArgumentParser) -> None:
+    """Take the severity of the runbook's section 4."""
+    parser.add_argument("--severity", choices=SEVERITIES, help=say("severity of the incident from this entry on"))
 
 
 def add_incident(parser: argparse.ArgumentParser) -> None:

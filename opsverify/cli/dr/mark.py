@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
-from opsverify.cli.dr.entry import add_entry, add_incident, print_status
+from opsverify.cli.dr.entry import add_entry, add_incident, add_severity, print_status
 from opsverify.config.project import project_root, target_argument
-from opsverify.incident.checklist import NOTE, STEPS, SWITCHBACK
+from opsverify.incident.checklist import FREE, STEPS, SWITCHBACK
 from opsverify.incident.entries import Entry, mark
 from opsverify.language.message import say
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_target(parser)
-    names = (*(step.name for step in (*STEPS[1:], *SWITCHBACK)), NOTE)
+    names = (*(step.name for step in (*STEPS[1:], *SWITCHBACK)), *FREE)
     parser.add_argument("step", metavar="STEP", help=say("step of the checklist: {names}", names=", ".join(names)))
     add_entry(parser)
     add_incident(parser)
@@ -36,8 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         action="append",
         default=[],
-        help=say("close, report: what keeps it from happening again"),
+        help=say('close, report: what keeps it from happening again, as "more disk [kim, 2026-12-05]"'),
     )
+    parser.add_argument("--root-cause", metavar="TEXT", help=say("what it came from, for the report"))
+    add_severity(parser)
+    parser.add_argument("--level", metavar="LEVEL", help=say("told: the level that was told, such as L2 (--note: who)"))
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
@@ -51,6 +54,9 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         impact=options.impact,
         loss=options.loss,
         actions=tuple(options.action),
+        severity=options.severity,
+        level=options.level,
+        root_cause=options.root_cause,
     )
     incident = mark(target_argument(options.target), project_root(), options.incident, options.step, entry)
     print_status(options, incident.id)

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
     from opsverify.recovery.ledger.queries import Source
 
-_VALUES: Final = f"""
-SELECT n.nspname || '.' || c.relname AS name, s.seqincrement AS increment, s.seqcycle AS cycles,
-       CASE WHEN has_sequence_privilege(c.oid, 'SELECT') THEN pg_sequence_last_value(c.oid) END AS last
+_COLUMNS: Final = """
+SELECT n.nspname || '.' || c.relname AS name, s.seqincrement AS increment, s.seqcycle AS cycles"""
+_LAST: Final = "CASE WHEN has_sequence_privilege(c.oid, 'SELECT') THEN pg_sequence_last_value(c.oid) END AS last"
+_SEQUENCES: Final = f"""
   FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relpersistence <> 't' AND {own("c.oid", "pg_class")}
 """
+_VALUES: Final = f"{_COLUMNS}, {_LAST}{_SEQUENCES}"
+_LISTED: Final = f"{_COLUMNS}, c.oid::int8 AS oid, s.seqmin AS least, s.seqmax AS most{_SEQUENCES}"
+_ONE: Final = f"SELECT {_LAST} FROM pg_class c WHERE c.oid = %(oid)s::oid"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,28 @@ def read_sequence_values(source: Source) -> dict[str, list[Any]]:
         name: [None if last is None else int(last), int(increment), cycles]
         for name, increment, cycles, last in source(_VALUES, {})
     }
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A sequence as the catalog has it; its value lies in its own page."""
+
+    name: str
+    increment: int
+    cycles: bool
+    oid: int
+    least: int
+    most: int
+
+    def value(self, source: Source) -> SequenceValue:
+        """Read its last value. Raises what the source raises where its page cannot be read."""
+        ((last,),) = source(_ONE, {"oid": self.oid})
+        return SequenceValue(None if last is None else int(last), self.increment, self.cycles)
+
+
+def list_sequences(source: Source) -> list[Sequence]:
+    """Every sequence, from the catalog alone."""
+    return [Sequence(*row) for row in source(_LISTED, {})]
 
 
 def values_of(raw: Mapping[str, list[Any]]) -> dict[str, SequenceValue]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
@@ -17,6 +19,11 @@ ERRORS: Final = psycopg.Error
 """The exception that `rows` raises for a statement that fails."""
 
 
+RESTART_S: Final = 60.0
+"""How long a server may take to start again after one of its processes was ended by what it read."""
+_EVERY_S: Final = 0.2
+
+
 class RestoredSession:
     """A session in which every value has the text form that it has in the target's own probe."""
 
@@ -24,14 +31,30 @@ class RestoredSession:
         settings = TEXT_FORM | ({"search_path": search_path} if search_path else {})
         options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in settings.items())
         given = conninfo_to_dict(dsn).get("options") or ""
-        self._connection = open_connection(
-            dsn, dbname=dbname, autocommit=True, options=f"{given} {options} -c client_encoding=UTF8"
+        self._open = partial(
+            open_connection, dsn, dbname=dbname, autocommit=True, options=f"{given} {options} -c client_encoding=UTF8"
         )
+        self._connection = self._open()
 
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Rows of one statement, none for a statement without a result. Raises `ERRORS`."""
+        """Rows of one statement, none for a statement without a result. Raises `ERRORS`.
+
+        A damaged page can end the server's process: the session is opened anew, so that what is asked next is answered.
+        """
+        if self._connection.closed:
+            self._connection = self._reopened()
         cursor = self._connection.execute(sql.encode(), dict(parameters) or None)
         return cursor.fetchall() if cursor.description else []
+
+    def _reopened(self) -> psycopg.Connection[Any]:
+        end = time.monotonic() + RESTART_S
+        while True:
+            try:
+                return self._open()
+            except psycopg.OperationalError:  # it starts again, and replays its own WAL
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_EVERY_S)
 
     def close(self) -> None:
         """Close the session, so that the server can be stopped."""

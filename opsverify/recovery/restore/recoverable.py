@@ -10,7 +10,7 @@ from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import SECOND
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.recovery.postgres.tools import find_tools
-from opsverify.recovery.wal.continuity import LEAST, continuity
+from opsverify.recovery.wal.continuity import LEAST, continuity, tail
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,8 +23,10 @@ class NotYetRecoverable(Inconclusive):
     """Backup and archive are whole, but nothing after the backup is archived yet: the next WAL segment changes that."""
 
 
-def newest_recoverable(recovery: Recovery) -> dt.datetime:
+def newest_recoverable(recovery: Recovery, past: dt.datetime | None = None) -> dt.datetime:
     """The newest recovery target that backup and archive allow; without a commit since, the end of the backup.
+
+    It is a second before the last commit, or less where that would not lie past `past` or restore no commit.
 
     Raises NotRestorable where the first WAL segment is missing, NotYetRecoverable where none is archived yet, and
     Inconclusive where backup or archive cannot be read.
@@ -32,15 +34,17 @@ def newest_recoverable(recovery: Recovery) -> dt.datetime:
     source = physical_source_of(recovery)
     with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:
         backup = unpacked.backup
-        wal = continuity(backup, unpacked.archive, find_tools(backup.major))
+        tools = find_tools(backup.major)
+        wal = continuity(backup, unpacked.archive, tools)
+        target, earliest = wal.newest_target(), max(end_of(backup), past or end_of(backup))
+        if target is not None and wal.unbroken and tail(backup, unpacked.archive, tools, target).recovered_to is None:
+            target = None  # all commits since the backup are within the margin: some of them must be restored
     if wal.last is None:
         error = NotRestorable if wal.gaps or wal.damaged else NotYetRecoverable
         raise error(say("{archive}: {problem}", archive=recovery.wal_archive or recovery.method, problem=wal.problem))
-    earliest = end_of(backup)
-    target = wal.newest_target()
     if target is None or target <= earliest:
-        target = wal.newest_target(LEAST)  # committed within the margin after the end of the backup
-    return target or earliest
+        target = wal.newest_target(LEAST)  # committed within the margin after it
+    return target or end_of(backup)
 
 
 def end_of(backup: BaseBackup) -> dt.datetime:

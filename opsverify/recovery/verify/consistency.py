@@ -7,17 +7,20 @@ a sorted index scan is never the cheaper plan.
 
 from __future__ import annotations
 
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.recovery.ledger.names import narrowed
-from opsverify.recovery.verify.finding import Finding
+from opsverify.recovery.verify.finding import Finding, apart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from opsverify.recovery.ledger.heap_pages import Pages
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.verify.finding import Errors
 
 _OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(n.nspname, 'pg_')"
 
@@ -109,33 +112,33 @@ SELECT n.nspname || '.' || c.relname AS name, pg_relation_size(c.oid) / current_
 """
 
 
-def check_sequences(source: Source) -> Finding:
-    """Find sequences whose next values their column already holds."""
-    problems, closed = [], []
+def check_sequences(source: Source, errors: Errors = ()) -> Finding:
+    """Find sequences whose next values their column already holds; each is asked by itself (`errors` may end it)."""
     rows = list(source(_SEQUENCES, {}))
-    for sequence, quoted, column, increment, start, oid, readable in rows:
-        if not readable:
-            closed.append(sequence)
-            continue
-        furthest = "max" if increment > 0 else "min"
-        # The snapshot of the column comes first: rows that are written meanwhile cannot look too far ahead.
-        sql = f"SELECT {furthest}({column})::int8, pg_sequence_last_value(%(oid)s::oid) FROM {quoted}"
-        ((reached, last),) = source(sql, {"oid": oid})
-        given = last if last is not None else start - increment
-        if reached is not None and (reached - given) * (1 if increment > 0 else -1) > 0:
-            problems.append(
-                say(
-                    "sequence {sequence} is at {given}, {quoted}.{column} holds {reached}: setval it",
-                    sequence=sequence,
-                    given=given,
-                    quoted=quoted,
-                    column=column,
-                    reached=reached,
-                )
-            )
+    closed = [row[0] for row in rows if not row[-1]]
+    problems, unknown = apart((row for row in rows if row[-1]), partial(_behind, source), errors, itemgetter(0))
+    if closed:
+        unknown.append(f"no right to read {', '.join(closed)}: GRANT SELECT on the sequences")
     of = say("of {count} sequences are behind their column", count=len(rows))
-    unknown = f"no right to read {', '.join(closed)}: GRANT SELECT on the sequences" if closed else None
-    return Finding(len(rows), of, tuple(problems), None if problems else unknown)
+    return Finding(len(rows), of, tuple(problems), None if problems else join("; ", unknown) or None)
+
+
+def _behind(source: Source, row: Sequence[Any]) -> Iterator[str]:
+    sequence, quoted, column, increment, start, oid, _ = row
+    furthest = "max" if increment > 0 else "min"
+    # The snapshot of the column comes first: rows that are written meanwhile cannot look too far ahead.
+    sql = f"SELECT {furthest}({column})::int8, pg_sequence_last_value(%(oid)s::oid) FROM {quoted}"
+    ((reached, last),) = source(sql, {"oid": oid})
+    given = last if last is not None else start - increment
+    if reached is not None and (reached - given) * (1 if increment > 0 else -1) > 0:
+        yield say(
+            "sequence {sequence} is at {given}, {quoted}.{column} holds {reached}: setval it",
+            sequence=sequence,
+            given=given,
+            quoted=quoted,
+            column=column,
+            reached=reached,
+        )
 
 
 def check_foreign_keys(source: Source) -> Finding:

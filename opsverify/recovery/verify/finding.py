@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from opsverify.language.message import as_message, join, say
 from opsverify.recovery.verify.loss import Keys, Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+T = TypeVar("T")
+Errors = type[Exception] | tuple[type[Exception], ...]
+"""Exceptions that a question may end with; () where they are the caller's to judge."""
 Cover = Literal["rows", "keys", "count", "none"]
 """How the rows of a table were compared: whole, by their keys, by their number, or not at all."""
 
@@ -83,7 +86,7 @@ def joined(parts: Sequence[Finding], cover: Cover = "rows") -> Finding:
     )
 
 
-def finding_of(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[type[Exception], ...]) -> Finding:
+def finding_of(ask: Callable[[], Finding], *, errors: Errors) -> Finding:
     """Run `ask`; damage met there is a problem, any other of `errors` makes the finding unknown.
 
     Damage is recognised by the SQLSTATE of the error or of its cause.
@@ -95,6 +98,26 @@ def finding_of(ask: Callable[[], Finding], *, errors: type[Exception] | tuple[ty
         if _is_damage(sqlstate(error), message):
             return Finding(1, say("questions met damage"), (message,))
         return Finding(0, say("nothing was measured"), unknown=message)
+
+
+def apart(
+    rows: Iterable[T], ask: Callable[[T], Iterable[str]], errors: Errors, name: Callable[[T], str]
+) -> tuple[list[str], list[str]]:
+    """Ask about each of `rows` by itself, so that damage met in one hides no other.
+
+    Returns the problems, and why the others of which nothing is known could not be asked; each with its `name`.
+    """
+    problems: list[str] = []
+    unknown: list[str] = []
+    for row in rows:
+        found = finding_of(lambda row=row: Finding(1, "", tuple(ask(row))), errors=errors)  # type: ignore[misc]
+        problems += [_named(name(row), line) for line in found.problems]
+        unknown += [_named(name(row), found.unknown)] if found.unknown else []
+    return problems, unknown
+
+
+def _named(name: str, line: str) -> str:
+    return line if name in line else say("{name}: {line}", name=name, line=line)
 
 
 def _is_damage(state: str, message: str) -> bool:

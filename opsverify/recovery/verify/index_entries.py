@@ -2,18 +2,18 @@
 
 B-trees are pg_amcheck's. Of a hash, GiST or SP-GiST index every entry's row (TID) is read from its files: each page of
 the table needs at least as many as it has rows, and none may lead past the table's end. GIN is checked by amcheck where
-that can (PostgreSQL 18). BRIN keeps summaries of pages that VACUUM gave back: its pages only. What is not examined is
-said.
+that can (PostgreSQL 18). Summaries of BRIN are read by pageinspect. What is not examined is said.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
+from opsverify.recovery.verify.brin import Brin, check_summaries, missing_extension
 from opsverify.recovery.verify.finding import Finding, finding_of
 from opsverify.recovery.verify.heap_storage import Heap
 from opsverify.recovery.verify.loss import page_list
@@ -42,6 +42,7 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(p.proname) AS function
 """
 _ENTRY_AT: Final = {"hash": 0, "gist": 0, "spgist": 6}
 """Where in an item the TID of its row is."""
+_BRIN: Final = "brin"
 _SPGIST_LEAF: Final = 4
 _GIST_LEAF, _GIST_DELETED = 1, 2
 _HASH_BUCKET: Final = 1 | 2
@@ -56,6 +57,7 @@ class _Index:
     table: str
     predicate: str | None
     first: str
+    readable: bool = True
 
     @property
     def named(self) -> str:
@@ -70,8 +72,10 @@ def check_entries(
 
     `until` is asked before each index whether time is up: the rest is named as not reached.
     """
-    gin = [function for (function,) in source(_GIN, {})]
     indexes = [_Index(*row) for row in source(_INDEXES, {})]
+    if any(index.method == _BRIN for index in indexes) and missing_extension(source):
+        indexes = [replace(index, readable=index.method != _BRIN) for index in indexes]
+    gin = [function for (function,) in source(_GIN, {})]
     problems: list[str] = []
     notes: list[str] = []
     unknown: list[str] = []
@@ -79,7 +83,7 @@ def check_entries(
         if until():
             notes.append(say("not examined: entries of {index}: time was up", index=index.named))
             continue
-        found = finding_of(partial(_examined, source, data_dir, index, gin), errors=errors)
+        found = finding_of(partial(_examined, source, data_dir, index, gin, until), errors=errors)
         problems += [_blamed(index, problem) for problem in found.problems]
         notes += found.notes
         unknown += [found.unknown] if found.unknown else []
@@ -91,8 +95,13 @@ def _blamed(index: _Index, problem: str) -> str:
     return problem if index.quoted in problem else say("{index}: {problem}", index=index.named, problem=problem)
 
 
-def _examined(source: Source, data_dir: Path, index: _Index, gin: list[str]) -> Finding:
+def _examined(source: Source, data_dir: Path, index: _Index, gin: list[str], until: Callable[[], bool]) -> Finding:
     problems: tuple[str, ...] = ()
+    if index.method == _BRIN and index.readable:
+        notes: list[str] = []
+        brin = Brin(index.oid, index.quoted, index.named, index.table, index.predicate)
+        problems = tuple(check_summaries(source, brin, until, notes))
+        return Finding(1, say("indexes"), problems, notes=tuple(notes))
     if index.method in _ENTRY_AT:
         problems = tuple(_against_rows(source, Heap(data_dir / index.path), index))
         note = say("not examined: {index}: the keys in its entries are not held against the rows", index=index.named)
@@ -106,8 +115,11 @@ def _examined(source: Source, data_dir: Path, index: _Index, gin: list[str]) -> 
             "not examined: {index}, but for its pages: amcheck of PostgreSQL 18 is the first that follows GIN",
             index=index.named,
         )
-    elif index.method == "brin":
-        note = say("not examined: {index}: its summaries are not held against the rows", index=index.named)
+    elif index.method == _BRIN:
+        note = say(
+            "not examined: {index}: its summaries are not held against the rows: this machine has no pageinspect",
+            index=index.named,
+        )
     else:
         note = say("not examined: {index}, but for its page headers", index=index.named)
     return Finding(1, say("indexes"), problems, notes=(note,))

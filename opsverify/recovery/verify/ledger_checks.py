@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opsverify.language.message import join, say
@@ -11,8 +12,8 @@ from opsverify.recovery.ledger.capture import HASH_SAMPLE
 from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
 from opsverify.recovery.ledger.heap_pages import SYSTEM
 from opsverify.recovery.ledger.large_objects import read_large_objects
-from opsverify.recovery.ledger.sequence_values import read_sequence_values, values_of
-from opsverify.recovery.verify.finding import Finding, joined
+from opsverify.recovery.ledger.sequence_values import list_sequences
+from opsverify.recovery.verify.finding import Finding, apart, joined
 from opsverify.recovery.verify.loss import Loss
 from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
@@ -21,12 +22,15 @@ from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Sequence as Several
 
     from opsverify.recovery.ledger.buckets import Bucket
     from opsverify.recovery.ledger.history import History, TableHistory
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.ledger.sequence_values import Sequence
     from opsverify.recovery.ledger.tables import CoreTable
+    from opsverify.recovery.verify.finding import Errors
 
 
 _THINGS = {
@@ -195,22 +199,35 @@ def check_large_objects(history: History, restored: Source) -> Finding:
     return Finding(was.objects, say("{objects:,} large objects differ", objects=was.objects), (problem,))
 
 
-def check_sequence_values(history: History, restored: Source) -> Finding:
-    """Find sequences that would give out again what was given out when they were recorded, whatever uses them."""
-    now = values_of(read_sequence_values(restored))
-    problems = tuple(
-        say(
+def check_sequence_values(history: History, restored: Source, errors: Errors = ()) -> Finding:
+    """Find sequences that would give out again what was given out when they were recorded, whatever uses them.
+
+    Each is read by itself, and may end with one of `errors`.
+    """
+    problems, unknown = apart(
+        list_sequences(restored), partial(_wrong_value, history, restored), errors, lambda sequence: sequence.name
+    )
+    of = say("of {count} recorded sequences are behind", count=len(history.sequences))
+    return Finding(len(history.sequences), of, tuple(problems), None if problems else join("; ", unknown) or None)
+
+
+def _wrong_value(history: History, restored: Source, sequence: Sequence) -> Iterator[str]:
+    was, now = history.sequences.get(sequence.name), sequence.value(restored)
+    if was is not None and now.behind(was):
+        yield say(
             "sequence {name} is at {last}, {recorded} recorded: setval it",
-            name=name,
-            last=now[name].last,
+            name=sequence.name,
+            last=now.last,
             recorded=was.last,
         )
-        for name, was in history.sequences.items()
-        if name in now and now[name].behind(was)
-    )
-    return Finding(
-        len(history.sequences), say("of {count} recorded sequences are behind", count=len(history.sequences)), problems
-    )
+    elif now.last is not None and not sequence.least <= now.last <= sequence.most:
+        yield say(
+            "sequence {name} is at {last}, outside of its bounds {least} and {most}: setval it",
+            name=sequence.name,
+            last=now.last,
+            least=sequence.least,
+            most=sequence.most,
+        )
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:
@@ -242,7 +259,7 @@ def _each(restored: Source, table: CoreTable, names: frozenset[str]) -> dict[str
     return found
 
 
-def _may_be_deleted(recorded: TableHistory, wrong: Sequence[tuple[str, Bucket, Bucket]]) -> str:
+def _may_be_deleted(recorded: TableHistory, wrong: Several[tuple[str, Bucket, Bucket]]) -> str:
     """Why rows that are missing may have been deleted in production; empty where nothing suggests it."""
     activity = recorded.activity
     fewer = bool(wrong) and all(after.rows < before.rows for _, before, after in wrong)

@@ -8,6 +8,7 @@ relation. Layouts: `storage/bufpage.h`, and `nbtree.h`, `hash.h`, `gist.h`, `gin
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,11 @@ _VERSION: Final = PAGE | 4
 _HEADER: Final = struct.Struct("=IIHHHHHH")
 _NO_PAGE: Final = 0xFFFFFFFF
 _NORMAL: Final = 1
+
+
+_SEQUENCE_COLUMNS: Final = 3
+_ROW_HEADER: Final = 24
+_SEQUENCE_ROW: Final = _ROW_HEADER + 8 + 8 + 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,9 @@ def page_problem(page: bytes, number: int, layout: Layout, pages: int, written: 
             found=PAGE - special,
             expected=layout.special,
         )
-    return _special_problem(page, number, layout, pages, lower)
+    return _special_problem(page, number, layout, pages, lower) or (
+        _sequence_problem(page) if layout is SEQUENCE else None
+    )
 
 
 def _special_problem(page: bytes, number: int, layout: Layout, pages: int, lower: int) -> str | None:
@@ -114,6 +122,30 @@ def _special_problem(page: bytes, number: int, layout: Layout, pages: int, lower
             return say("it leads to page {link:,}, and there are {pages:,}", link=link, pages=pages)
     if layout.items and (bad := _misled(page, layout)):
         return say("its line pointer {number} leads outside of the page's rows", number=bad)
+    return None
+
+
+def _sequence_problem(page: bytes) -> str | None:
+    """Why this cannot be the page of a sequence: one row of last_value, log_cnt and is_called, as `sequence.c` writes.
+
+    Its values change in place; the row's header never does.
+    """
+    (pointer,) = struct.unpack_from("=I", page, HEADER)
+    lower, upper = struct.unpack_from("=HH", page, 12)
+    at, state, length = pointer & 0x7FFF, pointer >> 15 & 3, pointer >> 17
+    if lower != HEADER + 4 or state != _NORMAL or at < upper or at + length > PAGE or length < _SEQUENCE_ROW:
+        return say("it holds another number of rows than the one of a sequence, or another kind of row")
+    columns, begins = page[at + 18] | (page[at + 19] & 7) << 8, page[at + 22]
+    log_count, called = int.from_bytes(page[at + 32 : at + 40], sys.byteorder, signed=True), page[at + 40]
+    if columns != _SEQUENCE_COLUMNS or begins != _ROW_HEADER or log_count < 0 or called > 1:
+        return say(
+            "its row is none of a sequence ({columns} columns from byte {begins}, log_cnt {log_count}, is_called "
+            "{called})",
+            columns=columns,
+            begins=begins,
+            log_count=log_count,
+            called=called,
+        )
     return None
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.language.message import say
-from opsverify.recovery.verify.finding import Finding
+from opsverify.language.message import join, say
+from opsverify.recovery.verify.finding import Finding, apart
 from opsverify.units import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opsverify.recovery.ledger.queries import Source
+    from opsverify.recovery.verify.finding import Errors
 
 _PARTITIONS: Final = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
@@ -25,30 +28,26 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
 """
 
 
-def check_partitions(source: Source) -> Finding:
-    """Find rows outside the bounds of their partition."""
+def check_partitions(source: Source, errors: Errors = ()) -> Finding:
+    """Find rows outside the bounds of their partition; each is asked by itself, and may end with one of `errors`."""
     rows = list(source(_PARTITIONS, {}))
-    problems, closed = [], []
-    for quoted, bound, readable in rows:
-        if not readable:
-            closed.append(quoted)
-            continue
-        # OFFSET 0: constraint exclusion would conclude from the bound that there is no such row.
-        sql = f"SELECT count(*) FROM (SELECT * FROM ONLY {quoted} OFFSET 0) t WHERE ({bound}) IS NOT TRUE"
-        ((strangers,),) = source(sql, {})
-        if strangers:
-            problems.append(
-                say(
-                    "{quoted}: {strangers:,} rows do not belong to this partition ({bound})",
-                    quoted=quoted,
-                    strangers=strangers,
-                    bound=bound,
-                )
-            )
-    unknown = (
-        say("no right to read {listed}: GRANT SELECT on them", listed=listed(say("partitions"), closed))
-        if closed
-        else None
-    )
+    closed = [quoted for quoted, _, readable in rows if not readable]
+    readable = [(quoted, bound) for quoted, bound, readable in rows if readable]
+    problems, unknown = apart(readable, lambda row: _strangers(source, *row), errors, lambda row: row[0])
+    if closed:
+        unknown.append(say("no right to read {listed}: GRANT SELECT on them", listed=listed(say("partitions"), closed)))
     of = say("of {count} partitions hold rows of another one", count=len(rows))
-    return Finding(len(rows), of, tuple(problems), None if problems else unknown)
+    return Finding(len(rows), of, tuple(problems), None if problems else join("; ", unknown) or None)
+
+
+def _strangers(source: Source, quoted: str, bound: str) -> Iterator[str]:
+    # OFFSET 0: constraint exclusion would conclude from the bound that there is no such row.
+    sql = f"SELECT count(*) FROM (SELECT * FROM ONLY {quoted} OFFSET 0) t WHERE ({bound}) IS NOT TRUE"
+    ((strangers,),) = source(sql, {})
+    if strangers:
+        yield say(
+            "{quoted}: {strangers:,} rows do not belong to this partition ({bound})",
+            quoted=quoted,
+            strangers=strangers,
+            bound=bound,
+        )

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.restore.restored_server import RestoredServer
-    from opsverify.recovery.verify.finding import Cover
+    from opsverify.recovery.verify.finding import Cover, Errors
 
     Ask = Callable[[], Finding]
 
@@ -115,7 +115,7 @@ def require_history(history: History | None) -> History:
 class Questions:
     """Questions to the database behind `source`; `history` is None where nothing was recorded (then it holds).
 
-    `limited`: statements have a time limit.
+    `limited`: statements have a time limit. `errors`: what one object may meet without hiding the others.
     """
 
     history: History | None
@@ -125,23 +125,26 @@ class Questions:
     sampling: Sampling | None = None
     limited: bool = True
     left_out: Mapping[str, str] = field(default_factory=dict)
+    errors: Errors = ()
 
     def all(self) -> Mapping[str, Ask]:
         """Every question by name, in the order in which they are best run."""
         asks: dict[str, Ask] = {
-            "sequences": partial(consistency.check_sequences, self.source),
+            "sequences": partial(consistency.check_sequences, self.source, self.errors),
             "foreign_keys": partial(consistency.check_foreign_keys, self.source),
             "unique_keys": partial(consistency.check_unique_keys, self.source),
             "validity": partial(consistency.check_validity, self.source),
             "unlogged": partial(consistency.check_unlogged, self.source, self.history.pages if self.history else None),
         }
-        asks["partitions"] = partial(partitions.check_partitions, self.source)
+        asks["partitions"] = partial(partitions.check_partitions, self.source, self.errors)
         if self.history is None:
             return asks
         for name in PRODUCTION:
             asks[name] = partial(as_in_production, asks[name], self.history.production.get(name, ()))
         asks["sequences"] = partial(
-            _both, asks["sequences"], partial(ledger_checks.check_sequence_values, self.history, self.source)
+            _both,
+            asks["sequences"],
+            partial(ledger_checks.check_sequence_values, self.history, self.source, self.errors),
         )
         asks["pages"] = partial(lost_pages.check_pages, self.history, self.source)
         for kind in KINDS:
@@ -249,9 +252,8 @@ def examine(
     caught = (ERRORS, Inconclusive)
     end = time.monotonic() + within_s
     with RestoredSession(server.dsn, dbname, NAMES_ON) as session:
-        questions = Questions(
-            history, server.target_time, session.rows, live, sampling, limited=False, left_out=left_out or {}
-        )
+        out, at = left_out or {}, server.target_time
+        questions = Questions(history, at, session.rows, live, sampling, limited=False, left_out=out, errors=caught)
         asks = dict(questions.all())
         asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
         storage = Storage(

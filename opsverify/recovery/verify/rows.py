@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.config.project import project_root, suites_home
+from opsverify.config.recovery import EVERY_VALIDATION
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
@@ -93,7 +94,21 @@ def validations_of(target: Target) -> dict[str, Validation]:
 
     patterns = target.recovery.validations if target.recovery else ()
     own = [path for pattern in patterns for path in _matching(Path(pattern))]
-    return read_validations(suites_home(project_root()) / "dr_validation" / "sql", own)
+    return read_validations(_of_the_runbook(), own)
+
+
+def _of_the_runbook() -> Path:
+    return suites_home(project_root()) / "dr_validation" / "sql"
+
+
+def not_applicable_of(target: Target) -> Mapping[str, str]:
+    """Why validations are not applicable, by id; one reason alone is that of each of the runbook's."""
+    from opsverify.recovery.ledger.validations import read_validations  # noqa: PLC0415 - every plan loads this module
+
+    declared = target.recovery.not_applicable if target.recovery else {}
+    if (reason := declared.get(EVERY_VALIDATION)) is None:
+        return declared
+    return dict.fromkeys(read_validations(_of_the_runbook()), reason) | declared
 
 
 def _matching(pattern: Path) -> Sequence[Path]:
@@ -111,7 +126,7 @@ def validation_rows(target: Target) -> Sequence[ValidationRow]:
         recorded = recorded_before(target).tables
     except Inconclusive as error:
         reason = str(error)
-    declared = target.recovery.not_applicable if target.recovery else {}
+    declared = not_applicable_of(target)
     return [
         row
         for name, validation in validations_of(target).items()

@@ -6,168 +6,44 @@ Debian's packages: apt-get install postgresql-15 pgbackrest barman. Where one is
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of
 from opsverify.recovery.backup.base_backup import verify
 from opsverify.recovery.drill.parts import NotReached
-from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
+from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.wal.continuity import continuity
 from tests.support.drills import rehearse
-from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out
+from tests.support.managers import (
+    MAJOR,
+    MANAGERS,
+    Lab,
+    backed_up_file,
+    copy_of,
+    flip,
+    make_lab,
+    not_passed,
+    rehearse_ten_lines,
+)
+from tests.support.primary import listing
 from tests.support.wreck import detach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAJOR = 15
-MANAGERS = ("pgbackrest", "barman")
 ROWS = 3000
-
-PGBACKREST = """
-[global]
-repo1-path={home}/repo
-log-path={home}
-lock-path={home}/lock
-spool-path={home}/spool
-start-fast=y
-compress-type=gz
-compress-level=1
-[lab]
-pg1-path={home}/data
-pg1-socket-path={home}
-pg1-port={port}
-pg1-user=postgres
-"""
-BARMAN = """
-[barman]
-barman_user = {user}
-configuration_files_directory = {home}/barman.d
-barman_home = {home}/barman
-log_file = {home}/barman.log
-[lab]
-description = lab
-conninfo = host={home} port={port} user=postgres dbname=postgres
-streaming_conninfo = host={home} port={port} user=postgres dbname=postgres
-backup_method = postgres
-archiver = on
-immediate_checkpoint = true
-compression = gzip
-path_prefix = {bin}
-"""
-
-
-@dataclass(frozen=True)
-class Lab:
-    """Two backups of each manager that is installed, with commits behind each; the primary is gone."""
-
-    home: Path
-    account: Account | None
-    user: str
-
-    def recovery(self, manager: str, scratch: Path, **more: Any) -> Recovery:  # noqa: ANN401 - keys of [recovery]
-        """A target's section on the manager's repository in `scratch`."""
-        described = {
-            "pgbackrest": {"stanza": "lab", "config": str(scratch / "pgbackrest.conf")},
-            "barman": {"server": "lab", "config": str(scratch / "barman.conf"), "user": self.user},
-        }
-        (scratch / "drill").mkdir(exist_ok=True)
-        (scratch / "drill").chmod(0o755)
-        where = {"ledger": str(scratch / "ledger"), "scratch": str(scratch / "drill")}
-        return Recovery.model_validate({"method": manager, manager: described[manager], **where, **more}, strict=False)
-
-
-def _configure(home: Path, bin_folder: Path, user: str, account: Account | None) -> None:
-    for name, template in (("pgbackrest.conf", PGBACKREST), ("barman.conf", BARMAN)):
-        path = home / name
-        path.write_text(template.format(home=home, port=PORT, user=user, bin=bin_folder))
-        path.chmod(0o644)
-    for name in ("repo", "lock", "spool", "barman", "barman.d"):
-        if not (home / name).exists():
-            owned(home / name, account)
-
-
-@dataclass(frozen=True)
-class Keeper:
-    """Makes backups with the managers of `present`, as `account`."""
-
-    home: Path
-    account: Account | None
-    present: tuple[str, ...]
-
-    @property
-    def archive_command(self) -> str:
-        """Hand a segment to each manager, once a stanza is there to take it."""
-        incoming = self.home / "barman" / "lab" / "incoming"
-        push = {
-            "pgbackrest": f"pgbackrest --config={self.home}/pgbackrest.conf --stanza=lab archive-push %p",
-            "barman": f"mkdir -p {incoming} && cp %p {incoming}/.%f && mv {incoming}/.%f {incoming}/%f",
-        }
-        ready = f"(until [ -e {self.home}/ready ]; do sleep 0.05; done)"
-        return " && ".join((ready, *(push[name] for name in self.present)))
-
-    def prepare(self) -> None:
-        """Make the stanza; from now on segments are taken."""
-        self._run("pgbackrest", "--stanza=lab", "stanza-create")
-        (self.home / "ready").touch()
-
-    def back_up(self, kind: str) -> None:
-        """Make a backup of `kind` with each manager that knows kinds."""
-        self._run("pgbackrest", "--stanza=lab", "backup", f"--type={kind}")
-        self._run("barman", "backup", "lab")
-
-    def file(self, *, backups: bool) -> None:
-        """Let barman file what was archived, and complete its newest backup by it."""
-        self._run("barman", "archive-wal", "lab")
-        if backups:
-            self._run("barman", "check-backup", "lab", "latest")
-
-    def _run(self, manager: str, *args: str) -> None:
-        if manager not in self.present:
-            return
-        config = f"{self.home}/{manager}.conf"
-        named = (f"--config={config}",) if manager == "pgbackrest" else ("-c", config)
-        done = run_tool((str(shutil.which(manager)), *named, *args), account=self.account, timeout_s=120)
-        assert done.exit_code == 0, done.transcript
 
 
 @pytest.fixture(scope="module")
 def lab(open_folder: Path) -> Lab:
-    """Run PostgreSQL 15, back it up twice with every manager there is, commit behind it, stop it."""
-    try:
-        tools, account = server_tools(MAJOR, open_folder)
-    except Inconclusive as missing:
-        pytest.skip(str(missing))
-    present = tuple(name for name in MANAGERS if shutil.which(name))
-    if not present:
-        pytest.skip("neither pgbackrest nor barman is installed: apt-get install pgbackrest barman")
-    user = account.name if account else getpass.getuser()
-    home = owned(open_folder / "lab", account)
-    _configure(home, tools.folder, user, account)
-    keeper = Keeper(home, account, present)
-    with primary(tools, account, home, {"archive_command": keeper.archive_command}) as server:
-        keeper.prepare()
-        spread_out(server, owned(home / "slow", account))
-        commit_and_archive(server, 10_001)
-        keeper.file(backups=False)
-        for number, kind in enumerate(("full", "incr"), start=2):
-            keeper.back_up(kind)
-            commit_and_archive(server, *range(10_000 * number, 10_000 * number + 4))
-            keeper.file(backups=True)
-    shutil.rmtree(home / "data")
-    # What the server handed over when it stopped: barman would file it in the midst of a test.
-    for path in (home / "barman" / "lab" / "incoming").glob("*"):
-        path.unlink()
-    return Lab(home, account, user)
+    """Provide two backups of every manager there is, with commits after each."""
+    return make_lab(open_folder)
 
 
 @pytest.fixture(params=MANAGERS)
@@ -182,11 +58,7 @@ def manager(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def stored(lab: Lab, scratch: Path) -> Path:
     """Provide the repositories, to be spoiled: their files are links, so `detach` one before writing into it."""
-    names = [str(lab.home / name) for name in ("repo", "barman")]
-    copied = run_tool(("/bin/cp", "-al", *names, str(scratch)))
-    assert copied.exit_code == 0, copied.transcript
-    _configure(scratch, find_tools(MAJOR).folder, lab.user, lab.account)
-    return scratch
+    return copy_of(lab, scratch)
 
 
 def test_a_healthy_repository_is_rehearsed(lab: Lab, stored: Path, manager: str) -> None:
@@ -219,28 +91,14 @@ def test_an_earlier_target_takes_an_earlier_backup(lab: Lab, stored: Path, manag
     assert ROWS < drill.restore.judgments <= ROWS + 1 + 4
 
 
-def _backed_up_file(stored: Path, manager: str) -> Path:
-    """Return the file of pg_proc in the newest backup, or the one that it refers to."""
-    pattern = (
-        "repo/backup/lab/*F/pg_data/base/1/1255.gz" if manager == "pgbackrest" else "barman/lab/base/*/data/base/1/1255"
-    )
-    return max(stored.glob(pattern))
-
-
-def _flip(path: Path) -> None:
-    content = bytearray(detach(path).read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
-
-
 def _truncate(path: Path) -> None:
     os.truncate(detach(path), path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("damage", [_flip, _truncate, Path.unlink], ids=["flipped", "truncated", "missing"])
+@pytest.mark.parametrize("damage", [flip, _truncate, Path.unlink], ids=["flipped", "truncated", "missing"])
 def test_a_damaged_backup_is_found(lab: Lab, stored: Path, manager: str, damage: Callable[[Path], None]) -> None:
     """`pgbackrest verify` ends with status 0 on it; what it prints says what is wrong."""
-    damage(_backed_up_file(stored, manager))
+    damage(backed_up_file(stored, manager))
     integrity = physical_source_of(lab.recovery(manager, stored)).verify()
     assert not integrity.ok
     assert ("1255" if manager == "barman" else "1 ") in integrity.problems[0]
@@ -250,7 +108,7 @@ def test_barman_brings_damage_back_and_is_not_believed(lab: Lab, stored: Path) -
     """What `barman recover` brought with status 0 is held against the manifest once more."""
     if shutil.which("barman") is None:
         pytest.skip("barman is not installed: apt-get install barman")
-    _flip(_backed_up_file(stored, "barman"))
+    flip(backed_up_file(stored, "barman"))
     source = physical_source_of(lab.recovery("barman", stored))
     with source.unpacked(stored / "drill") as unpacked:
         integrity = verify(unpacked.backup, find_tools(MAJOR))
@@ -309,3 +167,10 @@ def test_an_unknown_name_is_inconclusive(lab: Lab, stored: Path, manager: str) -
     changed = getattr(recovery, manager).model_copy(update={key: "nowhere"})
     with pytest.raises(Inconclusive):
         physical_source_of(recovery.model_copy(update={manager: changed})).list_backups()
+
+
+def test_ten_lines_of_target_are_accepted(lab: Lab, stored: Path) -> None:
+    """A plain PostgreSQL with pgBackRest and nothing else; tests/proof has barman, and a damaged backup."""
+    if shutil.which("pgbackrest") is None:
+        pytest.skip("pgbackrest is not installed: apt-get install pgbackrest")
+    assert not_passed(rehearse_ten_lines(lab, "pgbackrest", stored)) == {"decision": "accept"}

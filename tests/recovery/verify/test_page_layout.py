@@ -20,6 +20,14 @@ def page(special: int = 0, end: bytes = b"", *, lower: int = 28, upper: int = 80
     return bytes(content)
 
 
+def sequence_page(*, columns: int = 3, log_cnt: int = 32, called: int = 1, length: int = 41, lower: int = 28) -> bytes:
+    """The page of a sequence at 900."""
+    content = bytearray(page(8, struct.pack("=Q", 0x1717), lower=lower))
+    struct.pack_into("=I", content, 24, 8000 | 1 << 15 | length << 17)
+    struct.pack_into("=IIIHHHHHBBqqB", content, 8000, 2, 0, 0, 0, 0, 1, columns, 0x0B00, 24, 0, 900, log_cnt, called)
+    return bytes(content)
+
+
 HASH = page(16, struct.pack("=IIIHH", 0xFFFFFFFF, 0xFFFFFFFF, 1, 2, 0xFF80))
 GIST = page(16, struct.pack("=QIHH", 0, 0xFFFFFFFF, 1, 0xFF81))
 SPGIST = page(8, struct.pack("=HHHH", 4, 0, 0, 0xFF82))
@@ -72,7 +80,16 @@ def test_line_pointers_lead_to_the_rows_of_their_page() -> None:
 
 def test_a_sequence_and_a_heap_are_told_apart() -> None:
     """By the sequence's mark."""
-    sequence = page(8, struct.pack("=Q", 0x1717))
+    sequence = sequence_page()
     assert page_problem(sequence, 0, SEQUENCE, 1, WRITTEN) is None
     assert "special area" in (page_problem(sequence, 0, HEAP, 1, WRITTEN) or "")
     assert "special area" in (page_problem(page(), 0, SEQUENCE, 1, WRITTEN) or "")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"columns": 28}, {"log_cnt": -1}, {"called": 7}, {"length": 40}, {"lower": 32}], ids=str
+)
+def test_a_row_that_is_none_of_a_sequence_is_named(changed: dict[str, int]) -> None:
+    """Number of rows, columns and their values are as `sequence.c` writes them, whatever the checksum says."""
+    assert page_problem(sequence_page(), 0, SEQUENCE, 1, WRITTEN) is None
+    assert page_problem(sequence_page(**changed), 0, SEQUENCE, 1, WRITTEN) is not None

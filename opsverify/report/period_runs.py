@@ -1,0 +1,97 @@
+"""Runs of a period: each that the target's state says was begun in it, with its verdict or why there is none."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from opsverify.core.stages import STAGES
+from opsverify.errors import EvidenceError
+from opsverify.evidence.once_read import read_once
+from opsverify.evidence.run_folder import VERDICT
+from opsverify.evidence.target_state import BEGUN, FINISHED, PRUNED
+from opsverify.language.message import Message, as_message, say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opsverify.evidence.target_state import TargetState
+
+WELL: Final = ("accept", "promote")
+RED: Final = ("fail", "inconclusive")
+
+
+@dataclass(frozen=True)
+class PeriodRun:
+    """One run; `decision` and `verdict` are None where there is none that counts, and `problem` says why."""
+
+    run_id: str
+    stage: str
+    begun: dt.datetime
+    folder: Path
+    decision: str | None
+    verdict: Mapping[str, Any] | None
+    problem: Message | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether it accepted or promoted, and its evidence is what was sealed, or was pruned since."""
+        return self.decision in WELL and self.problem is None
+
+    @property
+    def checks(self) -> tuple[Mapping[str, Any], ...]:
+        """The checks of its verdict; none without one."""
+        return tuple(self.verdict["checks"]) if self.verdict else ()
+
+    @property
+    def red(self) -> tuple[Mapping[str, Any], ...]:
+        """The checks that failed or could not be measured."""
+        return tuple(check for check in self.checks if check["outcome"] in RED)
+
+    @property
+    def releases(self) -> bool:
+        """Whether its stage decides about a release."""
+        return self.stage in STAGES and STAGES[self.stage].releases
+
+
+def runs_of(state: TargetState, since: dt.datetime) -> tuple[PeriodRun, ...]:
+    """The runs begun since then, in the order in which they began. Raises EvidenceError for a damaged state."""
+    entries = [line.content for line in state.read().lines]
+    ended = {entry["run_id"]: entry for entry in entries if entry.get("event") == FINISHED}
+    pruned = {entry["run_id"] for entry in entries if entry.get("event") == PRUNED}
+    return tuple(
+        _run(entry, ended.get(entry["run_id"]), pruned=entry["run_id"] in pruned)
+        for entry in entries
+        if entry.get("event") == BEGUN and dt.datetime.fromisoformat(entry["at"]) >= since
+    )
+
+
+def _run(begun: Mapping[str, str], ended: Mapping[str, str] | None, *, pruned: bool) -> PeriodRun:
+    folder = Path(begun["folder"])
+    problem: Message | None = None
+    verdict = None
+    if ended is None:
+        problem = say("begun, and has no verdict (killed, or still running)")
+    elif not pruned:
+        try:
+            verdict = _sealed(folder, ended["verdict_sha256"])
+        except EvidenceError as error:
+            problem = as_message(str(error))
+    decision = ended.get("decision") if ended else None
+    at = dt.datetime.fromisoformat(begun["at"])
+    return PeriodRun(begun["run_id"], begun.get("stage", ""), at, folder, decision, verdict, problem)
+
+
+def _sealed(folder: Path, sha256: str) -> dict[str, Any]:
+    try:
+        content = read_once(folder / VERDICT)
+        verdict: dict[str, Any] = json.loads(content)
+    except (OSError, ValueError, EvidenceError) as error:
+        raise EvidenceError(say("its evidence is gone from {folder}; restore it", folder=folder)) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise EvidenceError(say("its verdict is not the one that was sealed"))
+    return verdict
