@@ -182,8 +182,12 @@ class BreakerReview:
         if opened < 1:
             self._require_series(config.opened)
             return Cycle(opened, 0, 0, where)
+
+        def closed_everywhere() -> float:
+            return grown(2, config.closed) if self._sum(config.not_closed) == 0 else 0.0
+
         half_opened, closed = awaited(
-            say("the breaker to close again"), lambda: (grown(1, config.half_opened), grown(2, config.closed))
+            say("the breaker to close again"), lambda: (grown(1, config.half_opened), closed_everywhere())
         )
         return Cycle(opened, half_opened, closed, where)
 

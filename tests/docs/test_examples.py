@@ -148,7 +148,7 @@ def _commands(text: str) -> Iterator[str]:
 
 
 def _refused(line: str) -> str:
-    words = shlex.split(line)[1:]
+    words = shlex.split(re.split(r"\s[<>]", line)[0])[1:]  # the shell's redirections are none of ours
     if words[0] in _OWN:
         return ""
     if words[0] == "sandbox":

@@ -161,6 +161,13 @@ def test_one_that_does_not_do_its_work_is_measured(effects: dict[str, Any], coun
     assert platform.ran == ["break", "mend"]
 
 
+def test_one_instance_that_stays_open_is_not_closed_again() -> None:
+    """The others close, and the exercise is not over before all have."""
+    platform, breaker = exercised(on={"opened": 8}, mend={"half": 9, "closed": 8, "open_now": 1})
+    assert [times for _, times in breaker.cycle().counts] == [1, 2, 0]
+    assert platform.ran == ["break", "mend"]
+
+
 def test_a_selector_that_never_matched_is_no_breaker_that_does_not_open() -> None:
     """It may be misspelt."""
     with pytest.raises(Inconclusive, match="opened has matched nothing in 92d, a 0 of it proves nothing"):
