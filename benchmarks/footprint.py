@@ -25,6 +25,7 @@ import psutil
 from opsverify.config.load import load_target
 from opsverify.config.model import require
 from opsverify.probes.postgres import Postgres
+from sandbox.home import load_settings
 
 STAGES = ("daily", "weekly")
 AIM = 0.01
@@ -80,9 +81,9 @@ class Servers:
 
 
 def _postmaster(home: Path) -> int:
-    """The newest server below `home`: the first line of its lock file."""
-    locks = sorted(home.rglob("postmaster.pid"), key=lambda path: path.stat().st_mtime)
-    return int(locks[-1].read_text(encoding="ascii").splitlines()[0])
+    """The first process of the sandbox's server: the first line of its lock file."""
+    lock = load_settings(home).data_dir / "postgres" / "postmaster.pid"
+    return int(lock.read_text(encoding="ascii").splitlines()[0])
 
 
 def _listens(process: psutil.Process, port: int) -> bool:
