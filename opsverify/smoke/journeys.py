@@ -16,9 +16,21 @@ from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
-    from opsverify.config.model import Target
+    from collections.abc import Mapping
+
+    from opsverify.config.model import Part, Target
 
 SMOKE_STAGES = ("staging", "post-dr", "switchback")
+PARTS: Mapping[str, tuple[Part, ...]] = {
+    "request": (),
+    "sql": ("postgres",),
+    "inbox": ("inbox",),
+    "moved": ("prometheus",),
+    "alert": ("alertmanager",),
+    "tool": ("mcp",),
+    "agree": ("prometheus", "postgres"),
+}
+"""The parts of a target that each kind of step uses."""
 
 
 class _Table(BaseModel):
@@ -70,15 +82,24 @@ class JourneyStep(_Table):
 
     @model_validator(mode="after")
     def _one_kind(self) -> JourneyStep:
-        kinds = ("request", "sql", "inbox", "moved", "alert", "tool", "agree")
-        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        given = [kind for kind in PARTS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"step {self.title!r}: expected exactly one of {', '.join(kinds)}, found {given or 'none'}"
+                f"step {self.title!r}: expected exactly one of {', '.join(PARTS)}, found {given or 'none'}"
             )
         if self.within is not None:
             parse_duration(self.within)
         return self
+
+    @property
+    def needs(self) -> tuple[Part, ...]:
+        """The parts of the target that the step uses."""
+        return next(parts for kind, parts in PARTS.items() if getattr(self, kind) is not None)
+
+    @property
+    def signal(self) -> str | None:
+        """The signal of the target that the step reads."""
+        return self.agree.signal if self.agree else self.moved
 
 
 class JourneyRow(_Table):
@@ -130,7 +151,11 @@ def load_journeys(path: Path) -> list[Journey]:
 
 
 def _journey(row: JourneyRow) -> Journey:
-    spec = CheckSpec(f"smoke.{row.name}", row.lines, row.stages, row.severity, row.ko, row.en)
+    needs = tuple(dict.fromkeys(part for step in row.step for part in step.needs))
+    signals = tuple(dict.fromkeys(name for step in row.step if (name := step.signal)))
+    spec = CheckSpec(
+        f"smoke.{row.name}", row.lines, row.stages, row.severity, row.ko, row.en, needs=needs, signals=signals
+    )
     return Journey(spec, row.name, row.step, row.writes)
 
 

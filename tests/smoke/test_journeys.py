@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import TargetError
-from opsverify.smoke.journeys import SMOKE_STAGES, load_journeys
+from opsverify.smoke.journeys import PARTS, SMOKE_STAGES, JourneyStep, load_journeys
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -38,6 +38,17 @@ def test_a_row_is_a_check(tmp_path: Path) -> None:
     assert (journey.spec.id, journey.spec.ko, journey.spec.stages) == ("smoke.j", "여정", SMOKE_STAGES)
     assert journey.writes
     assert journey.steps[0].sql == "SELECT 1 AS one"
+
+
+def test_every_kind_of_step_says_what_it_uses(tmp_path: Path) -> None:
+    """A target without that part leaves the journey out with its reason, or is asked to describe the part."""
+    modifiers = {"title", "status", "expect", "keep", "ends", "by", "within"}
+    assert set(PARTS) == set(JourneyStep.model_fields) - modifiers
+    more = '[[journey.step]]\ntitle = "compare"\nagree = { signal = "requests", sql = "SELECT 1" }\n'
+    more += '[[journey.step]]\ntitle = "counted"\nmoved = "mcp_calls"\n'
+    (tmp_path / "j.toml").write_text(HEAD + STEP + more)
+    (journey,) = load_journeys(tmp_path / "j.toml")
+    assert (journey.spec.needs, journey.spec.signals) == (("postgres", "prometheus"), ("requests", "mcp_calls"))
 
 
 @pytest.mark.parametrize(
