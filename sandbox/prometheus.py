@@ -138,7 +138,11 @@ class Monitoring:
         """Whether the canary's pods are scraped, each of them and no other one."""
         if not self._past:
             return True
-        expected = {address for group in json.loads(self._pods.read_text()) for address in group["targets"]}
+        expected = {
+            group["labels"].get("instance", address)
+            for group in json.loads(self._pods.read_text())
+            for address in group["targets"]
+        }
         of_canary = [target for target in self._targets() if target["labels"].get("track") == "canary"]
         return {target["labels"]["instance"] for target in of_canary if target["health"] == "up"} == expected and len(
             of_canary
@@ -149,8 +153,19 @@ class Monitoring:
         return reply["data"]["activeTargets"] if reply else []
 
     def _write_pods(self, pods: Collection[str]) -> None:
-        addresses = [f"127.0.0.1:{self._settings.ports[pod]}" for pod in pods]
-        write_atomic(self._pods, json.dumps([{"targets": addresses, "labels": {"track": "canary"}}]), mode=0o644)
+        groups = [
+            {
+                "targets": [f"127.0.0.1:{self._settings.ports[pod]}"],
+                "labels": {"track": "canary", **self._own_name(pod)},
+            }
+            for pod in pods
+        ]
+        write_atomic(self._pods, json.dumps(groups), mode=0o644)
+
+    def _own_name(self, pod: str) -> dict[str, str]:
+        """The name of a pod that comes and goes: its port was another pod's before, which did not restart."""
+        running = self._table.alive(pod) if pod not in PODS[:1] else None
+        return {"instance": f"{pod}-{running.pid}"} if running else {}
 
     def _rules(self) -> list[dict[str, str]]:
         reply = network.get_json(self._port, "/api/v1/rules")

@@ -1,4 +1,4 @@
-"""Every way a run can go that somebody might mistake for a pass: data for `test_exit_codes.py`."""
+"""Every way a run can go that somebody might mistake for a pass: data for `tests/attack/test_table_exit_codes.py`."""
 
 from __future__ import annotations
 
