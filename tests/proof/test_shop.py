@@ -36,6 +36,7 @@ class Verifier:
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.recovered: tuple[str, ...] = ()
+        self.after_restore: dict[str, str] = {}
 
     def run(self, command: str, *arguments: str, code: int | None = None) -> int:
         """Run a command; its exit code, which must be `code` where that is given."""
@@ -126,6 +127,8 @@ def restored(running: Verifier) -> Verifier:
     found = shop.restore()
     assert found.recovered_to is not None
     running.recovered = ("--recovery-target", found.recovered_to.isoformat(), "--switched-at", switched)
+    # Right now: a fault that stops the server, whichever test causes it, takes away what it knows of its recovery.
+    running.after_restore = running.verify("post-dr")
     return running
 
 
@@ -159,7 +162,8 @@ def test_a_fault_while_it_runs(running: Verifier, fault: str) -> None:
 
 def test_a_restored_shop_is_accepted(restored: Verifier) -> None:
     """After a real disaster and a real restore."""
-    outcomes = restored.verify("post-dr")
+    outcomes = restored.after_restore
+    assert outcomes
     assert {name for name, outcome in outcomes.items() if outcome not in ("pass", "not_applicable")} == set()
 
 
