@@ -141,7 +141,7 @@ def _expected(played: Played) -> Message:
 
 
 def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
+    return text + " " * max(1, width - cells(text))
 
 
 def end(played: list[Played], folder: Path, seconds: float, columns: int, language: str = "en") -> Iterator[ScreenRow]:

@@ -1,4 +1,4 @@
-"""What the sandbox prints: in the language of its reader, and a home's errors as the home says them."""
+"""Output of the sandbox: in the language of its reader, and a home's errors as the home words them."""
 
 from __future__ import annotations
 
