@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Identifier
 
+from opsverify.language.message import say
 from sandbox.errors import SandboxError
 from sandbox.processes import wait_until
 
@@ -74,7 +75,11 @@ class PageDamage:
                 _overwrite(victim, offset, self.spoil(backed_up[offset : offset + _PAGE]))
                 return
         raise SandboxError(
-            f"all {pages} pages of {self.table} were written since the backup: run 'sandbox backup' again"
+            say(
+                "all {pages} pages of {table} were written since the backup: run 'sandbox backup' again",
+                pages=pages,
+                table=self.table,
+            )
         )
 
 
@@ -149,7 +154,7 @@ def _in_backup(name: str) -> Callable[[Cluster], Path]:
 def _base(cluster: Cluster) -> Path:
     base = cluster.backups / "base"
     if not base.is_dir():
-        raise SandboxError(f"no base backup in {base}: run 'sandbox backup' first")
+        raise SandboxError(say("no base backup in {folder}: run 'sandbox backup' first", folder=base))
     return base
 
 
@@ -158,7 +163,7 @@ def _segment(cluster: Cluster) -> Path:
     wait_until(
         lambda: len(_after_backup(cluster)) > _AFTER_BACKUP + 1,
         _ARCHIVED_DEADLINE_S,
-        "WAL segments after the base backup to be archived",
+        say("WAL segments after the base backup to be archived"),
     )
     return _after_backup(cluster)[_AFTER_BACKUP]
 

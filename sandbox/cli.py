@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from opsverify.language.environment import environment_language
+from opsverify.language.message import Message, as_message, say
+from opsverify.language.tell import tell
 from sandbox import remedies
 from sandbox.core import Sandbox
 from sandbox.errors import SandboxError
-from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_RATE, REPOSITORY, Control
-from sandbox.parser import SHOP, command_parser
+from sandbox.home import ACTED_ON, DEFAULT_CANARY_SHARE, DEFAULT_RATE, REPORTED, REPOSITORY, Control
+from sandbox.parser import LISTS, SHOP, command_parser
+from sandbox.said import active, destroyed, message_of, show_json, switched, target_written, timed
 
 if TYPE_CHECKING:
     import argparse
@@ -28,54 +29,63 @@ _STOPPED = 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one verb; 0 done, 1 could not be done, 3 (status) not everything runs, 4 wrong usage."""
     arguments = command_parser().parse_args(argv)
+    arguments.language = arguments.language or ("ko" if arguments.verb in LISTS else environment_language())
     signal.signal(signal.SIGTERM, _leave)
     if getattr(arguments, "profile", None) == SHOP:
-        return _ended(lambda: _shop(arguments))
+        return _ended(lambda: _shop(arguments), arguments.language)
+    return _ended(lambda: _judgment(arguments), arguments.language)
+
+
+def _judgment(arguments: argparse.Namespace) -> int:
     sandbox = Sandbox(
         arguments.home,
         getattr(arguments, "port_base", None),
         rate=_or(getattr(arguments, "rate", None), DEFAULT_RATE),
         canary_share=_or(getattr(arguments, "canary_share", None), DEFAULT_CANARY_SHARE),
-        progress=_progress(),
+        progress=timed(arguments.language),
     )
-    return _ended(lambda: _VERBS[arguments.verb](sandbox, arguments))
+    return _VERBS[arguments.verb](sandbox, arguments)
 
 
-def _ended(work: Callable[[], int]) -> int:
+def _ended(work: Callable[[], int], language: str) -> int:
     try:
         return work()
     except SandboxError as error:
-        _print(f"error: {error}", sys.stderr)
+        tell(say("error: {error}", error=message_of(error)), language, sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
-        _print("interrupted", sys.stderr)
+        tell(say("interrupted"), language, sys.stderr)
         return 128 + signal.SIGINT
 
 
 def _shop(arguments: argparse.Namespace) -> int:
     from sandbox.shop import cli as shop  # noqa: PLC0415 - only for this profile
 
-    return shop.run(arguments, _progress())
+    return shop.run(arguments, timed(arguments.language))
 
 
 def _up(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.up()
     if not arguments.no_backup and not (sandbox.settings.data_dir / "backups" / "base").is_dir():
-        _first_backup(sandbox)
+        _first_backup(sandbox, timed(arguments.language))
     settings = sandbox.settings
-    _print(f"sandbox up: judgment service {settings.url('edge')}, Prometheus {settings.url('prometheus')}")
-    _print(f"target file: {sandbox.target}")
+    running = say(
+        "sandbox up: judgment service {service}, Prometheus {prometheus}",
+        service=settings.url("edge"),
+        prometheus=settings.url("prometheus"),
+    )
+    tell(running, arguments.language)
+    tell(target_written(sandbox.target), arguments.language)
     return 0
 
 
-def _first_backup(sandbox: Sandbox) -> None:
+def _first_backup(sandbox: Sandbox, report: Callable[[str], None]) -> None:
     """Make the first backup and record: with them a rehearsal of the new sandbox has what it needs."""
     from opsverify.cli.ledger import capture  # noqa: PLC0415 - only here
 
-    report = _progress()
-    report("first base backup")
+    report(say("first base backup"))
     sandbox.backup()
-    report(capture(str(sandbox.target), REPOSITORY).splitlines()[0])
+    report(as_message(capture(str(sandbox.target), REPOSITORY)).each(lambda text: text.splitlines()[0]))
 
 
 def _down(sandbox: Sandbox, _: argparse.Namespace) -> int:
@@ -83,109 +93,118 @@ def _down(sandbox: Sandbox, _: argparse.Namespace) -> int:
     return 0
 
 
-def _status(sandbox: Sandbox, _: argparse.Namespace) -> int:
+def _status(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     components = sandbox.status()
     for name, state in components.items():
-        _print(f"{name:14}{state}")
+        tell(as_message(f"{name:14}") + state, arguments.language)
     for fault, scope in Control(sandbox.home).read().faults.items():
-        _print(f"fault {fault} is on ({scope})")
+        tell(active(fault, scope), arguments.language)
     for remedy, how in Control(sandbox.home).read().remedies.items():
-        _print(f"remedy {remedy} is {how}")
+        tell(say("remedy {name} is {how}", name=remedy, how=_HOW[how]), arguments.language)
     return 0 if all(state.startswith("running") for state in components.values()) else _STOPPED
 
 
 def _faults(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     for fault in sandbox.faults():
-        text = fault.ko if arguments.lang == "ko" else fault.en
-        _print(f"{fault.name:28}{'|'.join(fault.scopes):20}{text}")
+        text = Message.of(fault.en, fault.ko)
+        tell(as_message(f"{fault.name:28}{'|'.join(fault.scopes):20}") + text, arguments.language)
     return 0
 
 
 def _fault(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.fault(arguments.name, arguments.scope, off=arguments.off)
-    _print(f"fault {arguments.name} is {'off' if arguments.off else 'on'}")
+    tell(switched(arguments.name, off=arguments.off), arguments.language)
     return 0
 
 
 def _remedies(_: Sandbox, arguments: argparse.Namespace) -> int:
     for remedy in remedies.catalogue().values():
-        _print(f"{remedy.name:28}{remedy.playbook:20}{remedy.ko if arguments.lang == 'ko' else remedy.en}")
+        text = Message.of(remedy.en, remedy.ko)
+        tell(as_message(f"{remedy.name:28}{remedy.playbook:20}") + text, arguments.language)
     return 0
 
 
 def _remedy(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.remedy(arguments.name, off=arguments.off, effect=not arguments.no_effect)
-    state = "withdrawn" if arguments.off else "reported, without effect" if arguments.no_effect else "in force"
-    _print(f"remedy {arguments.name} is {state}")
+    applied = say("reported, without effect") if arguments.no_effect else say("in force")
+    how = say("withdrawn") if arguments.off else applied
+    tell(say("remedy {name} is {how}", name=arguments.name, how=how), arguments.language)
     return 0
 
 
 def _traffic(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.traffic(arguments.rate, arguments.canary_share)
     state = Control(sandbox.home).read()
-    _print(f"traffic: {state.rate:g} judgments/s, canary share {state.canary_share:.0%}")
+    said = say("traffic: {rate:g} judgments/s, canary share {share:.0%}", rate=state.rate, share=state.canary_share)
+    tell(said, arguments.language)
     return 0
 
 
 def _scale(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
-    _print(f"the canary is served by {', '.join(sandbox.scale(arguments.pods))}")
+    _served(sandbox.scale(arguments.pods), arguments.language)
     return 0
 
 
-def _replace_pod(sandbox: Sandbox, _: argparse.Namespace) -> int:
-    _print(f"the canary is served by {', '.join(sandbox.replace_pod())}")
+def _served(pods: Sequence[str], language: str) -> None:
+    tell(say("the canary is served by {pods}", pods=", ".join(pods)), language)
+
+
+def _replace_pod(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    _served(sandbox.replace_pod(), arguments.language)
     return 0
 
 
 def _release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     sandbox.release(arguments.state)
-    _print(f"canary release is {arguments.state}")
+    tell(say("canary release is {state}", state=arguments.state), arguments.language)
     return 0
 
 
 def _migrate(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
-    _print(f"database migration is {sandbox.migrate(arguments.direction)}")
+    tell(say("database migration is {revision}", revision=sandbox.migrate(arguments.direction)), arguments.language)
     return 0
 
 
-def _clear_cache(sandbox: Sandbox, _: argparse.Namespace) -> int:
-    _print(f"cache cleared: {sandbox.clear_cache()} judgments removed")
+def _clear_cache(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    tell(say("cache cleared: {removed} judgments removed", removed=sandbox.clear_cache()), arguments.language)
     return 0
 
 
 def _record_release(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
-    _print(f"recorded in {sandbox.record_release(arguments.what, arguments.by)}")
+    tell(say("recorded in {file}", file=sandbox.record_release(arguments.what, arguments.by)), arguments.language)
     return 0
 
 
 def _backup(sandbox: Sandbox, _: argparse.Namespace) -> int:
-    _print(json.dumps(asdict(sandbox.backup()), default=str, indent=2))
+    show_json(sandbox.backup())
     return 0
 
 
-def _destroy_db(sandbox: Sandbox, _: argparse.Namespace) -> int:
-    _print(f"database destroyed at {sandbox.destroy_db().isoformat()}")
+def _destroy_db(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
+    tell(destroyed(sandbox.destroy_db()), arguments.language)
     return 0
 
 
 def _regions(_: Sandbox, arguments: argparse.Namespace) -> int:
     from sandbox.regions import cli as regions  # noqa: PLC0415 - only for this verb
 
-    return regions.run(arguments, _progress())
+    return regions.run(arguments, timed(arguments.language))
 
 
 def _stand(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
     from sandbox.restored_platform import serve  # noqa: PLC0415 - only for this verb
 
-    serve(sandbox.home, Path(arguments.folder).resolve(), arguments.database_port, _progress())
+    serve(sandbox.home, Path(arguments.folder).resolve(), arguments.database_port, timed(arguments.language))
     return 0
 
 
 def _restore(sandbox: Sandbox, arguments: argparse.Namespace) -> int:
-    _print(json.dumps(asdict(sandbox.restore(arguments.target_time)), default=str, indent=2))
+    show_json(sandbox.restore(arguments.target_time))
     return 0
 
 
+_HOW: Final = {ACTED_ON: say("on"), REPORTED: say("reported")}
+"""States of a remedy, as `status` shows them."""
 _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "up": _up,
     "down": _down,
@@ -207,15 +226,6 @@ _VERBS: dict[str, Callable[[Sandbox, argparse.Namespace], int]] = {
     "regions": _regions,
     "stand": _stand,
 }
-
-
-def _progress() -> Callable[[str], None]:
-    start = time.monotonic()
-    return lambda line: _print(f"[{time.monotonic() - start:5.1f} s] {line}")
-
-
-def _print(line: str, stream: TextIO | None = None) -> None:
-    print(line, file=stream or sys.stdout, flush=True)
 
 
 def _or(value: float | None, default: float) -> float:

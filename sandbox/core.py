@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from opsverify.language.message import say
 from sandbox import (
     binaries,
     faults,
@@ -124,12 +125,14 @@ class Sandbox:
             return
         with locked(self.home, "up"):
             self._clear()
-        self._progress("everything is stopped")
+        self._progress(say("everything is stopped"))
 
     def status(self) -> dict[str, str]:
         """Return what each component does: `running (pid N)` or `stopped`."""
         return {
-            name: f"running (pid {running.pid})" if (running := self._table.alive(name)) else "stopped"
+            name: say("running (pid {pid})", pid=running.pid)
+            if (running := self._table.alive(name))
+            else say("stopped")
             for name in (*COMPONENTS, *(pod for pod in PODS[1:] if self._table.alive(pod)))
         }
 
@@ -164,7 +167,7 @@ class Sandbox:
         Returns the pods that serve.
         """
         if not 1 <= pods <= len(PODS):
-            raise SandboxError(f"{pods} pods are out of range: expected 1 to {len(PODS)}")
+            raise SandboxError(say("{pods} pods are out of range: expected 1 to {most}", pods=pods, most=len(PODS)))
         with locked(self.home, "fault"):
             parts = self._parts()
             serving = scaling.scaled(parts.control.read().canary_pods, pods)
@@ -187,7 +190,7 @@ class Sandbox:
     def release(self, canary: str) -> None:
         """`good`: a canary without faults takes its usual share; `off`: the canary takes no traffic."""
         if canary not in ("good", "off"):
-            raise SandboxError(f"unknown canary release {canary!r}: expected good or off")
+            raise SandboxError(say("unknown canary release {given!r}: expected good or off", given=canary))
         for name, scope in Control(self.home).read().faults.items():
             if scope == "canary":
                 self.fault(name, off=True)
@@ -234,7 +237,12 @@ class Sandbox:
         base = self.settings.port_base
         if self._port_base not in (None, base):
             raise SandboxError(
-                f"the sandbox in {self.home} runs on port base {base}, not {self._port_base}; run 'sandbox down' first"
+                say(
+                    "the sandbox in {home} runs on port base {base}, not {given}; run 'sandbox down' first",
+                    home=self.home,
+                    base=base,
+                    given=self._port_base,
+                )
             )
 
     def _prepare(self) -> None:
@@ -243,8 +251,14 @@ class Sandbox:
         for name, port in settings.ports.items():
             if not network.is_free(port):
                 raise SandboxError(
-                    f"port {port} ({name}) is in use: stop what listens there, or choose another base "
-                    f"than {base} with --port-base N (takes N to N+{len(SERVICES) - 1})"
+                    say(
+                        "port {port} ({name}) is in use: stop what listens there, or choose another base "
+                        "than {base} with --port-base N (takes N to N+{more})",
+                        port=port,
+                        name=name,
+                        base=base,
+                        more=len(SERVICES) - 1,
+                    )
                 )
         for program in binaries.PROGRAMS:
             binaries.find(program, self._progress)
@@ -274,7 +288,7 @@ class Sandbox:
         for name in PROCESSES:
             if name in started:
                 parts.wait(name, started[name])
-        self._progress("the platform serves")
+        self._progress(say("the platform serves"))
         started |= {name: parts.start(name) for name in ("alertmanager", "prometheus") if name in missing}
         for name in ("redis", "alertmanager", "prometheus"):
             if name in started:
@@ -283,22 +297,28 @@ class Sandbox:
             parts.monitoring.wait_scraped()
         for name in missing:
             if (running := self._table.alive(name)) is None:
-                raise SandboxError(f"{name} ended after its start; see {parts.settings.logs_dir / name}.log")
-            self._progress(f"{name} runs (pid {running.pid})")
+                raise SandboxError(
+                    say(
+                        "{name} ended after its start; see {log}",
+                        name=name,
+                        log=parts.settings.logs_dir / f"{name}.log",
+                    )
+                )
+            self._progress(say("{name} runs (pid {pid})", name=name, pid=running.pid))
 
     def _start_postgres(self, parts: Parts) -> None:
         new = not parts.cluster.archive.exists()
         if not new and not parts.cluster.data.exists():
             raise SandboxError(
-                "the database was destroyed: bring it back with 'sandbox restore', or run 'sandbox down'"
+                say("the database was destroyed: bring it back with 'sandbox restore', or run 'sandbox down'")
             )
         if new:
-            self._progress("making the database")
+            self._progress(say("making the database"))
             parts.cluster.create()
         parts.cluster.start()
         if new:
             parts.cluster.bootstrap()
-            self._progress("migrating and seeding the database")
+            self._progress(say("migrating and seeding the database"))
             parts.platform.migrate("upgrade")
             # As a database that has been running for long: reading old rows does not write their pages again.
             with parts.cluster.superuser() as connection:
@@ -324,13 +344,13 @@ class Sandbox:
 
 def _at_least_zero(rate: float) -> float:
     if not 0 <= rate < float("inf"):
-        raise SandboxError(f"rate {rate} is out of range: expected judgments per second, 0 or more")
+        raise SandboxError(say("rate {rate} is out of range: expected judgments per second, 0 or more", rate=rate))
     return rate
 
 
 def _share(share: float) -> float:
     if not 0 <= share <= 1:
-        raise SandboxError(f"canary share {share} is out of range: expected 0 to 1, such as 0.15")
+        raise SandboxError(say("canary share {share} is out of range: expected 0 to 1, such as 0.15", share=share))
     return share
 
 

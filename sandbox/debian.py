@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import join, say
 from sandbox.home import locked
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path
         return tree
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing:
-        raise Unavailable(f"no {' and no '.join(missing)} on this machine")
+        raise Unavailable(say("no {tools} on this machine", tools=join(say(" and no "), missing)))
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with (
@@ -42,14 +43,16 @@ def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path
         ):
             if tree.is_dir():
                 return tree
-            progress(f"fetching the Debian package {package} (once)")
+            progress(say("fetching the Debian package {package} (once)", package=package))
             archive = _download(package, Path(work), progress)
             files = Path(work) / "files"
             _run(["dpkg-deb", "-x", str(archive), str(files)], Path(work))
             _untie(package, files)
             files.rename(tree)
     except OSError as error:
-        raise Unavailable(f"cannot write {cache} ({error.strerror}); set XDG_CACHE_HOME") from error
+        raise Unavailable(
+            say("cannot write {folder} ({error}); set XDG_CACHE_HOME", folder=cache, error=error.strerror)
+        ) from error
     return tree
 
 
@@ -76,7 +79,7 @@ def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path
     try:
         return _apt_download(package, work, [])
     except Unavailable:
-        progress("no package lists on this machine: fetching them into the cache folder (once, some seconds)")
+        progress(say("no package lists on this machine: fetching them into the cache folder (once, some seconds)"))
     private = _private_apt(work.parent / ".apt")
     _run(["apt-get", *private, "update"], work)
     return _apt_download(package, work, private)
@@ -86,7 +89,7 @@ def _apt_download(package: str, work: Path, options: Iterable[str]) -> Path:
     _run(["apt-get", *options, "download", package], work)
     archives = sorted(work.glob("*.deb"))
     if not archives:
-        raise Unavailable(f"apt-get download {package} brought no file")
+        raise Unavailable(say("apt-get download {package} brought no file", package=package))
     return archives[0]
 
 
@@ -115,9 +118,17 @@ def _run(argv: list[str], work: Path) -> None:
             env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"{argv[0]} did not end within {_DOWNLOAD_TIMEOUT_S} s") from error
+        raise Unavailable(
+            say("{tool} did not end within {limit} s", tool=argv[0], limit=_DOWNLOAD_TIMEOUT_S)
+        ) from error
     if done.returncode:
         said = [
             line for line in done.stderr.splitlines() if line.startswith(("E:", "Err:"))
         ] or done.stderr.splitlines()
-        raise Unavailable(f"{argv[0]}: {said[0].removeprefix('E: ') if said else f'exit {done.returncode}'}")
+        raise Unavailable(
+            say(
+                "{tool}: {reason}",
+                tool=argv[0],
+                reason=said[0].removeprefix("E: ") if said else say("exit {code}", code=done.returncode),
+            )
+        )

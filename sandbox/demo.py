@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from opsverify.cli.parser import CommandParser
 from opsverify.config.project import project_root
-from opsverify.language.message import say
+from opsverify.language.environment import environment_language
+from opsverify.language.message import LANGUAGES, say
 from sandbox import network
 from sandbox.core import Sandbox
 from sandbox.demo_output import Played, Scene, Status, end, summary
@@ -70,11 +71,11 @@ class Stagehand:
         """Back up, record, destroy, restore to a point in time."""
         self.sandbox.fault("prometheus_down", off=True)
         self.wait_until_quiet()
-        progress("base backup (pg_basebackup)")
+        progress(say("base backup (pg_basebackup)"))
         self.sandbox.backup()
-        progress(opsverify("ledger", "capture", *self.target).strip())
+        progress(opsverify("ledger", "capture", *self.target, f"--language={STATUS.language}").strip())
         captured = time.time()
-        progress("traffic goes on until its WAL is archived")
+        progress(say("traffic goes on until its WAL is archived"))
         archive = self.sandbox.home / "recovery" / "wal"
         wait_until(
             # The cheap condition first: a segment's file may be newer than its newest commit.
@@ -82,17 +83,22 @@ class Stagehand:
                 max(path.stat().st_mtime for path in archive.iterdir()) > captured and self._recoverable_to() > captured
             ),
             60,
-            "the WAL archive to reach past the capture",
+            say("the WAL archive to reach past the capture"),
         )
-        progress(f"the database is destroyed at {self.sandbox.destroy_db().isoformat(timespec='seconds')}")
+        destroyed = self.sandbox.destroy_db().isoformat(timespec="seconds")
+        progress(say("the database is destroyed at {at}", at=destroyed))
         self.recovery_target = opsverify("dr", "target", *self.target).strip()
-        progress(f"point-in-time restore to {self.recovery_target}")
+        progress(say("point-in-time restore to {moment}", moment=self.recovery_target))
         restored = self.sandbox.restore(self.recovery_target)
         progress(
-            f"restored in {(restored.finished_at - restored.started_at).total_seconds():.1f} s, "
-            f"timeline {restored.timeline}"
+            say(
+                "restored in {seconds:.1f} s, timeline {timeline}",
+                seconds=(restored.finished_at - restored.started_at).total_seconds(),
+                timeline=restored.timeline,
+            )
         )
-        progress(f"cache cleared: {self.sandbox.clear_cache()} judgments from before the disaster removed")
+        removed = self.sandbox.clear_cache()
+        progress(say("cache cleared: {removed} judgments from before the disaster removed", removed=removed))
         self.wait_until_quiet()
         return [f"--recovery-target={self.recovery_target}"]
 
@@ -109,7 +115,7 @@ class Stagehand:
     def wait_until_quiet(self) -> None:
         """Wait until no alert fires and the platform is healthy."""
         ports = self.sandbox.settings.ports
-        progress("waiting until the platform is healthy and no alert fires")
+        progress(say("waiting until the platform is healthy and no alert fires"))
         wait_until(
             lambda: (
                 (network.get_json(ports["edge"], "/health") or {}).get("status") == "ok"
@@ -117,7 +123,7 @@ class Stagehand:
                 and self._no_alert()
             ),
             QUIET_WITHIN_S,
-            "the alerts to end",
+            say("the alerts to end"),
         )
 
     @property
@@ -137,32 +143,33 @@ class Stagehand:
 
 
 SCENES = (
-    Scene("a", "good release on staging", Stagehand.nothing, ("staging",), "promote", 0),
-    Scene("b", "good canary", Stagehand.nothing, ("prod-canary", "--window", WINDOW), "promote", 0),
+    Scene("a", say("good release on staging"), Stagehand.nothing, ("staging",), "promote", 0),
+    Scene("b", say("good canary"), Stagehand.nothing, ("prod-canary", "--window", WINDOW), "promote", 0),
     Scene(
-        "c", "canary whose LLM answers stop parsing", Stagehand.canary_answers_stop_parsing,
+        "c", say("canary whose LLM answers stop parsing"), Stagehand.canary_answers_stop_parsing,
         ("prod-canary", "--window", WINDOW), "rollback", 1,
     ),
     Scene(
-        "c'", "act on the decision of (c)", Stagehand.nothing, ("act",), "accept", 0, acts=True,
+        "c'", say("act on the decision of (c)"), Stagehand.nothing, ("act",), "accept", 0, acts=True,
     ),
-    Scene("d", "Prometheus stopped", Stagehand.prometheus_stops, ("prod-canary", "--window", "8s"), "hold", 10),
-    Scene("e", "database destroyed and restored", Stagehand.database_is_restored, ("post-dr",), "accept", 0),
-    Scene("f", "the same, with rows lost", Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
+    Scene("d", say("Prometheus stopped"), Stagehand.prometheus_stops, ("prod-canary", "--window", "8s"), "hold", 10),
+    Scene("e", say("database destroyed and restored"), Stagehand.database_is_restored, ("post-dr",), "accept", 0),
+    Scene("f", say("the same, with rows lost"), Stagehand.rows_are_lost, ("post-dr",), "reject", 1),
 )  # fmt: skip
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Run all scenes; 0 only if every verdict is as expected. It takes no arguments but `--help`."""
+    """Run all scenes; 0 only if every verdict is as expected. It takes no arguments but `--help` and `--language`."""
     parser = CommandParser(
         "opsverify demo", description=say("The stand-in platform through a release, in two minutes.")
     )
     parser.examples, parser.exit_codes = ("opsverify demo",), EXIT_CODES
-    parser.parse_args(arguments)
+    parser.add_argument("--language", choices=LANGUAGES, help=say("ko or en (default: as LC_ALL and LANG ask for)"))
+    STATUS.language = parser.parse_args(arguments).language or environment_language()
     try:
         return _play_all()
     except KeyboardInterrupt:
-        progress("interrupted: no overall verdict; everything started is stopped")
+        progress(say("interrupted: no overall verdict; everything started is stopped"))
         return INTERRUPTED
 
 
@@ -170,7 +177,9 @@ def _play_all() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opsverify-demo-") as home, STATUS:
         Path(home).chmod(0o755)
-        progress("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
+        progress(
+            say("starting the stand-in platform (PostgreSQL, Redis, Prometheus, Alertmanager, MCP, LLM, two versions)")
+        )
         with Sandbox(
             home, network.free_port_base(len(SERVICES)), rate=RATE, canary_share=CANARY_SHARE, progress=progress
         ) as sandbox:
@@ -178,8 +187,8 @@ def _play_all() -> int:
             played = []
             for scene in SCENES:
                 played.append(_play(scene, stagehand))
-                STATUS.show(summary(played[-1], STATUS.columns))
-    STATUS.show(end(played, stagehand.folder, time.monotonic() - began, STATUS.columns))
+                STATUS.show(summary(played[-1], STATUS.columns, STATUS.language))
+    STATUS.show(end(played, stagehand.folder, time.monotonic() - began, STATUS.columns, STATUS.language))
     return 0 if all(scene.as_expected for scene in played) else 1
 
 
@@ -197,7 +206,7 @@ def opsverify(*arguments: str) -> str:
 
 
 def _play(scene: Scene, stagehand: Stagehand) -> Played:
-    progress(f"({scene.letter}) {scene.what}")
+    progress(scene.title)
     more = scene.prepare(stagehand)
     run = stagehand.folder / f"{scene.letter}-{scene.stage}"
     if scene.acts:
@@ -207,7 +216,8 @@ def _play(scene: Scene, stagehand: Stagehand) -> Played:
         command = _program("act", str(before.parent), "--yes", *stagehand.target)
     else:
         command = _program("verify", *scene.arguments, f"--report-dir={run}", *stagehand.target, *more)
-    progress("opsverify " + " ".join(command[3:]).replace(f"{REPOSITORY}/", ""))
+    typed = " ".join(["opsverify", *command[3:]])
+    progress(typed.replace(f"{REPOSITORY}/", ""))
     stagehand.folder.mkdir(parents=True, exist_ok=True)
     with (stagehand.folder / f"{scene.letter}.log").open("w", encoding="utf-8") as log:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False, cwd=REPOSITORY).returncode
@@ -215,7 +225,7 @@ def _play(scene: Scene, stagehand: Stagehand) -> Played:
         verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
         report = opsverify("report", str(run)).strip()
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        return Played(scene, code, {}, f"no report: {error}; see {log.name}")
+        return Played(scene, code, {}, say("no report: {error}; see {log}", error=error, log=log.name))
     return Played(scene, code, verdict, report)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -11,13 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from rich.console import Console
 from rich.text import Text
 
-from opsverify.language.cells import cut, wrapped
-from opsverify.pytest_plugin.summary import ScreenRow
+from opsverify.core.stages import Decision, Outcome
+from opsverify.language.cells import cells, cut, wrapped
+from opsverify.language.message import as_message, in_language, join, say
+from opsverify.language.tell import tell
+from opsverify.pytest_plugin.summary import COUNTED, DECISIONS, ScreenRow
 from opsverify.report.summary import reasons_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from opsverify.language.message import Message
 
 
 _PLAIN_WIDTH: Final = 100
@@ -32,12 +36,17 @@ class Scene:
     """
 
     letter: str
-    what: str
+    what: Message
     prepare: Callable[[Any], list[str]]
     arguments: tuple[str, ...]
     decision: str
     exit_code: int
     acts: bool = False
+
+    @property
+    def title(self) -> Message:
+        """The scene's letter and what it is."""
+        return as_message(f"({self.letter}) ") + self.what
 
     @property
     def stage(self) -> str:
@@ -63,6 +72,9 @@ class Played:
 class Status:
     """What the demo prints: summaries to stay, and its progress, in one line on a terminal and as lines elsewhere."""
 
+    language: str = "en"
+    """The reader's."""
+
     def __init__(self) -> None:
         self._console = Console(highlight=False)
         self._live = self._console.status("") if self._console.is_terminal else None
@@ -84,10 +96,9 @@ class Status:
     def say(self, text: str) -> None:
         """Show one line of progress."""
         if self._live is not None:
-            self._live.update(Text(cut(text, self.columns - 4)))
+            self._live.update(Text(cut(in_language(text, self.language), self.columns - 4)))
         else:
-            sys.stdout.write(f"  . {text}\n")
-            sys.stdout.flush()
+            tell(as_message("  . ") + text, self.language)
 
     def show(self, rows: Iterable[ScreenRow]) -> None:
         """Print rows that stay."""
@@ -96,37 +107,59 @@ class Status:
             self._console.print(Text(row.text, style=style), soft_wrap=True)
 
 
-def summary(played: Played, columns: int) -> Iterator[ScreenRow]:
+def summary(played: Played, columns: int, language: str = "en") -> Iterator[ScreenRow]:
     """One scene in a few rows, each scene alike: the verdict, its first reason, the report."""
     scene, verdict = played.scene, played.verdict
     outcomes = Counter(check["outcome"] for check in verdict.get("checks", ()))
-    decision = str(verdict.get("decision", "no verdict"))
+    decision = str(verdict.get("decision", ""))
     mark = ("bold", _COLOURS.get(decision, "red"))
-    yield ScreenRow(cut(f"({scene.letter}) {scene.what}", columns), ("bold",))
-    yield ScreenRow(f"    {scene.stage}: {decision.upper()}  (exit {played.exit_code}; {_expected(played)})", mark)
-    yield ScreenRow("    " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()))
+    yield ScreenRow(cut(scene.title.text(language), columns), ("bold",))
+    decided = say(
+        "{stage}: {decision}  (exit {code}; {expected})",
+        stage=scene.stage,
+        decision=DECISIONS[Decision(decision)] if decision else say("NO VERDICT"),
+        code=played.exit_code,
+        expected=_expected(played),
+    )
+    yield ScreenRow(f"    {decided.text(language)}", mark)
+    counts = [say("{count} {outcome}", count=count, outcome=COUNTED[Outcome(one)]) for one, count in outcomes.items()]
+    yield ScreenRow(f"    {join(', ', counts).text(language)}")
     reasons = [*reasons_of(verdict)] if verdict else []
     for outcome, reason in reasons[:1]:
-        tag = f"    {outcome + ': ' if outcome else ''}"
-        rows = list(wrapped(tag, reason.en, columns))
+        tag = f"    {COUNTED[Outcome(outcome)].text(language) + ': ' if outcome else ''}"
+        rows = list(wrapped(tag, reason.text(language), columns))
         yield from (ScreenRow(row) for row in rows[:1])
         if len(rows) > 1:
             yield ScreenRow(cut(" ".join([rows[1], *(row.strip() for row in rows[2:])]), columns))
 
 
-def _expected(played: Played) -> str:
+def _expected(played: Played) -> Message:
+    if played.as_expected:
+        return say("as expected")
     scene = played.scene
-    return "as expected" if played.as_expected else f"EXPECTED {scene.decision.upper()}, exit {scene.exit_code}"
+    return say("EXPECTED {decision}, exit {code}", decision=scene.decision.upper(), code=scene.exit_code)
 
 
-def end(played: list[Played], folder: Path, seconds: float, columns: int) -> Iterator[ScreenRow]:
+def _padded(text: str, width: int) -> str:
+    return text + " " * max(1, width - cells(text))
+
+
+def end(played: list[Played], folder: Path, seconds: float, columns: int, language: str = "en") -> Iterator[ScreenRow]:
     """The scenes once more, one row each, and where everything is."""
     wrong = sum(not one.as_expected for one in played)
     yield ScreenRow("")
     for one in played:
-        decision = str(one.verdict.get("decision", "no verdict"))
-        text = f"{one.scene.letter:<3}{decision:<10}exit {one.exit_code:<4}{_expected(one):<13}{one.scene.what}"
-        yield ScreenRow(cut(text, columns), (_COLOURS.get(decision, "red"),))
-    verdicts = "every verdict as expected" if not wrong else f"{wrong} verdicts NOT as expected"
-    yield ScreenRow(f"{verdicts}, {seconds:.0f} s", ("bold", "red" if wrong else "green"))
-    yield ScreenRow(f"evidence, logs and report.html of each scene: {os.path.relpath(folder)}")
+        decision = str(one.verdict.get("decision", ""))
+        texts = (
+            (as_message(f"{one.scene.letter}"), 3),
+            (as_message(decision) if decision else say("no verdict"), 10),
+            (say("exit {code}", code=one.exit_code), 9 if language == "en" else 13),
+            (_expected(one), 13),
+        )
+        row = "".join(_padded(text.text(language), width) for text, width in texts) + one.scene.what.text(language)
+        yield ScreenRow(cut(row, columns), (_COLOURS.get(decision, "red"),))
+    verdicts = say("{wrong} verdicts NOT as expected", wrong=wrong) if wrong else say("every verdict as expected")
+    last = say("{verdicts}, {seconds:.0f} s", verdicts=verdicts, seconds=seconds)
+    yield ScreenRow(last.text(language), ("bold", "red" if wrong else "green"))
+    where = say("evidence, logs and report.html of each scene: {folder}", folder=os.path.relpath(folder))
+    yield ScreenRow(where.text(language))

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from opsverify.language.message import join, say
 from sandbox import network, process_faults, sql_faults
 from sandbox.errors import SandboxError
 from sandbox.processes import wait_until
@@ -62,7 +63,14 @@ def switch(parts: Parts, name: str, scope: str | None, *, off: bool) -> None:
         return
     chosen = scope or fault.scopes[0]
     if chosen not in fault.scopes:
-        raise SandboxError(f"fault {name} has no scope {chosen}: expected {' or '.join(fault.scopes)}")
+        raise SandboxError(
+            say(
+                "fault {name} has no scope {scope}: expected {known}",
+                name=name,
+                scope=chosen,
+                known=join(say(" or "), fault.scopes),
+            )
+        )
     before = state.faults.get(name)
     if before not in (None, chosen):
         _carry_out(parts, fault, str(before), on=False)
@@ -85,8 +93,12 @@ def _known(name: str) -> Fault:
         return catalogue()[name]
     except KeyError as error:
         near = difflib.get_close_matches(name, catalogue(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "'sandbox faults' lists them"
-        raise SandboxError(f"unknown fault {name}: {hint}") from error
+        hint = (
+            say("did you mean {name}?", name=near[0])
+            if near
+            else say("{command} lists them", command="'sandbox faults'")
+        )
+        raise SandboxError(say("unknown fault {name}: {hint}", name=name, hint=hint)) from error
 
 
 def _carry_out(parts: Parts, fault: Fault, scope: str, *, on: bool) -> None:
@@ -109,5 +121,7 @@ def _await_port(parts: Parts, fault: Fault, *, closed: bool) -> None:
     if service is not None:
         wait_until(
             lambda: network.listens(parts.settings.ports[service]) != closed, _PORT_DEADLINE_S,
-            f"the {service} port to {'close' if closed else 'open'}",
+            say("the {service} port to close", service=service)
+            if closed
+            else say("the {service} port to open", service=service),
         )  # fmt: skip

@@ -9,6 +9,7 @@ from opsverify.cli.rights import declared_path, read_rights, write_rights
 from opsverify.config.load import load_target
 from opsverify.config.project import project_root
 from opsverify.errors import OpsVerifyError
+from opsverify.language.message import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,9 @@ def capture_first(target_file: Path, progress: Callable[[str], None]) -> None:
     try:
         target, secrets = load_target(target_file)
         for _, line in capture(target, secrets, store_of(project_root(str(target_file)), target)):
-            progress(f"history: {line}")
+            progress(say("history: {line}", line=line))
         if target.rights is not None:
-            progress(f"rights: {write_rights(read_rights(target, secrets), declared_path(target), replace=True)}")
+            written = write_rights(read_rights(target, secrets), declared_path(target), replace=True)
+            progress(say("rights: {written}", written=written))
     except OpsVerifyError as error:
-        progress(f"history: nothing captured ({error}); weekly comparisons begin with their first run")
+        progress(say("history: nothing captured ({error}); weekly comparisons begin with their first run", error=error))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import psycopg
 
+from opsverify.language.message import say
 from sandbox.home import Settings, load_settings
 from sandbox.postgres import SUPERUSER
 from sandbox.processes import wait_until
@@ -75,7 +76,9 @@ def blocked(settings: Settings, ready: Callable[[], None]) -> NoReturn:
         holder.execute("SELECT pg_advisory_xact_lock(4711)")
         waiter.pgconn.send_query(b"SELECT pg_advisory_lock(4711)")  # sent, and not waited for
         with _superuser(settings) as observer:  # the holder itself stays idle
-            wait_until(lambda: _waited_s(observer) >= _BLOCKED_S, _BLOCKED_WITHIN_S, "a session to wait for the lock")
+            wait_until(
+                lambda: _waited_s(observer) >= _BLOCKED_S, _BLOCKED_WITHIN_S, say("a session to wait for the lock")
+            )
         ready()
         while True:
             signal.pause()

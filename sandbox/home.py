@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.errors import SandboxError
+from sandbox.errors import HomeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +66,7 @@ def write_atomic(path: Path, text: str, mode: int = 0o600) -> None:
 def locked(home: Path, name: str) -> Iterator[None]:
     """Hold the lock file `name` of `home`, waiting until it is free; SandboxError if the home does not exist."""
     if not home.is_dir():
-        raise SandboxError(f"no sandbox in {home}: run 'sandbox up' first")
+        raise HomeError("absent", "no sandbox in {home}: run 'sandbox up' first", home=home)
     # Imported here: every process of the platform starts with this module, and only writers lock.
     from filelock import FileLock  # noqa: PLC0415
 
@@ -88,9 +88,10 @@ class Settings:
     def build(cls, home: Path, port_base: int, data_dir: Path) -> Settings:
         """Make settings with consecutive ports from `port_base`; refuses ports that do not exist."""
         if not 0 < port_base <= _HIGHEST_PORT - len(SERVICES):
-            raise SandboxError(
-                f"port base {port_base} is out of range: expected 1 to {_HIGHEST_PORT - len(SERVICES)}",
-            )
+            raise HomeError(
+                "ports", "port base {base} is out of range: expected 1 to {most}",
+                base=port_base, most=_HIGHEST_PORT - len(SERVICES),
+            )  # fmt: skip
         return cls(
             home=home,
             port_base=port_base,
@@ -143,9 +144,13 @@ def load_settings(home: Path | str) -> Settings:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SandboxError(f"no sandbox in {folder}: {path.name} is missing; run 'sandbox up' first") from error
+        raise HomeError(
+            "unset", "no sandbox in {home}: {file} is missing; run 'sandbox up' first", home=folder, file=path.name
+        ) from error
     except ValueError as error:
-        raise SandboxError(f"{path} is not JSON ({error}); run 'sandbox down' and 'sandbox up'") from error
+        raise HomeError(
+            "garbled", "{file} is not JSON ({error}); run 'sandbox down' and 'sandbox up'", file=path, error=error
+        ) from error
     return Settings(
         home=folder,
         port_base=content["port_base"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opsverify.cli.parser import CommandParser
 from opsverify.language.message import LANGUAGES, say
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from opsverify.language.message import Message
 
 JUDGMENT, SHOP = "judgment", "shop"
+LISTS = ("faults", "remedies")
+"""Verbs that list what there is, in Korean unless told otherwise."""
 EXIT_CODES = (
     say("exit codes:"),
     say("  0   done; status: everything runs"),
@@ -46,6 +48,10 @@ def command_parser() -> SandboxParser:
     home.add_argument(
         "--home", metavar="DIR", help=say("folder of this sandbox (default: $OPSVERIFY_SANDBOX_HOME, or .sandbox)")
     )
+    home.add_argument(
+        "--language", "--lang", dest="language", choices=LANGUAGES,
+        help=say("ko or en (default: as LC_ALL and LANG ask for; of faults and remedies: ko)"),
+    )  # fmt: skip
     either = SandboxParser(add_help=False, parents=[home])
     either.add_argument(
         "--profile", choices=(JUDGMENT, SHOP), default=JUDGMENT, help=say("the judgment platform, or a shop unlike it")
@@ -78,7 +84,7 @@ def _verbs_of_both(verb: Callable[..., SandboxParser], either: SandboxParser) ->
     up.add_argument("--no-backup", action="store_true", help=say("make no first backup and record"))
     verb("down", say("stop everything and delete its data"), either)
     verb("status", say("show what runs and which faults are on"), either)
-    _language(verb("faults", say("list the faults and what they do"), either))
+    verb("faults", say("list the faults and what they do"), either)
     fault = verb("fault", say("switch a fault on or off"), either, example=" llm_unparsable --scope canary")
     fault.add_argument("name", metavar="NAME", help=say("name of the fault: see {command}", command="faults"))
     fault.add_argument("--scope", choices=("all", "canary", "stable"), help=say("which version it is caused in"))
@@ -94,7 +100,7 @@ def _verbs_of_both(verb: Callable[..., SandboxParser], either: SandboxParser) ->
 
 def _changes(verb: Callable[..., SandboxParser], home: SandboxParser) -> None:
     """What a release or a person on call does to the judgment platform."""
-    _language(verb("remedies", say("list the remedies and what they do"), home))
+    verb("remedies", say("list the remedies and what they do"), home)
     remedy = verb("remedy", say("apply a remedy, or withdraw it"), home, example=" rule_only")
     remedy.add_argument("name", metavar="NAME", help=say("name of the remedy: see {command}", command="remedies"))
     remedy.add_argument("--off", action="store_true", help=say("withdraw it"))
@@ -144,10 +150,4 @@ def _regions(verb: Callable[..., SandboxParser], home: SandboxParser) -> None:
     )
     stand.add_argument(
         "--database-port", type=int, required=True, metavar="PORT", help=say("port of the database on this machine")
-    )
-
-
-def _language(parser: Any) -> None:  # noqa: ANN401 - argparse's generic parser
-    parser.add_argument(
-        "--lang", "--language", dest="lang", choices=LANGUAGES, default="ko", help=say("ko or en (default: ko)")
     )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from sandbox import network, target_file
 from sandbox.errors import SandboxError
 from sandbox.home import PODS, REPOSITORY
@@ -60,7 +61,7 @@ class Platform:
     def wait(self, name: str, running: Running) -> None:
         """Wait until the process serves."""
         wait_until(
-            lambda: self._serves(name), _START_DEADLINE_S, f"{name} to serve",
+            lambda: self._serves(name), _START_DEADLINE_S, say("{name} to serve", name=name),
             lambda: died(name, running, self._log(name)),
         )  # fmt: skip
 
@@ -73,8 +74,15 @@ class Platform:
         with self._log("migrations").open("a", encoding="utf-8") as log:
             log.write(done.stdout + done.stderr)
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise SandboxError(f"database migration ({verb}) failed: {lines[-1]} (see {self._log('migrations')})")
+            lines = done.stderr.strip().splitlines() or [say("exit status {code}", code=done.returncode)]
+            raise SandboxError(
+                say(
+                    "database migration ({verb}) failed: {reason} (see {log})",
+                    verb=verb,
+                    reason=lines[-1],
+                    log=self._log("migrations"),
+                )
+            )
 
     def _serves(self, name: str) -> bool:
         ports = self._settings.ports

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from opsverify.language.message import say
 from sandbox import binaries, unprivileged
 from sandbox.errors import SandboxError
 from sandbox.home import DATABASE, DATABASE_USERS
@@ -106,7 +107,7 @@ class Cluster:
             env={**_clean_environment(), "LC_ALL": "C"},
             cwd=self._settings.data_dir,
         )
-        wait_until(self.answers, _START_DEADLINE_S, "PostgreSQL to take connections", self.why_ended)
+        wait_until(self.answers, _START_DEADLINE_S, say("PostgreSQL to take connections"), self.why_ended)
 
     def checkpoint(self) -> None:
         """Let the server write a checkpoint now."""
@@ -120,7 +121,7 @@ class Cluster:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         # With no user before the @: a server process, not a client that was turned away.
         fatal = [line for line in lines if " @ FATAL" in line or " @ PANIC" in line]
-        return f"{fatal[-1] if fatal else 'the server ended'} (see {self.log})"
+        return say("{reason} (see {log})", reason=fatal[-1] if fatal else say("the server ended"), log=self.log)
 
     def stop(self, how: signal.Signals = STOP_FAST) -> None:
         """Stop the server; `STOP_FAST` writes a checkpoint, `STOP_AT_ONCE` is a crash."""
@@ -160,7 +161,9 @@ class Cluster:
             )  # fmt: skip
         except psycopg.OperationalError as error:
             line = str(error).strip().splitlines()[-1]
-            raise SandboxError(f"PostgreSQL does not take connections ({line}); run 'sandbox status'") from error
+            raise SandboxError(
+                say("PostgreSQL does not take connections ({reason}); run 'sandbox status'", reason=line)
+            ) from error
         with connection:
             yield connection
 
@@ -200,8 +203,8 @@ class Cluster:
             extra_groups=[] if self._user else None,
         )  # fmt: skip
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise SandboxError(f"{tool} failed: {lines[-1]}")
+            lines = done.stderr.strip().splitlines() or [say("exit status {code}", code=done.returncode)]
+            raise SandboxError(say("{tool} failed: {reason}", tool=tool, reason=lines[-1]))
         return done.stdout + done.stderr
 
     def own_folder(self, folder: Path) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from opsverify.language.message import say
 from sandbox import backup_faults, network, on_call
 from sandbox.home import REPOSITORY
 from sandbox.processes import died, wait_until
@@ -196,7 +197,8 @@ def _start_holder(parts: Parts, name: str) -> None:
         log=log,
         cwd=REPOSITORY,
     )
-    wait_until(ready.exists, _HOLDER_DEADLINE_S, f"fault {name} to take effect", lambda: died(name, running, log))
+    what = say("fault {name} to take effect", name=name)
+    wait_until(ready.exists, _HOLDER_DEADLINE_S, what, lambda: died(name, running, log))
 
 
 ACTIONS: dict[str, Action] = {

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from opsverify.language.message import say
 from sandbox.errors import SandboxError
 from sandbox.home import locked, write_atomic
 
@@ -130,10 +131,12 @@ class Table:
         for name, entry in entries.items():
             entry.send((signals or {}).get(name, signal.SIGTERM))
         with suppress(SandboxError):
-            wait_until(lambda: not any(entry.alive for entry in entries.values()), deadline_s, "processes to stop")
+            wait_until(lambda: not any(entry.alive for entry in entries.values()), deadline_s, say("processes to stop"))
         for entry in entries.values():
             entry.send(signal.SIGKILL)
-        wait_until(lambda: not any(entry.alive for entry in entries.values()), deadline_s, "killed processes to end")
+        wait_until(
+            lambda: not any(entry.alive for entry in entries.values()), deadline_s, say("killed processes to end")
+        )
         self._change(lambda known: {name: entry for name, entry in known.items() if name not in entries})
 
     def _change(self, change: Callable[[dict[str, Running]], dict[str, Running]]) -> None:
@@ -170,9 +173,15 @@ def wait_until(ready: Callable[[], bool], deadline_s: float, what: str, stop: Ca
     while not ready():
         reason = stop()
         if reason:
-            raise SandboxError(f"{what}: {reason}")
+            raise SandboxError(say("{what}: {reason}", what=what, reason=reason))
         if time.monotonic() > end:
-            raise SandboxError(f"timed out after {deadline_s:.0f} s: {what}; see the logs folder of the sandbox")
+            raise SandboxError(
+                say(
+                    "timed out after {deadline_s:.0f} s: {what}; see the logs folder of the sandbox",
+                    deadline_s=deadline_s,
+                    what=what,
+                )
+            )
         time.sleep(_POLL_S)
 
 
@@ -181,4 +190,9 @@ def died(name: str, running: Running, log: Path) -> str:
     if running.alive:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"{name} ended right after its start: {lines[-1] if lines else 'no output'} (see {log})"
+    return say(
+        "{name} ended right after its start: {reason} (see {log})",
+        name=name,
+        reason=lines[-1] if lines else say("no output"),
+        log=log,
+    )

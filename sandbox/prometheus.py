@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsverify.language.message import say
 from sandbox import binaries, debian, network, storage_past
 from sandbox.home import PODS, write_atomic
 from sandbox.processes import died, wait_until
@@ -74,7 +75,10 @@ class Monitoring:
             (self._folder / "tsdb").mkdir()
             if not storage_past.write(program.with_name("promtool"), self._folder / "tsdb"):
                 progress(
-                    "promtool is not beside prometheus, or wrote nothing: storage has no past, its weekly check holds"
+                    say(
+                        "promtool is not beside prometheus, or wrote nothing: storage has no past, "
+                        "its weekly check holds"
+                    )
                 )
         return self._table.start(
             "prometheus",
@@ -97,19 +101,19 @@ class Monitoring:
         """Wait until `name` (prometheus, alertmanager) is ready."""
         port = self._settings.ports[name]
         wait_until(
-            lambda: network.is_ok(port, "/-/ready"), _START_DEADLINE_S, f"{name} to be ready",
+            lambda: network.is_ok(port, "/-/ready"), _START_DEADLINE_S, say("{name} to be ready", name=name),
             lambda: died(name, running, self._log(name)),
         )  # fmt: skip
 
     def wait_scraped(self) -> None:
         """Wait until every target was scraped and every rule evaluated."""
-        wait_until(self._scraped, _START_DEADLINE_S, "Prometheus to scrape all targets")
+        wait_until(self._scraped, _START_DEADLINE_S, say("Prometheus to scrape all targets"))
 
     def scrape_pods(self, pods: Collection[str]) -> None:
         """Let service discovery find exactly these pods of the canary; wait until each was scraped, and no other is."""
         self._write_pods(pods)
         if self._table.alive("prometheus") is not None:
-            wait_until(self._pods_scraped, _START_DEADLINE_S, f"Prometheus to scrape {', '.join(pods)}")
+            wait_until(self._pods_scraped, _START_DEADLINE_S, say("Prometheus to scrape {pods}", pods=", ".join(pods)))
 
     def set_rules(self, *, present: bool, wrong: bool = False) -> None:
         """Load the alert rules, or none, with some that are wrong or without; wait until it is so."""
@@ -123,7 +127,7 @@ class Monitoring:
 
         if running is not None:
             running.send(signal.SIGHUP)
-            wait_until(loaded, _START_DEADLINE_S, "Prometheus to reload its rules")
+            wait_until(loaded, _START_DEADLINE_S, say("Prometheus to reload its rules"))
 
     def _scraped(self) -> bool:
         targets, rules = self._targets(), self._rules()

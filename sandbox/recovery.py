@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from sandbox.errors import SandboxError
 from sandbox.postgres import STOP_AT_ONCE
 from sandbox.processes import wait_until
@@ -83,7 +84,7 @@ def restore(cluster: Cluster, target_time: datetime | str | None) -> Restored:
     target = _moment(target_time)
     base = cluster.backups / "base"
     if not base.is_dir():
-        raise SandboxError(f"no base backup in {base}: run 'sandbox backup' before the disaster")
+        raise SandboxError(say("no base backup in {folder}: run 'sandbox backup' before the disaster", folder=base))
     started = datetime.now(UTC)
     cluster.stop(STOP_AT_ONCE)
     shutil.rmtree(cluster.data, ignore_errors=True)
@@ -104,7 +105,7 @@ def restore(cluster: Cluster, target_time: datetime | str | None) -> Restored:
     cluster.start()
     wait_until(
         lambda: cluster.value("SELECT pg_is_in_recovery()") is False, _RESTORE_DEADLINE_S,
-        "PostgreSQL to reach the recovery target", cluster.why_ended,
+        say("PostgreSQL to reach the recovery target"), cluster.why_ended,
     )  # fmt: skip
     recovered_to = cluster.value("SELECT pg_last_xact_replay_timestamp()")
     # Not from the control file: the first checkpoint after the promotion may still be under way.
@@ -120,5 +121,10 @@ def _moment(text: datetime | str | None) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise SandboxError(f"target time {text} is not usable: expected ISO 8601 with time zone, 2026-11-20T10:15:00Z")
+        raise SandboxError(
+            say(
+                "target time {given} is not usable: expected ISO 8601 with time zone, 2026-11-20T10:15:00Z",
+                given=str(text),
+            )
+        )
     return moment

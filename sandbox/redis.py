@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from redis import Redis, RedisError
 
+from opsverify.language.message import say
 from sandbox import binaries
 from sandbox.home import JUDGMENT_KEYS
 from sandbox.processes import died, wait_until
@@ -111,7 +112,7 @@ class RedisServer:
 
     def wait(self, running: Running) -> None:
         """Wait until the server answers a ping."""
-        wait_until(self._answers, _START_DEADLINE_S, "Redis to answer", lambda: died("Redis", running, self.log))
+        wait_until(self._answers, _START_DEADLINE_S, say("Redis to answer"), lambda: died("Redis", running, self.log))
 
     def _answers(self) -> bool:
         with client(self._settings) as connection:

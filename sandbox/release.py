@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
+from opsverify.language.message import say
 from sandbox.errors import SandboxError
 from sandbox.home import write_atomic
 
@@ -43,7 +44,7 @@ def clear_cache(settings: Settings) -> int:
         with opener.open(request, timeout=_CLEAR_TIMEOUT_S) as answer:
             return int(json.load(answer)["removed"])
     except (OSError, ValueError) as error:
-        raise SandboxError(f"the cache was not cleared ({error}); see 'sandbox status'") from error
+        raise SandboxError(say("the cache was not cleared ({error}); see 'sandbox status'", error=error)) from error
 
 
 def record(settings: Settings, what: str, by: str) -> Path:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from opsverify.language.message import say
 from sandbox import sql_faults
 from sandbox.errors import SandboxError
 from sandbox.home import ACTED_ON, REPORTED
@@ -51,8 +52,12 @@ def switch(parts: Parts, name: str, *, off: bool, effect: bool = True) -> None:
     """Apply one remedy or withdraw it; without `effect` the platform reports it and does not act on it."""
     if name not in catalogue():
         near = difflib.get_close_matches(name, catalogue(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(catalogue())}"
-        raise SandboxError(f"unknown remedy {name}: {hint}")
+        hint = (
+            say("did you mean {name}?", name=near[0])
+            if near
+            else say("there are {known}", known=", ".join(catalogue()))
+        )
+        raise SandboxError(say("unknown remedy {name}: {hint}", name=name, hint=hint))
     if catalogue()[name].kind == "sql":
         _OF_CLUSTER[name](parts.cluster, on=effect and not off)
 

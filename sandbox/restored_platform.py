@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import tomli_w
 from redis import RedisError
 
+from opsverify.language.message import say
 from sandbox import network, redis, target_file
 from sandbox.home import REPOSITORY, SERVICES, Control, ControlState, Settings, load_settings, write_atomic
 from sandbox.parts import Parts
@@ -79,7 +80,13 @@ def serve(origin: Path, home: Path, database_port: int, progress: Callable[[str]
     """Run the platform in the foreground until SIGTERM, SIGINT or the end of the calling process."""
     caller = os.getppid()
     with restored_platform(origin, home, database_port, progress) as target:
-        progress(f"the platform serves on the database at port {database_port}; target file: {target}")
+        progress(
+            say(
+                "the platform serves on the database at port {port}; target file: {file}",
+                port=database_port,
+                file=target,
+            )
+        )
         while os.getppid() == caller:  # a rehearsal that was killed must not leave a platform behind
             time.sleep(_LOOK_EVERY_S)
 
@@ -98,7 +105,12 @@ def _copy_cache(source: Settings, own: Settings, progress: Callable[[str], None]
                 if value is not None and left > 0:
                     copy.restore(key, left, value, replace=True)
     except RedisError as error:
-        progress(f"cache not copied ({type(error).__name__}): the restored platform starts with an empty cache")
+        progress(
+            say(
+                "cache not copied ({error}): the restored platform starts with an empty cache",
+                error=type(error).__name__,
+            )
+        )
 
 
 def _write_target(settings: Settings) -> Path:

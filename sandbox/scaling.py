@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from sandbox.errors import SandboxError
 from sandbox.home import PODS
 
@@ -27,7 +28,9 @@ def scaled(serving: Sequence[str], pods: int) -> tuple[str, ...]:
 def replaced(serving: Sequence[str]) -> tuple[str, ...]:
     """The pods that serve once the newest is replaced by one of another name."""
     if len(serving) < 2:  # noqa: PLR2004 - the first one stays
-        raise SandboxError("the canary has one pod, whose address is in the target file: run 'sandbox scale 2' first")
+        raise SandboxError(
+            say("the canary has one pod, whose address is in the target file: run 'sandbox scale 2' first")
+        )
     return (*serving[:-1], free(serving))
 
 
@@ -36,7 +39,9 @@ def free(serving: Sequence[str]) -> str:
     for pod in PODS:
         if pod not in serving:
             return pod
-    raise SandboxError(f"all {len(PODS)} pods serve the canary: run 'sandbox scale {len(PODS) - 1}' first")
+    raise SandboxError(
+        say("all {pods} pods serve the canary: run 'sandbox scale {fewer}' first", pods=len(PODS), fewer=len(PODS) - 1)
+    )
 
 
 def serve(parts: Parts, pods: tuple[str, ...]) -> None:

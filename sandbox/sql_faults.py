@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, LiteralString, Protocol
 
 from psycopg import sql
 
+from opsverify.language.message import say
 from sandbox import restore_faults, review_faults
 from sandbox.processes import wait_until
 
@@ -216,7 +217,7 @@ def _break_archive(cluster: Cluster, *, on: bool) -> None:
     wait_until(
         lambda: cluster.value(_ARCHIVER_FAILS) is on,
         _ARCHIVER_DEADLINE_S,
-        "the archiver to fail" if on else "the archiver to work again",
+        say("the archiver to fail") if on else say("the archiver to work again"),
     )
 
 
@@ -231,7 +232,7 @@ def _hang_archive(cluster: Cluster, *, on: bool) -> None:
     wait_until(
         lambda: (cluster.value(_OLDEST_WAITING_S) > _HANGS_S) if on else not cluster.value(_OLDEST_WAITING_S),
         _ARCHIVER_DEADLINE_S,
-        "a segment to wait" if on else "the archiver to catch up",
+        say("a segment to wait") if on else say("the archiver to catch up"),
     )
 
 

@@ -8,6 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from sandbox.home import DEFAULT_PORT_BASE, REPOSITORY, SERVICES, write_atomic
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def write(settings: Settings, progress: Callable[[str], None]) -> None:
     try:
         template = _TEMPLATE.read_text(encoding="utf-8")
     except FileNotFoundError:
-        progress(f"warning: no {NAME} written, because {_TEMPLATE} is missing")
+        progress(say("warning: no {name} written, because {template} is missing", name=NAME, template=_TEMPLATE))
         return
     write_atomic(settings.home / NAME, filled(template, settings), mode=0o644)
 

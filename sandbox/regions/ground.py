@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import say
 from sandbox.errors import SandboxError
 from sandbox.home import Settings, write_atomic
 
@@ -67,7 +68,7 @@ def load(home: Path) -> Ground:
     try:
         content = json.loads((home / _STATE).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SandboxError(f"no regions in {home}: run 'sandbox regions up' first") from error
+        raise SandboxError(say("no regions in {home}: run 'sandbox regions up' first", home=home)) from error
     moments = {
         name: datetime.fromisoformat(content[name]) if content[name] else None for name in ("outage_at", "switched_at")
     }

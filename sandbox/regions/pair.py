@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from opsverify.language.message import say
 from sandbox import network, unprivileged
 from sandbox.certificates import Authority
 from sandbox.errors import SandboxError
@@ -87,9 +88,9 @@ class Regions:
                 self._prepare()
                 self._start_cache()
                 self.server(ORIGINAL).create()
-                self._progress("the original region's database runs")
+                self._progress(say("the original region's database runs"))
                 self.server(DR).clone(self.server(ORIGINAL))
-                self._progress("the DR region's database follows it")
+                self._progress(say("the DR region's database follows it"))
                 self._start_front()
                 self._serve_from(ORIGINAL)
             except BaseException:
@@ -100,19 +101,19 @@ class Regions:
         """The disaster: the original region is cut off and crashes; the DR region is promoted and takes writes."""
         original, standing_in = self.server(ORIGINAL), self.server(DR)
         if not (original.running and standing_in.in_recovery):
-            raise SandboxError("promote: the original region has to run, with the DR region as its standby")
+            raise SandboxError(say("promote: the original region has to run, with the DR region as its standby"))
         original.work()
         standing_in.await_all_of(original)
         outage_at = datetime.now(UTC)
         standing_in.cut_off()
         original.write_unsent()
         original.stop(STOP_AT_ONCE)
-        self._progress("the original region is lost, with three commits that never left it")
+        self._progress(say("the original region is lost, with three commits that never left it"))
         standing_in.promote()
         replace(self.ground, outage_at=outage_at, switched_at=datetime.now(UTC)).save()
         self._serve_from(DR)
         standing_in.work()
-        self._progress("the DR region serves and writes")
+        self._progress(say("the DR region serves and writes"))
 
     def start_old(self) -> None:
         """The mistake: start the lost primary again as it is, and give it the traffic back."""
@@ -124,19 +125,19 @@ class Regions:
         """Take back what only the original region has, and let it follow the DR region; the output of pg_rewind."""
         original, standing_in = self.server(ORIGINAL), self.server(DR)
         if standing_in.in_recovery:
-            raise SandboxError("rewind: the DR region is no primary; run 'sandbox regions promote' first")
+            raise SandboxError(say("rewind: the DR region is no primary; run 'sandbox regions promote' first"))
         original.stop()
         said = original.rewind(standing_in)
-        self._progress("the original region follows the DR region")
+        self._progress(say("the original region follows the DR region"))
         return said
 
     def switchback(self, choice: str) -> None:
         """Give traffic back: `dr_as_standby` lets the DR region follow, `reverse` leaves it read-only as it is."""
         original, standing_in = self.server(ORIGINAL), self.server(DR)
         if standing_in.in_recovery or not original.in_recovery:
-            raise SandboxError("switchback: the original region has to follow the DR region; run 'rewind' first")
+            raise SandboxError(say("switchback: the original region has to follow the DR region; run 'rewind' first"))
         standing_in.stop()  # a primary that stops in good order has sent its last record
-        self._progress("the DR region is fenced: it takes no writes any more")
+        self._progress(say("the DR region is fenced: it takes no writes any more"))
         original.promote()
         switched_at = datetime.now(UTC)
         with client(self.ground.region(ORIGINAL)) as cache:
@@ -146,7 +147,7 @@ class Regions:
         self.visit()
         standing_in.follow(original if choice == "dr_as_standby" else None)
         target_file.record(self.ground)
-        self._progress(f"the original region serves again; the DR region: {choice}")
+        self._progress(say("the original region serves again; the DR region: {choice}", choice=choice))
 
     def write_unfenced(self) -> None:
         """The mistake: the DR region, left as it was, is a primary for a moment and takes a write."""
@@ -181,17 +182,24 @@ class Regions:
                 ADDRESSES[region], self.ground.ports["http"], "/v1/judgments", {"line_code": "L02"}, self._trust()
             )
             if status != network.OK:
-                raise SandboxError(f"a judgment at {ADDRESSES[region]} answered with status {status}")
+                raise SandboxError(
+                    say(
+                        "a judgment at {address} answered with status {status}",
+                        address=ADDRESSES[region],
+                        status=status,
+                    )
+                )
 
     def status(self) -> dict[str, str]:
         """What each part does, and where the resolvers send clients."""
-        found = {}
+        found: dict[str, str] = {}
         for name in REGIONS:
             server = self.server(name)
-            role = ("standby" if server.in_recovery else "primary") if server.running else "stopped"
+            role = (say("standby") if server.in_recovery else say("primary")) if server.running else say("stopped")
             found[f"database {name}"] = role
-        found[_FRONT] = "running" if self._table.alive(_FRONT) else "stopped"
-        found |= {name: f"sends clients to {region}" for name, region in read_zone(self.home).resolvers.items()}
+        found[_FRONT] = say("running") if self._table.alive(_FRONT) else say("stopped")
+        resolvers = read_zone(self.home).resolvers
+        found |= {name: say("sends clients to {region}", region=region) for name, region in resolvers.items()}
         return found
 
     def down(self) -> None:
@@ -199,13 +207,15 @@ class Regions:
         if self.home.is_dir():
             with locked(self.home, "up"):
                 self._clear()
-        self._progress("both regions are stopped")
+        self._progress(say("both regions are stopped"))
 
     def _prepare(self) -> None:
         ports = {name: self._port_base + offset for offset, name in enumerate(SERVICES)}
         for name, port in ports.items():
             if not network.is_free(port):
-                raise SandboxError(f"port {port} ({name}) is in use: choose another base with --port-base N")
+                raise SandboxError(
+                    say("port {port} ({name}) is in use: choose another base with --port-base N", port=port, name=name)
+                )
         ground = Ground(self.home, unprivileged.data_folder(unprivileged.identity()), ports)
         ground.save()
         Zone().write(self.home)
@@ -239,7 +249,7 @@ class Regions:
         )
         port, tls = self.ground.ports["http"], self._trust()
         wait_until(
-            lambda: network.is_ok(port, "/health", tls), _DEADLINE_S, "the ingress to answer",
+            lambda: network.is_ok(port, "/health", tls), _DEADLINE_S, say("the ingress to answer"),
             lambda: died(_FRONT, running, log),
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from opsverify.language.message import say
 from sandbox.postgres import STOP_FAST, SUPERUSER, Cluster
 from sandbox.processes import Table, wait_until
 from sandbox.regions import schema
@@ -97,7 +98,7 @@ class RegionServer:
         """Wait until the standby receives WAL."""
         wait_until(
             lambda: bool(self.cluster.value(_STREAMING)), _DEADLINE_S,
-            f"the {self.name} region's database to follow", self.cluster.why_ended,
+            say("the {region} region's database to follow", region=self.name), self.cluster.why_ended,
         )  # fmt: skip
 
     def await_all_of(self, primary: RegionServer) -> None:
@@ -110,14 +111,15 @@ class RegionServer:
                 row = connection.execute(query).fetchone()
             return bool(row and row[0])
 
-        wait_until(there, _DEADLINE_S, f"the {self.name} region's database to replay {lsn}", self.cluster.why_ended)
+        what = say("the {region} region's database to replay {lsn}", region=self.name, lsn=lsn)
+        wait_until(there, _DEADLINE_S, what, self.cluster.why_ended)
 
     def cut_off(self) -> None:
         """Stop this standby from receiving: the network between the regions is gone."""
         self.cluster.alter_system("primary_conninfo", "")
         wait_until(
             lambda: self.cluster.value("SELECT count(*) FROM pg_stat_wal_receiver") == 0, _DEADLINE_S,
-            f"the {self.name} region's database to be cut off",
+            say("the {region} region's database to be cut off", region=self.name),
         )  # fmt: skip
 
     def promote(self) -> None:
@@ -125,7 +127,7 @@ class RegionServer:
         self.cluster.value("SELECT pg_promote(true, 60)")
         timeline = self.cluster.value("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
         history = self.cluster.archive / f"{timeline}.history"
-        wait_until(history.exists, _DEADLINE_S, f"the archive to keep {history.name}")
+        wait_until(history.exists, _DEADLINE_S, say("the archive to keep {file}", file=history.name))
 
     def work(self) -> None:
         """Write as operation does for a while."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from opsverify.language.message import Message, as_message
+from opsverify.language.tell import tell
 from sandbox.home import Control
+from sandbox.said import active, destroyed, show_json, switched, target_written
 from sandbox.shop.profile import Shop
 
 if TYPE_CHECKING:
@@ -24,37 +25,33 @@ def run(arguments: argparse.Namespace, progress: Callable[[str], None]) -> int:
     verb: str = arguments.verb
     if verb == "up":
         shop.up()
-        _say(f"target file: {shop.target}")
+        tell(target_written(shop.target), arguments.language)
     elif verb == "down":
         shop.down()
     elif verb == "status":
-        return _status(shop)
+        return _status(shop, arguments.language)
     elif verb == "faults":
         for fault in shop.faults():
-            _say(f"{fault.name:28}{'|'.join(fault.scopes):20}{fault.ko if arguments.lang == 'ko' else fault.en}")
+            text = Message.of(fault.en, fault.ko)
+            tell(as_message(f"{fault.name:28}{'|'.join(fault.scopes):20}") + text, arguments.language)
     elif verb == "fault":
         shop.fault(arguments.name, arguments.scope, off=arguments.off)
-        _say(f"fault {arguments.name} is {'off' if arguments.off else 'on'}")
+        tell(switched(arguments.name, off=arguments.off), arguments.language)
     elif verb == "traffic":
         Control(shop.home).update(lambda state: replace(state, **given))
     elif verb == "backup":
-        _say(json.dumps(asdict(shop.backup()), default=str, indent=2))
+        show_json(shop.backup())
     elif verb == "destroy-db":
-        _say(f"database destroyed at {shop.destroy_db().isoformat()}")
+        tell(destroyed(shop.destroy_db()), arguments.language)
     else:
-        _say(json.dumps(asdict(shop.restore(arguments.target_time)), default=str, indent=2))
+        show_json(shop.restore(arguments.target_time))
     return 0
 
 
-def _status(shop: Shop) -> int:
+def _status(shop: Shop, language: str) -> int:
     components = shop.status()
     for name, state in components.items():
-        _say(f"{name:14}{state}")
+        tell(as_message(f"{name:14}") + state, language)
     for fault, scope in Control(shop.home).read().faults.items():
-        _say(f"fault {fault} is on ({scope})")
+        tell(active(fault, scope), language)
     return 0 if all(state.startswith("running") for state in components.values()) else _STOPPED
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from opsverify.language.message import join, say
 from sandbox.errors import SandboxError
 from sandbox.home import Control
 
@@ -115,7 +116,14 @@ def switch(shop: Broken, name: str, scope: str | None, *, off: bool) -> None:
     fault = _known(name)
     chosen = scope or fault.scopes[0]
     if chosen not in fault.scopes:
-        raise SandboxError(f"fault {name} has no scope {chosen}: expected {' or '.join(fault.scopes)}")
+        raise SandboxError(
+            say(
+                "fault {name} has no scope {scope}: expected {known}",
+                name=name,
+                scope=chosen,
+                known=join(say(" or "), fault.scopes),
+            )
+        )
     control = Control(shop.home)
     active = control.read().active(name)
     if fault.kind != "app" and active == off:
@@ -133,8 +141,9 @@ def _known(name: str) -> ShopFault:
         return CATALOGUE[name]
     except KeyError as error:
         near = get_close_matches(name, CATALOGUE, n=1)
-        hint = f"did you mean {near[0]}?" if near else "'sandbox faults --profile shop' lists them"
-        raise SandboxError(f"unknown fault {name}: {hint}") from error
+        listing = "'sandbox faults --profile shop'"
+        hint = say("did you mean {name}?", name=near[0]) if near else say("{command} lists them", command=listing)
+        raise SandboxError(say("unknown fault {name}: {hint}", name=name, hint=hint)) from error
 
 
 def _carry_out(shop: Broken, fault: ShopFault, *, on: bool) -> None:
@@ -166,7 +175,9 @@ def _rows(shop: Broken, fault: ShopFault, *, taken: bool) -> None:
             with cursor.copy(delete.encode()) as copy:
                 rows = b"".join(bytes(part) for part in copy)
             if not rows:
-                raise SandboxError(f"fault {fault.name}: no row to take away in {fault.table}")
+                raise SandboxError(
+                    say("fault {name}: no row to take away in {table}", name=fault.name, table=fault.table)
+                )
             kept.write_bytes(rows)
         else:
             with cursor.copy(f"COPY {fault.table} FROM STDIN".encode()) as copy:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from opsverify.language.message import say
 from sandbox import binaries, network, recovery, unprivileged
 from sandbox.errors import SandboxError
 from sandbox.history import capture_first
@@ -100,12 +101,14 @@ class Shop:
             return
         with locked(self.home, "up"):
             self._clear()
-        self._progress("everything is stopped")
+        self._progress(say("everything is stopped"))
 
     def status(self) -> dict[str, str]:
         """What each component does: `running (pid N)` or `stopped`."""
         return {
-            name: f"running (pid {running.pid})" if (running := self._table.alive(name)) else "stopped"
+            name: say("running (pid {pid})", pid=running.pid)
+            if (running := self._table.alive(name))
+            else say("stopped")
             for name in COMPONENTS
         }
 
@@ -145,7 +148,7 @@ class Shop:
         path = {"prometheus": "/-/ready"}.get(name, "/live")
         port = self.settings.ports[name]
         wait_until(
-            lambda: network.is_ok(port, path), _START_DEADLINE_S, f"{name} to serve",
+            lambda: network.is_ok(port, path), _START_DEADLINE_S, say("{name} to serve", name=name),
             lambda: died(name, running, self._log(name)),
         )  # fmt: skip
 
@@ -164,7 +167,13 @@ class Shop:
         ports = {service: self._port_base + offset for offset, service in enumerate(SERVICES)}
         for name, port in ports.items():
             if not network.is_free(port):
-                raise SandboxError(f"port {port} ({name}) is in use: stop what listens there, or give --port-base N")
+                raise SandboxError(
+                    say(
+                        "port {port} ({name}) is in use: stop what listens there, or give --port-base N",
+                        port=port,
+                        name=name,
+                    )
+                )
         binaries.find(binaries.PROMETHEUS, self._progress)
         settings = Settings(self.home, self._port_base, unprivileged.data_folder(unprivileged.identity()), ports)
         settings.logs_dir.mkdir(exist_ok=True)
@@ -197,13 +206,13 @@ class Shop:
                 self.wait(name, running)
         if "prometheus" in started:
             self.settle()
-        self._progress("the shop serves")
+        self._progress(say("the shop serves"))
 
     def _start_postgres(self) -> None:
         cluster = self.cluster
         new = not cluster.archive.exists()
         if new:
-            self._progress("making the shop's database")
+            self._progress(say("making the shop's database"))
             cluster.create()
         cluster.start()
         if new:

@@ -16,14 +16,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUITES: Final = ("checks", "smoke", "dr_validation")
+SANDBOX: Final = "sandbox"
 STARTER: Final = "starter"
 """What `opsverify init` copies: its checks are the reader's own, in the reader's language."""
-ERROR: Final = "OpsVerifyError"
-"""The class of which every error with a message for a person is one; its subclasses are found in the source."""
+ERRORS: Final = ("OpsVerifyError", "SandboxError", "Unavailable")
+"""The classes of which every error with a message for a person is one; their subclasses are found in the source."""
 MEASURES: Final = frozenset(
     {"measure", "measure_estimate", "expect", "expect_all", "enough", "must_answer", "fail", "show", "tell", "complain"}
 )
 """Methods of a check, and functions that print, whose first argument a person reads."""
+PROGRESS: Final = frozenset({"progress", "_progress", "report"})
+"""Functions of the sandbox that print a line of progress."""
+AWAITED: Final = "wait_until"
+"""The sandbox's function whose third argument names what was waited for, in an error that says it did not come."""
+SAID_ELSEWHERE: Final = {
+    "sandbox/home.py": "read by the platform, which knows nothing of the library: sandbox/said.py has the messages",
+}
+"""Modules whose errors are English, with the reason."""
 NAMES: Final = frozenset({"problem", "unknown", "reason", "fault", "why", "hint", "message", "problems", "text"})
 """Names of variables, parameters and fields that hold a text for a person."""
 PRINTERS: Final = {
@@ -36,6 +45,11 @@ PRINTERS: Final = {
 
 _WORD: Final = re.compile(r"(?<![\w/.-])[a-z]{2,}(?![\w/.(=-])")
 _SQL: Final = re.compile(r"\b(SELECT|WHERE|GRANT|FROM)\b")
+
+
+def _of_platform(path: Path) -> bool:
+    """Whether a module of the sandbox is the platform under test: what it answers is no message of ours."""
+    return "platform" in path.parent.parts or path.relative_to(REPOSITORY).as_posix() == "sandbox/shop/app.py"
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ def packages() -> dict[str, list[Path]]:
             continue
         depth = 2 if parts[0] == "recovery" else 1
         found.setdefault(".".join(parts[:depth]).removesuffix(".py"), []).append(path)
-    found["sandbox"] = sorted((REPOSITORY / "sandbox").rglob("*.py"))
+    found[SANDBOX] = sorted(p for p in (REPOSITORY / SANDBOX).rglob("*.py") if not _of_platform(p))
     for suite in SUITES:
         found[f"suite.{suite}"] = sorted((REPOSITORY / suite).rglob("*.py"))
     return found
@@ -74,14 +88,15 @@ def said_in(path: Path) -> Iterator[Said]:
 
 @cache
 def errors() -> frozenset[str]:
-    """The names of all errors with a message for a person: `OpsVerifyError` and what derives from it."""
+    """The names of all errors with a message for a person: those of `ERRORS`, and what derives from them."""
     classes = {
         node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
-        for path in (REPOSITORY / "opsverify").rglob("*.py")
+        for top in ("opsverify", "sandbox")
+        for path in (REPOSITORY / top).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
     }
-    found = {ERROR}
+    found = set(ERRORS)
     while more := {name for name, bases in classes.items() if bases & found} - found:
         found |= more
     return frozenset(found)
@@ -103,20 +118,36 @@ def _texts_in(path: Path, node: ast.AST) -> Iterator[ast.expr]:
         return
     if not isinstance(node, ast.Call):
         return
-    method = isinstance(node.func, ast.Attribute)
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    if not method and name in errors():
-        yield from node.args
+    if name in errors():
+        yield from () if str(path.relative_to(REPOSITORY)) in SAID_ELSEWHERE else node.args
     elif name in MEASURES:
         yield from node.args[:1]
         yield from (word.value for word in node.keywords if word.arg == "of")
     elif name == "listed":
         yield from node.args[:1]
-    elif name == "write" and ast.unparse(node.func) in ("sys.stdout.write", "sys.stderr.write"):
-        if str(path.relative_to(REPOSITORY)) not in PRINTERS:
-            yield from (text for argument in node.args for text in _sentence(argument))
+    elif name == "write":
+        yield from _written(path, node)
     elif name != "say":
         yield from (text for word in node.keywords if word.arg in NAMES for text in _sentence(word.value))
+        yield from _of_sandbox(path, name, node)
+
+
+def _written(path: Path, call: ast.Call) -> Iterator[ast.expr]:
+    """Sentences written on the terminal."""
+    printed = ast.unparse(call.func) in ("sys.stdout.write", "sys.stderr.write")
+    if printed and str(path.relative_to(REPOSITORY)) not in PRINTERS:
+        yield from (text for argument in call.args for text in _sentence(argument))
+
+
+def _of_sandbox(path: Path, name: str, call: ast.Call) -> Iterator[ast.expr]:
+    """Texts of the sandbox's own functions: what was waited for, and progress."""
+    if not path.is_relative_to(REPOSITORY / SANDBOX):
+        return
+    if name == AWAITED:
+        yield from call.args[2:3]
+    elif name in PROGRESS:
+        yield from call.args[:1]
 
 
 def _sentence(node: ast.expr) -> Iterator[ast.expr]:
