@@ -37,7 +37,10 @@ EXIT_CODES = (
 )
 INTERRUPTED = 130
 """The exit status that shells use for SIGINT."""
-ERRORS = 'judgment_requests_total{code=~"5.."}'
+REQUESTS = "judgment_requests_total"
+ERRORS = REQUESTS + '{code=~"5.."}'
+SCRAPES_S = 2.0
+"""Two scrapes of the stand-in's Prometheus: what failed until now is counted by then."""
 RATE = 40.0
 CANARY_SHARE = 0.18
 
@@ -116,10 +119,11 @@ class Stagehand:
         """Wait until no alert fires and the platform is healthy."""
         ports = self.sandbox.settings.ports
         progress(say("waiting until the platform is healthy and no alert fires"))
+        began = time.time()
         wait_until(
             lambda: (
                 (network.get_json(ports["edge"], "/health") or {}).get("status") == "ok"
-                and self._no_recent_errors()
+                and self._no_recent_errors(began + SCRAPES_S)
                 and self._no_alert()
             ),
             QUIET_WITHIN_S,
@@ -131,9 +135,10 @@ class Stagehand:
         """The arguments that name this platform."""
         return ["--target", str(self.sandbox.target)]
 
-    def _no_recent_errors(self) -> bool:
-        # What failed a moment ago may still raise its alert.
-        query = quote(f"sum(increase({ERRORS}[10s])) == 0")
+    def _no_recent_errors(self, scraped_since: float) -> bool:
+        # What failed a moment ago may still raise its alert, and may not have been scraped yet.
+        seen = f"min(timestamp({REQUESTS})) > {scraped_since:.3f}"
+        query = quote(f"sum(increase({ERRORS}[10s])) == 0 and on() ({seen})")
         answer = network.get_json(self.sandbox.settings.ports["prometheus"], f"/api/v1/query?query={query}")
         return bool(answer and answer["data"]["result"])
 
