@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from opsverify.config.section import Duration, Section
+from opsverify.config.severity import SEVERITIES
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-SEVERITIES: Final = ("sev1", "sev2", "sev3")
-SeverityName = Literal["sev1", "sev2", "sev3"]
 
 
 class SeverityHours(Section):

@@ -39,7 +39,6 @@ Part = Literal[
     "statements", "retention", "storage", "on_call", "llmops", "rights", "changes", "breakers",
     "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
-Severity = Literal["sev1", "sev2", "sev3"]
 
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from opsverify.config.database import SecretRef  # noqa: TC001 - pydantic reads it
 from opsverify.config.section import Proxy, Section, Url
+from opsverify.config.severity import SEVERITIES, Severity
 from opsverify.language.message import say
 
 StageName = Literal[
@@ -43,7 +44,7 @@ class NotifyTarget(Section):
     ca_file: str | None = None
     proxy: Proxy | None = None
     stages: tuple[StageName, ...] | None = Field(default=None, min_length=1)
-    severities: tuple[Literal["sev1", "sev2", "sev3"], ...] = Field(default=("sev1", "sev2", "sev3"), min_length=1)
+    severities: tuple[Severity, ...] = Field(default=SEVERITIES, min_length=1)
 
     @model_validator(mode="after")
     def _no_typed_credential(self) -> NotifyTarget:

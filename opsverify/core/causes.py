@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from opsverify.config.severity import SEVERITIES
 from opsverify.core.stages import Outcome
 from opsverify.language.message import Message, as_message, pair, say, unpair
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from opsverify.core.plan import Plan
     from opsverify.core.results import CheckResult
-
-_WORST_FIRST: Final = ("sev1", "sev2", "sev3")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def causes_of(plan: Plan, results: Sequence[CheckResult], troubles: Iterable[str
 
     Within each, the gravest severity first.
     """
-    severity = {check.id: _WORST_FIRST.index(check.severity) for check in plan.checks}
+    severity = {check.id: SEVERITIES.index(check.severity) for check in plan.checks}
 
     def grouped(outcome: Outcome) -> Iterator[Cause]:
         groups: dict[str, list[CheckResult]] = {}

@@ -11,7 +11,8 @@ from opsverify.core.stages import STAGES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from opsverify.config.model import Part, Severity, Target
+    from opsverify.config.model import Part, Target
+    from opsverify.config.severity import Severity
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from opsverify.core.spec import CheckSpec, PerTarget
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from opsverify.config.model import Part, Severity, Target
+    from opsverify.config.model import Part, Target
+    from opsverify.config.severity import Severity
 
 
 Test = TypeVar("Test", bound="Callable[..., None]")

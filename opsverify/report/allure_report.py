@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock
 
 from opsverify.canary.observation import NAME, read_observation
+from opsverify.config.severity import SEVERITIES
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import LATEST, write_atomic
 from opsverify.language.message import say
@@ -28,7 +29,6 @@ REPORT: Final = "report.html"
 RESULTS: Final = "allure-results"
 _GENERATE_TIMEOUT_S: Final = 300.0
 _HISTORY_RUNS: Final = 50
-_SEVERITIES: Final = ("sev1", "sev2", "sev3")
 # Allure names its Korean texts after the country.
 _ALLURE_LANGUAGE: Final = {"ko": "kr", "en": "en"}
 _WORDS: Final = {
@@ -125,7 +125,7 @@ def _categories(words: dict[str, str]) -> list[dict[str, Any]]:
             "groupByMessage": False,
             "expand": True,
         }
-        for severity in _SEVERITIES
+        for severity in SEVERITIES
         for status in ("failed", "broken")
     ]
     rest = [{"name": words[status], "matchers": {"statuses": [status]}} for status in ("failed", "broken")]

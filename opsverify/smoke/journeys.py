@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from opsverify.config.project import SUITES_ROOT
+from opsverify.config.severity import Severity  # noqa: TC001 - pydantic reads it
 from opsverify.config.toml_text import read_toml
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
@@ -107,7 +108,7 @@ class JourneyRow(_Table):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     lines: tuple[str, ...]
-    severity: Literal["sev1", "sev2", "sev3"]
+    severity: Severity
     ko: str
     en: str
     stages: tuple[str, ...] = SMOKE_STAGES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ import httpx
 
 from opsverify.core.stages import Decision
 from opsverify.language.message import say
+from opsverify.probes.eventually import eventually
 from opsverify.serve.gate_run import Conclusion
 from opsverify.serve.run_queue import QueueSettings
 from opsverify.serve.server import Listener, opened, server_of
@@ -73,12 +73,9 @@ def project_in(folder: Path) -> Path:
 
 def until(condition: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - whatever the condition returns
     """Wait for `condition`, and fail after a long time."""
-    end = time.monotonic() + LONGEST_S
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {LONGEST_S} s: {what}")
+    found = eventually(condition, bool, deadline_s=LONGEST_S, every_s=0.01, what=what)
+    assert found, f"not within {LONGEST_S} s: {what}"
+    return found
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.reader_language import reader_language
-from opsverify.config.incidents import SEVERITIES
 from opsverify.config.project import project_root, target_argument
+from opsverify.config.severity import SEVERITIES
 from opsverify.incident.entries import status
 from opsverify.language.message import say
 from opsverify.language.tell import tell
