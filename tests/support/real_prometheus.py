@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import binaries, network
+from sandbox.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,11 +44,10 @@ def holding(folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        end = time.monotonic() + _READY_WITHIN_S
-        while not network.is_ok(port, "/-/ready"):
-            assert process.poll() is None, "Prometheus ended"
-            assert time.monotonic() < end, f"Prometheus is not ready after {_READY_WITHIN_S} s"
-            time.sleep(0.05)  # between two looks at a condition
+        wait_until(
+            lambda: network.is_ok(port, "/-/ready"), _READY_WITHIN_S, "Prometheus to be ready",
+            stop=lambda: "" if process.poll() is None else "it ended",
+        )  # fmt: skip
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
