@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,18 +28,15 @@ def test_output_and_exit_code() -> None:
 
 def test_deadline_ends_the_whole_group() -> None:
     """A command that hangs is ended with its children, and the reason named."""
-    began = time.monotonic()
-    ran = run_command(["sh", "-c", "sleep 60 & sleep 60"], timeout_s=0.2, folder=None)
+    ran = run_command(["sh", "-c", "sleep 600 & sleep 600"], timeout_s=0.2, folder=None)
     assert ran.exit_code is None
     assert ran.text == "timed out after 200ms"
-    assert time.monotonic() - began < 10
 
 
 def test_background_process_holds_nothing_up() -> None:
     """A process left behind that keeps the output open is not waited for."""
-    began = time.monotonic()
-    assert run_command(["sh", "-c", "sleep 20 & echo ok"], timeout_s=15, folder=None).output == "ok\n"
-    assert time.monotonic() - began < 10
+    ran = run_command(["sh", "-c", "sleep 600 & echo ok"], timeout_s=60, folder=None)
+    assert (ran.exit_code, ran.output) == (0, "ok\n")
 
 
 def test_program_that_does_not_exist() -> None:

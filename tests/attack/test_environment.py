@@ -118,7 +118,7 @@ def _ask(client: str, url: str) -> None:
         with Prometheus(PrometheusConfig(url=url)) as prometheus:
             prometheus.instant("up")
     else:
-        Mcp(McpServer(url=f"{url}/mcp", timeout_s=5.0)).describe()
+        Mcp(McpServer(url=f"{url}/mcp", timeout_s=30.0)).describe()
 
 
 def test_a_proxy_that_the_target_names_is_in_the_evidence(

@@ -35,7 +35,7 @@ def test_over_http_it_is_the_same(name: str) -> None:
     inside = situation.make(1).watch()
     made = situation.make(1)
     made.now = START
-    with serving(made) as url, Prometheus(PrometheusConfig(url=url, timeout_s=5)) as prometheus:
+    with serving(made) as url, Prometheus(PrometheusConfig(url=url, timeout_s=60)) as prometheus:
         watch = Observer(prometheus, made.clock, lambda _: None, lambda _: None).observe(made.setup)
     assert watch.decision == inside.decision
 

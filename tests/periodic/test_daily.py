@@ -51,7 +51,7 @@ def test_a_chain_is_told_by_its_root(reviewed: Reviewed, postgres: Postgres, cli
     for connection, lock in ((middle, 1), (last, 2)):
         connection.pgconn.send_query(f"SELECT pg_advisory_lock({lock})".encode())  # sent, and not waited for
     reviewed.server.wait_for(
-        "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", "t", within_s=30, what="two waits"
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", "t", within_s=60, what="two waits"
     )
     known = sessions(postgres)
     (chain,) = chains(known)
@@ -106,7 +106,7 @@ def test_an_archive_command_that_hangs_leaves_segments_waiting(reviewed: Reviewe
             # Again at every look: the archiver may have taken the first segments by its earlier command.
             "WITH switched AS (SELECT pg_logical_emit_message(false, 'x', 'x'), pg_switch_wal())"
             " SELECT (SELECT count(*) > 0 FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') FROM switched",
-            "t", within_s=30,
+            "t", within_s=60,
             what="a segment that waits",
         )  # fmt: skip
         waiting = postgres.waiting_segments()

@@ -130,7 +130,7 @@ def test_an_index_that_only_the_replica_scans_is_used(tables: Reviewed) -> None:
             alone = IndexReview.of(probe, {}, 0).usage(AT_ONCE)
             assert alone["public.far_note"] is Usage.UNUSED
             assert replica.rows("SELECT * FROM far WHERE note = '77'")
-            server.wait_for(SCANNED, "t", within_s=30, what="the standby to count the scan")
+            server.wait_for(SCANNED, "t", within_s=60, what="the standby to count the scan")
             both = IndexReview.of(probe, {"replica": lambda: replica}, 1)
             assert both.usage(AT_ONCE)["public.far_note"] is Usage.USED
             unnamed = IndexReview.of(probe, {}, 1)
@@ -181,7 +181,7 @@ def test_an_index_that_is_being_built_is_no_fault(reviewed: Reviewed, postgres: 
         building.start()
         reviewed.server.wait_for(
             "SELECT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid AND indexrelid::regclass::text = 'built_ccnew')",
-            "t", within_s=30, what="the build",
+            "t", within_s=60, what="the build",
         )  # fmt: skip
         assert "public.built_ccnew" not in names(review_of(postgres).invalid)
         with reviewed.probe("stranger") as probe, pytest.raises(Inconclusive, match="GRANT pg_read_all_stats"):

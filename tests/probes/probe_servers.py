@@ -68,7 +68,7 @@ def free_port() -> int:
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     """Poll a server that is starting; its log is the message when it dies or stays away."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"server did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -32,7 +32,7 @@ def _after(attempts: int, error: Exception | None = None) -> Callable[[], int]:
 
 def test_reached(recorder: Recorder) -> None:
     """The value that satisfies the condition is returned, and every attempt is recorded."""
-    assert eventually(_after(0), lambda n: n == 3, deadline_s=5, every_s=0.01, what="three", record=recorder) == 3
+    assert eventually(_after(0), lambda n: n == 3, deadline_s=60, every_s=0.01, what="three", record=recorder) == 3
     name, body, _ = recorder.kept[0]
     assert name == "waiting for three"
     assert len(body.splitlines()) == 4
@@ -42,15 +42,15 @@ def test_reached(recorder: Recorder) -> None:
 def test_no_answer_is_asked_again(recorder: Recorder) -> None:
     """A component that is down for a moment is queried again."""
     probe = _after(2, Unreachable("refused"))
-    assert eventually(probe, lambda _: True, deadline_s=5, every_s=0.01, what="x", record=recorder) == 3
+    assert eventually(probe, lambda _: True, deadline_s=60, every_s=0.01, what="x", record=recorder) == 3
     assert recorder.text.count("Unreachable: refused") == 2
 
 
 def test_deadline_returns_the_latest_value() -> None:
     """At the deadline the caller measures what there is."""
-    started = time.monotonic()
-    assert eventually(_after(0), lambda _: False, deadline_s=0.1, every_s=0.02, what="never") > 2
-    assert time.monotonic() - started < 1
+    probe = _after(0)
+    latest = eventually(probe, lambda _: False, deadline_s=0.1, every_s=0.02, what="never")
+    assert 1 < latest == probe() - 1
 
 
 @pytest.mark.parametrize("kind", [Unreachable, Inconclusive])
@@ -87,24 +87,24 @@ def test_a_timeout_stays_one() -> None:
 
 def test_terminal_state_ends_the_waiting(recorder: Recorder) -> None:
     """A workflow that is DEAD never completes: no need to sit out the deadline."""
-    started = time.monotonic()
+    states = iter(("RUNNING", "DEAD"))
     state = eventually(
-        lambda: "DEAD",
+        lambda: next(states),
         lambda s: s == "COMPLETED",
-        deadline_s=30,
+        deadline_s=60,
+        every_s=0.01,
         stop_when=lambda s: s == "DEAD",
         what="w",
         record=recorder,
     )
     assert state == "DEAD"
-    assert time.monotonic() - started < 1
     assert "terminal state" in recorder.text
 
 
 def test_other_errors_pass_through(recorder: Recorder) -> None:
     """A bug in a check is not waited for, but its attempts are kept."""
     with pytest.raises(ZeroDivisionError):
-        eventually(lambda: 1 // 0, bool, deadline_s=5, what="x", record=recorder)
+        eventually(lambda: 1 // 0, bool, deadline_s=60, what="x", record=recorder)
     assert len(recorder.kept) == 1
 
 
@@ -113,4 +113,4 @@ def test_waiting_can_be_switched_off() -> None:
     probe = _after(0)
     with set_waiting(False):
         assert eventually(probe, lambda _: False, deadline_s=60, what="x") == 1
-    assert eventually(probe, lambda n: n == 3, deadline_s=5, every_s=0.01, what="x") == 3
+    assert eventually(probe, lambda n: n == 3, deadline_s=60, every_s=0.01, what="x") == 3

@@ -73,7 +73,7 @@ def test_instant(prometheus: Prometheus, recorder: Recorder) -> None:
     vector = prometheus.instant('up{job="self"}')
     (sample,) = vector.samples
     assert (sample.labels["job"], sample.value, vector.warnings) == ("self", 1.0, ())
-    assert abs(sample.at - time.time()) < 5
+    assert abs(sample.at - time.time()) < 60
     name, body, kind = recorder.kept[0]
     assert (name, kind) == ('PromQL up{job="self"}', "json")
     assert '"value": "1.0"' in body
@@ -112,7 +112,7 @@ def test_scalar_faults(prometheus: Prometheus, query: str, reason: FaultReason) 
 def test_scalar_and_now(prometheus: Prometheus) -> None:
     """One number, and the server's clock."""
     assert prometheus.scalar("sum(up)") == 1
-    assert abs(prometheus.now() - time.time()) < 5
+    assert abs(prometheus.now() - time.time()) < 60
 
 
 def test_targets(prometheus: Prometheus) -> None:
@@ -140,7 +140,7 @@ def test_firing_alerts(prometheus: Prometheus) -> None:
     (alert,) = prometheus.firing_alerts('track="canary"')
     assert (alert.name, alert.state, alert.labels["severity"]) == ("AlwaysOn", "firing", "sev3")
     assert alert.active_since is not None
-    assert abs(alert.active_since.timestamp() - time.time()) < 60
+    assert abs(alert.active_since.timestamp() - time.time()) < 600
     assert prometheus.firing_alerts('track="stable"') == ()
     assert len(prometheus.firing_alerts()) == 1
 
@@ -152,7 +152,7 @@ def _vector(**more: object) -> dict[str, Any]:
 @pytest.fixture
 def faulty(fake: FakeServer, recorder: Recorder) -> Iterator[Callable[..., Prometheus]]:
     """Open a probe of a fake server whose query endpoint answers as given."""
-    with Prometheus(PrometheusConfig(url=fake.url, timeout_s=0.3), bearer_access("planted-bearer"), recorder) as probe:
+    with Prometheus(PrometheusConfig(url=fake.url, timeout_s=30), bearer_access("planted-bearer"), recorder) as probe:
 
         def answering(body: object, status: int = 200) -> Prometheus:
             fake.answer("/api/v1/query", body, status)
@@ -222,20 +222,26 @@ def test_partial_answers(faulty: Callable[..., Prometheus]) -> None:
         assert caught.value.reason is FaultReason.PARTIAL_RESPONSE
 
 
-def test_silence_is_unanswered(faulty: Callable[..., Prometheus], fake: FakeServer) -> None:
+def test_silence_is_unanswered(fake: FakeServer) -> None:
     """No answer in time, although the client library would wait for ever."""
-    probe = faulty(_vector())
     release = threading.Event()
-    fake.routes["/api/v1/query"] = lambda _: release.wait(5)
-    with pytest.raises(Unanswered) as caught:
+    fake.routes["/api/v1/query"] = lambda _: release.wait(60)
+    with (
+        Prometheus(PrometheusConfig(url=fake.url, timeout_s=0.3)) as probe,
+        pytest.raises(Unanswered) as caught,
+    ):
         probe.instant("up")
     release.set()
     assert caught.value.reason is FaultReason.TIMEOUT
 
 
-def test_refused_connection_is_unanswered() -> None:
-    """Nothing listening, without the library's three retries."""
-    started = time.monotonic()
+def test_refused_connection_is_unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listening, without the library's three retries, before each of which it sleeps."""
+
+    def slept(seconds: float) -> None:
+        pytest.fail(f"slept {seconds} s")
+
+    monkeypatch.setattr(time, "sleep", slept)
     with Prometheus(PrometheusConfig(url=f"http://127.0.0.1:{free_port()}")) as probe:
         for ask in (probe.rules, probe.now):
             with pytest.raises(Unreachable) as caught:
@@ -243,7 +249,6 @@ def test_refused_connection_is_unanswered() -> None:
             assert isinstance(caught.value, SourceFault)
             assert isinstance(caught.value, Inconclusive)
             assert caught.value.reason is FaultReason.UNREACHABLE
-    assert time.monotonic() - started < 1
 
 
 def test_views_share_connections(prometheus: Prometheus, recorder: Recorder) -> None:

@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, ...
                 first, end = SLOTS * number // PRIMARIES, SLOTS * (number + 1) // PRIMARIES
                 run(node, "CLUSTER ADDSLOTS", *range(first, end))
                 run(node, "CLUSTER MEET", "127.0.0.1", ports[0])
-        wait_until(lambda: all(whole(port) for port in ports), 30, "the cluster to serve all slots")
+        wait_until(lambda: all(whole(port) for port in ports), 60, "the cluster to serve all slots")
         yield ports
 
 
@@ -106,7 +106,7 @@ def test_a_cluster_that_does_not_serve_all_slots(cluster: Sequence[int]) -> None
     with admin(cluster[0]) as node:
         run(node, "CLUSTER DELSLOTS", 0)
         try:
-            wait_until(lambda: not whole(cluster[0]), 30, "the cluster to notice")
+            wait_until(lambda: not whole(cluster[0]), 60, "the cluster to notice")
             with (
                 probe(host="127.0.0.1", port=cluster[0], cluster=True) as redis,
                 pytest.raises(Unreachable, match="Redis cluster 127"),
@@ -114,7 +114,7 @@ def test_a_cluster_that_does_not_serve_all_slots(cluster: Sequence[int]) -> None
                 redis.ping()
         finally:
             run(node, "CLUSTER ADDSLOTS", 0)
-            wait_until(lambda: all(map(whole, cluster)), 30, "the cluster to serve all slots again")
+            wait_until(lambda: all(map(whole, cluster)), 60, "the cluster to serve all slots again")
 
 
 def test_the_master_that_sentinels_name(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_master_that_sentinels_name(tmp_path: Path) -> None:
         argv = [str(binaries.find(binaries.REDIS)), str(config), "--sentinel"]
         around.enter_context(running(argv, tmp_path, lambda: listens(sentinel), signal.SIGKILL))
         watcher = around.enter_context(admin(sentinel))
-        wait_until(lambda: bool(run(watcher, "SENTINEL SLAVES", "cache")), 30, "the sentinel to see the replica")
+        wait_until(lambda: bool(run(watcher, "SENTINEL SLAVES", "cache")), 60, "the sentinel to see the replica")
         addresses = (f"127.0.0.1:{away}", f"127.0.0.1:{sentinel}")
         login = Login(user="default")
         redis = around.enter_context(probe(sentinels=addresses, master="cache", sentinel_login=login))
@@ -140,8 +140,8 @@ def test_the_master_that_sentinels_name(tmp_path: Path) -> None:
         with admin(first) as writer:
             writer.set("only-here", "1")
             writer.wait(1, 5000)
-        wait_until(lambda: failed_over(watcher), 30, "the sentinel to fail over")
-        wait_until(lambda: master(watcher) == second, 30, "the sentinel to name the other one")
+        wait_until(lambda: failed_over(watcher), 60, "the sentinel to fail over")
+        wait_until(lambda: master(watcher) == second, 60, "the sentinel to name the other one")
         redis.close()
         assert (redis.info().role, redis.info().keys) == ("master", 1)
         unknown = around.enter_context(probe(sentinels=addresses, master="other", sentinel_login=login))

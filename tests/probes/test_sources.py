@@ -47,7 +47,7 @@ PARTIAL: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.fixture
 def source(fake: FakeServer) -> Iterator[Prometheus]:
     """Open a probe of the fake server."""
-    with Prometheus(PrometheusConfig(url=fake.url, timeout_s=2.0)) as probe:
+    with Prometheus(PrometheusConfig(url=fake.url, timeout_s=30.0)) as probe:
         yield probe
 
 
@@ -107,7 +107,7 @@ def test_time_that_is_refused_comes_from_the_answer(source: Prometheus, fake: Fa
         fake.routes[QUERY] = (status, {}, '{"error": "unknown function"}')
 
     refuse(422)
-    assert source.now() == pytest.approx(time.time(), abs=30)
+    assert source.now() == pytest.approx(time.time(), abs=600)
     refuse(503)
     with pytest.raises(SourceFault):
         source.now()

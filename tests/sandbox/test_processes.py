@@ -38,7 +38,7 @@ def test_started_process_is_known_to_another_command(table: Table, tmp_path: Pat
     running = table.start("sleeper", SLEEP, log=tmp_path / "log")
     other = Table(tmp_path)
     assert other.alive("sleeper") == running
-    other.stop(["sleeper"], deadline_s=5)
+    other.stop(["sleeper"], deadline_s=60)
     assert not running.alive
     assert other.all() == {}
 
@@ -49,7 +49,7 @@ def test_process_runs_in_a_group_of_its_own(table: Table, tmp_path: Path) -> Non
     try:
         assert os.getpgid(running.pid) == running.pid != os.getpgid(0)
     finally:
-        table.stop(["sleeper"], deadline_s=5)
+        table.stop(["sleeper"], deadline_s=60)
 
 
 def test_whole_group_is_stopped(table: Table, tmp_path: Path) -> None:
@@ -60,16 +60,16 @@ def test_whole_group_is_stopped(table: Table, tmp_path: Path) -> None:
         echo $! > "{child}.tmp"; mv "{child}.tmp" "{child}"; wait
     """
     table.start("parent", ["/bin/sh", "-c", script], log=tmp_path / "log")
-    wait_until(child.exists, 5, "the child")
+    wait_until(child.exists, 60, "the child")
     pid = int(child.read_text(encoding="ascii"))
-    table.stop(["parent"], deadline_s=5)
-    wait_until(lambda: processes.start_mark(pid) is None, 5, "the child to end")
+    table.stop(["parent"], deadline_s=60)
+    wait_until(lambda: processes.start_mark(pid) is None, 60, "the child to end")
 
 
 def test_stubborn_process_is_killed_at_the_deadline(table: Table, tmp_path: Path) -> None:
     """A process that ignores SIGTERM is killed."""
     running = table.start("stubborn", [*STUBBORN, str(tmp_path / "ready")], log=tmp_path / "log")
-    wait_until((tmp_path / "ready").exists, 5, "the process")
+    wait_until((tmp_path / "ready").exists, 60, "the process")
     table.stop(["stubborn"], deadline_s=0.1)
     assert not running.alive
 
@@ -83,7 +83,7 @@ def test_reused_pid_is_never_signalled(table: Table, tmp_path: Path) -> None:
         stranger.send(signal.SIGKILL)
         assert running.alive
     finally:
-        table.stop(["sleeper"], deadline_s=5)
+        table.stop(["sleeper"], deadline_s=60)
 
 
 def test_zombie_counts_as_ended() -> None:
@@ -92,7 +92,7 @@ def test_zombie_counts_as_ended() -> None:
     if pid == 0:
         os._exit(0)
     try:
-        wait_until(lambda: processes.start_mark(pid) is None, 5, "the child to end")
+        wait_until(lambda: processes.start_mark(pid) is None, 60, "the child to end")
     finally:
         os.waitpid(pid, 0)
 
@@ -110,7 +110,7 @@ def test_signal_during_a_start_loses_no_process(table: Table, tmp_path: Path, mo
         table.start("sleeper", SLEEP, log=tmp_path / "log")
     monkeypatch.undo()
     assert table.alive("sleeper")
-    table.stop(["sleeper"], deadline_s=5)
+    table.stop(["sleeper"], deadline_s=60)
 
 
 def test_waiting_stops_when_the_process_has_ended(table: Table, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def parts(tmp_path: Path) -> Iterator[Any]:
         server.wait(server.start(lambda _: None))
         yield SimpleNamespace(settings=settings, table=table)
     finally:
-        table.stop(table.all().keys(), deadline_s=5)
+        table.stop(table.all().keys(), deadline_s=60)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def disaster(open_folder: Path) -> Disaster:
                 log=log,
             )
         )
-        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=30, what="start of the primary")
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60, what="start of the primary")
         with psycopg.connect(f"host={home} user=postgres dbname=postgres", autocommit=True) as database:
             database.execute(SCHEMA)
             base = home / "base"
@@ -157,7 +157,7 @@ def disaster(open_folder: Path) -> Disaster:
             server.wait_for(
                 f"SELECT last_archived_wal >= '{wanted[0]}' FROM pg_stat_archiver",  # noqa: S608 - a segment name
                 "t",
-                within_s=20,
+                within_s=60,
                 what="archiving",
             )
     shutil.rmtree(data)
@@ -212,7 +212,7 @@ def whole(open_folder: Path) -> Iterator[tuple[Server, Path]]:
     with Server(
         tools, data, settings, account=account, socket_dir=home, port=5432, superuser="postgres", log=log
     ) as server:
-        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=30, what="start of the server")
+        server.wait_for("SELECT pg_is_in_recovery()", "f", within_s=60, what="start of the server")
         with psycopg.connect(f"host={home} user=postgres dbname=postgres", autocommit=True) as database:
             database.execute("CREATE DATABASE whole")
         with psycopg.connect(f"host={home} user=postgres dbname=whole", autocommit=True) as database:

@@ -123,7 +123,7 @@ class FlaggerCanary:
         }  # fmt: skip
         for _ in range(self.retries + 1):
             try:
-                answer = httpx.post(f"{self.url}/{hook}", json=body, timeout=10.0, trust_env=False, verify=NO_TLS)
+                answer = httpx.post(f"{self.url}/{hook}", json=body, timeout=60.0, trust_env=False, verify=NO_TLS)
             except httpx.TimeoutException:
                 continue
             if answer.status_code >= _SERVER_ERROR:

@@ -46,7 +46,7 @@ INCIDENT_AGO = dt.timedelta(seconds=4)
 """How long ago an incident of which nothing is to be seen has begun."""
 INCIDENT_LASTS = dt.timedelta(seconds=10)
 """How long an incident lasts before anybody reacts: a fault of a second or two is not proven."""
-RUN_DEADLINE_S = 90
+RUN_DEADLINE_S = 180
 CANARY_STAGE = "prod-canary"
 RATES = {CANARY_STAGE: 40.0, "daily": 25.0}
 QUARTER = "proof-quarter"
