@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.canary.observer import Clock, Observer, with_meanings
+from opsverify.canary.observer import Clock, with_meanings
 from opsverify.canary.policy import Policy
 from opsverify.canary.window_policy import setup_of
 from opsverify.cli import doctor
@@ -21,7 +21,7 @@ from tests.canary.cluster import START, Cluster, pods
 from tests.canary.named_cluster import NamedCluster, target_at
 from tests.canary.named_criteria import ERRORS, SLOW
 from tests.canary.situations import BAD, cluster, collector
-from tests.support.real_prometheus import holding
+from tests.support.real_prometheus import Past, holding
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:
@@ -41,13 +41,6 @@ PROFILES: dict[str, Cluster] = {
 """Windows by profile; the offsets of the scrapes are as `pods` gives them."""
 PAST_S = 300
 """The windows began so long ago, and last for ten or twenty minutes: now is in each of them."""
-
-
-class Past(Observer):
-    """An observer of a time that is not the server's."""
-
-    def _skew(self) -> float:
-        return 0.0
 
 
 @pytest.fixture(scope="module")

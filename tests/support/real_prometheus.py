@@ -1,4 +1,4 @@
-"""A real Prometheus whose storage holds given samples: written as blocks before it starts, so that nothing waits."""
+"""A real Prometheus: with a configuration, or with samples written as blocks before it starts: nothing waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.canary.observer import Observer
 from sandbox import binaries, network
 from sandbox.processes import wait_until
 
@@ -17,31 +18,46 @@ if TYPE_CHECKING:
 
 Labelled = tuple[dict[str, str], list[tuple[float, float]]]
 """Labels, `__name__` among them, and samples: (Unix seconds, value)."""
+STORAGE = "tsdb"
 _READY_WITHIN_S = 120
 _WRITTEN_WITHIN_S = 120
+
+
+class Past(Observer):
+    """An observer of a time that is not the server's."""
+
+    def _skew(self) -> float:
+        return 0.0
 
 
 @contextmanager
 def holding(folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
     """Serve these series; its URL."""
-    program = binaries.find(binaries.PROMETHEUS, lambda _: None)
-    promtool = program.with_name("promtool")
+    promtool = _program().with_name("promtool")
     if not promtool.exists():
         pytest.skip("no promtool beside Prometheus, which writes its storage")
-    source, storage, config = folder / "samples.txt", folder / "tsdb", folder / "prometheus.yml"
+    source = folder / "samples.txt"
     source.write_text("\n".join([*_lines(series), "# EOF", ""]), encoding="utf-8")
-    config.write_text("scrape_configs: []\n", encoding="utf-8")
     subprocess.run(
-        [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(source), str(storage)],
+        [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(source), str(folder / STORAGE)],
         capture_output=True, check=True, timeout=_WRITTEN_WITHIN_S,
     )  # fmt: skip
+    with running(folder, "scrape_configs: []\n") as url:
+        yield url
+
+
+@contextmanager
+def running(folder: Path, config: str, *flags: str) -> Iterator[str]:
+    """Run a Prometheus with this configuration (YAML), its storage in `folder`; its URL."""
+    file = folder / "prometheus.yml"
+    file.write_text(config, encoding="utf-8")
     port = network.free_port_base(1)
     process = subprocess.Popen(
         [
-            str(program), f"--config.file={config}", f"--storage.tsdb.path={storage}",
-            f"--web.listen-address=127.0.0.1:{port}",
+            str(_program()), f"--config.file={file}", f"--storage.tsdb.path={folder / STORAGE}",
+            f"--web.listen-address=127.0.0.1:{port}", *flags,
         ],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=(folder / "prometheus.log").open("wb"),
     )  # fmt: skip
     try:
         wait_until(
@@ -52,6 +68,10 @@ def holding(folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def _program() -> Path:
+    return binaries.find(binaries.PROMETHEUS, lambda _: None)
 
 
 def _lines(series: Iterable[Labelled]) -> Iterator[str]:
