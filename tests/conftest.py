@@ -56,8 +56,10 @@ TOGETHER = {
 def pytest_configure() -> None:
     """Let Ctrl-C mean what it does at a terminal, also where the tests were started in the background.
 
-    What a command prints without a target follows the environment: the tests are of an English one.
+    What a command prints without a target follows the environment: the tests are of an English one. Folders that tests
+    make for PostgreSQL's account are open to it: what a closed umask does has tests of its own.
     """
+    os.umask(0o022)
     if environment_language() != "en":
         os.environ["LC_ALL"] = "C.UTF-8"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

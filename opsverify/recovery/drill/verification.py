@@ -30,6 +30,7 @@ from opsverify.recovery.drill.parts import (
 from opsverify.recovery.drill.platform import SMOKE, start_platform
 from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import qualified
+from opsverify.recovery.postgres.scratch import make_open
 from opsverify.recovery.postgres.server_log import scan_log
 from opsverify.recovery.restore.throughput import extrapolate
 from opsverify.recovery.rpo.measure import RpoInputs
@@ -212,7 +213,7 @@ class DrillVerification:
         seed = self.recovery.random_seed
         seed = secrets.randbits(_SEED_BITS) if seed is None else seed
         folder = self.scratch / "table"
-        folder.mkdir()
+        make_open(folder)
         try:
             most = int(parse_bytes(self.recovery.random_table_max))
             drawn = restore_table(server.server, self.dbname, folder, self.recovery.random_tables, seed, most)

@@ -21,6 +21,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import join, say
 from opsverify.probes.environment import plain_environment
 from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
+from opsverify.recovery.postgres.scratch import open_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,8 +231,7 @@ def for_account(tools: Tools, account: Account | None, copies: Path) -> Tools:
         for part in parts:
             place = partial / part.relative_to(base)
             shutil.copytree(part, place, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-            for folder in place.relative_to(partial).parents:
-                (partial / folder).chmod(0o755)
+        open_copy(partial)
         try:
             partial.rename(copy)
         except OSError:  # another process was first, with the same content

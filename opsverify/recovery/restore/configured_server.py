@@ -56,7 +56,7 @@ def configure(
         timeline=timeline,
     )
     if not (data_dir / MAIN).exists():
-        (data_dir / MAIN).write_text("", encoding="utf-8")
+        write_files(data_dir, {MAIN: ""}, account)
         settings |= primary_minimums(base_backup.control_data(data_dir, tools))
     names = {*overrides(tools.major), *SET_BY_RESTORE, *settings, *destination.settings}
     taken_out = Configuration(data_dir, names).clean(skip_missing=skip_missing_includes)

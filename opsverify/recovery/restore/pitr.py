@@ -11,6 +11,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.recovery.backup import base_backup, tablespaces
 from opsverify.recovery.model import BaseBackup
+from opsverify.recovery.postgres.scratch import make_open
 from opsverify.recovery.postgres.server import Server, ServerExited
 from opsverify.recovery.postgres.tools import find_tools, for_account, may_enter, unprivileged
 from opsverify.recovery.restore.configured_server import ConfiguredServer, configure
@@ -253,7 +254,7 @@ def _absolute(plan: RestorePlan) -> RestorePlan:
 
 def _tools_and_account(plan: RestorePlan) -> tuple[Tools, Account | None]:
     scratch = plan.destination.data_dir.parent
-    scratch.mkdir(parents=True, exist_ok=True)
+    make_open(scratch)
     account = unprivileged(reading=plan.wal_archive)
     if account is not None and not may_enter(account, scratch):
         raise Inconclusive(

@@ -26,7 +26,9 @@ class NotYetRecoverable(Inconclusive):
 def newest_recoverable(recovery: Recovery, past: dt.datetime | None = None) -> dt.datetime:
     """The newest recovery target that backup and archive allow; without a commit since, the end of the backup.
 
-    It is a second before the last commit, or less where that would not lie past `past` or restore no commit.
+    It is a second before the last commit, or less where that would not lie past `past` or restore no commit. What was
+    seen at `past` is restored only where the target lies past it: the backup's end is known to the second, and within
+    that second it proves nothing.
 
     Raises NotRestorable where the first WAL segment is missing, NotYetRecoverable where none is archived yet, and
     Inconclusive where backup or archive cannot be read.
@@ -44,7 +46,10 @@ def newest_recoverable(recovery: Recovery, past: dt.datetime | None = None) -> d
         raise error(say("{archive}: {problem}", archive=recovery.wal_archive or recovery.method, problem=wal.problem))
     if target is None or target <= earliest:
         target = wal.newest_target(LEAST)  # committed within the margin after it
-    return target or end_of(backup)
+    if target is not None:
+        return target
+    ended = backup.finished_at or backup.started_at
+    return min(past, end_of(backup)) if past is not None and past >= ended else end_of(backup)
 
 
 def end_of(backup: BaseBackup) -> dt.datetime:

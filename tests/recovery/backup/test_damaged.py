@@ -140,6 +140,11 @@ def test_a_database_without_commits_since_its_backup_is_healthy(
         disaster, scratch, disaster.between, wal_archive=str(archive_copy), recovery_target=None, heartbeat=None
     )
     assert newest_recoverable(where) == end_of(disaster.backup)
+    ended = disaster.backup.finished_at
+    assert ended is not None
+    assert newest_recoverable(where, ended - SECOND / 2) == end_of(disaster.backup)
+    # What was seen later in the second in which the backup ended may have been committed after that end.
+    assert newest_recoverable(where, ended + SECOND / 2) == ended + SECOND / 2
     for until in (None, end_of(disaster.backup)):
         drill = rehearse(where.model_copy(update={"recovery_target": until}))
         assert drill.ended is None, drill.ended
