@@ -77,7 +77,8 @@ def lines_of(project: Path | None) -> dict[str, Line]:
 
 def scope_of(ids: Iterable[str]) -> Message | None:
     """Why a check of these lines is not applicable: all of them are out of scope. None where one is in scope."""
-    scopes = [lines()[line].out_of_scope if line in lines() else None for line in ids]
+    known = lines()
+    scopes = [known[line].out_of_scope if line in known else None for line in ids]
     if not scopes or not all(scopes):
         return None
     return join("; ", dict.fromkeys(scope.text for scope in scopes if scope))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 import sys
 from bisect import bisect_right
@@ -47,6 +48,8 @@ _PACKED_TEXT: Final = re.compile(
 """What a run must show to be unpacked at all: most long words are no encoding of a text."""
 _TEXT: Final = re.compile(rb"[\x09-\x0d\x20-\x7e]{6,}")
 """What unpacked bytes must hold to be read further."""
+_RECURRING: Final = 256
+"""Letters up to which a run is remembered with what is in it."""
 
 
 class Stretch(NamedTuple):
@@ -62,6 +65,15 @@ class View:
 
     text: str
     origin: Callable[[Stretch], Stretch]
+
+
+class _Packed(NamedTuple):
+    """A text in a run: from its letter `start` on, `letters` of the run are `octets` of it."""
+
+    text: str
+    start: int
+    letters: int
+    octets: int
 
 
 def run_pattern(shortest: int) -> re.Pattern[str]:
@@ -104,30 +116,39 @@ def _views(view: View, runs: re.Pattern[str], depth: int) -> Iterator[View]:
 
 
 def _unpacked(view: View, match: re.Match[str]) -> Iterator[View]:
-    """A run unpacked from each of its first letters on, where that gives text: what is inside may begin anywhere.
+    run, at = match[0], match.start()
+    for packed in _packed_again(run) if len(run) <= _RECURRING else _packed(run):
+        yield View(packed.text, _at_groups(view.origin, at + packed.start, packed.letters, packed.octets))
+
+
+def _packed(run: str) -> Iterator[_Packed]:
+    """Texts in a run, unpacked from each of its first letters on: what is inside may begin anywhere.
 
     Bytes that are no text hold no further encoding; a secret in base64, base32 or hex itself is found as it is.
     """
-    run, at = match[0], match.start()
     if not _PACKED_TEXT.search(run):
         return
     for part in _HEX_RUN.finditer(run):
-        yield from _grouped(view, at + part.start(), part[0], 2, 1, bytes.fromhex)
+        yield from _grouped(part.start(), part[0], 2, 1, bytes.fromhex)
     for part in _BASE32_RUN.finditer(run):
-        yield from _grouped(view, at + part.start(), part[0].upper(), 8, 5, base64.b32decode)
-    yield from _grouped(view, at, run.translate(_URL_SAFE), 4, 3, binascii.a2b_base64)
+        yield from _grouped(part.start(), part[0].upper(), 8, 5, base64.b32decode)
+    yield from _grouped(0, run.translate(_URL_SAFE), 4, 3, binascii.a2b_base64)
 
 
-def _grouped(
-    view: View, at: int, run: str, letters: int, octets: int, unpack: Callable[[str], bytes]
-) -> Iterator[View]:
+@functools.lru_cache(maxsize=4096)
+def _packed_again(run: str) -> tuple[_Packed, ...]:
+    """As `_packed`, for runs that recur: names, identifiers, and whatever is looked at in several readings."""
+    return tuple(_packed(run))
+
+
+def _grouped(at: int, run: str, letters: int, octets: int, unpack: Callable[[str], bytes]) -> Iterator[_Packed]:
     for phase in range(letters):
         part = run[phase:]
         if len(part) % letters in _NO_BYTES[letters]:
             part = part[:-1]
         unpacked = unpack(part + "=" * (-len(part) % letters))
         if _TEXT.search(unpacked):
-            yield View(unpacked.decode("latin-1"), _at_groups(view.origin, at + phase, letters, octets))
+            yield _Packed(unpacked.decode("latin-1"), at + phase, letters, octets)
 
 
 def _at_groups(outer: Callable[[Stretch], Stretch], at: int, letters: int, octets: int) -> Callable[[Stretch], Stretch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import stat
@@ -39,6 +40,7 @@ class Redactor:
                 self._known.setdefault(needle[place : place + SHORTEST], []).append((needle, place))
         self._stretches = frozenset(self._known)
         self._runs = run_pattern(min(self._shortest, PART))
+        self._swept: set[bytes] = set()
 
     def text(self, text: str) -> str:
         """`text` without secrets, a message in both its languages."""
@@ -73,6 +75,11 @@ class Redactor:
             return MASK
         return value
 
+    def cleaned(self, content: bytes) -> bytes:
+        """Take note of a file's content that was made without secrets, which a sweep then need not search again."""
+        self._swept.add(hashlib.sha256(content).digest())
+        return content
+
     def sweep(self, folder: Path) -> tuple[Path, ...]:
         """Clean every file below `folder` in place; the files that held a secret.
 
@@ -87,7 +94,10 @@ class Redactor:
 
     def _clean(self, path: str) -> bool:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            raw = file.readall().decode("latin-1")
+            content = file.readall()
+        if hashlib.sha256(content).digest() in self._swept:
+            return False
+        raw = content.decode("latin-1")
         clean = self.text(raw)
         if clean == raw:
             return False
@@ -106,10 +116,10 @@ class Redactor:
     def _found(self, text: str) -> Iterator[Stretch]:
         """Where needles, or parts of them, stand in `text` as it is."""
         places = range(0, len(text) - SHORTEST + 1, self._stride)
-        if self._stretches.isdisjoint([text[place : place + SHORTEST] for place in places]):
-            return
-        for place in places:
-            for needle, at in self._known.get(text[place : place + SHORTEST], ()):
+        shown = [text[place : place + SHORTEST] for place in places]
+        known = self._stretches.intersection(shown)
+        for place, stretch in zip(places, shown, strict=True) if known else ():
+            for needle, at in self._known[stretch] if stretch in known else ():
                 span = _extended(text, place, needle, at)
                 if span.end - span.start >= min(len(needle), PART):
                     yield span

@@ -81,6 +81,17 @@ def test_sweep(tmp_path: Path) -> None:
     assert clean.read_text() == "ordinary"
 
 
+def test_a_file_that_was_changed_after_it_was_cleaned_is_swept(tmp_path: Path) -> None:
+    """What was written without secrets is known by its content: added to, it is searched like any other file."""
+    redactor = Redactor(["planted-secret"])
+    kept, changed = tmp_path / "kept.json", tmp_path / "changed.json"
+    for path in (kept, changed):
+        path.write_bytes(redactor.cleaned(b'{"status": "passed"}'))
+    assert redactor.sweep(tmp_path) == ()
+    changed.write_text('{"status": "planted-secret"}')
+    assert redactor.sweep(tmp_path) == (changed,)
+
+
 def test_short_words_are_untouched() -> None:
     """A secret too short to be told apart masks nothing (targets refuse such secrets)."""
     assert Redactor(["to"]).text("to be or not to be") == "to be or not to be"
