@@ -20,7 +20,7 @@ from opsverify.report.publish import publish_period
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             )
         )
     language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
-    sys.stdout.write(f"{build_report(folder, language, _progress)}\n")
+    sys.stdout.write(f"{build_report(folder, language, _progress(language))}\n")
     return 0
 
 
@@ -68,5 +68,6 @@ def _period(options: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+def _progress(language: str) -> Callable[[str], None]:
+    """Prints a line of progress in the reader's language."""
+    return lambda line: tell(line, language, sys.stderr)

@@ -14,6 +14,7 @@ from opsverify.config.model import Part, Synthetic, Target
 from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
 from opsverify.config.toml_text import read_toml
+from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.errors import TargetError
 from opsverify.language.message import say
 
@@ -188,7 +189,7 @@ def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
 
 def _explain(detail: ErrorDetails) -> str:
     location = detail["loc"]
-    key = ".".join(str(step) for step in location)
+    key = key_of(detail)
     match detail["type"]:
         case "extra_forbidden":
             names = _keys_next_to(location)
@@ -209,8 +210,7 @@ def _explain(detail: ErrorDetails) -> str:
             # A table is not quoted: what was meant to be one may be a secret.
             model = _model_at(location)
             given = "" if model else say(", not {given!r}", given=detail["input"])
-            problem = f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
-            return say("{key}: {problem}{given}", key=key, problem=problem, given=given)
+            return say("{key}: {problem}{given}", key=key, problem=problem_of(detail), given=given)
 
 
 def _keys_next_to(location: tuple[int | str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from opsverify.config.toml_text import read_toml
+from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.core.stages import STAGES, nearest
 from opsverify.errors import TargetError
 from opsverify.language.message import Message, say
@@ -58,7 +59,7 @@ def read(path: Path, built_in: Collection[str]) -> OwnRunbook:
         own = OwnRunbook.model_validate(read_toml(path))
     except ValidationError as error:
         faults = (
-            say("{path}: {key}: {problem}", path=path, key=".".join(map(str, detail["loc"])), problem=detail["msg"])
+            say("{path}: {key}: {problem}", path=path, key=key_of(detail), problem=problem_of(detail))
             for detail in error.errors()
         )
         raise TargetError(*faults) from error

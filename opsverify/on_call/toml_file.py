@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.on_call.shift import Calendar, Hours, Shift
@@ -48,8 +49,8 @@ def read_toml(name: str, text: str, period: Hours) -> Calendar:
         rotated = _rotated(file.rotation, period) if file.rotation else []
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise Inconclusive(say("{name}: {key}: {problem}", name=name, key=key, problem=first["msg"])) from error
+        problem = say("{name}: {key}: {problem}", name=name, key=key_of(first), problem=problem_of(first))
+        raise Inconclusive(problem) from error
     except (ValueError, KeyError) as error:
         raise Inconclusive(say("{name}: {error}", name=name, error=error)) from error
     shifts: list[Shift] = []

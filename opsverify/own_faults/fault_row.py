@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
 from opsverify.config.section import Duration, Section
 from opsverify.config.toml_text import read_toml
+from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.core.pinned import PINS, loads
 from opsverify.core.stages import stage_named
 from opsverify.errors import TargetError
@@ -102,6 +103,4 @@ def without_row(suites: Iterable[Path], rows: Iterable[FaultRow]) -> tuple[str, 
 
 def _problems(where: str, error: ValidationError) -> Iterator[str]:
     for detail in error.errors():
-        context: dict[str, Any] = detail.get("ctx") or {}
-        key = ".".join(map(str, detail["loc"]))
-        yield say("{path}: {key}: {problem}", path=where, key=key, problem=context.get("error") or detail["msg"])
+        yield say("{path}: {key}: {problem}", path=where, key=key_of(detail), problem=problem_of(detail))

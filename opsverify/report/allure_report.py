@@ -49,7 +49,7 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
         raise EvidenceError(say("{folder}: no Allure results; run opsverify verify first", folder=run_dir / RESULTS))
     command = allure_command(progress)
     history = _history_of(run_dir, verdict)
-    progress(f"building the report of {verdict['run_id']}")
+    progress(say("building the report of {run}", run=verdict["run_id"]))
     with tempfile.TemporaryDirectory(prefix="opsverify-report-") as scratch, _locked(history):
         folder = Path(scratch)
         if history:

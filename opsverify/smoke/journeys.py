@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from opsverify.config.project import SUITES_ROOT
 from opsverify.config.severity import Severity  # noqa: TC001 - pydantic reads it
 from opsverify.config.toml_text import read_toml
+from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
 from opsverify.language.message import say
@@ -145,7 +146,10 @@ def load_journeys(path: Path) -> list[Journey]:
         rows = JourneyFile.model_validate(read_toml(path)).journey
         return [_journey(row) for row in rows]
     except ValidationError as error:
-        lines = (f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
+        lines = (
+            say("{path}: {key}: {problem}", path=path, key=key_of(detail), problem=problem_of(detail))
+            for detail in error.errors()
+        )
         raise TargetError(*lines) from error
     except ValueError as error:
         raise TargetError(say("{path}: {error}", path=path, error=error)) from error

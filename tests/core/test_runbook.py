@@ -49,11 +49,11 @@ def test_a_line_out_of_scope_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
             "unknown line '1-weekly/caches'; did you mean '1-weekly/cache'?",
         ),
         (SCOPE.replace("2026", "2126"), "is in the future"),
-        (SCOPE.replace('owner = "kim"\n', ""), "out_of_scope.0.owner: Field required"),
+        (SCOPE.replace('owner = "kim"\n', ""), "out_of_scope.0.owner: missing"),
         (SCOPE.replace('"no cache"', '" "'), "out_of_scope.0.reason"),
         (SCOPE + "until = 2027-01-01\n", "out_of_scope.0.until"),
         (LINE.replace("own/orders", "Orders"), "line.0.id"),
-        ("line = 3", "line: Input should be"),
+        ("line = 3", "line: input should be"),
         ("[[", "not valid TOML"),
     ],
 )

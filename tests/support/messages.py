@@ -130,6 +130,8 @@ def _texts_in(path: Path, node: ast.AST) -> Iterator[ast.expr]:
         yield from _written(path, node)
     elif name != "say":
         yield from (text for word in node.keywords if word.arg in NAMES for text in _sentence(word.value))
+        if name == "progress":
+            yield from (text for argument in node.args[:1] for text in _sentence(argument))
         yield from _of_sandbox(path, name, node)
 
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field, TypeAdapter, ValidationError
 
 from opsverify.config.section import Duration, Section
+from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.errors import Inconclusive
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.recovery.ledger.queries import SETTLE, Facts, Value, Window, fingerprint
 from opsverify.units import parse_duration
 
@@ -164,7 +165,7 @@ def read_validation(path: Path) -> Validation:
             )
         ) from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        problems = join("; ", (join(": ", (key_of(detail), problem_of(detail))) for detail in error.errors()))
         raise Inconclusive(say("{path}: {problems}", path=path, problems=problems)) from error
     return Validation(header, path.name, sql)
 
