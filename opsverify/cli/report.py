@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             )
         )
     language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
-    sys.stdout.write(f"{build_report(folder, language, _progress)}\n")
+    progress = partial(tell, language=reader_language(options), stream=sys.stderr)
+    sys.stdout.write(f"{build_report(folder, language, progress)}\n")
     return 0
 
 
@@ -66,7 +68,3 @@ def _period(options: argparse.Namespace) -> int:
     tell(page.state[0 if language == "ko" else 1], language)
     tell(str(path), language)
     return 0
-
-
-def _progress(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

@@ -103,7 +103,7 @@ def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
         with FileLock(home.with_suffix(".lock")):
             if (home / _COMMAND).exists():
                 return
-            progress("installing Allure 3 (once, about 10 s)")
+            progress(say("installing Allure 3 (once, about 10 s)"))
             partial = home.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
