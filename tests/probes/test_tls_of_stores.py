@@ -53,7 +53,7 @@ def encrypted(tmp_path: Path) -> Iterator[int]:
             if user:
                 os.chown(path, *user)
         subprocess.run(
-            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "--no-sync", "--no-instructions", "--locale=C"],
+            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "--no-sync", "--locale=C"],
             check=True, capture_output=True, cwd=folder, timeout=120, **how,
         )  # fmt: skip
         argv = [
@@ -96,7 +96,7 @@ def test_postgresql_without_tls_is_named(cluster: Cluster) -> None:
 
 
 def test_every_certificate_of_a_tls_port(tmp_path: Path, recorder: Recorder) -> None:
-    """As Redis has it, where nothing is asked first. (The packaged Redis is built without TLS: any TLS port will do.)"""
+    """As Redis has it, where nothing is asked first; the packaged Redis has no TLS, and any TLS port will do."""
     sent, key, _ = chain_in(tmp_path, DAYS)
     with tls_server((sent, key)) as server:
         port = int(server.url.rpartition(":")[2])
