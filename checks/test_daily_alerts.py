@@ -35,7 +35,7 @@ def test_silences(check, silences_in_force):
     severity="sev1",
     ko="알람 대시보드: 늘 울리는 알람(watchdog)이 수신자까지 도달하는가",
     en="The alert that always fires gets to its receiver",
-    where=("watchdog", lambda target: target.alertmanager and target.alertmanager.watchdog),
+    where=(say("watchdog"), lambda target: target.alertmanager and target.alertmanager.watchdog),
 )
 def test_watchdog(check, broken_hop):
     """From the rule over Prometheus, Alertmanager and the route to a receiver that notifies somebody."""

@@ -88,7 +88,7 @@ def test_alertmanager(check, alertmanager):
     ko="MCP 서버가 초기화되고 도구를 제공하는가",
     en="The MCP server initializes and offers its tools",
 )
-@per("server", lambda target: tuple(target.mcp), what="MCP server")
+@per("server", lambda target: tuple(target.mcp), what=say("MCP server"))
 def test_mcp(check, mcp, server):
     """A connector that is up but offers no tools fails every workflow that needs one."""
     with check.must_answer(say("MCP server {server}", server=server)):

@@ -101,7 +101,7 @@ def test_alerts(check, alertmanager):
     severity="sev1",
     ko="DB 마이그레이션이 이전 리비전으로 내려갔는가",
     en="The database is back at the migration before",
-    where=("migration", lambda target: target.postgres.migration),
+    where=(say("migration"), lambda target: target.postgres.migration),
 )
 def test_migration(check, postgres):
     """The version before was never tested against the schema of the one after."""

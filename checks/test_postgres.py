@@ -62,7 +62,7 @@ def test_connections(check, postgres):
     severity="sev2",
     ko="복제가 모두 연결되어 있고 지연이 작은가",
     en="Every replica is connected, with little lag",
-    where=("replicas", lambda target: target.postgres.replicas),
+    where=(say("replicas"), lambda target: target.postgres.replicas),
 )
 def test_replication(check, postgres):
     """A failover to a replica that is missing or lags loses data."""
@@ -85,7 +85,7 @@ def test_replication(check, postgres):
     severity="sev2",
     ko="WAL 아카이빙이 실패하고 있지 않은가",
     en="WAL archiving is not failing",
-    where=("WAL archive", lambda target: target.postgres.archives_wal),
+    where=(say("WAL archive"), lambda target: target.postgres.archives_wal),
 )
 def test_archiving(check, postgres):
     """From the first segment that is not archived on, a disaster loses data."""
@@ -114,7 +114,7 @@ def test_archiving(check, postgres):
     severity="sev1",
     ko="DB 마이그레이션 리비전이 릴리즈와 같은가",
     en="The database is at the migration this release expects",
-    where=("migration", lambda target: target.postgres.migration),
+    where=(say("migration"), lambda target: target.postgres.migration),
 )
 def test_migration(check, postgres):
     """Code and schema of different releases fail on the first query that differs."""

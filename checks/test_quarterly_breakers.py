@@ -15,7 +15,7 @@ ONCE = Limit(">=", 1, "count")
     ko="회로차단 정책: 열림, half-open, 닫힘이 실제로 일어났고 열린 채 멈춰 있지 않은가",
     en="Circuit breaker: it has opened, tried half-open and closed again, and is not stuck",
 )
-@per("breaker", described_breakers, what="breaker")
+@per("breaker", described_breakers, what=say("breaker"))
 def test_breaker(check, breaker_review, breaker):
     """A breaker that has never opened is an assumption; one that does not close any more has become the outage."""
     review, limit = breaker_review(breaker), check.limits.breaker_not_closed

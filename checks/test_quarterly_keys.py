@@ -12,7 +12,7 @@ from opsverify import per, reviewed_keys, runbook, say
     ko="보안 키 롤테이션: 키가 기준 기간 안에 교체되었는가",
     en="Key rotated within the limit",
 )
-@per("key", reviewed_keys, what="keys")
+@per("key", reviewed_keys, what=say("keys"))
 def test_key_age(check, key_ages, key):
     """First sight begins the age, another fingerprint ends it; what is declared must not contradict what was seen."""
     age = key_ages(key)

@@ -40,7 +40,7 @@ def test_service(check, services, name):
     ko="TLS 인증서 유효기간이 충분한가",
     en="Every TLS certificate of the chain is valid for long enough",
 )
-@per("name", lambda target: tuple(secured_parts(target)), what="https service")
+@per("name", lambda target: tuple(secured_parts(target)), what=say("part with TLS"))
 def test_certificate(check, services, name):
     """An expiring certificate, intermediate or root takes the service down on a known day: find it before that day."""
     with check.must_answer(say("TLS of {name}", name=name)):

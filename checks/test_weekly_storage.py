@@ -31,7 +31,7 @@ def rows_of(part):
     ko="로그 보존 기간이 약속과 같은가",
     en="Logs are kept as long as promised, and no longer than allowed",
 )
-@per("name", rows_of("retention"), what="log retention")
+@per("name", rows_of("retention"), what=say("log retention"))
 def test_log_retention(check, aged_log, name):
     """Too long is found by the oldest entry; too short by entries that an earlier run saw, and that are gone."""
     rule = check.target.retention[name]
@@ -72,7 +72,7 @@ def test_log_retention(check, aged_log, name):
     ko="스토리지 사용량과 고갈 예상일",
     en="Storage has room, and the day on which it is full is far away",
 )
-@per("name", rows_of("storage"), what="storage")
+@per("name", rows_of("storage"), what=say("storage"))
 def test_storage(check, volumes, name):
     """From the lowest value of each day: what a night writes and removes is no trend, and neither is one step."""
     for volume in volumes(name):

@@ -56,7 +56,7 @@ def test_age(check, inventory):
     id="backup.retention",
     ko="약속한 수와 기간만큼 백업을 보관하고 있는가",
     en="As many and as old backups are kept as promised",
-    where=("retention", lambda target: target.recovery.retention),
+    where=(say("retention"), lambda target: target.recovery.retention),
 )
 def test_retention(check, inventory):
     """Damage that is noticed late needs an older backup; unusable backups do not count."""

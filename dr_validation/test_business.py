@@ -14,7 +14,7 @@ REHEARSAL = partial(runbook, stages=("rehearsal",), needs=("recovery", "postgres
     id="restore.smoke",
     ko="복구한 DB 위에서 대표 WF/판단/BI 스모크가 통과하는가",
     en="On the restored database the smoke of workflow, judgment and BI passes",
-    where=("platform for rehearsals (recovery.platform)", lambda target: target.recovery.platform),
+    where=(say("platform for rehearsals (recovery.platform)"), lambda target: target.recovery.platform),
 )
 def test_smoke(check, restored_platform):
     """The stage `staging`, run on a platform that was started on the restored database."""
@@ -33,7 +33,7 @@ def test_smoke(check, restored_platform):
     ko="복구 후 캐시를 비우고 다시 채울 수 있는가",
     en="After the restore the cache is cleared and fills again",
     where=(
-        "command that clears the rehearsal platform's cache (recovery.platform.clear_cache)",
+        say("command that clears the rehearsal platform's cache (recovery.platform.clear_cache)"),
         lambda target: target.recovery.platform and target.recovery.platform.clear_cache,
     ),
 )

@@ -5,7 +5,7 @@ The rows of every closed bucket are hashed again; see `opsverify ledger capture`
 
 from functools import partial
 
-from opsverify import catalog_kinds, per, recorded_tables, runbook
+from opsverify import catalog_kinds, per, recorded_tables, runbook, say
 
 AFTER_DR = partial(
     runbook, "5-5/consistency", stages=("post-dr", "rehearsal"), needs=("postgres", "recovery"), severity="sev1"
@@ -17,7 +17,7 @@ AFTER_DR = partial(
     ko="테이블의 모든 행이 원장의 해시와 같은가",
     en="Every row of the table is as the ledger recorded it",
 )
-@per("table", recorded_tables, what="recorded tables")
+@per("table", recorded_tables, what=say("recorded tables"))
 def test_buckets(restored_data, check, table):
     """Counts stay equal where rows were changed, or lost and added; hashes differ."""
     restored_data.measure(check, f"buckets/{table}")

@@ -30,7 +30,7 @@ def test_integrity(check, drill):
     stages=("rehearsal", "monthly"),
     ko="백업부터 최신까지 WAL이 끊김 없이 이어지는가",
     en="The WAL archive carries the backup forward without a gap",
-    where=("WAL archive: pg_dump has none", lambda target: target.recovery.method != "pg_dump"),
+    where=(say("WAL archive: pg_dump has none"), lambda target: target.recovery.method != "pg_dump"),
 )
 def test_wal(check, drill):
     """Commits after a missing segment cannot be recovered."""
@@ -109,7 +109,7 @@ def test_rpo(check, drill):
     id="restore.rpo_witnesses",
     ko="손실 데이터: 하트비트·아카이브·서버가 일치하는가",
     en="What was lost: heartbeat, archive and server agree",
-    where=("WAL archive: pg_dump has none", lambda target: target.recovery.method != "pg_dump"),
+    where=(say("WAL archive: pg_dump has none"), lambda target: target.recovery.method != "pg_dump"),
     stages=("post-dr", "rehearsal"),
 )
 def test_rpo_witnesses(check, rpo):

@@ -6,10 +6,10 @@ window. The queries are in `sql/` and in [recovery] validations of a target; the
 
 from operator import attrgetter
 
-from opsverify import per, validation_rows
+from opsverify import per, say, validation_rows
 
 
-@per("row", validation_rows, name=attrgetter("spec.id"), what="SQL validations")
+@per("row", validation_rows, name=attrgetter("spec.id"), what=say("SQL validations"))
 def test_sql(check, recorded_data, row):
     """Every key of the recorded window is present, with the values it had."""
     recorded_data.compare(check, row.name, row.group)

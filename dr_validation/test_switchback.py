@@ -121,7 +121,7 @@ def test_timeline(check, regions):
     ko="DR 기간의 증분이 양쪽에서 같은가",
     en="What was written meanwhile is the same in both regions",
 )
-@per("table", core_tables, name=lambda table: table.name, what="core table")
+@per("table", core_tables, name=lambda table: table.name, what=say("core table"))
 def test_increment(check, regions, table):
     """Rows written from the outage to the switch, compared by key in chunks, in both directions."""
     found = regions.compare(table)
@@ -151,7 +151,7 @@ def test_increment(check, regions, table):
     id="switchback.lag",
     ko="DR 스탠바이의 복제 지연이 한계 이내인가",
     en="The DR standby shows what the original region writes, within the limit",
-    where=("DR standby", dr_is_standby),
+    where=(say("DR standby"), dr_is_standby),
 )
 def test_lag(check, regions):
     """Measured by a write, not read from a view: replication that hangs can report no lag at all."""
@@ -195,7 +195,7 @@ def test_one_primary(check, regions):
     ko="데이터 정합성 샘플링: 이전 데이터가 양쪽에서 같은가",
     en="Consistency sampled: older rows are the same in both regions",
 )
-@per("table", core_tables, name=lambda table: table.name, what="core table")
+@per("table", core_tables, name=lambda table: table.name, what=say("core table"))
 def test_consistency(check, regions, table):
     """Random rows of before the outage, drawn in each region and compared with the other one."""
     _ = regions.servers

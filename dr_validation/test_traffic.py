@@ -20,7 +20,7 @@ FIX = say(" (correct the record, or flush this resolver's cache)")
     ko="DNS가 서비스해야 할 리전의 주소만 답하는가",
     en="The resolver answers with addresses of the region that has to serve, and no other",
 )
-@per("resolver", resolvers, what="resolver")
+@per("resolver", resolvers, what=say("resolver"))
 def test_dns(check, regions, resolver):
     """A resolver that still caches the old record sends its clients to a region that must not serve."""
     found = regions.resolve(resolver)

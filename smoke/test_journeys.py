@@ -2,10 +2,10 @@
 
 from operator import attrgetter
 
-from opsverify import journeys_of, per
+from opsverify import journeys_of, per, say
 
 
-@per("journey", journeys_of, name=attrgetter("name"), what="smoke journey")
+@per("journey", journeys_of, name=attrgetter("name"), what=say("smoke journey"))
 def test_journey(journey_runner, journey):
     """Each step of the journey has its expected result in time; the rows that it wrote are removed."""
     for step in journey.steps:

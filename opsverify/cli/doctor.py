@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
@@ -54,21 +55,27 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     root = project_root(options.target)
     target_file = find_target(target_argument(options.target), root / "targets")
     target, secrets = load_target(target_file)
-    language, problems = reader_language(options), 0
+    language = reader_language(options)
+    problems: list[str] = []
     for finding in _findings(target_file, target, secrets, root):
-        problems += not finding.ok
+        problems += [] if finding.ok else [finding.part]
         state = "ok  " if finding.ok else "FAIL"
         tell(say("{state}  {part} {text}", state=state, part=f"{finding.part:<28}", text=finding.text), language)
     tell(_total(target.name, problems), language)
     return ExitCode.HOLD if problems else ExitCode.PASSED
 
 
-def _total(name: str, problems: int) -> str:
+def _total(name: str, problems: Sequence[str]) -> str:
     if not problems:
         return say("{name}: no problems", name=name)
-    if problems == 1:
-        return say("{name}: 1 problem", name=name)
-    return say("{name}: {problems} problems", name=name, problems=problems)
+    parts = ", ".join(dict.fromkeys(problems))
+    if len(problems) == 1:
+        return say("{name}: 1 problem: {parts}", name=name, parts=parts)
+    return say("{name}: {problems} problems: {parts}", name=name, problems=len(problems), parts=parts)
+
+
+def _clock(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")
 
 
 def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[DoctorFinding]:
@@ -110,7 +117,7 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     if config is None:
         return
     with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
-        reached = attempt("prometheus", lambda: say("reachable; its clock is at {now:.0f}", now=prometheus.now()))
+        reached = attempt("prometheus", lambda: say("reachable; its clock is at {now}", now=_clock(prometheus.now())))
         yield reached
         if not reached.ok:
             return

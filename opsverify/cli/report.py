@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from opsverify.report.publish import publish_period
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             )
         )
     language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
-    sys.stdout.write(f"{build_report(folder, language, _progress(language))}\n")
+    progress = partial(tell, language=reader_language(options), stream=sys.stderr)
+    sys.stdout.write(f"{build_report(folder, language, progress)}\n")
     return 0
 
 
@@ -66,8 +68,3 @@ def _period(options: argparse.Namespace) -> int:
     tell(page.state[0 if language == "ko" else 1], language)
     tell(str(path), language)
     return 0
-
-
-def _progress(language: str) -> Callable[[str], None]:
-    """Prints a line of progress in the reader's language."""
-    return lambda line: tell(line, language, sys.stderr)

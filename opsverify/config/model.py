@@ -277,7 +277,7 @@ class Target(Section):
     def absence(self, part: Part) -> str:
         """A part that the target declares absent, with the reason where it gives one."""
         reason = self.absent.get(part, "")
-        return f"{part} absent ({reason})" if reason else f"{part} absent"
+        return say("{part} absent ({reason})", part=part, reason=reason) if reason else say("{part} absent", part=part)
 
     def owner_of(self, check_id: str) -> str:
         """The owner of a check, by the family its id begins with."""

@@ -89,11 +89,16 @@ def planned(
         not_applicable = say("the target lists no {what}", what=absent.what)
     elif left_out:
         undecided = _undecided(left_out.name, left_out.reason)
-        not_applicable = say("the target declares {absence}", absence=f"{left_out.name} absent ({left_out.reason})")
+        not_applicable = say(
+            "the target declares {absence}",
+            absence=say("{part} absent ({reason})", part=left_out.name, reason=left_out.reason),
+        )
     elif missing_signal := _absent_signal(spec, target):
         name, reason = missing_signal
         undecided = _undecided(say("signal {name}", name=name), reason)
-        not_applicable = say("the target declares {absence}", absence=f"signal {name} absent ({reason})")
+        not_applicable = say(
+            "the target declares {absence}", absence=say("signal {name} absent ({reason})", name=name, reason=reason)
+        )
     elif spec.where and not spec.where[1](target):
         not_applicable = say("the target lists no {what}", what=spec.where[0])
     elif row and row.not_applicable:

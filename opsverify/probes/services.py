@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.config.database import PostgresConfig
+from opsverify.config.model import RedisConfig
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.probes.access import access_to
-from opsverify.probes.tls import certificate
+from opsverify.probes.tls import certificate, sent_certificate
 from opsverify.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -21,9 +23,18 @@ if TYPE_CHECKING:
     from opsverify.probes.record import Record
     from opsverify.probes.tls import Certificate
 
+_WITHOUT_TLS: Final = ("disable", "allow", "prefer")
 
-def secured_parts(target: Target) -> dict[str, Connection]:
-    """Every part of a target that is reached over https, by name: its services, its monitoring, its MCP servers."""
+
+def secured_parts(target: Target) -> dict[str, Connection | PostgresConfig | RedisConfig]:
+    """Every part of a target that is reached over TLS, by name.
+
+    Its services, monitoring and MCP servers over https; PostgreSQL and its nodes where `sslmode` asks for TLS; Redis.
+    """
+    return {**_over_https(target), **_databases(target), **_caches(target)}
+
+
+def _over_https(target: Target) -> dict[str, Connection]:
     parts: dict[str, Connection] = dict(target.services)
     others: list[tuple[str, Connection | None]] = [
         ("prometheus", target.prometheus),
@@ -35,6 +46,19 @@ def secured_parts(target: Target) -> dict[str, Connection]:
         if part is not None:
             parts.setdefault(name, part)
     return {name: part for name, part in parts.items() if part.url.startswith("https")}
+
+
+def _databases(target: Target) -> dict[str, PostgresConfig]:
+    config = target.postgres
+    if config is None or config.sslmode in _WITHOUT_TLS:
+        return {}
+    parts = {"postgres": config} | {f"postgres.{node.name}": config.of_node(node) for node in config.nodes}
+    return {name: part for name, part in parts.items() if not part.host.startswith("/")}  # a socket has no TLS
+
+
+def _caches(target: Target) -> dict[str, RedisConfig]:
+    config = target.redis
+    return {"redis": config} if config is not None and config.tls and config.host is not None else {}
 
 
 @dataclass(frozen=True)
@@ -87,6 +111,9 @@ class Services:
     def certificate(self, name: str) -> Certificate | None:
         """The TLS certificate of a service, or of another part of the target by its name; None for plain http."""
         part = secured_parts(self.target).get(name) or self._named(name)
+        if isinstance(part, PostgresConfig | RedisConfig):
+            of_postgres = isinstance(part, PostgresConfig)
+            return sent_certificate(str(part.host), part.port, self.record, postgres=of_postgres)
         return certificate(part.url, part.ca_file, record=self.record)
 
     def _named(self, name: str) -> Service:

@@ -1,4 +1,8 @@
-"""TLS of a host: every certificate of its chain, as a verified connection shows them."""
+"""TLS of a host: every certificate of its chain, as a connection shows them.
+
+Over https the connection is verified. Of PostgreSQL and Redis only what the server sends is read, before anything is
+said to it: their clients verify by rules of their own (`sslmode`), and do so in every other check.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import datetime as dt
 import json
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 DER: Final = 2
 """The form in which the `ssl` module hands a certificate on: `_ssl.ENCODING_DER`."""
+_SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,52 @@ def certificate(
     return found
 
 
+def sent_certificate(
+    host: str, port: int, record: Record = discard, *, postgres: bool = False, timeout_s: float = 5.0
+) -> Certificate:
+    """The certificate that a server sends to anybody, and its chain; `postgres`: TLS is asked for first.
+
+    Not verified. Raises Unreachable where no TLS connection is to be had.
+    """
+    where = f"TLS {host}:{port}"
+    context = _unverified()
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s) as plain:
+            if postgres:
+                # https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
+                plain.sendall(_SSL_REQUEST)
+                if plain.recv(1) != b"S":
+                    raise Unreachable(
+                        say(
+                            "TLS of {host}:{port}: PostgreSQL offers none; set ssl = on there, or sslmode of this "
+                            "database in the target",
+                            host=host,
+                            port=port,
+                        )
+                    )
+            with context.wrap_socket(plain, server_hostname=host) as secured:
+                chain = _links([], _der_of(secured, "get_unverified_chain"))
+    except OSError as error:
+        message = say(
+            "TLS of {host}:{port}: no connection ({error}); check that the service is up, and its port",
+            host=host,
+            port=port,
+            error=one_line(error),
+        )
+        record(where, message)
+        raise Unreachable(message, by_clock=isinstance(error, TimeoutError)) from error
+    leaf = chain[0]
+    found = Certificate(leaf.subject, leaf.issuer, leaf.not_after, leaf.remaining_s, chain)
+    record(where, json.dumps(asdict(found), default=str, indent=2), "json")
+    return found
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def _der_of(secured: ssl.SSLSocket, chain: str) -> list[bytes]:
     """A chain of the connection, leaf first: of the socket from Python 3.13 on, of what is below it before."""
     public = getattr(secured, chain, None)
@@ -147,12 +199,10 @@ def _ended(peer: tuple[str, int], host: str, timeout_s: float) -> Message:
 
     Nothing is sent over this connection: it is not verified, and only shows what the server hands to anybody.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
         suppress(OSError, ValueError),
         socket.create_connection(peer, timeout=timeout_s) as plain,
-        context.wrap_socket(plain, server_hostname=host) as secured,
+        _unverified().wrap_socket(plain, server_hostname=host) as secured,
     ):
         over = [link.text for link in _links([], _der_of(secured, "get_unverified_chain")) if link.remaining_s < 0]
         return join("", (": " if over else "", join("; ", over)))

@@ -21,12 +21,12 @@ from opsverify.report.gate_plot import plots_of
 from opsverify.report.offline import make_offline
 from opsverify.report.own_words import use_own_words
 from opsverify.report.summary import add_summary, title_of
+from opsverify.report.worded_results import RESULTS, worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPORT: Final = "report.html"
-RESULTS: Final = "allure-results"
 _GENERATE_TIMEOUT_S: Final = 300.0
 _HISTORY_RUNS: Final = 50
 # Allure names its Korean texts after the country.
@@ -56,10 +56,11 @@ def build_report(run_dir: Path, language: str, progress: Callable[[str], None] =
             _copy_history(history, folder / "history.jsonl", verdict)
         config = folder / "allurerc.json"
         config.write_text(json.dumps(_configuration(verdict, language, folder, history)), encoding="utf-8")
-        # Relative to the run: Allure reads this argument as a glob pattern.
+        worded(run_dir, verdict, language, folder / RESULTS)
+        # Relative to the folder: Allure reads this argument as a glob pattern.
         run(
-            (*command, "generate", "--config", str(config), "--cwd", str(run_dir.resolve()), RESULTS),
-            run_dir,
+            (*command, "generate", "--config", str(config), "--cwd", str(folder.resolve()), RESULTS),
+            folder,
             _GENERATE_TIMEOUT_S,
             say("Allure 3 could not build the report"),
         )

@@ -75,7 +75,7 @@ def _summary(verdict: dict[str, Any], language: str) -> str:
         "summary.html.j2",
         colour=_COLOURS.get(decision, _WORST_COLOUR),
         word=word,
-        code="" if word == decision else decision,
+        code="" if word.replace(" ", "") == decision else decision,
         facts=tuple(fact for fact in facts if fact),
         reasons=[(tag and tag.text(language), colour, text) for tag, colour, text in shown[:_SHOWN_REASONS]],
         more=say("{count} more: see verdict.json", count=rest).text(language) if rest > 0 else "",

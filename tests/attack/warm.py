@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.pytest_plugin.suite import Suite
 
-DEADLINE_S = 60
+DEADLINE_S = 180
 BEGUN = "begun"
 """File in the project that is there when the program has begun."""
 _PRELOAD = (

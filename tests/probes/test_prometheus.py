@@ -135,6 +135,18 @@ def test_rules(prometheus: Prometheus) -> None:
     assert {rule.health for rule in rules.values()} == {"ok"}
 
 
+def test_rules_of_this_platform_alone(url: str) -> None:
+    """Where Prometheus is shared, matchers select the platform's rules; matchers that select none are named."""
+    with Prometheus(PrometheusConfig(url=url, alerting_rules='track="canary"')) as shared:
+        assert [rule.name for rule in shared.rules()] == ["AlwaysOn"]
+    with (
+        Prometheus(PrometheusConfig(url=url, alerting_rules='team="billing"')) as other,
+        pytest.raises(SourceFault, match=r'prometheus\.alerting_rules \(team="billing"\) selects none of 3') as caught,
+    ):
+        other.rules()
+    assert caught.value.reason is FaultReason.EMPTY
+
+
 def test_firing_alerts(prometheus: Prometheus) -> None:
     """Firing alerts with labels and start, chosen by matchers."""
     (alert,) = prometheus.firing_alerts('track="canary"')

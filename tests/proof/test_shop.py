@@ -10,6 +10,7 @@ import time
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("shop")
 HISTORY_DISTANCE_S = 1.0
 """As the shop's target has it."""
+ALERT_ENDS_WITHIN_S = 360
+"""Prometheus shows a series without new samples for five minutes."""
 ROWS: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("shop_faults.toml").read_text(encoding="utf-8")
 )
@@ -58,6 +61,17 @@ class Verifier:
         self.run("history", "capture", code=0)
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began >= HISTORY_DISTANCE_S, 60, "the history to be old enough")
+
+    def await_no_alert(self) -> None:
+        """Wait until what a fault raised is over: a Prometheus that is stopped while an alert fires shows it on."""
+        port = self.shop.settings.ports["prometheus"]
+        query = f"/api/v1/query?query={quote('count(ALERTS) or vector(0)')}"
+
+        def none() -> bool:
+            answer = network.get_json(port, query)
+            return answer is not None and [row["value"][1] for row in answer["data"]["result"]] == ["0"]
+
+        wait_until(none, ALERT_ENDS_WITHIN_S, "the alerts of a fault to end")
 
     def record(self) -> None:
         """Record what the tables hold, and wait until a commit after the record is archived.
@@ -180,5 +194,6 @@ def _fails_exactly(verifier: Verifier, fault: str) -> None:
         outcomes = verifier.verify(row.get("stage", "post-dr"))
     finally:
         verifier.shop.fault(fault, off=True)
+        verifier.await_no_alert()
     failed = {name for name, outcome in outcomes.items() if outcome == "fail"}
     assert failed == set(row["fails"])
