@@ -52,7 +52,7 @@ def test_the_tolerance_is_relative(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [("SELECT 1", "expected a comment `-- \\[validation\\]`"),
-        ("-- [validation]\n-- id = 'x'\nSELECT 1", "ko: Field required")],
+        ("-- [validation]\n-- id = 'x'\nSELECT 1", "ko: missing")],
 )  # fmt: skip
 def test_a_file_without_a_whole_header_is_named(tmp_path: Path, text: str, said: str) -> None:
     """With the key that is missing."""
