@@ -142,6 +142,7 @@ class Sandbox:
 
     def fault(self, name: str, scope: str | None = None, *, off: bool = False) -> None:
         """Switch the fault `name` on for one of its scopes (its first by default), or off."""
+        faults.known(name)  # a name that is wrong is told first, also where nothing runs
         with locked(self.home, "fault"):
             faults.switch(self._parts(), name, scope, off=off)
 

@@ -53,7 +53,7 @@ def catalogue() -> Mapping[str, Fault]:
 
 def switch(parts: Parts, name: str, scope: str | None, *, off: bool) -> None:
     """Switch one fault on for `scope` or off; what is so already stays so."""
-    fault = _known(name)
+    fault = known(name)
     state = parts.control.read()
     if off:
         # First the component, then the file: a fault is listed as long as anything of it is left.
@@ -88,7 +88,8 @@ def held_down(state: ControlState) -> frozenset[str]:
     )
 
 
-def _known(name: str) -> Fault:
+def known(name: str) -> Fault:
+    """The fault of this name. Raises SandboxError with the nearest one."""
     try:
         return catalogue()[name]
     except KeyError as error:

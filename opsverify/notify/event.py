@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.core.decision_words import DECISIONS, capitals
 from opsverify.core.stages import Decision
 from opsverify.language.message import Message, say
 
@@ -83,7 +84,7 @@ class StateChange:
     @property
     def title(self) -> Message:
         """One line: decision, stage, target, severity, and the decision before."""
-        decision = self.state.decision.upper()
+        decision = capitals(self.state.decision)
         if self.before is None:
             return say(
                 "{decision}: {stage} on {target} ({severity})",
@@ -98,7 +99,7 @@ class StateChange:
             stage=self.stage,
             target=self.target,
             severity=self.severity,
-            before=self.before,
+            before=DECISIONS.get(self.before, self.before),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Mcp(Probe):
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - 2 s
 
         verified = verification(self._config.url, self._access)
-        where, limit = f"MCP server {self._config.url}", self._config.timeout_s
+        where, limit = say("MCP server {url}", url=self._config.url), self._config.timeout_s
 
         class Bounded(httpx2.AsyncByteStream):
             def __init__(self, stream: httpx2.AsyncByteStream) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from opsverify.core.decision_words import capitals
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.stages import Decision, Outcome
 from opsverify.evidence.run_folder import VERDICT
@@ -44,13 +45,7 @@ COUNTED: Final = {
     Outcome.NOT_APPLICABLE: say("not_applicable"),
     Outcome.WAIVED: say("waived"),
 }
-DECISIONS: Final = {
-    Decision.PROMOTE: Message.of("PROMOTE", "승격 PROMOTE"),
-    Decision.ROLLBACK: Message.of("ROLLBACK", "롤백 ROLLBACK"),
-    Decision.ACCEPT: Message.of("ACCEPT", "승인 ACCEPT"),
-    Decision.REJECT: Message.of("REJECT", "거부 REJECT"),
-    Decision.HOLD: Message.of("HOLD", "보류 HOLD"),
-}
+DECISIONS: Final = {decision: capitals(decision) for decision in Decision}
 """Decisions as the terminal shows them: in Korean with the contract's word, which scripts look for."""
 COLOURS: Final = {
     Outcome.PASS: "green",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.assessment import CriterionState
 from opsverify.canary.trace import EventKind, trace
+from opsverify.core.decision_words import DECISIONS
 from opsverify.language.message import in_language, say
-from opsverify.report.summary import DECISIONS
 from opsverify.report.template import fill, markup
 from opsverify.units import elapsed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from opsverify.core.decision_words import DECISIONS
 from opsverify.errors import OpsVerifyError
 from opsverify.language.message import Message, as_message, say
 from opsverify.report.dates import clock, date_time
@@ -13,7 +14,7 @@ from opsverify.report.model import UNKNOWN, Note, Text, same
 from opsverify.report.parts import limit_of
 from opsverify.report.period_review import Concern, PeriodReview
 from opsverify.report.runs import read_run, shortened
-from opsverify.report.summary import DECISIONS, reasons_of
+from opsverify.report.summary import reasons_of
 from opsverify.report.trend import trend_charts
 from opsverify.units import elapsed, quantity
 

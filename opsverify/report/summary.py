@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from opsverify.core.causes import Cause
+from opsverify.core.decision_words import DECISIONS
 from opsverify.errors import EvidenceError
 from opsverify.language.message import Message, as_message, say
 from opsverify.report.dates import date_time
@@ -13,14 +14,6 @@ from opsverify.report.template import fill
 _SHOWN_REASONS: Final = 10
 _COLOURS: Final = {"promote": "#15803d", "accept": "#15803d", "hold": "#a16207"}
 _WORST_COLOUR: Final = "#b91c1c"
-DECISIONS: Final = {
-    "promote": say("promote"),
-    "rollback": say("roll back"),
-    "hold": say("hold"),
-    "accept": say("accept"),
-    "reject": say("reject"),
-}
-"""The words for a decision."""
 TAGS: Final = {"fail": say("failed"), "inconclusive": say("not measured")}
 """What a cause does to its checks."""
 TAG_COLOURS: Final = {"fail": "#b91c1c", "inconclusive": "#a16207"}

@@ -35,7 +35,7 @@ def test_slack_takes_every_text(reasons: list[str], target: str) -> None:
 def test_slack_shows_three_reasons_in_the_readers_language() -> None:
     """A short message: the first three reasons and how many more there are."""
     form = slack(event(["a", "b", "c", "d", "e"]), "ko")
-    assert form["blocks"][0]["text"]["text"] == "HOLD: t의 daily (sev1), 이전: accept"
+    assert form["blocks"][0]["text"]["text"] == "보류 HOLD: t의 daily (sev1), 이전: 승인"
     assert form["blocks"][1]["text"]["text"] == "a\nb\nc\n... +2"
 
 

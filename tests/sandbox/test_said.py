@@ -62,3 +62,15 @@ def test_an_error_is_in_the_readers_language(
     monkeypatch.setenv("LC_ALL", locale)
     assert main(["backup", "--home", str(tmp_path), *more]) == 1
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_wrong_fault_is_told_before_the_sandbox_is_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its nearest name helps also where nothing runs yet; a right one is then told that nothing runs."""
+    for name, said in (
+        ("llm_unparsible", "did you mean llm_unparsable?"),
+        ("llm_unparsable", "run 'sandbox up' first"),
+    ):
+        assert main(["fault", name, "--home", str(tmp_path / "none")]) != 0
+        assert said in capsys.readouterr().err
