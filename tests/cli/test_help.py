@@ -120,6 +120,20 @@ def test_every_command_has_a_korean_description_and_examples(every_parser: tuple
     assert {f"opsverify {name}" for name in commands_of(every_parser[0])} >= {"opsverify verify", "opsverify dr"}
 
 
+@pytest.mark.parametrize("wrong", ["--no-such-option", "--no-such-option=-5m"])
+def test_a_wrong_option_is_one_line_and_exit_4_for_every_command(
+    every_parser: tuple[CommandParser, ...], capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    """Argparse's own 2 would mean interrupted to a pipeline."""
+    for parser in every_parser:
+        with pytest.raises(SystemExit) as caught:
+            parser.parse_args([wrong])
+        said = capsys.readouterr().err
+        assert caught.value.code == 4, (parser.prog, said)
+        assert said.startswith(f"{parser.prog}: "), said
+        assert said.count("\n") == 1, said
+
+
 def test_nothing_of_argparse_is_left_in_a_korean_help(every_parser: tuple[CommandParser, ...]) -> None:
     """Usage, headings, the line of `--help`, examples and exit codes; and nothing Korean in an English one."""
     for parser in every_parser:
