@@ -115,7 +115,8 @@ class PipelineGate:
                 403, say("run {id}: started with token {name}, approved with another", id=run.id, name=token.name)
             )
         who, why = self._redacted(run, body)
-        self.store.approve(run.id, Approval(who, why, token.name, self.clock().isoformat()))
+        if not self.store.approve(run.id, Approval(who, why, token.name, self.clock().isoformat())):
+            raise Declined(409, say("run {id}: approved or retired by another at the same moment", id=run.id))
         return self.store.get(run.id) or run
 
     def cancel(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:

@@ -98,11 +98,16 @@ class RunStore:
             conclusion.decision.value, json.dumps([[each.en, each.ko] for each in conclusion.reasons]), run_id,
         )  # fmt: skip
 
-    def approve(self, run_id: str, approval: Approval) -> None:
-        """A person approved a hold."""
+    def approve(self, run_id: str, approval: Approval) -> bool:
+        """A person approved a hold; False, and nothing changed, where another one had, or it counts no longer."""
         with self.transaction():
-            self._run("UPDATE run SET approval = ? WHERE id = ?", msgspec.json.encode(approval).decode(), run_id)
-            self.note(run_id, "approve", approval.token, approval.who, approval.why, approval.at)
+            approved = self._run(
+                "UPDATE run SET approval = ? WHERE id = ? AND approval IS NULL AND retired_at IS NULL",
+                msgspec.json.encode(approval).decode(), run_id,
+            )  # fmt: skip
+            if approved:
+                self.note(run_id, "approve", approval.token, approval.who, approval.why, approval.at)
+        return approved
 
     def retire(self, run_id: str, at: dt.datetime) -> None:
         """A run counts no longer: its key is free."""
@@ -160,9 +165,10 @@ class RunStore:
         with self._lock:
             return self._database.execute(statement, values).fetchall()
 
-    def _run(self, statement: str, *values: object) -> None:
+    def _run(self, statement: str, *values: object) -> bool:
+        """Whether it changed a row."""
         with self._lock:
-            self._database.execute(statement, values)
+            return self._database.execute(statement, values).rowcount > 0
 
 
 def _run_of(row: sqlite3.Row) -> GateRun:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.serve.bodies import Approval
 from opsverify.serve.gate_run import RunState
 from tests.support.gate_server import GateProject, LiveGate, plain, served, tokens_text, until
 
@@ -261,3 +262,18 @@ def test_every_decision_of_a_person_is_kept(live: LiveGate, project: GateProject
     store: RunStore = live.gate.store
     kept = [(row["what"], row["token"], row["who"]) for row in store._query("SELECT * FROM event ORDER BY seq")]
     assert kept == [("approve", "approver", WHO["who"]), ("retire", "approver", WHO["who"])]
+
+
+@pytest.mark.parametrize("before", ["approval", "retire"])
+def test_an_approval_that_comes_second_changes_nothing(live: LiveGate, project: GateProject, before: str) -> None:
+    """Two requests that both saw an open hold: one approves, and what it did stays; a retired run is not approved."""
+    project.decide("c1", 10)
+    run = live.call("POST", "/v1/runs", asked("c1")).json()
+    live.ended(run["id"])
+    live.call("POST", f"/v1/runs/{run['id']}/{before}", WHO, "approver")
+    kept = live.run(run["id"])
+    store: RunStore = live.gate.store
+    events = len(store._query("SELECT * FROM event"))
+    assert not store.approve(run["id"], Approval("Park", "late", "approver", "2026-11-29T00:00:00+00:00"))
+    assert live.run(run["id"]) == kept
+    assert len(store._query("SELECT * FROM event")) == events
