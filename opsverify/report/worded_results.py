@@ -7,6 +7,7 @@ exception's own. The verdict has both languages of both.
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ _MESSAGE: Final = {"ko": "message_ko", "en": "message"}
 
 
 def worded(run_dir: Path, verdict: Mapping[str, Any], language: str, folder: Path) -> None:
-    """Copy the results of `run_dir` to `folder`, worded in `ko` or `en`; attachments are linked.
+    """Copy the results of `run_dir` to `folder`, worded in `ko` or `en`, with their attachments.
+
+    Whole files: Allure follows no links.
 
     What the verdict does not name (a result of another plugin, a verdict of an earlier version) stays as it is.
     """
@@ -28,7 +31,7 @@ def worded(run_dir: Path, verdict: Mapping[str, Any], language: str, folder: Pat
     folder.mkdir()
     for path in (run_dir / RESULTS).iterdir():
         if not path.name.endswith("-result.json"):
-            (folder / path.name).symlink_to(path.resolve())
+            shutil.copyfile(path, folder / path.name)
             continue
         text = path.read_text(encoding="utf-8")
         (folder / path.name).write_text(_worded(text, checks, language), encoding="utf-8")

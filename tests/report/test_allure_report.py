@@ -53,10 +53,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "name": f"카나리 {check}",
                 "status": status,
                 "labels": [{"name": "tag", "value": severity}, {"name": "suite", "value": "canary"}],
+                "attachments": [{"name": "query", "source": f"{check}-attachment.txt", "type": "text/plain"}],
                 "start": 1795384606448 + number,
                 "stop": 1795384606449 + number,
             }
             (results / f"{check}-result.json").write_text(json.dumps(result))
+            (results / f"{check}-attachment.txt").write_text(f"evidence of {check}")
         finish(run, run_id=f"run-{number}")
         link_latest(reports, run)
         build_report(run, "ko")
@@ -90,6 +92,15 @@ def test_categories_split_by_status_and_severity(built: Path) -> None:
     categories = embedded(html, "widgets/categories.json")
     assert "sev1 · 측정값이 한계를 벗어남" in categories
     assert "sev2 · 측정하지 못함" in categories
+
+
+def test_attachments_are_in_the_page(built: Path) -> None:
+    """What a check attached is evidence: each attachment is carried whole."""
+    html = (built / "run-2" / "report.html").read_text()
+    carried = [
+        base64.b64decode(found).decode() for found in re.findall(r'd\("data/attachments/[^"]+","([^"]*)"\)', html)
+    ]
+    assert sorted(carried) == ["evidence of error_rate", "evidence of llm_parse"]
 
 
 def test_history_counts_a_run_once(built: Path) -> None:
