@@ -111,7 +111,7 @@ class _RedactingLogger(AllureFileLogger):
             # Each byte as one character: what is no UTF-8 stays as it is.
             self._put(file_name, self._redactor.text(body.decode("latin-1")).encode("latin-1"))
         else:
-            self._put(file_name, self._redactor.cleaned(plain_lines(self._redactor.text(body)).encode()))
+            self._put(file_name, self._redactor.lines(body))
 
     @allure_commons.hookimpl
     def report_attached_file(self, source: str, file_name: str) -> None:
@@ -121,9 +121,7 @@ class _RedactingLogger(AllureFileLogger):
     def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
         values = _plain(attrs.asdict(item, filter=lambda _, value: bool(value) or value is False))
-        text = self._redactor.json(values)
-        content = self._redactor.cleaned(text.encode("utf-8", "backslashreplace"))
-        self._put(item.file_pattern.format(prefix=uuid.uuid4()), content)
+        self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.json(values))
 
     def _put(self, name: str, content: bytes) -> None:
         # Not synced to the disk, as other evidence is: a run that ends before its verdict holds anyway.

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from opsverify.config.secrets import SHORTEST
 from opsverify.evidence.decoding import Stretch, merged, run_pattern, unescaped, views
 from opsverify.language.message import Message
-from opsverify.language.plain import plain_output
+from opsverify.language.plain import plain_lines, plain_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ class Redactor:
                 self._known.setdefault(needle[place : place + SHORTEST], []).append((needle, place))
         self._stretches = frozenset(self._known)
         self._runs = run_pattern(min(self._shortest, PART))
-        self._swept: set[bytes] = set()
+        self._searched: set[bytes] = set()
 
     def text(self, text: str) -> str:
         """`text` without secrets, a message in both its languages."""
@@ -59,10 +59,23 @@ class Redactor:
         """A JSON value without secrets in its strings, numbers and keys; the value itself if it holds none."""
         return self._walk(value) if self._holds(json.dumps(value, ensure_ascii=False, default=str)) else value
 
-    def json(self, value: Any) -> str:  # noqa: ANN401 - any JSON value
-        """A JSON value as text without secrets."""
+    def json(self, value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+        """A JSON value without secrets, as a file holds it."""
         text = json.dumps(value, ensure_ascii=False)
-        return json.dumps(self._walk(value), ensure_ascii=False) if self._holds(text) else text
+        if self._holds(text):
+            return _octets(json.dumps(self._walk(value), ensure_ascii=False))
+        return self._noted(_octets(text))
+
+    def lines(self, text: str) -> bytes:
+        """`text` without secrets and without what acts on a page, as a file holds it."""
+        plain = plain_lines(self.text(text))
+        clean = self.text(plain)  # what was taken out may have stood within a secret
+        return self._noted(_octets(plain)) if clean == plain else _octets(clean)
+
+    def _noted(self, content: bytes) -> bytes:
+        """Content that was searched as it is, and holds no secret: a sweep need not search it again."""
+        self._searched.add(hashlib.sha256(content).digest())
+        return content
 
     def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         if isinstance(value, str):
@@ -74,11 +87,6 @@ class Redactor:
         if isinstance(value, int | float) and not isinstance(value, bool) and self._holds(str(value)):
             return MASK
         return value
-
-    def cleaned(self, content: bytes) -> bytes:
-        """Take note of a file's content that was made without secrets, which a sweep then need not search again."""
-        self._swept.add(hashlib.sha256(content).digest())
-        return content
 
     def sweep(self, folder: Path) -> tuple[Path, ...]:
         """Clean every file below `folder` in place; the files that held a secret.
@@ -95,7 +103,7 @@ class Redactor:
     def _clean(self, path: str) -> bool:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
             content = file.readall()
-        if hashlib.sha256(content).digest() in self._swept:
+        if hashlib.sha256(content).digest() in self._searched:
             return False
         raw = content.decode("latin-1")
         clean = self.text(raw)
@@ -164,6 +172,10 @@ class RedactedStream:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a proxy
         return getattr(self._stream, name)
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _extended(text: str, place: int, needle: str, at: int) -> Stretch:

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,10 +87,19 @@ def test_a_file_that_was_changed_after_it_was_cleaned_is_swept(tmp_path: Path) -
     redactor = Redactor(["planted-secret"])
     kept, changed = tmp_path / "kept.json", tmp_path / "changed.json"
     for path in (kept, changed):
-        path.write_bytes(redactor.cleaned(b'{"status": "passed"}'))
+        path.write_bytes(redactor.json({"status": "passed"}))
     assert redactor.sweep(tmp_path) == ()
     changed.write_text('{"status": "planted-secret"}')
     assert redactor.sweep(tmp_path) == (changed,)
+
+
+@pytest.mark.parametrize("between", ["\x00", "\x08", "\x1b[0m", "\r", "\u200b", "\u202e"])
+def test_a_secret_that_what_acts_on_a_page_took_apart_is_found(tmp_path: Path, between: str) -> None:
+    """It is searched as it is written; where something was removed, the sweep searches it once more."""
+    redactor = Redactor(["planted-secret"])
+    (tmp_path / "a.txt").write_bytes(redactor.lines(f"token planted{between}-secret"))
+    redactor.sweep(tmp_path)
+    assert Redactor(["planted-secret"]).text((tmp_path / "a.txt").read_text()) == (tmp_path / "a.txt").read_text()
 
 
 def test_short_words_are_untouched() -> None:
