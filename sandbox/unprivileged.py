@@ -12,6 +12,7 @@ from pathlib import Path
 
 from opsverify.config.project import cache_folder
 from opsverify.language.message import say
+from opsverify.recovery.postgres.scratch import open_copy
 from sandbox import binaries
 from sandbox.errors import SandboxError
 
@@ -115,11 +116,7 @@ def _copy_once(sources: tuple[Path, ...], copy: Path) -> None:
         for source in sources:
             if source.is_dir():
                 shutil.copytree(source, work / source.name, symlinks=True)
-        for path in (work, *work.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(
-                    0o755 if path.is_dir() or (os.access(path, os.X_OK) and path.stat().st_mode & 0o100) else 0o644
-                )
+        open_copy(work)
         with suppress(OSError):
             work.rename(copy)  # lost against another process: its copy is as good
     finally:

@@ -58,7 +58,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     language = reader_language(options)
     problems: list[str] = []
     for finding in _findings(target_file, target, secrets, root):
-        problems += [] if finding.ok else [finding.part]
+        if not finding.ok:
+            problems.append(finding.part)
         state = "ok  " if finding.ok else "FAIL"
         tell(say("{state}  {part} {text}", state=state, part=f"{finding.part:<28}", text=finding.text), language)
     tell(_total(target.name, problems), language)

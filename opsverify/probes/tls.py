@@ -107,19 +107,8 @@ def certificate(
         record(f"TLS {host}:{port}", message)
         raise Unreachable(message) from error
     except OSError as error:
-        message = say(
-            "TLS of {host}:{port}: no connection ({error}); check that the service is up, and its port",
-            host=host,
-            port=port,
-            error=one_line(error),
-        )
-        record(f"TLS {host}:{port}", message)
-        raise Unreachable(message, by_clock=isinstance(error, TimeoutError)) from error
-    chain = _links(verified, sent)
-    leaf = chain[0]
-    found = Certificate(leaf.subject, leaf.issuer, leaf.not_after, leaf.remaining_s, chain)
-    record(f"TLS {host}:{port}", json.dumps(asdict(found), default=str, indent=2), "json")
-    return found
+        raise _no_connection(host, port, error, record) from error
+    return _found(host, port, _links(verified, sent), record)
 
 
 def sent_certificate(
@@ -129,7 +118,6 @@ def sent_certificate(
 
     Not verified. Raises Unreachable where no TLS connection is to be had.
     """
-    where = f"TLS {host}:{port}"
     context = _unverified()
     try:
         with socket.create_connection((host, port), timeout=timeout_s) as plain:
@@ -148,17 +136,25 @@ def sent_certificate(
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 chain = _links([], _der_of(secured, "get_unverified_chain"))
     except OSError as error:
-        message = say(
-            "TLS of {host}:{port}: no connection ({error}); check that the service is up, and its port",
-            host=host,
-            port=port,
-            error=one_line(error),
-        )
-        record(where, message)
-        raise Unreachable(message, by_clock=isinstance(error, TimeoutError)) from error
+        raise _no_connection(host, port, error, record) from error
+    return _found(host, port, chain, record)
+
+
+def _no_connection(host: str, port: int, error: OSError, record: Record) -> Unreachable:
+    message = say(
+        "TLS of {host}:{port}: no connection ({error}); check that the service is up, and its port",
+        host=host,
+        port=port,
+        error=one_line(error),
+    )
+    record(f"TLS {host}:{port}", message)
+    return Unreachable(message, by_clock=isinstance(error, TimeoutError))
+
+
+def _found(host: str, port: int, chain: tuple[ChainLink, ...], record: Record) -> Certificate:
     leaf = chain[0]
     found = Certificate(leaf.subject, leaf.issuer, leaf.not_after, leaf.remaining_s, chain)
-    record(where, json.dumps(asdict(found), default=str, indent=2), "json")
+    record(f"TLS {host}:{port}", json.dumps(asdict(found), default=str, indent=2), "json")
     return found
 
 
