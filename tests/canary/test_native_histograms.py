@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.canary.observer import Clock, with_meanings
 from opsverify.canary.policy import Policy
-from opsverify.canary.window_policy import setup_of
 from opsverify.config.limits import Limits
 from opsverify.probes.prometheus import Prometheus
 from sandbox.processes import wait_until
@@ -17,7 +15,7 @@ from tests.canary.named_cluster import target_at
 from tests.canary.named_criteria import SLOW
 from tests.probes.probe_servers import fake_server
 from tests.support.protobuf_exposition import CONTENT_TYPE, Observed, family
-from tests.support.real_prometheus import Past, running
+from tests.support.real_prometheus import of_profile, running, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,30 +96,19 @@ def url(tmp_path_factory: pytest.TempPathFactory, began: float) -> Iterator[str]
             yield found
 
 
-def watched(url: str, began: float, profile: str, limit: str = "< 2 s") -> GateWatch:
+def window(url: str, began: float, profile: str, limit: str = "< 2 s") -> GateWatch:
     """The window of a profile, observed as by a run."""
     native: dict[str, Any] = {"metric": METRIC, "native": True}
-    matchers = {scope: f'track="{track}",profile="{profile}"' for scope, track in TRACKS.items()}
-    target = target_at(
-        url, {"durations": native, "duration_buckets": native}, step="30s", shortest_window="300s", **matchers
-    ).model_copy(update={"limits": Limits(judgment_p95=limit)})
-    assert target.prometheus is not None
-    limit_s = target.limits.judgment_p95.bound
-    moment = [began]
-    with Prometheus(target.prometheus) as prometheus:
-        setup = setup_of(target, POLICY.longest_s, (SLOW,))
-        setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
-        clock = Clock(lambda: moment[0], lambda seconds: moment.__setitem__(0, moment[0] + max(0.0, seconds)))
-        return Past(prometheus, clock, lambda _: None, lambda _: None, limit_s, 60.0).observe(setup)
-
-
-TRACKS = {"canary": "canary", "baseline": "stable"}
+    signals = {"durations": native, "duration_buckets": native}
+    target = target_at(url, signals, step="30s", shortest_window="300s", **of_profile(profile))
+    target = target.model_copy(update={"limits": Limits(judgment_p95=limit)})
+    return watched(target, (SLOW,), began, POLICY.longest_s)
 
 
 @pytest.mark.parametrize(("profile", "outcome"), [("healthy", "promote"), ("slow", "rollback")])
 def test_slow_ones_are_counted_exactly(url: str, began: float, profile: str, outcome: str) -> None:
     """The limit is a boundary of the buckets: every judgment of the window is counted, on its side of it."""
-    found = watched(url, began, profile)
+    found = window(url, began, profile)
     assert found.decision.outcome.value == outcome, found.decision.reasons
     canary = [counts for counts, _ in found.progress[0].history]
     trials = sum(counts.trials for counts in canary)
@@ -131,6 +118,6 @@ def test_slow_ones_are_counted_exactly(url: str, began: float, profile: str, out
 
 def test_a_limit_within_a_bucket_is_no_measurement(url: str, began: float) -> None:
     """What is slower than 1.5 s cannot be told from what is not: on hold, with the limits that can be counted."""
-    found = watched(url, began, "slow", "< 1.5 s")
+    found = window(url, began, "slow", "< 1.5 s")
     assert found.decision.outcome.value == "hold"
     assert any("inside a bucket from 1 to 2 s" in reason for reason in found.decision.reasons)

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.canary.observer import Clock, with_meanings
 from opsverify.canary.policy import Policy
-from opsverify.canary.window_policy import setup_of
 from opsverify.cli import doctor
 from opsverify.config.load import load_target
-from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, pods
 from tests.canary.named_cluster import NamedCluster, target_at
 from tests.canary.named_criteria import ERRORS, SLOW
 from tests.canary.situations import BAD, cluster, collector
-from tests.support.real_prometheus import Past, holding
+from tests.support.real_prometheus import holding, of_profile, watched
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:
@@ -64,23 +61,12 @@ def url(tmp_path_factory: pytest.TempPathFactory, began: float) -> Iterator[str]
         yield found
 
 
-def watched(url: str, began: float, profile: str) -> GateWatch:
+def window(url: str, began: float, profile: str) -> GateWatch:
     """The window of a profile, observed as by a run."""
-    matchers = {scope: f'track="{track}",profile="{profile}"' for scope, track in TRACKS.items()}
-    target = target_at(
-        url, {}, step="30s", shortest_window="300s" if PROFILES[profile].policy is SHORT else "600s", **matchers
-    )
-    assert target.prometheus is not None
-    moment = [began]
-    limit_s = target.limits.judgment_p95.bound
-    with Prometheus(target.prometheus) as prometheus:
-        setup = setup_of(target, PROFILES[profile].policy.longest_s, (ERRORS, SLOW))
-        setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
-        clock = Clock(lambda: moment[0], lambda seconds: moment.__setitem__(0, moment[0] + max(0.0, seconds)))
-        return Past(prometheus, clock, lambda _: None, lambda _: None, limit_s, 60.0).observe(setup)
-
-
-TRACKS = {"canary": "canary", "baseline": "stable"}
+    policy = PROFILES[profile].policy
+    shortest = "300s" if policy is SHORT else "600s"
+    target = target_at(url, {}, step="30s", shortest_window=shortest, **of_profile(profile))
+    return watched(target, (ERRORS, SLOW), began, policy.longest_s)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +74,7 @@ TRACKS = {"canary": "canary", "baseline": "stable"}
 )
 def test_a_profile_is_counted_as_what_was_exported(url: str, began: float, profile: str, outcome: str) -> None:
     """As many trials and bad ones as are counted of the simulation itself, and the decision that is wanted."""
-    found, simulated = watched(url, began, profile), PROFILES[profile].watch()
+    found, simulated = window(url, began, profile), PROFILES[profile].watch()
     assert found.decision.outcome.value == outcome, found.decision.reasons
     assert found.elapsed_s == simulated.elapsed_s
     counted, expected = (watch.progress[0].history for watch in (found, simulated))
@@ -97,7 +83,7 @@ def test_a_profile_is_counted_as_what_was_exported(url: str, began: float, profi
 
 def test_a_second_replica_is_counted_once_and_named(url: str, began: float) -> None:
     """Every series is there twice, under a label that any replica may have: evidence is not doubled."""
-    found = watched(url, began, "replicas")
+    found = window(url, began, "replicas")
     assert found.decision.outcome.value == "hold"
     assert any("duplicate series" in reason and "replica=b" in reason for reason in found.decision.reasons)
     trials = sum(canary.trials for canary, _ in found.progress[0].history)

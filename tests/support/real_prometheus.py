@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.canary.observer import Observer
+from opsverify.canary.observer import Clock, Observer, with_meanings
+from opsverify.canary.window_policy import setup_of
+from opsverify.probes.prometheus import Prometheus
 from sandbox import binaries, network
 from sandbox.processes import wait_until
 
@@ -16,9 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from opsverify import Criterion
+    from opsverify.canary.watch import GateWatch
+    from opsverify.config.model import Target
+
 Labelled = tuple[dict[str, str], list[tuple[float, float]]]
 """Labels, `__name__` among them, and samples: (Unix seconds, value)."""
 STORAGE = "tsdb"
+_TRACKS = {"canary": "canary", "baseline": "stable"}
 _READY_WITHIN_S = 120
 _WRITTEN_WITHIN_S = 120
 
@@ -28,6 +35,23 @@ class Past(Observer):
 
     def _skew(self) -> float:
         return 0.0
+
+
+def of_profile(profile: str) -> dict[str, str]:
+    """Matchers of canary and baseline of one profile among those that a Prometheus holds."""
+    return {scope: f'track="{track}",profile="{profile}"' for scope, track in _TRACKS.items()}
+
+
+def watched(target: Target, criteria: tuple[Criterion, ...], began: float, longest_s: float) -> GateWatch:
+    """The window of a target that began at `began` (Unix seconds), observed as by a run."""
+    assert target.prometheus is not None
+    limit_s = target.limits.judgment_p95.bound
+    moment = [began]
+    with Prometheus(target.prometheus) as prometheus:
+        setup = setup_of(target, longest_s, criteria)
+        setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
+        clock = Clock(lambda: moment[0], lambda seconds: moment.__setitem__(0, moment[0] + max(0.0, seconds)))
+        return Past(prometheus, clock, lambda _: None, lambda _: None, limit_s, 60.0).observe(setup)
 
 
 @contextmanager
