@@ -1,8 +1,8 @@
-"""Runbook 4: every hour of the coming weeks has somebody on each level, and nobody stands in it twice."""
+"""Runbook 4: every hour of the coming weeks has somebody on each level, and whoever had to be told was, in time."""
 
 from functools import partial
 
-from opsverify import NONE, listed, runbook, say
+from opsverify import NONE, Inconclusive, listed, runbook, say
 
 ON_CALL = partial(runbook, "4/on-call", stages=("quarterly",), needs=("on_call",))
 
@@ -39,3 +39,29 @@ def test_handover(check, on_call):
         check.limits.on_call_overlap,
         of=listed(say("that two persons of one level share"), on_call.texts(overlaps)),
     )
+
+
+@ON_CALL(
+    id="on_call.escalation",
+    severity="sev2",
+    ko="에스컬레이션: 최근 분기의 사고마다 각 레벨과 고객사에 기한 안에 알렸는가",
+    en="Escalation: in every incident of the last quarter each level and the customers were told in time",
+)
+def test_escalation(check, escalations):
+    """A deadline that passed without a word, or was met late; not yet due is neither."""
+    of = say(
+        "told late or never ({incidents:,} incidents in 92 days; {kept:,} in time, {waiting:,} not yet due)",
+        incidents=escalations.incidents,
+        kept=escalations.kept,
+        waiting=escalations.waiting,
+    )
+    check.measure(say("deadlines missed"), len(escalations.late), NONE, of=listed(of, escalations.late))
+    if not escalations.late and escalations.unrated:
+        raise Inconclusive(
+            say(
+                "{incident}: no severity recorded ({count:,} such incidents); "
+                "opsverify dr mark note --severity sev1|sev2|sev3 --incident {incident}",
+                incident=escalations.unrated[0],
+                count=len(escalations.unrated),
+            )
+        )

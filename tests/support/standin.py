@@ -28,6 +28,8 @@ from opsverify.cli.history import store_of
 from opsverify.cli.ledger import capture, newest_target
 from opsverify.config.load import load_target
 from opsverify.errors import Inconclusive
+from opsverify.incident.entries import REPORTS, Entry, declare, mark
+from opsverify.incident.timeline import incidents
 from sandbox import backup_faults, network
 from sandbox.home import Control
 from sandbox.postgres import Cluster
@@ -199,6 +201,7 @@ class Standin:
         path = self.write_target(QUARTER, QUARTERLY)
         done = self.verify("rehearsal", *self.arguments("rehearsal"), target=path)
         assert done.exit_code == 0, done.story
+        _tell_of_an_incident(path)
         return path
 
     def _break_once(self) -> None:
@@ -425,6 +428,20 @@ class Standin:
             if time.monotonic() > end:
                 raise TimeoutError(f"timed out after {QUIET_DEADLINE_S} s: {'; '.join(found)}")
             time.sleep(0.1)  # between two looks at a condition
+
+
+def _tell_of_an_incident(target: Path) -> None:
+    """Record one incident, of sev2 and two hours ago: L1 was told after ten minutes, customers within an hour."""
+    for earlier in incidents(REPOSITORY / REPORTS, QUARTER):
+        shutil.rmtree(earlier.folder)
+    began = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2)
+
+    def after(minutes: int) -> str:
+        return (began + dt.timedelta(minutes=minutes)).isoformat()
+
+    declare(str(target), REPOSITORY, Entry(at=after(0), severity="sev2"))
+    for step, level, minutes in (("told", "L1", 10), ("told", "L2", 30), ("customer-notice", None, 55)):
+        mark(str(target), REPOSITORY, None, step, Entry(at=after(minutes), level=level))
 
 
 def _promises(stage: str) -> Iterable[str]:
