@@ -6,6 +6,7 @@ OpsVerifyError
  ├── Refused          `act` or `rollout` does nothing; the message says what to fix first (exit 10)
  └── Inconclusive     something could not be measured: never a pass, never a fail
      ├── Unreachable  because there was no answer at all
+     ├── LoginRefused because a server that is up refuses the login: another attempt changes nothing
      ├── MachineBusy  because the run's own machine kept it waiting while it measured a time
      └── NotRestorable  because the backup or its WAL is at fault: for a rehearsal, that is a failure
 CheckFailed           (an AssertionError) something was measured and lies outside its limit
@@ -53,6 +54,10 @@ class Unreachable(Inconclusive):
     def __init__(self, message: str, *, by_clock: bool = False) -> None:
         super().__init__(message)
         self.by_clock = by_clock
+
+
+class LoginRefused(Inconclusive):
+    """A server refuses user or password; further attempts would not measure anything, and may lock the account."""
 
 
 class MachineBusy(Inconclusive):

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
@@ -46,7 +46,8 @@ def eventually(
 
     `stop_when` names a terminal state: waiting any longer would change nothing. At that state and at the
     deadline the latest value is returned, for the caller to measure. An attempt that cannot measure is made
-    again; if none ever could, its last error is raised (Unreachable, Inconclusive). `what` names what is
+    again; if none ever could, its last error is raised (Unreachable, Inconclusive). A refused login ends the waiting
+    with its own error: the same login would be refused again. `what` names what is
     awaited; `record` receives one line for every attempt: let `probe` itself record nothing.
     """
     started = time.monotonic()
@@ -62,6 +63,9 @@ def eventually(
             except Inconclusive as error:
                 last_error = error
                 attempts.append(f"+{offset:7.2f} s  {type(error).__name__}: {one_line(error)}")
+                if isinstance(error, LoginRefused):
+                    ended = "login refused"
+                    raise
             else:
                 values[:] = [value]
                 attempts.append(f"+{offset:7.2f} s  {one_line(repr(value))}")

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Unreachable
 from opsverify.language.message import say
 from opsverify.probes import postgres_state as state
 from opsverify.probes.base import Probe
@@ -45,10 +45,14 @@ class Timed:
 
 @dataclass(slots=True)
 class _Session:
-    """One connection, shared by all views of a probe; `used` says that it has answered before."""
+    """One connection, shared by all views of a probe; `used` says that it has answered before.
+
+    `refused` is why the login was refused: it is not tried again, which might lock the account.
+    """
 
     connection: Connection | None = None
     used: bool = False
+    refused: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -193,6 +197,8 @@ class Postgres(Probe):
     def _run(self, statement: str, params: dict[str, object]) -> Timed:
         request = f"{self._where}\n{statement.strip()}\n{f'parameters: {params}' if params else ''}".rstrip()
         name = f"SQL {one_line(statement)[:60]}"
+        if self._session.refused is not None:
+            raise LoginRefused(self._session.refused)
         try:
             connection = self._connected()
             with (
@@ -215,6 +221,8 @@ class Postgres(Probe):
                 raise _Stale from error
             failure = explain(error, self._config)
             self._record(name, f"{request}\n\n{failure}")
+            if isinstance(failure, LoginRefused):
+                self._session.refused = str(failure)
             raise failure from error
         self._session.used = True
         self._record(name, f"{request}\n\n{table(columns, rows)}\n{elapsed * 1000:.1f} ms")

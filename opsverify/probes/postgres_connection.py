@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.libpq import open_connection
 from opsverify.probes.text import one_line
@@ -109,7 +109,7 @@ def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
 
 def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
     """Turn an error of psycopg into its outcome, with a message of one line."""
-    reason = one_line(error.diag.message_primary or error)
+    reason = _without_place(one_line(error.diag.message_primary or error), config)
     if isinstance(error, (*OUT_OF_SERVICE, TimedOut)):
         return Unreachable(
             say(
@@ -142,7 +142,7 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                 )
             )
         if any(phrase in reason for phrase in _REFUSED):
-            return Inconclusive(
+            return LoginRefused(
                 say(
                     "{where}: login refused ({reason}); check user, password and pg_hba.conf",
                     where=where(config),
@@ -165,3 +165,9 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
             reason=reason,
         )
     )
+
+
+def _without_place(reason: str, config: PostgresConfig) -> str:
+    """What libpq says, without the host and port that every message here begins with."""
+    place = f'connection to server at "{config.host}", port {config.port} failed: '
+    return reason.removeprefix("connection failed: ").replace(place, "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import redis as client
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.base import Probe
 from opsverify.probes.local_timer import Elapsed, LocalTimer
@@ -202,20 +202,15 @@ class Redis(Probe):
         where, reason = self._where, one_line(error)
         failure: Inconclusive
         if isinstance(error, client.AuthenticationError | client.exceptions.AuthorizationError):
-            failure = Inconclusive(
-                say(
-                    "{where}: {command} refused ({reason}); check username and password",
-                    where=where,
-                    command=command,
-                    reason=reason,
-                )
+            failure = LoginRefused(
+                say("{where}: login refused ({reason}); check username and password", where=where, reason=reason)
             )
         elif isinstance(error, client.TimeoutError):
             failure = Unreachable(
                 say(
-                    "{where}: no answer to {command} within {timeout_s:g} s; check its load",
+                    "{where}: no answer{detail} within {timeout_s:g} s; check its load",
                     where=where,
-                    command=command,
+                    detail=say(" to {command}", command=command),
                     timeout_s=self._config.timeout_s,
                 ),
                 by_clock=True,
@@ -223,9 +218,9 @@ class Redis(Probe):
         elif isinstance(error, client.ConnectionError):
             failure = Unreachable(
                 say(
-                    "{where}: no answer to {command} ({reason}); check that it is up, and its host and port",
+                    "{where}: no answer{detail} ({reason}); check that it is up, and its host and port",
                     where=where,
-                    command=command,
+                    detail=say(" to {command}", command=command),
                     reason=reason,
                 )
             )

@@ -14,7 +14,7 @@ from opsverify.config.toml_text import read_toml
 from opsverify.config.wrong_value import key_of, problem_of
 from opsverify.core.spec import CheckSpec, Row
 from opsverify.errors import TargetError
-from opsverify.language.message import say
+from opsverify.language.message import Message, as_message, say
 from opsverify.units import parse_duration
 
 if TYPE_CHECKING:
@@ -64,10 +64,17 @@ class Agreement(_Table):
     tolerance: int = 0
 
 
+class StepTitle(_Table):
+    """A step's title in both languages."""
+
+    ko: str
+    en: str
+
+
 class JourneyStep(_Table):
     """One step: exactly one of the kinds, and its expected result."""
 
-    title: str
+    title: str | StepTitle
     request: HttpRequest | None = None
     sql: str | None = None
     inbox: str | None = None
@@ -86,12 +93,15 @@ class JourneyStep(_Table):
     def _one_kind(self) -> JourneyStep:
         given = [kind for kind in PARTS if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"step {self.title!r}: expected exactly one of {', '.join(PARTS)}, found {given or 'none'}"
-            )
+            raise ValueError(f"step {self.name!r}: expected exactly one of {', '.join(PARTS)}, found {given or 'none'}")
         if self.within is not None:
             parse_duration(self.within)
         return self
+
+    @property
+    def name(self) -> Message:
+        """Its title; a plain one is the same in both languages."""
+        return as_message(self.title) if isinstance(self.title, str) else Message.of(self.title.en, self.title.ko)
 
     @property
     def needs(self) -> tuple[Part, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import Inconclusive
-from opsverify.language.message import say
+from opsverify.language.message import in_language, say
 from opsverify.limits import Limit
 from opsverify.probes.eventually import eventually
 from opsverify.probes.record import discard
@@ -97,7 +97,7 @@ class JourneyRunner:
     def run_step(self, step: JourneyStep) -> bool:
         """Run one step and measure its result on the check. False where the next steps would prove nothing."""
         self.running = True
-        with self.check.step(step.title):
+        with self.check.step(in_language(step.name, self.check.target.language)):
             if step.request is not None:
                 self._request(step, step.request)
             elif step.sql is not None:
@@ -166,7 +166,7 @@ class JourneyRunner:
             stop_when=lambda found: any(found.get(name) in values for name, values in step.ends.items()),
             deadline_s=self._deadline_s(step),
             record=self.check.attach,
-            what=step.title,
+            what=step.name,
         )
         self.check.attach("SQL and row", f"{sql.strip()}\n\n{parameters}\n\n{dict(row)}")
         for name, value in expected.items():
@@ -178,7 +178,7 @@ class JourneyRunner:
             until=bool,
             deadline_s=self._deadline_s(step),
             record=self.check.attach,
-            what=step.title,
+            what=step.name,
         )
         self.check.measure(
             say("notifications"), len(messages), Limit(">=", 1, "count"), of=say("notifications arrived")
@@ -191,7 +191,7 @@ class JourneyRunner:
             until=lambda growth: growth >= step.by,
             deadline_s=self._deadline_s(step),
             record=self.check.attach,
-            what=step.title,
+            what=step.name,
         )
         self.check.measure(
             signal,

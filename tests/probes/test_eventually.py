@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Unreachable
 from opsverify.probes.eventually import eventually, set_waiting
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ def test_deadline_returns_the_latest_value() -> None:
     probe = _after(0)
     latest = eventually(probe, lambda _: False, deadline_s=0.1, every_s=0.02, what="never")
     assert 1 < latest == probe() - 1
+
+
+def test_a_refused_login_is_not_tried_again(recorder: Recorder) -> None:
+    """The same login would be refused again, and some servers lock the account: its error ends the waiting."""
+    with pytest.raises(LoginRefused, match=r"^wrong password$"):
+        eventually(_after(1000, LoginRefused("wrong password")), bool, deadline_s=60, what="a row", record=recorder)
+    assert recorder.text.count("LoginRefused") == 1
+    assert "login refused after" in recorder.text
 
 
 @pytest.mark.parametrize("kind", [Unreachable, Inconclusive])

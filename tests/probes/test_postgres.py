@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from opsverify.config.database import Login
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Unreachable
 from opsverify.probes.postgres import Postgres
 from tests.probes.probe_servers import PASSWORD, free_port
 
@@ -166,6 +166,21 @@ def test_wrong_password_is_inconclusive(cluster: Cluster, recorder: Recorder) ->
         probe.value("SELECT 1")
     assert not isinstance(caught.value, Unreachable)
     assert "planted" not in str(caught.value) + recorder.text
+
+
+def test_a_refused_login_is_tried_once(cluster: Cluster, recorder: Recorder) -> None:
+    """A run of many checks must not lock the account; the one message names the place once."""
+    config = cluster.config()
+    with Postgres(config, "planted-wrong-password", recorder) as probe:
+        messages = set()
+        for view in (probe, probe.recording(recorder)):
+            with pytest.raises(LoginRefused) as caught:
+                view.value("SELECT 1")
+            messages.add(str(caught.value))
+    reason = f'FATAL: password authentication failed for user "{config.login.user}"'
+    place = f"PostgreSQL {config.host}:{config.port}/{config.dbname}"
+    assert messages == {f"{place}: login refused ({reason}); check user, password and pg_hba.conf"}
+    assert len(recorder.kept) == 1
 
 
 def test_views_share_the_connection(postgres: Postgres, recorder: Recorder) -> None:
