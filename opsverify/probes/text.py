@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -55,8 +56,15 @@ def root_cause(error: BaseException) -> BaseException:
 
 def is_loopback(url: str) -> bool:
     """Whether `url` is on this machine, where a proxy from the environment must not be used."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether `host` is this machine: `localhost` or a loopback address; `127.example.com` is none."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _cell(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from opsverify.errors import TargetError
 from opsverify.language.message import say
+from opsverify.probes.text import is_loopback_host
 from opsverify.serve.app import app_of
 from opsverify.serve.gate import PipelineGate
 from opsverify.serve.run_queue import QueueSettings, RunQueue
@@ -45,7 +45,7 @@ class Listener:
         for path in (self.certificate, self.key):
             if path is not None and not path.is_file():
                 raise TargetError(say("serve: {path}: no such file", path=path))
-        if self.certificate is None and not self.plain_http and not _is_loopback(self.host):
+        if self.certificate is None and not self.plain_http and not is_loopback_host(self.host):
             raise TargetError(
                 say(
                     "serve: {host} is not loopback: tokens would be sent in the clear; give --certificate and --key, "
@@ -113,10 +113,3 @@ def serve(gate: PipelineGate, listener: Listener) -> int:
         signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 4
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
