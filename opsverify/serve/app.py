@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +19,7 @@ from opsverify.errors import EvidenceError
 from opsverify.language.message import Message, say
 from opsverify.serve.bodies import ProblemBody
 from opsverify.serve.declined import Declined
+from opsverify.serve.oidc import looks_like_jwt
 from opsverify.serve.openapi import PATH, PROBLEM, document
 from opsverify.serve.operations import OPERATIONS, Call, Operation, encoded
 
@@ -26,19 +28,22 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from opsverify.serve.caller import Caller
     from opsverify.serve.gate import PipelineGate
     from opsverify.serve.operations import ApiReply
-    from opsverify.serve.tokens import Token
 
 LOG: Final = logging.getLogger("opsverify.serve")
 LARGEST: Final = 64 << 10
 """Bytes of a request's body."""
+JOBS_AT_ONCE: Final = 4
+"""Jobs whose tokens are verified at once: while an issuer does not answer, they wait, and no other request does."""
 _BEARER: Final = "bearer "
 
 
 def app_of(gate: PipelineGate) -> Starlette:
     """The application of `gate`."""
-    routes = [Route(each.path, _endpoint(gate, each), methods=[each.method]) for each in OPERATIONS]
+    limiter = CapacityLimiter(JOBS_AT_ONCE)
+    routes = [Route(each.path, _endpoint(gate, each, limiter), methods=[each.method]) for each in OPERATIONS]
     content = json.dumps(document()).encode()
 
     async def openapi(_request: Request) -> Response:
@@ -51,30 +56,40 @@ def app_of(gate: PipelineGate) -> Starlette:
     )
 
 
-def _endpoint(gate: PipelineGate, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    gate: PipelineGate, operation: Operation, limiter: CapacityLimiter
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        token = _authorized(gate, operation, request)
+        caller = await _authorized(gate, operation, request, limiter)
         body = await _body(operation, request)
-        call = Call(gate, request.path_params, request.query_params, request.headers, body, token)
+        call = Call(gate, request.path_params, request.query_params, request.headers, body, caller)
         reply = await run_in_threadpool(operation.handle, call)
-        LOG.info("%s %s by %s", operation.name, reply.status, token.name if token else "anyone")
+        LOG.info("%s %s by %s", operation.name, reply.status, caller.name if caller else "anyone")
         return _response(reply)
 
     return endpoint
 
 
-def _authorized(gate: PipelineGate, operation: Operation, request: Request) -> Token | None:
-    """The token of a request. Raises Declined where the operation needs one and there is none that may."""
+async def _authorized(
+    gate: PipelineGate, operation: Operation, request: Request, limiter: CapacityLimiter
+) -> Caller | None:
+    """Who asks. Raises Declined where the operation needs a token and there is none that may.
+
+    A job's token is taken from the header only: of an address, parts are kept by proxies.
+    """
     if operation.may is None:
         return None
     given = request.headers.get("authorization", "")
     plain = given[len(_BEARER) :].strip() if given.lower().startswith(_BEARER) else None
-    token = gate.tokens.find(request.path_params.get("token", plain), gate.clock())
-    if token is None:
+    caller = gate.tokens.find(request.path_params.get("token", plain), gate.clock())
+    rules = gate.tokens.rules()
+    if caller is None and rules and plain and "token" not in request.path_params and looks_like_jwt(plain):
+        caller = await to_thread.run_sync(gate.jobs.caller, plain, rules, limiter=limiter)
+    if caller is None:
         raise Declined(401, say("no valid token: unknown, expired, or none was given"), {"WWW-Authenticate": "Bearer"})
-    if operation.may not in token.may:
-        raise Declined(403, say("token {name}: may not {may}", name=token.name, may=operation.may))
-    return token
+    if operation.may not in caller.may:
+        raise Declined(403, say("token {name}: may not {may}", name=caller.name, may=operation.may))
+    return caller
 
 
 async def _body(operation: Operation, request: Request) -> Any:  # noqa: ANN401 - the operation's own

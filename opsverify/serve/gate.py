@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opsverify.config.load import find_target, load_target
@@ -15,14 +15,16 @@ from opsverify.language.message import Message, say
 from opsverify.serve.bodies import Approval
 from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import API, GateRun, RunRequest, RunState
+from opsverify.serve.oidc import OidcJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opsverify.serve.bodies import DecisionBody
+    from opsverify.serve.caller import Caller
     from opsverify.serve.run_queue import QueueSettings, RunQueue
     from opsverify.serve.store import RunStore
-    from opsverify.serve.tokens import Token, Tokens
+    from opsverify.serve.tokens import Tokens
 
 RETRY_AFTER_S: Final = "30"
 
@@ -37,11 +39,12 @@ class PipelineGate:
     settings: QueueSettings
     most_waiting: int = 20
     max_age_s: float = 1800.0
+    jobs: OidcJobs = field(default_factory=OidcJobs)
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
-    def submit(self, request: RunRequest, token: Token, idempotency_key: str | None = None) -> tuple[GateRun, bool]:
+    def submit(self, request: RunRequest, caller: Caller, idempotency_key: str | None = None) -> tuple[GateRun, bool]:
         """The run for this request, and whether it is new. Raises Declined."""
-        key = request.own_key(token.name, idempotency_key) if idempotency_key else request.release_key
+        key = request.own_key(caller.name, idempotency_key) if idempotency_key else request.release_key
         if key is None:
             raise Declined(400, say("missing Idempotency-Key, or release; a retry could not join the run it started"))
         superseded: list[GateRun] = []
@@ -56,7 +59,7 @@ class PipelineGate:
                 return known, False
             self._require_room()
             superseded = self._superseded(request)
-            run = GateRun(_new_id(self.clock()), key, request, token.name, self.clock())
+            run = GateRun(_new_id(self.clock()), key, request, caller.name, self.clock())
             self.store.add(run)
         for other in superseded:
             self.queue.end(other.id, say("release {name} {checksum} came while it was under way: both were measured",
@@ -86,55 +89,57 @@ class PipelineGate:
                 self.store.retire(run.id, self.clock())
         return [run for run in others if run.state is not RunState.FINISHED]
 
-    def found(self, run_id: str, token: Token) -> GateRun:
+    def found(self, run_id: str, caller: Caller) -> GateRun:
         """A run that the token may see. Raises Declined for any other."""
         run = self.store.get(run_id)
-        if run is None or not token.covers(run.request.stage, run.request.target):
+        if run is None or not caller.covers(run.request.stage, run.request.target):
             raise Declined(404, say("no such run"))
         return run
 
-    def require_scope(self, stage: str, target: str, token: Token) -> None:
+    def require_scope(self, stage: str, target: str, caller: Caller) -> None:
         """Raise Declined unless stage and target exist and the token is for both."""
-        if not token.covers(stage, target):
+        if not caller.covers(stage, target):
             raise Declined(
-                403, say("token {name}: not for {stage} on {target}", name=token.name, stage=stage, target=target)
+                403, say("token {name}: not for {stage} on {target}", name=caller.name, stage=stage, target=target)
             )
         if stage not in STAGES:
             raise Declined(404, say("no such stage; stages: {stages}", stages=", ".join(STAGES)))
         if not (self.settings.root / "targets" / f"{target}.toml").is_file():
             raise Declined(404, say("no such target: no targets/{target}.toml in this project", target=target))
 
-    def approve(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:
+    def approve(self, run: GateRun, body: DecisionBody, caller: Caller) -> GateRun:
         """Let a hold pass, by a person's decision. Raises Declined where it is none, or may not be theirs."""
+        if caller.is_job:  # no rule has the action either
+            raise Declined(403, say("run {id}: a job never approves; a person does, with a token", id=run.id))
         if not run.may_be_approved:
             raise Declined(409, say("run {id}: only a hold on a release is approved", id=run.id))
         if run.approval is not None:
             raise Declined(409, say("run {id}: approved before, by {who}", id=run.id, who=run.approval.who))
-        if run.started_by == token.name and not self.tokens.may_approve_own(run.request.target):
+        if run.started_by == caller.name and not self.tokens.may_approve_own(run.request.target):
             raise Declined(
-                403, say("run {id}: started with token {name}, approved with another", id=run.id, name=token.name)
+                403, say("run {id}: started with token {name}, approved with another", id=run.id, name=caller.name)
             )
         who, why = self._redacted(run, body)
-        if not self.store.approve(run.id, Approval(who, why, token.name, self.clock().isoformat())):
+        if not self.store.approve(run.id, Approval(who, why, caller.name, self.clock().isoformat())):
             raise Declined(409, say("run {id}: approved or retired by another at the same moment", id=run.id))
         return self.store.get(run.id) or run
 
-    def cancel(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:
+    def cancel(self, run: GateRun, body: DecisionBody, caller: Caller) -> GateRun:
         """End a run that waits or is under way: it is a hold. Raises Declined where it has ended."""
         who, why = self._redacted(run, body)
         if not self.queue.end(run.id, say("cancelled by {who}: {why}", who=who, why=why)):
             raise Declined(409, say("run {id}: has ended", id=run.id))
-        self.store.note(run.id, "cancel", token.name, who, why, self.clock().isoformat())
+        self.store.note(run.id, "cancel", caller.name, who, why, self.clock().isoformat())
         return self.store.get(run.id) or run
 
-    def retire(self, run: GateRun, body: DecisionBody, token: Token) -> GateRun:
+    def retire(self, run: GateRun, body: DecisionBody, caller: Caller) -> GateRun:
         """Let a verdict count no longer: the next request for the same release starts a run. Raises Declined."""
         if run.state is not RunState.FINISHED:
             raise Declined(409, say("run {id}: has not ended; cancel it", id=run.id))
         who, why = self._redacted(run, body)
         with self.store.transaction():
             self.store.retire(run.id, self.clock())
-            self.store.note(run.id, "retire", token.name, who, why, self.clock().isoformat())
+            self.store.note(run.id, "retire", caller.name, who, why, self.clock().isoformat())
         return self.store.get(run.id) or run
 
     def reason(self, run: GateRun) -> tuple[str, Message]:

@@ -35,7 +35,10 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "A token of the token file"},
+                "job": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A job's OIDC token"},
+            },
         },
     }
 
@@ -43,8 +46,9 @@ def document() -> dict[str, Any]:
 def problems_of(each: Operation) -> tuple[int, ...]:
     """The statuses of an operation's problems."""
     token = (401, 403) if each.may else ()
+    job = (503,) if _takes_jobs(each) else ()
     body = (400, 413, 415) if each.body else ()
-    return tuple(sorted({*token, *body, *each.problems, *_EVERYWHERE} - {*each.answers}))
+    return tuple(sorted({*token, *job, *body, *each.problems, *_EVERYWHERE} - {*each.answers}))
 
 
 def _operation(each: Operation) -> dict[str, Any]:
@@ -55,13 +59,17 @@ def _operation(each: Operation) -> dict[str, Any]:
         "summary": each.summary,
         "parameters": [*map(_in_path, re.findall(r"{(\w+)}", each.path)), *map(_in_query, each.query)],
         "responses": dict(sorted(answers.items())),
-        "security": [{"token": []}] if each.may and "{token}" not in each.path else [],
+        "security": [{"token": []}, {"job": []}] if _takes_jobs(each) else [],
     }
     if each.name == "startRun":
         found["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}})
     if each.body:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(each.body)}}}
     return found
+
+
+def _takes_jobs(each: Operation) -> bool:
+    return each.may is not None and "{token}" not in each.path
 
 
 def _answer(status: int, kind: type | str, media_type: str = "application/json") -> dict[str, Any]:

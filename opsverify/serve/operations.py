@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from opsverify.serve.caller import Caller, May
     from opsverify.serve.gate import PipelineGate
-    from opsverify.serve.tokens import May, Token
 
 FLAGGER_HOOKS: Final = ("confirm-rollout", "confirm-promotion", "rollback")
 ARGO: Final = "argo"
@@ -53,14 +53,14 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any = None
-    token: Token | None = None
+    caller: Caller | None = None
 
     @property
-    def owner(self) -> Token:
-        """The token, of an operation that needs one."""
-        if self.token is None:
+    def owner(self) -> Caller:
+        """Whoever asks, of an operation that needs a token."""
+        if self.caller is None:
             raise Declined(401, say("no valid token"))
-        return self.token
+        return self.caller
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tokens: who may ask for what. The file holds SHA-256 sums of random tokens, never a token."""
+"""Tokens: who may ask for what. The file holds SHA-256 sums of random tokens and rules for jobs, never a token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -15,13 +15,13 @@ from opsverify.core.stages import STAGES
 from opsverify.errors import TargetError
 from opsverify.language.message import say
 from opsverify.serve.bodies import Name  # noqa: TC001 - read by msgspec
+from opsverify.serve.caller import ANY, Caller, May
+from opsverify.serve.oidc_rules import OidcRule, rule_problems
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOG: Final = logging.getLogger("opsverify.serve")
-May = Literal["run", "read", "approve", "hook"]
-ANY: Final = "*"
 _PREFIX: Final = "ovs_"
 
 
@@ -35,15 +35,16 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: list[str]
     expires: dt.datetime
 
-    def covers(self, stage: str, target: str) -> bool:
-        """Whether it is for this stage and this target."""
-        return bool({stage, ANY} & set(self.stages)) and bool({target, ANY} & set(self.targets))
+    def caller(self) -> Caller:
+        """Whoever has the token."""
+        return Caller(self.name, frozenset(self.may), frozenset(self.stages), frozenset(self.targets))
 
 
 class TokenFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: its tokens, and the targets where whoever started a run may approve its hold as well."""
+    """The file: its tokens, its rules for jobs, and the targets where a run's starter may approve its hold as well."""
 
     token: list[Token] = []
+    oidc: list[OidcRule] = []
     self_approval: list[str] = []
 
 
@@ -57,8 +58,8 @@ class Tokens:
         self._file = TokenFile()
         self._reload()
 
-    def find(self, plain: str | None, now: dt.datetime) -> Token | None:
-        """The token that `plain` is, where it has not expired. A file that cannot be read has none."""
+    def find(self, plain: str | None, now: dt.datetime) -> Caller | None:
+        """Whoever has the token `plain`, where it has not expired. A file that cannot be read has no token."""
         try:
             self._reload()
         except TargetError as error:
@@ -66,7 +67,11 @@ class Tokens:
             return None
         digest = hashlib.sha256((plain or "").encode()).hexdigest()
         found = [each for each in self._file.token if hmac.compare_digest(each.sha256, digest)]
-        return found[0] if found and now < found[0].expires else None
+        return found[0].caller() if found and now < found[0].expires else None
+
+    def rules(self) -> tuple[OidcRule, ...]:
+        """The rules for jobs, of the file as `find` read it last."""
+        return tuple(self._file.oidc)
 
     def may_approve_own(self, target: str) -> bool:
         """Whether the starter of a run on `target` may approve its hold."""
@@ -106,13 +111,17 @@ def made_token(name: str, expires: dt.datetime) -> tuple[str, str]:
 
 
 def _checked(file: TokenFile) -> TokenFile:
-    for token in file.token:
-        unknown = [stage for stage in token.stages if stage not in STAGES and stage != ANY]
+    entries: list[Token | OidcRule] = [*file.token, *file.oidc]
+    for entry in entries:
+        unknown = [stage for stage in entry.stages if stage not in STAGES and stage != ANY]
         if unknown:
-            raise ValueError(say("token {name}: no such stage: {stage}", name=token.name, stage=unknown[0]))
+            raise ValueError(say("token {name}: no such stage: {stage}", name=entry.name, stage=unknown[0]))
+    for problem in rule_problems(file.oidc):
+        raise ValueError(problem)
+    for token in file.token:
         if token.expires.tzinfo is None:
             raise ValueError(say("token {name}: expires has no time zone", name=token.name))
-    names, sums = [each.name for each in file.token], [each.sha256 for each in file.token]
+    names, sums = [each.name for each in entries], [each.sha256 for each in file.token]
     if len(set(names)) < len(names) or len(set(sums)) < len(sums):
-        raise ValueError(say("two tokens have one name, or one sum"))
+        raise ValueError(say("two tokens or rules have one name, or two tokens one sum"))
     return file
