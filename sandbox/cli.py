@@ -12,7 +12,7 @@ from opsverify.language.message import Message, as_message, say
 from opsverify.language.tell import tell
 from sandbox import remedies
 from sandbox.core import Sandbox
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, WrongUsage
 from sandbox.home import ACTED_ON, DEFAULT_CANARY_SHARE, DEFAULT_RATE, REPORTED, REPOSITORY, Control
 from sandbox.parser import LISTS, SHOP, command_parser
 from sandbox.said import active, destroyed, message_of, show_json, switched, target_written, timed
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _FAILED = 1
+_USAGE = 4
 _STOPPED = 3
 
 
@@ -52,7 +53,7 @@ def _ended(work: Callable[[], int], language: str) -> int:
         return work()
     except SandboxError as error:
         tell(say("error: {error}", error=message_of(error)), language, sys.stderr)
-        return _FAILED
+        return _USAGE if isinstance(error, WrongUsage) else _FAILED
     except KeyboardInterrupt:
         tell(say("interrupted"), language, sys.stderr)
         return 128 + signal.SIGINT

@@ -24,7 +24,7 @@ from sandbox import (
     target_file,
     unprivileged,
 )
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, WrongUsage
 from sandbox.home import (
     DEFAULT_CANARY_SHARE,
     DEFAULT_PORT_BASE,
@@ -168,7 +168,7 @@ class Sandbox:
         Returns the pods that serve.
         """
         if not 1 <= pods <= len(PODS):
-            raise SandboxError(say("{pods} pods are out of range: expected 1 to {most}", pods=pods, most=len(PODS)))
+            raise WrongUsage(say("{pods} pods are out of range: expected 1 to {most}", pods=pods, most=len(PODS)))
         with locked(self.home, "fault"):
             parts = self._parts()
             serving = scaling.scaled(parts.control.read().canary_pods, pods)
@@ -191,7 +191,7 @@ class Sandbox:
     def release(self, canary: str) -> None:
         """`good`: a canary without faults takes its usual share; `off`: the canary takes no traffic."""
         if canary not in ("good", "off"):
-            raise SandboxError(say("unknown canary release {given!r}: expected good or off", given=canary))
+            raise WrongUsage(say("unknown canary release {given!r}: expected good or off", given=canary))
         for name, scope in Control(self.home).read().faults.items():
             if scope == "canary":
                 self.fault(name, off=True)
@@ -345,13 +345,13 @@ class Sandbox:
 
 def _at_least_zero(rate: float) -> float:
     if not 0 <= rate < float("inf"):
-        raise SandboxError(say("rate {rate} is out of range: expected judgments per second, 0 or more", rate=rate))
+        raise WrongUsage(say("rate {rate} is out of range: expected judgments per second, 0 or more", rate=rate))
     return rate
 
 
 def _share(share: float) -> float:
     if not 0 <= share <= 1:
-        raise SandboxError(say("canary share {share} is out of range: expected 0 to 1, such as 0.15", share=share))
+        raise WrongUsage(say("canary share {share} is out of range: expected 0 to 1, such as 0.15", share=share))
     return share
 
 

@@ -11,6 +11,10 @@ class SandboxError(Exception):
     """The command cannot be carried out; the message is one line."""
 
 
+class WrongUsage(SandboxError):  # noqa: N818 - what the command line is
+    """A name or number on the command line that means nothing here."""
+
+
 class HomeError(SandboxError):
     """A home that cannot be used.
 

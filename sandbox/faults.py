@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from opsverify.language.message import join, say
 from sandbox import network, process_faults, sql_faults
-from sandbox.errors import SandboxError
+from sandbox.errors import WrongUsage
 from sandbox.processes import wait_until
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def switch(parts: Parts, name: str, scope: str | None, *, off: bool) -> None:
         return
     chosen = scope or fault.scopes[0]
     if chosen not in fault.scopes:
-        raise SandboxError(
+        raise WrongUsage(
             say(
                 "fault {name} has no scope {scope}: expected {known}",
                 name=name,
@@ -89,7 +89,7 @@ def held_down(state: ControlState) -> frozenset[str]:
 
 
 def known(name: str) -> Fault:
-    """The fault of this name. Raises SandboxError with the nearest one."""
+    """The fault of this name. Raises WrongUsage with the nearest one."""
     try:
         return catalogue()[name]
     except KeyError as error:
@@ -99,7 +99,7 @@ def known(name: str) -> Fault:
             if near
             else say("{command} lists them", command="'sandbox faults'")
         )
-        raise SandboxError(say("unknown fault {name}: {hint}", name=name, hint=hint)) from error
+        raise WrongUsage(say("unknown fault {name}: {hint}", name=name, hint=hint)) from error
 
 
 def _carry_out(parts: Parts, fault: Fault, scope: str, *, on: bool) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from opsverify.language.message import say
 from sandbox import sql_faults
-from sandbox.errors import SandboxError
+from sandbox.errors import WrongUsage
 from sandbox.home import ACTED_ON, REPORTED
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def switch(parts: Parts, name: str, *, off: bool, effect: bool = True) -> None:
             if near
             else say("there are {known}", known=", ".join(catalogue()))
         )
-        raise SandboxError(say("unknown remedy {name}: {hint}", name=name, hint=hint))
+        raise WrongUsage(say("unknown remedy {name}: {hint}", name=name, hint=hint))
     if catalogue()[name].kind == "sql":
         _OF_CLUSTER[name](parts.cluster, on=effect and not off)
 

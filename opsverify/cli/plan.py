@@ -12,14 +12,17 @@ import pytest
 
 from opsverify.cli.arguments import add_run_options, add_stage, settings_of, stage_arguments
 from opsverify.cli.reader_language import language_of
+from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.plan import Plan, with_uncovered
+from opsverify.core.stages import stage_named
 from opsverify.errors import TargetError
 from opsverify.language.message import join, say
 from opsverify.language.tell import complain, tell
 from opsverify.pytest_plugin.launch import Launch
+from opsverify.pytest_plugin.request import TARGETS
 
 if TYPE_CHECKING:
     import argparse
@@ -64,10 +67,12 @@ def collect(
 ) -> PlanPlugin:
     """The plan of `stage` on `target`, as pytest collects it; contacts nothing.
 
-    Raises TargetError, after pytest has said why, when there is nothing to plan from.
+    Raises TargetError for a wrong stage or target, and after pytest has said why when there is nothing to plan from.
     """
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     arguments = [*stage_arguments(root, stage, target), "-pno:terminal", "--collect-only", "--opsverify-plan", *more]
+    stage_named(stage)
+    load_target(find_target(target, root / TARGETS), with_secrets=False)
     recorder = _PlanRecorder()
     with contextlib.chdir(root):  # the project's own runbook is found from the working directory
         pytest.main(

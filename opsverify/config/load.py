@@ -62,12 +62,13 @@ def find_target(name_or_file: str, folder: Path) -> Path:
                 )
             )
     known = sorted(path.stem for path in folder.glob("*.toml"))
+    beside = [str(path) for path in given.parent.glob("*.toml")] if given.suffix == ".toml" else []
     raise TargetError(
         say(
             "target {name!r}: no file {candidate}{nearest}; known targets: {known}",
             name=name_or_file,
             candidate=candidates[0],
-            nearest=_nearest(name_or_file, known),
+            nearest=_nearest(name_or_file, beside or known),
             known=", ".join(known) or say("none"),
         )
     )

@@ -123,6 +123,9 @@ def test_unknown_target_names_the_nearest(tmp_path: Path) -> None:
     assert find_target(str(tmp_path / "production.toml"), Path("/")) == tmp_path / "production.toml"
     with pytest.raises(TargetError, match="did you mean 'production'\\?; known targets: production"):
         find_target("prodution", tmp_path)
+    nearest = tmp_path / "production.toml"
+    with pytest.raises(TargetError, match=f"did you mean '{nearest}'\\?"):
+        find_target(str(tmp_path / "prodution.toml"), Path("/"))
 
 
 def test_secrets_from_environment_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

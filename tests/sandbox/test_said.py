@@ -68,9 +68,9 @@ def test_a_wrong_fault_is_told_before_the_sandbox_is_looked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its nearest name helps also where nothing runs yet; a right one is then told that nothing runs."""
-    for name, said in (
-        ("llm_unparsible", "did you mean llm_unparsable?"),
-        ("llm_unparsable", "run 'sandbox up' first"),
+    for name, said, code in (
+        ("llm_unparsible", "did you mean llm_unparsable?", 4),
+        ("llm_unparsable", "run 'sandbox up' first", 1),
     ):
-        assert main(["fault", name, "--home", str(tmp_path / "none")]) != 0
+        assert main(["fault", name, "--home", str(tmp_path / "none")]) == code
         assert said in capsys.readouterr().err
