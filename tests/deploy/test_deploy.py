@@ -5,58 +5,45 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
+import tomllib
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
-import kubernetes_validate
 import pytest
-import yaml
 
 from opsverify.core.stages import STAGES
 from opsverify.serve.bodies import ArgoAnswer, ArgoBody
 from opsverify.serve.operations import FLAGGER_HOOKS, OPERATIONS
 from tests.docs.command_line import refusal
+from tests.support.manifests import DEPLOY, documents, walk
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEPLOY: Final = REPOSITORY / "deploy"
-YAML: Final = sorted(path for path in DEPLOY.rglob("*.y*ml"))
-KUBERNETES: Final = ("1.30", "1.37")
-OURS: Final = ("argoproj.io/", "flagger.app/", "tekton.dev/", "kustomize.config.k8s.io/")
-"""Kinds without a schema here: their meaning is tested below."""
-
-
-def documents(path: Path) -> list[Any]:
-    """Every document of a YAML file."""
-    return [each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each is not None]
+ELSEWHERE: Final = ("helm/", "image/")
+"""Folders whose files have tests of their own beside this one."""
 
 
 def _one(*names: str) -> Any:  # noqa: ANN401 - YAML
     return documents(DEPLOY.joinpath(*names))[-1]
 
 
-def _walk(value: object) -> Iterator[dict[str, Any]]:
-    """Every table below `value`."""
-    if isinstance(value, dict):
-        yield value
-        for each in value.values():
-            yield from _walk(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _walk(each)
+def _files() -> list[Path]:
+    paths = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+    return [path for path in paths if not str(path.relative_to(DEPLOY)).startswith(ELSEWHERE)]
 
 
 def _commands() -> Iterator[Any]:
     """Every call of opsverify in any file, with its placeholders filled."""
-    for path in sorted(path for path in DEPLOY.rglob("*") if path.is_file()):
+    for path in _files():
         name = str(path.relative_to(DEPLOY))
         if path.suffix in (".yaml", ".yml"):
-            for table in (table for document in documents(path) for table in _walk(document)):
+            for table in (table for document in documents(path) for table in walk(document)):
                 if isinstance(argv := table.get("command"), list) and argv[:1] == ["opsverify"]:
                     yield pytest.param([_filled(word) for word in argv[1:]], id=f"{name}: {' '.join(argv[1:3])}")
         text = path.read_text(encoding="utf-8").replace("\\\n", " ").replace('"$COMMAND"', "opsverify")
@@ -91,21 +78,7 @@ def test_every_file_calls_opsverify_or_its_server() -> None:
     called = {str(each.id).partition(":")[0] for each in _commands()}
     others = {"argo-rollouts/analysis-template-web.yaml", "flagger/canary.yaml", "prometheus/opsverify.rules.yaml",
               "kustomize/kustomization.yaml"}  # fmt: skip
-    assert {str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*") if path.is_file()} == called | others
-
-
-@pytest.mark.parametrize("path", YAML, ids=lambda path: str(path.relative_to(DEPLOY)))
-@pytest.mark.parametrize("version", KUBERNETES)
-def test_kubernetes_takes_it(path: Path, version: str) -> None:
-    """Every object of Kubernetes itself by its schema, strictly; also the Job inside an AnalysisTemplate."""
-    for document in documents(path):
-        kind = str(document.get("apiVersion", ""))
-        if kind and not kind.startswith(OURS):
-            kubernetes_validate.validate(document, version, strict=True)
-        for table in _walk(document):
-            if "job" in table and "spec" in table["job"]:
-                job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": table["job"]["spec"]}
-                kubernetes_validate.validate(job, version, strict=True)
+    assert {str(path.relative_to(DEPLOY)) for path in _files()} == called | others
 
 
 @pytest.mark.parametrize(
@@ -120,19 +93,8 @@ def test_the_pipelines_own_schema_takes_it(name: str, file: tuple[str, ...]) -> 
         jsonschema.validate(document, schema)
 
 
-def test_a_red_job_is_never_repeated() -> None:
-    """`backoffLimit: 0` and `restartPolicy: Never` in every Job, no retry elsewhere; a long one is ended."""
-    jobs = [
-        table
-        for path in YAML
-        for document in documents(path)
-        for table in _walk(document)
-        if "template" in table and isinstance(table["template"], dict) and "replicas" not in table
-    ]
-    assert len(jobs) == 6
-    for job in jobs:
-        assert job["backoffLimit"] == 0
-        assert job["template"]["spec"]["restartPolicy"] == "Never"
+def test_a_red_job_of_gitlab_is_never_repeated() -> None:
+    """No retry, nothing that softens it; what deploys needs a person's job."""
     gitlab = _one("gitlab", "templates", "opsverify.yml")
     verify, approve = gitlab.values()
     assert verify["retry"] == 0
@@ -233,19 +195,22 @@ def test_jenkins_passes_only_zero() -> None:
     assert "submitterParameter" in text
 
 
-def test_the_server_is_one_and_is_not_root() -> None:
-    """One replica, replaced before the next starts; non-root, read-only root, nothing escalates, no service account."""
-    deployment = documents(DEPLOY / "kustomize" / "server.yaml")[0]
-    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (1, "Recreate")
-    pods = [
-        table
-        for name in ("server.yaml", "cronjobs.yaml")
-        for document in documents(DEPLOY / "kustomize" / name)
-        for table in _walk(document)
-        if "containers" in table
-    ]
-    assert len(pods) == 6
-    for pod in pods:
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+def test_a_release_sets_every_version(tmp_path: Path) -> None:
+    """Images, chart and Dockerfile have the version of pyproject.toml, and the line of .ci/release changes them all."""
+    old = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    named = _versions(tmp_path)
+    assert {version for _, version in named} == {old}
+    assert {"Chart.yaml", "Dockerfile", "cronjobs.yaml", "opsverify.yml"} <= {path.name for path, _ in named}
+    script = (REPOSITORY / ".ci" / "release").read_text(encoding="utf-8")
+    (line,) = (line for line in script.splitlines() if " deploy " in line)
+    variables = {"old": old, "version": "12.3.4", "PATH": "/usr/bin:/bin"}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=tmp_path, env=variables, check=True, timeout=60)
+    assert _versions(tmp_path) == [(path, "12.3.4") for path, _ in named]
+
+
+def _versions(folder: Path) -> list[tuple[Path, str]]:
+    """Every version of ours that a file below `folder` names."""
+    form = re.compile(r"(?:opsverify:|^version: |^appVersion: |^ARG VERSION=)(\d+\.\d+\.\d+)$", re.MULTILINE)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(path, found) for path in files for found in form.findall(path.read_text(encoding="utf-8"))]
