@@ -46,8 +46,13 @@ def test_llm_failures(check, lookback):
 
 @DAILY("1-daily/llm", id="daily.llm_cost", signals=("llm_cost",), severity="sev3", ko="LLM 비용", en="LLM cost")
 def test_llm_cost(check, lookback):
-    """What the LLM cost, scaled to a day."""
-    check.measure(say("LLM cost"), lookback.per_day("llm_cost"), check.limits.llm_cost_per_day, of=say("a day"))
+    """What the LLM cost, scaled to a day: against the budget, and against the same weekday before where it is known."""
+    cost, before = lookback.per_day("llm_cost"), lookback.per_day_a_week_ago("llm_cost")
+    budget = say("a day") if before else say("a day; no cost of the same weekday before to compare with")
+    check.measure(say("LLM cost"), cost, check.limits.llm_cost_per_day, of=budget)
+    if before:
+        weekday = say("the cost of the same weekday before ({usd:,.2f} USD a day)", usd=before)
+        check.measure(say("LLM cost by the week"), cost / before, check.limits.llm_cost_weekday, of=weekday)
 
 
 @DAILY(

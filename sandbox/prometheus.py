@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.language.message import say
-from sandbox import binaries, debian, network, storage_past
+from sandbox import binaries, debian, metrics_past, network
 from sandbox.home import PODS, write_atomic
 from sandbox.processes import died, wait_until
 
@@ -73,7 +73,7 @@ class Monitoring:
         program = binaries.find(binaries.PROMETHEUS, progress)
         if self._past and not (self._folder / "tsdb").exists():
             (self._folder / "tsdb").mkdir()
-            if not storage_past.write(program.with_name("promtool"), self._folder / "tsdb"):
+            if not metrics_past.write(program.with_name("promtool"), self._folder / "tsdb"):
                 progress(
                     say(
                         "promtool is not beside prometheus, or wrote nothing: storage has no past, "

@@ -108,6 +108,7 @@ class Limits(BaseModel):
     # Daily operation (runbook 1).
     llm_failure_rate: Ratio = _limit("<= 5 %", "ratio", "1 daily: LLM calls that fail or time out")
     llm_cost_per_day: Usd = _limit("<= 100 usd", "usd", "1 daily: LLM cost of the last 24 hours")
+    llm_cost_weekday: Times = _limit("<= 2 x", "times", "1 daily: LLM cost, over that of the same weekday before")
     dead_letters: Count = _limit("<= 20", "count", "1 daily: unresolved dead letters")
     dead_letter_age: Seconds = _limit("<= 1 h", "s", "1 daily: age of the oldest unresolved dead letter")
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
 
 DAY_S = 86400.0
+WEEK_S = 7 * DAY_S
+_LEAST_COVERED = 0.5
+"""Of a lookback of the week before: the part that its samples have to cover."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,17 @@ class Lookback:
                 )
             )
         return growth.value * DAY_S / growth.span_s
+
+    def per_day_a_week_ago(self, signal: str) -> float | None:
+        """What `per_day` was seven days ago: the same weekday. None where its samples cover less than half of it."""
+        span_s = parse_duration(self.config.lookback)
+        selector = self.config.signals.of(signal).selector()
+        past = self.prometheus.history(selector, span_s, self.prometheus.now() - WEEK_S)
+        series = {found.key: dict(found.points) for found in past if found.points}
+        if not series:
+            return None
+        growth = _grown(signal, series)
+        return growth.value * DAY_S / growth.span_s if growth.span_s >= span_s * _LEAST_COVERED else None
 
     def growth(self, signal: str) -> LookbackGrowth:
         """Growth of `signal` over the lookback, summed over its series."""

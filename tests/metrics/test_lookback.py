@@ -128,6 +128,37 @@ def test_per_day() -> None:
 
 
 @pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(-3600, 1.0), (0, 3.0)], 48.0),
+        ([(-1800, 1.0), (0, 2.0)], 48.0),
+        ([(-3600, 2.5), (-1800, 0.5), (0, 1.0)], 24.0),
+        ([(-1700, 1.0), (0, 2.0)], None),
+        ([(0, 2.0)], None),
+        ([], None),
+    ],
+    ids=["whole", "half", "restart", "less than half", "one sample", "none"],
+)
+def test_per_day_a_week_ago(points: list[tuple[float, float]], expected: float | None) -> None:
+    """The same hour (of a lookback of one hour) seven days ago; unknown where too little of it was scraped."""
+    asked: list[float | None] = []
+
+    class Past(Answers):
+        def now(self) -> float:
+            return 1_000_000.0
+
+        def history(self, selector: str, span_s: float, at: float | None = None) -> list[Series]:
+            asked.append(at)
+            return super().history(selector, span_s, at)
+
+    looked = lookback()
+    answers = Past(llm_cost=[[(395_200 + at, value) for at, value in points]] if points else [])
+    looked = replace(looked, prometheus=cast("Prometheus", answers))
+    assert looked.per_day_a_week_ago("llm_cost") == (pytest.approx(expected) if expected else None)
+    assert asked == [1_000_000 - 7 * 86400]
+
+
+@pytest.mark.parametrize(
     ("series", "said"),
     [
         ({}, "llm_cost: no samples of llm_cost{} in the last 1h; check that it is scraped"),

@@ -1,4 +1,4 @@
-"""Past of the storage metrics: a month of free space, written into Prometheus' storage before its first start."""
+"""Past of the metrics in Prometheus' storage before its start: a month of free space, the LLM's cost a week ago."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ _NIGHTLY = 6e9
 _STEP_S = 240
 """A value is known for five minutes: no moment is without one."""
 _DAY_S = 86400
+_COST_A_DAY = 25.0
+"""USD that the LLM cost on the same weekday before."""
+_COST_SINCE_S, _COST_UNTIL_S, _COST_STEP_S = 7 * 86400 + 600, 7 * 86400 - 6 * 3600, 4
+"""Ages, in seconds, between which that is known: dense, since the stand-in looks back over seconds."""
 _END_S = 3600
 """Blocks end before what the server scrapes itself begins."""
 
@@ -29,7 +33,7 @@ def write(promtool: Path, folder: Path) -> bool:
     """Make blocks in `folder`; whether promtool is there and could."""
     if not promtool.exists():
         return False
-    source = folder.with_name("storage-past.txt")
+    source = folder.with_name("metrics-past.txt")
     source.write_text("\n".join([*_lines(time.time()), "# EOF", ""]), encoding="utf-8")
     done = subprocess.run(
         [
@@ -52,3 +56,7 @@ def _lines(now: float) -> Iterator[str]:
             taken = 0.0 if time.gmtime(at).tm_hour == 2 else _NIGHTLY  # noqa: PLR2004 - the hour of the export
             value = free + taken + _A_DAY[volume] * age / _DAY_S + noise.uniform(0, 1e8)
             yield f'storage_free_bytes{{volume="{volume}"}} {value:.0f} {at:.0f}'
+    yield "# TYPE llm_cost_usd counter"
+    for age in range(_COST_SINCE_S, _COST_UNTIL_S, -_COST_STEP_S):
+        cost = _COST_A_DAY * (_COST_SINCE_S - age) / _DAY_S
+        yield f'llm_cost_usd_total{{track="past"}} {cost:.6f} {now - age:.0f}'
