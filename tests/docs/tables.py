@@ -10,6 +10,7 @@ import ast
 import inspect
 import re
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from opsverify.config.limits import Limits
@@ -18,6 +19,7 @@ from opsverify.core.runbook import lines_of
 from opsverify.core.stages import STAGES, Outcome
 from sandbox import faults
 from tests.docs.command_line import parsers
+from tests.proof.fault_table import region_rows, rows
 from tests.proof.regions_faults import RegionFaults
 from tests.support.paths import REPOSITORY
 from tests.support.plans import plans
@@ -30,6 +32,24 @@ if TYPE_CHECKING:
 
 COMMAND = ".venv/bin/python -m tests.docs.tables"
 FIXTURES = REPOSITORY / "opsverify" / "pytest_plugin" / "fixtures"
+_QUESTIONS = {
+    "staging": "Is the release fit to leave staging: alive, migrated, end to end?",
+    "preprod-canary": "The checks of `prod-canary`, on pre-production's traffic",
+    "prod-canary": "Is the canary within its limits, as its traffic shows?",
+    "post-rollback": "Is everything back: version, schema, traffic, alerts?",
+    "daily": "Is the platform well today, and is nothing growing towards trouble?",
+    "weekly": "Which queries, indexes, caches, logs and disks got worse this week?",
+    "monthly": "Do restores, rights, secrets and changes hold what was agreed?",
+    "quarterly": "Would recovery, alerts, breakers, keys and on-call work when needed?",
+    "incident-llm": "Is the LLM's fault seen, its remedy in force, and the platform stable?",
+    "incident-mcp": "The same for an MCP server that times out",
+    "incident-db": "The same for a slow database",
+    "incident-cache": "The same for Redis",
+    "incident-rule": "The same for a wrong rule or prompt",
+    "post-dr": "Is the restored production whole, and does it serve?",
+    "rehearsal": "Can the backup be restored, whole, within RPO and RTO?",
+    "switchback": "Is the way back to the original region as whole as the restore was?",
+}
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
 
 
@@ -103,6 +123,25 @@ def stages() -> str:
     )
 
 
+def decisions() -> str:
+    """Stages with the question that each decides, and what it rests on: lines, checks, and faults that turn it red."""
+    faults_of = Counter(row.stage for row in (*rows(), *region_rows()) if row.red)
+    return _table(
+        ("stage", "question", "decision", "lines", "checks", "faults proven red"),
+        (
+            (
+                f"`{name}`",
+                _QUESTIONS[name],
+                "/".join(stage.decide(each).value for each in (Outcome.PASS, Outcome.FAIL)),
+                str(len({line for check in plans()[name] for line in check["lines"]})),
+                str(len(plans()[name])),
+                str(faults_of[name]),
+            )
+            for name, stage in STAGES.items()
+        ),
+    )
+
+
 def uncovered(stage: str) -> list[str]:
     """Lines of the runbook that belong to the stage and that no check carries out."""
     return [check["lines"][0] for check in plans()[stage] if not check["nodeid"]]
@@ -165,6 +204,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "signals": signals,
     "fixtures": fixtures,
     "stages": stages,
+    "decisions": decisions,
     "runbook": runbook_lines,
     "faults": sandbox_faults,
     "region-faults": region_faults,
