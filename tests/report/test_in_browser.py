@@ -157,6 +157,7 @@ def test_the_report_of_a_run(
     assert in_sight(page, "2.31%")
     for status, word in zip(("broken", "skipped"), words, strict=True):
         assert word in page.locator(f'[data-testid="tab-{status}"]').inner_text().lower()
+    assert ("Resolution" in page.inner_text("body")) == (language == "en")
     for hidden in ('article[class*="styles_chart__"]', '[data-testid="report-data"]'):
         assert page.locator(hidden).count() == 1
         assert page.locator(f"{hidden}:visible").count() == 0
