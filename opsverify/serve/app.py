@@ -43,17 +43,29 @@ _BEARER: Final = "bearer "
 def app_of(gate: PipelineGate) -> Starlette:
     """The application of `gate`."""
     limiter = CapacityLimiter(JOBS_AT_ONCE)
-    routes = [Route(each.path, _endpoint(gate, each, limiter), methods=[each.method]) for each in OPERATIONS]
+    routes = [_route(path, gate, limiter) for path in dict.fromkeys(each.path for each in OPERATIONS)]
     content = json.dumps(document()).encode()
 
     async def openapi(_request: Request) -> Response:
         return Response(content, media_type="application/json")
 
     routes.append(Route(PATH, openapi, methods=["GET"]))
-    return Starlette(
+    app = Starlette(
         routes=routes,
         exception_handlers={Declined: _declined, EvidenceError: _no_evidence, HTTPException: _http, Exception: _failed},
     )
+    app.router.redirect_slashes = False  # a redirect would name Flagger's address, which holds a token
+    return app
+
+
+def _route(path: str, gate: PipelineGate, limiter: CapacityLimiter) -> Route:
+    """The route of all operations at `path`: one, so that a method that none has is answered with those there are."""
+    endpoints = {each.method: _endpoint(gate, each, limiter) for each in OPERATIONS if each.path == path}
+
+    async def endpoint(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, endpoint, methods=list(endpoints))
 
 
 def _endpoint(

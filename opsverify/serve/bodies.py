@@ -16,7 +16,12 @@ Image = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha25
 StageName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(STAGES)})]
 Duration = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)?(ms|s|m|h|d)$", max_length=20)]
 Moment = Annotated[
-    str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$", max_length=40)
+    str,
+    msgspec.Meta(
+        pattern="^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]"
+        "(:[0-5][0-9]([.][0-9]{1,6})?)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+        max_length=40,
+    ),
 ]
 Share = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)? ?%?$", max_length=10)]
 Words = Annotated[str, msgspec.Meta(min_length=2, max_length=500)]

@@ -55,7 +55,7 @@ class PipelineGate:
                 known = None
             if known is not None:
                 if known.request.digest != request.digest:
-                    raise Declined(422, say("Idempotency-Key: was used for another request, run {id}", id=known.id))
+                    raise _other_request(known, idempotency_key)
                 return known, False
             self._require_room()
             superseded = self._superseded(request)
@@ -154,6 +154,13 @@ class PipelineGate:
         except TargetError:
             redactor = Redactor(())
         return redactor.text(body.who), redactor.text(body.why)
+
+
+def _other_request(known: GateRun, idempotency_key: str | None) -> Declined:
+    """Why a request does not join the run that its key names: it asks for something else."""
+    if idempotency_key:
+        return Declined(422, say("Idempotency-Key: was used for another request, run {id}", id=known.id))
+    return Declined(409, say("run {id}: is of this release and was asked for with other options", id=known.id))
 
 
 def _new_id(now: dt.datetime) -> str:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from opsverify.serve.bodies import ProblemBody
-from opsverify.serve.operations import FLAGGER_HOOKS, OPERATIONS, Operation
+from opsverify.serve.operations import OPERATIONS, Operation
+from opsverify.serve.parameters import IDEMPOTENCY_KEY, SCHEMAS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PATH: Final = "/openapi.json"
 PROBLEM: Final = "application/problem+json"
 _REASON: Final = {
     200: "Done", 202: "Accepted", 400: "Not readable", 401: "No valid token", 403: "Not allowed", 404: "Not found",
-    409: "Not now", 413: "Too large", 415: "Not JSON", 422: "Not as declared", 500: "Internal error", 503: "Ask again",
+    405: "Not with this method", 409: "Not now", 413: "Too large", 415: "Not JSON",
+    422: "Not as declared", 500: "Internal error", 503: "Ask again",
 }  # fmt: skip
-_EVERYWHERE: Final = (500,)
+_EVERYWHERE: Final = (405, 500)
+_HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
+    202: {"Location": "Where the run is"},
+    401: {"WWW-Authenticate": "How to ask"},
+    405: {"Allow": "The methods of this address"},
+    503: {"Retry-After": "Seconds until it is worth asking again"},
+}
+_REQUIRED_HEADERS: Final = (401, 405)
+"""Statuses whose headers are there with every operation."""
+_RUN_OPERATIONS: Final = ("showRun", "showVerdict", "downloadEvidence", "approveHold", "cancelRun", "retireRun")
 
 
 def document() -> dict[str, Any]:
@@ -48,12 +62,14 @@ def problems_of(each: Operation) -> tuple[int, ...]:
     token = (401, 403) if each.may else ()
     job = (503,) if _takes_jobs(each) else ()
     body = (400, 413, 415) if each.body else ()
-    return tuple(sorted({*token, *job, *body, *each.problems, *_EVERYWHERE} - {*each.answers}))
+    return tuple(sorted({*token, *job, *body, *each.problems, *_EVERYWHERE}))
 
 
 def _operation(each: Operation) -> dict[str, Any]:
     answers = {str(status): _answer(status, kind) for status, kind in each.answers.items()}
-    answers |= {str(status): _answer(status, ProblemBody, PROBLEM) for status in problems_of(each)}
+    for status in problems_of(each):
+        problem = _answer(status, ProblemBody, PROBLEM)
+        answers.setdefault(str(status), problem)["content"] |= problem["content"]
     found: dict[str, Any] = {
         "operationId": each.name,
         "summary": each.summary,
@@ -62,7 +78,10 @@ def _operation(each: Operation) -> dict[str, Any]:
         "security": [{"token": []}, {"job": []}] if _takes_jobs(each) else [],
     }
     if each.name == "startRun":
-        found["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}})
+        found["parameters"].append({"name": IDEMPOTENCY_KEY, "in": "header", "schema": SCHEMAS[IDEMPOTENCY_KEY]})
+        answers["202"]["links"] = {
+            name: {"operationId": name, "parameters": {"id": "$response.body#/id"}} for name in _RUN_OPERATIONS
+        }
     if each.body:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(each.body)}}}
     return found
@@ -73,9 +92,12 @@ def _takes_jobs(each: Operation) -> bool:
 
 
 def _answer(status: int, kind: type | str, media_type: str = "application/json") -> dict[str, Any]:
-    if isinstance(kind, str):
-        return {"description": _REASON[status], "content": {kind: {}}}
-    return {"description": _REASON[status], "content": {media_type: {"schema": _ref(kind)}}}
+    content = {kind: {}} if isinstance(kind, str) else {media_type: {"schema": _ref(kind)}}
+    headers = {
+        name: {"description": meaning, "required": status in _REQUIRED_HEADERS, "schema": {"type": "string"}}
+        for name, meaning in _HEADERS.get(status, {}).items()
+    }
+    return {"description": _REASON[status], **({"headers": headers} if headers else {}), "content": content}
 
 
 def _ref(kind: type) -> dict[str, str]:
@@ -83,12 +105,11 @@ def _ref(kind: type) -> dict[str, str]:
 
 
 def _in_path(name: str) -> dict[str, Any]:
-    known = {"type": "string", "enum": list(FLAGGER_HOOKS)} if name == "hook" else {"type": "string"}
-    return {"name": name, "in": "path", "required": True, "schema": known}
+    return {"name": name, "in": "path", "required": True, "schema": SCHEMAS[name]}
 
 
 def _in_query(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "schema": {"type": "string"}}
+    return {"name": name, "in": "query", "schema": SCHEMAS[name]}
 
 
 def _version() -> str:

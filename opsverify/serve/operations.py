@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,18 +29,19 @@ from opsverify.serve.conclusion import sum_of
 from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import API, GateRun, RunRequest, RunState
 from opsverify.serve.metrics import CONTENT_TYPE, exposition
+from opsverify.serve.parameters import FLAGGER_HOOKS, IDEMPOTENCY_KEY, require_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from starlette.datastructures import Headers, QueryParams
+
     from opsverify.serve.caller import Caller, May
     from opsverify.serve.gate import PipelineGate
 
-FLAGGER_HOOKS: Final = ("confirm-rollout", "confirm-promotion", "rollback")
 ARGO: Final = "argo"
 MOST_LISTED: Final = 100
-_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Call:
 
     gate: PipelineGate
     path: Mapping[str, str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
+    query: QueryParams
+    headers: Headers
     body: Any = None
     caller: Caller | None = None
 
@@ -94,9 +94,7 @@ def start_run(call: Call) -> ApiReply:
     """Ask for a run: 202 with its place; a retry gets the run that it started."""
     body: RunBody = call.body
     call.gate.require_scope(body.stage, body.target, call.owner)
-    key = call.headers.get("idempotency-key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise Declined(400, say("Idempotency-Key: expected 1 to 255 printable characters"))
+    key = require_form(IDEMPOTENCY_KEY, call.headers.getlist(IDEMPOTENCY_KEY))
     options = _options(body)
     run, _ = call.gate.submit(RunRequest(body.stage, body.target, options, body.release, API), call.owner, key)
     return ApiReply(_view(call, run), 202, headers={"Location": f"/v1/runs/{run.id}"})
@@ -104,7 +102,8 @@ def start_run(call: Call) -> ApiReply:
 
 def list_runs(call: Call) -> ApiReply:
     """The newest runs that the token may see."""
-    runs = call.gate.store.newest(MOST_LISTED, call.query.get("stage"), call.query.get("target"))
+    stage, target = (require_form(name, call.query.getlist(name)) for name in ("stage", "target"))
+    runs = call.gate.store.newest(MOST_LISTED, stage, target)
     seen = [run for run in runs if call.owner.covers(run.request.stage, run.request.target)]
     return ApiReply(RunList([_view(call, run) for run in seen]))
 
@@ -177,7 +176,7 @@ def flagger(call: Call) -> ApiReply:
     try:
         run, _ = call.gate.submit(request, call.owner)
     except Declined as busy:
-        return ApiReply(FlaggerAnswer("running", *_both(busy)), 403)
+        return ApiReply(FlaggerAnswer("running" if busy.status == 503 else "hold", *_both(busy)), 403)  # noqa: PLR2004 - as above
     answer, reason = call.gate.reason(run)
     return ApiReply(FlaggerAnswer(answer, reason.en, reason.ko, run.id), 200 if answer == "promote" else 403)  # type: ignore[arg-type]
 
@@ -249,9 +248,9 @@ def _both(error: Declined) -> tuple[str, str]:
 _RUN: Final = "/v1/runs/{id}"
 OPERATIONS: Final = (
     Operation("POST", "/v1/runs", "startRun", "Start a run, or join the one that was started",
-              start_run, {202: RunView}, "run", RunBody, problems=(404, 422, 503)),
+              start_run, {202: RunView}, "run", RunBody, problems=(404, 409, 422, 503)),
     Operation("GET", "/v1/runs", "listRuns", "List the newest runs", list_runs, {200: RunList}, "read",
-              query=("stage", "target")),
+              query=("stage", "target"), problems=(400,)),
     Operation("GET", _RUN, "showRun", "Show a run", show_run, {200: RunView}, "read", problems=(404,)),
     Operation("GET", _RUN + "/verdict", "showVerdict", "verdict.json, as it was sealed",
               show_verdict, {200: "application/json"}, "read", problems=(404, 409)),
@@ -264,9 +263,9 @@ OPERATIONS: Final = (
     Operation("POST", _RUN + "/retire", "retireRun", "Let a verdict count no longer: the next request starts a run",
               retire, {200: RunView}, "approve", DecisionBody, problems=(404, 409)),
     Operation("POST", "/v1/hooks/argo/{stage}/{target}", "argoHook", "Argo Rollouts, provider web",
-              argo, {200: ArgoAnswer}, "hook", ArgoBody, problems=(404, 422)),
+              argo, {200: ArgoAnswer}, "hook", ArgoBody, problems=(404, 409)),
     Operation("POST", "/v1/hooks/flagger/{token}/{stage}/{target}/{hook}", "flaggerHook", "A Flagger webhook",
-              flagger, {200: FlaggerAnswer, 403: FlaggerAnswer}, "hook", FlaggerBody, problems=(404, 422)),
+              flagger, {200: FlaggerAnswer, 403: FlaggerAnswer}, "hook", FlaggerBody, problems=(404,)),
     Operation("GET", "/metrics", "metrics", "Metrics for Prometheus", metrics, {200: CONTENT_TYPE}),
     Operation("GET", "/healthz", "health", "Whether runs are accepted", health, {200: Health, 503: Health}),
 )  # fmt: skip

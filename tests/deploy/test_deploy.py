@@ -16,7 +16,8 @@ import pytest
 
 from opsverify.core.stages import STAGES
 from opsverify.serve.bodies import ArgoAnswer, ArgoBody
-from opsverify.serve.operations import FLAGGER_HOOKS, OPERATIONS
+from opsverify.serve.operations import OPERATIONS
+from opsverify.serve.parameters import FLAGGER_HOOKS
 from tests.docs.command_line import refusal
 from tests.support.manifests import DEPLOY, documents, walk
 from tests.support.paths import REPOSITORY

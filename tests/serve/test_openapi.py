@@ -54,9 +54,8 @@ def _path(operation: Operation, run_id: str) -> str:
 def _check(operation: Operation, answer: Any) -> None:  # noqa: ANN401 - httpx's
     declared = DOCUMENT["paths"][operation.path][operation.method.lower()]["responses"]
     assert str(answer.status_code) in declared, answer.text
-    content = declared[str(answer.status_code)]["content"]
-    kind, schema = next(iter(content.items()))
-    assert answer.headers["content-type"].partition(";")[0] == kind.partition(";")[0]
+    content = {kind.partition(";")[0]: schema for kind, schema in declared[str(answer.status_code)]["content"].items()}
+    schema = content[answer.headers["content-type"].partition(";")[0]]
     if schema:
         jsonschema.validate(answer.json(), {**schema["schema"], "components": DOCUMENT["components"]})
 
@@ -125,6 +124,58 @@ def test_an_unknown_address_is_a_problem(running: tuple[LiveGate, str]) -> None:
     live, _ = running
     assert live.call("GET", "/v2/runs").json()["status"] == 404
     assert live.call("GET", "/v1/hooks/argo/staging/prod").json()["status"] == 405
+
+
+def test_an_address_names_all_its_methods(running: tuple[LiveGate, str]) -> None:
+    """Also where two operations share it; HEAD is GET without the body."""
+    live, _ = running
+    answer = live.call("PATCH", "/v1/runs")
+    assert answer.status_code == 405
+    assert {each.strip() for each in answer.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}
+    assert (live.call("HEAD", "/v1/runs").status_code, live.call("HEAD", "/v1/runs").content) == (200, b"")
+
+
+def test_no_address_is_repeated_in_a_redirect(running: tuple[LiveGate, str]) -> None:
+    """Flagger's holds a token: with a slash at the end it is another address, and nothing is there."""
+    live, _ = running
+    path = f"/v1/hooks/flagger/{plain('admin')}/staging/prod/rollback/"
+    answer = live.call("POST", path, BODIES["FlaggerBody"], None)
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+    _check_problem(answer)
+
+
+@pytest.mark.parametrize("query", ["stage=nightly", "target=..%2Fprod", "target=", "target=prod&target=staging"])
+def test_a_query_has_the_form_that_is_documented(running: tuple[LiveGate, str], query: str) -> None:
+    """A misspelt stage is no empty list."""
+    live, _ = running
+    answer = live.call("GET", f"/v1/runs?{query}")
+    assert answer.status_code == 400
+    _check_problem(answer)
+
+
+def test_a_release_is_asked_for_in_one_way(running: tuple[LiveGate, str]) -> None:
+    """With other options it is a conflict that names the run; of Flagger's hooks a no, which is not "running"."""
+    live, _ = running
+    body = BODIES["RunBody"] | {"release": {"name": "asked-twice", "checksum": "c0"}}
+    assert live.call("POST", "/v1/runs", body).status_code == 202
+    answer = live.call("POST", "/v1/runs", body | {"window": "20m"})
+    assert answer.status_code == 409
+    _check_problem(answer)
+    path = f"/v1/hooks/flagger/{plain('admin')}/staging/prod/confirm-rollout"
+    for window, found in (("20m", None), ("30m", "hold")):
+        hook = {"name": "asked-twice", "namespace": "prod", "checksum": "c1", "metadata": {"window": window}}
+        answer = live.call("POST", path, hook)
+        assert answer.status_code == 403
+        assert found is None or answer.json()["answer"] == found
+
+
+@pytest.mark.parametrize("time", ["2026-02-30T10:00", "2026-13-01T10:00:00Z", "2026-11-29T25:00:00Z", "2026-11-29T10Z"])
+def test_a_time_is_one(running: tuple[LiveGate, str], time: str) -> None:
+    """What is no time is refused before a run fails by it."""
+    live, _ = running
+    body = {"stage": "post-rollback", "target": "prod", "rolled_back_at": time}
+    assert live.call("POST", "/v1/runs", body, Idempotency_Key="k9").status_code == 400
 
 
 def test_options_of_a_run_are_options_of_verify() -> None:
