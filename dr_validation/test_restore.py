@@ -101,7 +101,19 @@ def test_rto(check, drill):
 )
 def test_rpo(check, drill):
     """Age of the last commit in the archive when the archive was read: younger commits would be lost."""
-    check.measure(say("exposure"), drill.exposure_s, check.limits.rpo, of=say("since the last archived commit"))
+    if drill.exposure_s is not None:
+        check.measure(say("exposure"), drill.exposure_s, check.limits.rpo, of=say("since the last archived commit"))
+        return
+    idle_s, limit = drill.since_target_s, check.limits.rpo
+    if idle_s is None or not limit.holds(idle_s):
+        raise Inconclusive(
+            say(
+                "no commit was archived since the backup, limit {limit}: an idle database, or an archive that stopped; "
+                "`opsverify dr heartbeat` commits regularly and shows which",
+                limit=limit.text,
+            )
+        )
+    check.measure(say("exposure"), idle_s, limit, of=say("since the backup, without a commit in the archive"))
 
 
 @REHEARSAL(

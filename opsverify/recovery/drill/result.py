@@ -118,6 +118,12 @@ class Drill:
         return None if last is None else (_moment(self.parts.archive_read_at) - _moment(last)).total_seconds()
 
     @property
+    def since_target_s(self) -> float | None:
+        """Seconds from the recovery target to the moment when the archive was read; None without a target."""
+        target = self.parts.target_time
+        return None if target is None else (_moment(self.parts.archive_read_at) - _moment(target)).total_seconds()
+
+    @property
     def to_serving_s(self) -> float | None:
         """Seconds to a platform whose smoke has ended; None where there is none."""
         part = or_none(self.parts.platform)

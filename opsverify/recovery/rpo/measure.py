@@ -20,7 +20,14 @@ from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.recovery.postgres.tools import find_tools
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog, compare_beats
-from opsverify.recovery.rpo.sources import RpoSource, agreed_loss, from_archive, from_heartbeat, from_server
+from opsverify.recovery.rpo.sources import (
+    RpoSource,
+    agreed_loss,
+    from_archive,
+    from_heartbeat,
+    from_server,
+    unchanged,
+)
 from opsverify.recovery.verify.rows import recovery_target
 from opsverify.recovery.wal.continuity import tail
 from opsverify.recovery.wal.timelines import branches
@@ -116,7 +123,7 @@ class RpoInputs:
         """
         path = branches(self.archive, self.backup)
         why = say("pg_last_xact_replay_timestamp() is NULL: nothing was committed between backup and recovery target")
-        return self._measure(replayed, why, until, path, numbers, archive_read_at)
+        return self._measure(replayed, why, until, path, numbers, archive_read_at, first_start=True)
 
     def of_recovered(
         self, replayed: dt.datetime | None, timeline: int, until: dt.datetime, numbers: Numbers
@@ -141,14 +148,19 @@ class RpoInputs:
         disaster_at: dt.datetime | None = None,
         *,
         left_behind: bool = True,
+        first_start: bool = False,
     ) -> RpoMeasurement:
+        """As the public ones; `first_start`: the server has not been restarted, so that its NULL means no commit."""
         reports: list[RpoSource] = []
         problem = None
         try:
             reports.append(self._heartbeat(path, until, numbers, disaster_at))
             archived = tail(self.backup, self.archive, self.tools, until, path[-1].timeline, disaster_at)
-            reports.append(from_archive(archived, left_behind=left_behind))
-            reports.append(from_server(replayed, until, why_null))
+            if first_start and replayed is None and archived.recovered_to is None:
+                reports += unchanged(archived, until)
+            else:
+                reports.append(from_archive(archived, left_behind=left_behind))
+                reports.append(from_server(replayed, until, why_null))
         except Inconclusive as error:
             others = join("; ", map(str, reports))
             problem = join("; ", (str(error), others)) if others else str(error)

@@ -106,6 +106,14 @@ def from_archive(tail: Tail, *, left_behind: bool = True) -> RpoSource:
     return RpoSource("archive", tail.recovered_to, tail.newest, tail.lost, say("archived commits"))
 
 
+def unchanged(tail: Tail, until: dt.datetime) -> tuple[RpoSource, RpoSource]:
+    """Reports of archive and restored server where neither knows of a commit between backup and recovery target.
+
+    Each shows by itself that nothing was committed in that time, so the restored data is that of the target.
+    """
+    return RpoSource("archive", until, tail.newest, tail.lost, say("archived commits")), RpoSource("server", until)
+
+
 def from_heartbeat(found: HeartbeatComparison, interval_s: float) -> RpoSource:
     """The heartbeat's report. Raises Inconclusive for a beat that should have been restored and was not."""
     if found.missing:

@@ -37,9 +37,9 @@ GRANT pg_read_all_data, pg_monitor TO reader;
 """
 
 
-@pytest.fixture
-def target(open_folder: Path, scratch: Path) -> Path:
-    """The target file, with its backup and two commits after it; the database is gone."""
+@pytest.fixture(params=[2, 1, 0], ids=["two commits", "one commit", "no commit"])
+def target(open_folder: Path, scratch: Path, request: pytest.FixtureRequest) -> Path:
+    """The target file, with its backup and so many commits after it; the database is gone."""
     tools, account = server_tools(18, open_folder)
     home = owned(scratch / "plain", account)
     archive = owned(home / "wal", account)
@@ -47,9 +47,10 @@ def target(open_folder: Path, scratch: Path) -> Path:
         succeed(server, SCHEMA)
         where = ("-h", home, "-p", str(PORT), "-U", "postgres", "-D", home / "base", "-X", "none", "-c", "fast")
         tools.succeed("pg_basebackup", *where, "--no-sync", account=account)
-        for note in ("one", "two"):
-            succeed(server, f"INSERT INTO orders (note) VALUES ('{note}')")  # noqa: S608 - written here
+        for number in range(request.param):
+            succeed(server, f"INSERT INTO orders (note) VALUES ('note {number}')")  # noqa: S608 - written here
             succeed(server, "SELECT pg_switch_wal()")
+        succeed(server, "CHECKPOINT; SELECT pg_switch_wal()")  # an archive that goes on, also without commits
         newest = server.row("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")[0]
         done = f"SELECT coalesce(last_archived_wal, '') >= '{newest}' FROM pg_stat_archiver"  # noqa: S608 - as above
         server.wait_for(done, "t", within_s=60, what="archiving")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.model import Branch
 from opsverify.recovery.rpo.heartbeat_log import Beat, HeartbeatLog, compare_beats
-from opsverify.recovery.rpo.sources import RpoSource, agreed_loss, from_archive, from_heartbeat, from_server
+from opsverify.recovery.rpo.sources import RpoSource, agreed_loss, from_archive, from_heartbeat, from_server, unchanged
 from opsverify.recovery.wal.commits import Commit, parse_commits, split
 
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ def beats(count: int, timeline: int = 1) -> list[Beat]:
 def archive(back: float, newest: float, lost: int) -> RpoSource:
     """What the archive says."""
     return RpoSource("archive", at(back), at(newest), lost, "archived commits")
+
+
+def test_without_a_commit_nothing_is_lost() -> None:
+    """Archive and server both know of none between backup and target; what came later counts from the target."""
+    idle = agreed_loss(unchanged(split([], at(5)), at(5)), 5.0)
+    assert (idle.seconds, idle.at_least, idle.recovered_to, idle.newest) == (0.0, 0, at(5), None)
+    once = agreed_loss(unchanged(split([Commit(1, at(6))], at(5)), at(5)), 5.0)
+    assert (once.seconds, once.at_least, once.newest) == (1.0, 1, at(6))
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(0, 50))
