@@ -95,20 +95,24 @@ def test_the_pipelines_own_schema_takes_it(name: str, file: tuple[str, ...]) -> 
 
 
 def test_a_red_job_of_gitlab_is_never_repeated() -> None:
-    """No retry, nothing that softens it; what deploys needs a person's job."""
+    """No retry, nothing that softens it; a person's job needs what is green for a hold, or it could never be run."""
     gitlab = _one("gitlab", "templates", "opsverify.yml")
-    verify, approve = gitlab.values()
-    assert verify["retry"] == 0
-    assert "allow_failure" not in verify
-    assert approve["rules"] == [{"when": "manual", "allow_failure": False}]
-    assert approve["needs"] == [next(iter(gitlab))]
+    measure, gate, approve = gitlab
+    for name in (measure, gate):
+        assert gitlab[name]["retry"] == 0
+        assert "allow_failure" not in gitlab[name]
+    assert gitlab[gate]["needs"] == gitlab[approve]["needs"] == [measure]
+    assert [rule["when"] for rule in gitlab[approve]["rules"]] == ["manual"]
+    decision = gitlab[measure]["script"][1].removeprefix("rm -f ")
+    assert decision in gitlab[measure]["artifacts"]["paths"]
+    assert all(decision in json.dumps(gitlab[name]["script"]) for name in (measure, gate))
 
 
 def _scripts() -> Iterator[Any]:
     action = _one("github", "action.yml")["runs"]["steps"]
     yield pytest.param(action[0]["run"], id="github")
-    gitlab = next(iter(_one("gitlab", "templates", "opsverify.yml").values()))["script"]
-    yield pytest.param("\n".join(gitlab), id="gitlab")
+    measure, gate, _ = _one("gitlab", "templates", "opsverify.yml").values()
+    yield pytest.param("\n".join(measure["script"] + gate["script"]), id="gitlab")
     yield pytest.param(_one("tekton", "task.yaml")["spec"]["steps"][0]["script"], id="tekton")
 
 
