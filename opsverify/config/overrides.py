@@ -27,9 +27,10 @@ Override = Callable[[Target, str, str], Target]
 
 def recovered_to(target: Target, flag: str, text: str) -> Target:
     """The database was recovered to the point in time `text`."""
+    moment = moment_in(flag, text)
     if target.recovery is None:
         return target
-    recovery = target.recovery.model_copy(update={"recovery_target": moment_in(flag, text)})
+    recovery = target.recovery.model_copy(update={"recovery_target": moment})
     return target.model_copy(update={"recovery": recovery})
 
 
@@ -69,9 +70,10 @@ def in_language(target: Target, flag: str, text: str) -> Target:
 
 def switched_at(target: Target, flag: str, text: str) -> Target:
     """Traffic was given to the other region at `text`."""
+    moment = moment_in(flag, text)
     if target.regions is None:
         return target
-    regions = target.regions.model_copy(update={"switched_at": moment_in(flag, text)})
+    regions = target.regions.model_copy(update={"switched_at": moment})
     return target.model_copy(update={"regions": regions})
 
 

@@ -50,12 +50,33 @@ def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
 def window_of(request: Request, stage: Stage, target: Target) -> float | None:
     """Seconds a canary stage observes; None for other stages.
 
-    Raises TargetError for a window shorter than the runbook's where that is not allowed.
+    Raises TargetError for a window that is none, whatever the stage, and for one shorter than the runbook's where that
+    is not allowed.
     """
-    if stage.name not in CANARY or target.canary is None:
+    canary = target.canary if stage.name in CANARY else None
+    text = request.text(WINDOW)
+    if text is None:
+        if canary is None:
+            return None
+        text = canary.window
+    window = _seconds(text)
+    if canary is None:
         return None
-    canary = target.canary
-    text = request.text(WINDOW) or canary.window
+    allowed = canary.allow_short_window and target.environment != "production"
+    if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
+        raise TargetError(
+            say(
+                "{flag} {text}: the runbook observes {shortest_window} or longer; a shorter window needs {allow}",
+                flag=WINDOW.flag,
+                text=text,
+                shortest_window=canary.shortest_window,
+                allow=ALLOW_SHORT_WINDOW.flag,
+            )
+        )
+    return window
+
+
+def _seconds(text: str) -> float:
     try:
         window = parse_duration(text)
     except ValueError as error:
@@ -76,17 +97,6 @@ def window_of(request: Request, stage: Stage, target: Target) -> float | None:
                 flag=WINDOW.flag,
                 text=text,
                 least=duration(LEAST_WINDOW_S),
-            )
-        )
-    allowed = canary.allow_short_window and target.environment != "production"
-    if window < parse_duration(canary.shortest_window) and not (allowed or ALLOW_SHORT_WINDOW.name in request.given):
-        raise TargetError(
-            say(
-                "{flag} {text}: the runbook observes {shortest_window} or longer; a shorter window needs {allow}",
-                flag=WINDOW.flag,
-                text=text,
-                shortest_window=canary.shortest_window,
-                allow=ALLOW_SHORT_WINDOW.flag,
             )
         )
     return window

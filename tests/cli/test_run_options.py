@@ -10,6 +10,7 @@ import pytest
 from opsverify.cli.main import COMMANDS
 from opsverify.cli.parser import CommandParser, add_commands
 from opsverify.config.run_options import RUN_OPTIONS, RunOption, arguments_of, given_in
+from opsverify.errors import TargetError
 from opsverify.pytest_plugin.plugin import pytest_addoption
 from opsverify.pytest_plugin.request import Request
 from opsverify.pytest_plugin.stage_run import StageRun
@@ -116,3 +117,14 @@ def test_it_changes_the_run(option: RunOption, tmp_path: Path, monkeypatch: pyte
     assert read(StageRun.begin(Request("prod-canary", "t", given), tmp_path)) == expected
     if not others:
         assert read(StageRun.begin(Request("prod-canary", "t"), tmp_path)) != expected
+
+
+@pytest.mark.parametrize("option", [one for one in RUN_OPTIONS if one.kind == "text"], ids=lambda option: option.flag)
+@pytest.mark.parametrize("value", ["-5m", "nonsense"])
+def test_a_value_without_sense_is_refused_whatever_the_stage(option: RunOption, value: str, tmp_path: Path) -> None:
+    """Also where the target lacks what the option is about: a typing error is told, not ignored."""
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "t.toml").write_text(SMALLEST)
+    with pytest.raises(TargetError, match=option.flag):
+        StageRun.begin(Request("daily", "t", {option.name: value}), tmp_path)
+    assert not (tmp_path / "reports").exists()

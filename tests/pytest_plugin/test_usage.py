@@ -74,6 +74,14 @@ def test_short_window(suite: Suite, window: list[str], code: int) -> None:
         assert "shorter than the runbook's 10m" in ran.verdict["notes"][0]
 
 
+def test_a_window_below_zero(suite: Suite) -> None:
+    """`--window -5m` is no missing value, and refused where no canary is observed as well: one line, exit 4."""
+    ran = suite.ended(suite.start([*suite.command("cli")[:-1], "--window", "-5m"]))
+    assert ran.code == 4, str(ran)
+    told = """ERROR: --window: "-5m" is not a duration: expected a number and a unit, such as "12m" or "30s\""""
+    assert ran.err.strip() == told
+
+
 def test_stage_without_target(suite: Suite) -> None:
     """Plain pytest with a stage and no target says what is missing."""
     command = [part for part in suite.command("pytest") if not part.startswith("--target")]
