@@ -97,10 +97,14 @@ class _RedactingLogger(AllureFileLogger):
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
-        """Write one test result, identified over the years by its check's id and not by its function's place."""
-        check_id = next((label.value for label in result.labels if label.name == LabelType.ID), None)
-        if check_id is not None:
-            result.historyId = result.testCaseId = md5(check_id)
+        """Write one test result, identified over the years by target, stage and check, not by its function's place.
+
+        In a report of several runs Allure takes results of one identity for retries, and shows the last one only.
+        """
+        found = {label.name: label.value for label in result.labels}
+        if LabelType.ID in found:
+            identity = (found.get(name, "") for name in (LabelType.EPIC, LabelType.FEATURE, LabelType.ID))
+            result.historyId = result.testCaseId = md5("\0".join(identity))
             result.labels = _without_default_suites(result.labels)
         self._write(result)
 

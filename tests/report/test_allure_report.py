@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.core.plan import Planned
+from opsverify.core.results import CheckResult
+from opsverify.core.stages import Outcome
 from opsverify.errors import EvidenceError
+from opsverify.evidence.allure import write_result
 from opsverify.evidence.files import link_latest
+from opsverify.evidence.redact import Redactor
 from opsverify.report import allure_cli
 from opsverify.report.allure_report import build_report
 from opsverify.report.offline import external_loads, make_offline
 from opsverify.report.summary import add_summary
 from tests.support.finished_run import finish
+from tests.support.target_file import SMALLEST, target_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +107,26 @@ def test_attachments_are_in_the_page(built: Path) -> None:
         base64.b64decode(found).decode() for found in re.findall(r'd\("data/attachments/[^"]+","([^"]*)"\)', html)
     ]
     assert sorted(carried) == ["evidence of error_rate", "evidence of llm_parse"]
+
+
+def test_a_check_of_two_targets_is_there_twice(tmp_path: Path) -> None:
+    """In a report of several runs neither hides the other; the same check on the same target is one identity."""
+    results = tmp_path / "run" / "allure-results"
+    results.mkdir(parents=True)
+    planned = Planned("health.a", "점검", "A check", ("1-daily/llm",), "sev2", "me")
+    for name, stage, outcome in (
+        ("north", "daily", Outcome.FAIL),
+        ("south", "daily", Outcome.PASS),
+        ("south", "staging", Outcome.PASS),
+    ):
+        target = target_in(tmp_path, SMALLEST.replace('name = "t"', f'name = "{name}"'))
+        write_result(results, planned, CheckResult("health.a", outcome, name), target, stage, Redactor([]))
+    finish(tmp_path / "run")
+    html = build_report(tmp_path / "run", "en").read_text()
+    shown = [json.loads(embedded(html, name)) for name in re.findall(r'"(data/test-results/[^"]*)"', html)]
+    assert sorted((one["status"], one["isRetry"]) for one in shown) == [
+        ("failed", False), ("passed", False), ("passed", False),
+    ]  # fmt: skip
 
 
 def test_history_counts_a_run_once(built: Path) -> None:
