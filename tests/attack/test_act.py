@@ -319,6 +319,18 @@ def test_unsigned_verdict_edited(
     assert done(tmp_path) == []
 
 
+def test_unsigned_verdict_edited_elsewhere(
+    staging: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a key, and where no state knows what was sealed, the sums say nothing of the verdict: that is told."""
+    monkeypatch.setattr(evidence, "project_root", lambda *_given: tmp_path)
+    run = finish(tmp_path / "reports" / "1", staging, decision="hold", signed=False, environment="staging")
+    edited(run, staging)
+    state_gone(run, staging)
+    main.main(["evidence", str(run)])
+    assert "verdict not covered by a verified signature: the run is not signed" in capsys.readouterr().out
+
+
 def test_fifo_beside_the_run(platform: Platform, tmp_path: Path) -> None:
     """A FIFO in a sibling's folder is no verdict, and nothing waits for its writer."""
     run = finish(tmp_path / "reports" / "1", platform, decision="promote")

@@ -53,13 +53,17 @@ Series = dict[str, float]
 
 @dataclass
 class World:
-    """The made-up platform: `now` moves as the observer waits; the functions are the faults."""
+    """The made-up platform: `now` moves as the observer waits; the functions are the faults.
+
+    `ahead_s`: its Prometheus' clock, and with it all samples. `old_s`: its samples alone are so much older.
+    """
 
     now: float = START
     error_share: float = 0.002
     alerts: tuple[str, ...] = ()
     alerts_since: float = START + 1
     ahead_s: float = 0.0
+    old_s: float = 0.0
     spoil: Callable[[float, str, Series], Series] = lambda _at, _query, series: series
     answer: Callable[[float, BaseHTTPRequestHandler], bool] = lambda _elapsed, _handler: False
     kept_s: float = 1e9
@@ -105,7 +109,7 @@ class World:
         while scrape * SCRAPE_S <= at:
             moment = scrape * SCRAPE_S
             for key, value in self.series(query, moment - self.ahead_s).items():
-                found.setdefault(key, []).append([moment, str(value)])
+                found.setdefault(key, []).append([moment - self.old_s, str(value)])
             scrape += 1
         return [
             {"metric": dict(pair.split("=", 1) for pair in key.split(",")), "values": values}

@@ -134,6 +134,8 @@ CASES = (
     Case("missing-canary-pod", "missing canary instance canary-b", {"spoil": of_canary(without(60, "-b"))}),
     Case("missing-bucket", "missing bucket", {"spoil": of_canary(lambda *_: {}, WITHIN_LIMIT)}),
     Case("clock-skew", "clock skew: Prometheus' clock is \\+300 s", {"ahead_s": 300.0}),
+    Case("yesterdays-clock", "clock skew: Prometheus' clock is -86,?400 s", {"ahead_s": -86400.0}),
+    Case("yesterdays-samples", "empty: no usable samples|stale", {"old_s": 86400.0}),
 )
 
 

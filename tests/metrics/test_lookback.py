@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from opsverify import Inconclusive
 from opsverify.config.model import PrometheusConfig
 from opsverify.metrics.lookback import Lookback
+from opsverify.probes.prometheus import Prometheus
 from opsverify.probes.prometheus_values import Series
+from tests.canary.metrics_double import reply
+from tests.probes.probe_servers import fake_server
 
 if TYPE_CHECKING:
-    from opsverify.probes.prometheus import Prometheus
+    from http.server import BaseHTTPRequestHandler
 
 
 class Answers:
@@ -170,3 +175,28 @@ def test_no_answer_is_inconclusive(series: dict[str, list[list[tuple[float, floa
     """Missing, single and broken samples cannot be measured."""
     with pytest.raises(Inconclusive, match=said):
         lookback(**series).per_day("llm_cost")
+
+
+@pytest.mark.parametrize("own_clock_s", [0.0, 86400.0], ids=["samples", "samples and clock"])
+def test_samples_of_yesterday_measure_nothing(own_clock_s: float) -> None:
+    """Prometheus answers, with what it had 24 hours ago: its clock may be as old, this machine's is not."""
+    now = time.time()
+    values = [[now - 86400 - 15 * (40 - number), str(100.0 * number)] for number in range(40)]
+    matrix = {"resultType": "matrix", "result": [{"metric": {"instance": "a:1"}, "values": values}]}
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        scalar = {"resultType": "scalar", "result": [now - own_clock_s, str(now - own_clock_s)]}
+        asked = parse_qs(urlsplit(handler.path).query)["query"][0]
+        reply(handler, 200, {"status": "success", "data": scalar if asked == "time()" else matrix})
+
+    with fake_server() as fake:
+        fake.routes["/api/v1/query"] = answer
+        signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
+        config = PrometheusConfig.model_validate({"url": fake.url, "lookback": "1h", "signals": signals})
+        with Prometheus(config) as prometheus:
+            for ask in (
+                lambda: Lookback(prometheus, config).per_day("llm_cost"),
+                lambda: Lookback(prometheus, config).rate("llm_failures", "llm_calls"),
+            ):
+                with pytest.raises(Inconclusive, match=r"stale, the newest sample is 24h 00m old"):
+                    ask()

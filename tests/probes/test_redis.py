@@ -77,6 +77,25 @@ def test_persistence(server: tuple[int, int]) -> None:
             admin.config_set("appendonly", "yes")
 
 
+def test_slow_events(server: tuple[int, int]) -> None:
+    """The newest of each kind; without a threshold nothing is watched, which is not the same as no slow event."""
+    with client.Redis(port=server[0], password=PASSWORD) as admin, _probe(server[0]) as probe:
+        assert admin.config_get("latency-monitor-threshold") == {"latency-monitor-threshold": "0"}
+        with pytest.raises(Inconclusive, match="latency-monitor-threshold is 0, slow events are not watched") as caught:
+            probe.latency_events()
+        assert "\n" not in str(caught.value)
+        admin.config_set("latency-monitor-threshold", 100)
+        try:
+            assert probe.latency_events() == ()
+            admin.execute_command("DEBUG", "SLEEP", "0.15")
+            (event,) = probe.latency_events()
+            assert (event.name, event.took_s >= 0.15) == ("command", True)
+            with _probe(server[0], username="blind") as blind, pytest.raises(Inconclusive, match="rights"):
+                blind.latency_events()
+        finally:
+            admin.config_set("latency-monitor-threshold", 0)
+
+
 def test_connection_closed_between_checks(server: tuple[int, int]) -> None:
     """A connection that the server closed is made anew."""
     with client.Redis(port=server[0], password=PASSWORD) as admin, _probe(server[0]) as probe:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,11 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILL = "kill"
+SIGKILL = "SIGKILL"
 
 
 @pytest.fixture
 def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run a rollout whose verifications decide as told; `kill` ends it there."""
+    """Run a rollout whose verifications decide as told; `kill` ends it there, `SIGKILL` its process."""
     monkeypatch.setattr(command, "project_root", lambda *_given: tmp_path)
     monkeypatch.setattr(act_command, "project_root", lambda *_given: tmp_path)
 
@@ -41,6 +45,8 @@ def roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
                 return 0
             if (decision := next(left)) == KILL:
                 raise KeyboardInterrupt
+            if decision == SIGKILL:
+                os.kill(os.getpid(), signal.SIGKILL)
             name = f"{folder.parent.name}-{folder.name}"
             finish(folder, platform, decision=decision, run_id=name)
             return {"promote": 0, "rollback": 1}.get(decision, 10)
@@ -83,6 +89,24 @@ def test_unfinished_rollout(
     assert roll(decisions, f"--unfinished={choice}") == code
     assert done(tmp_path)[-1].startswith(last)
     assert not TargetState.of(tmp_path / "reports", "prod").unfinished.exists()
+
+
+def test_nothing_of_a_killed_process_is_forgotten(
+    roll: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGKILL leaves no time to write anything: the lock is free, the next start names the rollout and its share."""
+    process = multiprocessing.get_context("fork").Process(target=roll, args=(["promote", SIGKILL],))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert done(tmp_path) == ["share 0.1", "share 0.5"]
+    assert roll(["promote"] * 3) == 10
+    said = capsys.readouterr().err
+    (folder,) = (tmp_path / "reports" / "rollouts").iterdir()
+    assert f"rollout {folder.name} was ended at 50 %, which had decided nothing" in said
+    assert done(tmp_path) == ["share 0.1", "share 0.5"]
+    assert roll(["promote", "promote"], "--unfinished=go-on") == 0
+    assert done(tmp_path)[-1] == "promoted"
 
 
 def test_older_rollouts_step_after_a_newer_rollback(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import socket
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from tests.canary.metrics_double import reply
+from tests.probes.probe_servers import fake_server
 from tests.support.gate_server import GateProject, LiveGate, plain, served, until
 from tests.support.paths import REPOSITORY
 from tests.support.pipelines import ArgoRun, FlaggerCanary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from http.server import BaseHTTPRequestHandler
 
 TEMPLATE: dict[str, Any] = yaml.safe_load(
     (REPOSITORY / "deploy" / "argo-rollouts" / "analysis-template-web.yaml").read_text(encoding="utf-8")
@@ -113,6 +121,60 @@ def test_flagger_gets_yes_only_for_a_promotion(
     assert canary.says_yes(hook) is yes
     assert yes or "exit code" in canary.reasons[-1]
     assert len(project.begun("c1")) == 1
+
+
+@contextmanager
+def ingress(live: LiveGate, broken: int) -> Iterator[str]:
+    """A proxy before the server that hands every request on, and answers the first `broken` ones with 500; its URL."""
+    with fake_server() as proxy:
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            _, path, _, body = proxy.seen[-1]
+            passed = live.call("POST", path, json.loads(body), None)
+            reply(handler, 500 if len(proxy.seen) <= broken else passed.status_code, passed.text)
+
+        proxy.routes[f"/v1/hooks/flagger/{plain('hooks')}/prod-canary/prod/confirm-promotion"] = answer
+        yield proxy.url
+
+
+def test_a_retry_after_a_500_joins_the_run(live: LiveGate, project: GateProject) -> None:
+    """The first answer is lost on the way: one run was started, and the retry brings its state and its reason."""
+    with ingress(live, broken=2) as url:
+        canary = flagger(replace(live, url=url), "c1", retries=2)
+        assert not canary.says_yes("confirm-promotion")
+        assert "under way" in canary.reasons[0] or "waits for its turn" in canary.reasons[0]
+        project.decide("c1", 1)
+        live.ended(live.call("GET", "/v1/runs").json()["runs"][0]["id"])
+        assert not canary.says_yes("confirm-promotion")
+    assert "exit code 1" in canary.reasons[1]
+    assert len(project.begun("c1")) == 1
+
+
+def test_a_client_that_gave_up_joins_the_run(live: LiveGate, project: GateProject) -> None:
+    """It closes its connection before the answer, and POSTs again: the run that it started is the one."""
+    body = json.dumps({"name": "judgment", "namespace": "prod", "checksum": "c1", "phase": "Progressing"}).encode()
+    where = urlsplit(live.url)
+    path = f"/v1/hooks/flagger/{plain('hooks')}/prod-canary/prod/confirm-promotion"
+    head = f"POST {path} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((str(where.hostname), int(where.port or 0))) as gone:
+        gone.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    until(lambda: project.begun("c1"), "the run")
+    canary = flagger(live, "c1")
+    assert not canary.says_yes("confirm-promotion")
+    project.decide("c1", 0)
+    live.ended(live.call("GET", "/v1/runs").json()["runs"][0]["id"])
+    assert canary.says_yes("confirm-promotion")
+    assert len(project.begun("c1")) == 1
+
+
+def test_every_no_has_its_reason(project: GateProject) -> None:
+    """Flagger drops the body of a 5xx, and keeps that of a 4xx: a full queue too is told in the event."""
+    with served(project, most_waiting=0) as live:
+        body = {"stage": "prod-canary", "target": "prod", "release": {"name": "r", "checksum": "c0"}}
+        live.call("POST", "/v1/runs", body)
+        canary = flagger(live, "c1")
+        assert not canary.says_yes("confirm-promotion")
+        assert canary.reasons
 
 
 @pytest.mark.parametrize(("code", "rolls_back"), [(0, False), (1, True), (10, False), (3, False)])

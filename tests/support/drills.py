@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,18 @@ def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]
         body = capture_details(source, dt.datetime.now(dt.UTC), None, CHOSEN, "synthetic_tag")
         paths = dict(source("SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relkind = 'r'", {}))
     return History.of([(1, body | {"captured_at": disaster.between.isoformat()})]), paths
+
+
+def recorded_at(dsn: str) -> History:
+    """What a ledger would record of the database at `dsn` now."""
+    with psycopg.connect(dsn, autocommit=True) as session:
+
+        def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+            return session.execute(sql.encode(), dict(values) or None).fetchall()
+
+        at = dt.datetime.now(dt.UTC)
+        body = capture_details(source, at, None, {}, None) | {"captured_at": at.isoformat()}
+    return History.of([(1, json.loads(json.dumps(body)))])
 
 
 def recovery(disaster: Disaster, scratch: Path, until: dt.datetime, **changes: Any) -> Recovery:  # noqa: ANN401

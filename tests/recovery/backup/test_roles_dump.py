@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from opsverify.config.recovery import Recovery
@@ -18,14 +16,14 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.roles_dump import nearest_file, read_cluster_dump
-from opsverify.recovery.ledger.capture import capture_details
-from opsverify.recovery.ledger.history import History
-from tests.support.drills import rehearse
+from tests.support.drills import recorded_at, rehearse
 from tests.support.primary import PORT, SCHEMA, listing, owned, primary, server_tools, succeed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
+
+    from opsverify.recovery.ledger.history import History
 
 MAJOR = 18
 SECRET = "tops3cret-of-the-plant"
@@ -41,6 +39,7 @@ ALTER TABLE judgment_executions OWNER TO "Plant App";
 GRANT SELECT ON judgment_executions TO reader;
 ALTER TABLE judgment_executions ENABLE ROW LEVEL SECURITY;
 CREATE POLICY reading ON judgment_executions FOR SELECT TO reader USING (true);
+SELECT lo_from_bytea(4711, 'a drawing');
 """
 
 
@@ -74,19 +73,9 @@ def plant(open_folder: Path) -> Plant:
         assert done.exit_code == 0, done.transcript
         tools.succeed("pg_dumpall", *where, "--globals-only", "-f", folder / "globals.sql", account=account)
         tools.succeed("pg_dump", *where, "-F", "c", "-f", folder / "plant.dump", "plant", account=account)
-        history = _recorded(f"host={home} port={PORT} user=postgres dbname=plant")
+        tools.succeed("pg_dump", *where, "-F", "c", "-B", "-f", folder / "bare.dump", "plant", account=account)
+        history = recorded_at(f"host={home} port={PORT} user=postgres dbname=plant")
     return Plant(home, folder, history)
-
-
-def _recorded(dsn: str) -> History:
-    with psycopg.connect(dsn, autocommit=True) as session:
-
-        def source(sql: str, values: Mapping[str, object]) -> list[Any]:
-            return session.execute(sql.encode(), dict(values) or None).fetchall()
-
-        at = dt.datetime.now(dt.UTC)
-        body = capture_details(source, at, None, {}, None) | {"captured_at": at.isoformat()}
-    return History.of([(1, json.loads(json.dumps(body)))])
 
 
 @pytest.fixture
@@ -113,12 +102,24 @@ def test_owners_and_grants_come_back(plant: Plant, described: Callable[..., Reco
     assert len(catalog) > 10
     assert [(name, answer) for name, answer in catalog.items() if answer.problems or answer.unknown] == []
     assert catalog["catalog/roles"].asked == 3
+    assert drill.answers.findings["large_objects"].problems == ()
     assert drill.table_problem is None
     assert listing(plant.home) == before
     assert list((scratch / "drill").iterdir()) == []
     kept = drill.dumps()
     assert SECRET not in kept
     assert "SCRAM" not in kept
+
+
+def test_a_dump_without_large_objects_is_found(plant: Plant, described: Callable[..., Recovery], scratch: Path) -> None:
+    """`pg_dump -B` leaves them out without a word, and every table is whole."""
+    dumps = scratch / "dumps"
+    drill = rehearse(
+        described(archive=str(dumps / "bare.dump"), globals=str(dumps / "globals*.sql")), plant.history, "plant"
+    )
+    assert (drill.backup.problems, drill.failure) == ((), None)
+    (problem,) = drill.answers.findings["large_objects"].problems
+    assert problem == "large objects: 1 recorded (9 bytes), 0 found (0 bytes)"
 
 
 def test_without_roles_a_dump_may_not_be_restorable(plant: Plant, described: Callable[..., Recovery]) -> None:
@@ -139,7 +140,7 @@ def test_a_dump_that_needs_no_roles_says_that_they_are_not_in_it(
         succeed(server, "CREATE ROLE reader")
         succeed(server, "GRANT SELECT ON judgment_executions TO reader")
         tools.succeed("pg_dump", *where, "-F", "c", "-f", home / "d", "postgres", account=account)
-        history = _recorded(f"host={home} port={PORT} user=postgres dbname=postgres")
+        history = recorded_at(f"host={home} port={PORT} user=postgres dbname=postgres")
     drill = rehearse(described(archive=str(home / "d")), history)
     assert drill.failure is None
     for kind in ("roles", "grants"):

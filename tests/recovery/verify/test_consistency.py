@@ -88,6 +88,34 @@ def test_validate_says_ok_on_orphans_and_we_do_not(clone: Clone) -> None:
     assert len(consistency.check_foreign_keys(clone.source).problems) == 1
 
 
+def test_columns_of_a_foreign_key_may_have_any_name(clone: Clone) -> None:
+    """Also one that the question itself uses, and the same on both sides."""
+    for name in ("key", "ours0", "theirs0", "place", "named", "r", "t", '"select"'):
+        clone.run(f"CREATE TABLE parents ({name} int PRIMARY KEY)", "INSERT INTO parents VALUES (1), (2)",
+                  f"CREATE TABLE children ({name} int REFERENCES parents)",
+                  "INSERT INTO children VALUES (1), (2), (2)")  # fmt: skip
+        assert consistency.check_foreign_keys(clone.source).problems == ()
+        clone.run("SET session_replication_role = replica", f"DELETE FROM parents WHERE {name} = 2",  # noqa: S608 - ours
+                  "RESET session_replication_role")  # fmt: skip
+        (problem,) = consistency.check_foreign_keys(clone.source).problems
+        assert "2 rows refer to no row of public.parents, such as (2)" in problem
+        clone.run("DROP TABLE children, parents")
+
+
+def test_parents_that_row_security_hides_are_no_orphans(clone: Clone) -> None:
+    """The role reads a part of the parents: nothing is known, and the message says what to grant."""
+    clone.run("ALTER TABLE lines ENABLE ROW LEVEL SECURITY",
+              "CREATE POLICY one_line ON lines FOR SELECT TO plant_reader USING (code = 'L01')",
+              "SET ROLE plant_reader")  # fmt: skip
+    try:
+        answer = consistency.check_foreign_keys(clone.source)
+    finally:
+        clone.run("RESET ROLE")
+    assert answer.problems == ()
+    assert "row security narrows what this role reads of public.events events_line_fkey" in str(answer.unknown)
+    assert consistency.check_foreign_keys(clone.source) == Finding(answer.asked, answer.of, ())
+
+
 def test_a_sequence_that_may_not_be_read_is_unknown(clone: Clone) -> None:
     """The message says what to grant."""
     clone.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO plant_reader", "SET ROLE plant_reader")
@@ -217,10 +245,13 @@ def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone
 
 
 def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
-    """One that was empty when recorded has nothing to lose; one nobody recorded may have had."""
-    clone.run("CREATE UNLOGGED TABLE draft (n int)")
+    """What production has unlogged itself is a note, whatever it held; one nobody recorded may have been a table."""
+    clone.run("CREATE UNLOGGED TABLE draft (n int)", "INSERT INTO draft SELECT generate_series(1, 500)")
     recorded = history(record(clone))
-    assert consistency.check_unlogged(clone.source, recorded.pages).problems == ()
+    clone.run("TRUNCATE draft")  # as recovery does
+    answer = consistency.check_unlogged(clone.source, recorded.pages)
+    assert answer.problems == ()
+    assert answer.notes == ("public.draft is unlogged, as in production: recovery empties it (3 pages recorded)",)
     assert "its size was not recorded" in consistency.check_unlogged(clone.source, None).problems[0]
     clone.run("ALTER TABLE plain SET UNLOGGED")
     (problem,) = consistency.check_unlogged(clone.source, recorded.pages).problems

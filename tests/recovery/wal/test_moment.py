@@ -13,13 +13,16 @@ import pytest
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.recovery.model import Branch, segment_name
 from opsverify.recovery.restore.preflight import preflight
+from opsverify.recovery.restore.recoverable import newest_recoverable
 from opsverify.recovery.wal.continuity import continuity
 from opsverify.recovery.wal.lsn import format_lsn
 from opsverify.recovery.wal.pages import PAGE, page_fault
 from opsverify.recovery.wal.segments import archive_segments
 from opsverify.recovery.wal.timelines import branches, on_path
+from tests.support.drills import recovery, rehearse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.wreck import Disaster
@@ -109,8 +112,7 @@ def test_the_newest_segment_is_the_timelines_own(disaster: Disaster, archive_cop
 def test_a_middle_segment_copied_while_it_was_written_is_named(disaster: Disaster, archive_copy: Path) -> None:
     """Its tail is zeros from a record's end on, which in the last segment is the end of the WAL and here is a break."""
     victim = _segments(archive_copy)[-2]
-    content = victim.read_bytes()
-    victim.write_bytes(content[: 48 + 8] + bytes(len(content) - 48 - 8))
+    _zeroed(victim)
     reach = continuity(disaster.backup, archive_copy, disaster.tools, disaster.end)
     assert reach.reaches is False
     assert victim.name in str(reach.problem)
@@ -136,11 +138,41 @@ def test_a_hole_in_the_last_segment_is_no_end(disaster: Disaster, archive_copy: 
 def test_a_segment_closed_to_the_servers_account_is_named(disaster: Disaster, archive_copy: Path) -> None:
     """PostgreSQL would stop before it as if it were missing."""
     victim = _segments(archive_copy)[-2]
-    os.chown(victim, 1, 1)
-    victim.chmod(0o600)
+    _closed(victim)
     reach = continuity(disaster.backup, archive_copy, disaster.tools, disaster.end)
     assert f"{victim.name} is closed to" in str(reach.problem)
     assert reach.reaches is False
+
+
+def _zeroed(segment: Path) -> None:
+    """The tail from a record's end on, as of a segment that was copied while it was written."""
+    content = segment.read_bytes()
+    segment.write_bytes(content[: 48 + 8] + bytes(len(content) - 48 - 8))
+
+
+def _closed(segment: Path) -> None:
+    os.chown(segment, 1, 1)
+    segment.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_zeroed, pytest.param(_closed, marks=pytest.mark.skipif(os.geteuid() != 0, reason="of another account"))],
+)
+def test_no_moment_after_the_damage_is_promised(
+    disaster: Disaster, archive_copy: Path, scratch: Path, damage: Callable[[Path], None]
+) -> None:
+    """What `dr target` promises is reached by a drill: it lies before the segment that recovery cannot read."""
+    where = recovery(disaster, scratch, disaster.end, wal_archive=str(archive_copy), heartbeat=None)
+    whole = newest_recoverable(where)
+    damage(_segments(archive_copy)[-2])
+    promised = newest_recoverable(where)
+    assert promised < whole
+    drill = rehearse(where.model_copy(update={"recovery_target": promised}))
+    assert (drill.ended, drill.failure) == (None, None)
+    drill = rehearse(where.model_copy(update={"recovery_target": whole}))
+    assert _segments(archive_copy)[-2].name in str(drill.archive.gap)
+    assert drill.failure is not None
 
 
 def test_a_page_of_another_timeline_is_named(disaster: Disaster) -> None:
