@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
-    """Print every finding; 0 without problems, 10 (hold) when a stage would lack something.
+    """Print every finding; 0 where all that the target describes is well, 10 (hold) where something is wrong.
+
+    What a stage would lack (a check, a snapshot to compare with) is told apart, and is no problem of the platform.
 
     Raises TargetError for a target file that cannot be used at all.
     """
@@ -57,11 +59,15 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     target, secrets = load_target(target_file)
     language = reader_language(options)
     problems: list[str] = []
+    lacks: list[str] = []
     for finding in _findings(target_file, target, secrets, root):
         if not finding.ok:
-            problems.append(finding.part)
-        state = "ok  " if finding.ok else "FAIL"
-        tell(say("{state}  {part} {text}", state=state, part=f"{finding.part:<28}", text=finding.text), language)
+            (lacks if finding.lacking else problems).append(finding.part)
+        text = say("{state}  {part} {text}", state=finding.state, part=f"{finding.part:<28}", text=finding.text)
+        tell(text, language)
+    if lacks:
+        missing = ", ".join(dict.fromkeys(lacks))
+        tell(say("{name}: lacking, stages hold without it: {parts}", name=target.name, parts=missing), language)
     tell(_total(target.name, problems), language)
     return ExitCode.HOLD if problems else ExitCode.PASSED
 
@@ -97,8 +103,7 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
             yield attempt("recovery.heartbeat", lambda: heartbeat_state(target))
     if target.regions:
         yield from region_findings(target, secrets)
-    for part, ok, text in history_findings(target, root):
-        yield DoctorFinding(part, ok, text)
+    yield from history_findings(target, root)
     yield from stage_findings(target_file, target, root)
 
 
@@ -201,13 +206,19 @@ def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
             if rights.pg_monitor
             else say("missing, replication is not measured; GRANT pg_monitor TO {role}", role=role),
         )
+        if "statements" in target.absent:
+            return
         kept = rights.pg_stat_statements
         yield DoctorFinding(
             "postgres pg_stat_statements",
             kept,
             say("installed")
             if kept
-            else say("missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements"),
+            else say(
+                "missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements, or declare "
+                "`statements` absent"
+            ),
+            lacking=True,
         )
 
 

@@ -31,11 +31,20 @@ STALE_BEATS = 30
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One part of a target; where it is not `ok`, `text` says what was found and what to do."""
+    """One part of a target; where it is not `ok`, `text` says what was found and what to do.
+
+    `lacking`: nothing that the target describes is wrong; what is missing keeps some stage on hold.
+    """
 
     part: str
     ok: bool
     text: str
+    lacking: bool = False
+
+    @property
+    def state(self) -> str:
+        """`ok`, `LACK` or `FAIL`, in four letters."""
+        return "ok  " if self.ok else "LACK" if self.lacking else "FAIL"
 
 
 def recovery_state(target: Target) -> str:
@@ -113,11 +122,15 @@ def stage_findings(target_file: Path, target: Target, root: Path) -> Iterator[Do
         carried = {line for check in checks for line in check.lines}
         missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
         text = (
-            say("no check yet for {missing}: the stage holds until done by hand", missing=", ".join(missing))
+            say(
+                "no check for {missing}: the stage holds; describe what they need, or take them out of scope in "
+                "runbook.toml with owner and reason",
+                missing=", ".join(missing),
+            )
             if missing
             else say("every line has a check")
         )
-        yield DoctorFinding(f"stage {name}", not missing, text)
+        yield DoctorFinding(f"stage {name}", not missing, text, lacking=True)
 
 
 def attempt(part: str, measure: Callable[[], str]) -> DoctorFinding:

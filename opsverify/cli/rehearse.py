@@ -111,7 +111,7 @@ def _missing(found: dt.datetime | Inconclusive, first_record: dt.datetime | None
         return say("the first recovery target: {found}", found=found)
     return say(
         "a commit after the ledger's first record ({first_record}) in the WAL archive; archived so far: {found}; on a "
-        "quiet database commit something, then SELECT pg_switch_wal()",
+        "quiet database SELECT pg_current_xact_id(), then pg_switch_wal()",
         first_record=first_record,
         found=found,
     )

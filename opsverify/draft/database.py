@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ _SERVER: Final = """
 SELECT current_setting('server_version') AS version,
        pg_is_in_recovery() AS standby,
        current_setting('archive_mode') <> 'off' AS archives,
+       coalesce((SELECT setting FROM pg_settings WHERE name = 'archive_command'), '') AS archive_command,
        (SELECT count(*)::int FROM pg_stat_replication WHERE state = 'streaming') AS replicas,
        coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted
 """
@@ -67,6 +69,8 @@ class SeenDatabase:
     tables: tuple[SeenTable, ...]
     unreadable: tuple[str, ...]
     migration: SeenMigration | None
+    backups: tuple[str, str] | None = None
+    """The tool that archives WAL, as `archive_command` names it, and its stanza or server."""
 
     @property
     def read_often(self) -> SeenTable | None:
@@ -108,7 +112,20 @@ def read_database(postgres: Postgres) -> SeenDatabase:
         tables,
         found.skipped,
         _migration(names, tables),
+        archiving_tool(server.archive_command),
     )
+
+
+def archiving_tool(command: str) -> tuple[str, str] | None:
+    """`pgbackrest` with its stanza, or `barman` with its server; None where the command is another one.
+
+    Sources: pgBackRest's user guide, archive-push; barman-wal-archive(1).
+    """
+    if found := re.search(r"\bpgbackrest\b.*?--stanza[= ]([\w.-]+)", command):
+        return "pgbackrest", found[1]
+    if found := re.search(r"\bbarman-wal-archive\b.*?\s([\w.-]+)\s+[\"']?%p", command):
+        return "barman", found[1]
+    return None
 
 
 def _migration(postgres: Postgres, tables: tuple[SeenTable, ...]) -> SeenMigration | None:

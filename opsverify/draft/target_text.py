@@ -121,9 +121,14 @@ def _recovery(seen: SeenDatabase) -> Iterator[str]:
         yield from _comment(f"  not readable: {line}")
     yield "#"
     yield "# [recovery]                            # where backups and the WAL archive are, as this machine sees them"
-    yield '# method = "basebackup"                 # basebackup | incremental | pg_dump | pgbackrest | barman'
-    yield '# base_backup = "/backup/base"'
-    yield '# wal_archive = "/backup/wal"'
+    if seen.backups is not None:
+        tool, name = seen.backups
+        yield f'# method = "{tool}"                 # ? archive_command names it'
+        yield f"# {tool} = {{ {_inline('stanza' if tool == 'pgbackrest' else 'server', name)} }}"
+    else:
+        yield '# method = "basebackup"                 # basebackup | incremental | pg_dump | pgbackrest | barman'
+        yield '# base_backup = "/backup/base"'
+        yield '# wal_archive = "/backup/wal"'
     yield '# ledger = "../ledger.sqlite"           # what `opsverify ledger capture` records'
     yield '# scratch = "/var/tmp/opsverify"        # where rehearsals restore'
     held = {table.name for table in seen.tables}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from opsverify.config.connection_string import postgres_of
 from opsverify.config.load import load_target
-from opsverify.draft.database import SeenDatabase, SeenMigration, SeenTable
+from opsverify.draft.database import SeenDatabase, SeenMigration, SeenTable, archiving_tool
 from opsverify.draft.metrics import SeenMetric, SeenMetrics, guess
 from opsverify.draft.target_text import SeenPrometheus, target_text
 
@@ -57,3 +58,20 @@ def test_a_draft_of_a_database_alone(tmp_path: Path) -> None:
     assert {"prometheus", "canary"} <= target.absent.keys()
     assert target.postgres is not None
     assert (target.postgres.writable, target.postgres.archives_wal, target.postgres.reads) == (False, False, "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("pgbackrest --stanza=main archive-push %p", ("pgbackrest", "main")),
+        ("/usr/bin/pgbackrest --config=/etc/b.conf --stanza shop-1 archive-push '%p'", ("pgbackrest", "shop-1")),
+        ("barman-wal-archive backup.example.com shop %p", ("barman", "shop")),
+        ("barman-wal-archive -z --user barman backup shop '%p'", ("barman", "shop")),
+        ("test ! -f /wal/%f && cp %p /wal/%f", None),
+        ("", None),
+        ("(disabled)", None),
+    ],
+)
+def test_the_tool_of_the_backups(command: str, found: tuple[str, str] | None) -> None:
+    """As the tools' manuals write the command; any other one proposes nothing."""
+    assert archiving_tool(command) == found

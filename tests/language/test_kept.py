@@ -11,7 +11,7 @@ from opsverify.recovery.verify.finding import Finding
 
 def test_messages_have_both_languages_again() -> None:
     """What was written as JSON and read again is Korean for a Korean reader, wherever it stood."""
-    message = say("nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule")
+    message = say("missing [recovery.platform]")
     read = revive(json.loads(json.dumps(keep({"deep": [{"unknown": message}], "other": "as it is", "n": 1}))))
     assert read == {"deep": [{"unknown": message}], "other": "as it is", "n": 1}
     assert isinstance(read["deep"][0]["unknown"], Message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from opsverify.errors import CheckFailed, Inconclusive
 from opsverify.language.message import say
+from opsverify.recovery.ledger.absent import NOTHING_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +34,7 @@ class NotReached:
 
 
 NOT_YET: Final = NotReached(say("drill.json has no such part: rerun the rehearsal"))
-NO_LEDGER: Final = NotReached(
-    say("nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule")
-)
+NO_LEDGER: Final = NotReached(NOTHING_RECORDED)
 NO_ARCHIVE: Final = NotReached(say("pg_dump has no WAL archive: the data lost cannot be measured"))
 NO_PLATFORM: Final = NotReached(say("missing [recovery.platform]"))
 JUDGMENTS: Final = "judgment_executions"

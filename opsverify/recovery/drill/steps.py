@@ -210,7 +210,7 @@ class DrillSteps(DrillVerification):
                         major=source.major,
                         taken_at=taken_at,
                         roles=roles,
-                        checksums=self._checksums(),
+                        checksums=self.history.page_checksums if self.history else None,
                         progress=self.timer.restore_progress(1),
                     )
                 )
@@ -222,11 +222,6 @@ class DrillSteps(DrillVerification):
             )
             with self.timer.stage("teardown"):
                 stack.close()
-
-    def _checksums(self) -> bool | None:
-        """Whether production's pages have checksums, as recorded; None where that was not recorded."""
-        recorded = self.history.catalog.get("settings", {}).get("data_checksums") if self.history else None
-        return None if recorded is None else recorded == "on"
 
     def _destination(self, primary: Mapping[str, str]) -> Destination:
         """The drill's own server; `primary` are the least sizes that recovery needs."""

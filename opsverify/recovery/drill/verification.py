@@ -152,7 +152,7 @@ class DrillVerification:
         parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
         yield parts
         with self.timer.stage("checksums"):  # last: it stops the server
-            answers |= examine_stopped(server, data)
+            answers |= examine_stopped(server, data, self.history)
         if not with_roles:
             answers = without_roles(answers)
         findings = {name: Finding.from_dict(answer) for name, answer in answers.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.language.message import say
+from opsverify.recovery.ledger.absent import NOTHING_RECORDED
 from opsverify.recovery.ledger.buckets import Bucket, Span, edge
 from opsverify.recovery.ledger.discovery import Activity
 from opsverify.recovery.ledger.heap_pages import Pages
@@ -109,13 +110,14 @@ class History:
                     say("ledger record {seq} is not as this version writes it: {error}", seq=seq, error=repr(error))
                 ) from error
         if history is None:
-            raise Inconclusive(
-                say(
-                    "the ledger holds no core tables recorded before the recovery target: capture at backup "
-                    "time and by schedule"
-                )
-            )
+            raise Inconclusive(NOTHING_RECORDED)
         return history
+
+    @property
+    def page_checksums(self) -> bool | None:
+        """Whether production's pages have checksums; None where that was not recorded."""
+        recorded = self.catalog.get("settings", {}).get("data_checksums")
+        return None if recorded is None else recorded == "on"
 
 
 def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: dt.datetime | None) -> History:

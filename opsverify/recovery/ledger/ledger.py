@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.language.message import say
+from opsverify.recovery.ledger.absent import NOTHING_RECORDED
 from opsverify.recovery.ledger.queries import Facts, Window
 
 if TYPE_CHECKING:
@@ -151,14 +152,7 @@ class Ledger:
                 recorded = _recorded(seq, body)
                 if recorded.captured_at <= recovery_target:
                     return recorded
-        raise Inconclusive(
-            say(
-                "ledger {path} holds nothing recorded before the recovery target {recovery_target}: "
-                "nothing to compare with; capture at backup time and by schedule",
-                path=self.path,
-                recovery_target=recovery_target.isoformat(),
-            )
-        )
+        raise Inconclusive(NOTHING_RECORDED)
 
     def bodies_until(self, moment: dt.datetime) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield number and content of every record captured at or before `moment`, in order.

@@ -55,16 +55,19 @@ def _paired(lines: list[str]) -> Iterator[str]:
             head = ""
 
 
-def check_checksums(server: Server, data_dir: Path) -> Finding:
+def check_checksums(server: Server, data_dir: Path, in_production: bool | None = None) -> Finding:  # noqa: FBT001 - as recorded
     """Verify the checksum of every page on disk; call it last: the server is stopped for it, in good order.
 
-    A cluster without checksums is unknown, not a pass.
+    A cluster without checksums is unknown, not a pass, unless production was recorded to have none (`in_production`).
     """
     server.stop()
     done = server.tools.run("pg_checksums", "--check", "-D", data_dir, timeout_s=_HOURS_S, account=server.account)
     bad = tuple(line.partition("error: ")[2] for line in done.stderr.splitlines() if "verification failed" in line)
     if bad:
         return Finding(1, say("pages fail their checksum"), bad, notes=(done.transcript,))
+    if "not enabled" in done.stderr and in_production is False:
+        of = say("differences from production, whose pages have no checksums either")
+        return Finding(1, of, notes=(say("to have them: pg_checksums --enable on production"), done.transcript))
     if done.exit_code != 0 or "Bad checksums:  0" not in done.stdout:
         hint = say("; switch them on: pg_checksums --enable") if "not enabled" in done.stderr else ""
         return Finding(

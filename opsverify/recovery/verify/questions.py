@@ -22,6 +22,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.kept import keep, revive
 from opsverify.language.message import join, say
 from opsverify.limits import NONE
+from opsverify.recovery.ledger.absent import NOTHING_RECORDED
 from opsverify.recovery.ledger.catalog import KINDS
 from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.verify import (
@@ -96,6 +97,8 @@ def _both(first: Ask, second: Ask) -> Finding:
 def answer_named(answers: Mapping[str, T], name: str) -> T:
     """Return the answer called `name`. Raises Inconclusive where nothing was recorded that it could be about."""
     if name not in answers:
+        if not any(known.startswith(CATALOG) for known in answers):
+            raise Inconclusive(NOTHING_RECORDED)
         raise Inconclusive(
             say("{name}: nothing was recorded of it before the recovery target; capture by schedule", name=name)
         )
@@ -105,9 +108,7 @@ def answer_named(answers: Mapping[str, T], name: str) -> T:
 def require_history(history: History | None) -> History:
     """Return `history`. Raises Inconclusive where nothing was recorded."""
     if history is None:
-        raise Inconclusive(
-            say("nothing was recorded before the recovery target: run `opsverify ledger capture` by schedule")
-        )
+        raise Inconclusive(NOTHING_RECORDED)
     return history
 
 
@@ -280,9 +281,10 @@ def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
     return {**answers, **{name: absent(kind).to_dict() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
 
 
-def examine_stopped(server: RestoredServer, data_dir: Path) -> dict[str, Any]:
-    """Stop the server and verify its checksums; the answers as JSON, by name."""
-    answer = finding_of(partial(amcheck.check_checksums, server.server, data_dir), errors=Inconclusive)
+def examine_stopped(server: RestoredServer, data_dir: Path, history: History | None) -> dict[str, Any]:
+    """Stop the server and verify its checksums, as far as production has any; the answers as JSON, by name."""
+    recorded = history.page_checksums if history else None
+    answer = finding_of(partial(amcheck.check_checksums, server.server, data_dir, recorded), errors=Inconclusive)
     return {"checksums": answer.to_dict()}
 
 

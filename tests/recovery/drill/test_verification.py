@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _examined(server: RestoredServer, history: History | None, data: Path) -> dict[str, Finding]:
-    answers = examine(server, "postgres", data, history, None, None) | examine_stopped(server, data)
+    answers = examine(server, "postgres", data, history, None, None) | examine_stopped(server, data, history)
     return {name: Finding.from_dict(raw) for name, raw in json.loads(json.dumps(answers)).items()}
 
 

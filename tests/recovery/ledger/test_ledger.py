@@ -108,7 +108,7 @@ def test_the_newest_capture_before_the_target_counts(ledger: Ledger) -> None:
     for minutes in (0, 30, 60):
         ledger.capture(_source(ROWS, now=AT + dt.timedelta(hours=2)), AT + dt.timedelta(minutes=minutes), SQL)
     assert ledger.newest_before(AT + dt.timedelta(minutes=45)).seq == 2
-    with pytest.raises(Inconclusive, match="nothing recorded before"):
+    with pytest.raises(Inconclusive, match="nothing was recorded before"):
         ledger.newest_before(AT - dt.timedelta(seconds=1))
     with pytest.raises(ValueError, match="after the recovery target"):
         compare(ledger.newest_before(AT + dt.timedelta(hours=3)), {}, AT, SQL)
