@@ -48,7 +48,7 @@ def _commands() -> Iterator[Any]:
                 if isinstance(argv := table.get("command"), list) and argv[:1] == ["opsverify"]:
                     yield pytest.param([_filled(word) for word in argv[1:]], id=f"{name}: {' '.join(argv[1:3])}")
         text = path.read_text(encoding="utf-8").replace("\\\n", " ").replace('"$COMMAND"', "opsverify")
-        for line in re.findall(r"\bopsverify ((?:verify|rehearse|serve) [^\n]*--[^\n]*)", text):
+        for line in re.findall(r"\bopsverify ((?:verify|rehearse|ledger|serve) [^\n]*--[^\n]*)", text):
             words = shlex.split(_filled(re.sub(r"(\|\||2>&1|\",).*", "", line)))
             yield pytest.param(words, id=f"{name}: {words[0]}")
 

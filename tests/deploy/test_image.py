@@ -122,7 +122,7 @@ def test_the_root_filesystem_may_be_read_only() -> None:
     assert given["PYTHONDONTWRITEBYTECODE"] == "1"
     assert given["PATH"].startswith("/opt/opsverify/bin:")
     (folders,) = texts("RUN", "verify")
-    assert "mkdir -p /project/targets /project/reports" in folders
+    assert "mkdir -p /project/targets /project/checks /project/smoke /project/reports" in folders
     assert texts("WORKDIR", "verify") == ["/project"]
     assert not texts("ENTRYPOINT"), "pipelines run scripts in it"
 

@@ -19,7 +19,7 @@ WITHOUT_SCHEMA: Final = (
     "argoproj.io/", "flagger.app/", "tekton.dev/", "kustomize.config.k8s.io/", "monitoring.coreos.com/",
 )  # fmt: skip
 """Kinds whose schema is not here: what they mean is tested."""
-SCHEDULED: Final = {"daily", "weekly", "monthly", "quarterly", "rehearsal"}
+SCHEDULED: Final = {"verify daily", "verify weekly", "verify monthly", "verify quarterly", "ledger capture", "rehearse"}
 WRITABLE: Final = {"/tmp", "/project", "/project/reports", "/scratch", "/dev/shm"}  # noqa: S108 - in a container
 VARIABLES: Final = {"HOME": "/tmp", "TMPDIR": "/scratch", "AUTHORITY": "/etc/opsverify/authority/ca.crt"}  # noqa: S108
 """Every variable that an object may give a value to: all others come from Secrets."""
@@ -95,19 +95,19 @@ def test_every_stage_of_the_calendar_has_its_time(name: str) -> None:
     """Each once for a target, in a time zone that exists, by five fields; no two begin together."""
     crons = kinds(of(name), "CronJob")
     commands = [pod.container["command"] for pod in runs_of(name) if pod.owner["kind"] == "CronJob"]
-    stages = {"rehearsal" if words[1] == "rehearse" else words[2] for words in commands}
-    assert stages == (set() if name == "off" else SCHEDULED)
-    assert len({cron["spec"]["schedule"] for cron in crons}) == len(stages)
+    called = {" ".join(word for word in words[1:3] if not word.startswith("-")) for words in commands}
+    assert called == (set() if name == "off" else SCHEDULED)
+    assert len({cron["spec"]["schedule"] for cron in crons}) == len(called)
     for cron in crons:
         assert ZoneInfo(cron["spec"]["timeZone"])
-        assert re.fullmatch(r"\d+ \d+( (\*|[\d,]+)){3}", cron["spec"]["schedule"])
+        assert re.fullmatch(r"\d+( (\*|[\d,]+)){4}", cron["spec"]["schedule"])
         assert len(cron["metadata"]["name"]) <= 52
 
 
 def test_commands_and_options_exist(name: str) -> None:
     """Opsverify's own parser takes every command, and every stage is one of ours."""
     runs = runs_of(name)
-    assert len(runs) == {"on": 11, "off": 0}.get(name, 6)
+    assert len(runs) == {"on": 13, "off": 0}.get(name, 7)
     for pod in runs:
         words = [str(word) for word in pod.container["command"][1:]]
         assert words == pod.container["command"][1:], "every word of a command is text"

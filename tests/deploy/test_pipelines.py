@@ -16,7 +16,7 @@ from tests.support.manifests import DEPLOY
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOLDS: Final = ("10", "3", KILLED)
+HOLDS: Final = ("10", KILLED)
 GATE: Final = "opsverify prod-canary production"
 
 
@@ -47,7 +47,6 @@ def test_jobs_after_the_action(code: str, jobs: set[str], tmp_path: Path) -> Non
     ("code", "approved", "jobs"),
     [
         ("0", False, {"deploy", "later"}),
-        ("1", False, set()),
         ("1", True, set()),
         *((code, False, set()) for code in HOLDS[:1]),
         *((code, True, {"deploy after approval"}) for code in HOLDS),
