@@ -3,94 +3,16 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import trustme
-import yaml
-
-from tests.support.gate_server import tokens_text
-from tests.support.helm import NAMESPACE, RELEASE, rendered
-from tests.support.manifests import kinds, pods
-from tests.support.pod_folder import PodFolder
+from tests.support.chart_release import SERVICE, ChartRelease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-SERVICE: Final = f"{RELEASE}-opsverify.{NAMESPACE}.svc"
-TARGET: Final = """
-name = "production"
-environment = "staging"
-language = "en"
-absent = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
-[owners]
-default = "me"
-[services.gate]
-url = "{url}"
-health = "/healthz"
-latency = "< 60 s"
-{more}
-"""
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-class Installed:
-    """A release: its objects, and the Secrets that its owner made."""
-
-    def __init__(self, root: Path, *, tls: bool) -> None:
-        self.root, self.port = root, free_port()
-        authority = trustme.CA()
-        issued = authority.issue_cert("localhost")
-        self.secrets = {
-            "opsverify-tokens": {"tokens.toml": tokens_text()},
-            "opsverify-tls": {
-                "tls.crt": "".join(each.bytes().decode() for each in issued.cert_chain_pems),
-                "tls.key": issued.private_key_pem.bytes().decode(),
-                "ca.crt": authority.cert_pem.bytes().decode(),
-            },
-        }
-        self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
-        more = 'ca_file = "../files/ca.pem"' if tls else ""
-        values: dict[str, Any] = {
-            "project": {
-                "targets": {"production": TARGET.format(url=self.url, more=more)}, "runbook": "# none\n",
-                "files": {"ca.pem": self.secrets["opsverify-tls"]["ca.crt"]},
-            },
-            "serve": {"port": self.port, "tls": {"plainHttp": not tls}},
-        }  # fmt: skip
-        file = root / "values.yaml"
-        file.write_text(yaml.safe_dump(values), encoding="utf-8")
-        self.made = rendered(file)
-
-    def pod(self, kind: str, name: str) -> PodFolder:
-        """The folder of one of its pods."""
-        (pod,) = pods([each for each in kinds(self.made, kind) if each["metadata"]["name"] == name])
-        return PodFolder(self.root / name, pod, self.made, self.secrets)
-
-    @contextmanager
-    def serving(self) -> Iterator[subprocess.Popen[str]]:
-        """The server, for as long as the block."""
-        pod = self.pod("Deployment", "ov-opsverify")
-        with subprocess.Popen(
-            pod.command, cwd=pod.folder, env=pod.environment(), text=True, stderr=subprocess.PIPE
-        ) as server:  # fmt: skip
-            try:
-                assert server.stderr is not None
-                line = next((line for line in server.stderr if "listening on" in line), "")
-                assert str(self.port) in line
-                yield server
-            finally:
-                server.terminate()
-                server.communicate(timeout=60)
+    from tests.support.pod_folder import PodFolder
 
 
 def ran(pod: PodFolder, *, asked: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -106,7 +28,7 @@ def ran(pod: PodFolder, *, asked: Mapping[str, str]) -> subprocess.CompletedProc
 
 def test_served_asked_and_verified(tmp_path: Path) -> None:
     """The server starts, the pod of `helm test` reaches it and passes, and the Job of `daily` measures it."""
-    installed = Installed(tmp_path, tls=True)
+    installed = ChartRelease(tmp_path, tls=True)
     with installed.serving():
         done = ran(installed.pod("Pod", "ov-opsverify-test"), asked={SERVICE: "localhost"})
         assert (done.returncode, done.stdout) == (0, '{"status":"ok"}\n'), done.stderr
@@ -120,7 +42,7 @@ def test_served_asked_and_verified(tmp_path: Path) -> None:
 
 def test_served_behind_an_ingress(tmp_path: Path) -> None:
     """Without TLS of its own; a server that has ended fails the test."""
-    installed = Installed(tmp_path, tls=False)
+    installed = ChartRelease(tmp_path, tls=False)
     test = installed.pod("Pod", "ov-opsverify-test")
     with installed.serving():
         done = ran(test, asked={SERVICE: "localhost"})
@@ -132,7 +54,7 @@ def test_helm_test_trusts_its_authority_only(tmp_path: Path) -> None:
     """A server with a certificate of another authority is none of ours."""
     for name in ("ours", "other"):
         (tmp_path / name).mkdir()
-    ours, other = Installed(tmp_path / "ours", tls=True), Installed(tmp_path / "other", tls=True)
+    ours, other = ChartRelease(tmp_path / "ours", tls=True), ChartRelease(tmp_path / "other", tls=True)
     with other.serving():
         asked = {f"{SERVICE}:{ours.port}": f"localhost:{other.port}"}
         done = ran(ours.pod("Pod", "ov-opsverify-test"), asked=asked)
