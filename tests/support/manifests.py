@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -41,8 +42,9 @@ class PodOf:
         return f"{self.owner['kind']} {self.owner['metadata']['name']}"
 
 
+@cache
 def documents(path: Path) -> list[Any]:
-    """Every document of a YAML file."""
+    """Every document of a YAML file, parsed once."""
     return [each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each is not None]
 
 
