@@ -77,11 +77,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "report": Command(
         "opsverify.cli.report",
-        say("build the HTML report of a run (default: the newest), or the page of a week or month"),
+        say("build the HTML report of a run (default: the newest), of a week or month, or the index of all targets"),
         (
             "opsverify report",
             "opsverify report 20261122T201233Z-prod-canary-7f3a --language en",
             "opsverify report weekly --target production",
+            "opsverify report index",
         ),
     ),
     "notify": Command(

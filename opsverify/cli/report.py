@@ -6,7 +6,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
@@ -17,16 +17,18 @@ from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.report.allure_report import build_report
 from opsverify.report.period import KINDS
-from opsverify.report.publish import publish_period
+from opsverify.report.publish import publish_index, publish_period
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+INDEX: Final = "index"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run_folder", nargs="?", metavar="RUN", help=say("run id or folder; or weekly, monthly"))
+    parser.add_argument("run_folder", nargs="?", metavar="RUN", help=say("run id or folder; or index, weekly, monthly"))
     parser.add_argument("--target", metavar="NAME_OR_FILE", help=say("weekly, monthly: whose runs"))
     parser.add_argument(
         "--period", metavar="PERIOD", help=say("weekly: as 2026-W47, monthly: as 2026-11 (default: newest)")
@@ -39,6 +41,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     """Build the report and print its path. Raises EvidenceError or TargetError."""
     if options.run_folder in KINDS:
         return _period(options)
+    if options.run_folder == INDEX:
+        return _index(options)
     if given := [name for name in ("target", "period", "output") if getattr(options, name)]:
         raise TargetError(say("--{name}: belongs to opsverify report {kinds}", name=given[0], kinds=" | ".join(KINDS)))
     folder = find_run_folder(options.run_folder, project_root())
@@ -53,6 +57,17 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
     progress = partial(tell, language=reader_language(options), stream=sys.stderr)
     sys.stdout.write(f"{build_report(folder, language, progress)}\n")
+    return 0
+
+
+def _index(options: argparse.Namespace) -> int:
+    if given := [name for name in ("target", "period") if getattr(options, name)]:
+        raise TargetError(say("--{name}: belongs to opsverify report {kinds}", name=given[0], kinds=" | ".join(KINDS)))
+    language = reader_language(options)
+    output = Path(options.output).resolve() if options.output else None
+    path, page = publish_index(project_root(), output, language)
+    tell(page.state[0 if language == "ko" else 1], language)
+    tell(str(path), language)
     return 0
 
 

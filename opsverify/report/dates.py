@@ -17,6 +17,11 @@ def clock(moment: str | None) -> Message:
     return Message.of(f"{at:%m-%d} {time}", f"{at.month}월 {at.day}일 {time}")
 
 
+def minute(moment: str | None) -> Message:
+    """As `clock`, without the seconds."""
+    return clock(moment).each(lambda text: text.rpartition(":")[0] if ":" in text else text)
+
+
 def date_time(moment: str) -> Message:
     """A time of the evidence as a heading shows it: UTC, with its year."""
     at = dt.datetime.fromisoformat(moment).astimezone(dt.UTC)

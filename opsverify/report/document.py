@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from opsverify.language.message import Message, in_language
 from opsverify.language.plain import plain_line
-from opsverify.report.model import Note, Text
+from opsverify.report.model import Link, Note, Text
 from opsverify.report.template import fill
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _MARKS: Final = {"fail": "❌ ", "inconclusive": "⚠️ "}
 class GridRow:
     """A row of a table; `kind` is its CSS class, as of a note."""
 
-    cells: tuple[str | Text, ...]
+    cells: tuple[str | Text | Link, ...]
     kind: str = ""
 
 
@@ -106,12 +107,14 @@ def _lines(document: Document, language: str) -> Iterator[str]:
                 yield _row(row.cells, language, _MARKS.get(row.kind, ""))
 
 
-def _row(cells: tuple[str | Text, ...], language: str, mark: str = "") -> str:
+def _row(cells: tuple[str | Text | Link, ...], language: str, mark: str = "") -> str:
     return "| " + mark + " | ".join(_shown(cell, language) or " " for cell in cells) + " |"
 
 
-def _shown(text: str | Text, language: str) -> str:
+def _shown(text: str | Text | Link, language: str) -> str:
     """A text in one language and one line, with nothing in it that Markdown acts on."""
+    if isinstance(text, Link):
+        return f"[{_shown(text.text, language)}](<{quote(text.href)}>)"
     shown = text[0 if language == "ko" else 1] if isinstance(text, Text) else text
     return _SPECIAL.sub(r"\\\g<0>", plain_line(in_language(shown, language)).strip())
 

@@ -18,6 +18,14 @@ class Text(NamedTuple):
     en: str
 
 
+@dataclass(frozen=True)
+class Link:
+    """A text that leads to a file beside the page: `href` is relative to it."""
+
+    text: Text
+    href: str
+
+
 NOT_KNOWN: Final = Text("알 수 없음", "not known")
 """The text of a value that the evidence does not contain."""
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from opsverify.core.decision_words import DECISIONS
 from opsverify.errors import OpsVerifyError
 from opsverify.language.message import Message, as_message, say
-from opsverify.report.dates import clock, date_time
+from opsverify.report.dates import date_time, minute
 from opsverify.report.document import Chapter, Document, Grid, GridRow, cell
 from opsverify.report.model import UNKNOWN, Note, Text, same
 from opsverify.report.parts import limit_of
+from opsverify.report.period_cost import cost_chapter
 from opsverify.report.period_review import Concern, PeriodReview
 from opsverify.report.runs import read_run, shortened
 from opsverify.report.summary import reasons_of
@@ -38,7 +39,7 @@ _TITLES: Final = {
 }
 _TREND: Final = 12
 _CHANGES: Final = 20
-_KIND: Final = {"accept": "", "promote": "", "reject": "fail", "rollback": "fail", "hold": "inconclusive"}
+KINDS: Final = {"accept": "", "promote": "", "reject": "fail", "rollback": "fail", "hold": "inconclusive"}
 _OUTCOMES: Final = {
     "pass": Text("통과", "pass"),
     "fail": Text("실패", "fail"),
@@ -87,6 +88,7 @@ def _parts(review: PeriodReview, reports: Path) -> Iterator[tuple[Text, Callable
     yield Text("지난 보고 이후 달라진 것", "Changed since the last report"), partial(_changes, review)
     yield Text("카나리·배포 결정", "Canary and release decisions"), partial(_releases, review)
     yield Text("복구 리허설: RTO와 RPO", "Rehearsals: RTO and RPO"), partial(_rehearsals, review)
+    yield Text("LLM 비용", "LLM cost"), lambda heading, _concerns: cost_chapter(review, heading)
     yield Text("느리거나 결과가 흔들리는 점검", "Slow and flaky checks"), partial(_restless, review)
     yield Text("끝나 가는 면제와 확인 서명", "Waivers and attestations that run out"), partial(_ending, review, reports)
 
@@ -135,25 +137,22 @@ def _stage(record: StageRecord) -> GridRow:
             f"{record.count('accept', 'promote')}",
             f"{record.count('reject', 'rollback')}",
             f"{record.count('hold')}",
-            _decision(newest),
+            decision_cell(newest),
         ),
         kind,
     )
 
 
 def _kind(run: PeriodRun | None) -> str:
-    return "" if run is None else _KIND.get(run.decision or "", "fail")
+    return "" if run is None else KINDS.get(run.decision or "", "fail")
 
 
-def _decision(run: PeriodRun | None) -> str | Text:
+def decision_cell(run: PeriodRun | None) -> str | Text:
+    """The decision of a run and when it began, as a cell has them; a dash without a run."""
     if run is None:
         return UNKNOWN
     word = DECISIONS.get(run.decision or "", as_message(run.decision or UNKNOWN))
-    return cell(say("{decision} ({at})", decision=word, at=clock(run.begun.isoformat()).each(_to_the_minute)))
-
-
-def _to_the_minute(text: str) -> str:
-    return text.rpartition(":")[0]
+    return cell(say("{decision} ({at})", decision=word, at=minute(run.begun.isoformat())))
 
 
 def _changes(review: PeriodReview, heading: Text, _concerns: list[Concern]) -> Chapter:
@@ -169,7 +168,7 @@ def _changes(review: PeriodReview, heading: Text, _concerns: list[Concern]) -> C
         notes.append(Note(same(say("and {count} more changes", count=len(found) - _CHANGES))))
     notes += [
         Note(same(say("still red: {stage} {check} since {at}", stage=one.stage, check=one.id,
-                      at=clock(one.since.isoformat()).each(_to_the_minute))), one.outcome)
+                      at=minute(one.since.isoformat()))), one.outcome)
         for one in review.still_red
     ]  # fmt: skip
     return Chapter(heading, tuple(notes), (Grid(heads, rows),))
@@ -200,7 +199,7 @@ def _release(run: PeriodRun) -> GridRow:
     reasons = reasons_of(dict(run.verdict)) if run.verdict else []
     why = run.problem or (reasons[0][1] if reasons else as_message(""))
     word = DECISIONS.get(run.decision or "", as_message(run.decision or UNKNOWN))
-    at = clock(run.begun.isoformat()).each(_to_the_minute)
+    at = minute(run.begun.isoformat())
     return GridRow((cell(at), run.stage, cell(word), cell(why.each(shortened))), "fail" if run.problem else _kind(run))
 
 
@@ -220,7 +219,7 @@ def _rehearsal(run: PeriodRun, found: RehearsalRun) -> GridRow:
     point = found.point
     rpo = limit_of(found, "restore.rpo_witnesses")
     cells = (_against(point.rto_s, limit_of(found, "restore.rto")), _against(point.rpo_s, rpo))
-    return GridRow((run.run_id, *cells, _decision(run)), _kind(run))
+    return GridRow((run.run_id, *cells, decision_cell(run)), _kind(run))
 
 
 def _against(seconds: float | None, limit: Limit | None) -> str | Text:
@@ -261,11 +260,11 @@ def _ending(review: PeriodReview, reports: Path, heading: Text, concerns: list[C
     concerns += [
         Concern(review.target.owners.default, say("attestation of {item} for {stage} by {by} ended {at}", item=one.item,
                                                   stage=one.stage, by=one.by,
-                                                  at=clock(one.until.isoformat()).each(_to_the_minute)), "inconclusive")
+                                                  at=minute(one.until.isoformat())), "inconclusive")
         for one in signed if one.ended
     ]  # fmt: skip
     attested = tuple(
-        GridRow((one.item, one.stage, one.by, cell(clock(one.until.isoformat()).each(_to_the_minute))),
+        GridRow((one.item, one.stage, one.by, cell(minute(one.until.isoformat()))),
                 "inconclusive" if one.ended else "")
         for one in signed if one.until < review.period.following.end
     )  # fmt: skip

@@ -70,6 +70,18 @@ def runs_of(state: TargetState, since: dt.datetime) -> tuple[PeriodRun, ...]:
     )
 
 
+def newest_runs(state: TargetState) -> dict[str, PeriodRun]:
+    """The newest run of each stage. Raises EvidenceError for a damaged state."""
+    entries = [line.content for line in state.read().lines]
+    ended = {entry["run_id"]: entry for entry in entries if entry.get("event") == FINISHED}
+    pruned = {entry["run_id"] for entry in entries if entry.get("event") == PRUNED}
+    newest = {entry.get("stage", ""): entry for entry in entries if entry.get("event") == BEGUN}
+    return {
+        stage: _run(entry, ended.get(entry["run_id"]), pruned=entry["run_id"] in pruned)
+        for stage, entry in newest.items()
+    }
+
+
 def _run(begun: Mapping[str, str], ended: Mapping[str, str] | None, *, pruned: bool) -> PeriodRun:
     folder = Path(begun["folder"])
     problem: Message | None = None

@@ -14,7 +14,7 @@ from opsverify.evidence.target_state import TargetState
 from opsverify.incident.timeline import INCIDENTS, find
 from opsverify.language.message import LANGUAGES, say
 from opsverify.report import incident as incident_page
-from opsverify.report import incident_report, period_page, rehearsal
+from opsverify.report import incident_report, index_page, period_page, rehearsal
 from opsverify.report.document import document_html, document_markdown, redacted
 from opsverify.report.html import render
 from opsverify.report.period import last_full, named
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 PAGE: Final = "recovery.html"
 REPORTS: Final = "reports"
-PERIODIC: Final = "periodic"
-"""The folder of the weekly and monthly pages."""
 
 
 def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) -> Path:
@@ -68,7 +66,19 @@ def publish_period(
     reports = root / REPORTS
     page = period_page.page_of(TargetState.of(reports, target.name), target, reports, period, now, language)
     page = redacted(page, redactor)
-    path = output or reports / PERIODIC / target.name / f"{kind}-{period.name}.html"
+    path = output or reports / index_page.PERIODIC / target.name / f"{kind}-{period.name}.html"
+    _write(path, document_html(page))
+    return path, page
+
+
+def publish_index(root: Path, output: Path | None, language: str) -> tuple[Path, Document]:
+    """Write the index of the project's reports folder; its path, and what it shows. Raises EvidenceError.
+
+    Its links are relative to that folder, wherever `output` lies.
+    """
+    reports = root / REPORTS
+    page = index_page.page_of(reports, dt.datetime.now(dt.UTC), language)
+    path = output or reports / index_page.NAME
     _write(path, document_html(page))
     return path, page
 

@@ -66,7 +66,7 @@ def rows(found: Document, heading: str) -> dict[str, tuple[str, ...]]:
     """The rows of a chapter in English by their first cell, the kind last."""
     (chapter,) = (one for one in found.chapters if one.heading.en == heading)
     cells = [
-        (*(cell.en if isinstance(cell, Text) else cell for cell in row.cells), row.kind)
+        (*(cell.en if isinstance(cell, Text) else str(cell) for cell in row.cells), row.kind)
         for grid in chapter.grids
         for row in grid.rows
     ]

@@ -57,7 +57,7 @@ def rows(found: Document, heading: str) -> list[tuple[str, ...]]:
     """The cells of all tables of a chapter in English, the kind of the row first."""
     (chapter,) = (one for one in found.chapters if one.heading.en == heading)
     cells = [(row.kind, *row.cells) for grid in chapter.grids for row in grid.rows]
-    return [tuple(cell.en if isinstance(cell, Text) else cell for cell in row) for row in cells]
+    return [tuple(cell.en if isinstance(cell, Text) else str(cell) for cell in row) for row in cells]
 
 
 def test_a_week_with_every_run_is_all_good(recorded: RecordedRuns, target: Target) -> None:
@@ -251,4 +251,17 @@ def test_the_page_reads_in_both_languages(recorded: RecordedRuns, target: Target
     text = document_markdown(page(recorded, target), language)
     words: Mapping[str, tuple[str, ...]] = {"ko": ("missed", "decided", "look"), "en": ("빠", "보", "결")}
     assert [word for word in words[language] if word in text] == []
-    assert document_html(page(recorded, target)).count("<section>") == 8
+    assert document_html(page(recorded, target)).count("<section>") == 9
+
+
+def test_the_cost_of_each_day(recorded: RecordedRuns, target: Target) -> None:
+    """The period's runs, newest first, with those before it in the chart; a day without a value is not zero."""
+    for day, outcome in ((-3, "pass"), (0, "pass"), (1, "fail")):
+        recorded.add("daily", MONDAY + day * DAY, {"daily.llm_cost": outcome})
+    found = page(recorded, target)
+    assert rows(found, "LLM cost") == [
+        ("fail", "11-17 00:00", "3 USD", "<= 2", "-"),
+        ("", "11-16 00:00", "1 USD", "<= 2", "-"),
+    ]
+    (chapter,) = (one for one in found.chapters if one.heading.en == "LLM cost")
+    assert [len(chart.columns) for chart in chapter.charts] == [3]
