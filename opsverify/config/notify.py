@@ -31,19 +31,26 @@ StageName = Literal[
 ]
 
 
-class NotifyTarget(Section):
-    """One receiver: a Slack incoming webhook, or any webhook that takes CloudEvents (structured mode).
+class Webhook(Section):
+    """One receiver of posted messages, of all stages where `stages` is left out.
 
-    Of all stages and severities where `stages` and `severities` are left out. A URL that is a credential itself, as
-    Slack's, is given by reference.
+    A URL that is a credential itself, as Slack's, is given by reference.
     """
 
-    kind: Literal["slack", "cloudevents"]
     url: SecretRef | Url
     bearer: SecretRef | None = None
     ca_file: str | None = None
     proxy: Proxy | None = None
     stages: tuple[StageName, ...] | None = Field(default=None, min_length=1)
+
+
+class NotifyTarget(Webhook):
+    """One receiver: a Slack incoming webhook, or any webhook that takes CloudEvents (structured mode).
+
+    Of all severities where `severities` is left out.
+    """
+
+    kind: Literal["slack", "cloudevents"]
     severities: tuple[Severity, ...] = Field(default=SEVERITIES, min_length=1)
 
     @model_validator(mode="after")

@@ -16,8 +16,6 @@ from opsverify.language.message import say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from opsverify.config.model import Target
-
 _FORM = frozenset({"env", "file"})
 _SECRET_KEY = re.compile(
     r"password|passwd|passphrase|bearer|(^|_)token$|secret|credential|api[-_]?key|private[-_]?key|signing[-_]?key"
@@ -40,9 +38,9 @@ class Secrets:
         self._values = values
 
     @classmethod
-    def load(cls, target: Target, folder: Path) -> Secrets:
-        """Read every secret that `target` names; files are relative to `folder`."""
-        return cls({ref: _read(ref.env, ref.file, folder) for ref in _references(target)})
+    def load(cls, section: BaseModel, folder: Path) -> Secrets:
+        """Read every secret that `section` names, such as a target; files are relative to `folder`."""
+        return cls({ref: _read(ref.env, ref.file, folder) for ref in _references(section)})
 
     def __getitem__(self, ref: SecretRef) -> str:
         """The value of a secret the target names."""

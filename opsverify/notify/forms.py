@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.language.message import Message, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opsverify.notify.event import StateChange
 
@@ -41,25 +41,33 @@ def slack(event: StateChange, language: str) -> dict[str, Any]:
 
 def cloud_event(event: StateChange) -> dict[str, Any]:
     """The event with all that is known; a receiver that gets it twice knows it by source and id."""
+    data = {
+        "run_id": event.run_id,
+        "target": event.target,
+        "environment": event.environment,
+        "stage": event.stage,
+        "decision": event.state.decision,
+        "before": event.before,
+        "severity": event.severity,
+        "reasons": list(event.reasons),
+        "reasons_ko": list(event.reasons_ko),
+    }
+    return envelope(event.run_id, TYPE, event.target, event.at, data, subject=event.stage)
+
+
+def envelope(
+    event_id: str, kind: str, target: str, at: str, data: Mapping[str, Any], subject: str | None = None
+) -> dict[str, Any]:
+    """A CloudEvent in JSON: its required attributes, and `data`."""
     return {
         "specversion": "1.0",
-        "id": event.run_id,
-        "source": f"/opsverify/{event.target}",
-        "type": TYPE,
-        "subject": event.stage,
-        "time": event.at,
+        "id": event_id,
+        "source": f"/opsverify/{target}",
+        "type": kind,
+        **({} if subject is None else {"subject": subject}),
+        "time": at,
         "datacontenttype": "application/json",
-        "data": {
-            "run_id": event.run_id,
-            "target": event.target,
-            "environment": event.environment,
-            "stage": event.stage,
-            "decision": event.state.decision,
-            "before": event.before,
-            "severity": event.severity,
-            "reasons": list(event.reasons),
-            "reasons_ko": list(event.reasons_ko),
-        },
+        "data": data,
     }
 
 
@@ -69,15 +77,7 @@ def _slack_test(target: str, language: str) -> dict[str, Any]:
 
 def _cloud_event_test(target: str, _language: str) -> dict[str, Any]:
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return {
-        "specversion": "1.0",
-        "id": uuid.uuid4().hex,
-        "source": f"/opsverify/{target}",
-        "type": TEST_TYPE,
-        "time": now,
-        "datacontenttype": "application/json",
-        "data": {"target": target, "text": _reached(target).en},
-    }
+    return envelope(uuid.uuid4().hex, TEST_TYPE, target, now, {"target": target, "text": _reached(target).en})
 
 
 def _reached(target: str) -> Message:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
-from opsverify.config.database import SecretRef
-from opsverify.errors import EvidenceError, Inconclusive
+from opsverify.errors import EvidenceError
 from opsverify.evidence.redact import Redactor
-from opsverify.language.message import Message, as_message, say
+from opsverify.language.message import Message, say
 from opsverify.notify import outbox
 from opsverify.notify.event import StageState, StateChange
-from opsverify.notify.forms import CLOUD_EVENT, TEST_FORMS, cloud_event, slack
-from opsverify.probes.access import Access
-from opsverify.probes.text import one_line
+from opsverify.notify.forms import TEST_FORMS, cloud_event, slack
+from opsverify.notify.webhook import TIMEOUT_S, post_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,18 +25,10 @@ if TYPE_CHECKING:
     from opsverify.config.notify import NotifyTarget
     from opsverify.config.secrets import Secrets
     from opsverify.notify.outbox import Receiver, Waiting
-    from opsverify.probes.http import Http, Reply
+    from opsverify.notify.webhook import Delivery
+    from opsverify.probes.http import Http
 
-TIMEOUT_S: Final = 5.0
 _LOCK_S: Final = 10.0
-_SHOWN: Final = 80
-_TAKEN: Final = 2
-"""The first digit of a status that says: taken."""
-_ASK_LATER: Final = 429
-_PAUSE_S: Final = 60.0
-"""After a 429 without `Retry-After`."""
-_LONGEST_PAUSE_S: Final = 86_400.0
-"""A receiver that asks for more is tried again after a day."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ class Notifier:
         with Http(timeout_s=TIMEOUT_S) as http:
             for name, config in self.target.notify.items():
                 form = TEST_FORMS[config.kind](self.target.name, self.target.language)
-                yield name, self._fault(http, config, form)[0]
+                yield name, self._sent(http, config, form).fault
 
     def _notify(self, verdict: Mapping[str, Any] | None) -> Iterator[Message]:
         receivers = {name: outbox.Receiver() for name in self.target.notify} | outbox.read(self.folder)
@@ -113,34 +102,20 @@ class Notifier:
         if time.time() < waiting.not_before:
             return _not_delivered(name, waiting)
         form = slack(waiting.event, self.target.language) if config.kind == "slack" else cloud_event(waiting.event)
-        fault, pause_s = self._fault(http, config, form)
-        if fault is None:
+        delivery = self._sent(http, config, form)
+        if delivery.fault is None:
             del receiver.waiting[stage]
             receiver.told[stage] = waiting.event.state
             return say("notify {name}: sent: {title}", name=name, title=waiting.event.title)
-        waiting.why, waiting.why_ko = fault.en, fault.ko
-        waiting.not_before = time.time() + pause_s
+        waiting.why, waiting.why_ko = delivery.fault.en, delivery.fault.ko
+        waiting.not_before = time.time() + delivery.pause_s
         return _not_delivered(name, waiting)
 
-    def _fault(self, http: Http, config: NotifyTarget, form: dict[str, Any]) -> tuple[Message | None, float]:
-        """Send one message: why it was not taken (None: it was), and seconds to wait before the next try."""
-        url = self.secrets[config.url] if isinstance(config.url, SecretRef) else config.url
-        if not url.startswith(("http://", "https://")):
-            return say("its url is no http(s) URL; correct the secret"), 0.0
-        headers = {} if config.bearer is None else {"Authorization": f"Bearer {self.secrets[config.bearer]}"}
-        if config.kind == "cloudevents":
-            headers["Content-Type"] = CLOUD_EVENT
-        access = Access(headers, config.ca_file, proxy=config.proxy or self.target.proxy)
-        try:
-            reply = http.post(url, json=form, access=access)
-        except Inconclusive as error:  # its text names the URL, and a webhook's URL is a credential
-            return as_message(self._redactor.text(str(error))), 0.0
-        if reply.status // 100 == _TAKEN:
-            return None, 0.0
-        # Redacted before it is cut: the beginning of a URL is no URL any more, and its end is the credential.
-        said = one_line(self._redactor.text(reply.text)[:_SHOWN]) or say("an empty body")
-        pause_s = _retry_after_s(reply) if reply.status == _ASK_LATER else 0.0
-        return say("status {status} ({said})", status=reply.status, said=said), pause_s
+    def _sent(self, http: Http, config: NotifyTarget, form: dict[str, Any]) -> Delivery:
+        return post_json(
+            http, config, self.secrets, form, redactor=self._redactor, proxy=self.target.proxy,
+            cloud=config.kind == "cloudevents",
+        )  # fmt: skip
 
 
 def _queue(receiver: Receiver, config: NotifyTarget, verdict: Mapping[str, Any]) -> None:
@@ -164,13 +139,3 @@ def _not_delivered(name: str, waiting: Waiting) -> Message:
         title=waiting.event.title,
         why=why,
     )
-
-
-def _retry_after_s(reply: Reply) -> float:
-    """Seconds that a 429 asks to wait: `Retry-After` as a number or as a date (RFC 9110, 10.2.3)."""
-    given = reply.headers.get("retry-after", "")
-    try:
-        asked = float(given) if given.isdecimal() else parsedate_to_datetime(given).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return _PAUSE_S
-    return min(max(0.0, asked), _LONGEST_PAUSE_S)

@@ -92,7 +92,7 @@ def is_private(url: str) -> bool:
         local = is_loopback(url)
     except ValueError:
         return False
-    plain = parts.username is None and parts.password is None and not parts.query and not parts.fragment
+    plain = parts.username is None and parts.password is None
     return plain and bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and local))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from opsverify.serve.event_sender import EventSender
     from opsverify.serve.gate_run import RunRequest
     from opsverify.serve.store import RunStore
 
@@ -76,8 +77,8 @@ class _Active:
 class RunQueue:
     """Runs that wait and runs that are under way."""
 
-    def __init__(self, store: RunStore, settings: QueueSettings) -> None:
-        self._store, self._settings = store, settings
+    def __init__(self, store: RunStore, settings: QueueSettings, events: EventSender) -> None:
+        self._store, self._settings, self._events = store, settings, events
         self._lock = threading.RLock()
         self._active: dict[str, _Active] = {}
         self._stopping = False
@@ -92,7 +93,7 @@ class RunQueue:
         for run in self._store.in_state(RunState.RUNNING):
             reason = say("the server ended while the run was under way; look at {folder}, then run the stage again",
                          folder=self._settings.folder_of(run.id))  # fmt: skip
-            self._store.finish(run.id, Conclusion.hold(reason), dt.datetime.now(dt.UTC))
+            self._finish(run, Conclusion.hold(reason))
             LOG.warning("run %s: was under way when the server ended, hold", run.id)
 
     def kick(self) -> None:
@@ -119,7 +120,7 @@ class RunQueue:
             found = self._store.get(run_id)
             if found is None or found.state is not RunState.QUEUED:
                 return False
-            self._store.finish(run_id, Conclusion.hold(because), dt.datetime.now(dt.UTC))
+            self._finish(found, Conclusion.hold(because))
             return True
         if active.process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -138,6 +139,11 @@ class RunQueue:
             if active.thread is not None:
                 active.thread.join(max(0.0, until - time.monotonic()))
 
+    def _finish(self, run: GateRun, conclusion: Conclusion) -> None:
+        is_event = self._events.wants(run.request.stage)
+        self._store.finish(run.id, conclusion, dt.datetime.now(dt.UTC), is_event=is_event)
+        self._events.wake()
+
     def _carry_out(self, active: _Active) -> None:
         run = active.run
         try:
@@ -148,7 +154,7 @@ class RunQueue:
         try:
             if active.ended_because is not None:
                 conclusion = Conclusion.hold(active.ended_because, conclusion.exit_code)
-            self._store.finish(run.id, conclusion, dt.datetime.now(dt.UTC))
+            self._finish(run, conclusion)
             LOG.info("run %s: %s on %s: %s", run.id, run.request.stage, run.request.target, conclusion.decision)
         except Exception:
             LOG.exception("run %s: its end could not be recorded; it is a hold at the next start", run.id)

@@ -15,6 +15,7 @@ from opsverify.errors import TargetError
 from opsverify.language.message import say
 from opsverify.probes.text import is_loopback_host
 from opsverify.serve.app import app_of
+from opsverify.serve.event_sender import EventSender
 from opsverify.serve.gate import PipelineGate
 from opsverify.serve.run_queue import QueueSettings, RunQueue
 from opsverify.serve.store import RunStore
@@ -73,13 +74,16 @@ def opened(
             say("serve: another server serves this project ({path})", path=settings.state / "server.lock")
         ) from error
     store = RunStore(settings.state / "runs.sqlite")
-    queue = RunQueue(store, settings)
+    events = EventSender(store, known.receiver)
+    queue = RunQueue(store, settings, events)
     try:
         queue.recover()
         queue.kick()
+        events.start()
         yield PipelineGate(store, queue, known, settings, most_waiting, max_age_s)
     finally:
         queue.stop()
+        events.stop()
         store.close()
         lock.release()
 

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS event (
     seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL, token TEXT NOT NULL,
     who TEXT NOT NULL, why TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS unsent (run TEXT PRIMARY KEY) STRICT;
 """
 
 
@@ -89,14 +90,25 @@ class RunStore:
             "UPDATE run SET state = 'running', begun_at = ? WHERE id = ? AND state = 'queued'", at.isoformat(), run_id
         )
 
-    def finish(self, run_id: str, conclusion: Conclusion, at: dt.datetime) -> None:
-        """A run has ended. A second end changes nothing."""
-        self._run(
-            "UPDATE run SET state = 'finished', finished_at = ?, exit_code = ?, run_id = ?, verdict_sha256 = ?,"
-            " decision = ?, reasons = ? WHERE id = ? AND state <> 'finished'",
-            at.isoformat(), conclusion.exit_code, conclusion.run_id, conclusion.verdict_sha256,
-            conclusion.decision.value, json.dumps([[each.en, each.ko] for each in conclusion.reasons]), run_id,
-        )  # fmt: skip
+    def finish(self, run_id: str, conclusion: Conclusion, at: dt.datetime, *, is_event: bool = False) -> None:
+        """A run has ended; `is_event`: somebody is to be told of it. A second end changes nothing."""
+        with self.transaction():
+            ended = self._run(
+                "UPDATE run SET state = 'finished', finished_at = ?, exit_code = ?, run_id = ?, verdict_sha256 = ?,"
+                " decision = ?, reasons = ? WHERE id = ? AND state <> 'finished'",
+                at.isoformat(), conclusion.exit_code, conclusion.run_id, conclusion.verdict_sha256,
+                conclusion.decision.value, json.dumps([[each.en, each.ko] for each in conclusion.reasons]), run_id,
+            )  # fmt: skip
+            if ended and is_event:
+                self._run("INSERT INTO unsent (run) VALUES (?)", run_id)
+
+    def unsent(self) -> list[GateRun]:
+        """The runs whose end somebody is still to be told of, in the order of their ends."""
+        return list(self._runs("JOIN unsent ON unsent.run = run.id ORDER BY unsent.rowid"))
+
+    def sent(self, run_id: str) -> None:
+        """Nobody is to be told of it any more."""
+        self._run("DELETE FROM unsent WHERE run = ?", run_id)
 
     def approve(self, run_id: str, approval: Approval) -> bool:
         """A person approved a hold; False, and nothing changed, where another one had, or it counts no longer."""

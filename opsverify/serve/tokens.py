@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from opsverify.language.message import say
 from opsverify.serve.bodies import Name  # noqa: TC001 - read by msgspec
 from opsverify.serve.caller import ANY, Caller, May
 from opsverify.serve.oidc_rules import OidcRule, rule_problems
+from opsverify.serve.run_event import EventReceiver, receiver_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,10 +42,11 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TokenFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: its tokens, its rules for jobs, and the targets where a run's starter may approve its hold as well."""
+    """The file: tokens, rules for jobs, the targets where a run's starter may approve its hold, who is told of ends."""
 
     token: list[Token] = []
     oidc: list[OidcRule] = []
+    events: dict[str, Any] | None = None
     self_approval: list[str] = []
 
 
@@ -56,6 +58,7 @@ class Tokens:
         self._path = path
         self._stamp: tuple[int, ...] = ()
         self._file = TokenFile()
+        self._receiver: EventReceiver | None = None
         self._reload()
 
     def find(self, plain: str | None, now: dt.datetime) -> Caller | None:
@@ -73,6 +76,10 @@ class Tokens:
         """The rules for jobs, of the file as `find` read it last."""
         return tuple(self._file.oidc)
 
+    def receiver(self) -> EventReceiver | None:
+        """Who is told of the ends of runs; while the file cannot be read, who was told before."""
+        return self._receiver
+
     def may_approve_own(self, target: str) -> bool:
         """Whether the starter of a run on `target` may approve its hold."""
         return target in self._file.self_approval
@@ -84,12 +91,15 @@ class Tokens:
             if stamp == self._stamp:
                 return
             self._stamp, self._file = (), TokenFile()
-            self._file = _checked(msgspec.toml.decode(self._path.read_bytes(), type=TokenFile))
-            self._stamp = stamp
+            file = _checked(msgspec.toml.decode(self._path.read_bytes(), type=TokenFile))
+            self._receiver = receiver_of(file.events, self._path.parent)
+            self._file, self._stamp = file, stamp
         except OSError as error:
             self._stamp, self._file = (), TokenFile()
             raise TargetError(say("{path}: {error}", path=self._path, error=error.strerror)) from error
-        except (ValueError, UnicodeDecodeError) as error:
+        except ValueError as error:
+            if not isinstance(error, msgspec.MsgspecError):
+                raise TargetError(say("{path}: {error}", path=self._path, error=error)) from error
             raise TargetError(
                 say(
                     "{path}: {error}; make a token with opsverify serve --make-token NAME",
