@@ -61,8 +61,8 @@ def find_target(name_or_file: str, folder: Path) -> Path:
                     path=path,
                 )
             )
-    known = sorted(path.stem for path in folder.glob("*.toml"))
-    beside = [str(path) for path in given.parent.glob("*.toml")] if given.suffix == ".toml" else []
+    known = [path.stem for path in target_files(folder)]
+    beside = [str(path) for path in target_files(given.parent)] if given.suffix == ".toml" else []
     raise TargetError(
         say(
             "target {name!r}: no file {candidate}{nearest}; known targets: {known}",
@@ -72,6 +72,18 @@ def find_target(name_or_file: str, folder: Path) -> Path:
             known=", ".join(known) or say("none"),
         )
     )
+
+
+def target_files(folder: Path) -> list[Path]:
+    """The target files of a folder, and those that may be one and cannot be read; a list of rights is none."""
+    return [path for path in sorted(folder.glob("*.toml")) if _may_be_target(path)]
+
+
+def _may_be_target(path: Path) -> bool:
+    try:
+        return "name" in read_toml(path)
+    except TargetError:
+        return True
 
 
 def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secrets]:

@@ -11,6 +11,9 @@ from opsverify.probes.environment import plain_process
 NO_FILE: Final = "/dev/null/none"
 """A password file that cannot exist: a password that the target does not name is not used."""
 
+_AS_TEXT: Final = {"client_encoding": "UTF8"}
+"""A database in SQL_ASCII would send bytes otherwise, also for the names of its tables."""
+
 
 def pinned() -> dict[str, str]:
     """Every parameter of libpq that has a default of its own, at that default."""
@@ -30,4 +33,4 @@ def open_connection(conninfo: str = "", **given: Any) -> psycopg.Connection[Any]
     """
     known = psycopg.conninfo.conninfo_to_dict(conninfo)
     with plain_process():
-        return psycopg.connect(**{**pinned(), **known, **given})
+        return psycopg.connect(**{**pinned(), **_AS_TEXT, **known, **given})

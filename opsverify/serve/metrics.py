@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from opsverify.config.load import load_target
+from opsverify.config.load import load_target, target_files
 from opsverify.core.stages import Decision
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.target_state import FINISHED, TargetState
@@ -46,7 +46,7 @@ def exposition(gate: PipelineGate) -> str:
     lines: dict[str, list[str]] = {name: [] for name in HELP}
     _own_runs(gate, lines)
     now = gate.clock()
-    for path in sorted((gate.settings.root / "targets").glob("*.toml")):
+    for path in target_files(gate.settings.root / "targets"):
         _target(path, gate.settings.root / "reports", now, lines)
     text = []
     for name, (kind, meaning) in HELP.items():

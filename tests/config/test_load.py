@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsverify.config.database import SecretRef
-from opsverify.config.load import find_target, load_target
+from opsverify.config.load import find_target, load_target, target_files
 from opsverify.config.secrets import Secrets
 from opsverify.errors import TargetError
 from tests.support.paths import REPOSITORY
@@ -118,7 +118,11 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_unknown_target_names_the_nearest(tmp_path: Path) -> None:
     """A target is found by name or path; an unknown one names what exists."""
-    (tmp_path / "production.toml").touch()
+    (tmp_path / "production.toml").write_text('name = "production"\n')
+    (tmp_path / "rights.toml").write_text('[[role]]\nrole = "reader"\n')
+    (tmp_path / "torn.toml").write_text("name = ")
+    assert [path.stem for path in target_files(tmp_path)] == ["production", "torn"]
+    (tmp_path / "torn.toml").unlink()
     assert find_target("production", tmp_path) == tmp_path / "production.toml"
     assert find_target(str(tmp_path / "production.toml"), Path("/")) == tmp_path / "production.toml"
     with pytest.raises(TargetError, match="did you mean 'production'\\?; known targets: production"):

@@ -183,6 +183,21 @@ def test_a_refused_login_is_tried_once(cluster: Cluster, recorder: Recorder) -> 
     assert len(recorder.kept) == 1
 
 
+def test_text_is_text_in_every_encoding(cluster: Cluster) -> None:
+    """A database in SQL_ASCII knows no encoding: psycopg would give bytes, and a table's name would be none."""
+    with cluster.superuser() as connection:
+        connection.execute("CREATE DATABASE plain_bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        connection.execute("CREATE DATABASE korean ENCODING 'EUC_KR' LOCALE 'C' TEMPLATE template0")
+    try:
+        for dbname in ("plain_bytes", "korean"):
+            with Postgres(cluster.config().model_copy(update={"dbname": dbname}), PASSWORD) as probe:
+                assert probe.value("SELECT '판단'::text || relname::text FROM pg_class LIMIT 1").startswith("판단pg_")
+    finally:
+        with cluster.superuser() as connection:
+            connection.execute("DROP DATABASE plain_bytes WITH (FORCE)")
+            connection.execute("DROP DATABASE korean WITH (FORCE)")
+
+
 def test_views_share_the_connection(postgres: Postgres, recorder: Recorder) -> None:
     """A view records elsewhere and uses the same backend."""
     elsewhere = type(recorder)()
