@@ -107,7 +107,8 @@ def _verify(options: argparse.Namespace, folder: Path) -> int:
     )
     if not keys:
         signed += say(": no --public-key") if found.signature_present else say(": the run is not signed")
-    state = say("NOT what was sealed") if problems else say("complete and unaltered")
+    whole = say("complete and unaltered") if found.signed_by else say("files of the manifest complete and unaltered")
+    state = say("NOT what was sealed") if problems else whole
     tell(say("{name}: {state}; {signed}", name=folder.name, state=state, signed=signed), reader_language(options))
     if pages := pages_in(folder):
         tell(

@@ -328,7 +328,8 @@ def test_unsigned_verdict_edited_elsewhere(
     edited(run, staging)
     state_gone(run, staging)
     main.main(["evidence", str(run)])
-    assert "verdict not covered by a verified signature: the run is not signed" in capsys.readouterr().out
+    told = "1: files of the manifest complete and unaltered; verdict not covered by a verified signature"
+    assert f"{told}: the run is not signed" in capsys.readouterr().out
 
 
 def test_fifo_beside_the_run(platform: Platform, tmp_path: Path) -> None:
