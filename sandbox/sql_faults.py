@@ -48,6 +48,7 @@ _LOST: dict[str, tuple[LiteralString, LiteralString]] = {
            AND synthetic_tag IS NULL AND status = 'COMPLETED' AND mod(abs(hashtext(id::text)), 10) = 0
            AND NOT EXISTS (SELECT FROM workflow_dead_letters WHERE instance_id = workflow_instances.id)""",
     ),
+    "prompts_lost": ("prompt_versions", "NOT active"),
 }
 """Fault -> table and condition of the rows it takes away.
 
