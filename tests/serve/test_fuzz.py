@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from opsverify.serve.gate_run import RunRequest
 
 PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
+HOOKS: Final = {"SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "PYTHONPATH": str(REPOSITORY)}
 SETTINGS: Final = """
 [generation]
 deterministic = true
@@ -61,7 +62,7 @@ def test_the_server_is_as_its_document_says(tmp_path: Path) -> None:
         ended = subprocess.run(
             [PROGRAM, "--config-file", tmp_path / "settings.toml", "run", tmp_path / "openapi.json", "--url", live.url,
              "--checks=all", "--header", f"Authorization: Bearer {plain('admin')}", "--continue-on-failure"],
-            cwd=REPOSITORY, env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks"},
+            cwd=tmp_path, env={**os.environ, **HOOKS},  # its cache lies in the working directory
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         reached = {row["what"] for row in live.gate.store._query("SELECT what FROM event")}
