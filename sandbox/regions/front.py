@@ -7,6 +7,7 @@ read at every question, as certificates are at every connection: moving traffic 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import signal
 import socketserver
@@ -28,7 +29,7 @@ import psycopg
 
 from sandbox.home import DATABASE
 from sandbox.redis import client
-from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, NAME, RESOLVERS, TTL_S, Ground, load, read_zone
+from sandbox.regions.ground import ADDRESSES, CACHE_TTL_S, NAME, REGIONS, RESOLVERS, TTL_S, Ground, load, read_zone
 
 if TYPE_CHECKING:
     import socket
@@ -83,6 +84,8 @@ class Ingress(BaseHTTPRequestHandler):
     """The ingress at one region's address, and its judgment service."""
 
     protocol_version = "HTTP/1.1"
+    _turns = itertools.count()
+    _turn = 0
 
     def __init__(self, *arguments: Any, ground: Ground, region: str) -> None:  # noqa: ANN401 - socketserver's own
         self._ground, self._address_of = ground, region
@@ -91,10 +94,15 @@ class Ingress(BaseHTTPRequestHandler):
     @property
     def _region(self) -> str:
         """The region that this address leads to."""
-        return read_zone(self._ground.home).fronts[self._address_of]
+        zone = read_zone(self._ground.home)
+        region = zone.fronts[self._address_of]
+        if self._address_of in zone.alternating and self._turn % 2:
+            return next(name for name in REGIONS if name != region)
+        return region
 
     def do_GET(self) -> None:
         """Health, and production figures for BI."""
+        self._turn = next(self._turns)
         url = urlsplit(self.path)
         if url.path == "/health":
             self._answer(self._health)

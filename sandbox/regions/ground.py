@@ -13,7 +13,7 @@ from sandbox.errors import SandboxError
 from sandbox.home import Settings, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ORIGINAL = "original"
 DR = "dr"
@@ -79,10 +79,14 @@ def load(home: Path) -> Ground:
 
 @dataclass(frozen=True)
 class Zone:
-    """What every resolver answers, and which region each address belongs to, by region name."""
+    """What every resolver answers, and which region each address belongs to, by region name.
+
+    `alternating`: regions whose ingress sends every second GET to the other one.
+    """
 
     resolvers: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(RESOLVERS, ORIGINAL))
     fronts: Mapping[str, str] = field(default_factory=lambda: {name: name for name in REGIONS})
+    alternating: Sequence[str] = ()
 
     def write(self, home: Path) -> None:
         """Replace the zone; the next question is answered by it."""

@@ -49,6 +49,12 @@ class RegionFaults(TwinFaults):
             yield
 
     @contextmanager
+    def ingress_alternates(self) -> Iterator[None]:
+        """The original region's ingress sends every second GET to the DR region."""
+        with self._zone(Zone(alternating=(ORIGINAL,))):
+            yield
+
+    @contextmanager
     def _zone(self, zone: Zone) -> Iterator[None]:
         zone.write(self.regions.home)
         yield

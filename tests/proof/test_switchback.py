@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -38,3 +39,5 @@ def test_exactly_the_declared_checks_turn_red(row: Row, way: RegionsOnTheirWay) 
     wrong = row.wrong(run.reds)
     assert not wrong, f"{row.name}:\n" + "\n".join([*wrong, run.story])
     assert run.exit_code == row.exit_code, run.story
+    if row.says:
+        assert any(re.search(row.says, reason) for reason in run.verdict["reasons"]), run.story
