@@ -114,6 +114,7 @@ class Ingress(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """A judgment, or a workflow."""
+        self._turn = 0  # the connection may have sent a GET before
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         if self.path == "/v1/judgments":
             self._answer(lambda: self._judge(body))

@@ -153,8 +153,10 @@ class RegionServer:
             )
 
     def _set_up(self, replication: str) -> None:
-        # A promotion waits for the summarizer, which sleeps up to 30 s where little is written.
-        self.cluster.write(self.cluster.data / "postgresql.auto.conf", f"summarize_wal = off\n{replication}")
+        # A promotion waits for the summarizer, which sleeps up to 30 s where little is written. A server that is
+        # rewound follows from where both parted, however long ago that was: no checkpoint may have removed that WAL.
+        settings = "summarize_wal = off\nwal_keep_size = '4GB'\n"
+        self.cluster.write(self.cluster.data / "postgresql.auto.conf", f"{settings}{replication}")
 
     def conninfo(self, standby: str, dbname: str = "") -> str:
         """How the standby of that name connects."""
