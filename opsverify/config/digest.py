@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from opsverify.config.database import SecretRef
+from opsverify.config.load import PATHS, PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 PER_RUN = frozenset({"actions.rolled_back_at"})
 """Keys that a run's own options fill in: no property of the target."""
+_PLACES = frozenset({*PATHS, *PATTERNS, "journeys"})
+"""Keys whose values are made absolute when a target is loaded."""
 
 
 def target_digests(target: Target) -> dict[str, str]:
@@ -30,9 +33,18 @@ def one_digest(digests: Mapping[str, str]) -> str:
     return _sum(dict(sorted(digests.items())))
 
 
+def portable_digest(digests: Mapping[str, str]) -> str:
+    """One SHA-256 sum over the sums of all keys but paths: the same target in another folder has the same."""
+    return one_digest({key: value for key, value in digests.items() if _last(key) not in _PLACES})
+
+
 def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The keys that differ, sorted."""
     return sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2].partition("[")[0].removesuffix("#")
 
 
 def _keys(value: object, key: str) -> Iterator[tuple[str, object]]:

@@ -22,15 +22,13 @@ MOST_NAMED: Final = 5
 def bound_fields(target: Target, root: Path) -> dict[str, Any]:
     """The fields that bind a plan and a verdict to what they measure; `target` as its file has it."""
     keys = target_digests(target)
+    return {"bound": {"target": one_digest(keys), **project_digests(root)}, "target_keys": keys}
+
+
+def project_digests(root: Path) -> dict[str, str]:
+    """The part of the binding that is the same for all targets of a project: runbook and suites."""
     runbook = resources.files("opsverify").joinpath("runbook.toml").read_bytes()
-    return {
-        "bound": {
-            "target": one_digest(keys),
-            "runbook": hashlib.sha256(runbook).hexdigest(),
-            "suites": one_digest(dict(_suites(root))),
-        },
-        "target_keys": keys,
-    }
+    return {"runbook": hashlib.sha256(runbook).hexdigest(), "suites": one_digest(dict(_suites(root)))}
 
 
 def difference(verdict: Mapping[str, Any], target: Target, root: Path) -> str | None:

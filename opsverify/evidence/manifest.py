@@ -84,7 +84,12 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
 
 def paths_in(content: bytes) -> tuple[str, ...]:
     """The paths that a manifest covers. Raises EvidenceError for what is none."""
-    return tuple(_sums(content.decode(errors="surrogateescape")))
+    return tuple(sums_in(content))
+
+
+def sums_in(content: bytes) -> dict[str, str]:
+    """The sum of every path that a manifest covers. Raises EvidenceError for what is none."""
+    return _sums(content.decode(errors="surrogateescape"))
 
 
 def _sums(text: str) -> dict[str, str]:

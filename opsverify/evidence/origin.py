@@ -20,6 +20,9 @@ PACKAGES: Final = (
     "dnspython", "cryptography", "securesystemslib", "pydantic",
 )  # fmt: skip
 PIPELINES: Final[Mapping[str, Mapping[str, str]]] = {
+    "OPSVERIFY_FLEET": {
+        "run": "OPSVERIFY_FLEET", "plan": "OPSVERIFY_FLEET_PLAN", "unit": "OPSVERIFY_FLEET_UNIT", "job": "HOSTNAME",
+    },
     "OPSVERIFY_SERVE_RUN": {"by": "OPSVERIFY_SERVE_BY", "run": "OPSVERIFY_SERVE_RUN"},
     "GITHUB_ACTIONS": {
         "by": "GITHUB_ACTOR", "run": "GITHUB_RUN_ID", "attempt": "GITHUB_RUN_ATTEMPT", "job": "GITHUB_JOB",

@@ -210,14 +210,17 @@ def _unlike_end(
     return None
 
 
-def altered_since(reports: Path, run_folder: Path, verdict: bytes) -> str | None:
-    """How a run differs from what any target's state in `reports` recorded; None where it does not or none knows it."""
+def altered_since(reports: Path, run_folder: Path, verdict: bytes, target: str = "*") -> str | None:
+    """How a run differs from what any target's state in `reports` recorded; None where it does not or none knows it.
+
+    With `target` only that one's state is read.
+    """
     try:
         run_id = json.loads(verdict).get("run_id")
     except (ValueError, AttributeError):
         return None  # its own problem, named elsewhere
     folder = str(run_folder.resolve())
-    for path in sorted((reports / STATE).glob("*/runs.jsonl")):
+    for path in sorted((reports / STATE).glob(f"{target}/runs.jsonl")):
         state = TargetState(path.parent)
         entries = [line.content for line in parse(path.read_bytes()).lines]
         here = [e.get("run_id") for e in entries if e.get("event") == BEGUN and e.get("folder") == folder]

@@ -28,7 +28,7 @@ def exit_code_in(folder: Path, run_id: str) -> ExitCode:
     content = _read(folder / VERDICT)
     try:
         verdict, plan = json.loads(content), json.loads(_read(folder / PLAN))
-        problem = _contradiction(verdict, plan, run_id)
+        problem = contradiction(verdict, plan, run_id)
         code = ExitCode(verdict["exit_code"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EvidenceError(
@@ -43,7 +43,7 @@ def exit_code_in(folder: Path, run_id: str) -> ExitCode:
     return code
 
 
-def _contradiction(verdict: dict[str, Any], plan: dict[str, Any], run_id: str) -> str | None:  # noqa: PLR0911 - one each
+def contradiction(verdict: dict[str, Any], plan: dict[str, Any], run_id: str) -> str | None:  # noqa: PLR0911 - one each
     """Where the verdict is not this run's, not over its whole plan, or not what its checks come to."""
     stage, outcome, decision = STAGES[verdict["stage"]], Outcome(verdict["outcome"]), Decision(verdict["decision"])
     outcomes = {Outcome(check["outcome"]) for check in verdict["checks"]}
