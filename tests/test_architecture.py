@@ -22,7 +22,8 @@ FLAT: Final = {"__init__", "__main__", "errors", "units", "limits", "commands"}
 """The modules beside the packages: ground that every layer stands on, and the entry point."""
 
 HEAVY: Final = {
-    "allure", "allure_commons", "allure_pytest", "cryptography", "dns", "docker", "filelock", "httpx", "httpx2",
+    "allure", "allure_commons", "allure_pytest", "cryptography", "dask", "distributed", "dns", "docker", "filelock",
+    "httpx", "httpx2",
     "icalendar", "jinja2", "kiwipiepy", "mcp",
     "prometheus_api_client", "psycopg", "pytest", "recurring_ical_events", "redis", "rich", "securesystemslib",
     "starlette", "testcontainers", "uvicorn", "yaml", "zstandard",

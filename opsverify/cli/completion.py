@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SHELLS: Final = ("bash", "zsh", "fish")
-_STAGED: Final = ("verify", "plan")
+_STAGED: Final = ("verify", "plan", "fleet")
 _BASH: Final = """\
 _opsverify() {{
     local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} words=

@@ -75,6 +75,23 @@ COMMANDS: Final[Mapping[str, Command]] = {
         say("every runbook line: what carries it out, the newest result, when"),
         ("opsverify runbook --target production",),
     ),
+    "fleet": Command(
+        "opsverify.cli.fleet",
+        say("a stage on many targets: a plan, a process and an evidence folder for each, one verdict"),
+        (
+            "opsverify fleet daily --targets 'targets/plants/*.toml' --workers 8",
+            "opsverify fleet daily --targets 'targets/plants/*.toml' --plan-only --report-dir reports/fleets",
+            "opsverify fleet reports/fleets/latest/fleet-plan.json --unit 3",
+        ),
+    ),
+    "merge": Command(
+        "opsverify.cli.merge",
+        say("one verdict of a fleet: who is red, missing, altered, delivered twice or not in its plan"),
+        (
+            "opsverify merge reports/fleets/latest/fleet-plan.json reports/fleets/latest/units/*",
+            "opsverify merge fleet-plan.json artifacts/*.tar.zst --public-key release.pub --report-dir fleet",
+        ),
+    ),
     "report": Command(
         "opsverify.cli.report",
         say("build the HTML report of a run (default: the newest), of a week or month, or the index of all targets"),

@@ -54,11 +54,11 @@ class RunOption:
 WINDOW: Final = RunOption(
     "--window",
     say("how long the canary is observed (rollout: in each step), such as 12m"),
-    ("verify", "rollout"),
+    ("verify", "rollout", "fleet"),
     "DURATION",
 )
 ALLOW_SHORT_WINDOW: Final = RunOption(
-    "--allow-short-window", say("accept less than the runbook's window"), ("verify", "rollout"), kind="switch"
+    "--allow-short-window", say("accept less than the runbook's window"), ("verify", "rollout", "fleet"), kind="switch"
 )
 REPORT_DIR: Final = RunOption(
     "--report-dir", say("put the run's evidence directly in DIR"), ("verify", "rehearse"), "DIR", "path"
@@ -70,7 +70,7 @@ RELEASE: Final = RunOption(
         "what is verified, for verdict and signature: image=REPOSITORY@sha256:DIGEST and, after commas, "
         "chart=NAME-VERSION, migration=REVISION"
     ),
-    ("verify", "rehearse", "rollout"),
+    ("verify", "rehearse", "rollout", "fleet"),
     "NAME=VALUE,...",
 )
 

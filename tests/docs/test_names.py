@@ -21,7 +21,7 @@ _PATH = re.compile(rf"(?<![\w./-])(?:{_TOP})/[\w./*-]*|(?<![\w./-])(?:pyproject\
 _MODULE = re.compile(r"(?<![\w/.-])(?:opsverify|sandbox|tests)(?:\.[a-z_]\w*)+(?![\w(])")
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]+)\)")
 _MADE_LATER = re.compile(
-    r"reports/(?!README)|targets/(?:prod|NAME)\b|docs/decisions/NNNN|checks/test_(?:flow|queue)\b|tests/X|\.toml\.example"
+    r"reports/(?!README)|targets/(?:prod|NAME|plants)\b|docs/decisions/NNNN|checks/test_(?:flow|queue)\b|tests/X|\.toml\.example"
 )
 """Paths that a command or the reader makes."""
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.fleet.page import fleet_page
 from opsverify.report.allure_report import build_report
 from opsverify.report.document import document_html
 from opsverify.report.gate_plot import page as gate_page
 from opsverify.report.html import render
 from tests.support.finished_run import finish
+from tests.support.fleet_verdicts import a_red_fleet
 from tests.support.gate_window import observed
 from tests.support.pages import REASON, rejected
 from tests.support.period_runs import a_restless_week
@@ -138,6 +140,24 @@ def test_the_page_of_a_week(browser: Browser, tmp_path: Path, language: str, sta
     assert page.evaluate(CUT_OFF) == []
     page.locator(f'label[for="{"en" if language == "ko" else "ko"}"]').click()
     assert in_sight(page, "LOOK CLOSER" if language == "ko" else "확인 필요")
+    assert leaving(requested) == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("language", "state"), [("ko", "거부 REJECT"), ("en", "REJECT")])
+def test_the_page_of_a_fleet(browser: Browser, tmp_path: Path, language: str, state: str, width: int) -> None:
+    """Decision, who is red and since when in sight, the other language by a click."""
+    path = tmp_path / "fleet.html"
+    path.write_text(fleet_page(a_red_fleet(), language), encoding="utf-8")
+    page, requested = opened(browser, path, width)
+    assert in_sight(page, state)
+    assert in_sight(page, "plant-0007")
+    assert in_sight(page, "2026년 11월 26일" if language == "ko" else "2026-11-26")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT_OFF) == []
+    page.locator(f'label[for="{"en" if language == "ko" else "ko"}"]').click()
+    assert in_sight(page, "red since" if language == "ko" else "적색 시작")
     assert leaving(requested) == []
     page.close()
 

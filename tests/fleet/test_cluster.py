@@ -1,0 +1,67 @@
+"""Fleet on a cluster of Dask: a real scheduler and real workers over TLS; one of them is killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import psutil
+
+from opsverify.cli.main import main
+from tests.support.dask_cluster import dask_cluster
+from tests.support.fleet_services import plant_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+FLEET = ["fleet", "daily", "--targets", "targets/*.toml", "--report-dir", "fleets"]
+
+
+def _kill_worker(folder: Path) -> None:
+    """End the worker that started the run that writes to `folder`: the parent of its command line."""
+    run = psutil.Process(json.loads((folder / "run.json").read_text(encoding="utf-8"))["pid"])
+    os.kill(run.parents()[1].pid, signal.SIGKILL)
+
+
+def test_a_killed_worker_takes_its_unit_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That unit holds by name and is asked once; the others are run by the worker that is left, and stand."""
+    project, tls = tmp_path / "project", tmp_path / "tls"
+    tls.mkdir()
+    with plant_server() as plants:
+        for name in ("plant-a", "plant-b", "plant-c"):
+            plants.target(project / "targets", name)
+        (project / "runbook.toml").touch()
+        monkeypatch.chdir(project)
+        plants.when_asked["plant-b"] = lambda: _kill_worker(project / "fleets" / "latest" / "units" / "plant-b")
+        with dask_cluster(tls, project, workers=2) as cluster:
+            assert main([*FLEET, *cluster.options]) == 10
+        verdict = json.loads((project / "fleets" / "latest" / "fleet-verdict.json").read_text(encoding="utf-8"))
+        decisions = {unit["target"]: unit["decision"] for unit in verdict["units"]}
+        assert decisions == {"plant-a": "accept", "plant-b": "hold", "plant-c": "accept"}
+        assert verdict["reasons"][0].startswith("plant-b: ")
+        assert plants.asked.count("plant-b") == 1
+
+
+def test_a_scheduler_that_would_repeat_a_unit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its setting is asked for before anything runs; with a certificate of another authority there is no connection."""
+    project = tmp_path / "project"
+    with plant_server() as plants:
+        plants.target(project / "targets", "plant-a")
+        (project / "runbook.toml").touch()
+        monkeypatch.chdir(project)
+        monkeypatch.setattr("opsverify.fleet.cluster._CONNECT", "3s")
+        tls, other = tmp_path / "tls", tmp_path / "other"
+        tls.mkdir()
+        other.mkdir()
+        with dask_cluster(tls, project, 0, allowed_failures=3) as cluster, dask_cluster(other, project, 0) as stranger:
+            assert main([*FLEET, *cluster.options]) == 4
+            assert "starts a lost unit again up to 3 times" in capsys.readouterr().err
+            assert main([*FLEET, *cluster.options[:1], *stranger.options[1:]]) == 4
+            assert "no connection" in capsys.readouterr().err
+        assert plants.asked == []
