@@ -52,7 +52,7 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Delivery:
+class UnitDelivery:
     """One folder: its unit (None: of no target of the plan), and what it says or why it counts for nothing."""
 
     state: DeliveryState
@@ -83,7 +83,7 @@ class Verifier:
     now: dt.datetime
     reports: Path
 
-    def deliver(self, path: Path) -> Delivery:
+    def deliver(self, path: Path) -> UnitDelivery:
         """Read one folder or bundle. Raises EvidenceError only for a key that cannot be used."""
         with contextlib.ExitStack() as opened:
             folder = path
@@ -91,10 +91,10 @@ class Verifier:
                 try:
                     folder = opened.enter_context(unpacked(path))
                 except EvidenceError as error:
-                    return Delivery(DeliveryState.ALTERED, path.name, None, _line(str(error)))
+                    return UnitDelivery(DeliveryState.ALTERED, path.name, None, _line(str(error)))
             return self._read(folder, path.resolve().name)
 
-    def _read(self, folder: Path, name: str) -> Delivery:
+    def _read(self, folder: Path, name: str) -> UnitDelivery:
         try:
             return self._verified(folder, name)
         except _Refusal as refusal:
@@ -102,9 +102,9 @@ class Verifier:
         except _DAMAGED as error:
             why = say("could not be parsed ({error})", error=str(error) or type(error).__name__)
             state, unit = DeliveryState.ALTERED, None
-        return Delivery(state, name, _claimed(folder, self.plan) if unit is None else unit, _line(why))
+        return UnitDelivery(state, name, _claimed(folder, self.plan) if unit is None else unit, _line(why))
 
-    def _verified(self, folder: Path, name: str) -> Delivery:
+    def _verified(self, folder: Path, name: str) -> UnitDelivery:
         """Raise _Refusal, or what a damaged file raises, unless the folder is a unit of the plan."""
         if not (folder / VERDICT).exists():
             raise _Refusal(DeliveryState.NO_VERDICT, say("no {verdict}: the run did not end", verdict=VERDICT))
@@ -123,7 +123,7 @@ class Verifier:
         if other := foreign_to(self.plan, claim):
             raise _Refusal(DeliveryState(other.state), other.why, other.unit)
         decision, why = _decided(verdict)
-        return Delivery(
+        return UnitDelivery(
             DeliveryState.DELIVERED,
             name,
             claim.unit,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opsverify.core.exit_codes import EXIT
 from opsverify.core.stages import Decision, Outcome
 from opsverify.core.verdict import outcome_of
-from opsverify.fleet.delivery import Delivery, DeliveryState
+from opsverify.fleet.delivery import DeliveryState, UnitDelivery
 from opsverify.fleet.previous import SCHEMA
 from opsverify.language.message import Message, as_message, join, pair, say
 
@@ -48,10 +48,10 @@ STATES: Final = {
 class _Slot:
     """What was delivered of one unit: the first in a fixed order, and the runs where they differ."""
 
-    first: Delivery
+    first: UnitDelivery
     runs: tuple[tuple[str, str, str], ...]
 
-    def add(self, delivery: Delivery) -> None:
+    def add(self, delivery: UnitDelivery) -> None:
         self.first = min(self.first, delivery, key=_order)
         self.runs = tuple(sorted({*self.runs, *_run(delivery)}))[:_MOST_RUNS]
 
@@ -64,7 +64,7 @@ class MergedUnit:
     state: DeliveryState
     decision: Decision
     message: Message
-    delivery: Delivery | None = None
+    delivery: UnitDelivery | None = None
 
     @property
     def green(self) -> bool:
@@ -90,7 +90,7 @@ class FleetMerge:
     _slots: dict[int, _Slot] = field(default_factory=dict)
     _refused: set[tuple[int, str, str, str, str]] = field(default_factory=set)
 
-    def add(self, delivery: Delivery) -> None:
+    def add(self, delivery: UnitDelivery) -> None:
         """Take one delivery in."""
         if delivery.state is DeliveryState.DELIVERED and delivery.unit is not None:
             slot = self._slots.setdefault(delivery.unit, _Slot(delivery, ()))
@@ -193,9 +193,9 @@ def _in_folder(folder: str, why: Message) -> Message:
     return join("", (why, say(" (folder {folder})", folder=folder)))
 
 
-def _order(delivery: Delivery) -> tuple[str, str, str]:
+def _order(delivery: UnitDelivery) -> tuple[str, str, str]:
     return delivery.verdict_sha256, delivery.folder, delivery.signed_by
 
 
-def _run(delivery: Delivery) -> set[tuple[str, str, str]]:
+def _run(delivery: UnitDelivery) -> set[tuple[str, str, str]]:
     return {(delivery.run_id, delivery.decision.value, delivery.verdict_sha256)}

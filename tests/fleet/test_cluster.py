@@ -1,4 +1,4 @@
-"""Fleet on a cluster of Dask: a real scheduler and real workers over TLS; one of them is killed in the middle."""
+"""Fleet on a cluster of Dask: a real scheduler and real workers over TLS; one of them is lost in the middle."""
 
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 FLEET = ["fleet", "daily", "--targets", "targets/*.toml", "--report-dir", "fleets"]
 
 
-def _kill_worker(folder: Path) -> None:
-    """End the worker that started the run that writes to `folder`: the parent of its command line."""
+def _lose_machine(folder: Path) -> None:
+    """End the run that writes to `folder`, its command line and the worker that started it, as the loss of a node does.
+
+    The run first: of a worker that is killed alone, the unit may still end, and its sealed verdict then counts.
+    """
     run = psutil.Process(json.loads((folder / "run.json").read_text(encoding="utf-8"))["pid"])
-    os.kill(run.parents()[1].pid, signal.SIGKILL)
+    command, worker = run.parents()[:2]
+    for process in (run, command, worker):
+        os.kill(process.pid, signal.SIGKILL)
 
 
-def test_a_killed_worker_takes_its_unit_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_worker_takes_its_unit_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That unit holds by name and is asked once; the others are run by the worker that is left, and stand."""
     project, tls = tmp_path / "project", tmp_path / "tls"
     tls.mkdir()
@@ -36,13 +41,13 @@ def test_a_killed_worker_takes_its_unit_alone(tmp_path: Path, monkeypatch: pytes
             plants.target(project / "targets", name)
         (project / "runbook.toml").touch()
         monkeypatch.chdir(project)
-        plants.when_asked["plant-b"] = lambda: _kill_worker(project / "fleets" / "latest" / "units" / "plant-b")
+        plants.when_asked["plant-b"] = lambda: _lose_machine(project / "fleets" / "latest" / "units" / "plant-b")
         with dask_cluster(tls, project, workers=2) as cluster:
             assert main([*FLEET, *cluster.options]) == 10
         verdict = json.loads((project / "fleets" / "latest" / "fleet-verdict.json").read_text(encoding="utf-8"))
         decisions = {unit["target"]: unit["decision"] for unit in verdict["units"]}
         assert decisions == {"plant-a": "accept", "plant-b": "hold", "plant-c": "accept"}
-        assert verdict["reasons"][0].startswith("plant-b: ")
+        assert verdict["reasons"][0].startswith("plant-b: missing: no verdict.json")
         assert plants.asked.count("plant-b") == 1
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from opsverify.cli.main import main
 from opsverify.core.stages import Decision
-from opsverify.fleet.delivery import Delivery, DeliveryState
+from opsverify.fleet.delivery import DeliveryState, UnitDelivery
 from opsverify.fleet.merge import FleetMerge
 from opsverify.fleet.plan import FleetPlan, FleetUnit
 from opsverify.fleet.publish import dumps
@@ -46,7 +46,7 @@ def test_the_verdict_is_the_same_bytes_in_every_order_of_folders(
 
 _UNITS = 4
 _DELIVERIES = st.builds(
-    Delivery,
+    UnitDelivery,
     state=st.sampled_from(
         [*[DeliveryState.DELIVERED] * 4, DeliveryState.ALTERED, DeliveryState.OTHER_PLAN, DeliveryState.NO_VERDICT]
     ),
@@ -60,20 +60,20 @@ _DELIVERIES = st.builds(
 )
 
 
-def _as_made(delivery: Delivery) -> Delivery:
+def _as_made(delivery: UnitDelivery) -> UnitDelivery:
     """One run has one verdict, and one text."""
     if delivery.state is not DeliveryState.DELIVERED:
         return delivery
     decision = [Decision.ACCEPT, Decision.REJECT, Decision.HOLD][ord(delivery.run_id) % 3]
     message = Message.of(f"of {delivery.run_id}", f"{delivery.run_id}의 사유")
-    return Delivery(
+    return UnitDelivery(
         delivery.state, delivery.folder, delivery.unit, message, decision, delivery.run_id, delivery.finished_at,
         delivery.run_id * 64,
     )  # fmt: skip
 
 
 @given(deliveries=st.lists(_DELIVERIES, max_size=12).map(lambda made: [*map(_as_made, made)]), data=st.data())
-def test_no_order_changes_a_byte(deliveries: list[Delivery], data: st.DataObject) -> None:
+def test_no_order_changes_a_byte(deliveries: list[UnitDelivery], data: st.DataObject) -> None:
     """Any deliveries, any permutation, any of them twice; and green only when each unit is there once and green."""
     units = tuple(FleetUnit(number, f"t{number}", "f", "0", "0") for number in range(_UNITS))
     plan = FleetPlan("20261128T060000Z-daily-0000", "daily", "2026-11-28T06:00:00.000Z", "1", "r", "s", (), units, "0")
