@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, target_argument
+from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.language.message import say
@@ -22,6 +23,8 @@ from opsverify.report.publish import publish_index, publish_period
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from opsverify.report.document import Document
 
 INDEX: Final = "index"
 
@@ -65,10 +68,7 @@ def _index(options: argparse.Namespace) -> int:
         raise TargetError(say("--{name}: belongs to opsverify report {kinds}", name=given[0], kinds=" | ".join(KINDS)))
     language = reader_language(options)
     output = Path(options.output).resolve() if options.output else None
-    path, page = publish_index(project_root(), output, language)
-    tell(page.state[0 if language == "ko" else 1], language)
-    tell(str(path), language)
-    return 0
+    return _told(*publish_index(project_root(), output, language), language)
 
 
 def _period(options: argparse.Namespace) -> int:
@@ -79,7 +79,11 @@ def _period(options: argparse.Namespace) -> int:
         target_argument(options.target), project_root(options.target), options.run_folder, options.period, output,
         options.language,
     )  # fmt: skip
-    language = reader_language(options)
+    return _told(path, page, reader_language(options))
+
+
+def _told(path: Path, page: Document, language: str) -> int:
+    """Print the state and path of a page; 10 (hold) where a part of it could not be made."""
     tell(page.state[0 if language == "ko" else 1], language)
     tell(str(path), language)
-    return 0
+    return ExitCode.PASSED if page.whole else ExitCode.HOLD

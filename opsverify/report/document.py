@@ -53,7 +53,10 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Document:
-    """One report: `state` is its result in a word, `kind` the CSS class of that (`accept`, `hold`, `reject`)."""
+    """One report: `state` is its result in a word, `kind` the CSS class of that (`accept`, `hold`, `reject`).
+
+    `whole` is false where a part could not be made.
+    """
 
     title: Text
     name: str
@@ -62,6 +65,7 @@ class Document:
     kind: str
     language: str
     chapters: tuple[Chapter, ...]
+    whole: bool = True
 
 
 def document_html(document: Document) -> str:

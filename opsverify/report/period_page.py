@@ -57,16 +57,19 @@ def page_of(
     """The page of `period`: a part that could not be made is red, and says why."""
     concerns: list[Concern] = []
     chapters: list[Chapter] = []
+    whole = True
     try:
         review = PeriodReview.of(state, target, period, now)
         concerns += review.concerns()
     except _DAMAGED as error:
         concerns.append(Concern(target.owners.default, say("runs: could not be read: {error}", error=error)))
+        whole = False
     else:
         for heading, make in _parts(review, reports):
             try:
                 chapters.append(make(heading, concerns))
             except _DAMAGED as error:
+                whole = False
                 reason = say("could not be made: {error}", error=error)
                 chapters.append(Chapter(heading, (Note(same(reason), "fail"),)))
                 concerns.append(Concern(target.owners.default, say("{part}: {reason}", part=_message(heading),
@@ -80,6 +83,7 @@ def page_of(
         kind="accept" if good else ("reject" if any(one.kind == "fail" for one in concerns) else "hold"),
         language=language or target.language,
         chapters=(_first(concerns), *chapters, _made(now)),
+        whole=whole,
     )
 
 

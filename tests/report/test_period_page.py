@@ -191,6 +191,7 @@ def test_a_damaged_state_is_red_and_still_a_page(recorded: RecordedRuns, target:
     found = page(recorded, target)
     assert found.kind == "reject"
     assert notes(found)[0][1].startswith("me: runs: could not be read: ")
+    assert not found.whole
 
 
 def test_a_part_that_could_not_be_made_is_red(recorded: RecordedRuns, target: Target) -> None:
@@ -200,6 +201,7 @@ def test_a_part_that_could_not_be_made_is_red(recorded: RecordedRuns, target: Ta
     log.parent.mkdir()
     log.write_text("not a chain\n", encoding="utf-8")
     found = page(recorded, target)
+    assert not found.whole
     assert any("Waivers and attestations that run out: could not be made" in text for _, text in notes(found))
     (part,) = (one for one in found.chapters if one.heading.en.startswith("Waivers"))
     assert part.notes[0].kind == "fail"
@@ -222,6 +224,20 @@ def test_the_command_writes_one_file_for_a_week(tmp_path: Path, capsys: pytest.C
     text = made.read_text(encoding="utf-8")
     assert "확인 필요" in text
     assert "LOOK CLOSER" in text
+
+
+def test_the_command_fails_where_a_part_could_not_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page is written all the same; whoever sends it sees by the exit code that it is not whole."""
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "runbook.toml").write_text("", encoding="utf-8")
+    path = tmp_path / "targets" / "t.toml"
+    path.write_text(SMALLEST, encoding="utf-8")
+    log = tmp_path / "reports" / "attestations" / "t.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("not a chain\n", encoding="utf-8")
+    assert main(["report", "weekly", "--target", str(path), "--period", "2020-W40"]) == ExitCode.HOLD
+    assert "could not be made" in (tmp_path / "reports" / "periodic" / "t" / "weekly-2020-W40.html").read_text("utf-8")
+    assert capsys.readouterr().out.startswith("LOOK CLOSER")
 
 
 @pytest.mark.parametrize(
