@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_language
+from opsverify.cli.key_arguments import add_trusted_keys, trusted_keys
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.core.exit_codes import ExitCode
@@ -17,7 +18,7 @@ from opsverify.evidence.manifest import pages_in
 from opsverify.evidence.prune import RunRetention, remove, runs_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import altered_since
-from opsverify.evidence.trusted_keys import load_keys, read_key, verify_by
+from opsverify.evidence.trusted_keys import verify_by
 from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.units import parse_duration
@@ -39,14 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[verify|bundle|prune] RUN",
         help=say("what to do (default: verify), and with which run: id, folder, bundle (default: newest)"),
     )
-    parser.add_argument(
-        "--public-key",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help=say("ed25519 key (PEM), may be given again; without any only sums count"),
-    )
-    parser.add_argument("--keys", metavar="FILE", help=say("TOML file of keys with valid_from, valid_until, revoked"))
+    add_trusted_keys(parser)
     parser.add_argument("--output", metavar="FILE", help=say("bundle: the file to write (default: RUN.tar.zst)"))
     parser.add_argument("--keep", type=int, metavar="N", help=say("prune: runs of each target and stage that stay"))
     parser.add_argument("--older-than", metavar="DURATION", help=say("prune: what is younger stays, such as 90d"))
@@ -87,8 +81,7 @@ def _opened(name: str | None) -> Iterator[Path]:
 
 
 def _verify(options: argparse.Namespace, folder: Path) -> int:
-    keys = [read_key(Path(path)) for path in options.public_key]
-    keys += load_keys(Path(options.keys)) if options.keys else []
+    keys = trusted_keys(options)
     found = verify_by(folder, keys, dt.datetime.now(dt.UTC))
     try:
         altered = altered_since(project_root() / "reports", folder, found.verdict or b"")

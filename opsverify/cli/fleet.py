@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_language, add_run_options
-from opsverify.cli.merge import add_merge_keys, merge_keys
+from opsverify.cli.key_arguments import add_trusted_keys, trusted_keys
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.config.run_options import given_in, options_of
@@ -21,7 +21,7 @@ from opsverify.evidence.files import link_latest
 from opsverify.fleet.address import scheduler_at
 from opsverify.fleet.plan import FleetPlan, planned_fleet, write_plan
 from opsverify.fleet.publish import delivered_beside, merge_fleet
-from opsverify.fleet.targets import target_files
+from opsverify.fleet.targets import named_targets
 from opsverify.fleet.unit import UNITS, UnitOrder, become_unit
 from opsverify.language.message import join, say
 from opsverify.language.tell import tell
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-ca", type=Path, metavar="FILE", help=say("--cluster: authority (PEM)"))
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help=say("--cluster: certificate (PEM)"))
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help=say("--cluster: private key (PEM)"))
-    add_merge_keys(parser)
+    add_trusted_keys(parser)
     add_run_options(parser, "fleet")
     add_language(parser)
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     timeout_s, workers = _limits(options)
     if not options.plan_only:
         _require_extra()
-    keys = merge_keys(options)
+    keys = trusted_keys(options)
     path = _plan(options)
     plan = FleetPlan.load(path)
     tell(say("plan  {path}  ({count} units)", path=path, count=len(plan.units)), language)
@@ -98,7 +98,7 @@ def _plan(options: argparse.Namespace) -> Path:
         raise TargetError(say("missing --targets: targets of the fleet, such as --targets 'targets/plants/*.toml'"))
     now, root = dt.datetime.now(dt.UTC), project_root()
     place = options.report_dir or root / "reports" / "fleets"
-    content = planned_fleet(options.what, target_files(options.targets), _run_options(options), now, root)
+    content = planned_fleet(options.what, named_targets(options.targets), _run_options(options), now, root)
     path = write_plan(content, place.resolve())
     link_latest(place, path.parent)
     return path

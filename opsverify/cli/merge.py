@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_language
+from opsverify.cli.key_arguments import add_trusted_keys, trusted_keys
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
-from opsverify.evidence.trusted_keys import load_keys, read_key
 from opsverify.fleet.publish import delivered_beside, merge_fleet
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-    from opsverify.evidence.trusted_keys import TrustedKey
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,26 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report-dir", metavar="DIR", type=Path, help=say("where verdict and page go (default: the plan's folder)")
     )
-    add_merge_keys(parser)
+    add_trusted_keys(parser)
     add_language(parser)
-
-
-def add_merge_keys(parser: argparse.ArgumentParser) -> None:
-    """Take the keys by which units are verified."""
-    parser.add_argument(
-        "--public-key",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help=say("ed25519 key (PEM), may be given again; without any only sums count"),
-    )
-    parser.add_argument("--keys", metavar="FILE", help=say("TOML file of keys with valid_from, valid_until, revoked"))
-
-
-def merge_keys(options: argparse.Namespace) -> list[TrustedKey]:
-    """The keys given. Raises EvidenceError where one cannot be read."""
-    keys = [read_key(Path(path)) for path in options.public_key]
-    return keys + list(load_keys(Path(options.keys)) if options.keys else ())
 
 
 def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
@@ -60,4 +40,4 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     folder = options.report_dir or options.plan.resolve().parent
     delivered = options.folders or delivered_beside(options.plan)
     now, language = dt.datetime.now(dt.UTC), reader_language(options)
-    return merge_fleet(options.plan, delivered, folder, merge_keys(options), now, project_root(), language)
+    return merge_fleet(options.plan, delivered, folder, trusted_keys(options), now, project_root(), language)

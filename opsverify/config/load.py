@@ -75,13 +75,17 @@ def find_target(name_or_file: str, folder: Path) -> Path:
 
 
 def target_files(folder: Path) -> list[Path]:
-    """The target files of a folder, and those that may be one and cannot be read; a list of rights is none."""
-    return [path for path in sorted(folder.glob("*.toml")) if _may_be_target(path)]
+    """The target files of a folder: all of its TOML files but those of another kind."""
+    return [path for path in sorted(folder.glob("*.toml")) if may_be_target(path)]
 
 
-def _may_be_target(path: Path) -> bool:
+def may_be_target(path: Path) -> bool:
+    """Whether a file does not say that it is of another kind, by a `schema` as declared rights have one.
+
+    A target that lacks its name, or cannot be read, has to be named and not passed over.
+    """
     try:
-        return "name" in read_toml(path)
+        return "schema" not in read_toml(path)
     except TargetError:
         return True
 

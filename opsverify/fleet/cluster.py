@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from opsverify.fleet.address import SchedulerAddress
     from opsverify.fleet.unit import UnitOrder
 
+_STATUS_AT: Final = "127.0.0.1:0"
+"""Where the scheduler's status pages are served: without an address they listen on every interface, on port 8787."""
 _ALLOWED: Final = "distributed.scheduler.allowed-failures"
 _CONNECT: Final = "30s"
 _LOOK_S: Final = 60.0
@@ -91,8 +93,8 @@ def _connected(workers: int, address: SchedulerAddress | None) -> Iterator[Clien
         if address is None:
             cluster = opened.enter_context(
                 LocalCluster(
-                    n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=None, memory_limit=0,
-                    silence_logs=logging.ERROR,
+                    n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=_STATUS_AT,
+                    memory_limit=0, silence_logs=logging.ERROR,
                 )
             )  # fmt: skip
             yield opened.enter_context(Client(cluster))

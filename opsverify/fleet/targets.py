@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsverify.config.load import find_target
+from opsverify.config.load import find_target, may_be_target
 from opsverify.config.project import project_root
 from opsverify.errors import TargetError
 from opsverify.language.message import say
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def target_files(patterns: Sequence[str]) -> list[Path]:
-    """The files of `patterns`: names, files, or globs, also quoted ones; sorted, each once.
+def named_targets(patterns: Sequence[str]) -> list[Path]:
+    """The files of `patterns`: names, files, or globs (a list of rights among them is none); sorted, each once.
 
     Raises TargetError for a pattern that names none.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
         if glob.has_magic(pattern):
-            paths = [path for path in map(Path, sorted(glob.glob(pattern, recursive=True))) if path.is_file()]  # noqa: PTH207 - relative to the working directory, as typed
+            typed = glob.glob(pattern, recursive=True)  # noqa: PTH207 - relative to the working directory, as typed
+            paths = [path for path in map(Path, sorted(typed)) if path.is_file() and may_be_target(path)]
         else:
             paths = [find_target(pattern, project_root() / "targets")]
         if not paths:

@@ -14,7 +14,7 @@ from opsverify.language.message import as_message, say
 from opsverify.report.dates import date_time
 from opsverify.report.document import Chapter, Document, Grid, GridRow, cell
 from opsverify.report.model import Link, Note, Text, same
-from opsverify.report.period_page import KINDS, decision_cell
+from opsverify.report.period_page import ROW_KINDS, decision_cell
 from opsverify.report.period_runs import newest_runs
 from opsverify.report.runs import shortened
 from opsverify.report.summary import reasons_of
@@ -78,7 +78,7 @@ def _row(run: PeriodRun, reports: Path, now: dt.datetime) -> GridRow:
 
 
 def _kind(run: PeriodRun) -> str:
-    return "fail" if run.problem else KINDS.get(run.decision or "", "fail")
+    return "fail" if run.problem else ROW_KINDS.get(run.decision or "", "fail")
 
 
 def _page(run: PeriodRun, reports: Path) -> str | Link:

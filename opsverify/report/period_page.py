@@ -39,7 +39,7 @@ _TITLES: Final = {
 }
 _TREND: Final = 12
 _CHANGES: Final = 20
-KINDS: Final = {"accept": "", "promote": "", "reject": "fail", "rollback": "fail", "hold": "inconclusive"}
+ROW_KINDS: Final = {"accept": "", "promote": "", "reject": "fail", "rollback": "fail", "hold": "inconclusive"}
 _OUTCOMES: Final = {
     "pass": Text("통과", "pass"),
     "fail": Text("실패", "fail"),
@@ -148,7 +148,7 @@ def _stage(record: StageRecord) -> GridRow:
 
 
 def _kind(run: PeriodRun | None) -> str:
-    return "" if run is None else KINDS.get(run.decision or "", "fail")
+    return "" if run is None else ROW_KINDS.get(run.decision or "", "fail")
 
 
 def decision_cell(run: PeriodRun | None) -> str | Text:

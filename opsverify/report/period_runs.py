@@ -60,26 +60,37 @@ class PeriodRun:
 
 def runs_of(state: TargetState, since: dt.datetime) -> tuple[PeriodRun, ...]:
     """The runs begun since then, in the order in which they began. Raises EvidenceError for a damaged state."""
-    entries = [line.content for line in state.read().lines]
-    ended = {entry["run_id"]: entry for entry in entries if entry.get("event") == FINISHED}
-    pruned = {entry["run_id"] for entry in entries if entry.get("event") == PRUNED}
-    return tuple(
-        _run(entry, ended.get(entry["run_id"]), pruned=entry["run_id"] in pruned)
-        for entry in entries
-        if entry.get("event") == BEGUN and dt.datetime.fromisoformat(entry["at"]) >= since
-    )
+    record = _RunRecord.of(state)
+    return tuple(record.run(entry) for entry in record.begun if dt.datetime.fromisoformat(entry["at"]) >= since)
 
 
 def newest_runs(state: TargetState) -> dict[str, PeriodRun]:
     """The newest run of each stage. Raises EvidenceError for a damaged state."""
-    entries = [line.content for line in state.read().lines]
-    ended = {entry["run_id"]: entry for entry in entries if entry.get("event") == FINISHED}
-    pruned = {entry["run_id"] for entry in entries if entry.get("event") == PRUNED}
-    newest = {entry.get("stage", ""): entry for entry in entries if entry.get("event") == BEGUN}
-    return {
-        stage: _run(entry, ended.get(entry["run_id"]), pruned=entry["run_id"] in pruned)
-        for stage, entry in newest.items()
-    }
+    record = _RunRecord.of(state)
+    newest = {entry.get("stage", ""): entry for entry in record.begun}
+    return {stage: record.run(entry) for stage, entry in newest.items()}
+
+
+@dataclass(frozen=True)
+class _RunRecord:
+    """A target's chain of runs by event; a verdict is read for the runs that are asked for, and no others."""
+
+    begun: tuple[Mapping[str, str], ...]
+    ended: Mapping[str, Mapping[str, str]]
+    pruned: frozenset[str]
+
+    @classmethod
+    def of(cls, state: TargetState) -> _RunRecord:
+        entries = [line.content for line in state.read().lines]
+        return cls(
+            tuple(entry for entry in entries if entry.get("event") == BEGUN),
+            {entry["run_id"]: entry for entry in entries if entry.get("event") == FINISHED},
+            frozenset(entry["run_id"] for entry in entries if entry.get("event") == PRUNED),
+        )
+
+    def run(self, begun: Mapping[str, str]) -> PeriodRun:
+        run_id = begun["run_id"]
+        return _run(begun, self.ended.get(run_id), pruned=run_id in self.pruned)
 
 
 def _run(begun: Mapping[str, str], ended: Mapping[str, str] | None, *, pruned: bool) -> PeriodRun:

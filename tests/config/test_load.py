@@ -10,6 +10,7 @@ from opsverify.config.database import SecretRef
 from opsverify.config.load import find_target, load_target, target_files
 from opsverify.config.secrets import Secrets
 from opsverify.errors import TargetError
+from opsverify.rights.declared import SCHEMA
 from tests.support.paths import REPOSITORY
 from tests.support.target_file import SMALLEST, target_in
 
@@ -119,10 +120,12 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_unknown_target_names_the_nearest(tmp_path: Path) -> None:
     """A target is found by name or path; an unknown one names what exists."""
     (tmp_path / "production.toml").write_text('name = "production"\n')
-    (tmp_path / "rights.toml").write_text('[[role]]\nrole = "reader"\n')
-    (tmp_path / "torn.toml").write_text("name = ")
-    assert [path.stem for path in target_files(tmp_path)] == ["production", "torn"]
-    (tmp_path / "torn.toml").unlink()
+    (tmp_path / "rights.toml").write_text(f'schema = "{SCHEMA}"\n')
+    for name, text in (("nameless", "nonsense = 1"), ("torn", "name = ")):
+        (tmp_path / f"{name}.toml").write_text(text)
+    assert [path.stem for path in target_files(tmp_path)] == ["nameless", "production", "torn"]
+    for name in ("nameless", "torn"):
+        (tmp_path / f"{name}.toml").unlink()
     assert find_target("production", tmp_path) == tmp_path / "production.toml"
     assert find_target(str(tmp_path / "production.toml"), Path("/")) == tmp_path / "production.toml"
     with pytest.raises(TargetError, match="did you mean 'production'\\?; known targets: production"):

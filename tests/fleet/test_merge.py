@@ -17,33 +17,12 @@ from opsverify.core.stages import Decision
 from opsverify.evidence.chain import append
 from opsverify.evidence.target_state import TargetState
 from opsverify.fleet.delivery import DeliveryState, Verifier
+from tests.fleet.merging import GREEN, merged, states
 from tests.support.fleets import CREATED, MadeFleet, made_fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeFleet:
-    """A plan of three targets; the working directory is its project."""
-    made = made_fleet(tmp_path / "project", 3)
-    monkeypatch.chdir(made.project)
-    return made
-
-
-def merged(fleet: MadeFleet, *folders: Path, more: Sequence[str] = ()) -> tuple[int, dict[str, Any]]:
-    """Exit code and verdict of `opsverify merge`."""
-    code = main(["merge", str(fleet.plan_file), *map(str, folders), *more])
-    return code, json.loads((fleet.folder / "fleet-verdict.json").read_text(encoding="utf-8"))
-
-
-def states(verdict: dict[str, Any]) -> list[tuple[str, str]]:
-    """State and decision of each unit."""
-    return [(unit["state"], unit["decision"]) for unit in verdict["units"]]
-
-
-GREEN = ("delivered", "accept")
 
 
 def test_all_green_is_green(fleet: MadeFleet, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
-
-from opsverify.cli.main import main
 from opsverify.evidence.bundle import write_bundle
-from tests.support.fleets import MadeFleet, made_fleet
+from tests.fleet.merging import GREEN, merged, states
 from tests.support.key_pairs import key_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-GREEN = ("delivered", "accept")
-
-
-@pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeFleet:
-    """A plan of three targets; the working directory is its project."""
-    made = made_fleet(tmp_path / "project", 3)
-    monkeypatch.chdir(made.project)
-    return made
-
-
-def merged(fleet: MadeFleet, *folders: Path, more: Sequence[str] = ()) -> tuple[int, dict[str, Any]]:
-    """Exit code and verdict of `opsverify merge`."""
-    code = main(["merge", str(fleet.plan_file), *map(str, folders), *more])
-    return code, json.loads((fleet.folder / "fleet-verdict.json").read_text(encoding="utf-8"))
-
-
-def states(verdict: dict[str, Any]) -> list[tuple[str, str]]:
-    """State and decision of each unit."""
-    return [(unit["state"], unit["decision"]) for unit in verdict["units"]]
+    from tests.support.fleets import MadeFleet
 
 
 def test_signed_units_need_their_key(fleet: MadeFleet, tmp_path: Path) -> None:
