@@ -179,13 +179,14 @@ def _worse(progress: Progress, alpha: float) -> str | None:
 def _undecided(progress: Progress, share: float) -> str:
     rule, unseen = progress.criterion, progress.unseen
     return say(
-        "{share} of {trials:,.0f} {counted}, limit {limit}; up to {more:,.0f} more were not seen, "
+        "{share} of {trials:,.0f} {counted}, limit {limit}; up to {more:,.0f} more were not seen ({where}), "
         "which could change it: observe longer (--window)",
         share=rule.text(share),
         trials=progress.canary.trials,
         counted=rule.counted,
         limit=rule.limit_text,
         more=unseen.trials,
+        where=progress.most_unseen,
     )
 
 

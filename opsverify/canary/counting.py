@@ -147,6 +147,11 @@ class Counting:
         parts = self._parts(number)
         return Counts(math.fsum(one.bad for one in parts), math.fsum(max(one.trials, one.bad) for one in parts))
 
+    def most_unseen(self, number: int) -> str:
+        """What of the canary's unseen trials would be the most bad ones; empty where all was seen."""
+        worst = max(self._parts(number), key=lambda one: (one.bad, one.trials), default=None)
+        return worst.text if worst else ""
+
     def notes(self, number: int) -> tuple[str, ...]:
         """What to say with a criterion's measurement beside its counts."""
         found = []

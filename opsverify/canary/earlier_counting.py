@@ -87,6 +87,10 @@ class EarlierCounting:
         """Nothing: what is unseen is a fault."""
         return NOTHING
 
+    def most_unseen(self, number: int) -> str:  # noqa: ARG002 - the interface
+        """Nothing."""
+        return ""
+
     def notes(self, number: int) -> tuple[str, ...]:  # noqa: ARG002 - the interface
         """Nothing to say beside the faults."""
         return ()

@@ -29,8 +29,9 @@ class Progress:
     """Counts and evidence of one criterion, canary and baseline; advanced step by step.
 
     `fault` is why it cannot be decided, if so; `distorted` means that its counts are not valid either. `unseen` is what
-    may be missing from the canary's counts, at most; `notes` are said with its measurement. `shared_since`: the step
-    at which a breach was proven that the baseline shares, while that goes on; `waited`: it is still waited for.
+    may be missing from the canary's counts, at most, and `most_unseen` names the worst of it; `notes` are said with its
+    measurement. `shared_since`: the step at which a breach was proven that the baseline shares, while that goes on;
+    `waited`: it is still waited for.
     """
 
     def __init__(self, criterion: GateCriterion, policy: Policy) -> None:
@@ -38,6 +39,7 @@ class Progress:
         self.fault: str | None = None
         self.distorted = False
         self.unseen = NOTHING
+        self.most_unseen = ""
         self.notes: tuple[str, ...] = ()
         self.shared_since: int | None = None
         self.waited = False

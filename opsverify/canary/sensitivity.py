@@ -76,7 +76,7 @@ def _again(progress: Progress, canary: Sequence[Counts], policy: Policy) -> Prog
     if progress.left_out:
         changed.leave_out(set(progress.left_out))
     changed.fault, changed.distorted = progress.fault, progress.distorted
-    changed.unseen, changed.notes = progress.unseen, progress.notes
+    changed.unseen, changed.most_unseen, changed.notes = progress.unseen, progress.most_unseen, progress.notes
     changed.shared_since, changed.waited = progress.shared_since, progress.waited
     return changed
 

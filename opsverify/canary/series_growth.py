@@ -124,7 +124,9 @@ class GrowthTally:
                 if known.invalid is None:
                     waiting.append((at, value))
                     known.seen = at
-        known.waiting += tuple(waiting)
+        if waiting:
+            known.missed = 0  # a series that is one scrape late at every look goes on
+            known.waiting += tuple(waiting)
 
     def _new(self, signal: str, key: str) -> SeriesState:
         instance = self.instances.of_series(signal, key)

@@ -18,7 +18,7 @@ from opsverify.canary.window_setup import Setup
 from opsverify.config.limits import Limits
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.language.message import say
-from tests.canary.made_steps import ERRORS, START, watched
+from tests.canary.made_steps import ERRORS, ONE, START, watched
 
 POLICY = Policy()
 
@@ -93,6 +93,21 @@ def test_samples_received_twice_change_nothing() -> None:
     for _ in range(3):
         watch.advance(ObservedStep(START + 2, None, samples))
     assert watch.assessment("error_rate").trials == 0
+
+
+def test_a_series_that_every_look_sees_one_scrape_late_hides_nothing_more() -> None:
+    """Its query was answered before Prometheus had stored the latest scrape, every time: the series goes on."""
+    watch = GateWatch(Setup(start=START, policy=POLICY, counted=(ERRORS,), skew_s=0.0))
+    step_s = POLICY.step_s
+    failed_before = {START - 2 * step_s: 0.0, START - step_s: 500.0}
+    for number in range(int(POLICY.shortest_s / step_s) + 1):
+        at, late = START + number * step_s, START + (number - 1) * step_s
+        good = {f"code=200,{ONE}": {at: 1e5 + 300 * number}}
+        bad = {f"code=500,{ONE}": {late: 500.0} if number else failed_before}
+        samples = {scope: {"requests": good | bad, "request_errors": bad} for scope in ("canary", "baseline")}
+        watch.advance(ObservedStep(at, None, samples, ()))
+    assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, True), watch.decision.reasons
+    assert watch.assessment("error_rate").unseen.bad == 0
 
 
 def test_a_setup_survives_its_header() -> None:
