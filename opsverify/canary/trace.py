@@ -17,7 +17,7 @@ from opsverify.canary.window_setup import CANARY
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from opsverify.canary.assessment import CriterionState
     from opsverify.canary.decision import GateDecision
@@ -102,15 +102,24 @@ class WindowTrace:
         return max(self.watch.elapsed_s, self.watch.setup.policy.step_s)
 
 
-def trace(setup: Setup, steps: Sequence[ObservedStep]) -> WindowTrace:
-    """The trace of a window up to its decision."""
-    watch = GateWatch(setup)
-    points: list[list[TracePoint]] = [[] for _ in setup.counted]
-    seen: list[ObservedStep] = []
-    for step in steps:
+class WindowTracer:
+    """The trace of a window while it is observed: each step is taken in once, up to the decision."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._watch = GateWatch(setup)
+        self._points: list[list[TracePoint]] = [[] for _ in setup.counted]
+        self._instances = Instances(setup.start, setup.instance_label)
+        self._events: list[TraceEvent] = []
+        self._alerts: set[str] = set()
+        self._failing = False
+
+    def advance(self, step: ObservedStep) -> None:
+        """Take in the next step; one after the decision changes nothing."""
+        watch = self._watch
+        if watch.over:
+            return
         watch.advance(step)
-        seen.append(step)
-        for found, one in zip(points, watch.decision.assessments, strict=True):
+        for found, one in zip(self._points, watch.decision.assessments, strict=True):
             found.append(
                 TracePoint(
                     watch.elapsed_s,
@@ -122,42 +131,49 @@ def trace(setup: Setup, steps: Sequence[ObservedStep]) -> WindowTrace:
                     one.state,
                 )
             )
-        if watch.over:
-            break
-    policy = setup.policy
-    criteria = tuple(
-        CriterionTrace(
-            counted.criterion,
-            tuple(found),
-            -math.log(policy.alpha / len(setup.counted)),
-            -math.log(policy.beta),
+        at_s = max(0.0, step.at - watch.setup.start)
+        if step.fault is not None and not self._failing:
+            self._events.append(TraceEvent(at_s, EventKind.GAP, say("no answer: {fault}", fault=step.fault)))
+        self._failing = step.fault is not None
+        self._events += [
+            TraceEvent(at_s, EventKind.ALERT, say("alert {name} fires", name=name))
+            for name in step.alerts
+            if name not in self._alerts
+        ]
+        self._alerts |= set(step.alerts)
+        self._instances.add(step.samples.get(CANARY, {}))
+
+    def trace(self) -> WindowTrace:
+        """The trace so far; it is good until the next step."""
+        setup, policy = self._watch.setup, self._watch.setup.policy
+        criteria = tuple(
+            CriterionTrace(
+                counted.criterion,
+                tuple(found),
+                -math.log(policy.alpha / len(setup.counted)),
+                -math.log(policy.beta),
+            )
+            for counted, found in zip(setup.counted, self._points, strict=True)
         )
-        for counted, found in zip(setup.counted, points, strict=True)
-    )
-    events = sorted(_events(watch, seen), key=lambda event: event.at_s)
-    return WindowTrace(watch, criteria, tuple(events))
+        events = sorted((*self._events, *self._at_last()), key=lambda event: event.at_s)
+        return WindowTrace(self._watch, criteria, tuple(events))
+
+    def _at_last(self) -> Iterator[TraceEvent]:
+        """Events that the next step may change: of pods, and the decision."""
+        watch = self._watch
+        for one in self._instances.seen:
+            yield from _of_instance(self._instances, one, watch)
+        if watch.decision.outcome is not GateOutcome.CONTINUE:
+            outcome = watch.decision.outcome.value
+            yield TraceEvent(watch.elapsed_s, EventKind.DECISION, say("decision: {outcome}", outcome=outcome))
 
 
-def _events(watch: GateWatch, steps: Sequence[ObservedStep]) -> Iterator[TraceEvent]:
-    setup = watch.setup
-    instances = Instances(setup.start, setup.instance_label)
-    alerts: set[str] = set()
-    failed: ObservedStep | None = None
+def trace(setup: Setup, steps: Iterable[ObservedStep]) -> WindowTrace:
+    """The trace of a window up to its decision."""
+    tracer = WindowTracer(setup)
     for step in steps:
-        at_s = max(0.0, step.at - setup.start)
-        if step.fault is not None and failed is None:
-            yield TraceEvent(at_s, EventKind.GAP, say("no answer: {fault}", fault=step.fault))
-        failed = step if step.fault is not None else None
-        for name in step.alerts:
-            if name not in alerts:
-                yield TraceEvent(at_s, EventKind.ALERT, say("alert {name} fires", name=name))
-        alerts |= set(step.alerts)
-        instances.add(step.samples.get(CANARY, {}))
-    for one in instances.seen:
-        yield from _of_instance(instances, one, watch)
-    if watch.decision.outcome is not GateOutcome.CONTINUE:
-        outcome = watch.decision.outcome.value
-        yield TraceEvent(watch.elapsed_s, EventKind.DECISION, say("decision: {outcome}", outcome=outcome))
+        tracer.advance(step)
+    return tracer.trace()
 
 
 def _of_instance(instances: Instances, one: Instance, watch: GateWatch) -> Iterator[TraceEvent]:

@@ -21,7 +21,7 @@ def write_once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Pat
     from filelock import FileLock  # noqa: PLC0415 - every plan loads this module, and locks nothing
 
     final = folder / name
-    draft = folder / f".{name}.draft"
+    draft = draft_of(folder, name)
     lock = FileLock(folder / f".{name}.lock")
     with lock:
         if not final.exists():
@@ -33,6 +33,11 @@ def write_once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Pat
                 os.fsync(keep.fileno())
             draft.replace(final)
     return final
+
+
+def draft_of(folder: Path, name: str) -> Path:
+    """Where `folder/name` is while it is written."""
+    return folder / f".{name}.draft"
 
 
 def clear_locks(folder: Path) -> None:

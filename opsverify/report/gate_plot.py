@@ -64,6 +64,7 @@ _WORDS: Final = {
     "none": say("no pod came or went, no restart, gap or alert"),
     "share": say("share"),
 }
+_UNDECIDED: Final = say("not decided yet")
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def drawn(window: WindowTrace, language: str) -> str:
         height=HEIGHT,
         words={name: in_language(word, language) for name, word in _WORDS.items()},
         language=language,
-        outcome=in_language(DECISIONS.get(outcome, outcome), language),
+        outcome=in_language(DECISIONS.get(outcome, _UNDECIDED), language),
         reasons=[in_language(reason, language) for reason in window.decision.reasons],
         plots=[_plot(one, length, language) for one in window.criteria],
         events=marks,
