@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from opsverify.errors import EvidenceError
-from opsverify.language.message import Message, say
-from opsverify.serve.bodies import ProblemBody
+from opsverify.language.message import say
 from opsverify.serve.declined import Declined
+from opsverify.serve.live_routes import live_pages
 from opsverify.serve.oidc import looks_like_jwt
-from opsverify.serve.openapi import PATH, PROBLEM, document
-from opsverify.serve.operations import OPERATIONS, Call, Operation, encoded
+from opsverify.serve.openapi import PATH, document
+from opsverify.serve.operations import OPERATIONS, Call, Operation
+from opsverify.serve.responses import problem, read_body, response_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
     from opsverify.serve.caller import Caller
     from opsverify.serve.gate import PipelineGate
-    from opsverify.serve.operations import ApiReply
 
 LOG: Final = logging.getLogger("opsverify.serve")
-LARGEST: Final = 64 << 10
-"""Bytes of a request's body."""
 JOBS_AT_ONCE: Final = 4
 """Jobs whose tokens are verified at once: while an issuer does not answer, they wait, and no other request does."""
 _BEARER: Final = "bearer "
@@ -43,13 +40,14 @@ _BEARER: Final = "bearer "
 def app_of(gate: PipelineGate) -> Starlette:
     """The application of `gate`."""
     limiter = CapacityLimiter(JOBS_AT_ONCE)
-    routes = [_route(path, gate, limiter) for path in dict.fromkeys(each.path for each in OPERATIONS)]
+    routes: list[BaseRoute] = [_route(path, gate, limiter) for path in dict.fromkeys(each.path for each in OPERATIONS)]
     content = json.dumps(document()).encode()
 
     async def openapi(_request: Request) -> Response:
         return Response(content, media_type="application/json")
 
     routes.append(Route(PATH, openapi, methods=["GET"]))
+    routes.append(live_pages(gate))
     app = Starlette(
         routes=routes,
         exception_handlers={Declined: _declined, EvidenceError: _no_evidence, HTTPException: _http, Exception: _failed},
@@ -73,11 +71,11 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         caller = await _authorized(gate, operation, request, limiter)
-        body = await _body(operation, request)
+        body = await read_body(request, operation.body) if operation.body else None
         call = Call(gate, request.path_params, request.query_params, request.headers, body, caller)
         reply = await run_in_threadpool(operation.handle, call)
         LOG.info("%s %s by %s", operation.name, reply.status, caller.name if caller else "anyone")
-        return _response(reply)
+        return response_of(reply)
 
     return endpoint
 
@@ -104,53 +102,19 @@ async def _authorized(
     return caller
 
 
-async def _body(operation: Operation, request: Request) -> Any:  # noqa: ANN401 - the operation's own
-    if operation.body is None:
-        return None
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Declined(415, say("Content-Type: expected application/json"))
-    content = b""
-    async for part in request.stream():
-        content += part
-        if len(content) > LARGEST:
-            raise Declined(413, say("body: larger than {largest} bytes", largest=LARGEST))
-    try:
-        return msgspec.json.decode(content, type=operation.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Declined(400, say("body: {error}", error=error)) from error
-
-
-def _response(reply: ApiReply) -> Response:
-    if reply.file is not None:
-        remove = BackgroundTask(reply.file.unlink, missing_ok=True)
-        return FileResponse(
-            reply.file, reply.status, dict(reply.headers), media_type=reply.media_type, background=remove
-        )
-    headers = {"Cache-Control": "no-store", **reply.headers}
-    return Response(encoded(reply.body), reply.status, headers, media_type=reply.media_type)
-
-
-def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    text = detail if isinstance(detail, Message) else Message.of(detail, detail)
-    body = msgspec.json.encode(ProblemBody(title, status, text.en, text.ko))
-    return Response(body, status, headers, media_type=PROBLEM)
-
-
 def _declined(_request: Request, error: Exception) -> Response:
     status, headers = getattr(error, "status", 500), getattr(error, "headers", None)
-    return _problem(status, "Declined", str(error), headers)
+    return problem(status, "Declined", str(error), headers)
 
 
 def _no_evidence(_request: Request, error: Exception) -> Response:
-    return _problem(409, "Evidence is not whole", str(error))
+    return problem(409, "Evidence is not whole", str(error))
 
 
 def _http(_request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
-    return _problem(
-        status, "Declined", say("no such address, or not with this method"), getattr(error, "headers", None)
-    )
+    return problem(status, "Declined", say("no such address, or not with this method"), getattr(error, "headers", None))
 
 
 def _failed(_request: Request, _error: Exception) -> Response:
-    return _problem(500, "Internal error", say("internal error; see the server's log. Nothing was decided by it"))
+    return problem(500, "Internal error", say("internal error; see the server's log. Nothing was decided by it"))

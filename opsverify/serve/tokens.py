@@ -63,14 +63,21 @@ class Tokens:
 
     def find(self, plain: str | None, now: dt.datetime) -> Caller | None:
         """Whoever has the token `plain`, where it has not expired. A file that cannot be read has no token."""
+        digest = hashlib.sha256((plain or "").encode()).hexdigest()
+        found = [each for each in self._valid(now) if hmac.compare_digest(each.sha256, digest)]
+        return found[0].caller() if found else None
+
+    def named(self, name: str, now: dt.datetime) -> Token | None:
+        """The token called `name`, where it has not expired."""
+        return next((each for each in self._valid(now) if each.name == name), None)
+
+    def _valid(self, now: dt.datetime) -> list[Token]:
         try:
             self._reload()
         except TargetError as error:
             LOG.error("%s: no token is valid until it is corrected", error)  # noqa: TRY400 - the file's line, no trace
-            return None
-        digest = hashlib.sha256((plain or "").encode()).hexdigest()
-        found = [each for each in self._file.token if hmac.compare_digest(each.sha256, digest)]
-        return found[0].caller() if found and now < found[0].expires else None
+            return []
+        return [each for each in self._file.token if now < each.expires]
 
     def rules(self) -> tuple[OidcRule, ...]:
         """The rules for jobs, of the file as `find` read it last."""

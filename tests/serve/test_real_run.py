@@ -12,8 +12,8 @@ from opsverify.evidence.signature import verify_run
 from opsverify.serve.bodies import Release
 from opsverify.serve.conclusion import conclude
 from opsverify.serve.gate_run import RunRequest
-from opsverify.serve.run_queue import QueueSettings, verify_command
-from tests.support.gate_server import GateProject, project_in, served
+from opsverify.serve.run_queue import verify_command
+from tests.support.gate_server import RealProject, project_in, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,17 +38,9 @@ url = "http://127.0.0.1:9"
 RELEASE: Final = Release("judgment", "c1")
 
 
-class _RealProject(GateProject):
-    """A project whose runs are what the command line runs."""
-
-    @property
-    def settings(self) -> QueueSettings:
-        return QueueSettings(self.folder)
-
-
 def test_an_unreachable_target_is_a_hold_with_its_evidence(tmp_path: Path) -> None:
     """The verdict is that of `opsverify verify`; its evidence verifies; altered or foreign, it is a hold or refused."""
-    project = _RealProject(project_in(tmp_path / "project"))
+    project = RealProject(project_in(tmp_path / "project"))
     (project.folder / "targets" / "far.toml").write_text(FAR, encoding="utf-8")
     with served(project) as live:
         body = {"stage": "weekly", "target": "far", "release": {"name": RELEASE.name, "checksum": RELEASE.checksum}}

@@ -122,6 +122,15 @@ def by_code(_folder: Path, code: int, _request: RunRequest, _root: Path) -> Conc
     return Conclusion(decision, (say("exit code {code}", code=code),), code, "run", "0" * 64)
 
 
+class RealProject(GateProject):
+    """A project whose runs are what the command line runs."""
+
+    @property
+    def settings(self) -> QueueSettings:
+        """As `opsverify serve` has them."""
+        return QueueSettings(self.folder)
+
+
 @dataclass
 class LiveGate:
     """A server that runs: its gate, and a client for each token."""
@@ -156,8 +165,10 @@ class LiveGate:
 
 
 @contextmanager
-def served(project: GateProject, most_waiting: int = 20, max_age_s: float = 1800.0) -> Iterator[LiveGate]:
-    """The server of `project` until the end of the block; its clock can be set."""
+def served(
+    project: GateProject, most_waiting: int = 20, max_age_s: float = 1800.0, port: int = 0
+) -> Iterator[LiveGate]:
+    """The server of `project` until the end of the block, on a free port or on `port`; its clock can be set."""
     live: list[LiveGate] = []
 
     def clock() -> dt.datetime:
@@ -165,7 +176,7 @@ def served(project: GateProject, most_waiting: int = 20, max_age_s: float = 1800
 
     with opened(project.settings, project.folder / "tokens.toml", most_waiting, max_age_s) as gate:
         object.__setattr__(gate, "clock", clock)
-        server = server_of(gate, Listener(port=0))
+        server = server_of(gate, Listener(port=port))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         until(lambda: server.started, "the server")

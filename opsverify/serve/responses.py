@@ -1,0 +1,56 @@
+"""Responses of the server, and bodies of its requests: every answer that is no success is a problem (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from opsverify.language.message import Message, say
+from opsverify.serve.bodies import ProblemBody
+from opsverify.serve.declined import Declined
+from opsverify.serve.openapi import PROBLEM
+from opsverify.serve.operations import encoded
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from opsverify.serve.operations import ApiReply
+
+LARGEST: Final = 64 << 10
+"""Bytes of a request's body."""
+
+
+async def read_body(request: Request, kind: type) -> Any:  # noqa: ANN401 - of that kind
+    """The body of a request. Raises Declined where it is another one."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Declined(415, say("Content-Type: expected application/json"))
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > LARGEST:
+            raise Declined(413, say("body: larger than {largest} bytes", largest=LARGEST))
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Declined(400, say("body: {error}", error=error)) from error
+
+
+def response_of(reply: ApiReply) -> Response:
+    """The response that carries an operation's answer."""
+    if reply.file is not None:
+        remove = BackgroundTask(reply.file.unlink, missing_ok=True)
+        return FileResponse(
+            reply.file, reply.status, dict(reply.headers), media_type=reply.media_type, background=remove
+        )
+    headers = {"Cache-Control": "no-store", **reply.headers}
+    return Response(encoded(reply.body), reply.status, headers, media_type=reply.media_type)
+
+
+def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """A problem."""
+    text = detail if isinstance(detail, Message) else Message.of(detail, detail)
+    body = msgspec.json.encode(ProblemBody(title, status, text.en, text.ko))
+    return Response(body, status, headers, media_type=PROBLEM)
