@@ -70,7 +70,15 @@ class Document:
 
 def document_html(document: Document) -> str:
     """The document as one HTML page: complete in itself, both languages inside, no script, printable on A4."""
-    return fill("document.html.j2", page=document, words={"nothing": NOTHING})
+    return fill("document.html.j2", page=document, words={"nothing": NOTHING}, paper=False)
+
+
+def document_paper(document: Document) -> str:
+    """The document as HTML that is made into pages of paper: in its own language alone, with numbers on the pages."""
+    printed = in_one_language(document, document.language)
+    return fill(
+        "document.html.j2", page=printed, words={"nothing": in_one_language(NOTHING, document.language)}, paper=True
+    )
 
 
 def document_markdown(document: Document, language: str) -> str:
@@ -88,6 +96,24 @@ def redacted(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - a documen
         return tuple(redacted(one, redactor) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{one.name: redacted(getattr(value, one.name), redactor) for one in fields(value)})
+    return value
+
+
+def in_one_language(value: Any, language: str) -> Any:  # noqa: ANN401 - as above
+    """A document, or a part of it, in `ko` or `en` alone; a link is its text, since paper leads nowhere."""
+    if isinstance(value, Link):
+        return in_one_language(value.text, language)
+    if isinstance(value, Text):
+        shown = value.ko if language == "ko" else value.en
+        return Text(shown, shown)
+    if isinstance(value, Message):
+        return in_language(value, language)
+    if isinstance(value, tuple):
+        return tuple(in_one_language(one, language) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{one.name: in_one_language(getattr(value, one.name), language) for one in fields(value)}
+        )
     return value
 
 
