@@ -1,4 +1,4 @@
-"""`opsverify report`: build the HTML report of one run, or the page of a week or a month."""
+"""`opsverify report`: build the HTML report of one run, or the page of a week or a month, as PDF too."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--period", metavar="PERIOD", help=say("weekly: as 2026-W47, monthly: as 2026-11 (default: newest)")
     )
     parser.add_argument("--output", metavar="FILE", help=say("weekly, monthly: the file to write"))
+    parser.add_argument("--pdf", action="store_true", help=say("weekly, monthly: as PDF too, after the page"))
     add_language(parser)
 
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         return _period(options)
     if options.run_folder == INDEX:
         return _index(options)
-    if given := [name for name in ("target", "period", "output") if getattr(options, name)]:
+    if given := [name for name in ("target", "period", "output", "pdf") if getattr(options, name)]:
         raise TargetError(say("--{name}: belongs to opsverify report {kinds}", name=given[0], kinds=" | ".join(KINDS)))
     folder = find_run_folder(options.run_folder, project_root())
     if not (folder / VERDICT).is_file():
@@ -64,26 +65,28 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
 
 def _index(options: argparse.Namespace) -> int:
-    if given := [name for name in ("target", "period") if getattr(options, name)]:
+    if given := [name for name in ("target", "period", "pdf") if getattr(options, name)]:
         raise TargetError(say("--{name}: belongs to opsverify report {kinds}", name=given[0], kinds=" | ".join(KINDS)))
     language = reader_language(options)
     output = Path(options.output).resolve() if options.output else None
-    return _told(*publish_index(project_root(), output, language), language)
+    path, page = publish_index(project_root(), output, language)
+    return _told([path], page, language)
 
 
 def _period(options: argparse.Namespace) -> int:
     if options.target is None:
         raise TargetError(say("missing --target: whose {kind} report", kind=options.run_folder))
     output = Path(options.output).resolve() if options.output else None
-    path, page = publish_period(
+    paths, page = publish_period(
         target_argument(options.target), project_root(options.target), options.run_folder, options.period, output,
-        options.language,
+        options.language, pdf=options.pdf,
     )  # fmt: skip
-    return _told(path, page, reader_language(options))
+    return _told(paths, page, reader_language(options))
 
 
-def _told(path: Path, page: Document, language: str) -> int:
-    """Print the state and path of a page; 10 (hold) where a part of it could not be made."""
+def _told(paths: Sequence[Path], page: Document, language: str) -> int:
+    """Print the state and the files of a page; 10 (hold) where a part of it could not be made."""
     tell(page.state[0 if language == "ko" else 1], language)
-    tell(str(path), language)
+    for path in paths:
+        tell(str(path), language)
     return ExitCode.PASSED if page.whole else ExitCode.HOLD

@@ -31,6 +31,7 @@ NAME: Final = "index.html"
 PERIODIC: Final = "periodic"
 _PAGES: Final = ("report.html", "recovery.html", VERDICT)
 """What a run is read by, the best one first."""
+_READ: Final = (".html", ".pdf")
 _ORDER: Final = ("fail", "inconclusive", "")
 _HEADS: Final = (Text("단계", "stage"), Text("마지막 판정", "newest"), Text("경과", "age"), Text("사유", "reason"))
 
@@ -88,12 +89,13 @@ def _page(run: PeriodRun, reports: Path) -> str | Link:
 
 def _others(reports: Path) -> Iterator[Chapter]:
     for heading, pattern in (
-        (Text("주간·월간 보고", "Weekly and monthly pages"), f"{PERIODIC}/*/*.html"),
-        (Text("사고", "Incidents"), f"{INCIDENTS}/*/*.html"),
+        (Text("주간·월간 보고", "Weekly and monthly pages"), f"{PERIODIC}/*/*"),
+        (Text("사고", "Incidents"), f"{INCIDENTS}/*/*"),
     ):
         rows = tuple(
             GridRow((path.parent.name, Link(same(path.name), str(path.relative_to(reports)))))
             for path in sorted(reports.glob(pattern), reverse=True)
+            if path.suffix in _READ
         )
         if rows:
             heads = (Text("대상 또는 사고", "target or incident"), Text("보고서", "page"))

@@ -17,6 +17,7 @@ from opsverify.report import incident as incident_page
 from opsverify.report import incident_report, index_page, period_page, rehearsal
 from opsverify.report.document import document_html, document_markdown, redacted
 from opsverify.report.html import render
+from opsverify.report.pdf import pdf_of
 from opsverify.report.period import last_full, named
 from opsverify.report.runs import STAGE
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = "recovery.html"
 REPORTS: Final = "reports"
+PDF: Final = ".pdf"
 
 
 def publish_rehearsal(run: str | Path, root: Path, language: str | None = None) -> Path:
@@ -53,11 +55,12 @@ def publish_incident(target_name: str, root: Path, incident: str | None, languag
 
 def publish_period(
     target_name: str, root: Path, kind: str, name: str | None = None, output: Path | None = None,
-    language: str | None = None,
-) -> tuple[Path, Document]:  # fmt: skip
-    """Write the page of a week or month; its path, and what it shows. Raises TargetError, EvidenceError.
+    language: str | None = None, *, pdf: bool = False,
+) -> tuple[list[Path], Document]:  # fmt: skip
+    """Write the page of a week or month; the files, and what they show. Raises TargetError, EvidenceError.
 
-    The newest whole one where `name` is None.
+    The newest whole one where `name` is None. With `pdf` also as PDF after it; an `output` that ends with .pdf is that
+    alone.
     """
     target, redactor = target_and_redactor(target_name, root)
     now = dt.datetime.now(dt.UTC)
@@ -67,8 +70,14 @@ def publish_period(
     page = period_page.page_of(TargetState.of(reports, target.name), target, reports, period, now, language)
     page = redacted(page, redactor)
     path = output or reports / index_page.PERIODIC / target.name / f"{kind}-{period.name}.html"
-    _write(path, document_html(page))
-    return path, page
+    made = []
+    if path.suffix != PDF:
+        _write(path, document_html(page))
+        made.append(path)
+    if pdf or not made:
+        _write(path.with_suffix(PDF), pdf_of(page))
+        made.append(path.with_suffix(PDF))
+    return made, page
 
 
 def publish_index(root: Path, output: Path | None, language: str) -> tuple[Path, Document]:
@@ -117,11 +126,11 @@ def target_and_redactor(target_name: str, root: Path) -> tuple[Target, Redactor]
     return target, Redactor(secrets.values)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvidenceError(
             say("{path}: cannot be written ({error}); free or unlock the folder", path=path, error=error.strerror)
         ) from error
-    write_atomic(path, text)
+    write_atomic(path, content)
