@@ -41,7 +41,7 @@ MEGABYTE = 1024
 
 
 def answer(name: str, scope: str, until: float, since: float) -> bytes:
-    """Every series of one signal, a sample each 15 s; start times and `up` once an instance."""
+    """Every series of a signal, a sample each 15 s, as Prometheus spells it; start times and `up` once an instance."""
     of_process = name in (PROCESS_START, UP)
     moments = [START + SCRAPE_S * n for n in range(-SCRAPES + 1, 100) if since < START + SCRAPE_S * n <= until]
     entries = []
@@ -50,8 +50,9 @@ def answer(name: str, scope: str, until: float, since: float) -> bytes:
         if not of_process:
             labels |= {"path": f"/judge/{n}", "code": "200"}
         values = [[at, str(_value(name, n, at))] for at in moments]
-        entries.append({"metric": labels, "values": values})
-    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": entries}}).encode()
+        entries.append({"metric": dict(sorted(labels.items())), "values": values})
+    body = {"status": "success", "data": {"resultType": "matrix", "result": entries}}
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _value(name: str, number: int, at: float) -> float:

@@ -16,12 +16,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.identity import endpoint_of, process_of
+from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP
 from opsverify.language.message import say
 from opsverify.metrics.counters import reason_against
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opsverify.canary.sample_columns import Points
 
@@ -90,13 +91,17 @@ class Instance:
 
     def restarts(self, after: float, until: float) -> list[tuple[float, float | None]]:
         """Restarts seen by scrapes in (`after`, `until`]: the scrape, and the start time where that is exported."""
-        if self.starts:
-            if self.starts[-1][0] <= after:
-                return []
-            return [(shown, started) for shown, started in self.starts[1:] if after < shown <= until]
-        if not self.falls or self.falls[-1] <= after:
+        if not self.may_restart(after):
             return []
+        if self.starts:
+            return [(shown, started) for shown, started in self.starts[1:] if after < shown <= until]
         return [(at, None) for at in self.falls[bisect_right(self.falls, after) : bisect_right(self.falls, until)]]
+
+    def may_restart(self, after: float) -> bool:
+        """Whether `restarts` may find any after that time; asked of every series, and seldom true."""
+        if self.starts:
+            return self.starts[-1][0] > after
+        return bool(self.falls) and self.falls[-1] > after
 
     def scrape_before(self, at: float) -> float | None:
         """The latest scrape before `at`."""
@@ -144,12 +149,11 @@ class Instances:
         # Start times first: they say whether a counter that falls is a restart.
         for signal in sorted(signals.keys() - {UP}, key=lambda name: name != PROCESS_START):
             known = self._latest.setdefault(signal, {})
-            for key, points in signals[signal].items():
-                if points:
-                    latest = known.get(key)
-                    if latest is None:
-                        latest = known[key] = _Latest(self.of(key))
-                    self._add(signal, latest, points)
+            for key, times, values in rows_of(signals[signal]):
+                latest = known.get(key)
+                if latest is None:
+                    latest = known[key] = _Latest(self.of(key))
+                self._add(signal, latest, times, values)
 
     @property
     def seen(self) -> tuple[Instance, ...]:
@@ -185,18 +189,21 @@ class Instances:
         if at > instance.up_at:
             instance.up_at, instance.up = at, points[at]
 
-    def _add(self, signal: str, latest: _Latest, points: Points) -> None:
+    def _add(self, signal: str, latest: _Latest, times: Sequence[float], values: Sequence[float]) -> None:
         instance = latest.instance
         known = instance.known
-        for at in points:
-            if at not in known:
-                known.add(at)
-                insort(instance.scrapes, at)
+        if not known.issuperset(times):
+            for at in times:
+                if at not in known:
+                    known.add(at)
+                    insort(instance.scrapes, at)
         if signal == PROCESS_START:
-            _add_starts(instance, points)
+            _add_starts(instance, times, values)
             return
+        if instance.starts and signal != REQUESTS:
+            return  # its start time tells of every restart
         counted = instance.counted if signal == REQUESTS else None
-        for at, value in sorted(points.items()) if len(points) > 1 else points.items():
+        for at, value in zip(times, values, strict=True):
             if at <= latest.at or not 0 <= value < math.inf:
                 continue
             if counted is not None:
@@ -207,8 +214,8 @@ class Instances:
             latest.at, latest.value = at, value
 
 
-def _add_starts(instance: Instance, points: Points) -> None:
-    for at, value in sorted(points.items()):
+def _add_starts(instance: Instance, times: Sequence[float], values: Sequence[float]) -> None:
+    for at, value in zip(times, values, strict=True):
         if reason_against(value) is None and value > instance.started_at(at) + _SAME_START_S:
             instance.starts.append((at, value))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from opsverify.canary.sample_columns import Points
+from opsverify.canary.sample_columns import Points, SampleColumns
 from opsverify.canary.window_setup import Setup
 from opsverify.errors import EvidenceError
 from opsverify.language.message import packed, say, unpair
@@ -93,7 +93,7 @@ def _samples_json(
     yield from _object(
         samples,
         lambda signals: _object(
-            signals, lambda series: [_points_json({shown(key): _for_json(points) for key, points in series.items()})]
+            signals, lambda series: [_points_json({shown(key): points for key, points in _for_json(series)})]
         ),
     )
 
@@ -114,10 +114,14 @@ def _points_json(series: Mapping[str, Mapping[float, float | str]]) -> str:
         return _json(series)
 
 
-def _for_json(points: Points) -> Mapping[float, float | str]:
-    if all(map(math.isfinite, points.values())):
-        return points
-    return {at: value if math.isfinite(value) else str(value) for at, value in points.items()}  # JSON has no NaN
+def _for_json(series: Mapping[str, Points]) -> Iterable[tuple[str, Mapping[float, float | str]]]:
+    if isinstance(series, SampleColumns) and series.all_finite():
+        return series.items()
+    # JSON has no NaN.
+    return (
+        (key, {at: value if math.isfinite(value) else str(value) for at, value in points.items()})
+        for key, points in series.items()
+    )
 
 
 def _read_points(samples: Any) -> Samples:  # noqa: ANN401 - any JSON value

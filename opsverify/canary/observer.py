@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -160,13 +159,12 @@ class Observer:
 
         def ask(prometheus: Prometheus) -> SampleColumns:
             new = SampleColumns()
-            for series in prometheus.history(selector, span_s, at):
-                native = where[1] == WITHIN_LIMIT and series.histograms
-                points = series.within(self.latency_limit_s) if native else series.points
-                key = series.key
-                known = seen.get(key, -math.inf)
-                if points and points[-1][0] > known:
-                    new.add(key, [point for point in points if point[0] > known])
+            found = prometheus.history(selector, span_s, at)
+            if where[1] == WITHIN_LIMIT:
+                within = self.latency_limit_s
+                new.add_new(((one.key, one.within(within) if one.histograms else one.points) for one in found), seen)
+            else:
+                new.add_new(((one.key, one.points) for one in found), seen)
             return new
 
         return ask

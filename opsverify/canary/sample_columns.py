@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ Points = dict[float, float]
 """Raw samples of one series: value by scrape time (Unix seconds)."""
 
 
+Row = tuple[str, Sequence[float], Sequence[float]]
+"""Key, times and values of one series, in order of time."""
+
+
 class SampleColumns(Mapping[str, Points]):
     """Points by series key, as a step has them: most series have one. A dict for each took ten times the memory."""
 
@@ -20,18 +25,27 @@ class SampleColumns(Mapping[str, Points]):
         self._keys: list[str] = []
         self._ends = array("L")
         self._times: list[float] = []
-        self._values: list[float] = []
+        self._values = array("d")
         self._once: dict[float, float] = {}
         self._numbers: dict[str, int] | None = None
 
     def add(self, key: str, points: Iterable[tuple[float, float]]) -> None:
         """Add a series that is not there yet, with its samples in order of time."""
-        for at, value in points:
-            # One object for a time that all series of an instance have.
-            self._times.append(self._once.setdefault(at, at))
-            self._values.append(value)
-        self._keys.append(key)
-        self._ends.append(len(self._times))
+        self.add_new([(key, points)], {})
+
+    def add_new(self, series: Iterable[tuple[str, Iterable[tuple[float, float]]]], seen: Mapping[str, float]) -> None:
+        """Add series that are not there yet, without samples up to the time that was `seen` of them before."""
+        times, values, once = self._times, self._values, self._once
+        for key, points in series:
+            known, begin = seen.get(key, -math.inf), len(times)
+            for at, value in points:
+                if at > known:
+                    # One object for a time that all series of an instance have.
+                    times.append(once.setdefault(at, at))
+                    values.append(value)
+            if len(times) > begin:
+                self._keys.append(key)
+                self._ends.append(len(times))
         self._numbers = None
 
     def __getitem__(self, key: str) -> Points:
@@ -50,6 +64,17 @@ class SampleColumns(Mapping[str, Points]):
     def items(self) -> ItemsView[str, Points]:
         """Each key with its points."""
         return _Items(self)
+
+    def rows(self) -> Iterator[Row]:
+        """Each key with the times and the values of its samples."""
+        begin, times, values = 0, self._times, self._values
+        for key, end in zip(self._keys, self._ends, strict=True):
+            yield key, times[begin:end], values[begin:end]
+            begin = end
+
+    def all_finite(self) -> bool:
+        """Whether every value is a number, and finite."""
+        return all(map(math.isfinite, self._values))
 
     def newest(self) -> Iterator[tuple[str, float]]:
         """Each key with the time of its newest sample."""
@@ -72,3 +97,10 @@ class _Items(ItemsView[str, Points]):
 
     def __iter__(self) -> Iterator[tuple[str, Points]]:
         return self._mapping.pairs()
+
+
+def rows_of(series: Mapping[str, Points]) -> Iterator[Row]:
+    """Rows of the series that have samples."""
+    if isinstance(series, SampleColumns):
+        return series.rows()
+    return ((key, sorted(points), [points[at] for at in sorted(points)]) for key, points in series.items() if points)

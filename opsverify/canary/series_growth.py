@@ -30,11 +30,12 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.identity import labels_of
 from opsverify.canary.renames import alike, renames
+from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, SeriesTail
 from opsverify.metrics.counters import reason_against
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from opsverify.canary.instances import Instance, Instances
     from opsverify.canary.sample_columns import Points
@@ -77,9 +78,9 @@ class GrowthTally:
     def advance(self, signals: Mapping[str, Mapping[str, Points]]) -> StepGrowth:
         """Add the samples of one step, which `instances` has already."""
         for signal in self.signals:
-            for key, points in signals.get(signal, {}).items():
-                if points and (signal, key) not in self.left_out:
-                    self._wait(signal, key, points)
+            for key, times, values in rows_of(signals.get(signal, {})):
+                if not self.left_out or (signal, key) not in self.left_out:
+                    self._wait(signal, key, times, values)
         known: Amounts = Amounts()
         hidden: Amounts = Amounts()
         for one in self.of.values():
@@ -113,12 +114,12 @@ class GrowthTally:
                 if series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals:
                     yield series, one.instance
 
-    def _wait(self, signal: str, key: str, points: Points) -> None:
+    def _wait(self, signal: str, key: str, times: Sequence[float], values: Sequence[float]) -> None:
         known = self._series[signal].get(key)
         if known is None:
             known = self._series[signal][key] = self._new(signal, key)
         waiting = []
-        for at, value in sorted(points.items()) if len(points) > 1 else points.items():
+        for at, value in zip(times, values, strict=True):
             if at > known.seen:
                 known.invalid = None if 0 <= value < math.inf else reason_against(value)
                 if known.invalid is None:
@@ -196,12 +197,13 @@ class GrowthTally:
 
     def _take(self, one: InstanceGrowth, series: SeriesState, cut: float, counted: Amounts, grown: Amounts) -> None:
         """Count a series' samples up to `cut`."""
-        taken, start = 0, self.instances.start
+        taken, start, may_restart = 0, self.instances.start, one.instance.may_restart(series.at)
         for at, value in series.waiting:
             if at > cut:
                 break
             taken += 1
-            amount = self._between(one, series, at, value)
+            restarts = one.instance.restarts(series.at, at) if may_restart else ()
+            amount = self._between(one, series, at, value, restarts)
             if amount:
                 counted[series.signal] += amount
                 if at > start:
@@ -255,10 +257,16 @@ class GrowthTally:
                 return
         one.pasts.append(Past(seconds, {series.signal: series.value}, series.key, arrived=True))
 
-    def _between(self, one: InstanceGrowth, series: SeriesState, at: float, value: float) -> float:
+    def _between(
+        self,
+        one: InstanceGrowth,
+        series: SeriesState,
+        at: float,
+        value: float,
+        restarts: Sequence[tuple[float, float | None]],
+    ) -> float:
         """How much a series is known to have grown by from its counted sample to this one."""
-        restarts = one.instance.restarts(series.at, at)
-        known_start = any(started is not None for _, started in restarts)
+        known_start = bool(restarts) and any(started is not None for _, started in restarts)
         series.intervals += 1
         if value < series.value and not restarts and at > self.instances.start:
             series.falls += 1

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _INSTANCE: Final = re.compile(r"(?:^|,)instance=([^,]*)")
 _SCRAPER: Final = re.compile(r"(?:^|(?<=,))(job|prometheus|\w*replica\w*)=[^,]*,?")
 """Labels that say who scraped a series; those of replicas are named freely (`replica`, `prometheus_replica`)."""
+_SCRAPER_MARKS: Final = ("job=", "prometheus=", "replica")
+"""One of which every text that matches has: found sooner."""
 
 
 class Reason(StrEnum):
@@ -118,9 +120,13 @@ def scraped_twice(series: Iterable[str], instance_label: str = "") -> tuple[str,
 
     `instance_label` tells processes apart, whatever its name.
     """
+    keys = tuple(series)
+    labels = ",".join(keys)
+    if not any(mark in labels for mark in _SCRAPER_MARKS):
+        return ()
     found: set[str] = set()
     twice: list[str] = []
-    for key in series:
+    for key in keys:
         bare = _SCRAPER.sub(lambda found: found[0] if found[1] == instance_label else "", key).rstrip(",")
         if bare in found:
             twice.append(key)

@@ -114,19 +114,39 @@ class KnownSeries:
         known = before.by_text()
         if len(self._shared) > _MOST_SHARED:
             self._shared.clear()
-        keys = tuple(known.get(text) or self._key(text) for text in texts)
+        keys = tuple(self._all_keys(texts, known))
         self._latest[selector] = _Latest(joined, ends, keys)
         return keys
 
+    def _all_keys(self, texts: Sequence[bytes], known: Mapping[bytes, str]) -> Iterator[str]:
+        """Keys of an answer's series, whose metric is one and the same most often."""
+        first = _metric(texts[0]) if texts else None
+        begin = b"" if first is None else _METRIC + first + b'"'
+        name = "" if first is None else f"{_NAME}={first.decode()},"
+        for text in texts:
+            key = known.get(text)
+            if key is None and begin and text.startswith(begin):
+                shared = self._shared.get(text[len(begin) :])
+                key = name + shared if shared else None
+            yield key or self._key(text)
+
     def _key(self, text: bytes) -> str:
-        metric, quote, others = text[len(_METRIC) :].partition(b'"')
-        if not (text.startswith(_METRIC) and quote and others.startswith(b",") and b"\\" not in metric):
+        metric = _metric(text)
+        if metric is None:
             return _key(_LABELS.decode(text))
+        others = text[len(_METRIC) + len(metric) + 1 :]
         if others not in self._shared:
             labels = _LABELS.decode(b"{" + others[1:])
             self._shared[others] = _key(labels) if min(labels) > _NAME else None
         shared = self._shared[others]
         return _key(_LABELS.decode(text)) if shared is None else f"{_NAME}={metric.decode()},{shared}"
+
+
+def _metric(text: bytes) -> bytes | None:
+    """The metric of labels that begin with it, and go on; None where they do not, or it is spelled with an escape."""
+    metric, quote, others = text[len(_METRIC) :].partition(b'"')
+    plain = text.startswith(_METRIC) and quote and others.startswith(b",") and b"\\" not in metric
+    return metric if plain else None
 
 
 def _key(labels: Mapping[str, str]) -> str:

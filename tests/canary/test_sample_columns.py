@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.canary.sample_columns import SampleColumns
+from opsverify.canary.sample_columns import SampleColumns, rows_of
 
 SERIES = st.dictionaries(
     st.text(max_size=4), st.dictionaries(st.floats(0, 1e10), st.floats(allow_nan=False), min_size=1, max_size=3)
 )
+IN_ORDER = SERIES.map(lambda found: {key: dict(sorted(points.items())) for key, points in found.items()})
 
 
 @given(SERIES)
@@ -35,3 +38,28 @@ def test_a_series_is_found_after_another_was_added() -> None:
     columns.add("b", [(1.0, 3.0), (2.0, 4.0)])
     assert columns["b"] == {1.0: 3.0, 2.0: 4.0}
     assert "c" not in columns
+
+
+@given(IN_ORDER)
+def test_rows_of_columns_and_of_a_mapping_are_the_same(series: dict[str, dict[float, float]]) -> None:
+    """What is counted does not depend on how the samples came."""
+    columns = SampleColumns()
+    columns.add_new(((key, tuple(points.items())) for key, points in series.items()), {})
+    rows = [[(key, list(times), list(values)) for key, times, values in rows_of(one)] for one in (columns, series)]
+    assert rows[0] == rows[1]
+    assert columns.all_finite() == all(
+        map(math.isfinite, (one for points in series.values() for one in points.values()))
+    )
+
+
+@given(IN_ORDER, st.floats(0, 1e10))
+def test_only_samples_after_those_that_were_seen_are_new(series: dict[str, dict[float, float]], until: float) -> None:
+    """A series without a new one is left out; one that was not seen before is whole."""
+    columns = SampleColumns()
+    seen = dict.fromkeys(list(series)[1:], until)
+    columns.add_new(((key, tuple(points.items())) for key, points in series.items()), seen)
+    newer = {
+        key: {at: value for at, value in points.items() if at > seen.get(key, -math.inf)}
+        for key, points in series.items()
+    }
+    assert columns == {key: points for key, points in newer.items() if points}
