@@ -1,6 +1,6 @@
-"""Rehearsals in a row on one healthy sandbox: each of them must accept.
+"""Rehearsals in a row on one healthy platform, the sandbox or the shop: each of them must accept.
 
-    python benchmarks/rehearsals.py [--times 10]
+    python benchmarks/rehearsals.py [--times 10] [--shop]
 
 One line for each: decision, checks, RTO to business smoke, RPO, seconds of the whole run. Exit code 1 at the first
 that does not accept.
@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opsverify.cli.ledger import capture, newest_target
 from opsverify.errors import Inconclusive
@@ -23,6 +25,11 @@ from sandbox import network
 from sandbox.core import Sandbox
 from sandbox.home import SERVICES
 from sandbox.processes import wait_until
+from sandbox.shop.profile import Shop
+from sandbox.shop.settings import SERVICES as SHOP_SERVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -31,18 +38,41 @@ def main() -> None:
     """Rehearse and print the table."""
     parser = argparse.ArgumentParser(description="rehearsals in a row, each of which must accept")
     parser.add_argument("--times", type=int, default=10)
-    times = parser.parse_args().times
+    parser.add_argument("--shop", action="store_true", help="the shop, which shares nothing with the sandbox")
+    chosen = parser.parse_args()
     print("| run | decision | checks | RTO | RPO | whole run |\n| ---: | --- | ---: | ---: | ---: | ---: |")
-    with tempfile.TemporaryDirectory(prefix="ov-") as folder:
-        home = Path(folder) / "sandbox"
-        with Sandbox(home, network.free_port_base(len(SERVICES))) as sandbox:
-            target = str(sandbox.target)
-            sandbox.backup()
-            capture(target, REPOSITORY)
-            recorded = dt.datetime.now(dt.UTC)
-            wait_until(lambda: reaches(target, recorded), 60, "the WAL archive to reach the record")
-            for turn in range(times):
-                rehearse(turn + 1, target, Path(folder) / f"run-{turn}")
+    with (
+        tempfile.TemporaryDirectory(prefix="ov-") as folder,
+        (shop if chosen.shop else judgment)(Path(folder)) as target,
+    ):
+        for turn in range(chosen.times):
+            rehearse(turn + 1, target, Path(folder) / f"run-{turn}")
+
+
+@contextmanager
+def judgment(folder: Path) -> Iterator[str]:
+    """The target of a judgment platform with a backup and a record."""
+    home = folder / "sandbox"
+    with Sandbox(home, network.free_port_base(len(SERVICES))) as sandbox:
+        target = str(sandbox.target)
+        sandbox.backup()
+        capture(target, REPOSITORY)
+        recorded = dt.datetime.now(dt.UTC)
+        wait_until(lambda: reaches(target, recorded), 60, "the WAL archive to reach the record")
+        yield target
+
+
+@contextmanager
+def shop(folder: Path) -> Iterator[str]:
+    """The target of a shop with a backup and a record."""
+    with Shop(folder / "shop", network.free_port_base(len(SHOP_SERVICES))) as running:
+        running.backup()
+        capture(str(running.target), REPOSITORY)
+        cluster = running.cluster
+        cluster.value("INSERT INTO app.audit (at, what) VALUES (now(), 'after the record') RETURNING id")
+        segment = cluster.value("SELECT pg_walfile_name(pg_switch_wal())")
+        wait_until((cluster.archive / segment).exists, 60, "the commits after the record to be archived")
+        yield str(running.target)
 
 
 def reaches(target: str, moment: dt.datetime) -> bool:
