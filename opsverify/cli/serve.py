@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PORT: Final = 8470
-NEEDED: Final = ("starlette", "uvicorn", "anyio", "jwt", "cryptography")
+NEEDED: Final = ("starlette", "uvicorn", "anyio", "jwt", "cryptography", "prometheus_client")
 _LONGEST_TOKEN: Final = dt.timedelta(days=365)
 
 

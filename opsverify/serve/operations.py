@@ -195,7 +195,7 @@ def _rollback(call: Call, request: RunRequest) -> ApiReply:
 
 def metrics(call: Call) -> ApiReply:
     """Metrics for Prometheus."""
-    return ApiReply(exposition(call.gate).encode(), media_type=CONTENT_TYPE)
+    return ApiReply(exposition(call.gate), media_type=CONTENT_TYPE)
 
 
 def health(call: Call) -> ApiReply:

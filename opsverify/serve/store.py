@@ -16,10 +16,13 @@ from opsverify.errors import EvidenceError
 from opsverify.language.message import Message, say
 from opsverify.serve.bodies import Approval, Release
 from opsverify.serve.gate_run import Conclusion, GateRun, RunRequest, RunState
+from opsverify.serve.run_totals import SCHEMA, count_earlier, count_end, read_totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from opsverify.serve.run_totals import RunTotals
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS run (
@@ -50,7 +53,8 @@ class RunStore:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             self._database.row_factory = sqlite3.Row
             self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_SCHEMA)
+            self._database.executescript(_SCHEMA + SCHEMA)
+            count_earlier(self._database)
         except (OSError, sqlite3.Error) as error:
             raise EvidenceError(say("{path}: cannot be used ({error})", path=path, error=error)) from error
 
@@ -99,6 +103,8 @@ class RunStore:
                 at.isoformat(), conclusion.exit_code, conclusion.run_id, conclusion.verdict_sha256,
                 conclusion.decision.value, json.dumps([[each.en, each.ko] for each in conclusion.reasons]), run_id,
             )  # fmt: skip
+            if ended:
+                count_end(self._database, run_id)
             if ended and is_event:
                 self._run("INSERT INTO unsent (run) VALUES (?)", run_id)
 
@@ -163,12 +169,10 @@ class RunStore:
             )
         )  # fmt: skip
 
-    def finished(self) -> list[tuple[str, str, str, float]]:
-        """Stage, target, decision and duration in seconds of every finished run."""
-        return [
-            (row["stage"], row["target"], row["decision"], _seconds(row["begun_at"], row["finished_at"]))
-            for row in self._query("SELECT * FROM run WHERE state = 'finished'")
-        ]
+    def totals(self) -> RunTotals:
+        """What was counted of all ends, of runs that are kept no longer too."""
+        with self._lock:
+            return read_totals(self._database)
 
     def _runs(self, rest: str, *values: object) -> Iterator[GateRun]:
         return iter([_run_of(row) for row in self._query(f"SELECT * FROM run {rest}", *values)])  # noqa: S608 - literals
@@ -210,9 +214,3 @@ def _conclusion(row: sqlite3.Row) -> Conclusion | None:
 
 def _moment(text: Any) -> dt.datetime | None:  # noqa: ANN401 - a column
     return dt.datetime.fromisoformat(text) if text else None
-
-
-def _seconds(begun: str | None, finished: str) -> float:
-    if begun is None:
-        return 0.0
-    return max(0.0, (dt.datetime.fromisoformat(finished) - dt.datetime.fromisoformat(begun)).total_seconds())

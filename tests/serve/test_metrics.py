@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from promql_parser import parse
 
 from opsverify.core.stages import STAGES
 from opsverify.evidence.target_state import TargetState
-from opsverify.serve.metrics import HELP, exposition
+from opsverify.serve.metrics import HELP
 from tests.support.gate_server import GateProject, LiveGate, served
+from tests.support.metric_samples import samples
 from tests.support.paths import REPOSITORY
-
-if TYPE_CHECKING:
-    from opsverify.serve.gate import PipelineGate
 
 RULES: list[dict[str, Any]] = yaml.safe_load(
     (REPOSITORY / "deploy" / "prometheus" / "opsverify.rules.yaml").read_text(encoding="utf-8")
 )["groups"][0]["rules"]
-
-
-def samples(gate: PipelineGate) -> dict[str, float]:
-    """Every sample, by its series."""
-    lines = [line for line in exposition(gate).splitlines() if not line.startswith("#")]
-    return {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines)}
 
 
 def test_verdicts_durations_and_queue(live: LiveGate, project: GateProject) -> None:
@@ -35,34 +27,36 @@ def test_verdicts_durations_and_queue(live: LiveGate, project: GateProject) -> N
     run = live.call("POST", "/v1/runs", {"stage": "staging", "target": "prod",
                                          "release": {"name": "j", "checksum": "c1"}}).json()  # fmt: skip
     live.ended(run["id"])
-    found = samples(live.gate)
-    assert found['opsverify_runs_total{stage="staging",target="prod",decision="hold"}'] == 1
-    assert found['opsverify_run_duration_seconds_bucket{stage="staging",target="prod",le="+Inf"}'] == 1
-    assert (found["opsverify_queue_length"], found["opsverify_runs_running"], found["opsverify_holds_waiting"]) == (
+    found = samples(live)
+    assert found["opsverify_runs_total{decision='hold',stage='staging',target='prod'}"] == 1
+    assert found["opsverify_run_duration_seconds_bucket{le='+Inf',stage='staging',target='prod'}"] == 1
+    assert (
+        found["opsverify_queue_length{}"],
+        found["opsverify_runs_running{}"],
+        found["opsverify_holds_waiting{}"],
+    ) == (
         0,
         0,
         1,
     )
     live.call("POST", f"/v1/runs/{run['id']}/approval", {"who": "Kim", "why": "by hand"}, "approver")
-    assert samples(live.gate)["opsverify_holds_waiting"] == 0
+    assert samples(live)["opsverify_holds_waiting{}"] == 0
 
 
 def test_age_of_the_last_accepted_rehearsal(project: GateProject) -> None:
     """Whoever ran it; a later one that was rejected does not renew it, and a target without any is +Inf."""
     with served(project) as live:
-        assert samples(live.gate)['opsverify_last_accepted_age_seconds{stage="rehearsal",target="prod"}'] == float(
-            "inf"
-        )
+        assert samples(live)["opsverify_last_accepted_age_seconds{stage='rehearsal',target='prod'}"] == float("inf")
         state = TargetState.of(project.folder / "reports", "prod")
         for number, decision in enumerate(("accept", "reject")):
             state.begin(f"r{number}", "rehearsal", project.folder)
             state.finish(f"r{number}", "rehearsal", decision, "0" * 64)
         live.now = dt.datetime.now(dt.UTC) + dt.timedelta(days=9)
-        found = samples(live.gate)
+        found = samples(live)
     assert (
-        9 * 86400 - 60 < found['opsverify_last_accepted_age_seconds{stage="rehearsal",target="prod"}'] < 9 * 86400 + 60
+        9 * 86400 - 60 < found["opsverify_last_accepted_age_seconds{stage='rehearsal',target='prod'}"] < 9 * 86400 + 60
     )
-    assert found['opsverify_target_readable{target="prod"}'] == 1
+    assert found["opsverify_target_readable{target='prod'}"] == 1
 
 
 def test_a_damaged_record_is_seen(project: GateProject) -> None:
@@ -71,9 +65,9 @@ def test_a_damaged_record_is_seen(project: GateProject) -> None:
     state.begin("r", "daily", project.folder)
     state.runs.write_text('{"altered": true}\n', encoding="utf-8")
     with served(project) as live:
-        found = samples(live.gate)
-    assert found['opsverify_target_readable{target="prod"}'] == 0
-    assert found['opsverify_last_accepted_age_seconds{stage="rehearsal",target="prod"}'] == float("inf")
+        found = samples(live)
+    assert found["opsverify_target_readable{target='prod'}"] == 0
+    assert found["opsverify_last_accepted_age_seconds{stage='rehearsal',target='prod'}"] == float("inf")
 
 
 def test_every_alert_is_on_a_metric_that_exists() -> None:

@@ -13,27 +13,13 @@ from opsverify.serve.bodies import Release
 from opsverify.serve.conclusion import conclude
 from opsverify.serve.gate_run import RunRequest
 from opsverify.serve.run_queue import verify_command
-from tests.support.gate_server import RealProject, project_in, served
+from tests.support.gate_server import FAR, RealProject, project_in, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from opsverify.serve.gate_run import Conclusion
-
-FAR: Final = """
-name = "far"
-environment = "staging"
-language = "en"
-absent = ["alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
-[owners]
-default = "me"
-[prometheus]
-url = "http://127.0.0.1:9"
-[services.a]
-url = "http://127.0.0.1:9"
-"""
-
 
 RELEASE: Final = Release("judgment", "c1")
 

@@ -44,6 +44,20 @@ TOKENS: Final = {
     "reader": ('["read"]', '["daily"]', '["staging"]'),
 }
 
+FAR: Final = """
+name = "far"
+environment = "staging"
+language = "en"
+absent = ["alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
+[owners]
+default = "me"
+[prometheus]
+url = "http://127.0.0.1:9"
+[services.a]
+url = "http://127.0.0.1:9"
+"""
+"""A target of which nothing answers."""
+
 
 def plain(name: str) -> str:
     """The token called `name`."""
