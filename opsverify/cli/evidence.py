@@ -19,7 +19,10 @@ from opsverify.evidence.prune import RunRetention, remove, runs_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import altered_since
 from opsverify.evidence.trusted_keys import verify_by
-from opsverify.language.message import say
+from opsverify.fleet.page import FLEET_PAGE
+from opsverify.fleet.previous import FLEET_VERDICT
+from opsverify.fleet.verify import FleetVerifier
+from opsverify.language.message import join, say
 from opsverify.language.tell import tell
 from opsverify.units import parse_duration
 
@@ -67,6 +70,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         tell(str(bundle), reader_language(options))
         return ExitCode.PASSED
     with _opened(name) as folder:
+        if (folder / FLEET_VERDICT).exists() and not (folder / VERDICT).exists():
+            return _verify_fleet(options, folder)
         return _verify(options, folder)
 
 
@@ -113,6 +118,28 @@ def _verify(options: argparse.Namespace, folder: Path) -> int:
         )
     unchecked = found.signature_present and found.signed_by is None
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD
+
+
+def _verify_fleet(options: argparse.Namespace, folder: Path) -> int:
+    """As of a run: 0 when nothing is wrong with the fleet's verdict and the evidence beside it, else 10."""
+    keys, language = trusted_keys(options), reader_language(options)
+    found = FleetVerifier(keys, dt.datetime.now(dt.UTC), project_root() / "reports").verify(folder)
+    for problem in found.problems:
+        tell(str(problem), language)
+    signed = (
+        say("signed by key {signed_by}", signed_by=found.signed_by)
+        if found.signed_by
+        else say("verdict not covered by a verified signature")
+    )
+    if not keys:
+        signed += say(": no --public-key") if found.signature_present else say(": the fleet is not signed")
+    whole = say("complete and unaltered") if found.signed_by else say("verdict, plan and evidence agree")
+    state = say("NOT what was sealed") if found.problems else whole
+    evidence = say("evidence of {here} of {delivered} units is here", here=found.here, delivered=found.delivered)
+    tell(join("; ", (say("{name}: {state}", name=folder.name, state=state), evidence, signed)), language)
+    if (folder / FLEET_PAGE).exists():
+        tell(say("not covered by the signature: {page}; make it anew with opsverify merge", page=FLEET_PAGE), language)
+    return ExitCode.PASSED if not (found.problems or found.unchecked) else ExitCode.HOLD
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_language, add_run_options
-from opsverify.cli.key_arguments import add_trusted_keys, trusted_keys
+from opsverify.cli.key_arguments import add_signing_key, add_trusted_keys, signing_key, trusted_keys
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.config.run_options import given_in, options_of
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help=say("--cluster: certificate (PEM)"))
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help=say("--cluster: private key (PEM)"))
     add_trusted_keys(parser)
+    add_signing_key(parser)
     add_run_options(parser, "fleet")
     add_language(parser)
 
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     timeout_s, workers = _limits(options)
     if not options.plan_only:
         _require_extra()
-    keys = trusted_keys(options)
+    keys, key = trusted_keys(options), signing_key(options)
     path = _plan(options)
     plan = FleetPlan.load(path)
     tell(say("plan  {path}  ({count} units)", path=path, count=len(plan.units)), language)
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
         return ExitCode.PASSED
     interrupted = _carry_out(plan, path.parent, timeout_s, workers, address, language)
     code = merge_fleet(
-        path, delivered_beside(path), path.parent, keys, dt.datetime.now(dt.UTC), project_root(), language
+        path, delivered_beside(path), path.parent, keys, dt.datetime.now(dt.UTC), project_root(), language, key
     )
     return ExitCode.INTERRUPTED if interrupted else code
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsverify.errors import EvidenceError
+from opsverify.evidence.signature import public_half
 from opsverify.evidence.trusted_keys import load_keys, read_key
 from opsverify.language.message import say
 
@@ -30,3 +32,22 @@ def trusted_keys(options: argparse.Namespace) -> list[TrustedKey]:
     """The keys given. Raises EvidenceError where one cannot be read."""
     keys = [read_key(Path(path)) for path in options.public_key]
     return keys + list(load_keys(Path(options.keys)) if options.keys else ())
+
+
+def add_signing_key(parser: argparse.ArgumentParser) -> None:
+    """Take the key that a fleet's verdict is signed with."""
+    parser.add_argument(
+        "--signing-key", type=Path, metavar="FILE", help=say("sign the fleet's verdict: ed25519 key (PKCS8 PEM)")
+    )
+
+
+def signing_key(options: argparse.Namespace) -> str | None:
+    """The key given, before anything is run for it. Raises EvidenceError where it cannot be used."""
+    if options.signing_key is None:
+        return None
+    try:
+        pem: str = options.signing_key.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvidenceError(say("--signing-key {path}: cannot be read", path=options.signing_key)) from error
+    public_half(pem)
+    return pem

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_language
-from opsverify.cli.key_arguments import add_trusted_keys, trusted_keys
+from opsverify.cli.key_arguments import add_signing_key, add_trusted_keys, signing_key, trusted_keys
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root
 from opsverify.fleet.publish import delivered_beside, merge_fleet
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report-dir", metavar="DIR", type=Path, help=say("where verdict and page go (default: the plan's folder)")
     )
     add_trusted_keys(parser)
+    add_signing_key(parser)
     add_language(parser)
 
 
@@ -40,4 +41,5 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     folder = options.report_dir or options.plan.resolve().parent
     delivered = options.folders or delivered_beside(options.plan)
     now, language = dt.datetime.now(dt.UTC), reader_language(options)
-    return merge_fleet(options.plan, delivered, folder, trusted_keys(options), now, project_root(), language)
+    keys, key = trusted_keys(options), signing_key(options)
+    return merge_fleet(options.plan, delivered, folder, keys, now, project_root(), language, key)

@@ -5,29 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
+from opsverify.evidence.dsse import enveloped, private_key_of, public_key_of, require_signature, signer_of
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
 from opsverify.evidence.once_read import read_once
-from opsverify.evidence.statement import STATEMENT, TEST_RESULT, VERIFICATION_RESULT, test_result, verification_result
+from opsverify.evidence.statement import TEST_RESULT, VERIFICATION_RESULT, test_result, verification_result
 from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from securesystemslib.dsse import Envelope
-
-    # The package re-exports both without `__all__`, which mypy requires.
-    from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
+    # The package re-exports it without `__all__`, which mypy requires.
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 SIGNATURE: Final = "signature.dsse.json"
 SUMMARY: Final = "signature.svr.dsse.json"
 VERDICT: Final = "verdict.json"
-PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 
 
 @dataclass(frozen=True)
@@ -61,22 +58,13 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) 
         ) from error
     if stale := _verdict_problems(manifest, verdict):
         raise EvidenceError(say("{stale}; only a finished run can be signed", stale=stale[0]))
-    signer = _signer(private_key_pem)
+    signer = signer_of(private_key_pem)
     files = {MANIFEST: manifest, VERDICT: verdict}
     statement = test_result(files, json.loads(verdict), _digest(run_dir / "plan.json"))
     if summary := verification_result(json.loads(verdict), statement["subject"]):
-        write_atomic(run_dir / SUMMARY, _enveloped(summary, signer))
-    write_atomic(run_dir / SIGNATURE, _enveloped(statement, signer))
+        write_atomic(run_dir / SUMMARY, enveloped(summary, signer))
+    write_atomic(run_dir / SIGNATURE, enveloped(statement, signer))
     return str(signer.public_key.keyid)
-
-
-def _enveloped(statement: Mapping[str, Any], signer: CryptoSigner) -> str:
-    from securesystemslib.dsse import Envelope  # noqa: PLC0415 - 0.3 s that only signing pays
-
-    content = json.dumps(statement, ensure_ascii=False, separators=(",", ":")).encode()
-    envelope = Envelope(content, PAYLOAD_TYPE, {})
-    envelope.sign(signer)
-    return json.dumps(envelope.to_dict(), indent=2) + "\n"
 
 
 def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
@@ -107,9 +95,9 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
     if public_key_pem is None and signature is None and _signature_expected(run_dir):
         problems.append(Problem(SIGNATURE, say("missing: the run's plan says that it is signed")))
     if public_key_pem is not None:
-        key = _public_key(public_key_pem)
+        key = public_key_of(public_key_pem)
         try:
-            _check_signature(signature, {MANIFEST: manifest, VERDICT: verdict}, key, TEST_RESULT)
+            require_signature(signature, {MANIFEST: manifest, VERDICT: verdict}, key, TEST_RESULT)
             signed_by = key.keyid
         except EvidenceError as error:
             problems.append(Problem(SIGNATURE, str(error)))
@@ -120,7 +108,7 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
 def _summary_problems(run_dir: Path, files: Mapping[str, bytes | None], key: SSlibKey) -> tuple[Problem, ...]:
     """What is wrong with the simple verification result; empty where there is none."""
     try:
-        _check_signature(read_once(run_dir / SUMMARY), files, key, VERIFICATION_RESULT)
+        require_signature(read_once(run_dir / SUMMARY), files, key, VERIFICATION_RESULT)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -141,13 +129,13 @@ def _signature_expected(run_dir: Path) -> bool:
 
 def key_id(public_key_pem: str) -> str:
     """The id of a public key. Raises EvidenceError if it cannot be used."""
-    return str(_public_key(public_key_pem).keyid)
+    return str(public_key_of(public_key_pem).keyid)
 
 
-def key_ids_in(run_dir: Path) -> tuple[str, ...]:
+def key_ids_in(run_dir: Path, name: str = SIGNATURE) -> tuple[str, ...]:
     """The ids of the keys that a run's signature names; they prove nothing."""
     try:
-        return tuple(str(each["keyid"]) for each in json.loads(read_once(run_dir / SIGNATURE))["signatures"])
+        return tuple(str(each["keyid"]) for each in json.loads(read_once(run_dir / name))["signatures"])
     except (OSError, ValueError, KeyError, TypeError, EvidenceError):
         return ()
 
@@ -156,44 +144,8 @@ def public_half(private_key_pem: str) -> str:
     """The public key that belongs to a signing key, in PEM form. Raises EvidenceError if it cannot be used."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - as above
 
-    public = _private_key(private_key_pem).public_key()
+    public = private_key_of(private_key_pem).public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-
-def _check_signature(signature: bytes | None, files: Mapping[str, bytes | None], key: SSlibKey, wanted: str) -> None:
-    """Raise EvidenceError with the reason why the signature of `key` is not valid for the files."""
-    from securesystemslib.exceptions import VerificationError  # noqa: PLC0415 - as above
-
-    envelope = _envelope(signature)
-    try:
-        envelope.verify([key], 1)
-    except VerificationError as error:
-        raise EvidenceError(say("no valid signature by key {keyid}...", keyid=key.keyid[:12])) from error
-    try:
-        statement = json.loads(envelope.payload)
-        kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
-        signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceError(say("the signed content is not an in-toto statement")) from error
-    if kinds != (PAYLOAD_TYPE, STATEMENT, wanted):
-        raise EvidenceError(
-            say("the signed content is not an in-toto test result but {kinds}", kinds=", ".join(map(str, kinds)))
-        )
-    for name, content in files.items():
-        if content is None or hashlib.sha256(content).hexdigest() != signed.get(name):
-            raise EvidenceError(say("{name} is not the file that was signed", name=name))
-
-
-def _envelope(content: bytes | None) -> Envelope:
-    from securesystemslib.dsse import Envelope  # noqa: PLC0415 - as above
-
-    if content is None:
-        raise EvidenceError(say("missing: the run is not signed"))
-    try:
-        return Envelope.from_dict(json.loads(content))
-    # The envelope is untrusted input, and the library checks no types: each of these means "not an envelope".
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvidenceError(say("not a DSSE envelope")) from error
 
 
 def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
@@ -212,37 +164,3 @@ def _digest(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
-
-
-def _signer(pem: str) -> CryptoSigner:
-    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
-
-    return CryptoSigner(_private_key(pem))
-
-
-def _private_key(pem: str) -> Ed25519PrivateKey:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - as above
-
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        # The cause is left out: a parser's message may quote the key.
-        raise EvidenceError(say("signing key: expected an unencrypted Ed25519 key in PKCS8 PEM form")) from None
-    return key
-
-
-def _public_key(pem: str) -> SSlibKey:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - as above
-    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
-
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, TypeError) as error:
-        raise EvidenceError(say("public key: expected an Ed25519 key in PEM form")) from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise EvidenceError(say("public key: expected an Ed25519 key in PEM form"))
-    return SSlibKey.from_crypto(key)

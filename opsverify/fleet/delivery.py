@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.exit_codes import EXIT, ExitCode
-from opsverify.core.stages import Decision
+from opsverify.core.stages import Decision, Outcome
 from opsverify.errors import EvidenceError
 from opsverify.evidence.bundle import ENDING, unpacked
 from opsverify.evidence.manifest import MANIFEST, sums_in
@@ -64,6 +64,8 @@ class UnitDelivery:
     finished_at: str = ""
     verdict_sha256: str = ""
     signed_by: str = ""
+    waived: int = 0
+    """Checks that needed a waiver to pass."""
 
 
 class _Refusal(Exception):  # noqa: N818 - carries the reason out of the verification
@@ -133,6 +135,7 @@ class Verifier:
             str(verdict["finished_at"]),
             hashlib.sha256(found.verdict).hexdigest(),
             found.signed_by or "",
+            sum(check["outcome"] == Outcome.WAIVED for check in verdict["checks"]),
         )
 
 

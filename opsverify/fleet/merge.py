@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from opsverify.fleet.plan import FleetPlan, FleetUnit
     from opsverify.fleet.previous import PreviousFleet
 
-_OUTCOMES: Final = {
+OUTCOMES: Final = {
     Decision.PROMOTE: Outcome.PASS,
     Decision.ACCEPT: Outcome.PASS,
     Decision.ROLLBACK: Outcome.FAIL,
     Decision.REJECT: Outcome.FAIL,
     Decision.HOLD: Outcome.INCONCLUSIVE,
 }
+"""What a unit's decision means for the fleet."""
 _MOST_RUNS: Final = 3
 """Runs of a unit that was delivered more than once that are named."""
 STATES: Final = {
@@ -69,7 +70,7 @@ class MergedUnit:
     @property
     def green(self) -> bool:
         """Whether it was delivered once, and accepted or promoted."""
-        return _OUTCOMES[self.decision] is Outcome.PASS
+        return OUTCOMES[self.decision] is Outcome.PASS
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class FleetMerge:
         """The content of `fleet-verdict.json`: the same for the same deliveries, in whatever order."""
         units, refused = [*self.units], [*self.refused]
         doubled = any(unit.state is DeliveryState.DOUBLED for unit in units)
-        outcome = outcome_of({_OUTCOMES[unit.decision] for unit in units}, incomplete=bool(refused) or doubled)
+        outcome = outcome_of({OUTCOMES[unit.decision] for unit in units}, incomplete=bool(refused) or doubled)
         decision = self.plan.stage.decide(outcome)
         reasons = [*_reasons(units, refused)]
         return {
@@ -160,7 +161,7 @@ class FleetMerge:
 def _reasons(units: list[MergedUnit], refused: list[RefusedFolder]) -> Iterator[Message]:
     """What keeps the fleet from passing: rejected units, then units that hold, then folders of none."""
     red = [unit for unit in units if not unit.green]
-    for unit in sorted(red, key=lambda unit: _OUTCOMES[unit.decision] is not Outcome.FAIL):
+    for unit in sorted(red, key=lambda unit: OUTCOMES[unit.decision] is not Outcome.FAIL):
         word = as_message(unit.decision.value) if unit.state is DeliveryState.DELIVERED else STATES[unit.state]
         yield say("{target}: {state}: {why}", target=unit.unit.target, state=word, why=unit.message)
     named = {(unit.unit.target, unit.message.en) for unit in red}
@@ -186,6 +187,7 @@ def _entry(unit: MergedUnit, previous: PreviousFleet | None, created_at: str) ->
         "finished_at": delivery.finished_at if delivery else None,
         "verdict_sha256": delivery.verdict_sha256 if delivery else None,
         "signed_by": (delivery.signed_by or None) if delivery else None,
+        "waived": delivery.waived if delivery else 0,
     }
 
 

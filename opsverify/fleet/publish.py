@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.decision_words import capitals
@@ -12,7 +11,8 @@ from opsverify.fleet.delivery import Verifier
 from opsverify.fleet.merge import FleetMerge
 from opsverify.fleet.page import FLEET_PAGE, fleet_page
 from opsverify.fleet.plan import FleetPlan
-from opsverify.fleet.previous import FLEET_VERDICT, previous_of
+from opsverify.fleet.previous import previous_of
+from opsverify.fleet.seal import seal_fleet
 from opsverify.fleet.unit import UNITS
 from opsverify.language.message import Message, say
 from opsverify.language.tell import tell
@@ -30,13 +30,14 @@ MOST_REASONS: Final = 50
 
 def merge_fleet(
     plan_file: Path, folders: Iterable[Path], place: Path, keys: Sequence[TrustedKey], now: dt.datetime, root: Path,
-    language: str,
+    language: str, signing_key: str | None = None,
 ) -> int:  # fmt: skip
     """Merge what lies in `folders`, one after another, write page and verdict to `place`; the verdict's exit code.
 
-    Raises TargetError for no plan and no place to write to, EvidenceError for a key, and for a full disk.
+    `signing_key` (PEM) signs it. Raises TargetError for no plan and no place to write to, EvidenceError for a key, and
+    for a full disk.
     """
-    plan = FleetPlan.load(plan_file)
+    plan, plan_bytes = FleetPlan.load(plan_file), plan_file.read_bytes()
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -48,7 +49,7 @@ def merge_fleet(
         merged.add(verifier.deliver(folder))
     verdict = merged.verdict(previous_of(plan, place))
     write_atomic(place / FLEET_PAGE, fleet_page(verdict, language))
-    write_atomic(place / FLEET_VERDICT, dumps(verdict))
+    seal_fleet(place, plan_bytes, verdict, signing_key)
     _show(verdict, place, language)
     return int(verdict["exit_code"])
 
@@ -57,11 +58,6 @@ def delivered_beside(plan_file: Path) -> list[Path]:
     """The units' folders where a fleet leaves them, beside its plan."""
     units = plan_file.resolve().parent / UNITS
     return sorted(units.iterdir()) if units.is_dir() else []
-
-
-def dumps(verdict: dict[str, Any]) -> str:
-    """The text of `fleet-verdict.json`."""
-    return json.dumps(verdict, ensure_ascii=False, indent=1) + "\n"
 
 
 def _show(verdict: dict[str, Any], place: Path, language: str) -> None:

@@ -15,7 +15,7 @@ from opsverify.core.stages import Decision
 from opsverify.fleet.delivery import DeliveryState, UnitDelivery
 from opsverify.fleet.merge import FleetMerge
 from opsverify.fleet.plan import FleetPlan, FleetUnit
-from opsverify.fleet.publish import dumps
+from opsverify.fleet.seal import dumps
 from opsverify.language.message import Message
 from tests.support.fleets import CREATED, made_fleet
 

@@ -21,16 +21,17 @@ def schema() -> Draft202012Validator:
 @functools.cache
 def closed() -> Draft202012Validator:
     """The schema without room for fields that it does not name: whatever this version writes must be documented."""
-    return Draft202012Validator(_closed(schema().schema))
+    return Draft202012Validator(without_room(schema().schema))
 
 
-def _closed(part: Any) -> Any:  # noqa: ANN401 - any JSON value
+def without_room(part: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """A schema, or a part of one, in which an object has no field that is not named."""
     if isinstance(part, list):
-        return [_closed(each) for each in part]
+        return [without_room(each) for each in part]
     if not isinstance(part, dict):
         return part
     # Not the alternatives of `oneOf`, which name a few fields of an object described elsewhere.
-    walked = {name: value if name == "oneOf" else _closed(value) for name, value in part.items()}
+    walked = {name: value if name == "oneOf" else without_room(value) for name, value in part.items()}
     if part.get("type") == "object":
         walked.setdefault("additionalProperties", False)
     return walked
