@@ -31,6 +31,7 @@ class Reply:
     elapsed_s: Elapsed
     headers: Mapping[str, str]
     text: str
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
@@ -68,6 +69,8 @@ class Options(TypedDict, total=False):
     """What a request may have besides its URL."""
 
     json: Any
+    content: bytes | None
+    """The body as it is sent, where it is not JSON; `headers` name its type."""
     headers: Mapping[str, str] | None
     bearer: str | None
     ca_file: str | None
@@ -144,7 +147,9 @@ class Http(Probe):
             named = httpx.URL(url)
             there = named if address is None else named.copy_with(host=address)
             client = clients.get(str(there), access, None if address is None else named.host)
-            request = client.build_request(method, there, json=options.get("json"), headers=headers)
+            request = client.build_request(
+                method, there, json=options.get("json"), content=options.get("content"), headers=headers
+            )
             if address is not None:
                 request.headers["Host"] = named.netloc.decode("ascii")
                 request.extensions["sni_hostname"] = named.host
@@ -192,7 +197,7 @@ class Http(Probe):
             self._keep(request, access, message)
             raise Inconclusive(message) from error
         text = body.decode(_charset(response), errors="replace")
-        reply = Reply(url, response.status_code, watch.elapsed_s, response.headers, text)
+        reply = Reply(url, response.status_code, watch.elapsed_s, response.headers, text, body)
         self._keep(
             request,
             access,
