@@ -27,7 +27,7 @@ HEAVY: Final = {
     "icalendar", "jinja2", "kiwipiepy", "mcp",
     "prometheus_api_client", "psycopg", "pytest", "recurring_ical_events", "redis", "rich", "securesystemslib",
     "starlette", "testcontainers", "uvicorn", "yaml", "zstandard",
-    "weasyprint",
+    "rfc3161_client", "weasyprint",
 }  # fmt: skip
 """Client libraries and others that cost a command noticeable time: only these justify an import inside a function."""
 

@@ -18,6 +18,7 @@ from opsverify.evidence.manifest import pages_in
 from opsverify.evidence.prune import RunRetention, remove, runs_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import altered_since
+from opsverify.evidence.timestamp import unstamped_reason
 from opsverify.evidence.trusted_keys import verify_by
 from opsverify.fleet.page import FLEET_PAGE
 from opsverify.fleet.previous import FLEET_VERDICT
@@ -29,6 +30,8 @@ from opsverify.units import parse_duration
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+
+    from opsverify.evidence.signature import Verification
 
 VERBS: Final = ("verify", "bundle", "prune")
 DAY_S: Final = 86400.0
@@ -103,11 +106,15 @@ def _verify(options: argparse.Namespace, folder: Path) -> int:
         if found.signed_by
         else say("verdict not covered by a verified signature")
     )
+    if found.stamp is not None and found.stamp.at is not None:
+        signed += say("; time-stamped {at:%Y-%m-%d %H:%M:%S} UTC", at=found.stamp.at)
     if not keys:
         signed += say(": no --public-key") if found.signature_present else say(": the run is not signed")
     whole = say("complete and unaltered") if found.signed_by else say("files of the manifest complete and unaltered")
     state = say("NOT what was sealed") if problems else whole
     tell(say("{name}: {state}; {signed}", name=folder.name, state=state, signed=signed), reader_language(options))
+    for note in _notes(found, folder):
+        tell(note, reader_language(options))
     if pages := pages_in(folder):
         tell(
             say(
@@ -117,6 +124,7 @@ def _verify(options: argparse.Namespace, folder: Path) -> int:
             reader_language(options),
         )
     unchecked = found.signature_present and found.signed_by is None
+    unchecked |= found.stamp is not None and found.stamp.state == "trust missing"
     return ExitCode.PASSED if not (problems or unchecked) else ExitCode.HOLD
 
 
@@ -140,6 +148,15 @@ def _verify_fleet(options: argparse.Namespace, folder: Path) -> int:
     if (folder / FLEET_PAGE).exists():
         tell(say("not covered by the signature: {page}; make it anew with opsverify merge", page=FLEET_PAGE), language)
     return ExitCode.PASSED if not (found.problems or found.unchecked) else ExitCode.HOLD
+
+
+def _notes(found: Verification, folder: Path) -> list[str]:
+    """What is to be said of the time of the signature, beside that it is valid."""
+    if found.stamp is None:
+        reason = unstamped_reason(folder)
+        return [] if reason is None else [reason]
+    notes = [found.stamp.reason] if found.stamp.state in ("trust missing", "not checked") else []
+    return notes + ([found.signed_before] if found.signed_before else [])
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Bundle: one `.tar.zst` with the sealed files of a run. The same run makes the same bytes.
 
-It holds what the manifest covers, the manifest, the signature and the verdict, below a folder with the run's id. It
-verifies with the public key and nothing of this program: `docs/verify-bundle.sh`.
+It holds what the manifest covers, the manifest, the signature with its time stamp and the verdict, below a folder with
+the run's id. It verifies with the public key and nothing of this program: `docs/verify-bundle.sh`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, paths_in
 from opsverify.evidence.once_read import read_once
 from opsverify.evidence.signature import SIGNATURE, VERDICT, verify_run
+from opsverify.evidence.timestamp import TIMESTAMP
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def write_bundle(folder: Path, bundle: Path) -> None:
     verdict = read_once(folder / VERDICT)
     top = PurePosixPath(json.loads(verdict)["run_id"]).name
     covered = [*paths_in(read_once(folder / MANIFEST)), MANIFEST, VERDICT]
-    covered += [SIGNATURE] if (folder / SIGNATURE).exists() else []
+    covered += [name for name in (SIGNATURE, TIMESTAMP) if (folder / name).exists()]
     packed = io.BytesIO()
     with (
         zstandard.ZstdCompressor(level=_LEVEL, threads=0, write_checksum=True).stream_writer(

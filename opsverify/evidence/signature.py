@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.dsse import enveloped, private_key_of, public_key_of, require_signature, signer_of
@@ -16,6 +16,7 @@ from opsverify.evidence.statement import TEST_RESULT, VERIFICATION_RESULT, test_
 from opsverify.language.message import as_message, say
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 SIGNATURE: Final = "signature.dsse.json"
 SUMMARY: Final = "signature.svr.dsse.json"
 VERDICT: Final = "verdict.json"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What the time stamp of a signature proves; `at` where it is valid, `reason` where it is not."""
+
+    state: Literal["valid", "altered", "trust missing", "not checked"]
+    at: dt.datetime | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Verification:
     signed_by: str | None
     verdict: bytes | None = None
     signature_present: bool = False
+    stamp: Stamp | None = None
+    """What the time stamp of the signature proves; None where there is none, or no key was given."""
+    signed_before: str | None = None
+    """What the stamp proves of a key that was revoked later."""
 
 
 def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) -> str:

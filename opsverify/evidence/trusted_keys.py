@@ -2,7 +2,7 @@
 
 A key that was replaced has a `valid_until`: what it signed before stays valid. A key that was `revoked` is in other
 hands: those can write any time of signing into a run, so without another proof of the time nothing can be said of what
-it signed, whenever that claims to be.
+it signed, whenever that claims to be. That proof is a time stamp of an authority that is listed with the keys.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import datetime as dt
 import json
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import Problem
 from opsverify.evidence.signature import SIGNATURE, VERDICT, Verification, key_id, key_ids_in, public_half, verify_run
+from opsverify.evidence.timestamp import TIMESTAMP, read_authorities, stamp_of
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from opsverify.config.secrets import Secrets
 
 Trust = Literal["valid", "not said", "refused"]
+STAMPED_WITHIN: Final = dt.timedelta(hours=1)
+"""How long after its end a run may be time-stamped; one that says it ended earlier was dated back."""
+_SKEW: Final = dt.timedelta(minutes=5)
 _KEYS: Final = frozenset({"file", "valid_from", "valid_until", "revoked", "reason"})
 _RUN_ID: Final = re.compile(r"(\d{8}T\d{6}Z)-")
 
@@ -41,10 +45,23 @@ class TrustedKey:
     valid_until: dt.datetime | None = None
     revoked: dt.datetime | None = None
     reason: str = ""
+    authorities: tuple[str, ...] = ()
+    """Certificates (PEM) of the authorities whose time stamps prove when it signed."""
 
-    def doubt(self, signed: dt.datetime) -> str | None:
-        """Why a run that says it ended at `signed` cannot rest on this key; None where it can."""
-        if self.revoked is not None:
+    def doubt(self, signed: dt.datetime, proven: dt.datetime | None = None) -> str | None:
+        """Why a run that says it ended at `signed` cannot rest on this key; None where it can.
+
+        `proven` is when a time stamp says that it was signed.
+        """
+        if self.revoked is not None and proven is not None and proven >= self.revoked:
+            return say(
+                "key {name} was revoked at {revoked:%Y-%m-%d} ({reason}), the run time-stamped at {proven:%Y-%m-%d}",
+                name=self.name,
+                revoked=self.revoked,
+                reason=self.reason,
+                proven=proven,
+            )
+        if self.revoked is not None and proven is None:
             return say(
                 "key {name} was revoked at {revoked:%Y-%m-%d} ({reason}): cannot say when it signed this run",
                 name=self.name,
@@ -71,16 +88,25 @@ class TrustedKey:
 def load_keys(path: Path) -> tuple[TrustedKey, ...]:
     """The keys of a TOML file: `[[key]]` with `file`, and optionally `valid_from`, `valid_until`, `revoked`, `reason`.
 
+    `[[authority]]` tables with `file` are the certificates of authorities of time stamps, for all of them.
+
     Raises EvidenceError for a file that is none.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EvidenceError(say("{path}: no list of keys ({error})", path=path, error=error)) from error
-    entries = content.get("key")
-    if set(content) != {"key"} or not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+    entries, listed = content.get("key"), content.get("authority", [])
+    if set(content) - {"authority"} != {"key"} or not (_are_tables(entries) and _are_tables(listed)):
         raise EvidenceError(say("{path}: expected [[key]] tables, each with a file", path=path))
-    return tuple(_key(entry, path) for entry in entries)
+    if not all(set(entry) == {"file"} and isinstance(entry["file"], str) for entry in listed):
+        raise EvidenceError(say("{path}: expected [[authority]] tables with a file and nothing else", path=path))
+    authorities = tuple(read_authorities(path.parent / entry["file"]) for entry in listed)
+    return tuple(replace(_key(entry, path), authorities=authorities) for entry in entries)
+
+
+def _are_tables(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def read_key(path: Path) -> TrustedKey:
@@ -102,7 +128,11 @@ def trusted_by(target: Target, secrets: Secrets) -> tuple[TrustedKey, ...]:
         return known
     pem = public_half(own)
     listed = {key_id(key.pem) for key in known}  # a key that is listed has its times, and may be revoked
-    return known if key_id(pem) in listed else (TrustedKey("evidence.signing_key", pem), *known)
+    if key_id(pem) in listed:
+        return known
+    ca = target.evidence.timestamp_ca
+    authorities = (read_authorities(Path(ca)),) if ca else ()
+    return (TrustedKey("evidence.signing_key", pem, authorities=authorities), *known)
 
 
 def verify_by(folder: Path, keys: Sequence[TrustedKey], now: dt.datetime) -> Verification:
@@ -115,19 +145,44 @@ def verify_by(folder: Path, keys: Sequence[TrustedKey], now: dt.datetime) -> Ver
     by_id = {key_id(key.pem): key for key in keys}
     signing = next((by_id[each] for each in key_ids_in(folder) if each in by_id), None)
     found = verify_run(folder, (signing or keys[0]).pem)
+    if signing is None or found.verdict is None:
+        return found
     problems = list(found.problems)
-    if signing is not None and found.verdict is not None:
-        try:
-            verdict = json.loads(found.verdict)
-            ended = dt.datetime.fromisoformat(verdict["finished_at"])
-            odd = _odd_times(verdict, now)
-        except (ValueError, KeyError, TypeError):
-            problems.append(Problem(VERDICT, say("no time of its end")))
-        else:
-            problems += [Problem(VERDICT, odd)] if odd else []
-            if doubt := signing.doubt(ended):
-                problems.append(Problem(SIGNATURE, doubt))
-    return Verification(not problems, tuple(problems), found.signed_by, found.verdict, found.signature_present)
+    stamp = stamp_of(folder, signing.authorities)
+    if stamp is not None and stamp.state == "altered":
+        problems.append(Problem(TIMESTAMP, stamp.reason))
+    proven = stamp.at if stamp is not None else None
+    try:
+        verdict = json.loads(found.verdict)
+        ended = dt.datetime.fromisoformat(verdict["finished_at"])
+        odd = _odd_times(verdict, now) or (_dated_back(ended, proven) if proven else None)
+    except (ValueError, KeyError, TypeError):
+        problems.append(Problem(VERDICT, say("no time of its end")))
+    else:
+        problems += [Problem(VERDICT, odd)] if odd else []
+        if doubt := signing.doubt(ended, proven):
+            problems.append(Problem(SIGNATURE, doubt))
+    before = _signed_before(signing, proven) if not problems else None
+    return replace(found, ok=not problems, problems=tuple(problems), stamp=stamp, signed_before=before)
+
+
+def _signed_before(key: TrustedKey, proven: dt.datetime | None) -> str | None:
+    """What a time stamp proves of a key that was revoked later."""
+    if key.revoked is None or proven is None:
+        return None
+    return say(
+        "key {name} was revoked at {revoked:%Y-%m-%d} ({reason}); the run was valid then, proven by its time stamp",
+        name=key.name,
+        revoked=key.revoked,
+        reason=key.reason,
+    )
+
+
+def _dated_back(ended: dt.datetime, proven: dt.datetime) -> str | None:
+    """How the end of a run contradicts its time stamp."""
+    if -_SKEW <= proven - ended <= STAMPED_WITHIN:
+        return None
+    return say("ended at {ended}, time-stamped at {proven}: dated back, or stamped late", ended=ended, proven=proven)
 
 
 def _odd_times(verdict: Mapping[str, Any], now: dt.datetime) -> str | None:
@@ -138,7 +193,7 @@ def _odd_times(verdict: Mapping[str, Any], now: dt.datetime) -> str | None:
         return say("its run id {run_id} does not begin with its start, {began}", run_id=verdict["run_id"], began=began)
     if ended < began:
         return say("ended at {ended}, before its start at {began}", ended=ended, began=began)
-    if ended > now + dt.timedelta(minutes=5):
+    if ended > now + _SKEW:
         return say("ended at {ended}, which is in the future", ended=ended)
     return None
 
@@ -152,7 +207,8 @@ def _key(entry: Mapping[str, Any], path: Path) -> TrustedKey:
     if times["revoked"] is not None and not entry.get("reason"):
         raise EvidenceError(say("{path}: {file} is revoked; add the reason", path=path, file=entry["file"]))
     own = read_key(path.parent / entry["file"])
-    return TrustedKey(own.name, own.pem, **times, reason=str(entry.get("reason", "")))
+    limits = (times["valid_from"], times["valid_until"], times["revoked"])
+    return TrustedKey(own.name, own.pem, *limits, reason=str(entry.get("reason", "")))
 
 
 def _time(entry: Mapping[str, Any], name: str, path: Path) -> dt.datetime | None:

@@ -29,6 +29,7 @@ from opsverify.evidence.redact import Redactor
 from opsverify.evidence.run_folder import PLAN, RESULTS, RunFolder, timestamp
 from opsverify.evidence.seal import seal
 from opsverify.evidence.target_state import TargetState
+from opsverify.evidence.timestamp import stamp_run
 from opsverify.language.message import as_message, pair, say
 from opsverify.language.tell import tell
 from opsverify.notify.send import Notifier
@@ -145,7 +146,10 @@ class StageRun:
             PLAN,
             {"run_id": self.folder.run_id, "target": self.target.name}
             | self.plan.to_dict()
-            | {"signature_expected": self.target.evidence.signing_key is not None}
+            | {
+                "signature_expected": self.target.evidence.signing_key is not None,
+                "timestamp_expected": self.target.evidence.timestamp_url is not None,
+            }
             | self.binding,
             self.redactor,
         )
@@ -214,6 +218,8 @@ class StageRun:
     def _hand_out(self, junit: bytes, content: dict[str, Any]) -> None:
         """What is for convenience only: where it cannot be written, the sealed verdict stands."""
         try:
+            if unstamped := stamp_run(self.folder.path, self.target.evidence, self.target.proxy):
+                tell(unstamped, self.target.language, sys.stderr)
             self.folder.publish()
             if self.junit is not None:
                 self.junit.parent.mkdir(parents=True, exist_ok=True)
