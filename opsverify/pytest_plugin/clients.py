@@ -6,13 +6,9 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
 
-from opsverify.canary.observer import Clock, Observer, with_meanings
 from opsverify.config.model import require
 from opsverify.evidence.redact import Recurring
 from opsverify.probes.access import Access, access_to
-from opsverify.probes.alertmanager import Alertmanager
-from opsverify.probes.inbox import Inbox
-from opsverify.probes.mcp import Mcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +18,10 @@ if TYPE_CHECKING:
     from opsverify.config.connection import Connection
     from opsverify.config.database import PostgresNode
     from opsverify.core.check import Check
+    from opsverify.probes.alertmanager import Alertmanager
     from opsverify.probes.http import Http
+    from opsverify.probes.inbox import Inbox
+    from opsverify.probes.mcp import Mcp
     from opsverify.probes.postgres import Postgres
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.redis import Redis
@@ -109,21 +108,28 @@ class Connections:
 
     def alertmanager(self, check: Check) -> Alertmanager:
         """Alertmanager over the shared HTTP pool."""
+        from opsverify.probes.alertmanager import Alertmanager  # noqa: PLC0415
+
         config = require(self.run.target.alertmanager)
         return Alertmanager(config, self.http.recording(check.attach), self._access(config))
 
     def inbox(self, check: Check) -> Inbox:
         """The notification channel's copy over the shared HTTP pool."""
+        from opsverify.probes.inbox import Inbox  # noqa: PLC0415
+
         config = require(self.run.target.inbox)
         return Inbox(config, self.http.recording(check.attach), self._access(config))
 
     def mcp(self, check: Check, server: str) -> Mcp:
         """One MCP server."""
+        from opsverify.probes.mcp import Mcp  # noqa: PLC0415
+
         config = self.run.target.mcp[server]
         return Mcp(config, self._access(config), check.attach)
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every step is written to `keep` as it comes."""
+        from opsverify.canary.observer import Clock, Observer, with_meanings  # noqa: PLC0415
 
         def write(part: str) -> None:
             keep.write(part)  # redacted by the observer, text by text: a line may have some megabytes
