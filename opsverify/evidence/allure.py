@@ -23,7 +23,7 @@ from opsverify.language.message import in_language
 from opsverify.language.plain import plain_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     import pytest
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.core.plan import Planned
     from opsverify.core.results import CheckResult
+    from opsverify.core.runbook import Line
     from opsverify.evidence.redact import Redactor
     from opsverify.probes.record import Kind
 
@@ -74,11 +75,15 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
     pytest_fixture_setup = None
     pytest_fixture_post_finalizer = None
 
+    def __init__(self, config: pytest.Config) -> None:
+        super().__init__(config)
+        self._lines = lines()
+
     def describe(self, planned: Planned, target: Target, stage: str) -> None:
         """Put titles, severity, owner, labels and runbook links on the check that is running."""
         result = self.allure_logger.get_test(None)
         result.name = planned.title(target.language)
-        result.description = _description(planned)
+        result.description = _description(planned, self._lines)
         result.labels.extend(Label(name, value) for name, value in _labels(planned, target, stage))
         result.links.extend(_links(planned, target))
 
@@ -124,8 +129,7 @@ class _RedactingLogger(AllureFileLogger):
 
     def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
-        values = _plain(attrs.asdict(item, filter=lambda _, value: bool(value) or value is False))
-        self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.json(values))
+        self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.json(_content(item)))
 
     def _put(self, name: str, content: bytes) -> None:
         # Not synced to the disk, as other evidence is: a run that ends before its verdict holds anyway.
@@ -140,13 +144,20 @@ class _RedactingLogger(AllureFileLogger):
         os.replace(draft, f"{self._folder}/{name}")  # noqa: PTH105 - a Path costs as much as the renaming
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The strings of `value` without anything that acts on the page that shows them."""
+def _content(value: Any) -> Any:  # noqa: ANN401 - allure ships no types
+    """A value of Allure's model as JSON: what it has set, its strings without anything that acts on a page.
+
+    As `attrs.asdict` with a filter, and then a walk through the result, in a third of the time.
+    """
     if isinstance(value, str):
         return plain_lines(value)
+    if isinstance(value, list):
+        return [_content(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return {key: _content(item) for key, item in value.items()}
+    if attrs.has(type(value)):
+        return {name: _content(item) for name, item in vars(value).items() if item or item is False}
+    return value
 
 
 def _without_default_suites(labels: list[Label]) -> list[Label]:
@@ -192,7 +203,7 @@ def write_result(
         uuid=str(uuid.uuid4()),
         name=planned.title(target.language),
         fullName=planned.nodeid or planned.id,
-        description=_description(planned),
+        description=_description(planned, lines()),
         status=_STATUS[result.outcome],
         statusDetails=StatusDetails(message=in_language(result.message, target.language)),
         labels=[Label(name, value) for name, value in _labels(planned, target, stage)],
@@ -224,7 +235,6 @@ def _links(planned: Planned, target: Target) -> list[Link]:
     return [Link("link", f"{base}#{section}", f"runbook {section}") for section in planned.sections] if base else []
 
 
-def _description(planned: Planned) -> str:
-    known = lines()
+def _description(planned: Planned, known: Mapping[str, Line]) -> str:
     quoted = "\n".join(f"> {known[line].ko}  \n> {known[line].en}\n" for line in planned.lines)
     return f"{planned.ko}  \n{planned.en}\n\n`{planned.id}`\n\n{quoted}"

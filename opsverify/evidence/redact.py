@@ -69,6 +69,8 @@ class Redactor:
     def lines(self, text: str) -> bytes:
         """`text` without secrets and without what acts on a page, as a file holds it."""
         plain = plain_lines(self.text(text))
+        if plain == text:
+            return self._noted(_octets(text))
         clean = self.text(plain)  # what was taken out may have stood within a secret
         return self._noted(_octets(plain)) if clean == plain else _octets(clean)
 
@@ -125,9 +127,10 @@ class Redactor:
         """Where needles, or parts of them, stand in `text` as it is."""
         places = range(0, len(text) - SHORTEST + 1, self._stride)
         shown = [text[place : place + SHORTEST] for place in places]
-        known = self._stretches.intersection(shown)
-        for place, stretch in zip(places, shown, strict=True) if known else ():
-            for needle, at in self._known[stretch] if stretch in known else ():
+        if self._stretches.isdisjoint(shown):
+            return
+        for place, stretch in zip(places, shown, strict=True):
+            for needle, at in self._known.get(stretch, ()):
                 span = _extended(text, place, needle, at)
                 if span.end - span.start >= min(len(needle), PART):
                     yield span

@@ -104,6 +104,7 @@ class _Clients:
         if client is None:
             transport = DeadlineTransport(self.deadline, verification(url, access), key[1])
             client = httpx.Client(timeout=self.timeout_s, trust_env=False, transport=transport)
+            client._cookies = _Cookies()  # noqa: SLF001 - its setter makes httpx's own of them
             client.headers["Accept-Encoding"] = "identity"  # a short answer may unpack to a very long one
             self.open[key] = client
         return client
@@ -219,7 +220,17 @@ class Http(Probe):
         self._record(line, f"{line}\n{masked(request.headers)}{sent}\n\n{answer}\n")
 
 
+class _Cookies(httpx.Cookies):
+    """httpx's cookies, which look for none where an answer sets none: that costs as much as its parsing."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        if "set-cookie" in response.headers:
+            super().extract_cookies(response)
+
+
 def _charset(response: httpx.Response) -> str:
+    if "charset" not in response.headers.get("content-type", "").lower():
+        return "utf-8"
     try:
         "".encode(response.charset_encoding or "utf-8")
     except LookupError:

@@ -53,7 +53,8 @@ def note_phase(
         expected = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Inconclusive)
         text = redactor.text(judged[1] if expected and judged else report.longreprtext)
         report.longrepr = in_language(text, check.target.language)
-    report.sections = [(name, redactor.text(text)) for name, text in report.sections]
+    if report.sections:
+        report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
         # Not earlier: allure-pytest gives the test its function's name and docstring after the set-up.
         describe_running(check.planned, check.target, stage)

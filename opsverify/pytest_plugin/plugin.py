@@ -249,7 +249,8 @@ class StagePlugin(PlanPlugin):
                 self.run.remarks.append(say("{unseen}; write it anew: {command}", unseen=unseen, command=REPIN))
             self.run.remarks += self.waivers_of_no_check(self.run.as_written)
         gc.freeze()  # collected items live to the end: scanning them at every collection costs time
-        self.undo.append(gc.unfreeze)
+        if Launch.of(self.config) is None:
+            self.undo.append(gc.unfreeze)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
@@ -379,6 +380,8 @@ class StagePlugin(PlanPlugin):
         """Undo everything that would affect a later session in the same process."""
         while self.undo:
             self.undo.pop()()
+        if Launch.of(self.config) is not None:
+            gc.freeze()  # this process ends here: pytest would search all that it holds for cycles
         if not self.is_worker:
             self.run.folder.release()
 
