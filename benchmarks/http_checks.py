@@ -1,9 +1,11 @@
 """HTTP health checks, 1,000 with full evidence, against plain pytest with httpx and other tools.
 
     python benchmarks/http_checks.py [--checks 1000] [--rounds 5] [--only NAME ...]
+    python benchmarks/http_checks.py --growth 10 1000 10000 [--only plain opsverify]
 
 A local server in its own process answers them and counts the requests; a contender that sends
-too few stops the benchmark. Wall time is the whole command's, start of the interpreter included.
+too few stops the benchmark. Wall time is the whole command's, start of the interpreter included. `--growth`
+measures each contender at several numbers of checks: what a further check costs must not grow with their number.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import httpx
 from interleave import Contender, Finished, measure, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 CONTENDERS: dict[str, Callable[[Path, str, int], Contender]] = {
     "plain": http_contenders.plain,
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="HTTP health checks: opsverify against plain pytest and peers")
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--growth", type=int, nargs="+", metavar="CHECKS", help="time and memory of each further check")
     parser.add_argument("--only", nargs="+", choices=tuple(CONTENDERS), default=tuple(CONTENDERS))
     options = parser.parse_args()
     wanted = list(dict.fromkeys(("plain", *options.only)))
@@ -45,13 +48,45 @@ def main() -> None:
         wanted.remove("testinfra")
         sys.stderr.write("curl: not installed; pytest-testinfra is left out\n")
     with tempfile.TemporaryDirectory() as folder, _server() as url:
-        contenders = []
-        for name in wanted:
-            place = Path(folder, name)
-            place.mkdir()
-            contenders.append(_counted(CONTENDERS[name](place, url, options.checks), url, options.checks))
-        measure(contenders, options.rounds)
-    print(table(contenders, contenders[0]))
+        sizes = sorted(set(options.growth or [options.checks]))
+        contenders = {
+            (name, count): _made(name, Path(folder, f"{name}-{count}"), url, count)
+            for count in sizes
+            for name in wanted
+        }
+        measure(list(contenders.values()), options.rounds)
+    if options.growth:
+        print(_growth(contenders, wanted, sizes))
+    else:
+        print(table(list(contenders.values()), contenders[wanted[0], sizes[0]]))
+
+
+def _made(name: str, place: Path, url: str, checks: int) -> Contender:
+    place.mkdir()
+    return _counted(CONTENDERS[name](place, url, checks), url, checks)
+
+
+def _growth(contenders: Mapping[tuple[str, int], Contender], names: list[str], sizes: list[int]) -> str:
+    """A table: least processor time and memory at each number of checks, and for each further check."""
+    rows = [
+        "| | checks | processor min | a further check | memory | a further check |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name in names:
+        earlier: tuple[int, float, int] | None = None
+        for count in sizes:
+            runs = contenders[name, count].runs
+            cpu_s, peak = min(run.cpu_s for run in runs), min(run.peak_kib for run in runs)
+            further = ("", "")
+            if earlier is not None:
+                more = count - earlier[0]
+                further = (f"{(cpu_s - earlier[1]) / more * 1e3:.2f} ms", f"{(peak - earlier[2]) / more:.1f} KiB")
+            title = contenders[name, count].name
+            rows.append(
+                f"| {title} | {count:,} | {cpu_s:.2f} s | {further[0]} | {peak / 1024:.0f} MiB | {further[1]} |"
+            )
+            earlier = count, cpu_s, peak
+    return "\n".join(rows)
 
 
 def _counted(contender: Contender, url: str, checks: int) -> Contender:

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finished:
-    """One run: exit code, output, seconds of wall time and of processor time (children included)."""
+    """One run: exit code, output, seconds of wall time and of processor time (children included).
+
+    `peak_kib` is the most memory that one of its processes held.
+    """
 
     status: int
     output: str
     wall_s: float
     cpu_s: float
+    peak_kib: int = 0
 
 
 @dataclass
@@ -41,19 +45,20 @@ class Contender:
         """Run it to its end in a new process and confirm that the work was done."""
         self.prepare()
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        before, started = os.times(), time.perf_counter()
-        process = subprocess.run(
+        started = time.perf_counter()
+        with subprocess.Popen(
             self.argv,
             cwd=self.cwd,
             env={**inherited, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
-        wall, after = time.perf_counter() - started, os.times()
-        cpu = after.children_user + after.children_system - before.children_user - before.children_system
-        finished = Finished(process.returncode, process.stdout, wall, cpu)
+        ) as process:
+            output = process.stdout.read() if process.stdout else ""
+            _, status, used = os.wait4(process.pid, 0)  # its own children are in what it used
+            wall = time.perf_counter() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+        finished = Finished(process.returncode, output, wall, used.ru_utime + used.ru_stime, used.ru_maxrss)
         self.confirm(finished)
         return finished
 

@@ -30,13 +30,20 @@ _WORSE = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL)
 
 def start_check(item: pytest.Item, planned: Planned, run: StageRun) -> None:
     """Make the item's check."""
-    item.stash[_CHECK] = Check(planned, run.target, AllureEvidence())
+    item.stash[_CHECK] = run.running = Check(planned, run.target, AllureEvidence())
     item.stash[_STARTED] = dt.datetime.now(dt.UTC)
 
 
 def running_check(item: pytest.Item) -> Check:
     """The check of an item that has been started."""
     return item.stash[_CHECK]
+
+
+def require_running(run: StageRun) -> Check:
+    """The check of `run` that is running. Raises LookupError before the first one."""
+    if run.running is None:
+        raise LookupError("no check is running")
+    return run.running
 
 
 def note_phase(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
+    from opsverify.core.check import Check
     from opsverify.core.results import CheckResult
     from opsverify.core.spec import CheckSpec
 
@@ -77,6 +78,8 @@ class StageRun:
     binding: dict[str, Any] = field(default_factory=dict)
     state: TargetState | None = None
     history: Path = REPORTS
+    running: Check | None = None
+    """The check that runs in this process, or ran last."""
     junit: Path | None = None
     """Where JUnit XML is wanted besides the run's folder."""
 

@@ -100,7 +100,7 @@ def fixture_texts() -> dict[str, str]:
     """First line of the docstring of each fixture, by name, module by module."""
     found = {}
     for path in sorted(FIXTURES.glob("*.py"), key=lambda path: (path.stem != "probes", path.stem)):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and any(
                 "fixture" in ast.unparse(each) for each in node.decorator_list
             ):
