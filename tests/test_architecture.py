@@ -34,6 +34,7 @@ HEAVY: Final = {
 LOCAL_IMPORTS: Final = {
     "opsverify.__main__": "a failure of the import has to become exit code 3",
     "opsverify.pytest_plugin.exit_status": "a failure of the import must not change the exit code",
+    "opsverify.pytest_plugin.clients": "every run loads it, and opens few of the clients",
     "opsverify.core.runbook": "every suite loads it; only a project of one's own needs pydantic there",
     "opsverify.recovery.verify.rows": "every plan loads it",
 }
