@@ -79,7 +79,6 @@ class StageRun:
     state: TargetState | None = None
     history: Path = REPORTS
     running: Check | None = None
-    """The check that runs in this process, or ran last."""
     junit: Path | None = None
     """Where JUnit XML is wanted besides the run's folder."""
 
