@@ -1,9 +1,12 @@
 """A whole drill against the raw tools doing the same, by stages, on one backup of the size that is asked for.
 
-    python benchmarks/drill_overhead.py [--size-gb 3]
+    python benchmarks/drill_overhead.py [--size-gb 3] [--rounds 3]
 
-The raw tools: pg_verifybackup, a copy of the backup, recovery by PostgreSQL to the end of the archive, pg_amcheck with
-the options of the drill, pg_checksums. The drill does these, reads every row, and restores one table alone.
+The raw tools: pg_verifybackup, a copy of the backup, recovery by PostgreSQL to the end of the archive and promotion,
+pg_amcheck with the options of the drill, stop and pg_checksums, removal. The drill does these, proves keys and
+references, reads every page, and restores one table alone; with a ledger it also compares every row, which no raw tool
+can: measured with and without. In turns, since other work on the machine falls on whoever runs; processor time is that
+of every process, PostgreSQL's included.
 """
 
 from __future__ import annotations
@@ -13,13 +16,18 @@ import datetime as dt
 import io
 import json
 import shutil
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import psycopg
 
 from opsverify.config.recovery import Recovery
@@ -31,12 +39,18 @@ from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from opsverify.recovery.postgres.tools import Account, Tools
 
 MAJOR = 18
 PORT = 5433
+KINDS = ("wall_s", "cpu_s")
+ME = psutil.Process()
+SAME = dict.fromkeys(("promote", "read_only", "write_probe"), "recover") | dict.fromkeys(
+    ("continuity", "preflight", "prepare", "validate"), "before and after the restore"
+)
+"""Stages of a drill that are one here: PostgreSQL without a target is promoted where recovery ends."""
 ROW = 136
 """Bytes of a row of `events` with its two indexes, about."""
 TABLES = """
@@ -50,28 +64,87 @@ VACUUM (ANALYZE);
 """
 
 
+@dataclass
+class Cost:
+    """Seconds of wall and of processor time."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+@dataclass
+class Contender:
+    """One way to do the work, and its stages of every turn."""
+
+    name: str
+    run: Callable[[], dict[str, Cost]]
+    turns: list[dict[str, Cost]] = field(default_factory=list)
+
+    def median(self, stage: str, kind: str) -> float:
+        """The median over the turns of one stage."""
+        return statistics.median(getattr(turn.get(stage, Cost()), kind) for turn in self.turns)
+
+    def whole(self, turn: int, kind: str) -> float:
+        """All stages of a turn."""
+        return sum(getattr(cost, kind) for cost in self.turns[turn].values())
+
+
 def main() -> None:
-    """Build the cluster, back it up, measure both, print the table."""
+    """Build the cluster, back it up, measure all in turns, print the table."""
     parser = argparse.ArgumentParser(description="a drill against the raw tools, by stages")
     parser.add_argument("--size-gb", type=float, default=3.0, help="size of the database in GB")
-    size = parser.parse_args().size_gb
+    parser.add_argument("--rounds", type=int, default=3, help="turns of all contenders")
+    given = parser.parse_args()
     account = unprivileged()
     with tempfile.TemporaryDirectory(prefix="ov-") as name:
         home = Path(name)
         home.chmod(0o755)
         tools = for_account(find_tools(MAJOR), account, home)
-        history, actual = build(tools, account, home, int(size * 2**30 / ROW))
-        raw = raw_stages(tools, account, home)
-        drill = drill_stages(home, history)
-    print(f"Database of {actual / 2**30:.2f} GB.\n\n| stage | raw tools | drill |\n| --- | ---: | ---: |")
-    for stage in dict.fromkeys((*raw, *drill)):
-        print(f"| {stage} | {_seconds(raw.get(stage))} | {_seconds(drill.get(stage))} |")
-    both = sum(raw.values()), sum(drill.values())
-    print(f"| whole | {both[0]:.1f} s | {both[1]:.1f} s, {both[1] / both[0]:.2f} times the raw tools |")
+        history, actual = build(tools, account, home, int(given.size_gb * 2**30 / ROW))
+        contenders = [
+            Contender("raw tools", lambda: raw_stages(tools, account, home)),
+            Contender("drill without a ledger", lambda: drill_stages(home, None)),
+            Contender("drill", lambda: drill_stages(home, history)),
+        ]
+        for turn in range(given.rounds):
+            for contender in contenders:
+                contender.turns.append(contender.run())
+                wall, cpu = contender.whole(turn, "wall_s"), contender.whole(turn, "cpu_s")
+                sys.stderr.write(f"{turn + 1}/{given.rounds} {contender.name}: {wall:.1f} s, processor {cpu:.1f} s\n")
+    print(f"Database of {actual / 2**30:.2f} GB, {given.rounds} turns, medians, wall / processor.\n")
+    print(table(contenders))
 
 
-def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds:.1f} s"
+def table(contenders: Sequence[Contender]) -> str:
+    """Return a Markdown table by stages, and the ratios to the first contender: medians of those of each turn."""
+    stages = dict.fromkeys(stage for contender in contenders for turn in contender.turns for stage in turn)
+    lines = [f"| stage | {' | '.join(one.name for one in contenders)} |", "| --- |" + " ---: |" * len(contenders)]
+    for stage in stages:
+        cells = [(one.median(stage, "wall_s"), one.median(stage, "cpu_s")) for one in contenders]
+        lines.append(f"| {stage} | {' | '.join(_cell(*cell) for cell in cells)} |")
+    turns = range(len(contenders[0].turns))
+    wholes = [[statistics.median(one.whole(turn, kind) for turn in turns) for kind in KINDS] for one in contenders]
+    lines.append(f"| whole | {' | '.join(_cell(*whole) for whole in wholes)} |")
+    ratios = [
+        [statistics.median(one.whole(turn, kind) / contenders[0].whole(turn, kind) for turn in turns) for kind in KINDS]
+        for one in contenders
+    ]
+    lines.append(f"| ratio | {' | '.join(f'{wall:.2f} / {cpu:.2f}' for wall, cpu in ratios)} |")
+    return "\n".join(lines)
+
+
+def _cell(wall_s: float, cpu_s: float) -> str:
+    return f"{wall_s:.1f} / {cpu_s:.1f} s" if wall_s or cpu_s else "-"
+
+
+def processor_s() -> float:
+    """Processor time of this process and all that it started, those that ended included."""
+    total = 0.0
+    for process in (ME, *ME.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def _owned(folder: Path, account: Account | None) -> Path:
@@ -127,17 +200,17 @@ def build(tools: Tools, account: Account | None, folder: Path, rows: int) -> tup
     return History.of([(1, json.loads(json.dumps(body | {"captured_at": now.isoformat()})))]), size
 
 
-def raw_stages(tools: Tools, account: Account | None, folder: Path) -> dict[str, float]:
-    """Seconds of the raw tools, by the drill's stages."""
-    found: dict[str, float] = {}
+def raw_stages(tools: Tools, account: Account | None, folder: Path) -> dict[str, Cost]:
+    """Cost of the raw tools, by the drill's stages; PostgreSQL syncs to disk, as where a restore is for use."""
+    found: dict[str, Cost] = {}
     home = _owned(folder / "raw", account)
     data = home / "data"
 
     @contextmanager
     def stage(name: str) -> Iterator[None]:
-        began = time.perf_counter()
+        began = time.perf_counter(), processor_s()
         yield
-        found[name] = time.perf_counter() - began
+        found[name] = Cost(time.perf_counter() - began[0], processor_s() - began[1])
 
     with stage("integrity"):
         tools.succeed("pg_verifybackup", "-n", folder / "base", timeout_s=3600, account=account)
@@ -146,35 +219,61 @@ def raw_stages(tools: Tools, account: Account | None, folder: Path) -> dict[str,
     data.chmod(0o700)
     (data / "recovery.signal").touch()
     settings = {"restore_command": f"cp {folder}/wal/%f %p", "archive_mode": "off", "autovacuum": "off"}
-    began = time.perf_counter()
-    with _server(tools, account, home, data, **settings):
-        found["recover"] = time.perf_counter() - began
+    with ExitStack() as stack:
+        with stage("recover"):
+            stack.enter_context(_server(tools, account, home, data, fsync="on", **settings))
         with stage("examine"):
             where = ("-h", home, "-p", str(PORT), "-U", "postgres", "-d", "postgres", "--no-password")
             more = ("--install-missing", "--heapallindexed", "--parent-check", "--rootdescend")
             tools.succeed("pg_amcheck", *where, *more, timeout_s=3600)
-    with stage("checksums"):
-        tools.succeed("pg_checksums", "--check", "-D", data, timeout_s=3600, account=account)
-    shutil.rmtree(home)
+        with stage("checksums"):
+            stack.close()
+            tools.succeed("pg_checksums", "--check", "-D", data, timeout_s=3600, account=account)
+    with stage("teardown"):
+        shutil.rmtree(home)
     return found
 
 
-def drill_stages(folder: Path, history: History) -> dict[str, float]:
-    """Seconds of each stage of a drill; exit where something was found."""
+def drill_stages(folder: Path, history: History | None) -> dict[str, Cost]:
+    """Cost of each stage of a drill; exit where something was found."""
     scratch = folder / "drill"
     scratch.mkdir(mode=0o755)
     recovery = Recovery(
         base_backup=str(folder / "base"), wal_archive=str(folder / "wal"), ledger="unused", scratch=str(scratch)
     )
     kept = io.StringIO()
-    run_drill(recovery, "postgres", None, {}, kept, lambda _text: None, scratch, history)
+    began = time.perf_counter()
+    seen: list[tuple[float, float]] = []
+
+    def note(_text: str = "") -> None:
+        seen.append((time.perf_counter() - began, processor_s()))
+
+    note()
+    run_drill(recovery, "postgres", None, {}, kept, note, scratch, history)
+    note()
+    shutil.rmtree(scratch)
     drill = Drill.loads(kept.getvalue())
     if drill.failure or drill.blocked or drill.table_problem:
         raise SystemExit(f"the drill ended early: {drill.failure or drill.blocked or drill.table_problem}")
-    found: dict[str, float] = {}
+    if wrong := [line for answer in drill.answers.findings.values() for line in answer.problems]:
+        raise SystemExit(f"the drill found something: {wrong}")
+    found: dict[str, Cost] = {}
     for stage in drill.stages:
-        found[stage.name] = found.get(stage.name, 0.0) + stage.seconds
-    return found
+        name = SAME.get(stage.name, stage.name)
+        cost = found.setdefault(name, Cost())
+        cost.wall_s += stage.seconds
+        cost.cpu_s += _cpu_at(seen, stage.began_s + stage.seconds) - _cpu_at(seen, stage.began_s)
+    spent = Cost(seen[-1][0] - sum(cost.wall_s for cost in found.values()),
+                 seen[-1][1] - seen[0][1] - sum(cost.cpu_s for cost in found.values()))  # fmt: skip
+    return found | {"between stages": spent}
+
+
+def _cpu_at(seen: Sequence[tuple[float, float]], moment: float) -> float:
+    """Processor time at a moment between two readings."""
+    for (before, low), (after, high) in pairwise(seen):
+        if moment <= after:
+            return low + (high - low) * max(0.0, moment - before) / max(after - before, 1e-9)
+    return seen[-1][1]
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Recovery(Section):
     production_size: Bytes | None = None
     random_tables: tuple[str, ...] = ()
     random_seed: int | None = Field(default=None, ge=0)
-    random_table_max: Bytes = "256 MB"
+    random_table_max: Bytes = "64 MB"
     examine_within: Duration = "30m"
     platform: RehearsalPlatform | None = None
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opsverify.recovery.drill.result import Drill
     from opsverify.report.runs import RehearsalRun
 
-_OUTSIDE_RTO: Final = ("random table", "examine", "checksums", "teardown")
+_OUTSIDE_RTO: Final = ("catalog", "random table", "examine", "checksums", "teardown")
 
 
 def page_of(folder: Path, language: str | None) -> Page:

@@ -42,6 +42,7 @@ STAGE_TEXTS: Final[Mapping[str, Message]] = {
     "promote": say("promotion"),
     "write_probe": say("write probe, rolled back"),
     "validate": say("data and log validated"),
+    "catalog": say("catalog compared"),
     "random table": say("random table"),
     "unpack": say("unpacking"),
     "examine": say("ledger, indexes"),

@@ -32,13 +32,15 @@ from opsverify.recovery.postgres.blame import fault_of
 from opsverify.recovery.postgres.identifiers import qualified
 from opsverify.recovery.postgres.scratch import make_open
 from opsverify.recovery.postgres.server_log import scan_log
+from opsverify.recovery.restore.restored_server import without_syncing
 from opsverify.recovery.restore.throughput import extrapolate
 from opsverify.recovery.rpo.measure import RpoInputs
 from opsverify.recovery.rpo.objectives import rto
 from opsverify.recovery.verify.coverage import outside
+from opsverify.recovery.verify.examination import Examination, examine_stopped, without_roles
 from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.key_counts import compare
-from opsverify.recovery.verify.questions import examine, examine_stopped, sampling_of, without_roles
+from opsverify.recovery.verify.questions import sampling_of
 from opsverify.recovery.verify.single_table import SCRATCH, restore_table
 from opsverify.units import parse_bytes
 
@@ -132,23 +134,18 @@ class DrillVerification:
         more = self._extrapolate(parts.backup.size or 0, validated_s)
         parts = replace(parts, validation=ValidationPart(validated_s, log.errors, log.slow, more))
         yield parts
-        with self.timer.stage(say("random table")) as transferred:
-            table = self._random_table(server)
-            transferred.bytes = None if isinstance(table, NotReached) else table.size
-        parts = replace(parts, table=table)
-        yield parts
         data = self.scratch / "data"
-        with self.timer.stage("examine"):
-            answers = examine(
-                server,
-                self.dbname,
-                data,
-                self.history,
-                sampling_of(self.recovery),
-                self.live,
-                outside(self.recovery),
-                self.recovery.examine_within_s,
-            )
+        without_syncing(server.server, data)
+        with ExitStack() as stack:
+            with self.timer.stage("catalog"):
+                examination = stack.enter_context(self._examination(server, data))
+            with self.timer.stage(say("random table")) as transferred:
+                table = self._random_table(server)
+                transferred.bytes = None if isinstance(table, NotReached) else table.size
+            parts = replace(parts, table=table)
+            yield parts
+            with self.timer.stage("examine"):
+                answers = examination.answers()
         parts = replace(parts, platform=self._platform(server, validated_s))  # not earlier: a platform writes
         yield parts
         with self.timer.stage("checksums"):  # last: it stops the server
@@ -157,6 +154,11 @@ class DrillVerification:
             answers = without_roles(answers)
         findings = {name: Finding.from_dict(answer) for name, answer in answers.items()}
         yield replace(parts, answers=AnswersPart(findings))
+
+    def _examination(self, server: RestoredServer, data: Path) -> Examination:
+        chosen, out = sampling_of(self.recovery), outside(self.recovery)
+        within_s = self.recovery.examine_within_s
+        return Examination(server, self.dbname, data, self.history, chosen, self.live, out, within_s)
 
     def _ledger_facts(self, server: RestoredServer) -> LedgerPart | NotReached:
         """Facts of the restored database, for the windows that the ledger recorded."""

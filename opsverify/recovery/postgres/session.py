@@ -13,7 +13,7 @@ from opsverify.probes.libpq import open_connection
 from opsverify.probes.postgres_connection import TEXT_FORM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ERRORS: Final = psycopg.Error
 """The exception that `rows` raises for a statement that fails."""
@@ -25,9 +25,14 @@ _EVERY_S: Final = 0.2
 
 
 class RestoredSession:
-    """A session in which every value has the text form that it has in the target's own probe."""
+    """A session in which every value has the text form that it has in the target's own probe.
 
-    def __init__(self, dsn: str, dbname: str, search_path: str | None = None) -> None:
+    `revive` starts the server where it has ended; `losses` counts statements during which the session was lost.
+    """
+
+    def __init__(
+        self, dsn: str, dbname: str, search_path: str | None = None, revive: Callable[[], None] = lambda: None
+    ) -> None:
         settings = TEXT_FORM | ({"search_path": search_path} if search_path else {})
         options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in settings.items())
         given = conninfo_to_dict(dsn).get("options") or ""
@@ -35,6 +40,8 @@ class RestoredSession:
             open_connection, dsn, dbname=dbname, autocommit=True, options=f"{given} {options} -c client_encoding=UTF8"
         )
         self._connection = self._open()
+        self._revive = revive
+        self.losses = 0
 
     def rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Rows of one statement, none for a statement without a result. Raises `ERRORS`.
@@ -43,10 +50,15 @@ class RestoredSession:
         """
         if self._connection.closed:
             self._connection = self._reopened()
-        cursor = self._connection.execute(sql.encode(), dict(parameters) or None)
+        try:
+            cursor = self._connection.execute(sql.encode(), dict(parameters) or None)
+        except psycopg.Error:
+            self.losses += self._connection.closed
+            raise
         return cursor.fetchall() if cursor.description else []
 
     def _reopened(self) -> psycopg.Connection[Any]:
+        self._revive()
         end = time.monotonic() + RESTART_S
         while True:
             try:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Progress: TypeAlias = "Callable[[str, int, int], None]"
 """Called with the stage, done and total: bytes in `copy` and `recover` (total 0 while it is unknown), else steps."""
 
+_AUTO: Final = "postgresql.auto.conf"
+"""The last of PostgreSQL's own files of settings."""
 _WRITE_PROBE: Final = "BEGIN; CREATE TABLE opsverify_write_probe (); DROP TABLE opsverify_write_probe; ROLLBACK"
 
 
@@ -125,6 +127,15 @@ def write_files(data_dir: Path, files: Mapping[str, str], account: Account | Non
         path.chmod(0o600)
         if account is not None:
             shutil.chown(path, account.uid, account.gid)
+
+
+def without_syncing(server: Server, data_dir: Path) -> None:
+    """Let `server` leave writing to disk to the system: it is examined and thrown away, and its times were measured."""
+    if not (data_dir / _AUTO).exists():
+        write_files(data_dir, {_AUTO: ""}, server.account)
+    with (data_dir / _AUTO).open("ab") as file:
+        file.write(b"\nfsync = off\n")
+    server.rows("SELECT pg_reload_conf()")
 
 
 def probe_writes(server: Server) -> None:

@@ -155,11 +155,11 @@ def check_foreign_keys(source: Source) -> Finding:
         equal = " AND ".join(f"r.theirs{nth} = t.ours{nth}" for nth in range(len(ours)))
         given = " AND ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
         some = " OR ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
+        named = ", ".join(f"t.ours{nth}" for nth in range(len(ours)))  # written as text for orphans only
         partly = f" OR ({some}) AND NOT ({given})" if matches_full and len(ours) > 1 else ""
         sql = f"""
-            SELECT count(*), min(t.named)
-              FROM (SELECT {picked}, ctid AS place, ROW({", ".join(ours)})::text AS named
-                      FROM {referencing} OFFSET 0) t
+            SELECT count(*), min(ROW({named})::text)
+              FROM (SELECT {picked}, ctid AS place FROM {referencing} OFFSET 0) t
              WHERE t.place IS NOT NULL
                AND (({given}) AND NOT EXISTS (
                      SELECT FROM (SELECT {parents}, ctid AS place FROM {referenced} OFFSET 0) r
@@ -186,7 +186,7 @@ def check_foreign_keys(source: Source) -> Finding:
 
 
 def check_unique_keys(source: Source) -> Finding:
-    """Find rows that share a unique key, by grouping the table itself; its index is not used."""
+    """Find rows that share a unique key, by reading the table itself; its index is not used."""
     problems = []
     rows = list(source(_UNIQUE, {}))
     for name, quoted, keys, predicate, nulls_equal in rows:
@@ -194,13 +194,17 @@ def check_unique_keys(source: Source) -> Finding:
         picked = ", ".join(f"({key}) AS {alias}" for key, alias in zip(keys, named, strict=True))
         # In a CASE, so that no partial index recognises its predicate.
         part = f" WHERE CASE WHEN {predicate} THEN true ELSE false END" if predicate else ""
-        given = "" if nulls_equal else " WHERE " + " AND ".join(f"{alias} IS NOT NULL" for alias in named)
+        given = "" if nulls_equal else "".join(f" AND {alias} IS NOT NULL" for alias in named)
+        read = f"(SELECT {picked}, ctid AS place FROM {quoted}{part} OFFSET 0) t WHERE place IS NOT NULL{given}"
+        if len(named) == 1 and not nulls_equal and _all_differ(source, named[0], read):
+            continue
+        # Ordered before it is grouped: of millions of groups, sorting takes a third of the time of hashing.
+        several = ", ".join(named)
         sql = f"""
             SELECT count(*), coalesce(sum(copies - 1), 0), min(key)
-              FROM (SELECT count(*) AS copies, ROW({", ".join(named)})::text AS key, min(place) AS place
-                      FROM (SELECT {picked}, ctid AS place FROM {quoted}{part} OFFSET 0) t{given}
-                     GROUP BY {", ".join(named)} HAVING count(*) > 1) doubled
-             WHERE place IS NOT NULL"""
+              FROM (SELECT count(*) AS copies, ROW({several})::text AS key
+                      FROM (SELECT {several} FROM {read} ORDER BY {several} OFFSET 0) ordered
+                     GROUP BY {several} HAVING count(*) > 1) doubled"""
         ((groups, surplus, example),) = source(sql, {})
         if groups:
             problems.append(
@@ -213,6 +217,12 @@ def check_unique_keys(source: Source) -> Finding:
                 )
             )
     return Finding(len(rows), say("of {count} unique keys hold duplicates", count=len(rows)), tuple(problems))
+
+
+def _all_differ(source: Source, key: str, read: str) -> bool:
+    """Whether no two rows have the same value of one column: a sort of bare values, the cheapest proof."""
+    ((rows, differing),) = source(f"SELECT count(*) AS rows, count(DISTINCT {key}) AS differing FROM {read}", {})
+    return bool(rows == differing)
 
 
 def check_validity(source: Source) -> Finding:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import math
 import re
-import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import randbits
@@ -24,18 +22,15 @@ from opsverify.language.message import join, say
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.absent import NOTHING_RECORDED
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.verify import (
-    amcheck,
     consistency,
     coverage,
     ledger_checks,
     lost_pages,
     partitions,
 )
-from opsverify.recovery.verify.finding import Finding, finding_of, joined
+from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.ledger_checks import Sampling
-from opsverify.recovery.verify.storage import Storage
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -48,7 +43,6 @@ if TYPE_CHECKING:
     from opsverify.evidence.run_folder import RunFolder
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
-    from opsverify.recovery.restore.restored_server import RestoredServer
     from opsverify.recovery.verify.finding import Cover, Errors
 
     Ask = Callable[[], Finding]
@@ -65,7 +59,6 @@ ANSWERS = "answers"
 """Folder of a run of post-dr in which its answers are kept, one file each: workers of one run share nothing else."""
 LONGEST = 120
 """Letters of a file's name, at most; a longer name of a table is replaced by its hash."""
-_OF_ROLES = ("roles", "grants")
 
 
 def production_of(source: Source) -> dict[str, list[str]]:
@@ -232,60 +225,6 @@ def load_answers(folder: Path) -> dict[str, Any]:
     """Read what `save_answer` kept in a run's folder, by name."""
     kept_ones = (_kept(path) for path in sorted((folder / ANSWERS).glob("*.json")))
     return {one["name"]: one["finding"] for one in kept_ones}
-
-
-def examine(
-    server: RestoredServer,
-    dbname: str,
-    data_dir: Path,
-    history: History | None,
-    sampling: Sampling | None,
-    live: Callable[[], Source] | None,
-    left_out: Mapping[str, str] | None = None,
-    within_s: float = math.inf,
-) -> dict[str, Any]:
-    """Run every question that needs a drill's restored server running; every answer as JSON, by name.
-
-    What pg_amcheck and the record do not cover is examined for `within_s`; what was not reached is named.
-    """
-    from opsverify.recovery.postgres.session import ERRORS, RestoredSession  # noqa: PLC0415 - probes are imported when used
-
-    caught = (ERRORS, Inconclusive)
-    end = time.monotonic() + within_s
-    with RestoredSession(server.dsn, dbname, NAMES_ON) as session:
-        out, at = left_out or {}, server.target_time
-        questions = Questions(history, at, session.rows, live, sampling, limited=False, left_out=out, errors=caught)
-        asks = dict(questions.all())
-        asks.pop("pages", None)  # the files hold more detail; and extensions are installed after the catalog was read
-        storage = Storage(
-            server.server, dbname, data_dir, session.rows, ERRORS, history, lambda: time.monotonic() > end
-        )
-        asks["pages"] = storage.pages
-        asks["indexes"] = storage.indexes
-        answers = {name: finding_of(ask, errors=caught) for name, ask in asks.items()}
-        if history is not None:
-            answers[COVERAGE] = finding_of(partial(questions.coverage, answers.__getitem__), errors=caught)
-    return {name: finding.to_dict() for name, finding in answers.items()}
-
-
-def without_roles(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `answers`, those about roles and grants unknown: a dump of one database holds none of them."""
-
-    def absent(kind: str) -> Finding:
-        why = say(
-            "{kind} were not in the backup: run pg_dumpall --globals-only, and name its file as pg_dump.globals",
-            kind=kind,
-        )
-        return Finding(0, say("nothing was measured"), unknown=why)
-
-    return {**answers, **{name: absent(kind).to_dict() for kind in _OF_ROLES if (name := CATALOG + kind) in answers}}
-
-
-def examine_stopped(server: RestoredServer, data_dir: Path, history: History | None) -> dict[str, Any]:
-    """Stop the server and verify its checksums, as far as production has any; the answers as JSON, by name."""
-    recorded = history.page_checksums if history else None
-    answer = finding_of(partial(amcheck.check_checksums, server.server, data_dir, recorded), errors=Inconclusive)
-    return {"checksums": answer.to_dict()}
 
 
 def sampling_of(recovery: Recovery) -> Sampling | None:

@@ -171,7 +171,7 @@ def restore_table(
     named = [argument for one in (table.quoted, *leaves) for argument in ("-t", one)]
     if sample:
         named += [f"--exclude-table-data={one}" for one in (table.quoted, *leaves)]
-    _run(server, "pg_dump", "-Fc", *parts, *named, "-f", content, "-d", dbname)
+    _run(server, "pg_dump", "-Fc", "--compress=0", *parts, *named, "-f", content, "-d", dbname)
     listing = _run(server, "pg_restore", "-l", content, connected=False).stdout
     # An index of the root is not there to attach to, where a partition is restored alone.
     without = (" FK CONSTRAINT ",) if leaves else (" FK CONSTRAINT ", " INDEX ATTACH ")

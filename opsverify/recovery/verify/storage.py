@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.heap_pages import SYSTEM
-from opsverify.recovery.verify.amcheck import check_indexes
 from opsverify.recovery.verify.finding import Finding, finding_of, joined
 from opsverify.recovery.verify.heap_files import check_heaps
 from opsverify.recovery.verify.index_entries import check_entries
@@ -17,27 +16,26 @@ from opsverify.recovery.verify.relation_files import check_files
 from opsverify.recovery.verify.visibility import check_visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
-    from opsverify.recovery.postgres.server import Server
 
 
 @dataclass(frozen=True)
 class Storage:
     """Questions to the files of a restored server; ask `pages` first, which learns about `of_indexes` as well.
 
-    `until` says whether time is up: what was not reached by then is named in the evidence.
+    `until` says whether time is up: what was not reached by then is named in the evidence. `btrees` is waited for
+    last: pg_amcheck's answer, which runs beside the rest.
     """
 
-    server: Server
-    dbname: str
     data_dir: Path
     source: Source
     errors: type[Exception]
     history: History | None
+    btrees: Callable[[], Finding]
     until: Callable[[], bool] = lambda: False
     of_indexes: list[str] = field(default_factory=list)
 
@@ -49,7 +47,7 @@ class Storage:
 
     def pages(self) -> Finding:
         """Tables, sequences, catalogs, TOAST tables and their maps."""
-        return self._joined(
+        answers = self._answers(
             partial(check_heaps, self.source, self.data_dir, self.errors, self.history, self.of_indexes),
             partial(
                 check_files,
@@ -62,11 +60,11 @@ class Storage:
             ),
             partial(check_visibility, self.source, self.errors, self.until),
         )
+        return _joined(answers)
 
     def indexes(self) -> Finding:
         """Indexes of every access method, each against its table."""
-        return self._joined(
-            partial(check_indexes, self.server, self.dbname),
+        rest = self._answers(
             partial(check_index_files, self.source, self.data_dir),
             partial(
                 check_files,
@@ -80,7 +78,12 @@ class Storage:
             partial(check_entries, self.source, self.data_dir, self.errors, self.until),
             lambda: Finding(0, "", tuple(self.of_indexes)),
         )
+        return _joined([*self._answers(self.btrees), *rest])
 
-    def _joined(self, *asks: Callable[[], Finding]) -> Finding:
-        found = joined([finding_of(ask, errors=(self.errors, Inconclusive)) for ask in asks])
-        return replace(found, unknown=None if found.problems else found.unknown)
+    def _answers(self, *asks: Callable[[], Finding]) -> list[Finding]:
+        return [finding_of(ask, errors=(self.errors, Inconclusive)) for ask in asks]
+
+
+def _joined(parts: Sequence[Finding]) -> Finding:
+    found = joined(parts)
+    return replace(found, unknown=None if found.problems else found.unknown)

@@ -71,7 +71,7 @@ def test_a_drill_times_every_stage_and_reads_three_rpo_sources(disaster: Disaste
     assert (drill.ended, drill.validation.log_errors) == (None, ())
     assert [stage.name for stage in drill.stages] == [
         "integrity", "continuity", "preflight", "prepare", "copy", "recover", "read_only", "promote", "write_probe",
-        "validate", "random table", "examine", "checksums", "teardown",
+        "validate", "catalog", "random table", "examine", "checksums", "teardown",
     ]  # fmt: skip
     assert 0 < drill.restore.to_target_s < drill.restore.to_read_write_s < drill.validation.to_validated_s
     assert drill.extrapolated is not None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.recovery.verify.examination import examine, examine_stopped
 from opsverify.recovery.verify.finding import Finding
-from opsverify.recovery.verify.questions import examine, examine_stopped
 from tests.support.drills import recorded, restored
 from tests.support.wreck import detach
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _examined(server: RestoredServer, history: History | None, data: Path) -> dict[str, Finding]:
-    answers = examine(server, "postgres", data, history, None, None) | examine_stopped(server, data, history)
+    answers = examine(server, "postgres", data, history) | examine_stopped(server, data, history)
     return {name: Finding.from_dict(raw) for name, raw in json.loads(json.dumps(answers)).items()}
 
 
@@ -76,3 +76,29 @@ def test_without_a_ledger_all_other_questions_are_answered(disaster: Disaster, s
         answers = _examined(server, None, scratch / "data")
     assert {"sequences", "pages", "indexes", "checksums"} <= answers.keys()
     assert not any(name.startswith(("buckets/", "catalog/")) for name in answers)
+
+
+def test_a_server_that_ends_while_it_is_examined_is_started_again_and_asked_once_more(
+    disaster: Disaster, scratch: Path
+) -> None:
+    """Whoever reads the index first ends the server, once; each question is answered all the same."""
+    with restored(disaster, disaster.base, scratch) as server:
+        once = scratch / "data" / "ended"
+        deadly = f"cat > /dev/null; test -e {once} || {{ touch {once}; kill -9 $PPID; }}"
+        ending = f"COPY (SELECT) TO PROGRAM '{deadly}'"
+        calling = "BEGIN PERFORM public.ends(); RETURN n; END"
+        for statement in (
+            f"CREATE FUNCTION ends() RETURNS void LANGUAGE plpgsql AS $$BEGIN {ending}; END$$",
+            f"CREATE FUNCTION same(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $${calling}$$",
+            "CREATE TABLE deadly AS SELECT generate_series(1, 3) AS n",
+            f"COPY (SELECT) TO PROGRAM 'cat > {once}'",
+            "CREATE UNIQUE INDEX deadly_n ON deadly (same(n))",
+            f"COPY (SELECT) TO PROGRAM 'cat; rm {once}'",
+        ):
+            done = server.server.psql(statement)
+            assert done.exit_code == 0, done.stderr
+        answers = _examined(server, None, scratch / "data")
+        assert once.exists()
+    assert {"unique_keys", "pages", "indexes"} <= answers.keys()
+    assert {name: answer for name, answer in answers.items() if answer.problems or answer.unknown} == {}
+    assert answers["indexes"].notes

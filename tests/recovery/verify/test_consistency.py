@@ -256,3 +256,19 @@ def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
     clone.run("ALTER TABLE plain SET UNLOGGED")
     (problem,) = consistency.check_unlogged(clone.source, recorded.pages).problems
     assert problem.startswith("public.plain is unlogged: it held 9 pages")
+
+
+def test_doubled_keys_are_found_whatever_the_order_of_rows_and_columns(clone: Clone) -> None:
+    """One column and several, nulls that differ and nulls that are equal, each after a first proof by bare values."""
+    rows = "SELECT n AS a, n + 100 AS b FROM generate_series(1, 300) n ORDER BY md5(n::text)"
+    for columns, twice in (
+        ("(a)", "(7, 1)"), ("(a, b)", "(7, 107)"), ("((a % 1000))", "(7, 1)"),
+        ("(b) NULLS NOT DISTINCT", "(5000, NULL), (5001, NULL)"),
+    ):  # fmt: skip
+        clone.run(f"CREATE TABLE mixed AS {rows}", f"CREATE UNIQUE INDEX several ON mixed {columns}",
+                  "INSERT INTO mixed VALUES (901, 1), (902, 2)")  # fmt: skip
+        assert consistency.check_unique_keys(clone.source).problems == (), columns
+        clone.run(*behind_the_back("several", f"INSERT INTO mixed VALUES {twice}"))  # noqa: S608 - ours
+        (problem,) = consistency.check_unique_keys(clone.source).problems
+        assert "public.mixed several: 1 rows too many" in problem
+        clone.run("DROP TABLE mixed")

@@ -20,8 +20,8 @@ from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.restore.restored_server import RestoredServer
+from opsverify.recovery.verify.examination import examine
 from opsverify.recovery.verify.finding import Finding
-from opsverify.recovery.verify.questions import examine
 from tests.support.cluster_fixtures import MAJOR
 from tests.support.primary import owned, server_tools, succeed
 from tests.support.specimens import AFTER, CATALOGS, DAMAGES, FILES, FORKS, LIVED, ONE, PAGE, PARTS, TWINS
@@ -136,7 +136,7 @@ def _examined(server: Server, home: Path, port: int, data: Path, history: Histor
     restored = RestoredServer(
         _dsn(home, port), str(home), port, None, now, now, 0, 1, 0.0, 0.0, {}, home / "log", server
     )
-    answers = examine(restored, "postgres", data, history, None, None)
+    answers = examine(restored, "postgres", data, history)
     return {name: Finding.from_dict(raw) for name, raw in answers.items()}
 
 
