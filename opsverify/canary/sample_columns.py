@@ -103,4 +103,5 @@ def rows_of(series: Mapping[str, Points]) -> Iterator[Row]:
     """Rows of the series that have samples."""
     if isinstance(series, SampleColumns):
         return series.rows()
-    return ((key, sorted(points), [points[at] for at in sorted(points)]) for key, points in series.items() if points)
+    ordered = ((key, sorted(points)) for key, points in series.items() if points)
+    return ((key, times, [series[key][at] for at in times]) for key, times in ordered)

@@ -151,7 +151,7 @@ def _content(value: Any) -> Any:  # noqa: ANN401 - allure ships no types
     """
     if isinstance(value, str):
         return plain_lines(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple | set | frozenset):
         return [_content(item) for item in value]
     if isinstance(value, dict):
         return {key: _content(item) for key, item in value.items()}

@@ -7,7 +7,6 @@ import http.server
 import json
 import shutil
 import sys
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import pytest
 
 from opsverify.evidence.timestamp import TIMESTAMP, UNSTAMPED, check_stamp, stamp_run
 from tests.support.stamped_runs import DAY, LONG_AGO, authority_config, now_s, signed_run, stamp, verified
-from tests.support.timestamp_authority import TimestampAuthority
+from tests.support.timestamp_authority import TimestampAuthority, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,15 +142,8 @@ def _answering(status: int, content: bytes) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
