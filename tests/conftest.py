@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = (
     "tests.support.checks",
+    "tests.support.browsers",
     "tests.support.cluster_fixtures",
     "tests.support.finished_run_fixture",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from opsverify.report.allure_report import build_report
 from opsverify.report.document import document_html
 from opsverify.report.gate_plot import page as gate_page
 from opsverify.report.html import render
+from tests.support.browsers import needs_chromium
 from tests.support.finished_run import finish
 from tests.support.fleet_verdicts import a_red_fleet
 from tests.support.gate_window import observed
@@ -20,15 +20,13 @@ from tests.support.pages import REASON, rejected
 from tests.support.period_runs import a_restless_week
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
 
     from opsverify.canary.trace import WindowTrace
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+pytestmark = needs_chromium
 WIDTHS = (390, 1280)
 HEIGHT = 844
 A4 = 703
@@ -53,17 +51,6 @@ PLOTS = """() => [...document.querySelectorAll('figure')].filter(one => one.chec
     numbers: [...figure.querySelectorAll('.marks span')].map(one => one.textContent),
 }))"""
 """Each figure that is seen: where its drawings, their lines and their events are on the screen."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all pages of this module."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not where the tests are skipped
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

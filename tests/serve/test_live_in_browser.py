@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import pytest
-
+from tests.support.browsers import needs_chromium
 from tests.support.canary_exporter import scraped_canary
 from tests.support.gate_server import LONGEST_S, GateProject, LiveGate, RealProject, plain, project_in, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import pytest
     from playwright.sync_api import Browser, BrowserContext, Page
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+pytestmark = needs_chromium
 WIDTHS: Final = (390, 1280)
 HEIGHT: Final = 844
 PATIENCE_MS: Final = LONGEST_S * 1000
 CUT_OFF: Final = """() => [...document.querySelectorAll('body *')].filter(one => one.checkVisibility())
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 90))"""
 RELEASE: Final = {"name": "judgment", "checksum": "c1"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all pages of this module."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not where the tests are skipped
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 class _Looking:
