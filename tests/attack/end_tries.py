@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.attack.tries import HOLDS, Stage, Try
-from tests.pytest_plugin.suite import Ran, verdict_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.pytest_plugin.suite import Suite
+    from tests.pytest_plugin.suite import Ran, Suite
 
 INCONCLUSIVE = "raise Inconclusive('nothing came')"
 FOLDER = "folder = request.config.pluginmanager.get_plugin('opsverify-stage').run.folder\n"
@@ -162,13 +160,7 @@ def shell(command: str) -> Callable[[Suite], Ran]:
         text = command.replace("{verify}", " ".join(suite.command("cli"))).replace(
             "{pytest}", " ".join(suite.command("pytest"))
         )
-        done = subprocess.run(
-            ["bash", "-c", text.replace("{python}", sys.executable)], cwd=suite.root, env=suite.environment,
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        folders = sorted((suite.root / "reports").glob("2*"))
-        folder = folders[-1] if folders else None
-        return Ran(done.returncode, done.stdout, done.stderr, verdict_in(folder), folder)
+        return suite.ended(suite.start(["bash", "-c", text.replace("{python}", sys.executable)]))
 
     return act
 

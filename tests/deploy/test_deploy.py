@@ -135,7 +135,7 @@ def test_exit_codes_become_decisions(script: str, code: int, decision: str, tmp_
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
     }  # fmt: skip
     shell = ["bash", "-eo", "pipefail", "-c", script]
-    done = subprocess.run(shell, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(shell, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=180)
     kept = [path.read_text() for name in ("output", "decision") if (path := tmp_path / name).exists()]
     said = "".join([done.stdout, *kept])
     assert set(re.findall(r"\b(pass|fail|hold)\b", said)) == {decision}
@@ -149,7 +149,7 @@ def test_the_action_ends_as_it_decided() -> None:
     assert steps[1]["if"] == "always()"
     codes = {}
     for decision in ("pass", "fail", "hold", ""):
-        done = subprocess.run(["bash", "-c", steps[-1]["run"]], env={"DECISION": decision}, check=False, timeout=60)
+        done = subprocess.run(["bash", "-c", steps[-1]["run"]], env={"DECISION": decision}, check=False, timeout=180)
         codes[decision] = done.returncode
     assert codes == {"pass": 0, "fail": 1, "hold": 10, "": 10}
     assert "${{" not in "".join(step.get("run", "") for step in steps), "an input in a script is code of others"
@@ -211,7 +211,7 @@ def test_a_release_sets_every_version(tmp_path: Path) -> None:
     script = (REPOSITORY / ".ci" / "release").read_text(encoding="utf-8")
     (line,) = (line for line in script.splitlines() if " deploy " in line)
     variables = {"old": old, "version": "12.3.4", "PATH": "/usr/bin:/bin"}
-    subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=tmp_path, env=variables, check=True, timeout=60)
+    subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=tmp_path, env=variables, check=True, timeout=180)
     assert _versions(tmp_path) == [(path, "12.3.4") for path, _ in named]
 
 

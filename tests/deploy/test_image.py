@@ -60,7 +60,7 @@ def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedPr
     """Run a script with only those programs that `folder` has."""
     environment = {"PATH": str(folder), **variables}
     return subprocess.run(
-        ["/bin/sh", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60
+        ["/bin/sh", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=180
     )
 
 
@@ -186,7 +186,7 @@ def test_its_requirements_are_those_of_the_lock(tmp_path: Path) -> None:
     variables = {"EXTRAS": "serve llmops", "UV_PYTHON_DOWNLOADS": "never", "HOME": os.environ.get("HOME", "/")}
     done = subprocess.run(
         ["/bin/sh", "-c", script], cwd=REPOSITORY, env={"PATH": os.environ["PATH"], **variables}, check=False,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     names = {file: _locked(tmp_path / file) for file in ("requirements.txt", "build.txt")}

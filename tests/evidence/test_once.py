@@ -53,7 +53,7 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
         assert first.poll() is None
         threading.Event().wait(0.02)
     second = maker(tmp_path, "make")
-    said = [first.communicate("go\n", timeout=60)[0], second.communicate(timeout=60)[0]]
+    said = [first.communicate("go\n", timeout=180)[0], second.communicate(timeout=60)[0]]
     assert said == ["half whole\n"] * 2
     assert (tmp_path / "made.log").read_text() == "made\n"
 
@@ -61,10 +61,10 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
 def test_a_killed_maker_is_replaced(tmp_path: Path) -> None:
     """What a killed process left half made is never read: the next one makes it anew."""
     killed = maker(tmp_path, "die")
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=180)
     assert killed.returncode == -9
     assert not (tmp_path / "fact.json").exists()
-    assert maker(tmp_path, "make").communicate(timeout=60)[0] == "half whole\n"
+    assert maker(tmp_path, "make").communicate(timeout=180)[0] == "half whole\n"
 
 
 def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:

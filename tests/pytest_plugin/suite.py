@@ -10,6 +10,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.support.ending import ending
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Suite:
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         """Await a started run and read what it left."""
-        out, err = process.communicate(timeout=180)
+        out, err = ending(process)
         folders = sorted((self.root / "reports").glob("2*"))
         folder = folders[-1] if folders else None
         return Ran(process.returncode, out, err, verdict_in(folder), folder)

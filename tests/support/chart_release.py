@@ -89,4 +89,4 @@ class ChartRelease:
                 yield server
             finally:
                 server.terminate()
-                server.communicate(timeout=60)
+                server.communicate(timeout=180)

@@ -98,7 +98,7 @@ class PipelineFolder:
             (*who, "commit", "-qm", "pipeline"),
             ("remote", "add", "origin", "git@git.example.com:platform/release.git"),
         ):
-            subprocess.run(("git", *words), cwd=self.folder, env=self.environment, check=True, timeout=60)
+            subprocess.run(("git", *words), cwd=self.folder, env=self.environment, check=True, timeout=180)
 
     def run(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run a runner in it."""

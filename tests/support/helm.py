@@ -73,7 +73,7 @@ def helm(*arguments: object, code: int | None = 0) -> str:
     words = [str(program("helm")), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as home:
         environment = {"PATH": os.environ["PATH"], "HOME": home, "KUBECONFIG": f"{home}/none"}
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=180)
     noise = "found symbolic link"  # the alert rules, which the chart shares
     told = "\n".join(line for line in done.stderr.splitlines() if noise not in line)
     assert done.returncode == code if code is not None else done.returncode, done.stdout + told
