@@ -108,7 +108,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{next(iter(server.stdout or ())).strip()}"
         with (
             tempfile.TemporaryFile() as kept,
-            gzip.open(kept, "wt", 6, encoding="utf-8") as keep,
+            gzip.open(kept, "wt", 4, encoding="utf-8") as keep,
             Prometheus(PrometheusConfig(url=url, timeout_s=60)) as prometheus,
         ):
             clock, shown = Clock(time.time, time.sleep), Recurring(Redactor(["a password of this benchmark"]))

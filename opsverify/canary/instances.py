@@ -84,6 +84,13 @@ class Instance:
         recent = self.scrapes[-12:]
         return median(b - a for a, b in pairwise(recent)) if len(recent) > _LEAST_GAPS else None
 
+    def scraped(self, times: Sequence[float]) -> None:
+        """Note scrapes; many series tell of each."""
+        for at in times:
+            if at not in self.known:
+                self.known.add(at)
+                insort(self.scrapes, at)
+
     def started_at(self, at: float) -> float:
         """Start time of the process that was scraped at `at`; minus infinity where unknown."""
         found = [started for shown, started in self.starts if shown <= at]
@@ -151,8 +158,13 @@ class Instances:
             known = self._latest.setdefault(signal, {})
             for key, times, values in rows_of(signals[signal]):
                 latest = known.get(key)
+                instance = latest.instance if latest is not None else self.of(key)
+                if not instance.known.issuperset(times):
+                    instance.scraped(times)
+                if instance.starts and signal != REQUESTS and signal != PROCESS_START:
+                    continue  # its start time tells of every restart
                 if latest is None:
-                    latest = known[key] = _Latest(self.of(key))
+                    latest = known[key] = _Latest(instance)
                 self._add(signal, latest, times, values)
 
     @property
@@ -191,17 +203,9 @@ class Instances:
 
     def _add(self, signal: str, latest: _Latest, times: Sequence[float], values: Sequence[float]) -> None:
         instance = latest.instance
-        known = instance.known
-        if not known.issuperset(times):
-            for at in times:
-                if at not in known:
-                    known.add(at)
-                    insort(instance.scrapes, at)
         if signal == PROCESS_START:
             _add_starts(instance, times, values)
             return
-        if instance.starts and signal != REQUESTS:
-            return  # its start time tells of every restart
         counted = instance.counted if signal == REQUESTS else None
         for at, value in zip(times, values, strict=True):
             if at <= latest.at or not 0 <= value < math.inf:

@@ -26,7 +26,7 @@ def write_once(folder: Path, name: str, make: Callable[[TextIO], object]) -> Pat
     with lock:
         if not final.exists():
             # Level 9 takes twice as long for a hundredth of the size.
-            opened = partial(gzip.open, compresslevel=6) if name.endswith(".gz") else open
+            opened = partial(gzip.open, compresslevel=4) if name.endswith(".gz") else open
             with cast("TextIO", opened(draft, "wt", encoding="utf-8")) as keep:
                 make(keep)
                 keep.flush()
