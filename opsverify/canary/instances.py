@@ -161,7 +161,7 @@ class Instances:
                 instance = latest.instance if latest is not None else self.of(key)
                 if not instance.known.issuperset(times):
                     instance.scraped(times)
-                if instance.starts and signal != REQUESTS and signal != PROCESS_START:
+                if instance.starts and signal not in (REQUESTS, PROCESS_START):
                     continue  # its start time tells of every restart
                 if latest is None:
                     latest = known[key] = _Latest(instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -74,7 +75,7 @@ def collect(
     stage_named(stage)
     load_target(find_target(target, root / TARGETS), with_secrets=False)
     recorder = _PlanRecorder()
-    with contextlib.chdir(root):  # the project's own runbook is found from the working directory
+    with contextlib.chdir(root), _frozen():  # the project's own runbook is found from the working directory
         pytest.main(
             arguments,
             plugins=[recorder, *plugins, Launch(root, settings_of(root), language_of([f"--target={target}", *more]))],
@@ -84,6 +85,16 @@ def collect(
             say("stage {stage} on target {target}: no plan, for the reason above", stage=stage, target=target)
         )
     return recorder.plugin
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """What lives already is no garbage of a pytest that is started, which searches for it at its beginning and end."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:
