@@ -33,6 +33,8 @@ REFUSED: Final = {
     "an image that changes": ("image: { tag: latest }", "'not' failed"),
     "half a digest": ("image: { digest: sha256:12 }", "does not match pattern"),
     "neither TLS nor plain HTTP": ("serve: { tls: { secret: '' } }", "minLength"),
+    "an ingress without a host": ("serve: { ingress: { enabled: true, tlsSecret: a } }", "minLength"),
+    "an ingress without TLS": ("serve: { ingress: { enabled: true, host: a.example.com } }", "minLength"),
     "a port of root": ("serve: { port: 443 }", "minimum"),
     "a duration without a unit": ("serve: { maxAge: '30' }", "does not match pattern"),
     "labels that select": ("podLabels: { app.kubernetes.io/name: other }", "propertyName"),

@@ -207,6 +207,33 @@ def test_the_server_is_one(name: str) -> None:
             assert (asked["scheme"] == "HTTP") == ("--plain-http" in pod.container["command"])
 
 
+@pytest.mark.parametrize(("name", "controller"), [("on", "ingress"), ("plain", "ingress-nginx")])
+def test_only_what_is_for_outside_is_published(name: str, controller: str) -> None:
+    """The interface and the pages, with TLS; the Service's own port, which the controller's namespace may reach."""
+    (ingress,) = kinds(of(name), "Ingress")
+    (service,) = kinds(of(name), "Service")
+    (rule,) = ingress["spec"]["rules"]
+    assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "gate-tls"}]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/v1", "/live"]
+    (port,) = service["spec"]["ports"]
+    backend = {"service": {"name": service["metadata"]["name"], "port": {"name": port["name"]}}}
+    assert all(path["backend"] == backend for path in rule["http"]["paths"])
+    allowed = [
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        for policy in kinds(of(name), "NetworkPolicy")
+        for each in policy["spec"].get("ingress", ())
+        for peer in each["from"]
+        if "namespaceSelector" in peer
+    ]
+    assert allowed.count(controller) == 1
+
+
+@pytest.mark.parametrize("name", ["default", "off"])
+def test_nothing_is_published_unless_asked(name: str) -> None:
+    """An ingress is a choice."""
+    assert not kinds(of(name), "Ingress")
+
+
 def test_who_may_connect(name: str) -> None:
     """No policy has an empty list of who may (that is everybody); the server alone is reached, by those it names."""
     policies = kinds(of(name), "NetworkPolicy")
