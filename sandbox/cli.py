@@ -43,6 +43,7 @@ def _judgment(arguments: argparse.Namespace) -> int:
         getattr(arguments, "port_base", None),
         rate=_or(getattr(arguments, "rate", None), DEFAULT_RATE),
         canary_share=_or(getattr(arguments, "canary_share", None), DEFAULT_CANARY_SHARE),
+        provider=getattr(arguments, "provider", None),
         progress=timed(arguments.language),
     )
     return _VERBS[arguments.verb](sandbox, arguments)

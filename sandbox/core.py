@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from opsverify.language.message import say
 from sandbox import (
-    binaries,
     faults,
     history,
     network,
@@ -45,14 +44,15 @@ from sandbox.postgres import STOP_AT_ONCE, Cluster
 from sandbox.processes import Table, signals_deferred
 from sandbox.prometheus import Monitoring
 from sandbox.redis import RedisServer
+from sandbox.servers import known_provider, servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from types import FrameType, TracebackType
 
-    from sandbox.processes import Running
     from sandbox.recovery import Backup, Restored
+    from sandbox.started import Started
 
 COMPONENTS = ("postgres", "redis", "externals", "stable", "canary", "edge", "prometheus", "alertmanager", HEARTBEAT)
 _STOP_DEADLINE_S = 2.0
@@ -68,10 +68,12 @@ class Sandbox:
         *,
         rate: float = DEFAULT_RATE,
         canary_share: float = DEFAULT_CANARY_SHARE,
+        provider: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = Path(home).expanduser().resolve() if home is not None else default_home()
         self._port_base = port_base
+        self._provider = provider
         self._start = ControlState(_at_least_zero(rate), _share(canary_share))
         self._progress = progress
         self._table = Table(self.home)
@@ -105,7 +107,7 @@ class Sandbox:
         self.home.mkdir(parents=True, exist_ok=True)
         with locked(self.home, "up"):
             if any(self._table.alive(name) for name in COMPONENTS):
-                self._check_same_ports()
+                self._check_same_start()
                 self._start_missing()
                 return
             self._clear()
@@ -128,9 +130,9 @@ class Sandbox:
         self._progress(say("everything is stopped"))
 
     def status(self) -> dict[str, str]:
-        """Return what each component does: `running (pid N)` or `stopped`."""
+        """Return what each component does: `running (pid N)`, `running (container N)` or `stopped`."""
         return {
-            name: say("running (pid {pid})", pid=running.pid)
+            name: say("running ({place})", place=running.place)
             if (running := self._table.alive(name))
             else say("stopped")
             for name in (*COMPONENTS, *(pod for pod in PODS[1:] if self._table.alive(pod)))
@@ -234,8 +236,17 @@ class Sandbox:
             progress=self._progress,
         )
 
-    def _check_same_ports(self) -> None:
-        base = self.settings.port_base
+    def _check_same_start(self) -> None:
+        base, provider = self.settings.port_base, self.settings.provider
+        if self._provider not in (None, provider):
+            raise SandboxError(
+                say(
+                    "the servers of the sandbox in {home} run as {provider}, not as {given}; run 'sandbox down' first",
+                    home=self.home,
+                    provider=provider,
+                    given=self._provider,
+                )
+            )
         if self._port_base not in (None, base):
             raise SandboxError(
                 say(
@@ -248,7 +259,7 @@ class Sandbox:
 
     def _prepare(self) -> None:
         base = DEFAULT_PORT_BASE if self._port_base is None else self._port_base
-        settings = Settings.build(self.home, base, self.home)
+        settings = replace(Settings.build(self.home, base, self.home), provider=known_provider(self._provider))
         for name, port in settings.ports.items():
             if not network.is_free(port):
                 raise SandboxError(
@@ -261,8 +272,7 @@ class Sandbox:
                         more=len(SERVICES) - 1,
                     )
                 )
-        for program in binaries.PROGRAMS:
-            binaries.find(program, self._progress)
+        servers_of(settings, self._table).find(COMPONENTS, self._progress)
         settings.logs_dir.mkdir(exist_ok=True)
         create_secrets(settings.secrets_dir)
         replace(settings, data_dir=unprivileged.data_folder(unprivileged.identity())).save()
@@ -279,7 +289,7 @@ class Sandbox:
         parts = self._parts()
         held_down = faults.held_down(parts.control.read())
         missing = [name for name in COMPONENTS if name not in held_down and not self._table.alive(name)]
-        started: dict[str, Running] = {}
+        started: dict[str, Started] = {}
         started |= {name: parts.start(name) for name in ("redis", "externals") if name in missing}
         if "postgres" in missing:
             self._start_postgres(parts)
@@ -305,7 +315,7 @@ class Sandbox:
                         log=parts.settings.logs_dir / f"{name}.log",
                     )
                 )
-            self._progress(say("{name} runs (pid {pid})", name=name, pid=running.pid))
+            self._progress(say("{name} runs ({place})", name=name, place=running.place))
 
     def _start_postgres(self, parts: Parts) -> None:
         new = not parts.cluster.archive.exists()
@@ -333,11 +343,12 @@ class Sandbox:
     def _stop_and_delete(self) -> None:
         self._table.stop(self._table.all().keys(), deadline_s=_STOP_DEADLINE_S, signals={"postgres": STOP_AT_ONCE})
         try:
-            data_dir = self.settings.data_dir
+            settings = self.settings
         except SandboxError:
             pass
         else:
-            shutil.rmtree(data_dir, ignore_errors=True)
+            servers_of(settings, self._table).sweep()
+            shutil.rmtree(settings.data_dir, ignore_errors=True)
         shutil.rmtree(self.home / "recovery", ignore_errors=True)
         for name in ("settings.json", "control.json", target_file.NAME, release.RECORD):
             (self.home / name).unlink(missing_ok=True)

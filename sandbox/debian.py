@@ -46,7 +46,7 @@ def unpacked(package: str, cache: Path, progress: Callable[[str], None]) -> Path
             progress(say("fetching the Debian package {package} (once)", package=package))
             archive = _download(package, Path(work), progress)
             files = Path(work) / "files"
-            _run(["dpkg-deb", "-x", str(archive), str(files)], Path(work))
+            run(["dpkg-deb", "-x", str(archive), str(files)], Path(work))
             _untie(package, files)
             files.rename(tree)
     except OSError as error:
@@ -80,26 +80,27 @@ def _download(package: str, work: Path, progress: Callable[[str], None]) -> Path
         return _apt_download(package, work, [])
     except Unavailable:
         progress(say("no package lists on this machine: fetching them into the cache folder (once, some seconds)"))
-    private = _private_apt(work.parent / ".apt")
-    _run(["apt-get", *private, "update"], work)
+    private = private_apt(work.parent / ".apt")
+    run(["apt-get", *private, "update"], work)
     return _apt_download(package, work, private)
 
 
 def _apt_download(package: str, work: Path, options: Iterable[str]) -> Path:
-    _run(["apt-get", *options, "download", package], work)
+    run(["apt-get", *options, "download", package], work)
     archives = sorted(work.glob("*.deb"))
     if not archives:
         raise Unavailable(say("apt-get download {package} brought no file", package=package))
     return archives[0]
 
 
-def _private_apt(state: Path) -> list[str]:
+def private_apt(state: Path, status: str = "/var/lib/dpkg/status") -> list[str]:
+    """Options of apt-get that keep lists and archives in `state`; `status` is the file of what is installed."""
     for folder in ("lists/partial", "archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     options = {
         "Dir::State": state,
         "Dir::State::lists": state / "lists",
-        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::State::status": status,
         "Dir::Cache": state,
         "Dir::Cache::archives": state / "archives",
         "Acquire::Languages": "none",
@@ -108,7 +109,8 @@ def _private_apt(state: Path) -> list[str]:
     return [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
 
 
-def _run(argv: list[str], work: Path) -> None:
+def run(argv: list[str], work: Path) -> None:
+    """Run apt-get or dpkg-deb in the folder `work`. Raises Unavailable with the reason that it gives."""
     if argv[0] == "apt-get":
         # apt as root drops to a user of its own, who cannot write into our folder.
         argv = [argv[0], "-q", "-o", "APT::Sandbox::User=root", *argv[1:]]

@@ -39,6 +39,9 @@ DATABASE_USERS = ("judgment_owner", "judgment_app", "opsverify_ro", "opsverify_s
 SECRETS = (*DATABASE_USERS, "redis", "admin_token")
 SIGNING_KEY = "signing_key.pem"
 VERSIONS = {"stable": "1.4.0", "canary": "1.5.0"}
+PROCESSES, CONTAINERS = PROVIDERS = ("processes", "containers")
+"""How the servers of a sandbox run."""
+PROVIDER_VARIABLE = "OPSVERIFY_SANDBOX_PROVIDER"
 ACTED_ON, REPORTED = "on", "reported"
 """States of a remedy: the platform acts on it, or only says that it does."""
 _HIGHEST_PORT = 65535
@@ -76,13 +79,14 @@ def locked(home: Path, name: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where everything of one sandbox is; `ports` by service name, all on 127.0.0.1."""
+    """Where everything of one sandbox is; `ports` by service name, all on 127.0.0.1; `provider` of its servers."""
 
     home: Path
     port_base: int
     data_dir: Path
     ports: Mapping[str, int]
     versions: Mapping[str, str] = field(default_factory=lambda: dict(VERSIONS))
+    provider: str = PROCESSES
 
     @classmethod
     def build(cls, home: Path, port_base: int, data_dir: Path) -> Settings:
@@ -133,6 +137,7 @@ class Settings:
             "postgres": {"dbname": DATABASE, "users": {name: {"secret": name} for name in DATABASE_USERS}},
             "secrets_dir": str(self.secrets_dir),
             "versions": dict(self.versions),
+            "provider": self.provider,
         }
         write_atomic(self.home / "settings.json", json.dumps(content, indent=2) + "\n", mode=0o644)
 
@@ -157,6 +162,7 @@ def load_settings(home: Path | str) -> Settings:
         data_dir=Path(content["data_dir"]),
         ports=content["ports"],
         versions=content["versions"],
+        provider=content.get("provider", PROCESSES),
     )
 
 

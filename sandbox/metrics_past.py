@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sandbox.servers import Servers
 
 DAYS = 30
 SIZE = 100e9
@@ -29,19 +30,15 @@ _END_S = 3600
 """Blocks end before what the server scrapes itself begins."""
 
 
-def write(promtool: Path, folder: Path) -> bool:
+def write(servers: Servers, folder: Path) -> bool:
     """Make blocks in `folder`; whether promtool is there and could."""
-    if not promtool.exists():
-        return False
     source = folder.with_name("metrics-past.txt")
     source.write_text("\n".join([*_lines(time.time()), "# EOF", ""]), encoding="utf-8")
-    done = subprocess.run(
-        [
-            str(promtool), "tsdb", "create-blocks-from", "--max-block-duration=720h", "openmetrics", str(source),
-            str(folder),
-        ],
-        capture_output=True, check=False,
-    )  # fmt: skip
+    done = servers.run(
+        "prometheus",
+        "promtool",
+        ["tsdb", "create-blocks-from", "--max-block-duration=720h", "openmetrics", str(source), str(folder)],
+    )
     source.unlink()
     return done.returncode == 0
 

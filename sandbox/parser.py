@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.cli.parser import CommandParser
 from opsverify.language.message import LANGUAGES, say
-from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE
+from sandbox.home import DEFAULT_CANARY_SHARE, DEFAULT_PORT_BASE, DEFAULT_RATE, PROVIDER_VARIABLE, PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,14 @@ def _verbs_of_both(verb: Callable[..., SandboxParser], either: SandboxParser) ->
         type=int,
         metavar="PORT",
         help=say("first of the ports (default: {port})", port=DEFAULT_PORT_BASE),
+    )
+    up.add_argument(
+        "--provider",
+        choices=PROVIDERS,
+        help=say(
+            "how PostgreSQL, Redis, Prometheus and Alertmanager run (default: ${variable}, or processes)",
+            variable=PROVIDER_VARIABLE,
+        ),
     )
     up.add_argument("--no-backup", action="store_true", help=say("make no first backup and record"))
     verb("down", say("stop everything and delete its data"), either)

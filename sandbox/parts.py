@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from sandbox.home import Control, Settings
     from sandbox.platform_processes import Platform
     from sandbox.postgres import Cluster
-    from sandbox.processes import Running, Table
+    from sandbox.processes import Table
     from sandbox.prometheus import Monitoring
     from sandbox.redis import RedisServer
+    from sandbox.started import Started
 
 _STOP_DEADLINE_S = 5.0
 
@@ -34,17 +35,17 @@ class Parts:
     control: Control
     progress: Callable[[str], None]
 
-    def start(self, name: str) -> Running:
+    def start(self, name: str) -> Started:
         """Start a component other than postgres, without waiting for it."""
         if name == "redis":
-            return self.redis.start(self.progress)
+            return self.redis.start()
         if name == "prometheus":
             return self.monitoring.start_prometheus(self.progress)
         if name == "alertmanager":
-            return self.monitoring.start_alertmanager(self.progress)
+            return self.monitoring.start_alertmanager()
         return self.platform.start(name)
 
-    def wait(self, name: str, running: Running) -> None:
+    def wait(self, name: str, running: Started) -> None:
         """Wait until a started component serves."""
         if name == "redis":
             self.redis.wait(running)

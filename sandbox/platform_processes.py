@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.home import Settings
-    from sandbox.processes import Running, Table
+    from sandbox.processes import Table
+    from sandbox.started import Started
 
 PROCESSES = {
     "externals": ("sandbox.platform.externals",),
@@ -38,7 +39,7 @@ class Platform:
         self._settings = settings
         self._table = table
 
-    def start(self, name: str) -> Running:
+    def start(self, name: str) -> Started:
         """Start one of `PROCESSES` without waiting for it."""
         module, *arguments = PROCESSES[name]
         return self._table.start(
@@ -48,7 +49,7 @@ class Platform:
             cwd=REPOSITORY,
         )
 
-    def start_heartbeat(self) -> Running:
+    def start_heartbeat(self) -> Started:
         """Start the heartbeat's writer without waiting for it."""
         target = self._settings.home / target_file.NAME
         return self._table.start(
@@ -58,7 +59,7 @@ class Platform:
             cwd=REPOSITORY,
         )
 
-    def wait(self, name: str, running: Running) -> None:
+    def wait(self, name: str, running: Started) -> None:
         """Wait until the process serves."""
         wait_until(
             lambda: self._serves(name), _START_DEADLINE_S, say("{name} to serve", name=name),

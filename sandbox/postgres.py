@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -19,10 +18,11 @@ import psycopg
 from psycopg import sql
 
 from opsverify.language.message import say
-from sandbox import binaries, unprivileged
+from sandbox import unprivileged
 from sandbox.errors import SandboxError
 from sandbox.home import DATABASE, DATABASE_USERS
 from sandbox.processes import wait_until
+from sandbox.servers import servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ _HEARTBEAT: LiteralString = """
 
 
 class Cluster:
-    """The PostgreSQL of one sandbox; `table` keeps its process."""
+    """The PostgreSQL of one sandbox; `table` keeps its server."""
 
     admin = SUPERUSER
     database = DATABASE
@@ -54,6 +54,7 @@ class Cluster:
     def __init__(self, settings: Settings, table: Table) -> None:
         self._settings = settings
         self._table = table
+        self._servers = servers_of(settings, table)
         self._user = unprivileged.identity()
         self.log = settings.logs_dir / "postgres.log"
         self.data = settings.data_dir / "postgres"
@@ -61,14 +62,6 @@ class Cluster:
         self.backups = settings.data_dir / "backups"
         self.sockets = settings.data_dir / "s"
         self.port = settings.ports["postgres"]
-        self._bin: Path | None = None
-
-    @property
-    def bin(self) -> Path:
-        """The folder of programs, reachable by the user they run as."""
-        if self._bin is None:
-            self._bin = unprivileged.reachable_bin(binaries.postgres_bin(), self._user)
-        return self._bin
 
     def create(self) -> None:
         """Make the folders and an empty cluster with its settings."""
@@ -99,14 +92,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server and wait until it takes connections, in recovery or not."""
-        self._table.start(
-            "postgres",
-            [str(self.bin / "postgres"), "-D", str(self.config.parent)],
-            log=self.log,
-            user=self._user,
-            env={**_clean_environment(), "LC_ALL": "C"},
-            cwd=self._settings.data_dir,
-        )
+        self._servers.start("postgres", "postgres", ["-D", str(self.config.parent)], log=self.log, user=self._user)
         wait_until(self.answers, _START_DEADLINE_S, say("PostgreSQL to take connections"), self.why_ended)
 
     def checkpoint(self) -> None:
@@ -194,14 +180,7 @@ class Cluster:
 
     def run(self, tool: str, *arguments: str, timeout_s: float = 120) -> str:
         """Run one of PostgreSQL's programs as the cluster's user and return what it printed."""
-        done = subprocess.run(
-            [str(self.bin / tool), *arguments],
-            capture_output=True, text=True, timeout=timeout_s, check=False, cwd=self._settings.data_dir,
-            env={**_clean_environment(), "LC_ALL": "C"},
-            user=self._user[0] if self._user else None,
-            group=self._user[1] if self._user else None,
-            extra_groups=[] if self._user else None,
-        )  # fmt: skip
+        done = self._servers.run("postgres", tool, arguments, user=self._user, timeout_s=timeout_s)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [say("exit status {code}", code=done.returncode)]
             raise SandboxError(say("{tool} failed: {reason}", tool=tool, reason=lines[-1]))
@@ -233,7 +212,3 @@ def archive_command(archive: Path) -> str:
     """Return a command that gives a segment its final name once complete, and may be repeated."""
     final, part = f"{shlex.quote(str(archive))}/%f", f"{shlex.quote(str(archive))}/.%f.part"
     return f"if test -f {final}; then cmp -s %p {final}; else cp %p {part} && mv {part} {final}; fi"
-
-
-def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}

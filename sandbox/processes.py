@@ -1,6 +1,7 @@
 """Processes that outlive the command that started them, and that are stopped by proof of identity.
 
-A process is known by its pid and its start time, so that a pid used again by a stranger is never signalled.
+A process is known by its pid and its start time, so that a pid used again by a stranger is never signalled. The table
+that keeps processes keeps containers as well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
+
+    from opsverify.language.message import Message
+    from sandbox.started import Started
 
 _POLL_S = 0.03
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
@@ -46,11 +50,28 @@ class Running:
             return False
         return start_mark(self.pid) == self.started
 
+    @property
+    def mark(self) -> str:
+        """Its pid."""
+        return str(self.pid)
+
+    @property
+    def place(self) -> Message:
+        """Its pid, in words."""
+        return say("pid {pid}", pid=self.pid)
+
     def send(self, number: signal.Signals) -> None:
         """Signal the process's whole group, if it is still this process."""
         if self.alive:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def remove(self) -> None:
+        """Do nothing: the kernel keeps nothing of a process."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Its entry in the table."""
+        return asdict(self)
 
 
 def start_mark(pid: int) -> str | None:
@@ -68,22 +89,22 @@ def start_mark(pid: int) -> str | None:
 
 
 class Table:
-    """`state.json`: the processes of one home by name, kept across commands."""
+    """`state.json`: the processes and containers of one home by name, kept across commands."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._path = home / "state.json"
 
-    def all(self) -> dict[str, Running]:
-        """Every process recorded, dead ones included."""
+    def all(self) -> dict[str, Started]:
+        """Everything recorded, also what has ended."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        return {name: Running(**entry) for name, entry in content["processes"].items()}
+        return {name: _recorded(entry) for name, entry in content["processes"].items()}
 
-    def alive(self, name: str) -> Running | None:
-        """Return the process `name` if it runs."""
+    def alive(self, name: str) -> Started | None:
+        """Return the process or container `name` if it runs."""
         entry = self.all().get(name)
         return entry if entry is not None and entry.alive else None
 
@@ -116,8 +137,12 @@ class Table:
             )
             _CHILDREN[child.pid] = child
             running = Running(child.pid, start_mark(child.pid) or "gone")
-            self._change(lambda entries: entries | {name: running})
+            self.record(name, running)
         return running
+
+    def record(self, name: str, started: Started) -> None:
+        """Keep what was started under `name`."""
+        self._change(lambda entries: entries | {name: started})
 
     def stop(
         self,
@@ -126,7 +151,7 @@ class Table:
         deadline_s: float,
         signals: Mapping[str, signal.Signals] | None = None,
     ) -> None:
-        """Stop processes together: SIGTERM (or the one named in `signals`), SIGKILL after `deadline_s`."""
+        """Stop what has these names, together: SIGTERM (or the one in `signals`), SIGKILL after `deadline_s`."""
         entries = {name: entry for name, entry in self.all().items() if name in names}
         for name, entry in entries.items():
             entry.send((signals or {}).get(name, signal.SIGTERM))
@@ -137,13 +162,23 @@ class Table:
         wait_until(
             lambda: not any(entry.alive for entry in entries.values()), deadline_s, say("killed processes to end")
         )
+        for entry in entries.values():
+            entry.remove()
         self._change(lambda known: {name: entry for name, entry in known.items() if name not in entries})
 
-    def _change(self, change: Callable[[dict[str, Running]], dict[str, Running]]) -> None:
+    def _change(self, change: Callable[[dict[str, Started]], dict[str, Started]]) -> None:
         with locked(self._home, "state"):
             entries = change(self.all())
-            content = {"processes": {name: asdict(entry) for name, entry in entries.items()}}
+            content = {"processes": {name: entry.to_dict() for name, entry in entries.items()}}
             write_atomic(self._path, json.dumps(content, indent=2) + "\n", mode=0o644)
+
+
+def _recorded(entry: dict[str, Any]) -> Started:
+    if "container" in entry:
+        from sandbox.running_container import RunningContainer  # noqa: PLC0415 - few sandboxes have containers
+
+        return RunningContainer(**entry)
+    return Running(**entry)
 
 
 @contextmanager
@@ -185,8 +220,8 @@ def wait_until(ready: Callable[[], bool], deadline_s: float, what: str, stop: Ca
         time.sleep(_POLL_S)
 
 
-def died(name: str, running: Running, log: Path) -> str:
-    """Why to stop waiting for a process: it ended, with the last line it wrote; '' while it runs."""
+def died(name: str, running: Started, log: Path) -> str:
+    """Why to stop waiting for a component: it ended, with the last line it wrote; '' while it runs."""
     if running.alive:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

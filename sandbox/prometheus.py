@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.language.message import say
-from sandbox import binaries, debian, metrics_past, network
+from sandbox import metrics_past, network
 from sandbox.home import PODS, write_atomic
 from sandbox.processes import died, wait_until
+from sandbox.servers import servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from sandbox.home import Settings
-    from sandbox.processes import Running, Table
+    from sandbox.processes import Table
+    from sandbox.started import Started
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _START_DEADLINE_S = 60
@@ -32,58 +34,56 @@ _WRONG_RULES = """
 
 
 class Monitoring:
-    """Prometheus and Alertmanager of one sandbox; `table` keeps their processes."""
+    """Prometheus and Alertmanager of one sandbox; `table` keeps them."""
 
     def __init__(self, settings: Settings, table: Table, templates: Path = _TEMPLATES) -> None:
         self._past = templates == _TEMPLATES  # other platforms have no such metrics, and no pods
         self._settings = settings
         self._templates = templates
         self._table = table
+        self._servers = servers_of(settings, table)
         self._folder = settings.data_dir / "prometheus"
         self._port = settings.ports["prometheus"]
         self._pods = self._folder / "canary.json"
 
-    def start_alertmanager(self, progress: Callable[[str], None]) -> Running:
+    def start_alertmanager(self) -> Started:
         """Start Alertmanager without waiting for it."""
         folder = self._settings.data_dir / "alertmanager"
         folder.mkdir(exist_ok=True)
         config = folder / "alertmanager.yml"
-        program = binaries.find(binaries.ALERTMANAGER, progress)
         config.write_text(self._filled("alertmanager.yml"), encoding="utf-8")
-        return self._table.start(
+        return self._servers.start(
+            "alertmanager",
             "alertmanager",
             [
-                str(program),
                 f"--config.file={config}",
                 f"--storage.path={folder}",
                 f"--web.listen-address=127.0.0.1:{self._settings.ports['alertmanager']}",
                 "--cluster.listen-address=",
             ],
             log=self._log("alertmanager"),
-            cwd=debian.working_dir(program) or folder,
         )
 
-    def start_prometheus(self, progress: Callable[[str], None]) -> Running:
+    def start_prometheus(self, progress: Callable[[str], None]) -> Started:
         """Start Prometheus without waiting for it; series of an earlier start are kept."""
         self._folder.mkdir(exist_ok=True)
         (self._folder / "prometheus.yml").write_text(self._filled("prometheus.yml"), encoding="utf-8")
         self._write_rules(self._filled("rules.yml"))
         if self._past and not self._pods.exists():
             self._write_pods(PODS[:1])
-        program = binaries.find(binaries.PROMETHEUS, progress)
         if self._past and not (self._folder / "tsdb").exists():
             (self._folder / "tsdb").mkdir()
-            if not metrics_past.write(program.with_name("promtool"), self._folder / "tsdb"):
+            if not metrics_past.write(self._servers, self._folder / "tsdb"):
                 progress(
                     say(
                         "promtool is not beside prometheus, or wrote nothing: storage has no past, "
                         "its weekly check holds"
                     )
                 )
-        return self._table.start(
+        return self._servers.start(
+            "prometheus",
             "prometheus",
             [
-                str(program),
                 f"--config.file={self._folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self._folder / 'tsdb'}",
                 "--storage.tsdb.retention.time=40d",
@@ -94,10 +94,9 @@ class Monitoring:
                 f"--web.listen-address=127.0.0.1:{self._port}",
             ],
             log=self._log("prometheus"),
-            cwd=self._folder,
         )
 
-    def wait(self, name: str, running: Running) -> None:
+    def wait(self, name: str, running: Started) -> None:
         """Wait until `name` (prometheus, alertmanager) is ready."""
         port = self._settings.ports[name]
         wait_until(
@@ -169,7 +168,7 @@ class Monitoring:
     def _own_name(self, pod: str) -> dict[str, str]:
         """The name of a pod that comes and goes: its port was another pod's before, which did not restart."""
         running = self._table.alive(pod) if pod not in PODS[:1] else None
-        return {"instance": f"{pod}-{running.pid}"} if running else {}
+        return {"instance": f"{pod}-{running.mark}"} if running else {}
 
     def _rules(self) -> list[dict[str, str]]:
         reply = network.get_json(self._port, "/api/v1/rules")

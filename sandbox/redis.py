@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, cast
 from redis import Redis, RedisError
 
 from opsverify.language.message import say
-from sandbox import binaries
 from sandbox.home import JUDGMENT_KEYS
 from sandbox.processes import died, wait_until
+from sandbox.servers import servers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sandbox.home import Settings
-    from sandbox.processes import Running, Table
+    from sandbox.processes import Table
+    from sandbox.started import Started
 
 _TEMPLATE = Path(__file__).parent / "templates" / "redis.conf"
 _START_DEADLINE_S = 60
@@ -86,15 +85,15 @@ def _missing_fillers(redis: Redis) -> int:
 
 
 class RedisServer:
-    """The Redis of one sandbox; `table` keeps its process."""
+    """The Redis of one sandbox; `table` keeps its server."""
 
     def __init__(self, settings: Settings, table: Table) -> None:
         self._settings = settings
-        self._table = table
+        self._servers = servers_of(settings, table)
         self._folder = settings.data_dir / "redis"
         self.log = settings.logs_dir / "redis.log"
 
-    def start(self, progress: Callable[[str], None]) -> Running:
+    def start(self) -> Started:
         """Start the server; it loads the append-only file of an earlier start."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         text = _TEMPLATE.read_text(encoding="utf-8")
@@ -103,14 +102,9 @@ class RedisServer:
         config = self._folder / "redis.conf"
         config.touch(mode=0o600)
         config.write_text(text.replace("@password@", self._settings.secret("redis")), encoding="utf-8")
-        return self._table.start(
-            "redis",
-            [str(binaries.find(binaries.REDIS, progress)), str(config)],
-            log=self.log,
-            cwd=self._folder,
-        )
+        return self._servers.start("redis", "redis-server", [str(config)], log=self.log)
 
-    def wait(self, running: Running) -> None:
+    def wait(self, running: Started) -> None:
         """Wait until the server answers a ping."""
         wait_until(self._answers, _START_DEADLINE_S, say("Redis to answer"), lambda: died("Redis", running, self.log))
 

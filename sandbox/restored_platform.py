@@ -27,6 +27,7 @@ from sandbox.platform_processes import Platform
 from sandbox.postgres import Cluster
 from sandbox.processes import Table, signals_deferred
 from sandbox.prometheus import Monitoring
+from sandbox.servers import servers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def restored_platform(origin: Path, home: Path, database_port: int, progress: Ca
     home.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source.secrets_dir, home / "secrets", dirs_exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="opsv-", ignore_cleanup_errors=True) as data:
-        settings = _settings(home, Path(data), database_port)
+        settings = _settings(home, Path(data), database_port, source.provider)
         settings.save()
         settings.logs_dir.mkdir(exist_ok=True)
         Control(home).write(ControlState(rate=_RATE, faults=Control(origin).read().faults))
@@ -74,6 +75,7 @@ def restored_platform(origin: Path, home: Path, database_port: int, progress: Ca
         finally:
             with signals_deferred():
                 table.stop(table.all().keys(), deadline_s=_STOP_DEADLINE_S)
+                servers_of(settings, table).sweep()
 
 
 def serve(origin: Path, home: Path, database_port: int, progress: Callable[[str], None]) -> None:
@@ -91,9 +93,9 @@ def serve(origin: Path, home: Path, database_port: int, progress: Callable[[str]
             time.sleep(_LOOK_EVERY_S)
 
 
-def _settings(home: Path, data: Path, database_port: int) -> Settings:
+def _settings(home: Path, data: Path, database_port: int, provider: str) -> Settings:
     settings = Settings.build(home, network.free_port_base(len(SERVICES)), data)
-    return replace(settings, ports={**settings.ports, "postgres": database_port})
+    return replace(settings, ports={**settings.ports, "postgres": database_port}, provider=provider)
 
 
 def _copy_cache(source: Settings, own: Settings, progress: Callable[[str], None]) -> None:

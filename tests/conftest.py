@@ -21,6 +21,7 @@ pytest_plugins = (
     "tests.support.checks",
     "tests.support.browsers",
     "tests.support.cluster_fixtures",
+    "tests.support.engine",
     "tests.support.finished_run_fixture",
 )
 

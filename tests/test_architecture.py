@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIBRARY: Final = "opsverify"
-FLAT: Final = {"__init__", "__main__", "errors", "units", "limits", "commands"}
+FLAT: Final = {"__init__", "__main__", "errors", "units", "limits", "commands", "docker_engine"}
 """The modules beside the packages: ground that every layer stands on, and the entry point."""
 
 HEAVY: Final = {

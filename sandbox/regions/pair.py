@@ -240,7 +240,7 @@ class Regions:
     def _start_cache(self) -> None:
         settings = self.ground.region(ORIGINAL)
         redis = RedisServer(settings, Table(settings.home))
-        redis.wait(redis.start(self._progress))
+        redis.wait(redis.start())
 
     def _start_front(self) -> None:
         log = self.home / "front.log"

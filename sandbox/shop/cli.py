@@ -21,7 +21,10 @@ _STOPPED = 3
 def run(arguments: argparse.Namespace, progress: Callable[[str], None]) -> int:
     """Carry out one verb; 0 done, 3 (status) not everything runs. Raises SandboxError."""
     given = {name: value for name in ("rate", "canary_share") if (value := getattr(arguments, name, None)) is not None}
-    shop = Shop(arguments.home, getattr(arguments, "port_base", None), progress=progress, **given)
+    shop = Shop(
+        arguments.home, getattr(arguments, "port_base", None), provider=getattr(arguments, "provider", None),
+        progress=progress, **given,
+    )  # fmt: skip
     verb: str = arguments.verb
     if verb == "up":
         shop.up()

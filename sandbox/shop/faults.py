@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.home import ControlState, Settings
-    from sandbox.processes import Running
     from sandbox.shop.cluster import ShopCluster
+    from sandbox.started import Started
 
 
 class Broken(Protocol):
@@ -32,10 +32,10 @@ class Broken(Protocol):
     def cluster(self) -> ShopCluster:
         """Its PostgreSQL."""
 
-    def start(self, name: str) -> Running:
+    def start(self, name: str) -> Started:
         """Start a component."""
 
-    def wait(self, name: str, running: Running) -> None:
+    def wait(self, name: str, running: Started) -> None:
         """Wait until it serves."""
 
     def stop(self, name: str) -> None:

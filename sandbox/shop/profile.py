@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from opsverify.language.message import say
-from sandbox import binaries, network, recovery, unprivileged
-from sandbox.errors import SandboxError
+from sandbox import network, recovery, unprivileged
+from sandbox.errors import HomeError, SandboxError
 from sandbox.history import capture_first
 from sandbox.home import REPOSITORY, Control, ControlState, Settings, default_home, load_settings, locked, write_atomic
 from sandbox.postgres import STOP_AT_ONCE
 from sandbox.processes import Table, died, signals_deferred, wait_until
 from sandbox.prometheus import Monitoring
+from sandbox.servers import known_provider, servers_of
 from sandbox.shop import faults
 from sandbox.shop.cluster import ShopCluster
 from sandbox.shop.settings import DEFAULT_PORT_BASE, ROLES, SERVICES, TEMPLATES
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sandbox.processes import Running
     from sandbox.recovery import Backup, Restored
+    from sandbox.started import Started
 
 COMPONENTS = ("postgres", "stable", "canary", "traffic", "prometheus")
 _START_DEADLINE_S = 60
@@ -49,11 +50,13 @@ class Shop:
         *,
         rate: float = _DEFAULT_RATE,
         canary_share: float = _DEFAULT_CANARY_SHARE,
+        provider: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = Path(home).expanduser().resolve() if home is not None else default_home() / "shop"
         self._port_base = DEFAULT_PORT_BASE if port_base is None else port_base
         self._start = ControlState(rate, canary_share)
+        self._provider = provider
         self._progress = progress
         self._table = Table(self.home)
 
@@ -106,7 +109,7 @@ class Shop:
     def status(self) -> dict[str, str]:
         """What each component does: `running (pid N)` or `stopped`."""
         return {
-            name: say("running (pid {pid})", pid=running.pid)
+            name: say("running ({place})", place=running.place)
             if (running := self._table.alive(name))
             else say("stopped")
             for name in COMPONENTS
@@ -133,7 +136,7 @@ class Shop:
         """Bring the database back from base backup and WAL archive, as of `target_time` (None: the end)."""
         return recovery.restore(self.cluster, target_time)
 
-    def start(self, name: str) -> Running:
+    def start(self, name: str) -> Started:
         """Start a component other than postgres, without waiting for it."""
         settings = self.settings
         if name == "prometheus":
@@ -143,7 +146,7 @@ class Shop:
         argv = [sys.executable, "-m", f"sandbox.shop.{module}", "--home", str(self.home), *more]
         return self._table.start(name, argv, log=self._log(name), cwd=REPOSITORY)
 
-    def wait(self, name: str, running: Running) -> None:
+    def wait(self, name: str, running: Started) -> None:
         """Wait until a started component serves."""
         path = {"prometheus": "/-/ready"}.get(name, "/live")
         port = self.settings.ports[name]
@@ -164,6 +167,10 @@ class Shop:
         return self.settings.logs_dir / f"{name}.log"
 
     def _prepare(self) -> None:
+        provider = known_provider(self._provider)
+        servers_of(Settings(self.home, self._port_base, self.home, {}, provider=provider), self._table).find(
+            COMPONENTS, self._progress
+        )
         ports = {service: self._port_base + offset for offset, service in enumerate(SERVICES)}
         for name, port in ports.items():
             if not network.is_free(port):
@@ -174,8 +181,8 @@ class Shop:
                         name=name,
                     )
                 )
-        binaries.find(binaries.PROMETHEUS, self._progress)
-        settings = Settings(self.home, self._port_base, unprivileged.data_folder(unprivileged.identity()), ports)
+        data_dir = unprivileged.data_folder(unprivileged.identity())
+        settings = Settings(self.home, self._port_base, data_dir, ports, provider=provider)
         settings.logs_dir.mkdir(exist_ok=True)
         settings.secrets_dir.mkdir(mode=0o700, exist_ok=True)
         for name in ROLES:
@@ -222,7 +229,8 @@ class Shop:
         # A second Ctrl-C, of an impatient person, must not leave half of it running.
         with signals_deferred():
             self._table.stop(self._table.all().keys(), deadline_s=_STOP_DEADLINE_S, signals={"postgres": STOP_AT_ONCE})
-            with suppress(SandboxError):
+            with suppress(HomeError):
+                servers_of(self.settings, self._table).sweep()
                 shutil.rmtree(self.settings.data_dir, ignore_errors=True)
             shutil.rmtree(self.home / "recovery", ignore_errors=True)
             for name in ("settings.json", "control.json", *_FILES):

@@ -29,7 +29,7 @@ def parts(tmp_path: Path) -> Iterator[Any]:
     table = Table(tmp_path)
     server = RedisServer(settings, table)
     try:
-        server.wait(server.start(lambda _: None))
+        server.wait(server.start())
         yield SimpleNamespace(settings=settings, table=table)
     finally:
         table.stop(table.all().keys(), deadline_s=60)

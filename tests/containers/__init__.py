@@ -1,0 +1,1 @@
+"""Tests of servers in containers, where a Docker engine answers."""
