@@ -45,6 +45,7 @@ ON_A_STANDIN = {
 }
 """What tests whose id begins like this run on, a worker each, the first match: a stand-in, or the two regions."""
 TOGETHER = {
+    "tests/containers/test_sandbox.py": "sandbox in containers",
     "tests/docs/": "plans of all stages",
     "tests/pytest_plugin/test_pins.py": "plans of all stages",
     "tests/recovery/backup/test_managers.py": "repositories of backups",

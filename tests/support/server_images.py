@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from filelock import FileLock
+
 from opsverify.docker_engine import engine, image_variable
 from sandbox import binaries, debian
 from sandbox.containers import IMAGES
@@ -70,8 +72,9 @@ def _made(client: DockerClient) -> str:
     made_of = (*_PACKAGES, _WHEEL, importlib.metadata.version(_WHEEL.replace("_", "-")), str(_CHANGES))
     tag = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:12]
     name = f"{_REPOSITORY}:{tag}"
-    if not _has(client, name):
-        with tempfile.TemporaryDirectory() as folder:
+    # Of two workers at once the later one finds the earlier one's.
+    with FileLock(Path(tempfile.gettempdir()) / f"{_WHEEL}-{tag}.lock"), tempfile.TemporaryDirectory() as folder:
+        if not _has(client, name):
             packed = Path(folder) / "root.tar"
             with tarfile.open(packed, "w") as archive:
                 archive.add(_root(Path(folder)), "", filter=_of_root)
