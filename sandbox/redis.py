@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _TEMPLATE = Path(__file__).parent / "templates" / "redis.conf"
 _START_DEADLINE_S = 60
+_ALLOW_DEBUG = "enable-debug-command local\n"
+"""For the fault redis_stalled; Redis 7 and later refuse DEBUG without it, and earlier ones refuse the setting."""
+_ALLOW_DEBUG_SINCE = 7
 _FILLED_SHARE = 0.95
 _FILLER = "sandbox:filler:"
 _FILLER_BYTES = 64 * 1024
@@ -98,6 +102,8 @@ class RedisServer:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         text = _TEMPLATE.read_text(encoding="utf-8")
         text = text.replace("@port@", str(self._settings.ports["redis"])).replace("@folder@", str(self._folder))
+        if self._major() >= _ALLOW_DEBUG_SINCE:
+            text += _ALLOW_DEBUG
         # By a file, because a password among the arguments would show in the list of processes.
         config = self._folder / "redis.conf"
         config.touch(mode=0o600)
@@ -107,6 +113,11 @@ class RedisServer:
     def wait(self, running: Started) -> None:
         """Wait until the server answers a ping."""
         wait_until(self._answers, _START_DEADLINE_S, say("Redis to answer"), lambda: died("Redis", running, self.log))
+
+    def _major(self) -> int:
+        version = self._servers.run("redis", "redis-server", ["--version"])
+        found = re.search(r"\bv=(\d+)", version.stdout)
+        return int(found[1]) if found else 0
 
     def _answers(self) -> bool:
         with client(self._settings) as connection:
