@@ -1,0 +1,1 @@
+"""Tests with a real Kubernetes control plane and the real controllers of Argo Rollouts and Flagger."""
