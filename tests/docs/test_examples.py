@@ -42,7 +42,7 @@ RECORD = {"release", "what", "by", "signed_off_by", "notes", "at", "downtime", "
 _OWN_ROW = "\non = ["
 """What only a fault row of a project of one's own has."""
 _CONTACTS_NOTHING = ("plan ", "sandbox faults")
-_OWN = tuple(re.findall(r"(?m)^([a-z]+)\)$", (REPOSITORY / "run").read_text()))
+_OWN = tuple(re.findall(r"(?m)^([a-z-]+)\)$", (REPOSITORY / "run").read_text()))
 """Words that the script `run` itself carries out."""
 """Words that `./run` takes for itself."""
 
