@@ -11,7 +11,9 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import dask
-from distributed import Client, Future, LocalCluster, Security, wait
+from distributed import CancelledError, Client, Future, LocalCluster, Security, wait
+from distributed.client import ClosedClientError
+from distributed.utils import silence_logging_cmgr
 
 from opsverify.errors import TargetError
 from opsverify.fleet.unit import UnitEnd, begin_units, end_units, run_unit
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _STATUS_AT: Final = "127.0.0.1:0"
 """Where the scheduler's status pages are served: without an address they listen on every interface, on port 8787."""
 _ALLOWED: Final = "distributed.scheduler.allowed-failures"
+_LOGS: Final = ("distributed", "distributed.client")
+"""Logs of Dask that write to the terminal."""
 _CONNECT: Final = "30s"
 _LOOK_S: Final = 60.0
 """Seconds after which it is looked whether any worker is left."""
@@ -43,21 +47,28 @@ def run_units(
     with _connected(workers, address) as client:
         running: dict[Future[UnitEnd], str] = {}
         waiting = list(reversed(orders))
+        threads = 0
         try:
             while running or waiting:
+                threads = _threads(client, threads)
                 # No more than there are threads: a worker that is lost takes only what it was running.
-                while waiting and len(running) < max(1, sum(client.nthreads().values())):
-                    order = waiting.pop()
+                while waiting and len(running) < max(1, threads):
+                    order = waiting[-1]
                     key = f"{order.fleet}-unit-{order.unit.unit}"
                     future = client.submit(
                         run_unit, order, units=str(units), timeout_s=timeout_s, retries=0, pure=False, key=key
                     )
-                    running[future] = order.unit.target
-                for future in _ended(client, running):
+                    running[future] = waiting.pop().unit.target
+                ended = _ended(running)
+                if not ended and _threads(client, threads) == 0:
+                    raise _NoWorker
+                for future in ended:
                     yield _end_of(future, running.pop(future))
-        except _NoWorker:
+        except (_NoWorker, CancelledError, ClosedClientError) as lost:
+            left = say("no worker is left")
+            why = left if isinstance(lost, _NoWorker) else say("the connection to the scheduler was lost")
             for target in (*running.values(), *(order.unit.target for order in reversed(waiting))):
-                yield UnitEnd(target, None, say("no worker is left"))
+                yield UnitEnd(target, None, why)
         except (KeyboardInterrupt, GeneratorExit):  # before the cluster is closed, which waits for its threads
             end_units()
             client.cancel(list(running))
@@ -68,14 +79,20 @@ class _NoWorker(Exception):  # noqa: N818 - ends the fleet, not the program
     """No worker is connected any more."""
 
 
-def _ended(client: Client, running: Iterable[Future[UnitEnd]]) -> list[Future[UnitEnd]]:
-    """The units that have ended, once one has. Raises _NoWorker where none can."""
-    while True:
-        try:
-            return list(wait(list(running), timeout=_LOOK_S, return_when="FIRST_COMPLETED").done)
-        except TimeoutError:
-            if not client.nthreads():
-                raise _NoWorker from None
+def _threads(client: Client, known: int) -> int:
+    """How many units can run at once; `known` without an answer: whether the scheduler is lost, waiting shows."""
+    try:
+        return sum(client.nthreads().values())
+    except (OSError, RuntimeError, AttributeError):  # the last two: of a client that was closed
+        return known
+
+
+def _ended(running: Iterable[Future[UnitEnd]]) -> list[Future[UnitEnd]]:
+    """The units that have ended, once one has; none after a while. Raises CancelledError with the scheduler lost."""
+    try:
+        return list(wait(list(running), timeout=_LOOK_S, return_when="FIRST_COMPLETED").done)
+    except TimeoutError:
+        return []
 
 
 def _end_of(future: Future[UnitEnd], target: str) -> UnitEnd:
@@ -99,6 +116,8 @@ def _connected(workers: int, address: SchedulerAddress | None) -> Iterator[Clien
             )  # fmt: skip
             yield opened.enter_context(Client(cluster))
             return
+        for name in _LOGS:  # a lost connection is one line for each unit, not a traceback
+            opened.enter_context(silence_logging_cmgr(logging.CRITICAL, root=name))
         client = opened.enter_context(_remote(address))
         allowed = client.run_on_scheduler(dask.config.get, _ALLOWED)
         if allowed != 0:
