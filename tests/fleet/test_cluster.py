@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from opsverify.cli.main import main
-from tests.support.dask_cluster import dask_cluster
+from sandbox.certificates import Authority
+from tests.support.dask_cluster import client_options, dask_cluster
 from tests.support.fleet_services import plant_server
 
 if TYPE_CHECKING:
@@ -34,15 +35,14 @@ def _lose_machine(folder: Path) -> None:
 
 def test_a_lost_worker_takes_its_unit_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That unit holds by name and is asked once; the others are run by the worker that is left, and stand."""
-    project, tls = tmp_path / "project", tmp_path / "tls"
-    tls.mkdir()
+    project = tmp_path / "project"
     with plant_server() as plants:
         for name in ("plant-a", "plant-b", "plant-c"):
             plants.target(project / "targets", name)
         (project / "runbook.toml").touch()
         monkeypatch.chdir(project)
         plants.when_asked["plant-b"] = lambda: _lose_machine(project / "fleets" / "latest" / "units" / "plant-b")
-        with dask_cluster(tls, project, workers=2) as cluster:
+        with dask_cluster(tmp_path / "tls", project, workers=2) as cluster:
             assert main([*FLEET, *cluster.options]) == 10
         verdict = json.loads((project / "fleets" / "latest" / "fleet-verdict.json").read_text(encoding="utf-8"))
         decisions = {unit["target"]: unit["decision"] for unit in verdict["units"]}
@@ -51,7 +51,7 @@ def test_a_lost_worker_takes_its_unit_alone(tmp_path: Path, monkeypatch: pytest.
         assert plants.asked.count("plant-b") == 1
 
 
-def test_a_scheduler_that_would_repeat_a_unit_is_refused(
+def test_a_scheduler_that_would_repeat_a_unit_and_a_stranger_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its setting is asked for before anything runs; with a certificate of another authority there is no connection."""
@@ -61,12 +61,10 @@ def test_a_scheduler_that_would_repeat_a_unit_is_refused(
         (project / "runbook.toml").touch()
         monkeypatch.chdir(project)
         monkeypatch.setattr("opsverify.fleet.cluster._CONNECT", "3s")
-        tls, other = tmp_path / "tls", tmp_path / "other"
-        tls.mkdir()
-        other.mkdir()
-        with dask_cluster(tls, project, 0, allowed_failures=3) as cluster, dask_cluster(other, project, 0) as stranger:
+        with dask_cluster(tmp_path / "tls", project, 0, allowed_failures=3) as cluster:
             assert main([*FLEET, *cluster.options]) == 4
             assert "starts a lost unit again up to 3 times" in capsys.readouterr().err
-            assert main([*FLEET, *cluster.options[:1], *stranger.options[1:]]) == 4
+            stranger = client_options(tmp_path / "stranger", Authority.create("other"), cluster.authority)
+            assert main([*FLEET, f"--cluster={cluster.address}", *stranger]) == 4
             assert "no connection" in capsys.readouterr().err
         assert plants.asked == []

@@ -14,10 +14,14 @@ from opsverify.probes.eventually import eventually
 from sandbox.certificates import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tests.support.hosts import Host
+
 LONGEST_S: Final = 120.0
+_CONNECTED: Final = "Registered to:"
+"""What a worker logs once the scheduler knows it."""
 
 
 @dataclass
@@ -26,46 +30,100 @@ class DaskCluster:
 
     folder: Path
     project: Path
-    tls: tuple[str, str, str]
+    authority: Authority
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Settings of scheduler and workers."""
     address: str = ""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def options(self) -> list[str]:
         """The command line's."""
-        ca, certificate, key = self.tls
-        return [f"--cluster={self.address}", f"--tls-ca={ca}", f"--tls-cert={certificate}", f"--tls-key={key}"]
+        return [f"--cluster={self.address}", *client_options(self.folder / "client", self.authority, self.authority)]
 
-    def start(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start a scheduler or a worker in the project."""
-        ca, certificate, key = self.tls
-        argv = [sys.executable, "-m", f"distributed.cli.{module}", f"--scheduler-file={self.folder / 'scheduler.json'}",
-                f"--tls-ca-file={ca}", f"--tls-cert={certificate}", f"--tls-key={key}", "--no-dashboard",
-                *arguments]  # fmt: skip
-        with (self.folder / f"{module}-{len(self.processes)}.log").open("wb") as log:
+    def start(
+        self, module: str, *arguments: str, environment: Mapping[str, str] | None = None, on: Host | None = None
+    ) -> Path:
+        """Start a scheduler or a worker in the project, on this machine or on a host; its log."""
+        address = on.address if on else "127.0.0.1"
+        name = f"{module}-{len(self.processes)}"
+        ca, pem, log_file = (self.folder / each for each in ("authority.pem", f"{name}.pem", f"{name}.log"))
+        pem.write_text(self.authority.issue(address), encoding="utf-8")
+        argv = [sys.executable, "-m", f"distributed.cli.{module}", f"--scheduler-file={self._scheduler_file}",
+                f"--tls-ca-file={ca}", f"--tls-cert={pem}", f"--tls-key={pem}", "--protocol=tls",
+                f"--host={address}", "--no-dashboard", *arguments]  # fmt: skip
+        with log_file.open("wb") as log:
             self.processes.append(
                 subprocess.Popen(
-                    argv, cwd=self.project, env={**os.environ, **(environment or {})}, stdout=log, stderr=log
+                    on.argv(argv, self.project) if on else argv, cwd=self.project,
+                    env={**os.environ, **self.environment, **(environment or {})}, stdout=log, stderr=log,
                 )
             )  # fmt: skip
+        return log_file
+
+    def start_scheduler(self, allowed_failures: int, on: Host | None = None) -> None:
+        """Start the scheduler, and wait for its address."""
+        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures)}
+        self.start("dask_scheduler", "--port=0", environment=allowed, on=on)
+        self.address = eventually(self._written, bool, deadline_s=LONGEST_S, every_s=0.05, what="a scheduler")
+
+    def start_worker(self, on: Host | None = None) -> Path:
+        """Start a worker with one thread; its log."""
+        return self.start("dask_worker", "--nthreads=1", "--no-nanny", on=on)
+
+    def _written(self) -> str:
+        """The scheduler's address; none before its file is whole."""
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            return str(json.loads(self._scheduler_file.read_text(encoding="utf-8"))["address"])
+        return ""
+
+    @property
+    def _scheduler_file(self) -> Path:
+        return self.folder / "scheduler.json"
+
+
+def client_options(folder: Path, certified_by: Authority, trusted: Authority) -> list[str]:
+    """The options of a client with a certificate of one authority, who trusts another or the same one."""
+    folder.mkdir(exist_ok=True)
+    ca, pem = folder / "ca.pem", folder / "client.pem"
+    ca.write_text(trusted.pem, encoding="utf-8")
+    pem.write_text(certified_by.issue("client"), encoding="utf-8")
+    return [f"--tls-ca={ca}", f"--tls-cert={pem}", f"--tls-key={pem}"]
 
 
 @contextlib.contextmanager
 def dask_cluster(folder: Path, project: Path, workers: int, allowed_failures: int = 0) -> Iterator[DaskCluster]:
-    """A scheduler with `workers`, each with one thread."""
+    """A scheduler on this machine with `workers`, each with one thread."""
+    with _ended_cluster(folder, project) as cluster:
+        cluster.start_scheduler(allowed_failures)
+        for _ in range(workers):
+            cluster.start_worker()
+        yield cluster
+
+
+@contextlib.contextmanager
+def dask_cluster_on(
+    scheduler: Host, workers: Sequence[Host], folder: Path, project: Path, environment: Mapping[str, str]
+) -> Iterator[DaskCluster]:
+    """A scheduler on one host, and a worker with one thread on each of `workers`, which are all connected."""
+    with _ended_cluster(folder, project) as cluster:
+        cluster.environment = environment
+        cluster.start_scheduler(0, on=scheduler)
+        logs = [cluster.start_worker(on=host) for host in workers]
+        eventually(
+            lambda: [_CONNECTED in log.read_text(encoding="utf-8") for log in logs], all, deadline_s=LONGEST_S,
+            every_s=0.1, what="every worker connected",
+        )  # fmt: skip
+        yield cluster
+
+
+@contextlib.contextmanager
+def _ended_cluster(folder: Path, project: Path) -> Iterator[DaskCluster]:
+    folder.mkdir(exist_ok=True)
     authority = Authority.create("fleet")
     authority.save(folder)
-    pem = folder / "node.pem"
-    pem.write_text(authority.issue("127.0.0.1", "localhost"), encoding="utf-8")
-    cluster = DaskCluster(folder, project, (str(folder / "authority.pem"), str(pem), str(pem)))
-    file = folder / "scheduler.json"
+    cluster = DaskCluster(folder, project, authority)
     try:
-        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures)}
-        cluster.start("dask_scheduler", "--host=127.0.0.1", "--port=0", "--protocol=tls", environment=allowed)
-        eventually(file.is_file, bool, deadline_s=LONGEST_S, every_s=0.05, what="a scheduler")
-        cluster.address = json.loads(file.read_text(encoding="utf-8"))["address"]
-        for _ in range(workers):
-            cluster.start("dask_worker", "--nthreads=1", "--no-nanny", "--protocol=tls", "--host=127.0.0.1")
         yield cluster
     finally:
         for process in cluster.processes:
