@@ -97,7 +97,7 @@ def test_a_container_that_is_gone_counts_as_ended(settings: Settings, docker: Do
     table = Table(settings.home)
     server = RedisServer(settings, table)
     started = server.start()
-    docker.containers.get(started.to_dict()["container"]).remove(force=True)
+    docker.containers.get(started.to_dict()["container"]).remove(force=True, v=True)
     assert table.alive("redis") is None
     started.send(signal.SIGTERM)
     table.stop(["redis"], deadline_s=60)
