@@ -28,6 +28,10 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     add_language(parser)
 
 
+_UNUSED_TESTPATHS: Final = "-Wignore:No files were found in testpaths:pytest.PytestConfigWarning"
+"""What a project without suites of its own needs not be told: folders are the plugin's choice, not that of pytest."""
+
+
 def add_language(parser: argparse.ArgumentParser) -> None:
     """Take the language of what is printed; a run's own option of that name takes its place."""
     parser.add_argument("--language", choices=LANGUAGES, metavar="LANGUAGE", help=LANGUAGE_HELP)
@@ -55,6 +59,7 @@ def suite_arguments(root: Path) -> list[str]:
         f"--config-file={settings_of(root)}",
         f"--confcutdir={root}",
         "-popsverify.pytest_plugin.plugin",
+        _UNUSED_TESTPATHS,
     ]
 
 

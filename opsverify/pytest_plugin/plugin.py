@@ -95,9 +95,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StagePlugin(config, run), "opsverify-stage")
     for name in FIXTURES:
         config.pluginmanager.import_plugin(f"opsverify.pytest_plugin.fixtures.{name}")
-    from opsverify.pytest_plugin.fixtures.probes import RunFixtures  # noqa: PLC0415 - as the others
+    from opsverify.pytest_plugin.fixtures.probes import RUN_FIXTURES, RunFixtures  # noqa: PLC0415 - as the others
 
-    config.pluginmanager.register(RunFixtures(run), "opsverify-run")
+    config.pluginmanager.register(RunFixtures(run), RUN_FIXTURES)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
