@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "verification"
 SERVER: Final = f"{RELEASE}-opsverify"
 STAGES: Final = ("daily", "weekly", "monthly", "quarterly", "ledger", "rehearsal")
+PUBLISHED: Final = (
+    "--set=serve.ingress.enabled=true", "--set=serve.ingress.host=gate.example.com",
+    "--set=serve.ingress.tlsSecret=opsverify-tls",
+)  # fmt: skip
 EVERY_MINUTE: Final = "--set=schedule.jobs.daily.schedule=* * * * *"
 
 
@@ -60,7 +64,7 @@ def installed(cluster: Cluster, release: ChartRelease) -> Cluster:
 def _helm(cluster: Cluster, command: str, release: ChartRelease, *more: str) -> str:
     return cluster.helm(
         command, RELEASE, CHART, f"--namespace={NAMESPACE}", f"--values={release.root / 'values.yaml'}",
-        "--wait", "--timeout=10m", *more,
+        "--wait", "--timeout=10m", *PUBLISHED, *more,
     )  # fmt: skip
 
 
@@ -70,7 +74,7 @@ def _command(cluster: Cluster) -> list[str]:
 
 
 def test_it_is_installed(installed: Cluster) -> None:
-    """The server's pod is ready, its Service has it, the claim is bound, and the policies are there."""
+    """The server's pod is ready, its Service has it, the claim is bound, policies and ingress are there."""
     assert installed.status(APPS, "deployments", SERVER, NAMESPACE)["readyReplicas"] == 1
     slices = awaited(
         lambda: [
@@ -82,6 +86,9 @@ def test_it_is_installed(installed: Cluster) -> None:
     assert installed.status(CORE, "persistentvolumeclaims", f"{SERVER}-reports", NAMESPACE)["phase"] == "Bound"
     policies = installed.all("apis/networking.k8s.io/v1", "networkpolicies", NAMESPACE)
     assert {each["metadata"]["name"] for each in policies} == {SERVER, f"{SERVER}-server"}
+    (ingress,) = installed.all("apis/networking.k8s.io/v1", "ingresses", NAMESPACE)
+    (rule,) = ingress["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/v1", "/live"]
 
 
 def test_its_pods_have_no_rights_in_the_cluster(installed: Cluster) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from tests.proof.fault_table import Row, rows, variants
 from tests.proof.secure_server import secure_server
-from tests.support.standin import INCIDENT_AGO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,8 +71,7 @@ def _incident(row: Row, standin: Standin) -> dt.datetime:
     """When the row's incident begins: with its fault, after all effects of the row before; or some seconds ago."""
     if row.until:
         standin.await_no_effect(row.until)
-    now = dt.datetime.now(dt.UTC)
-    return now if row.fault else now - INCIDENT_AGO
+    return dt.datetime.now(dt.UTC) if row.fault else standin.uneventful_since()
 
 
 def _remedy(row: Row, standin: Standin, around: ExitStack) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from opsverify.recovery.wal.continuity import MARGIN
 from sandbox import network
 from sandbox.processes import wait_until
 from sandbox.shop.faults import CATALOGUE
@@ -74,11 +75,13 @@ class Verifier:
         wait_until(none, ALERT_ENDS_WITHIN_S, "the alerts of a fault to end")
 
     def record(self) -> None:
-        """Record what the tables hold, and wait until a commit after the record is archived.
+        """Record what the tables hold, and wait until a commit well after the record is archived.
 
-        The newest recovery target then lies after every fault that is undone.
+        The newest recovery target, which lies before that commit, then lies after every fault that is undone.
         """
         self.run("ledger", "capture", code=0)
+        recorded = time.monotonic()
+        wait_until(lambda: time.monotonic() - recorded > MARGIN.total_seconds(), 60, "a target after the record")
         cluster = self.shop.cluster
         cluster.value("INSERT INTO app.audit (at, what) VALUES (now(), 'after the record') RETURNING id")
         segment = cluster.value("SELECT pg_walfile_name(pg_switch_wal())")
@@ -122,7 +125,7 @@ def test_a_draft_needs_a_connection_string_alone(running: Verifier, tmp_path: Pa
     undecided = opsverify("verify", "daily", "--target", str(target), "--report-dir", str(tmp_path / "undecided"))
     assert undecided.returncode == 10, undecided.stdout + undecided.stderr
     # The run before is what counters are compared with; six hours apart in production.
-    soon = '\n[history]\nspan = "20s"\n[limits]\nhistory_distance = ">= 1 s"\n'
+    soon = '\n[history]\nspan = "20s"\n[limits]\nhistory_distance = ">= 1 ms"\n'
     target.write_text(text.replace("? not seen when", "not seen when") + soon, encoding="utf-8")
     daily = opsverify("verify", "daily", "--target", str(target), "--report-dir", str(tmp_path / "run"))
     assert daily.returncode == 0, daily.stdout + daily.stderr

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 LOOKBACK_S = 8
 WINDOW = "8s"
 INCIDENT_AGO = dt.timedelta(seconds=4)
+AFTERMATH = dt.timedelta(seconds=5)
+"""Within it what a fault has caught, such as a call that waits for its timeout, has ended and was scraped."""
 """How long ago an incident of which nothing is to be seen has begun."""
 INCIDENT_LASTS = dt.timedelta(seconds=10)
 """How long an incident lasts before anybody reacts: a fault of a second or two is not proven."""
@@ -172,6 +174,8 @@ class Standin:
     _captured: dt.datetime = field(init=False)
     _unchanged_since: dt.datetime = field(init=False)
     """From here on the database holds what was recorded: the last fault or rollback that changed it is undone."""
+    _undone: dt.datetime = field(init=False, default_factory=lambda: dt.datetime.now(dt.UTC))
+    """When the last fault or remedy was switched off."""
 
     def __post_init__(self) -> None:
         self._warm = multiprocessing.get_context("forkserver")
@@ -303,6 +307,7 @@ class Standin:
             yield
         finally:
             self.sandbox.fault(name, off=True)
+            self._undone = dt.datetime.now(dt.UTC)
             if name not in backup_faults.DAMAGES:  # these change no more than the backup, and put that back
                 self._unchanged_since = dt.datetime.now(dt.UTC)
 
@@ -314,6 +319,11 @@ class Standin:
             yield
         finally:
             self.sandbox.remedy(name, off=True)
+            self._undone = dt.datetime.now(dt.UTC)
+
+    def uneventful_since(self) -> dt.datetime:
+        """When an incident begins in which nothing happens: some seconds ago, and after all that faults left."""
+        return max(dt.datetime.now(dt.UTC) - INCIDENT_AGO, self._undone + AFTERMATH)
 
     def await_reaction(self, began: dt.datetime) -> None:
         """Wait until the incident has lasted long enough for its fault to be proven."""
