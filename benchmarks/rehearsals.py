@@ -78,7 +78,7 @@ def shop(folder: Path) -> Iterator[str]:
 def reaches(target: str, moment: dt.datetime) -> bool:
     """Whether backup and archive reach to `moment`."""
     try:
-        return newest_target(target, REPOSITORY) > moment
+        return newest_target(target, REPOSITORY, moment) > moment
     except Inconclusive:  # no segment after the backup is archived yet
         return False
 

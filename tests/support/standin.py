@@ -285,17 +285,17 @@ class Standin:
         cluster = Cluster(self.sandbox.settings, Table(self.sandbox.home))
 
         def reached() -> bool:
-            if self._recoverable_to() > moment:
+            if self._recoverable_to(moment) > moment:
                 return True
             cluster.value("SELECT pg_switch_wal()")
             return False
 
         self.await_that(reached, "the WAL archive to reach the record")
-        return self._recoverable_to().isoformat()
+        return self._recoverable_to(moment).isoformat()
 
-    def _recoverable_to(self) -> dt.datetime:
+    def _recoverable_to(self, past: dt.datetime) -> dt.datetime:
         try:
-            return newest_target(str(self.target), REPOSITORY)
+            return newest_target(str(self.target), REPOSITORY, past)
         except Inconclusive:  # nothing after the backup is archived yet
             return dt.datetime.min.replace(tzinfo=dt.UTC)
 
