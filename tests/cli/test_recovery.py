@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from opsverify.cli import main, rehearse
-from opsverify.cli.dr.heartbeat import _run_until_stopped
+from opsverify.cli.dr.heartbeat import POLL_S, _run_until_stopped
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.restore.recoverable import NotYetRecoverable
 
@@ -130,3 +133,29 @@ def test_a_heartbeat_stops_on_sigterm() -> None:
     _run_until_stopped(beat, 3)
     with pytest.raises(EvidenceError, match="cannot be written"):
         _run_until_stopped(beat, 0)
+
+
+BEATS = """
+from opsverify.cli.dr.heartbeat import _run_until_stopped
+
+def beat(stop, beats):
+    while not stop.wait(0.01):
+        print("beat", flush=True)
+
+_run_until_stopped(beat, None)
+print("in good order", flush=True)
+"""
+
+
+def test_a_heartbeat_goes_on_after_it_was_paused() -> None:
+    """A process that is stopped for longer than it looks for signals, and goes on (Ctrl-Z and fg, a debugger)."""
+    with subprocess.Popen([sys.executable, "-c", BEATS], stdout=subprocess.PIPE, text=True) as running:
+        lines = iter(running.stdout or ())
+        assert next(lines) == "beat\n"
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(2 * POLL_S)  # as long as the pause is
+        running.send_signal(signal.SIGCONT)
+        assert {next(lines, "nothing") for _ in range(200)} == {"beat\n"}
+        running.send_signal(signal.SIGTERM)
+        assert [line for line in lines if line != "beat\n"] == ["in good order\n"]
+    assert running.returncode == 0

@@ -64,7 +64,9 @@ def _run_until_stopped(run: Callable[[threading.Event, int | None], None], beats
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(run, stop, beats)
             while not running.done():
-                if signal.sigtimedwait(STOPS, POLL_S) is not None:
+                # After a pause of the process (SIGSTOP, SIGCONT) Python returns something that names no signal.
+                came = signal.sigtimedwait(STOPS, POLL_S)
+                if came is not None and came.si_signo in STOPS:
                     stop.set()
                     break
             running.result()
