@@ -106,7 +106,7 @@ class ServerContainers:
         """Run a program in a container that is removed with it."""
         with _containers() as docker_container:
             container = self._container(docker_container, component, user, entrypoint=[program])
-            with container.with_command(list(arguments)) as running:
+            with closing(_client(container)), container.with_command(list(arguments)) as running:
                 wrapped = running.get_wrapped_container()
                 try:
                     code = wrapped.wait(timeout=timeout_s)["StatusCode"]
