@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import yaml
 
-from opsverify.probes.eventually import eventually
 from tests.cluster.control_plane import ADMIN_TOKEN, ControlPlane
+from tests.support.gate_server import until
 from tests.support.helm import program
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ RESTRICTED: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 def awaited(condition: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - whatever the condition returns
-    """Wait for `condition`, and fail after a long time with what it returned last."""
-    found = eventually(condition, bool, deadline_s=LONGEST_S, every_s=0.5, what=what)
-    assert found, f"not within {LONGEST_S} s: {what}"
-    return found
+    """Wait for what a controller does, and fail after a long time."""
+    return until(condition, what, LONGEST_S, every_s=0.5)
 
 
 def volume(name: str, size: str, mode: str) -> dict[str, Any]:

@@ -85,10 +85,10 @@ def project_in(folder: Path) -> Path:
     return folder
 
 
-def until(condition: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - whatever the condition returns
+def until(condition: Callable[[], Any], what: str, longest_s: float = LONGEST_S, every_s: float = 0.01) -> Any:  # noqa: ANN401 - whatever the condition returns
     """Wait for `condition`, and fail after a long time."""
-    found = eventually(condition, bool, deadline_s=LONGEST_S, every_s=0.01, what=what)
-    assert found, f"not within {LONGEST_S} s: {what}"
+    found = eventually(condition, bool, deadline_s=longest_s, every_s=every_s, what=what)
+    assert found, f"not within {longest_s} s: {what}"
     return found
 
 
