@@ -41,7 +41,10 @@ class Counting:
         self._setup = setup
         self.at = setup.start
         self._answered = False
-        self.instances = {scope: Instances(setup.start, setup.instance_label) for scope in SCOPES}
+        leaves_gap_out = setup.policy.leaves_gap_out
+        self.instances = {
+            scope: Instances(setup.start, setup.instance_label, leaves_gap_out=leaves_gap_out) for scope in SCOPES
+        }
         self._criteria = {
             scope: [CriterionCount(one, self.instances[scope], setup.policy.warm_up_s) for one in setup.counted]
             for scope in SCOPES

@@ -84,6 +84,12 @@ class Instance:
         recent = self.scrapes[-12:]
         return median(b - a for a, b in pairwise(recent)) if len(recent) > _LEAST_GAPS else None
 
+    def rhythm_beside(self, moment: float) -> float | None:
+        """As `rhythm_s`, of a single gap as well, without the gap that `moment` is in."""
+        recent = self.scrapes[-12:]
+        gaps = [b - a for a, b in pairwise(recent) if not a <= moment < b]
+        return median(gaps) if gaps else None
+
     def scraped(self, times: Sequence[float]) -> None:
         """Note scrapes; many series tell of each."""
         for at in times:
@@ -121,11 +127,15 @@ class Instance:
 
 
 class Instances:
-    """Every instance of one scope, advanced step by step; `start` of the window in Unix seconds."""
+    """Every instance of one scope, advanced step by step; `start` of the window in Unix seconds.
 
-    def __init__(self, start: float, instance_label: str = "") -> None:
+    `leaves_gap_out`: what grew over a gap that began before the window is not counted.
+    """
+
+    def __init__(self, start: float, instance_label: str = "", *, leaves_gap_out: bool = False) -> None:
         self.start = start
         self.label = instance_label
+        self.leaves_gap_out = leaves_gap_out
         self.all: dict[str, Instance] = {}
         self._latest: dict[str, dict[str, _Latest]] = {}
         self._by_labels: dict[str, Instance] = {}

@@ -60,7 +60,8 @@ class Policy:
     `fraction_weights`: of the fractions of the e-process; they add up to 1.
     `warm_up_s`: what each process counts so long after it began in the window is not judged. `restarts`: how many a
     canary may have. `alert_grace_s`, `shared_grace_s`: how long an alert that fired before the window, and a breach
-    that the baseline shares, are waited for (None: the shortest window, and a quarter of it).
+    that the baseline shares, are waited for (None: the shortest window, and a quarter of it). `leaves_gap_out`: what
+    grew over a gap that began before the window is not judged.
     """
 
     shortest_s: float = 600.0
@@ -79,6 +80,7 @@ class Policy:
     alert_grace_s: float | None = None
     shared_grace_s: float | None = None
     excuse_rollback_only: bool = True
+    leaves_gap_out: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

@@ -5,14 +5,16 @@ cannot be known (before the first sample of an instance with a past, between the
 is bounded and named, and never turns bad trials into good ones.*
 
 Known:
-- the difference of two samples of one process; over a gap it counts in the step of the first sample after it;
+- the difference of two samples of one process; over a gap in the window it counts in the step of the first sample
+  after it;
 - the whole value of a process that started in the window, by its exported start time, or after a restart;
 - the whole value of a label's first use, where its instance was scraped before: a counter starts at zero. Not where it
   is more than the instance can have counted since its last scrape: then the series returns with a past (an exporter
   that expires quiet series), or holds a process of its own (`instance_label`).
 
 Not known, and bounded by the busiest rate that was seen of any process of the scope (`Unseen`):
-- what an instance counted in the window before its first sample;
+- what an instance counted in the window before its first sample, also where it was scraped before, and missed more than
+  a scrape until the window began: what grew over that gap may all be of before;
 - what a process counted between its last sample and its end;
 - what a busy series counts after its last sample, while its instance goes on and no other series succeeds it;
 - what an instance counts that is not scraped and not known to have ended.
@@ -45,6 +47,8 @@ PATIENCE: Final = 3
 _PLAUSIBLE: Final = 4.0
 """Times the busiest rate of an instance that a label's first use may have, and still be new."""
 _FEW: Final = 10.0
+_USUAL_SCRAPES: Final = 2
+"""Scrapes before the window in which one is expected: a single one may be missed."""
 _DELTA_FALLS: Final = 3
 _LONG_AGO_S: Final = 600.0
 
@@ -165,6 +169,10 @@ class GrowthTally:
     def _count_to(self, one: InstanceGrowth, cut: float, grown: Amounts) -> None:
         """Count an instance's samples of one scrape, and those before it that came late."""
         counted, doubts = Amounts(), one.doubts
+        if one.entered is None:
+            self._enter(one, cut)
+        if one.unsettled:
+            self._settle(one, grown)
         firsts: list[SeriesState] = []
         for series in one.series:
             if not series.waiting or series.waiting[0][0] > cut:
@@ -189,6 +197,9 @@ class GrowthTally:
         for series in firsts:
             past = (series.at, self._family(series.key)) in old
             amount = self._first(one, series, counted, renamed.get((series.signal, series.key)), past=past)
+            if one.unseen_s and series.at == one.entered and one.instance.started_at(series.at) <= self.instances.start:
+                self._add_past(one, series, amount, series.at - self.instances.start, one.unseen_s)
+                amount = 0.0
             counted[series.signal] += amount
             before = one.instance.scrape_before(series.at) or series.at
             grown[series.signal] += self._judged(one, before, series.at, amount)
@@ -206,11 +217,39 @@ class GrowthTally:
             amount = self._between(one, series, at, value, restarts)
             if amount:
                 counted[series.signal] += amount
-                if at > start:
+                if at > start >= series.at and one.unseen_s and one.instance.started_at(at) <= start:
+                    self._add_past(one, series, amount, at - start, one.unseen_s)
+                elif at > start:
                     grown[series.signal] += self._judged(one, series.at, at, amount)
             series.at, series.value = at, value
         if taken:
             series.waiting = series.waiting[taken:]
+
+    def _enter(self, one: InstanceGrowth, cut: float) -> None:
+        """Note with the first sample of the window for how long there had been none when it began."""
+        start = self.instances.start
+        times = [at for series in one.series for at, _ in series.waiting if at <= cut]
+        if max(times, default=-math.inf) <= start:
+            return
+        one.entered = cut
+        newest = max([*(series.at for series in one.series), *(at for at in times if at <= start)])
+        if newest > -math.inf and self.instances.leaves_gap_out:
+            one.unseen_s, one.unsettled = start - newest, True
+
+    def _settle(self, one: InstanceGrowth, grown: Amounts) -> None:
+        """Count what grew until the first sample of the window, once the rhythm says that no scrape was missing."""
+        start = self.instances.start
+        rhythm = one.instance.rhythm_beside(start)
+        if rhythm is None:
+            return
+        one.unsettled = False
+        if one.unseen_s <= _USUAL_SCRAPES * rhythm:
+            for past in one.pasts:
+                if past.unseen_s:
+                    for signal, amount in past.values.items():
+                        grown[signal] += self._judged(one, start - past.unseen_s, start + past.seconds, amount)
+            one.pasts = [past for past in one.pasts if not past.unseen_s]
+            one.unseen_s = 0.0
 
     def _first(
         self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None, *, past: bool
@@ -228,7 +267,7 @@ class GrowthTally:
         if instance.started_at(at) > start or instance.restarts(start, at):
             return value  # its process began in the window, and its counters at zero
         if before is None:
-            self._add_past(one, series, at - start)
+            self._add_past(one, series, value, at - start)
             return 0.0
         if past:
             # An absent series of a scraped instance counts nothing: all that it counted came since the scrape before.
@@ -250,12 +289,14 @@ class GrowthTally:
         rate = max(one.rate.get(trials, 0.0), counted[trials] / seconds, self.busiest(trials))
         return max(_FEW, _PLAUSIBLE * rate * seconds) if rate else 0.0
 
-    def _add_past(self, one: InstanceGrowth, series: SeriesState, seconds: float) -> None:
+    def _add_past(
+        self, one: InstanceGrowth, series: SeriesState, value: float, seconds: float, unseen_s: float = 0.0
+    ) -> None:
         for past in one.pasts:
             if past.arrived and past.seconds == seconds:
-                past.values[series.signal] = past.values.get(series.signal, 0.0) + series.value
+                past.values[series.signal] = past.values.get(series.signal, 0.0) + value
                 return
-        one.pasts.append(Past(seconds, {series.signal: series.value}, series.key, arrived=True))
+        one.pasts.append(Past(seconds, {series.signal: value}, series.key, arrived=True, unseen_s=unseen_s))
 
     def _between(
         self,

@@ -60,7 +60,8 @@ class SeriesState:
 class Past:
     """What series may have counted before their first samples: up to their `values`, in so many `seconds`.
 
-    `arrived`: their instance was not scraped before. `others`: trials that its other series counted in that time.
+    `arrived`: their instance was not scraped before, or (`unseen_s`) not in so many seconds before the window.
+    `others`: trials that its other series counted in that time.
     """
 
     seconds: float
@@ -68,6 +69,7 @@ class Past:
     key: str
     arrived: bool = False
     others: float = 0.0
+    unseen_s: float = 0.0
 
     def room(self, rate: float) -> float:
         """The most trials that were possible, at `rate` and beside those of other series."""
@@ -104,6 +106,11 @@ class InstanceGrowth:
     pasts: list[Past] = field(default_factory=list)
     tails: list[SeriesTail] = field(default_factory=list)
     history: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
+    entered: float | None = None
+    """The scrape of the window that was counted first."""
+    unseen_s: float = 0.0
+    """Seconds before the window without a sample, where that is more than scrapes leave, or may be (`unsettled`)."""
+    unsettled: bool = False
 
     @property
     def doubts(self) -> int:

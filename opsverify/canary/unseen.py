@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.canary.instances import InstanceStatus
 from opsverify.language.message import say
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,19 +115,32 @@ def _of_past(past: Past, one: InstanceGrowth, counted: Counted, busiest: float) 
     part = values.get(counted.bad, 0.0)
     bad = max(0.0, trials - part) if counted.good_counted else part
     room = past.room(busiest) if busiest else max(trials, bad)
-    text = say(
-        "extra series {trials} {{{series}}}: appeared in mid-window with an unknown earlier count; "
-        "export process_start_time_seconds, or rerun ({instance})",
-        trials=counted.trials,
-        series=shown(past.key),
-        instance=_name(one),
-    )
+    text = _past_text(past, one, counted)
     if max(trials, bad) <= max(_FEW_PAST, room):
         return Unseen(text, trials, bad)
     share = bad / trials if trials else 1.0
     if past.arrived:
         return Unseen(text, room, room * max(counted.criterion.limit, min(1.0, share)))
     return Unseen(text, min(trials, room), min(bad, room))
+
+
+def _past_text(past: Past, one: InstanceGrowth, counted: Counted) -> str:
+    if past.unseen_s:
+        return say(
+            "gap before the window: {instance} shows no {trials} from {before} before its start to {after} after it; "
+            "what it counted meanwhile is not judged",
+            instance=_name(one),
+            trials=counted.trials,
+            before=duration(round(past.unseen_s)),
+            after=duration(round(past.seconds)),
+        )
+    return say(
+        "extra series {trials} {{{series}}}: appeared in mid-window with an unknown earlier count; "
+        "export process_start_time_seconds, or rerun ({instance})",
+        trials=counted.trials,
+        series=shown(past.key),
+        instance=_name(one),
+    )
 
 
 def _of_tail(text: str, most: float, last: dict[str, float], counted: Counted) -> Unseen:

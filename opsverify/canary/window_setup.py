@@ -96,6 +96,7 @@ class Setup:
                 raw["rule"] = FIRST_RULE
                 raw["policy"] = AS_BEFORE | raw["policy"]
             weights = tuple(raw["policy"].get("fraction_weights", EQUAL_WEIGHTS))  # older windows have none
+            raw["policy"].setdefault("leaves_gap_out", False)
             raw["policy"] |= {"fraction_weights": weights}
             counted = tuple(map(_counted, raw["counted"]))
             alike = tuple((one, other) for one, other in raw.get("alike", ()))

@@ -189,7 +189,8 @@ class Cluster:
     def truth(self, until: float, scope: str = "canary") -> tuple[int, int]:
         """Trials and bad ones of the window until a second, by every process.
 
-        From each process' last scrape before the window (or its birth) to its end, or its last scrape where it lives.
+        From each process' last scrape before the window (its start, where more than one scrape is missing before it; or
+        its birth) to its end, or its last scrape where it lives.
         A pod that lives between two scrapes leaves no trace anywhere, and is not among them.
         """
         trials = bad = 0
@@ -199,7 +200,7 @@ class Cluster:
             scrapes = pod.scrapes(until)
             if not scrapes:
                 continue
-            before = [at for at in scrapes if at <= 0]
+            before = [at for at in scrapes if -2 * pod.scrape_s <= at <= 0]
             begin = max([pod.born, before[-1] if before else 0.0])
             end = pod.died if pod.died <= until else (scrapes[-1] if scrapes else 0)
             part = slice(int(begin) + LEAD_S, max(int(begin), int(end)) + LEAD_S)
@@ -246,7 +247,7 @@ class Cluster:
             yield "requests", bad, {"code": "500"} | version
             yield "request_errors", bad, {"code": "500"} | version
         if pod.quiet_ends is not None and at < pod.quiet_ends and birth < -LEAD_S:
-            yield "requests", 3, {"code": "404"} | version
+            yield "requests", 0 if begun > birth else 3, {"code": "404"} | version
         yield "durations", total, version
         yield WITHIN_LIMIT, total - slow, {"le": "1.5"} | version
         if self.calls:

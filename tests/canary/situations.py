@@ -230,6 +230,33 @@ SITUATIONS = (
         "alert begins in the window", lambda seed: cluster(seed, pods(3), alerts=(("Hot", 100.0, 200.0),)), ROLLBACK
     ),
     Situation(
+        "not scraped until the window begins",
+        lambda seed: cluster(seed, pods(3, unscraped=((-45.0, 10.0),))),
+        PROMOTE,
+    ),
+    Situation(
+        "not scraped until the window begins, 90 % errors meanwhile",
+        lambda seed: cluster(
+            seed, pods(3, unscraped=((-45.0, 10.0),)), ((-1e6, GOOD), (-45.0, 0.9), (0.0, GOOD)), baseline=GOOD
+        ),
+        HOLD,
+    ),
+    Situation(
+        "not scraped until the window begins, its first errors meanwhile",
+        lambda seed: cluster(
+            seed,
+            pods(3, unscraped=((-45.0, 10.0),), past=(100_000, 0)),
+            ((-1e6, 0.0), (-45.0, 0.3), (0.0, 0.0)),
+            baseline=GOOD,
+        ),
+        PROMOTE,
+    ),
+    Situation(
+        "not scraped until the window begins, 3 % errors",
+        lambda seed: cluster(seed, pods(3, unscraped=((-45.0, 10.0),)), BAD),
+        ROLLBACK,
+    ),
+    Situation(
         "one of two pods not scraped, still serving",
         lambda seed: cluster(seed, [Pod("canary-a"), Pod("canary-b", offset=5, unscraped=((120.0, 1e9),))]),
         HOLD,

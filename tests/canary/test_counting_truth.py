@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsverify.canary.policy import Policy
-from tests.canary.cluster import Cluster, Pod
+from tests.canary.cluster import LEAD_S, Cluster, Pod
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -39,7 +40,9 @@ def any_pod(draw: st.DrawFn, number: int, scrape_s: int) -> Pod:
         offset=draw(st.integers(0, scrape_s - 1)),
         exports_start=draw(st.booleans()),
         labels={"instance": "collector:1", "exported_instance": name} if behind else {},
-        unscraped=draw(st.sampled_from([(), (), ((begin, begin + 35.0),), ((begin, 1e9),)])),
+        unscraped=draw(
+            st.sampled_from([(), (), ((begin, begin + 35.0),), ((begin, 1e9),), ((-50.0, min(begin, 80.0)),)])
+        ),
         renamed=draw(st.sampled_from([None, None, 100.0, 187.0])),
         carries=draw(st.booleans()),
         quiet_ends=draw(st.sampled_from([None, 60.0, 1e9])),
@@ -80,6 +83,8 @@ def test_what_is_counted_is_exact_or_bounded(cluster: Cluster) -> None:
     assert counted.trials - counted.bad <= good
     if any(_ends_unscraped(pod) and not (cluster.exports_up and not pod.labels) for pod in cluster.pods):
         return  # whether it ended is then inferred from where its traffic went, which proves nothing
+    if any(_hides_a_restart(pod, cluster) for pod in cluster.pods):
+        return  # counters that do not fall, without a start time: nothing tells of it
     # Samples that came last may still wait for those of other series.
     earlier = watch.elapsed_s - 4 * scrape_s - 15
     trials, bad = cluster.truth(earlier) if earlier > 0 else (0, 0)
@@ -91,3 +96,21 @@ def test_what_is_counted_is_exact_or_bounded(cluster: Cluster) -> None:
 
 def _ends_unscraped(pod: Pod) -> bool:
     return any(begin < pod.died <= end or pod.died > end > LONGEST_S for begin, end in pod.unscraped)
+
+
+def _hides_a_restart(pod: Pod, cluster: Cluster) -> bool:
+    """Whether a process without a start time was never scraped, or its successor counted as much until its scrape."""
+    scrapes, counts = pod.scrapes(LONGEST_S), cluster.cumulated[pod.name][0]
+    births = [pod.born, *pod.restarts]
+    for begun, restarted in pairwise(births):
+        before, after = [at for at in scrapes if begun < at <= restarted], [at for at in scrapes if at > restarted]
+        if after and not before:
+            return True
+        if pod.exports_start or not after:
+            continue
+        past = pod.past[0] if begun == pod.born else 0
+        born = max([-LEAD_S, *(birth for birth in births if birth < after[0])])
+        old = past + counts[before[-1] + LEAD_S] - counts[int(max(begun, -LEAD_S)) + LEAD_S]
+        if counts[after[0] + LEAD_S] - counts[int(born) + LEAD_S] >= old:
+            return True
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -117,6 +118,13 @@ def test_a_setup_survives_its_header() -> None:
     for other in ("", "{}", "[]", '{"schema": "other"}'):
         with pytest.raises(EvidenceError, match="header"):
             Setup.loads(other)
+
+
+def test_a_setup_of_before_counts_over_a_gap_before_the_window() -> None:
+    """A replay of an old file counts as its window was counted."""
+    header = json.loads(Setup(start=START, policy=POLICY, counted=(ERRORS,)).dumps())
+    del header["policy"]["leaves_gap_out"]
+    assert not Setup.loads(json.dumps(header)).policy.leaves_gap_out
 
 
 def test_without_criteria_nothing_is_watched() -> None:

@@ -470,6 +470,7 @@ def _promises(stage: str) -> Iterable[str]:
     if stage == "prod-canary":
         for failures in (_JUDGMENT_FAILURES, _LLM_FAILURES, _MCP_FAILURES, _WORKFLOW_FAILURES):
             yield f"sum(increase({failures}[{_SHORT}])) == 0"
+        yield f'sum(increase(judgment_requests_total{{track="canary"}}[{_SHORT}])) > 0'
         yield _SLOW_JUDGMENTS
 
 
