@@ -15,6 +15,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import require_a_part
 from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
+from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import same_share
 from opsverify.metrics.signal_meaning import unproven
@@ -22,7 +23,7 @@ from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from opsverify.config.model import Target
@@ -48,6 +49,8 @@ class AfterRollback:
     """Why no series of failed requests does not mean that none failed; None where it does."""
     same: Mapping[str, str] = field(default_factory=dict)
     """By bad ones: that they, or the good ones, are the same series as their trials."""
+    earlier: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    """By scope, signal and series: what series that appeared meanwhile had counted before."""
 
     @classmethod
     def load(cls, path: Path, target: Target) -> AfterRollback:
@@ -60,7 +63,9 @@ class AfterRollback:
             }
             for scope, signals in raw["samples"].items()
         }
-        return cls(raw["start"], raw["end"], samples, target, raw.get("unproven"), raw.get("same", {}))
+        return cls(
+            raw["start"], raw["end"], samples, target, raw.get("unproven"), raw.get("same", {}), raw.get("earlier", {})
+        )
 
     def outside_baseline(self) -> Share:
         """The share of all requests that the baseline did not serve.
@@ -127,7 +132,8 @@ class AfterRollback:
                 )
             )
         require_fresh(f"{signal} of {scope}", (at for points in series.values() for at in points), self.end)
-        known = InstanceTimes(first_scrapes(self.samples[scope].values()))
+        earlier = self.earlier.get(scope, {}).get(signal, {})
+        known = InstanceTimes(first_scrapes(self.samples[scope].values()), earlier=earlier)
         growth: Growth = increments(series, (self.start, self.end), known)
         if growth.rejected:
             bad = growth.rejected[0]
@@ -177,8 +183,12 @@ def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None],
     missing = not samples[BASELINE].get(signals.counted("request_errors")[0])
     doubt = unproven(prometheus, signals, "request_errors") if missing else None
     same = {bad: text for bad in SHARES if (text := _same(prometheus, signals, bad, samples)) is not None}
-    at = dt.datetime.now(dt.UTC).isoformat()
-    json.dump({"start": start, "end": end, "at": at, "samples": samples, "unproven": doubt, "same": same}, keep)
+    earlier = {
+        scope: dict(_earlier(prometheus, target, matchers, samples[scope], (start, end)))
+        for scope, matchers in scopes.items()
+    }
+    kept = {"samples": samples, "earlier": earlier, "unproven": doubt, "same": same}
+    json.dump({"start": start, "end": end, "at": dt.datetime.now(dt.UTC).isoformat(), **kept}, keep)
 
 
 def _same(
@@ -194,16 +204,35 @@ def _same(
 def _samples(
     prometheus: Prometheus, target: Target, scope: str, span_s: float, at: float
 ) -> dict[str, dict[str, dict[float, float]]]:
-    signals = require(target.prometheus).signals
     limit_s = target.limits.judgment_p95.bound
-    names = {signals.counted(name)[0] for name in COUNTERS if signals.absent(name) is None}
-    selectors = {name: signals.of(name).selector(scope) for name in sorted(names)}
-    if signals.absent("duration_buckets") is None:
-        selectors[WITHIN_LIMIT] = signals.duration_buckets.bucket(limit_s, scope)
     return {
         name: {
             series.key: dict(series.within(limit_s) if name == WITHIN_LIMIT and series.histograms else series.points)
             for series in prometheus.history(selector, span_s, at)
         }
-        for name, selector in selectors.items()
+        for name, selector in _selectors(target, scope).items()
     }
+
+
+def _earlier(
+    prometheus: Prometheus,
+    target: Target,
+    scope: str,
+    samples: Mapping[str, Mapping[str, Mapping[float, float]]],
+    span: tuple[float, float],
+) -> Iterator[tuple[str, dict[str, float]]]:
+    signals = require(target.prometheus).signals
+    selectors, scraped = _selectors(target, scope), first_scrapes(samples.values())
+    trials = {signals.counted(bad)[0]: selectors.get(share.trials) for bad, share in SHARES.items()}
+    for name, series in samples.items():
+        if found := earlier_values(prometheus, selectors[name], series, scraped, span, trials.get(name)):
+            yield name, found
+
+
+def _selectors(target: Target, scope: str) -> dict[str, str]:
+    signals = require(target.prometheus).signals
+    names = {signals.counted(name)[0] for name in COUNTERS if signals.absent(name) is None}
+    selectors = {name: signals.of(name).selector(scope) for name in sorted(names)}
+    if signals.absent("duration_buckets") is None:
+        selectors[WITHIN_LIMIT] = signals.duration_buckets.bucket(target.limits.judgment_p95.bound, scope)
+    return selectors

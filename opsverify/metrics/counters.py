@@ -5,7 +5,8 @@ Prometheus' own `increase()` extrapolates, and loses the first errors of a label
 - a counter that falls has restarted: it grew by its new value (what the old process counted after its
   last scrape is lost);
 - a restart whose new value already exceeds the old one is detected by the start time;
-- a series that appears while its instance was scraped before starts from zero (a label's first use);
+- a series that appears while its instance was scraped before starts from zero (a label's first use), or from what it
+  was known to have counted before the window (`earlier_values`);
 - a series of an instance first scraped in mid-window starts from zero only if the process is known to have
   started in the window; one that was only not scraped before brings a count of days with it, and only anchors;
 - a series that vanishes keeps its growth, and continues from there if it appears again;
@@ -79,10 +80,14 @@ class Growth:
 
 @dataclass(frozen=True)
 class InstanceTimes:
-    """When each instance was first scraped for any signal, and when it started, where known (Unix seconds)."""
+    """When each instance was first scraped for any signal, and when it started, where known (Unix seconds).
+
+    `earlier`: by series, what it had counted before the window, of those that appear in it with a past.
+    """
 
     first_scraped: Mapping[str, float] = field(default_factory=dict)
     started: Mapping[str, float] = field(default_factory=dict)
+    earlier: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -249,6 +254,8 @@ class Tally:
         first_at, first_value = usable[0]
         instance = instance_of(key)
         started_inside = instances.started.get(instance, -math.inf) > self._start
+        if key in instances.earlier and not started_inside:
+            return (self._start, instances.earlier[key])
         if started_inside or instances.first_scraped.get(instance, math.inf) < first_at:
             self.appeared.append(key)
             return (self._start, 0.0)

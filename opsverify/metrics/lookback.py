@@ -14,6 +14,7 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import require_a_part
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
+from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import require_told_apart
 from opsverify.metrics.signal_meaning import require_meaning
@@ -67,9 +68,9 @@ class Lookback:
         if series[name].keys() == series[trials].keys():
             require_told_apart(self.prometheus, signals, bad)
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
-        instances = InstanceTimes(first_scrapes(series.values()))
-        total = _grown(trials, series[trials], instances).value
-        counted = _grown(name, series[name], instances).value if series[name] else 0.0
+        scraped = first_scrapes(series.values())
+        total = self._grown(trials, series[trials], at, scraped).value
+        counted = self._grown(name, series[name], at, scraped, trials).value if series[name] else 0.0
         require_a_part(signals, (name, counted), (trials, total))
         if good:
             counted = max(0.0, total - counted)
@@ -97,18 +98,36 @@ class Lookback:
         """What `per_day` was seven days ago: the same weekday. None where its samples cover less than half of it."""
         span_s = parse_duration(self.config.lookback)
         selector = self.config.signals.of(signal).selector()
-        past = self.prometheus.history(selector, span_s, self.prometheus.now() - WEEK_S)
+        at = self.prometheus.now() - WEEK_S
+        past = self.prometheus.history(selector, span_s, at)
         series = {found.key: dict(found.points) for found in past if found.points}
         if not series:
             return None
-        growth = _grown(signal, series)
+        growth = self._grown(signal, series, at)
         return growth.value * DAY_S / growth.span_s if growth.span_s >= span_s * _LEAST_COVERED else None
 
     def growth(self, signal: str) -> LookbackGrowth:
         """Growth of `signal` over the lookback, summed over its series."""
-        return _grown(signal, self._series(signal))
+        at = self.prometheus.now()
+        return self._grown(signal, self._series(signal, at), at)
 
-    def _series(self, signal: str, at: float | None = None, *, bad: str | None = None) -> dict[str, dict[float, float]]:
+    def _grown(
+        self,
+        signal: str,
+        series: Mapping[str, Mapping[float, float]],
+        at: float,
+        scraped: Mapping[str, float] | None = None,
+        trials: str | None = None,
+    ) -> LookbackGrowth:
+        """Growth until `at`; `scraped` and `trials` where the signal is a part of another."""
+        scraped = first_scrapes([series]) if scraped is None else scraped
+        chosen = self.config.signals.of
+        span = (at - parse_duration(self.config.lookback), at)
+        whole = chosen(trials).selector() if trials else None
+        earlier = earlier_values(self.prometheus, chosen(signal).selector(), series, scraped, span, whole)
+        return _grown(signal, series, InstanceTimes(scraped, earlier=earlier))
+
+    def _series(self, signal: str, at: float, *, bad: str | None = None) -> dict[str, dict[float, float]]:
         """Samples by series; none for `bad` ones that did not happen yet, where their selector is known to be right."""
         selector = self.config.signals.of(signal).selector()
         history = self.prometheus.history(selector, parse_duration(self.config.lookback), at)
@@ -129,11 +148,10 @@ class Lookback:
         return {series.key: dict(series.points) for series in history}
 
 
-def _grown(
-    signal: str, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes | None = None
-) -> LookbackGrowth:
+def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes) -> LookbackGrowth:
     moments = [at for points in series.values() for at in points]
-    first, last = min(moments), max(moments)
+    # Where its instance was scraped before, the first sample of all is growth, and no anchor.
+    first, last = min(*moments, *instances.first_scraped.values()), max(moments)
     value = 0.0
     if last > first:
         growth = increments(series, [first, last], instances)

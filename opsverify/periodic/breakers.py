@@ -13,6 +13,7 @@ from opsverify.commands import run_command
 from opsverify.errors import CheckFailed, Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
+from opsverify.metrics.earlier_values import earlier_values
 from opsverify.probes.eventually import eventually
 from opsverify.probes.prometheus_values import Series
 from opsverify.units import duration, elapsed
@@ -144,7 +145,8 @@ class BreakerReview:
         gauge = self.prometheus.every(self.config.not_closed, span_s, step_s)
 
         def grown(selector: str) -> float:
-            return _growth((*self.prometheus.every(selector, span_s, step_s), *self._now(selector)), gauge)
+            found = (*self.prometheus.every(selector, span_s, step_s), *self._now(selector))
+            return _growth(self.prometheus, selector, found, gauge)
 
         opened, half_opened, closed = map(grown, (self.config.opened, self.config.half_opened, self.config.closed))
         return Cycle(opened, half_opened, closed, say("in the last {lookback}", lookback=self.config.lookback))
@@ -223,8 +225,8 @@ def _since_closed(series: Series, now: float) -> float:
     return now - (series.points[0][0] if last is None else last)
 
 
-def _growth(counter: Iterable[Series], gauge: Iterable[Series]) -> float:
-    """Growth over the look-back; a series that appears while its instance was scraped begins from zero."""
+def _growth(prometheus: Prometheus, selector: str, counter: Iterable[Series], gauge: Iterable[Series]) -> float:
+    """Growth over the look-back; a series that appears while its instance was scraped begins from zero, or its past."""
     counted: dict[str, dict[float, float]] = {}
     for series in counter:
         counted.setdefault(series.key, {}).update(series.points)
@@ -233,4 +235,6 @@ def _growth(counter: Iterable[Series], gauge: Iterable[Series]) -> float:
     if not any(counted.values()) or max(moments) <= min(moments):
         return 0.0
     edges = [min(moments), max(moments)]
-    return increments(counted, edges, InstanceTimes(first_scrapes([counted, scraped]))).total
+    first = first_scrapes([counted, scraped])
+    earlier = earlier_values(prometheus, selector, counted, first, (edges[0], edges[1]))
+    return increments(counted, edges, InstanceTimes(first, earlier=earlier)).total

@@ -83,9 +83,10 @@ def grown(
     series: Mapping[str, Mapping[float, float]],
     edges: Sequence[float],
     all_series: Iterable[Mapping[str, Mapping[float, float]]],
+    earlier: Mapping[str, float],
 ) -> tuple[float, ...]:
     """Growth of a counter in each step. Raises Inconclusive for values that no counter can have."""
-    growth = increments(series, edges, InstanceTimes(first_scrapes(all_series)))
+    growth = increments(series, edges, InstanceTimes(first_scrapes(all_series), earlier=earlier))
     if growth.rejected:
         bad = growth.rejected[0]
         raise Inconclusive(

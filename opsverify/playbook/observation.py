@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from opsverify.config.model import require
@@ -12,6 +12,8 @@ from opsverify.config.playbook import SLOW
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.counters import first_scrapes
+from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.signal_meaning import LOOKED_BACK, unproven
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
@@ -55,6 +57,8 @@ class IncidentWindow:
     samples: Mapping[str, Mapping[str, Points]]
     reported: tuple[Mapping[str, str | None], Mapping[str, str | None]]
     unproven: frozenset[str] = frozenset()
+    earlier: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By selector and series: what series that appeared meanwhile had counted before."""
 
     @classmethod
     def load(cls, path: Path) -> IncidentWindow:
@@ -64,7 +68,8 @@ class IncidentWindow:
             selector: {key: {float(at): value for at, value in points.items()} for key, points in series.items()}
             for selector, series in raw["samples"].items()
         }
-        return cls(raw["since"], raw["start"], raw["end"], samples, tuple(raw["reported"]), frozenset(raw["unproven"]))
+        reported, unproven = tuple(raw["reported"]), frozenset(raw["unproven"])
+        return cls(raw["since"], raw["start"], raw["end"], samples, reported, unproven, raw.get("earlier", {}))
 
     @property
     def seconds(self) -> float:
@@ -136,9 +141,26 @@ def observe(
         selector: _samples(prometheus, target, selector, end - began, end)
         for selector in sorted(set(_selectors(playbook, target)))
     }
+    earlier = dict(_earlier(prometheus, playbook, target, samples, (began, end)))
     meaningless = sorted(_meaningless(prometheus, playbook, target, samples))
-    kept = {"samples": samples, "reported": [before, after], "unproven": meaningless}
+    kept = {"samples": samples, "earlier": earlier, "reported": [before, after], "unproven": meaningless}
     json.dump({"since": began, "start": start, "end": end, **kept}, keep)
+
+
+def _earlier(
+    prometheus: Prometheus,
+    playbook: Playbook,
+    target: Target,
+    samples: Mapping[str, Mapping[str, Points]],
+    span: tuple[float, float],
+) -> Iterator[tuple[str, dict[str, float]]]:
+    shares = (one for one in (*playbook.fault.values(), *playbook.confirm.values()) if one.share is not None)
+    whole = {found.counted: found.trials for found in (selectors_of(measure, target) for measure in shares)}
+    for selector, series in samples.items():
+        trials = whole.get(selector)
+        scraped = first_scrapes([series, *([samples[trials]] if trials else [])])
+        if found := earlier_values(prometheus, selector, series, scraped, span, trials):
+            yield selector, found
 
 
 def _meaningless(

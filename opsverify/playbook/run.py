@@ -243,9 +243,11 @@ class PlaybookRun:
                 )
             )
         self._require_covered(measure.text, [at for points in trials_of.values() for at in points], edges)
-        trials = grown(measure.text, trials_of, edges, (trials_of, counted_of))
-        counted = (
-            grown(measure.text, counted_of, edges, (trials_of, counted_of)) if counted_of else (0.0,) * len(trials)
+        trials, counted = (
+            grown(measure.text, samples[of], edges, (trials_of, counted_of), self.window.earlier.get(of, {}))
+            if samples[of]
+            else (0.0,) * (len(edges) - 1)
+            for of in (chosen.trials, chosen.counted)
         )
         pairs = [
             (max(0.0, total - part) if chosen.good else min(part, total), total)
@@ -272,7 +274,8 @@ class PlaybookRun:
         """The number of a query or counter over the window, and the text that the query gave with it."""
         if measure.counter is not None:
             series = self.window.samples[measure.counter]
-            steps = grown(measure.text, series, [self.window.start, self.window.end], [series]) if series else (0.0,)
+            edges, earlier = [self.window.start, self.window.end], self.window.earlier.get(measure.counter, {})
+            steps = grown(measure.text, series, edges, [series], earlier) if series else (0.0,)
             return sum(steps), ""
         since, until = (dt.datetime.fromtimestamp(at, dt.UTC) for at in (self.window.start, self.window.end))
         row = self.database().row(measure.query, **_given(measure.query, since, until))

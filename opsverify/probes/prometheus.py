@@ -228,9 +228,9 @@ class Prometheus(Probe):
         """Close the connections; the probe may be used again."""
         self._client.close()
 
-    def whole(self, query: str) -> Vector:
-        """As `instant`, now; raises SourceFault for a partial answer too."""
-        vector = self.instant(query)
+    def whole(self, query: str, at: float | None = None) -> Vector:
+        """As `instant`; raises SourceFault for a partial answer too."""
+        vector = self.instant(query, at)
         self._require_whole(query, vector.warnings)
         return vector
 

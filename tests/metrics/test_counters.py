@@ -60,6 +60,16 @@ def test_a_signal_of_errors_alone_learns_of_its_instance_elsewhere() -> None:
     assert increments({B: {20.0: 7.0}}, EDGES, instances).steps == (0, 7, 0)
 
 
+def test_a_label_that_comes_back_counts_from_what_it_had() -> None:
+    """What an exporter left out while it was quiet is no growth; a lower value is that of a new process."""
+    scraped = first_scrapes([{A: {0.0: 100.0}}])
+    for had, grown in ((5.0, 2.0), (9.0, 7.0)):
+        instances = InstanceTimes(scraped, earlier={B: had})
+        assert increments({B: {20.0: 7.0}}, EDGES, instances).steps == (0, grown, 0)
+    new = InstanceTimes(scraped, started={"a:1": 3.0}, earlier={B: 5.0})
+    assert increments({B: {20.0: 7.0}}, EDGES, new).steps == (0, 7, 0)
+
+
 @pytest.mark.parametrize(("started", "expected"), [({}, 0), ({"b:1": -9e5}, 0), ({"b:1": 14.0}, 900)], ids=str)
 def test_a_new_instance_counts_from_zero_only_if_it_started_in_the_window(
     started: dict[str, float], expected: float

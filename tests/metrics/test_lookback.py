@@ -14,7 +14,7 @@ from opsverify import Inconclusive
 from opsverify.config.model import PrometheusConfig
 from opsverify.metrics.lookback import Lookback
 from opsverify.probes.prometheus import Prometheus
-from opsverify.probes.prometheus_values import Series
+from opsverify.probes.prometheus_values import Series, Vector
 from tests.canary.metrics_double import reply
 from tests.probes.probe_servers import fake_server
 
@@ -41,6 +41,10 @@ class Answers:
     def label_values(self, label: str, _selector: str, _back: str) -> tuple[str, ...]:
         """The values of a label."""
         return self.matched.get(label, ())
+
+    def whole(self, query: str, at: float | None = None) -> Vector:
+        """Nothing is known of the time before."""
+        return Vector((), (), at or 0.0, query)
 
     def history(self, selector: str, _span_s: float, _at: float | None = None) -> list[Series]:
         """Answer with the series whose name is in the selector."""
@@ -94,6 +98,12 @@ def test_rate() -> None:
     )
     assert share.share == pytest.approx(0.05)
     assert (share.trials, share.text) == (100, "of 100 in the last 1h")
+
+
+def test_the_first_failures_of_all_are_counted() -> None:
+    """A label is exported from its first use on: all of its first sample came while its instance was scraped."""
+    share = lookback(llm_calls=[[(0, 0), (10, 100)]], llm_failures=[[(10, 5)]]).rate("llm_failures", "llm_calls")
+    assert share.share == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(("bad", "trials"), [(200, 100), (30, 0), (102.1, 100)])

@@ -52,8 +52,10 @@ class FakePrometheus:
         """Samples of the span."""
         return self.every(selector, span_s, 1.0)
 
-    def whole(self, selector: str) -> Any:  # noqa: ANN401 - as the probe's
-        """The latest value."""
+    def whole(self, selector: str, at: float | None = None) -> Any:  # noqa: ANN401 - as the probe's
+        """The latest value; nothing is known of the time before."""
+        if at is not None:
+            return SimpleNamespace(samples=())
         samples = [Sample(series.labels, series.points[-1][1], NOW) for series in self.every(selector, 0, 0)]
         return SimpleNamespace(samples=tuple(samples))
 

@@ -1,0 +1,62 @@
+"""Earlier values of series that appear in mid-range, on a real Prometheus: an exporter that drops quiet series."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from opsverify.config.model import PrometheusConfig
+from opsverify.metrics.lookback import Lookback
+from opsverify.probes.prometheus import Prometheus
+from tests.support.real_prometheus import holding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+PAST = 40
+"""Failures before the look-back, the last of them four hours ago."""
+INSTANCES = ("expiring", "restarted", "new")
+
+
+def _samples(now: int, instance: str) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+    """Calls of six hours, ten a minute; a failure half an hour ago, whose series is shown for ten minutes.
+
+    The process `restarted` two hours ago, and has had 41 failures half an hour ago.
+    """
+    began = now - 6 * HOUR
+    restart = now - 2 * HOUR if instance == "restarted" else began
+    calls = [(at, 10.0 * (at - (began if at < restart else restart)) / MINUTE) for at in range(began, now, MINUTE)]
+    failed = [(at, PAST + 1.0) for at in range(now - 30 * MINUTE, now - 20 * MINUTE, MINUTE)]
+    if instance != "new":
+        failed = [*((at, float(PAST)) for at in range(now - 4 * HOUR, now - 4 * HOUR + 5 * MINUTE, MINUTE)), *failed]
+    for outcome, samples in (("ok", calls), ("error", failed)):
+        labels = {"__name__": "llm_calls_total", "outcome": outcome, "instance": instance, "job": instance}
+        yield labels, [(float(at), value) for at, value in samples]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus with six hours of each instance."""
+    now = round(time.time())
+    stored = [series for instance in INSTANCES for series in _samples(now, instance)]
+    with holding(tmp_path_factory.mktemp("prometheus"), stored) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("instance", "failures"), [("expiring", 1), ("restarted", PAST + 1), ("new", PAST + 1)])
+def test_only_what_happened_in_the_look_back_counts(url: str, instance: str, failures: int) -> None:
+    """One failure of an hour, not the 40 of before; of a process that started since, or of a label's first use, all."""
+    of = f'job="{instance}"'
+    signals = {"llm_calls": {"metric": "llm_calls_total", "match": of}}
+    signals["llm_failures"] = {"metric": "llm_calls_total", "match": f'{of},outcome="error"'}
+    config = PrometheusConfig.model_validate({"url": url, "lookback": "1h", "signals": signals})
+    with Prometheus(config) as prometheus:
+        look = Lookback(prometheus, config)
+        share = look.rate("llm_failures", "llm_calls")
+        assert share.share * share.trials == pytest.approx(failures)
+        assert share.trials == pytest.approx(600 + failures, abs=25)
+        assert look.growth("llm_calls").value == pytest.approx(600 + failures, abs=25)
