@@ -8,12 +8,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.e_process import EProcessState, StartWeights
-from opsverify.errors import Inconclusive
-from opsverify.language.message import say
-from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 _BETA: Final = 0.05
 _ENDING: Final = 3
@@ -76,28 +73,6 @@ def edges_between(first: float, last: float, step_s: float) -> list[float]:
     """Edges of steps of `step_s` from `first` to `last`; the last step may be shorter."""
     count = max(1, math.ceil((last - first) / step_s - 1e-9))
     return [*(first + number * step_s for number in range(count)), last]
-
-
-def grown(
-    what: str,
-    series: Mapping[str, Mapping[float, float]],
-    edges: Sequence[float],
-    all_series: Iterable[Mapping[str, Mapping[float, float]]],
-    earlier: Mapping[str, float],
-) -> tuple[float, ...]:
-    """Growth of a counter in each step. Raises Inconclusive for values that no counter can have."""
-    growth = increments(series, edges, InstanceTimes(first_scrapes(all_series), earlier=earlier))
-    if growth.rejected:
-        bad = growth.rejected[0]
-        raise Inconclusive(
-            say(
-                "{what}: {series} is {reason}; check the service's /metrics",
-                what=what,
-                series=bad.series,
-                reason=bad.reason.text,
-            )
-        )
-    return growth.steps
 
 
 def binned(rows: Iterable[tuple[float, float, float]], edges: Sequence[float]) -> list[tuple[float, float]]:

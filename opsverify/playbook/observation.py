@@ -12,14 +12,14 @@ from opsverify.config.playbook import SLOW
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
-from opsverify.metrics.counters import first_scrapes
+from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.signal_meaning import LOOKED_BACK, unproven
 from opsverify.probes.eventually import eventually
 from opsverify.units import duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from opsverify.config.model import Target
@@ -70,6 +70,28 @@ class IncidentWindow:
         }
         reported, unproven = tuple(raw["reported"]), frozenset(raw["unproven"])
         return cls(raw["since"], raw["start"], raw["end"], samples, reported, unproven, raw.get("earlier", {}))
+
+    def grown(self, what: str, selector: str, edges: Sequence[float], beside: Iterable[str]) -> tuple[float, ...]:
+        """Growth of a counter in each step; `beside`: the selectors that tell when its instances were scraped.
+
+        Raises Inconclusive for values that no counter can have.
+        """
+        series = self.samples[selector]
+        if not series:
+            return (0.0,) * (len(edges) - 1)
+        scraped = first_scrapes(self.samples[each] for each in beside)
+        growth = increments(series, edges, InstanceTimes(scraped, earlier=self.earlier.get(selector, {})))
+        if growth.rejected:
+            bad = growth.rejected[0]
+            raise Inconclusive(
+                say(
+                    "{what}: {series} is {reason}; check the service's /metrics",
+                    what=what,
+                    series=bad.series,
+                    reason=bad.reason.text,
+                )
+            )
+        return growth.steps
 
     @property
     def seconds(self) -> float:

@@ -12,7 +12,7 @@ from opsverify.language.message import join, say
 from opsverify.limits import NONE, Limit
 from opsverify.metrics.counters import coverage
 from opsverify.playbook.defaults import playbook_of, replay_of
-from opsverify.playbook.evidence_of_share import ShareEvidence, binned, edges_between, grown
+from opsverify.playbook.evidence_of_share import ShareEvidence, binned, edges_between
 from opsverify.playbook.observation import as_text, selectors_of
 from opsverify.playbook.sources import Judged, claimed, judge, matched_nothing
 from opsverify.units import duration, listed, parse_duration, quantity
@@ -232,8 +232,7 @@ class PlaybookRun:
             rows = self.database().rows(measure.rows, **_given(measure.rows, since, until))
             return ShareEvidence.of(binned(((float(a), float(b), float(n)) for a, b, n in rows), edges), limit)
         chosen = selectors_of(measure, self.check.target)
-        samples = self.window.samples
-        trials_of, counted_of = samples[chosen.trials], samples[chosen.counted]
+        trials_of = self.window.samples[chosen.trials]
         if not any(trials_of.values()):
             raise Inconclusive(
                 say(
@@ -243,12 +242,8 @@ class PlaybookRun:
                 )
             )
         self._require_covered(measure.text, [at for points in trials_of.values() for at in points], edges)
-        trials, counted = (
-            grown(measure.text, samples[of], edges, (trials_of, counted_of), self.window.earlier.get(of, {}))
-            if samples[of]
-            else (0.0,) * (len(edges) - 1)
-            for of in (chosen.trials, chosen.counted)
-        )
+        both = (chosen.trials, chosen.counted)
+        trials, counted = (self.window.grown(measure.text, of, edges, both) for of in both)
         pairs = [
             (max(0.0, total - part) if chosen.good else min(part, total), total)
             for part, total in zip(counted, trials, strict=True)
@@ -273,10 +268,8 @@ class PlaybookRun:
     def _number(self, measure: Any) -> tuple[float, str]:  # noqa: ANN401 - a measure or a source
         """The number of a query or counter over the window, and the text that the query gave with it."""
         if measure.counter is not None:
-            series = self.window.samples[measure.counter]
-            edges, earlier = [self.window.start, self.window.end], self.window.earlier.get(measure.counter, {})
-            steps = grown(measure.text, series, edges, [series], earlier) if series else (0.0,)
-            return sum(steps), ""
+            edges = [self.window.start, self.window.end]
+            return sum(self.window.grown(measure.text, measure.counter, edges, [measure.counter])), ""
         since, until = (dt.datetime.fromtimestamp(at, dt.UTC) for at in (self.window.start, self.window.end))
         row = self.database().row(measure.query, **_given(measure.query, since, until))
         return float(row[0]), f"({row[1]})" if len(row) > 1 and row[1] else ""
