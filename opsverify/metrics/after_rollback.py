@@ -225,6 +225,8 @@ def _earlier(
     selectors, scraped = _selectors(target, scope), first_scrapes(samples.values())
     trials = {signals.counted(bad)[0]: selectors.get(share.trials) for bad, share in SHARES.items()}
     for name, series in samples.items():
+        if name == WITHIN_LIMIT and signals.duration_buckets.native:
+            continue  # an instant query tells of all observations, not of those within the limit
         if found := earlier_values(prometheus, selectors[name], series, scraped, span, trials.get(name)):
             yield name, found
 

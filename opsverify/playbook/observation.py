@@ -176,9 +176,12 @@ def _earlier(
     samples: Mapping[str, Mapping[str, Points]],
     span: tuple[float, float],
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    shares = (one for one in (*playbook.fault.values(), *playbook.confirm.values()) if one.share is not None)
+    shares = [one for one in (*playbook.fault.values(), *playbook.confirm.values()) if one.share is not None]
     whole = {found.counted: found.trials for found in (selectors_of(measure, target) for measure in shares)}
+    buckets = require(target.prometheus).signals.duration_buckets
     for selector, series in samples.items():
+        if buckets.absent is None and buckets.native and selector == buckets.selector():
+            continue  # an instant query tells of all observations, not of those within the limit
         trials = whole.get(selector)
         scraped = first_scrapes([series, *([samples[trials]] if trials else [])])
         if found := earlier_values(prometheus, selector, series, scraped, span, trials):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from opsverify.config.model import PrometheusConfig
+from opsverify.metrics.after_rollback import BASELINE, AfterRollback
 from opsverify.metrics.lookback import Lookback
+from opsverify.playbook.observation import IncidentWindow
 from opsverify.probes.prometheus import Prometheus
+from tests.canary.named_cluster import target_at
 from tests.support.real_prometheus import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -60,3 +65,29 @@ def test_only_what_happened_in_the_look_back_counts(url: str, instance: str, fai
         assert share.share * share.trials == pytest.approx(failures)
         assert share.trials == pytest.approx(600 + failures, abs=25)
         assert look.growth("llm_calls").value == pytest.approx(600 + failures, abs=25)
+
+
+def test_what_was_counted_before_is_kept_with_an_observation(tmp_path: Path) -> None:
+    """After a rollback and in an incident: one failure of 100 calls, and not the 40 of before."""
+    series = {"requests": {"code=200,instance=a:1": {2.0: 1000.0, 58.0: 1099.0}}}
+    series["request_errors"] = {"code=500,instance=a:1": {58.0: PAST + 1.0}}
+    series["requests"] |= series["request_errors"]
+    before = {"code=500,instance=a:1": float(PAST)}
+    kept: dict[str, Any] = {"start": 0.0, "end": 60.0, "samples": {BASELINE: series}, "unproven": None}
+    kept["earlier"] = {BASELINE: dict.fromkeys(series, before)}
+    path = tmp_path / "observed.json"
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    share = AfterRollback.load(path, target_at("http://p", {})).errors()
+    assert (share.share, share.trials) == (pytest.approx(0.01), 100)
+
+    kept |= {
+        "since": 0.0,
+        "samples": series,
+        "earlier": kept["earlier"][BASELINE],
+        "reported": [{}, {}],
+        "unproven": [],
+    }
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    window = IncidentWindow.load(path)
+    failed, called = (sum(window.grown("x", name, [0.0, 60.0], series)) for name in ("request_errors", "requests"))
+    assert (failed, called) == (1, 100)
