@@ -18,18 +18,21 @@ from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import require_told_apart
 from opsverify.metrics.signal_meaning import require_meaning
-from opsverify.units import duration, parse_duration
+from opsverify.units import duration, elapsed, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opsverify.config.model import PrometheusConfig
+    from opsverify.language.message import Message
     from opsverify.probes.prometheus import Prometheus
 
 DAY_S = 86400.0
 WEEK_S = 7 * DAY_S
 _LEAST_COVERED = 0.5
 """Of a lookback of the week before: the part that its samples have to cover."""
+_OBSERVED = 0.9
+"""Of a lookback: from this part on it counts as observed, since samples come a scrape apart."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,26 @@ class Lookback:
             require_told_apart(self.prometheus, signals, bad)
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
         scraped = first_scrapes(series.values())
-        total = self._grown(trials, series[trials], at, scraped).value
+        grown = self._grown(trials, series[trials], at, scraped)
+        total = grown.value
         counted = self._grown(name, series[name], at, scraped, trials).value if series[name] else 0.0
         require_a_part(signals, (name, counted), (trials, total))
         if good:
             counted = max(0.0, total - counted)
-        text = say(
-            "of {total:,.0f} in the last {lookback}",
-            total=total,
-            lookback=duration(parse_duration(self.config.lookback)),
+        return Share(min(1.0, counted / total) if total else math.nan, round(total), self._text(grown))
+
+    def _text(self, trials: LookbackGrowth) -> Message:
+        """How many trials there were, and in what time: a platform or its metrics may be younger than the lookback."""
+        lookback_s = parse_duration(self.config.lookback)
+        whole = duration(lookback_s)
+        if trials.span_s >= _OBSERVED * lookback_s:
+            return say("of {total:,.0f} in the last {lookback}", total=trials.value, lookback=whole)
+        return say(
+            "of {total:,.0f} in {span}, all that was observed of the last {lookback}",
+            total=trials.value,
+            span=elapsed(trials.span_s),
+            lookback=whole,
         )
-        return Share(min(1.0, counted / total) if total else math.nan, round(total), text)
 
     def per_day(self, signal: str) -> float:
         """Growth of `signal`, scaled to 24 hours."""

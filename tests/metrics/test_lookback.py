@@ -93,11 +93,19 @@ def test_bad_ones_and_trials_are_of_one_moment() -> None:
 
 def test_rate() -> None:
     """Bad ones out of trials, over all series."""
-    share = lookback(llm_calls=[[(0, 0), (10, 80)], [(0, 10), (10, 30)]], llm_failures=[[(0, 0), (10, 5)]]).rate(
+    share = lookback(llm_calls=[[(0, 0), (3540, 80)], [(0, 10), (3540, 30)]], llm_failures=[[(0, 0), (3540, 5)]]).rate(
         "llm_failures", "llm_calls"
     )
     assert share.share == pytest.approx(0.05)
     assert (share.trials, share.text) == (100, "of 100 in the last 1h")
+
+
+def test_what_was_not_observed_is_not_claimed() -> None:
+    """A platform of this morning, or a Prometheus that lost its data, says nothing of the night."""
+    share = lookback(llm_calls=[[(0, 0), (600, 80)]], llm_failures=[[(0, 0), (600, 5)]]).rate(
+        "llm_failures", "llm_calls"
+    )
+    assert share.text == "of 80 in 10m 00s, all that was observed of the last 1h"
 
 
 def test_the_first_failures_of_all_are_counted() -> None:
