@@ -13,7 +13,7 @@ from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import require_a_part
-from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
+from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments, instance_of
 from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import require_told_apart
@@ -70,6 +70,9 @@ class Lookback:
         series = {trials: self._series(trials, at), name: self._series(name, at, bad=None if good else bad)}
         if series[name].keys() == series[trials].keys():
             require_told_apart(self.prometheus, signals, bad)
+        if _instances(series[name]).isdisjoint(_instances(series[trials])):
+            # Of another exporter: that the trials' own is scraped says nothing of it.
+            require_fresh(name, (point for points in series[name].values() for point in points), self.now())
         # A label's first bad one counts in full: the trials show that its instance was scraped before.
         scraped = first_scrapes(series.values())
         grown = self._grown(trials, series[trials], at, scraped)
@@ -158,6 +161,10 @@ class Lookback:
         if bad is None:
             require_fresh(signal, (at for series in history for at, _ in series.points), self.now())
         return {series.key: dict(series.points) for series in history}
+
+
+def _instances(series: Mapping[str, Mapping[float, float]]) -> set[str]:
+    return {instance_of(key) for key, points in series.items() if points}
 
 
 def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes) -> LookbackGrowth:

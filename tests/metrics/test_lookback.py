@@ -108,6 +108,19 @@ def test_what_was_not_observed_is_not_claimed() -> None:
     assert share.text == "of 80 in 10m 00s, all that was observed of the last 1h"
 
 
+def test_failures_that_another_exporter_counts_have_to_be_fresh() -> None:
+    """One that is not scraped any more proves nothing; a pod that is gone, and counted calls too, is another matter."""
+    calls = [(float(at), at / 10) for at in range(0, 3600, 60)]
+    assert (
+        lookback(llm_calls=[calls[:9], calls], llm_failures=[[(0, 3), (480, 4)]])
+        .rate("llm_failures", "llm_calls")
+        .trials
+        == 402
+    )
+    with pytest.raises(Inconclusive, match="llm_failures: stale, the newest sample is 51m"):
+        lookback(llm_calls=[calls], llm_failures=[[], [(0, 3), (480, 3)]]).rate("llm_failures", "llm_calls")
+
+
 def test_the_first_failures_of_all_are_counted() -> None:
     """A label is exported from its first use on: all of its first sample came while its instance was scraped."""
     share = lookback(llm_calls=[[(0, 0), (10, 100)]], llm_failures=[[(10, 5)]]).rate("llm_failures", "llm_calls")
