@@ -13,7 +13,7 @@ from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import require_a_part
-from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments, instance_of
+from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments, instance_of, scraped_twice
 from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import require_told_apart
@@ -116,15 +116,28 @@ class Lookback:
         at = self.prometheus.now() - WEEK_S
         past = self.prometheus.history(selector, span_s, at)
         series = {found.key: dict(found.points) for found in past if found.points}
-        if not series:
+        if not series or scraped_twice(sorted(series)):
             return None
         growth = self._grown(signal, series, at)
         return growth.value * DAY_S / growth.span_s if growth.span_s >= span_s * _LEAST_COVERED else None
 
     def growth(self, signal: str) -> LookbackGrowth:
-        """Growth of `signal` over the lookback, summed over its series."""
+        """Growth of `signal` over the lookback, summed over its series.
+
+        Raises Inconclusive where a series is there twice: a share may not mind, an amount would be doubled.
+        """
         at = self.prometheus.now()
-        return self._grown(signal, self._series(signal, at), at)
+        series = self._series(signal, at)
+        for twice in scraped_twice(sorted(series)):
+            raise Inconclusive(
+                say(
+                    "{signal}: duplicate series {{{series}}}, scraped by two jobs or replicas: it would count twice; "
+                    "select one of them (prometheus.signals.{signal})",
+                    signal=signal,
+                    series=twice,
+                )
+            )
+        return self._grown(signal, series, at)
 
     def _grown(
         self,

@@ -27,6 +27,8 @@ class Answers:
 
     def __init__(self, **series: list[list[tuple[float, float]]]) -> None:
         self.series = series
+        self.labels: dict[tuple[str, int], dict[str, str]] = {}
+        """More labels of a series, by name and number."""
         self.matched: dict[str, tuple[str, ...]] = {}
         """Selectors that matched some day: what `known` and `label_values` answer from."""
 
@@ -49,7 +51,7 @@ class Answers:
     def history(self, selector: str, _span_s: float, _at: float | None = None) -> list[Series]:
         """Answer with the series whose name is in the selector."""
         return [
-            Series({"instance": f"{number}:1"}, tuple(points))
+            Series({"instance": f"{number}:1"} | self.labels.get((name, number), {}), tuple(points))
             for name, found in self.series.items()
             if selector == f"{name}{{}}"
             for number, points in enumerate(found)
@@ -161,6 +163,16 @@ def test_no_trials_is_no_share() -> None:
 def test_per_day() -> None:
     """Growth is scaled by the time between the samples."""
     assert lookback(llm_cost=[[(0, 1.0), (8640, 3.0)]]).per_day("llm_cost") == pytest.approx(20.0)
+
+
+def test_a_cost_that_is_scraped_twice_is_no_amount() -> None:
+    """Two replicas of Prometheus, or two jobs: the budget would be exceeded on a healthy platform."""
+    found = lookback(llm_cost=[[(0, 1.0), (8640, 3.0)]] * 2)
+    answers = cast("Answers", found.prometheus)
+    for number, replica in enumerate("ab"):
+        answers.labels["llm_cost", number] = {"instance": "a:1", "replica": replica}
+    with pytest.raises(Inconclusive, match=r"llm_cost: duplicate series .*replica=b.* it would count twice"):
+        found.per_day("llm_cost")
 
 
 @pytest.mark.parametrize(
