@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from opsverify import NONE, listed, runbook, say
+from opsverify import NONE, elapsed, listed, runbook, say
 
 DAILY = partial(runbook, stages=("daily",), needs=("prometheus",))
 
@@ -48,11 +48,14 @@ def test_llm_failures(check, lookback):
 def test_llm_cost(check, lookback):
     """What the LLM cost, scaled to a day: against the budget, and against the same weekday before where it is known."""
     cost, before = lookback.per_day("llm_cost"), lookback.per_day_a_week_ago("llm_cost")
-    budget = say("a day") if before else say("a day; no cost of the same weekday before to compare with")
-    check.measure(say("LLM cost"), cost, check.limits.llm_cost_per_day, of=budget)
+    span = elapsed(cost.span_s)
+    budget = say("a day, scaled from {span}", span=span)
+    if not before:
+        budget = say("a day, scaled from {span}; no cost of the same weekday before to compare with", span=span)
+    check.measure(say("LLM cost"), cost.per_day, check.limits.llm_cost_per_day, of=budget)
     if before:
         weekday = say("the cost of the same weekday before ({usd:,.2f} USD a day)", usd=before)
-        check.measure(say("LLM cost by the week"), cost / before, check.limits.llm_cost_weekday, of=weekday)
+        check.measure(say("LLM cost by the week"), cost.per_day / before, check.limits.llm_cost_weekday, of=weekday)
 
 
 @DAILY(

@@ -48,6 +48,11 @@ class LookbackGrowth:
         """Seconds between the two samples."""
         return (self.until - self.since).total_seconds()
 
+    @property
+    def per_day(self) -> float:
+        """Scaled to 24 hours."""
+        return self.value * DAY_S / self.span_s
+
 
 @dataclass(frozen=True)
 class Lookback:
@@ -96,8 +101,8 @@ class Lookback:
             lookback=whole,
         )
 
-    def per_day(self, signal: str) -> float:
-        """Growth of `signal`, scaled to 24 hours."""
+    def per_day(self, signal: str) -> LookbackGrowth:
+        """Growth of `signal`, to be scaled to 24 hours. Raises Inconclusive where one sample is all that there is."""
         growth = self.growth(signal)
         if not growth.span_s:
             raise Inconclusive(
@@ -107,7 +112,7 @@ class Lookback:
                     lookback=self.config.lookback,
                 )
             )
-        return growth.value * DAY_S / growth.span_s
+        return growth
 
     def per_day_a_week_ago(self, signal: str) -> float | None:
         """What `per_day` was seven days ago: the same weekday. None where its samples cover less than half of it."""
@@ -119,7 +124,7 @@ class Lookback:
         if not series or scraped_twice(sorted(series)):
             return None
         growth = self._grown(signal, series, at)
-        return growth.value * DAY_S / growth.span_s if growth.span_s >= span_s * _LEAST_COVERED else None
+        return growth.per_day if growth.span_s >= span_s * _LEAST_COVERED else None
 
     def growth(self, signal: str) -> LookbackGrowth:
         """Growth of `signal` over the lookback, summed over its series.

@@ -162,7 +162,7 @@ def test_no_trials_is_no_share() -> None:
 
 def test_per_day() -> None:
     """Growth is scaled by the time between the samples."""
-    assert lookback(llm_cost=[[(0, 1.0), (8640, 3.0)]]).per_day("llm_cost") == pytest.approx(20.0)
+    assert lookback(llm_cost=[[(0, 1.0), (8640, 3.0)]]).per_day("llm_cost").per_day == pytest.approx(20.0)
 
 
 def test_a_cost_that_is_scraped_twice_is_no_amount() -> None:
