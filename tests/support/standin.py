@@ -421,6 +421,8 @@ class Standin:
         expected = SCRAPED + len(state.canary_pods)
         if scraped != ["up"] * expected:
             found.append(f"Prometheus scrapes {scraped}, expected {expected} targets up")
+        if stage == "weekly" and dt.datetime.now(dt.UTC) < self._undone + AFTERMATH:
+            found.append("what the end of the last fault did to the cache is not scraped yet")
         if stage in _WATCHES_ALERTS:
             alerts = network.get_json(self.port("alertmanager"), "/api/v2/alerts")
             names = [alert["labels"]["alertname"] for alert in alerts or ()]
@@ -465,8 +467,10 @@ def _promises(stage: str) -> Iterable[str]:
         yield "sum(workflow_dead_letters) == 0"
         yield f"sum(rate(llm_cost_usd_total[{_LONG}])) * 86400 < 45"
     if stage == "weekly":
-        hits = 'sum(increase(judgment_cache_total{outcome="hit"}[20s]))'
-        yield f"{hits} / sum(increase(judgment_cache_total[20s])) > 0.3"
+        # Of 20 s, and of the last of them: a cache that was emptied fills again within seconds.
+        for span, least in (("20s", 0.3), ("4s", 0.45)):
+            hits = f'sum(increase(judgment_cache_total{{outcome="hit"}}[{span}]))'
+            yield f"{hits} / sum(increase(judgment_cache_total[{span}])) > {least}"
     if stage == "prod-canary":
         for failures in (_JUDGMENT_FAILURES, _LLM_FAILURES, _MCP_FAILURES, _WORKFLOW_FAILURES):
             yield _none(failures, _SHORT)
