@@ -90,11 +90,11 @@ def run_stage(arguments: Sequence[str], root: Path, settings: Path, language: st
             _be_child(arguments, Launch(root, settings, language, partial(_announce, tell)), this)
         os.close(tell)
         code = parent.await_end()
-        announced = _announced(told)
+        # A signal that comes now finds a verdict, or none: it changes neither.
+        return _conclude(code, _announced(told), interrupted=bool(parent.requested), language=language)
     finally:
         undo()
         os.close(told)
-    return _conclude(code, announced, interrupted=bool(parent.requested), language=language)
 
 
 def _conclude(code: int, announced: tuple[str, Path] | None, *, interrupted: bool, language: str) -> int:

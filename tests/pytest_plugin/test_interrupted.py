@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,21 @@ import threading
 def test_case(check):
     open("started", "w").close()
     threading.Event().wait(60)
+"""
+
+SIGNALLED = """
+import os, sys
+from opsverify.__main__ import run
+from opsverify.pytest_plugin import process
+
+read = process.exit_code_in
+
+def signalled(*arguments):
+    os.kill(os.getpid(), {number})
+    return read(*arguments)
+
+process.exit_code_in = signalled
+sys.exit(run())
 """
 
 
@@ -47,6 +63,17 @@ def test_signal(suite: Suite, way: str, number: signal.Signals) -> None:
     assert ran.verdict["exit_code"] == 2
     assert "the run was interrupted" in ran.reasons
     assert "was not executed" in ran.reasons
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_after_the_verdict_changes_nothing(suite: Suite, number: signal.Signals) -> None:
+    """The run is decided, and the command line reads its verdict: the exit code is the verdict's, not 2 beside it."""
+    (suite.root / "signalled.py").write_text(SIGNALLED.format(number=int(number)))
+    _, _, *arguments = suite.command("cli")
+    ran = suite.ended(suite.start([sys.executable, "signalled.py", *arguments[1:]]))
+    assert ran.verdict is not None, str(ran)
+    assert ran.verdict["decision"] == "accept"
+    assert ran.code == ran.verdict["exit_code"] == 0
 
 
 def test_killed_from_outside_leaves_plan_but_no_verdict(suite: Suite) -> None:
