@@ -76,10 +76,14 @@ class _Parent:
 
 
 def run_stage(arguments: Sequence[str], root: Path, settings: Path, language: str = "en") -> int:
-    """Run pytest with `arguments` in a child; the exit code of the verdict, which is that of a decision or a hold."""
+    """Run pytest with `arguments` in a child; the exit code of the verdict, which is that of a decision or a hold.
+
+    This process ends with it: signals that would stop a run stay handled, since one that comes when there is a verdict,
+    or none, changes neither.
+    """
     told, tell = os.pipe()
     parent, this = _Parent(), os.getpid()
-    undo = handle_stops(parent)
+    handle_stops(parent)
     try:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
@@ -90,11 +94,10 @@ def run_stage(arguments: Sequence[str], root: Path, settings: Path, language: st
             _be_child(arguments, Launch(root, settings, language, partial(_announce, tell)), this)
         os.close(tell)
         code = parent.await_end()
-        # A signal that comes now finds a verdict, or none: it changes neither.
-        return _conclude(code, _announced(told), interrupted=bool(parent.requested), language=language)
+        announced = _announced(told)
     finally:
-        undo()
         os.close(told)
+    return _conclude(code, announced, interrupted=bool(parent.requested), language=language)
 
 
 def _conclude(code: int, announced: tuple[str, Path] | None, *, interrupted: bool, language: str) -> int:
