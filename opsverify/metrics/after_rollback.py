@@ -14,7 +14,7 @@ from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import require_a_part
-from opsverify.metrics.counters import Growth, InstanceTimes, first_scrapes, increments
+from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments
 from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import same_share
@@ -134,19 +134,8 @@ class AfterRollback:
         require_fresh(f"{signal} of {scope}", (at for points in series.values() for at in points), self.end)
         earlier = self.earlier.get(scope, {}).get(signal, {})
         known = InstanceTimes(first_scrapes(self.samples[scope].values()), earlier=earlier)
-        growth: Growth = increments(series, (self.start, self.end), known)
-        if growth.rejected:
-            bad = growth.rejected[0]
-            raise Inconclusive(
-                say(
-                    "{signal} of {scope}: {series} is {reason}; check the service's /metrics",
-                    signal=signal,
-                    scope=scope,
-                    series=bad.series,
-                    reason=bad.reason.text,
-                )
-            )
-        return growth.total
+        what = say("{signal} of {scope}", signal=signal, scope=scope)
+        return increments(series, (self.start, self.end), known).of_counters(what).total
 
     def _share(self, part: float, total: float, what: str) -> Share:
         seconds = duration(round(self.end - self.start))

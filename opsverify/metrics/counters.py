@@ -23,6 +23,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -76,6 +77,19 @@ class Growth:
     def total(self) -> float:
         """Growth over the whole window."""
         return math.fsum(self.steps)
+
+    def of_counters(self, what: str) -> Growth:
+        """This growth. Raises Inconclusive where `what` has samples that no counter can have."""
+        for bad in self.rejected:
+            raise Inconclusive(
+                say(
+                    "{what} {{{series}}}: a sample is {reason}; check the service's /metrics",
+                    what=what,
+                    series=bad.series,
+                    reason=bad.reason.text,
+                )
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -191,16 +191,5 @@ def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: 
     first, last = min(*moments, *instances.first_scraped.values()), max(moments)
     value = 0.0
     if last > first:
-        growth = increments(series, [first, last], instances)
-        if growth.rejected:
-            bad = growth.rejected[0]
-            raise Inconclusive(
-                say(
-                    "{signal} {{{series}}}: a sample is {reason}; check the service's /metrics",
-                    signal=signal,
-                    series=bad.series,
-                    reason=bad.reason.text,
-                )
-            )
-        value = growth.total
+        value = increments(series, [first, last], instances).of_counters(signal).total
     return LookbackGrowth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

@@ -80,18 +80,8 @@ class IncidentWindow:
         if not series:
             return (0.0,) * (len(edges) - 1)
         scraped = first_scrapes(self.samples[each] for each in beside)
-        growth = increments(series, edges, InstanceTimes(scraped, earlier=self.earlier.get(selector, {})))
-        if growth.rejected:
-            bad = growth.rejected[0]
-            raise Inconclusive(
-                say(
-                    "{what}: {series} is {reason}; check the service's /metrics",
-                    what=what,
-                    series=bad.series,
-                    reason=bad.reason.text,
-                )
-            )
-        return growth.steps
+        times = InstanceTimes(scraped, earlier=self.earlier.get(selector, {}))
+        return increments(series, edges, times).of_counters(what).steps
 
     @property
     def seconds(self) -> float:
