@@ -10,7 +10,8 @@ import datetime as dt
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.evidence.files import write_atomic
@@ -105,16 +106,55 @@ def check_stamp(answer: bytes, signature: bytes, authorities: Sequence[str]) -> 
     if imprint.hash_algorithm.dotted_string != _SHA256 or imprint.message != digest:
         return Stamp("altered", reason=say("the time stamp of another signature"))
     roots = list({one for text in authorities for one in _certificates(text)})
-    try:
-        library.VerifierBuilder(roots=roots).build().verify(decoded, digest)
-    except (library.VerificationError, ValueError) as error:
-        if any(word in str(error) for word in _UNTRUSTED):
-            return Stamp(
-                "trust missing",
-                reason=say("time stamp: trust missing: not by a listed authority; list the certificate of its own"),
-            )
+    named = _verified(decoded, digest, roots, at)
+    if named == "valid":
+        return Stamp("valid", at)
+    # The library asks for the certificates first: a time at which they were not valid would hide that it was altered.
+    issued = _issued(decoded)
+    then = _verified(decoded, digest, roots, issued) if named == "trust missing" and issued else named
+    if then == "altered":
         return Stamp("altered", reason=say("the authority's signature on the time stamp is not valid"))
-    return Stamp("valid", at)
+    if then == "valid":
+        reason = say(
+            "time stamp: trust missing: its authority's certificates were not valid at {at:%Y-%m-%d %H:%M:%S} UTC",
+            at=at,
+        )
+        return Stamp("trust missing", reason=reason)
+    return Stamp(
+        "trust missing",
+        reason=say("time stamp: trust missing: not by a listed authority; list the certificate of its own"),
+    )
+
+
+def _verified(
+    decoded: Any,  # noqa: ANN401 - of the extra
+    digest: bytes,
+    roots: list[Certificate],
+    at: dt.datetime,
+) -> Literal["valid", "altered", "trust missing"]:
+    """What an answer is worth by these certificates, if they are asked whether they were valid at this time."""
+    library = _library()
+    asked = SimpleNamespace(
+        status=decoded.status,
+        signed_data=decoded.signed_data,
+        time_stamp_token=decoded.time_stamp_token,
+        tst_info=SimpleNamespace(gen_time=at, message_imprint=decoded.tst_info.message_imprint),
+    )
+    try:
+        library.VerifierBuilder(roots=roots).build().verify(asked, digest)
+    except Exception as error:  # noqa: BLE001 - cryptography raises a class of its own for each malformed part
+        return "trust missing" if any(word in str(error) for word in _UNTRUSTED) else "altered"
+    return "valid"
+
+
+def _issued(decoded: Any) -> dt.datetime | None:  # noqa: ANN401 - of the extra
+    """When the newest of the certificates in an answer became valid; None where there is none to be read."""
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415 - only stamps need it
+
+    try:
+        return max(load_der_x509_certificate(one).not_valid_before_utc for one in decoded.signed_data.certificates)
+    except Exception:  # noqa: BLE001 - as above
+        return None
 
 
 def unstamped_reason(folder: Path) -> Message | None:

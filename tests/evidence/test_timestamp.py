@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import http.server
 import json
@@ -89,6 +90,17 @@ def test_a_stamp_of_long_ago_is_verified_at_its_own_time(run_dir: Path, earlier:
     assert found.stamp.at == then
 
 
+def test_an_authority_whose_certificates_had_ended(run_dir: Path, earlier: TimestampAuthority) -> None:
+    """It stamped all the same: not kept, and where it was kept it proves nothing of a run that is what was sealed."""
+    late = dataclasses.replace(earlier, day="2025-06-01")
+    assert "certificates were not valid at 2025-06-01 12:00:00 UTC" in str(stamp(signed_run(run_dir, now_s()), late))
+    (run_dir / TIMESTAMP).write_bytes(late.answer((late.folder / "query").read_bytes()))
+    found = verified(run_dir, late, now=now_s())
+    assert found.ok, found.problems
+    assert found.stamp is not None
+    assert (found.stamp.state, found.stamp.at) == ("trust missing", None)
+
+
 def _another(run: Path, authority: TimestampAuthority) -> None:
     """The stamp of an older signature of the same key."""
     (run / "signature.dsse.json").write_text((run / "signature.dsse.json").read_text() + "\n")
@@ -96,19 +108,25 @@ def _another(run: Path, authority: TimestampAuthority) -> None:
     (run / "signature.dsse.json").write_text((run / "signature.dsse.json").read_text()[:-1])
 
 
-def _other_time(run: Path, authority: TimestampAuthority) -> None:
-    """One minute of the authority's time changed in its answer."""
-    content = (run / TIMESTAMP).read_bytes()
-    at = check_stamp(content, (run / "signature.dsse.json").read_bytes(), [authority.root.read_text()]).at
-    assert at is not None
-    digits = f"{at:%Y%m%d%H%M%S}Z".encode()
-    assert content.count(digits) == 1
-    (run / TIMESTAMP).write_bytes(content.replace(digits, digits[:-2] + bytes([digits[-2] ^ 1]) + b"Z"))
+def _moved(by: dt.timedelta) -> Callable[[Path, TimestampAuthority], None]:
+    """The authority's time changed in its answer."""
+
+    def altered(run: Path, authority: TimestampAuthority) -> None:
+        content = (run / TIMESTAMP).read_bytes()
+        at = check_stamp(content, (run / "signature.dsse.json").read_bytes(), [authority.root.read_text()]).at
+        assert at is not None
+        digits = f"{at:%Y%m%d%H%M%S}Z".encode()
+        assert content.count(digits) == 1
+        (run / TIMESTAMP).write_bytes(content.replace(digits, f"{at + by:%Y%m%d%H%M%S}Z".encode()))
+
+    return altered
 
 
 ALTERED: dict[str, Callable[[Path, TimestampAuthority], object]] = {
     "of another signature": _another,
-    "with another time": _other_time,
+    "a second later": _moved(dt.timedelta(seconds=1)),
+    "a year before the authority's certificates": _moved(-366 * DAY),
+    "after the authority's certificates": _moved(4000 * DAY),
     "cut off": lambda run, _: (run / TIMESTAMP).write_bytes((run / TIMESTAMP).read_bytes()[:-40]),
     "empty": lambda run, _: (run / TIMESTAMP).write_bytes(b""),
     "a link": lambda run, _: (
@@ -125,6 +143,19 @@ def test_an_altered_stamp_shows(run_dir: Path, authority: TimestampAuthority, ho
     ALTERED[how](run_dir, authority)
     found = verified(run_dir, authority, now=now)
     assert [one.path for one in found.problems] == [TIMESTAMP]
+
+
+def test_no_altered_byte_moves_a_stamp(run_dir: Path, authority: TimestampAuthority) -> None:
+    """Whatever byte is altered: no traceback, and where the stamp is valid still it says the same time."""
+    stamp(signed_run(run_dir, now_s()), authority)
+    content, signature = (run_dir / TIMESTAMP).read_bytes(), (run_dir / "signature.dsse.json").read_bytes()
+    roots = [authority.root.read_text()]
+    kept = check_stamp(content, signature, roots)
+    assert kept.state == "valid"
+    for place, byte in enumerate(content):
+        for bit in (0x01, 0x40):
+            found = check_stamp(content[:place] + bytes([byte ^ bit]) + content[place + 1 :], signature, roots)
+            assert found.at in (None, kept.at), place
 
 
 @contextmanager
