@@ -17,8 +17,13 @@ which it shows as *broken*. Any other exception out of a check counts as inconcl
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from opsverify.language.message import join
 from opsverify.language.plain import plain_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class OpsVerifyError(Exception):
@@ -45,15 +50,25 @@ class Inconclusive(OpsVerifyError):  # noqa: N818 - an outcome, not an error: th
     """Something could not be measured; the message says why and what to do."""
 
 
+class Peer(NamedTuple):
+    """The other end of a connection: a component, or the proxy on the way to it."""
+
+    host: str
+    port: int
+    proxy: bool = False
+
+
 class Unreachable(Inconclusive):
     """A component did not answer; for the health check of that very component this is a failure.
 
-    `by_clock`: it did not answer in time, and this machine's clock measured the time.
+    `by_clock`: it did not answer in time, and this machine's clock measured the time. `peers`: where the
+    connection was to go, one of several or none where that is not known.
     """
 
-    def __init__(self, message: str, *, by_clock: bool = False) -> None:
+    def __init__(self, message: str, *, by_clock: bool = False, peers: Sequence[Peer] = ()) -> None:
         super().__init__(message)
         self.by_clock = by_clock
+        self.peers = tuple(peers)
 
 
 class LoginRefused(Inconclusive):

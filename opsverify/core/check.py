@@ -11,6 +11,7 @@ from opsverify.core.results import Measurement
 from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.language.message import in_language, join, say
 from opsverify.limits import NONE
+from opsverify.probes.way import missing_way
 from opsverify.units import listed, quantity
 
 if TYPE_CHECKING:
@@ -135,10 +136,16 @@ class Check:
 
     @contextmanager
     def must_answer(self, what: str) -> Iterator[None]:
-        """Inside, no answer is a failure, not inconclusive: the component under check is down."""
+        """Inside, no answer is a failure, not inconclusive: the component under check is down.
+
+        Inconclusive it stays where this machine has no way to the component: then nothing was measured of it.
+        """
         try:
             yield
         except Unreachable as error:
+            lacking = missing_way(error.peers)
+            if lacking:
+                raise Inconclusive(say("{what}: not measured: {lacking}", what=what, lacking=lacking)) from error
             name = in_language(what, "en")
             self._keep(
                 Measurement(

@@ -13,7 +13,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, Peer, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
@@ -88,6 +88,7 @@ def _query(
                 timeout_s=timeout_s,
             ),
             by_clock=True,
+            peers=[Peer(*where)],
         ) from error
     except OSError as error:
         raise Unreachable(
@@ -96,7 +97,8 @@ def _query(
                 resolver=resolver,
                 name=name,
                 error=one_line(error),
-            )
+            ),
+            peers=[Peer(*where)],
         ) from error
     except dns.exception.DNSException as error:
         raise Inconclusive(

@@ -94,5 +94,5 @@ def eventually(
         error=last_error,
     )
     if isinstance(last_error, Unreachable):
-        raise Unreachable(message, by_clock=last_error.by_clock)
+        raise Unreachable(message, by_clock=last_error.by_clock, peers=last_error.peers)
     raise Inconclusive(message)

@@ -17,9 +17,12 @@ from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, masked, one_line
+from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from opsverify.errors import Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ class Http(Probe):
                 timeout_s=clients.timeout_s,
             )
             self._keep(request, access, message)
-            raise Unreachable(message, by_clock=True) from error
+            raise Unreachable(message, by_clock=True, peers=self._peers(str(there), access)) from error
         except httpx.TransportError as error:
             message = say(
                 "{method} {url}: no answer ({error}); check that it is up, and its name and port",
@@ -187,7 +190,7 @@ class Http(Probe):
                 error=one_line(error),
             )
             self._keep(request, access, message)
-            raise Unreachable(message) from error
+            raise Unreachable(message, peers=self._peers(str(there), access)) from error
         except httpx.RequestError as error:
             message = say(
                 "{method} {url}: the answer cannot be read ({error}); check the service's log",
@@ -209,6 +212,9 @@ class Http(Probe):
     def close(self) -> None:
         """Close every connection; the probe may be used again."""
         self._clients.close()
+
+    def _peers(self, url: str, access: Access) -> tuple[Peer, ...]:
+        return peers_of(url, self._clients.proxy_for(url, access))
 
     def _keep(self, request: httpx.Request, access: Access, answer: str) -> None:
         if self._record is discard:

@@ -15,6 +15,7 @@ from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, one_line
+from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mcp import Client
 
     from opsverify.config.model import McpServer as Config
+    from opsverify.errors import Peer
 
 T = TypeVar("T")
 _MOST_PAGES = 100
@@ -101,6 +103,10 @@ class Mcp(Probe):
         proxy = proxy_of(self._config.url, self._access.proxy or NO_PROXY)
         return {"proxy": shown(proxy)} if proxy else {}
 
+    @property
+    def _peers(self) -> tuple[Peer, ...]:
+        return peers_of(self._config.url, proxy_of(self._config.url, self._access.proxy or NO_PROXY))
+
     def close(self) -> None:
         """Nothing stays open between requests."""
 
@@ -170,6 +176,7 @@ class Mcp(Probe):
                         limit=limit,
                     ),
                     by_clock=True,
+                    peers=self._peers,
                 )
             elif isinstance(cause, httpx2.TransportError | OSError):
                 failure = Unreachable(
@@ -178,7 +185,8 @@ class Mcp(Probe):
                         where=where,
                         what=what,
                         cause=one_line(cause),
-                    )
+                    ),
+                    peers=self._peers,
                 )
             elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
                 failure = Inconclusive(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 
-from opsverify.errors import Inconclusive, LoginRefused, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, Peer, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.libpq import open_connection
 from opsverify.probes.text import one_line
@@ -119,6 +119,7 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                 reason=reason,
             ),
             by_clock=isinstance(error, TimedOut),  # the others are of the server's own clock
+            peers=_peers(config),
         )
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return Inconclusive(
@@ -157,6 +158,7 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                     reason=reason,
                 ),
                 by_clock=isinstance(error, psycopg.errors.ConnectionTimeout),
+                peers=_peers(config),
             )
     return Inconclusive(
         say(
@@ -165,6 +167,12 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
             reason=reason,
         )
     )
+
+
+def _peers(config: PostgresConfig) -> tuple[Peer, ...]:
+    """Every host that libpq tries; none where one is a socket of this machine."""
+    hosts = config.host.split(",")
+    return () if any(host[:1] in ("", "/", "@") for host in hosts) else tuple(Peer(host, config.port) for host in hosts)
 
 
 def _without_place(reason: str, config: PostgresConfig) -> str:

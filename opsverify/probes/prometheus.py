@@ -287,7 +287,7 @@ class Prometheus(Probe):
             message = say(
                 "{where}: no answer within {seconds:g} s; check its load", where=where, seconds=self._config.timeout_s
             )
-            self._give_up(name, Unanswered(FaultReason.TIMEOUT, message), error)
+            self._give_up(name, Unanswered(FaultReason.TIMEOUT, message, self._session.peers), error)
         except PrometheusApiClientException as error:
             self._give_up(name, self._refusal(where), error)
         except (
@@ -307,7 +307,7 @@ class Prometheus(Probe):
         except requests.RequestException as error:
             reason = one_line(root_cause(error))
             message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where, reason=reason)
-            self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message), error)
+            self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message, self._session.peers), error)
 
     def _read(self, name: str, what: str, read: Callable[[Any], T], data: Any) -> T:  # noqa: ANN401 - any JSON value
         try:

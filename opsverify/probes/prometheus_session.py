@@ -18,6 +18,7 @@ from opsverify.probes.prometheus_body import read_bounded
 from opsverify.probes.proxy import NO_PROXY, proxy_of
 from opsverify.probes.proxy import shown as shown_proxy
 from opsverify.probes.text import one_line
+from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +98,7 @@ class PrometheusSession:
         proxy = proxy_of(config.url, access.proxy or NO_PROXY)
         if proxy is not None:
             self.requests.proxies = {"http": proxy, "https": proxy}
+        self.peers = peers_of(config.url, proxy)
         self.via = {} if proxy is None else {"proxy": shown_proxy(proxy)}
         # As auth, not as headers: only the host that the target names sees them, and no .netrc replaces them.
         self.requests.auth = _authorization(config.url, access)

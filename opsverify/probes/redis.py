@@ -214,6 +214,7 @@ class Redis(Probe):
                     timeout_s=self._config.timeout_s,
                 ),
                 by_clock=True,
+                peers=self._nodes.peers,
             )
         elif isinstance(error, client.ConnectionError):
             failure = Unreachable(
@@ -222,7 +223,8 @@ class Redis(Probe):
                     where=where,
                     detail=say(" to {command}", command=command),
                     reason=reason,
-                )
+                ),
+                peers=self._nodes.peers,
             )
         else:
             failure = Inconclusive(

@@ -10,6 +10,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedSSLConnection
 
+from opsverify.errors import Peer
 from opsverify.probes.environment import plain_process
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ class RedisNodes:
         if config.sentinels:
             return f"Redis {config.master} ({', '.join(config.sentinels)})"
         return f"Redis {'cluster ' if config.cluster else ''}{config.host}:{config.port}"
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Where the way to the cache begins: its server, the node that is asked first, or the sentinels."""
+        config = self._config
+        named = config.sentinels or (f"{config.host}:{config.port}",)
+        return tuple(Peer(host, int(port)) for host, _, port in (one.rpartition(":") for one in named))
 
     def all(self) -> tuple[Node, ...]:
         """Every server whose keys are part of the cache.

@@ -9,6 +9,9 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opsverify.errors import Peer
     from opsverify.language.message import Message
 
 
@@ -57,6 +60,7 @@ class SourceFault(Inconclusive):
 class Unanswered(SourceFault, Unreachable):
     """A source of metrics did not answer at all (`unreachable`, `timeout`)."""
 
-    def __init__(self, reason: FaultReason, message: str) -> None:
+    def __init__(self, reason: FaultReason, message: str, peers: Sequence[Peer] = ()) -> None:
         super().__init__(reason, message)
         self.by_clock = reason is FaultReason.TIMEOUT
+        self.peers = tuple(peers)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from opsverify.errors import Inconclusive, Unreachable
+from opsverify.errors import Inconclusive, Peer, Unreachable
 from opsverify.language.message import join, say
 from opsverify.probes.proxy import tls_context
 from opsverify.probes.record import Record, discard
@@ -107,7 +107,7 @@ def certificate(
         record(f"TLS {host}:{port}", message)
         raise Unreachable(message) from error
     except OSError as error:
-        raise _no_connection(host, port, error, record) from error
+        raise _no_connection(host, port, error, record, Peer(*peer)) from error
     return _found(host, port, _links(verified, sent), record)
 
 
@@ -136,11 +136,11 @@ def sent_certificate(
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 chain = _links([], _der_of(secured, "get_unverified_chain"))
     except OSError as error:
-        raise _no_connection(host, port, error, record) from error
+        raise _no_connection(host, port, error, record, Peer(host, port)) from error
     return _found(host, port, chain, record)
 
 
-def _no_connection(host: str, port: int, error: OSError, record: Record) -> Unreachable:
+def _no_connection(host: str, port: int, error: OSError, record: Record, peer: Peer) -> Unreachable:
     message = say(
         "TLS of {host}:{port}: no connection ({error}); check that the service is up, and its port",
         host=host,
@@ -148,7 +148,7 @@ def _no_connection(host: str, port: int, error: OSError, record: Record) -> Unre
         error=one_line(error),
     )
     record(f"TLS {host}:{port}", message)
-    return Unreachable(message, by_clock=isinstance(error, TimeoutError))
+    return Unreachable(message, by_clock=isinstance(error, TimeoutError), peers=[peer])
 
 
 def _found(host: str, port: int, chain: tuple[ChainLink, ...], record: Record) -> Certificate:
