@@ -113,6 +113,7 @@ def disaster(open_folder: Path) -> Disaster:
     settings = {
         "archive_mode": "on",
         "archive_command": f"cp %p {archive}/%f.tmp && mv {archive}/%f.tmp {archive}/%f",
+        "autovacuum": "off",
         "fsync": "off",
         "listen_addresses": "",
         "unix_socket_directories": str(home),

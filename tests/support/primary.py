@@ -44,6 +44,7 @@ def primary(tools: Tools, account: Account | None, home: Path, settings: Mapping
         "unix_socket_directories": str(home),
         "port": str(PORT),
         "archive_mode": "on",
+        "autovacuum": "off",  # its commits, on a machine on which this takes a minute, would be the newest ones
         "log_timezone": "Asia/Seoul",
         "timezone": "Asia/Seoul",
     }

@@ -64,7 +64,7 @@ def stranger(open_folder: Path) -> tuple[Path, Path]:
     tools.succeed("initdb", *made, account=account)
     settings = {
         "fsync": "off", "listen_addresses": "", "unix_socket_directories": str(home), "port": str(PORT),
-        "archive_mode": "on", "archive_command": f"cp %p {archive}/%f",
+        "archive_mode": "on", "archive_command": f"cp %p {archive}/%f", "autovacuum": "off",
     }  # fmt: skip
     with Server(
         tools, data, settings, account=account, socket_dir=home, port=PORT, superuser="admin", log=home / "log"
