@@ -17,7 +17,7 @@ from psycopg.rows import namedtuple_row
 from opsverify.recovery.backup.base_backup import inspect
 from opsverify.recovery.postgres.server import Server
 from tests.support.clones import WHOLE, Clone
-from tests.support.primary import owned, primary, server_tools
+from tests.support.primary import FULL, await_archived, owned, primary, server_tools
 from tests.support.target_file import SMALLEST
 from tests.support.wreck import Disaster, free_port, heartbeat_writer
 
@@ -149,18 +149,12 @@ def disaster(open_folder: Path) -> Disaster:
             _past(database)
             writer.run(threading.Event(), beats=2)
             # Several segments, so that one in the middle can go missing.
+            newest = ""
             for note in ("second", "third", "fourth"):
                 database.execute("INSERT INTO marks VALUES (%s)", (note,))
-                database.execute("SELECT pg_switch_wal()")
+                newest = server.row(FULL)[0]
             end = _past(database)
-            wanted = database.execute("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)").fetchone()
-            assert wanted
-            server.wait_for(
-                f"SELECT last_archived_wal >= '{wanted[0]}' FROM pg_stat_archiver",  # noqa: S608 - a segment name
-                "t",
-                within_s=60,
-                what="archiving",
-            )
+            await_archived(server, newest)
     shutil.rmtree(data)
     return Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account, writer.log.path)
 

@@ -18,7 +18,7 @@ from opsverify.recovery.postgres.tools import unprivileged
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.restored_server import Destination
 from tests.support.drills import recorded, rehearse
-from tests.support.primary import owned, primary, server_tools
+from tests.support.primary import FULL, await_archived, owned, primary, server_tools
 from tests.support.wreck import free_port
 
 if TYPE_CHECKING:
@@ -90,13 +90,8 @@ def stranger(open_folder: Path) -> tuple[Path, Path]:
         for number in (1001, 1002):
             insert = f"INSERT INTO app.event VALUES ({number}, '2024-07-01', 'later')"  # noqa: S608 - a number
             _execute(tools, home, insert)
-            _execute(tools, home, "SELECT pg_switch_wal()")
-        segment = "SELECT pg_walfile_name(pg_current_wal_lsn() - 1)"
-        name = _execute(tools, home, segment).strip()
-        server.wait_for(
-            f"SELECT last_archived_wal >= '{name}' FROM pg_stat_archiver",  # noqa: S608 - a segment's name
-            "t", within_s=60, what="archiving",
-        )  # fmt: skip
+            newest = _execute(tools, home, FULL).strip()
+        await_archived(server, newest)
     return base, archive
 
 
