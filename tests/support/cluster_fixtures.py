@@ -16,10 +16,11 @@ from psycopg.rows import namedtuple_row
 
 from opsverify.recovery.backup.base_backup import inspect
 from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.restore.restored_server import reserved_port
 from tests.support.clones import WHOLE, Clone
 from tests.support.primary import FULL, await_archived, owned, primary, server_tools
 from tests.support.target_file import SMALLEST
-from tests.support.wreck import Disaster, free_port, heartbeat_writer
+from tests.support.wreck import Disaster, heartbeat_writer
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -78,9 +79,10 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def port() -> int:
-    """Provide a port nobody listens on."""
-    return free_port()
+def port() -> Iterator[int]:
+    """Provide a port for a server of the test's own, which nobody else is given."""
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")
