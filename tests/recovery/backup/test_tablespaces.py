@@ -60,6 +60,9 @@ def spread(open_folder: Path) -> Spread:
             tools.succeed("pg_basebackup", *where, *options, account=account)
             before = ("--incremental", chain / name / "backup_manifest")
             commit_and_archive(server, *range(10_000 * number, 10_000 * number + 3))
+        ended = server.row("SELECT date_trunc('second', clock_timestamp())")[0]
+        over = f"SELECT clock_timestamp() > '{ended}'::timestamptz + interval '1 s'"
+        server.wait_for(over, "t", within_s=60, what="end of the second in which the newest backup ended")
         at = dt.datetime.fromisoformat(server.row("SELECT to_json(clock_timestamp()) #>> '{}'")[0])
         commit_and_archive(server, 50_000)
         succeed(server, f"CREATE TABLESPACE late LOCATION '{late}'")
