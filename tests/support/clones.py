@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PAGE = 8192
 
+# Yesterday is not over as long as rows of it may still be committed: nothing is of a later day than the one before it.
 WHOLE = """
 CREATE ROLE plant_app LOGIN;
 CREATE ROLE plant_reader;
@@ -33,7 +34,7 @@ INSERT INTO events (created_at, line, code, qty, note)
            n % 100, CASE WHEN n % 7 = 0 THEN '' WHEN n % 5 <> 0 THEN repeat('x', 80) END
       FROM generate_series(0, 2399) n;
 CREATE TABLE totals (day date, line text, qty numeric, PRIMARY KEY (day, line));
-INSERT INTO totals SELECT current_date - d, 'L0' || l, d * l FROM generate_series(1, 9) d, generate_series(1, 6) l;
+INSERT INTO totals SELECT current_date - d, 'L0' || l, d * l FROM generate_series(2, 10) d, generate_series(1, 6) l;
 CREATE TABLE readings (id int PRIMARY KEY, value float8, place point);
 INSERT INTO readings SELECT n, n / 7.0, point(n, -n) FROM generate_series(1, 45000) n;
 CREATE TABLE plain (note text);

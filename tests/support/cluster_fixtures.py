@@ -16,10 +16,11 @@ from psycopg.rows import namedtuple_row
 
 from opsverify.recovery.backup.base_backup import inspect
 from opsverify.recovery.postgres.server import Server
+from opsverify.recovery.restore.restored_server import reserved_port
 from tests.support.clones import WHOLE, Clone
-from tests.support.primary import owned, primary, server_tools
+from tests.support.primary import FULL, await_archived, owned, primary, server_tools
 from tests.support.target_file import SMALLEST
-from tests.support.wreck import Disaster, free_port, heartbeat_writer
+from tests.support.wreck import Disaster, heartbeat_writer
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -78,9 +79,10 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def port() -> int:
-    """Provide a port nobody listens on."""
-    return free_port()
+def port() -> Iterator[int]:
+    """Provide a port for a server of the test's own, which nobody else is given."""
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +115,7 @@ def disaster(open_folder: Path) -> Disaster:
     settings = {
         "archive_mode": "on",
         "archive_command": f"cp %p {archive}/%f.tmp && mv {archive}/%f.tmp {archive}/%f",
+        "autovacuum": "off",
         "fsync": "off",
         "listen_addresses": "",
         "unix_socket_directories": str(home),
@@ -148,18 +151,12 @@ def disaster(open_folder: Path) -> Disaster:
             _past(database)
             writer.run(threading.Event(), beats=2)
             # Several segments, so that one in the middle can go missing.
+            newest = ""
             for note in ("second", "third", "fourth"):
                 database.execute("INSERT INTO marks VALUES (%s)", (note,))
-                database.execute("SELECT pg_switch_wal()")
+                newest = server.row(FULL)[0]
             end = _past(database)
-            wanted = database.execute("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)").fetchone()
-            assert wanted
-            server.wait_for(
-                f"SELECT last_archived_wal >= '{wanted[0]}' FROM pg_stat_archiver",  # noqa: S608 - a segment name
-                "t",
-                within_s=60,
-                what="archiving",
-            )
+            await_archived(server, newest)
     shutil.rmtree(data)
     return Disaster(base, archive, between, end, inspect(base, tools, archive), tools, account, writer.log.path)
 

@@ -19,11 +19,12 @@ from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.restore.pitr import RestorePlan, restore
-from opsverify.recovery.restore.restored_server import Destination, RestoredServer
-from tests.support.wreck import Disaster, free_port
+from opsverify.recovery.restore.restored_server import Destination, RestoredServer, reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tests.support.wreck import Disaster
 
 
 CHOSEN = {
@@ -42,9 +43,10 @@ def rehearse(recovery: Recovery, history: History | None = None, dbname: str = "
 @contextmanager
 def restored(disaster: Disaster, base: Path, scratch: Path) -> Iterator[RestoredServer]:
     """Restore `base` in `scratch`, to between the two commits."""
-    destination = Destination(scratch / "data", scratch / "s", free_port())
-    with restore(RestorePlan(base, disaster.archive, destination, disaster.between)) as server:
-        yield server
+    with reserved_port() as port:
+        destination = Destination(scratch / "data", scratch / "s", port)
+        with restore(RestorePlan(base, disaster.archive, destination, disaster.between)) as server:
+            yield server
 
 
 def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]]:

@@ -44,6 +44,7 @@ def primary(tools: Tools, account: Account | None, home: Path, settings: Mapping
         "unix_socket_directories": str(home),
         "port": str(PORT),
         "archive_mode": "on",
+        "autovacuum": "off",  # its commits, on a machine on which this takes a minute, would be the newest ones
         "log_timezone": "Asia/Seoul",
         "timezone": "Asia/Seoul",
     }
@@ -64,11 +65,20 @@ def succeed(server: Server, sql: str) -> None:
 
 def commit_and_archive(server: Server, *ids: int) -> None:
     """Commit one row for each of `ids` in a segment of its own, and wait until all of them are archived."""
+    newest = ""
     for number in ids:
         succeed(server, f"INSERT INTO judgment_executions VALUES ({number}, 'later')")  # noqa: S608 - a number
-        succeed(server, "SELECT pg_switch_wal()")
-    newest = server.row("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")[0]
-    done = f"SELECT coalesce(last_archived_wal, '') >= '{newest}' FROM pg_stat_archiver"  # noqa: S608 - a segment name
+        newest = server.row(FULL)[0]
+    await_archived(server, newest)
+
+
+FULL = "SELECT pg_walfile_name(pg_switch_wal() - 1)"
+"""Ends the segment in use, and names it: asked later, the server may have begun another one by itself."""
+
+
+def await_archived(server: Server, segment: str) -> None:
+    """Wait until `segment`, and with it all before it, is archived."""
+    done = f"SELECT coalesce(last_archived_wal, '') >= '{segment}' FROM pg_stat_archiver"  # noqa: S608 - a segment name
     server.wait_for(done, "t", within_s=60, what="archiving")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,13 +37,6 @@ class Disaster:
     tools: Tools
     account: Account | None
     heartbeat_log: Path
-
-
-def free_port() -> int:
-    """Ask the kernel for an unused port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def detach(path: Path) -> Path:

@@ -15,6 +15,7 @@ from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes import dns as probe
 from opsverify.probes.http import Http
 from opsverify.probes.record import discard
+from opsverify.recovery.restore.restored_server import reserved_port
 from opsverify.switchback.regions import TIMES, RegionPair, require_regions
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
@@ -75,9 +76,7 @@ def test_a_cached_answer_proves_nothing(tmp_path: Path) -> None:
 
 def test_a_dead_address_is_no_answer(tmp_path: Path) -> None:
     """One of several addresses that nobody listens on."""
-    with ingress() as (port, _):
-        pass
-    with pytest.raises(Unreachable):
+    with reserved_port() as port, pytest.raises(Unreachable):
         pair_at(tmp_path, port).answers_at("127.0.0.1")
 
 

@@ -6,7 +6,6 @@ Each step returns one frozen part. An error ends the drill; the parts that were 
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.preflight import preflight
 from opsverify.recovery.restore.recoverable import end_of
-from opsverify.recovery.restore.restored_server import Destination
+from opsverify.recovery.restore.restored_server import Destination, reserved_port
 from opsverify.recovery.wal.continuity import LEAST, continuity
 
 if TYPE_CHECKING:
@@ -170,12 +169,13 @@ class DrillSteps(DrillVerification):
         before = self.timer.elapsed()
         read: list[ReadRows] = []
         with ExitStack() as stack:
+            port = stack.enter_context(reserved_port())
             server = stack.enter_context(
                 restore(
                     RestorePlan(
                         unpacked.backup,
                         unpacked.archive,
-                        self._destination(ready.primary),
+                        self._destination(ready.primary, port),
                         target_time,
                         to_backup_end=to_backup_end,
                         skip_missing_includes=self.recovery.skip_missing_includes,
@@ -201,12 +201,13 @@ class DrillSteps(DrillVerification):
         yield parts
         before = self.timer.elapsed()
         with _restoring(), ExitStack() as stack:
+            port = stack.enter_context(reserved_port())
             roles = source.roles_at(taken_at)
             server = stack.enter_context(
                 restore_dump(
                     DumpRestorePlan(
                         archive,
-                        self._destination({}),
+                        self._destination({}, port),
                         major=source.major,
                         taken_at=taken_at,
                         roles=roles,
@@ -223,20 +224,11 @@ class DrillSteps(DrillVerification):
             with self.timer.stage("teardown"):
                 stack.close()
 
-    def _destination(self, primary: Mapping[str, str]) -> Destination:
+    def _destination(self, primary: Mapping[str, str], port: int) -> Destination:
         """The drill's own server; `primary` are the least sizes that recovery needs."""
         chosen = own_settings(self.recovery.settings)
         settings = {**primary, **SMALL, "log_min_duration_statement": f"{SLOW_MS}ms", **chosen}
-        return Destination(
-            self.scratch / "data", self.scratch / "s", _free_port(), dbname=self.dbname, settings=settings
-        )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return Destination(self.scratch / "data", self.scratch / "s", port, dbname=self.dbname, settings=settings)
 
 
 def _manifest_sum(backup: Path) -> str | None:

@@ -241,7 +241,7 @@ def for_account(tools: Tools, account: Account | None, copies: Path) -> Tools:
     base, parts = _parts(tools)
     copy = copies / f"postgresql-{tools.major}-{_fingerprint(base, parts)}"
     if not copy.exists():
-        partial = copy.with_name(f"{copy.name}.{os.getpid()}")
+        partial = copy.with_name(f"{copy.name}.{os.urandom(4).hex()}")  # pids come again, in a container from 1 on
         for part in parts:
             place = partial / part.relative_to(base)
             shutil.copytree(part, place, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))

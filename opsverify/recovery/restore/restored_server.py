@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -16,7 +18,7 @@ from opsverify.recovery.restore.overrides import overrides, session_options
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from opsverify.recovery.model import BaseBackup
@@ -113,6 +115,19 @@ class Stopwatch:
         self.durations[stage] = now - self._last
         self._last = now
         return now - self._began
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of loopback for a server to listen on, which no other process is given until the end.
+
+    Its socket is bound and does not listen: so may a server that asks for the port by name and sets SO_REUSEADDR, as
+    PostgreSQL does. A copy of hours lies between the choice and its start.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def no_progress(_stage: str, _done: int, _total: int) -> None:

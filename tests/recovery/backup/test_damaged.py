@@ -108,6 +108,8 @@ def test_a_newest_backup_that_is_half_there_is_said(disaster: Disaster, scratch:
     source, tuesday = _two(disaster, scratch)
     assert _inventory(source).passed_over is None
     (tuesday / "backup_manifest").unlink()
+    next_day = (disaster.end + dt.timedelta(days=1)).timestamp()
+    os.utime(detach(tuesday / "backup_label"), (next_day, next_day))
     passed_over = _inventory(source).passed_over
     assert passed_over is not None
     assert passed_over.name == "tuesday"

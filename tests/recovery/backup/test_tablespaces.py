@@ -22,7 +22,7 @@ from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
 from tests.support.drills import rehearse
 from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out, succeed
-from tests.support.wreck import detach, free_port
+from tests.support.wreck import detach
 
 MAJOR = 18
 ROWS = 3000
@@ -60,6 +60,9 @@ def spread(open_folder: Path) -> Spread:
             tools.succeed("pg_basebackup", *where, *options, account=account)
             before = ("--incremental", chain / name / "backup_manifest")
             commit_and_archive(server, *range(10_000 * number, 10_000 * number + 3))
+        ended = server.row("SELECT date_trunc('second', clock_timestamp())")[0]
+        over = f"SELECT clock_timestamp() > '{ended}'::timestamptz + interval '1 s'"
+        server.wait_for(over, "t", within_s=60, what="end of the second in which the newest backup ended")
         at = dt.datetime.fromisoformat(server.row("SELECT to_json(clock_timestamp()) #>> '{}'")[0])
         commit_and_archive(server, 50_000)
         succeed(server, f"CREATE TABLESPACE late LOCATION '{late}'")
@@ -101,16 +104,16 @@ def test_a_spread_backup_is_rehearsed(spread: Spread, scratch: Path, method: str
     assert list((scratch / "drill").iterdir()) == []
 
 
-def _plan(spread: Spread, scratch: Path) -> RestorePlan:
+def _plan(spread: Spread, scratch: Path, port: int) -> RestorePlan:
     destination = Destination(
-        scratch / "data", scratch / "s", free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
+        scratch / "data", scratch / "s", port, settings={"shared_buffers": "16MB", "fsync": "off"}
     )
     return RestorePlan(spread.chain / "1-full", spread.archive, destination, spread.late)
 
 
-def test_every_link_of_the_running_server_leads_into_scratch(spread: Spread, scratch: Path) -> None:
+def test_every_link_of_the_running_server_leads_into_scratch(spread: Spread, scratch: Path, port: int) -> None:
     """Asked of the server itself; the folder beside its data directory is gone afterwards."""
-    with restore(_plan(spread, scratch)) as restored:
+    with restore(_plan(spread, scratch, port)) as restored:
         said = restored.server.row("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'slow disk'")
         (tablespace,) = tablespaces_of(scratch / "data")
         assert said == [str(tablespace.location)]
@@ -133,10 +136,10 @@ def test_a_tablespace_made_after_the_backup_is_refused(spread: Spread, scratch: 
     assert listing(spread.home) == before
 
 
-def test_a_tablespace_made_on_another_timeline_is_refused(spread: Spread, scratch: Path) -> None:
+def test_a_tablespace_made_on_another_timeline_is_refused(spread: Spread, scratch: Path, port: int) -> None:
     """Segments of several timelines are read as one log: the way leads from the backup's to the newest."""
     archive = Path(shutil.copytree(spread.archive, scratch / "archive", copy_function=os.link))
-    with restore(_plan(spread, scratch)) as restored:
+    with restore(_plan(spread, scratch, port)) as restored:
         made = owned(scratch / "made", unprivileged())
         succeed(restored.server, f"CREATE TABLESPACE elsewhere LOCATION '{made}'")
         succeed(restored.server, "SELECT pg_switch_wal()")

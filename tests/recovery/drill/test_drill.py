@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import socket
 import threading
 from dataclasses import replace
 from functools import partial
@@ -18,9 +19,9 @@ import pytest
 from opsverify.config.database import Login
 from opsverify.config.recovery import Heartbeat
 from opsverify.errors import CheckFailed, Inconclusive
+from opsverify.recovery.drill import steps
 from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.drill.run import run_drill
-from opsverify.recovery.drill.steps import _free_port
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
 from opsverify.recovery.rpo import measure
@@ -144,11 +145,25 @@ def test_what_this_machine_or_the_target_lacks_is_no_failure_of_the_backup(
     usage = shutil.disk_usage(disaster.base)
     if not room:
         monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
-    drill = drilled(disaster.end.replace(year=2100) if room else disaster.between)
+    drill = drilled(disaster.end + dt.timedelta(days=9999) if room else disaster.between)
     assert drill.failure is None
     assert reason in (drill.blocked or "")
     with pytest.raises(Inconclusive, match=reason):
         drill.require_restored()
+
+
+def test_no_other_process_is_given_the_port_of_the_restored_server(
+    drilled: Callable[..., Drill], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of hours lies between its choice and the server's start."""
+
+    def instead(plan: RestorePlan) -> None:
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", plan.destination.port))
+        raise Inconclusive("as far as this")
+
+    monkeypatch.setattr(steps, "restore", instead)
+    assert drilled().blocked == "as far as this"
 
 
 def test_a_damaged_table_is_the_backups_fault(drilled: Callable[..., Drill], base_copy: Path) -> None:
@@ -190,7 +205,9 @@ def test_the_page_of_a_rehearsal_is_complete_in_itself(healthy: Path, scratch: P
     assert "<script" not in page
 
 
-def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster: Disaster, scratch: Path) -> None:
+def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(
+    disaster: Disaster, scratch: Path, port: int
+) -> None:
     """Database down: the writer waits. Restored to a time before: numbers go on after the log's, old beats are lost."""
     log = scratch / "heartbeat.log"
     shutil.copyfile(disaster.heartbeat_log, log)
@@ -202,7 +219,7 @@ def test_a_writer_outlives_the_database_and_never_gives_a_number_twice(disaster:
     writer._try()
     assert "heartbeat silent" in shown[0]
     destination = Destination(
-        scratch / "data", scratch / "s", _free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
+        scratch / "data", scratch / "s", port, settings={"shared_buffers": "16MB", "fsync": "off"}
     )
     with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
         writer = heartbeat_writer(scratch / "s", log, server.port)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.paths import REPOSITORY
-from tests.support.primary import PORT, owned, primary, server_tools, succeed
+from tests.support.primary import FULL, PORT, await_archived, owned, primary, server_tools, succeed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +49,9 @@ def target(open_folder: Path, scratch: Path, request: pytest.FixtureRequest) -> 
         tools.succeed("pg_basebackup", *where, "--no-sync", account=account)
         for number in range(request.param):
             succeed(server, f"INSERT INTO orders (note) VALUES ('note {number}')")  # noqa: S608 - written here
-            succeed(server, "SELECT pg_switch_wal()")
-        succeed(server, "CHECKPOINT; SELECT pg_switch_wal()")  # an archive that goes on, also without commits
-        newest = server.row("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")[0]
-        done = f"SELECT coalesce(last_archived_wal, '') >= '{newest}' FROM pg_stat_archiver"  # noqa: S608 - as above
-        server.wait_for(done, "t", within_s=60, what="archiving")
+            server.row(FULL)
+        succeed(server, "CHECKPOINT")  # an archive that goes on, also without commits
+        await_archived(server, server.row(FULL)[0])
     path = scratch / "plain.toml"
     path.write_text(TARGET.format(home=home, port=PORT))
     return path

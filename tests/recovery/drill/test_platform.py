@@ -85,10 +85,10 @@ def test_a_platform_that_names_no_database_is_never_smoked(server: Server, tmp_p
 @pytest.mark.parametrize(
     ("run", "within", "reason"),
     [
-        (("{home}/no-such-program",), "5s", r"could not be started: No such file"),
-        ((sys.executable, "-c", "import sys; sys.exit('no image')"), "5s", r"does not serve: exit code 1: no image"),
+        (("{home}/no-such-program",), "5m", r"could not be started: No such file"),
+        ((sys.executable, "-c", "import sys; sys.exit('no image')"), "5m", r"does not serve: exit code 1: no image"),
         ((sys.executable, "-c", "import signal; signal.pause()"), "200ms", r"timed out after 200ms: no output"),
-        ((sys.executable, "-c", SERVES, "{home}", "name = 3"), "5s", r"invalid target file: .*name"),
+        ((sys.executable, "-c", SERVES, "{home}", "name = 3"), "5m", r"invalid target file: .*name"),
     ],
     ids=["missing", "dies", "hangs", "bad-target"],
 )

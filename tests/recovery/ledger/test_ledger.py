@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.rows import dict_row
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.recovery.ledger.ledger import Ledger, Recorded
@@ -277,32 +278,28 @@ def test_any_changed_byte_of_any_record_breaks_the_chain_there(
 
 LOSSES = {
     "DELETE FROM judgment_executions WHERE ctid = (SELECT ctid FROM judgment_executions "
-    "WHERE synthetic_tag IS NULL AND created_at < now() - interval '3 hours' LIMIT 1)": (
-        "judgment_executions",
-        {""},
-    ),
+    "WHERE synthetic_tag IS NULL AND created_at < now() - interval '3 hours' LIMIT 1)": ("judgment_executions", ""),
     "DELETE FROM workflow_instances WHERE ctid = (SELECT ctid FROM workflow_instances WHERE status = "
     "'RUNNING' "
-    "AND started_at < now() - interval '3 hours' LIMIT 1)": ("workflow_instances", {"ALL"}),
+    "AND started_at < now() - interval '3 hours' LIMIT 1)": ("workflow_instances", "ALL"),
     "UPDATE workflow_instances SET status = 'FAILED' WHERE ctid = (SELECT ctid FROM workflow_instances "
-    "WHERE status = 'DEAD' AND started_at < now() - interval '3 hours' LIMIT 1)": (
-        "workflow_instances",
-        {"DEAD"},
-    ),
+    "WHERE status = 'DEAD' AND started_at < now() - interval '3 hours' LIMIT 1)": ("workflow_instances", "DEAD"),
     "DELETE FROM fact_daily_production WHERE date = current_date - 2 AND line_code = 'L02'": (
         "fact_daily_production",
-        {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)}-L02"},
+        "{two_days_ago}-L02",
     ),
     "INSERT INTO fact_daily_production VALUES (current_date - 3, 'L09', 'P1', 1, 1, 1)": (
         "fact_daily_production",
-        {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=3)}-L09"},
+        "{three_days_ago}-L09",
     ),
     "UPDATE fact_daily_production SET produced_qty = produced_qty + 0.001 "
     "WHERE date = current_date - 2 AND line_code = 'L01' AND product_code = 'P2'": (
         "fact_daily_production",
-        {f"{dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)}-L01"},
+        "{two_days_ago}-L01",
     ),
 }
+"""Each loss, with its table and group; the days are those of its own transaction, which may begin after midnight."""
+DAYS = "SELECT current_date - 2 AS two_days_ago, current_date - 3 AS three_days_ago"
 
 
 def test_a_restored_database_is_held_against_the_ledger(
@@ -333,8 +330,10 @@ def test_a_restored_database_is_held_against_the_ledger(
         assert compare(recorded, recorded.read_facts(source, SQL), target, SQL) == ()
         database.execute("SET timezone TO 'UTC'")
         database.commit()
-        for loss, (name, groups) in LOSSES.items():
+        for loss, (name, group) in LOSSES.items():
+            days = database.cursor(row_factory=dict_row).execute(DAYS).fetchone()
+            assert days
             database.execute(loss.encode())
             differences = compare(recorded, recorded.read_facts(source, SQL), target, SQL)
             database.rollback()
-            assert {(d.table, d.group) for d in differences} == {(name, group) for group in groups}, loss
+            assert {(d.table, d.group) for d in differences} == {(name, group.format(**days))}, loss

@@ -117,6 +117,20 @@ def test_tools_in_a_closed_folder_are_copied(scratch: Path, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")
+def test_a_copy_that_was_never_finished_is_in_nobodys_way(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of the same number was killed in its midst: containers begin to count anew, and keep their cache."""
+    monkeypatch.setattr(tools_module, "_SYSTEM_CACHE", scratch / "cache")
+    private = scratch / "private" / "pg" / "bin"
+    private.mkdir(parents=True)
+    (scratch / "private").chmod(0o700)
+    tools, account = type(find_tools(18))(_fake_tools(private, "18.1"), 18, "test"), unprivileged()
+    for_account(tools, account, scratch)
+    (copy,) = (scratch / "cache").iterdir()
+    copy.rename(copy.with_name(f"{copy.name}.{os.getpid()}"))
+    assert for_account(tools, account, scratch).run("psql", account=account).stdout == "psql (PostgreSQL) 18.1\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs everything himself")
 def test_copies_lie_in_scratch_where_the_system_has_no_cache(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read-only system keeps nobody from a drill."""
     (scratch / "file").touch()

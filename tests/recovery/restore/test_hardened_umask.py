@@ -40,7 +40,7 @@ def test_a_backup_is_restored_into_folders_that_are_not_there_yet(
         (base_copy / name).unlink(missing_ok=True)
     place = scratch / "new" / "drill"
     destination = Destination(place / "data", place / "s", port, settings={"shared_buffers": "16MB", "fsync": "off"})
-    with restore(RestorePlan(base_copy, disaster.archive, destination, disaster.between, within_s=60.0)) as server:
+    with restore(RestorePlan(base_copy, disaster.archive, destination, disaster.between)) as server:
         assert server.server.row("SELECT note FROM marks") == ["first"]
 
 

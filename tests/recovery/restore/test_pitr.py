@@ -31,7 +31,7 @@ SMALL = {"shared_buffers": "16MB", "fsync": "off"}
 def _restore(disaster: Disaster, scratch: Path, port: int, **changes: object) -> AbstractContextManager[RestoredServer]:
     """Restore to between the two commits; `changes` are fields of the plan or of its destination."""
     destination = Destination(scratch / "data", scratch / "s", port, settings=SMALL)
-    plan = RestorePlan(disaster.base, disaster.archive, destination, disaster.between, within_s=30.0)
+    plan = RestorePlan(disaster.base, disaster.archive, destination, disaster.between)
     moved = {name: changes.pop(name) for name in ("data_dir", "settings", "socket_dir", "log") if name in changes}
     return restore(replace(plan, destination=replace(destination, **moved), **changes))  # type: ignore[arg-type]
 

@@ -18,8 +18,7 @@ from opsverify.recovery.postgres.tools import unprivileged
 from opsverify.recovery.restore.pg_restore import DumpRestorePlan, restore_dump
 from opsverify.recovery.restore.restored_server import Destination
 from tests.support.drills import recorded, rehearse
-from tests.support.primary import owned, primary, server_tools
-from tests.support.wreck import free_port
+from tests.support.primary import FULL, await_archived, owned, primary, server_tools
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +63,7 @@ def stranger(open_folder: Path) -> tuple[Path, Path]:
     tools.succeed("initdb", *made, account=account)
     settings = {
         "fsync": "off", "listen_addresses": "", "unix_socket_directories": str(home), "port": str(PORT),
-        "archive_mode": "on", "archive_command": f"cp %p {archive}/%f",
+        "archive_mode": "on", "archive_command": f"cp %p {archive}/%f", "autovacuum": "off",
     }  # fmt: skip
     with Server(
         tools, data, settings, account=account, socket_dir=home, port=PORT, superuser="admin", log=home / "log"
@@ -90,13 +89,8 @@ def stranger(open_folder: Path) -> tuple[Path, Path]:
         for number in (1001, 1002):
             insert = f"INSERT INTO app.event VALUES ({number}, '2024-07-01', 'later')"  # noqa: S608 - a number
             _execute(tools, home, insert)
-            _execute(tools, home, "SELECT pg_switch_wal()")
-        segment = "SELECT pg_walfile_name(pg_current_wal_lsn() - 1)"
-        name = _execute(tools, home, segment).strip()
-        server.wait_for(
-            f"SELECT last_archived_wal >= '{name}' FROM pg_stat_archiver",  # noqa: S608 - a segment's name
-            "t", within_s=60, what="archiving",
-        )  # fmt: skip
+            newest = _execute(tools, home, FULL).strip()
+        await_archived(server, newest)
     return base, archive
 
 
@@ -129,12 +123,12 @@ def test_a_cluster_under_any_name_is_restored(stranger: tuple[Path, Path], scrat
         assert name in text
 
 
-def test_a_dump_is_restored_as_the_database_was_made(stranger: tuple[Path, Path], scratch: Path) -> None:
+def test_a_dump_is_restored_as_the_database_was_made(stranger: tuple[Path, Path], scratch: Path, port: int) -> None:
     """With its provider and locale, in a cluster with checksums as recorded: neither settings nor collations differ."""
     archive = stranger[0].parent / "plant.dump"
     found = []
     for checksums in (True, False):
-        destination = Destination(scratch / "data", scratch / "s", free_port(), dbname="plant")
+        destination = Destination(scratch / "data", scratch / "s", port, dbname="plant")
         plan = DumpRestorePlan(archive, destination, 18, dt.datetime.now(dt.UTC), checksums=checksums)
         with restore_dump(plan) as server, psycopg.connect(server.dsn) as session:
             found.append(session.execute(_HOW).fetchone())
@@ -156,7 +150,7 @@ def test_a_ledger_of_another_cluster_is_named(stranger: tuple[Path, Path], disas
     assert any("the ledger was recorded of 4711" in problem for problem in drill.backup.problems)
 
 
-def test_an_extension_that_is_not_here_is_this_machines(scratch: Path) -> None:
+def test_an_extension_that_is_not_here_is_this_machines(scratch: Path, port: int) -> None:
     """The dump is whole: its restore is held, not failed."""
     account = unprivileged()
     tools = server_tools(18, scratch)[0]
@@ -166,7 +160,7 @@ def test_an_extension_that_is_not_here_is_this_machines(scratch: Path) -> None:
         _ok(server, f"SET allow_system_table_mods = on; {catalogued}")
         archive = scratch / "absent.dump"
         _ok_run(tools, "pg_dump", "-h", home, "-p", "5433", "-U", "postgres", "-Fc", "-f", archive, "-d", "postgres")
-    destination = Destination(scratch / "data", scratch / "s", free_port(), dbname="plant")
+    destination = Destination(scratch / "data", scratch / "s", port, dbname="plant")
     plan = DumpRestorePlan(archive, destination, 18, dt.datetime.now(dt.UTC))
     with pytest.raises(Inconclusive, match="tells nothing about the backup") as raised, restore_dump(plan):
         pass

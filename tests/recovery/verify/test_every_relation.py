@@ -23,9 +23,8 @@ from opsverify.recovery.restore.restored_server import RestoredServer
 from opsverify.recovery.verify.examination import examine
 from opsverify.recovery.verify.finding import Finding
 from tests.support.cluster_fixtures import MAJOR
-from tests.support.primary import owned, server_tools, succeed
+from tests.support.primary import PORT, owned, server_tools, succeed
 from tests.support.specimens import AFTER, CATALOGS, DAMAGES, FILES, FORKS, LIVED, ONE, PAGE, PARTS, TWINS
-from tests.support.wreck import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,10 +79,10 @@ def ruin(open_folder: Path) -> Iterator[Ruin]:
     """One cluster: crashed, examined whole, stopped, damaged in every way, its checksums made right, examined again."""
     tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "ruin", account)
-    data, port = home / "data", free_port()
+    data, port = home / "data", PORT
     options = ("-D", data, "-E", "UTF8", "-U", "postgres", "-A", "trust", "--no-sync", "--no-data-checksums")
     tools.succeed("initdb", *options, account=account)
-    settings = {"fsync": "off", "autovacuum": "off", "listen_addresses": "127.0.0.1", "port": str(port),
+    settings = {"fsync": "off", "autovacuum": "off", "listen_addresses": "", "port": str(port),
                 "unix_socket_directories": str(home)}  # fmt: skip
 
     def server() -> Server:

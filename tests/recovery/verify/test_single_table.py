@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.errors import Inconclusive, NotRestorable
-from opsverify.recovery.drill.steps import _free_port
 from opsverify.recovery.restore.pitr import RestorePlan, restore
-from opsverify.recovery.restore.restored_server import Destination
+from opsverify.recovery.restore.restored_server import Destination, reserved_port
 from opsverify.recovery.verify.single_table import SCRATCH, SingleTable, _differences, draw, restore_table
 
 if TYPE_CHECKING:
@@ -51,10 +50,10 @@ UPDATE pg_index SET indisready = true, indisvalid = true WHERE indexrelid = 'dou
 @pytest.fixture(scope="module")
 def restored(disaster: Disaster, open_folder: Path) -> Iterator[RestoredServer]:
     """Restore the backup once, and add tables to it that have everything a table may have."""
-    with tempfile.TemporaryDirectory(dir=open_folder) as folder:
+    with tempfile.TemporaryDirectory(dir=open_folder) as folder, reserved_port() as port:
         Path(folder).chmod(0o755)
         destination = Destination(
-            Path(folder) / "data", Path(folder) / "s", _free_port(), settings={"shared_buffers": "16MB", "fsync": "off"}
+            Path(folder) / "data", Path(folder) / "s", port, settings={"shared_buffers": "16MB", "fsync": "off"}
         )
         with restore(RestorePlan(disaster.base, disaster.archive, destination, disaster.between)) as server:
             with psycopg.connect(server.dsn, autocommit=True) as database:
