@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -66,14 +66,15 @@ def test_nothing_synthetic_is_left_though_journeys_fail(standin: Standin) -> Non
 def test_synthetic_rows_are_no_business_while_they_are_there(standin: Standin) -> None:
     """A tagged judgment counts in no business figure; with the fault `synthetic_leak` it would."""
     edge = standin.sandbox.settings.url("edge")
-    today = time.strftime("%Y-%m-%d", time.gmtime())
+    # Yesterday to tomorrow: the judgment may be made after midnight.
+    today, day = dt.datetime.now(dt.UTC).date(), dt.timedelta(days=1)
     tag = "opsverify-test-figures"
     with httpx.Client(base_url=edge, headers={"X-Synthetic-Tag": tag}) as client:
         reading = {"line_code": "L99", "temperature": 71.5, "pressure": 2.1, "vibration": 0.4}
         client.post("/v1/judgments", json=reading).raise_for_status()
 
         def counted() -> int:
-            totals = client.get(f"/v1/bi/production?from={today}&to={today}&line_code=L99").json()["totals"]
+            totals = client.get(f"/v1/bi/production?from={today - day}&to={today + day}&line_code=L99").json()["totals"]
             return int(totals["judgments"])
 
         try:
