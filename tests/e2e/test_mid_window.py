@@ -119,10 +119,11 @@ class Running:
     @property
     def looks(self) -> int:
         """Looks in the compressed file that is still being written."""
-        draft = self.folder / ".observation.jsonl.gz.draft"
-        if not draft.exists():
+        try:
+            written = (self.folder / ".observation.jsonl.gz.draft").read_bytes()
+        except FileNotFoundError:  # not begun yet, or renamed since the window is over
             return 0
-        return zlib.decompressobj(wbits=31).decompress(draft.read_bytes()).count(b"\n")
+        return zlib.decompressobj(wbits=31).decompress(written).count(b"\n")
 
     def await_looks(self, number: int) -> None:
         """Wait until the gate has looked `number` times."""
