@@ -362,8 +362,8 @@ class Standin:
         self._await(lambda: [] if self._query(promql) else [f"{promql} has no sample"])
 
     def await_no_effect(self, promql: str) -> None:
-        """Wait until nothing is left of what an earlier fault did."""
-        self._await(lambda: [f"{promql} has a sample"] if self._query(promql) else [])
+        """Wait until nothing is left of what an earlier fault did: no answer does not say so."""
+        self._await(lambda: [] if self._query(promql) == [] else [f"{promql} has a sample, or no answer"])
 
     def await_quiet(self, stage: str) -> None:
         """Send the traffic that `stage` needs, and wait until nothing of an earlier fault is left in what it reads."""
@@ -431,9 +431,10 @@ class Standin:
                 found.append(f"alerts: {names}, expected the watchdog alone")
         return found or [promql for promql in _promises(stage) if not self._query(promql)]
 
-    def _query(self, promql: str) -> list[Any]:
+    def _query(self, promql: str) -> list[Any] | None:
+        """Samples of `promql`; None without an answer."""
         answer = network.get_json(self.port("prometheus"), f"/api/v1/query?query={quote(promql)}")
-        return answer["data"]["result"] if answer else []
+        return answer["data"]["result"] if answer else None
 
     def _await(self, troubles: Callable[[], list[str]]) -> None:
         end = time.monotonic() + QUIET_DEADLINE_S
