@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -216,13 +217,18 @@ class ControlState:
         return scope is not None and (track is None or scope in ("all", track))
 
 
+_SETTLED_NS = 50_000_000
+"""File times of many kernels are those of a tick of 4 or 10 ms: two files of one tick may have one time and inode."""
+
+
 class Control:
-    """`control.json` of one home; `read` costs one stat until it is written."""
+    """`control.json` of one home; `read` costs one stat, from shortly after it was written until it is again."""
 
     def __init__(self, home: Path | str) -> None:
         self._home = Path(home)
         self._path = self._home / "control.json"
         self._seen: tuple[int, int] | None = None
+        self._text = ""
         self._state = ControlState()
 
     def read(self) -> ControlState:
@@ -231,8 +237,10 @@ class Control:
             facts = self._path.stat()
             seen = (facts.st_mtime_ns, facts.st_ino)
             if seen != self._seen:
-                self._state = _parse_control(json.loads(self._path.read_text(encoding="utf-8")))
-                self._seen = seen
+                text = self._path.read_text(encoding="utf-8")
+                if text != self._text:
+                    self._state, self._text = _parse_control(json.loads(text)), text
+                self._seen = seen if time.time_ns() - facts.st_mtime_ns > _SETTLED_NS else None
         except FileNotFoundError:
             return ControlState()
         return self._state

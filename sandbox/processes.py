@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sandbox.started import Started
 
 _POLL_S = 0.03
+_KILLED_WITHIN_S = 60.0
+"""A killed process ends when the kernel gets to it, which a busy machine puts off: no grace of its own decides that."""
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Children of this very process: they must be reaped, or they stay as zombies."""
 
@@ -160,7 +162,9 @@ class Table:
         for entry in entries.values():
             entry.send(signal.SIGKILL)
         wait_until(
-            lambda: not any(entry.alive for entry in entries.values()), deadline_s, say("killed processes to end")
+            lambda: not any(entry.alive for entry in entries.values()),
+            max(deadline_s, _KILLED_WITHIN_S),
+            say("killed processes to end"),
         )
         for entry in entries.values():
             entry.remove()

@@ -122,6 +122,8 @@ class Monitoring:
 
         def loaded() -> bool:
             found = self._rules()
+            if found is None:
+                return False
             return bool(found) == present and any(rule["health"] == "err" for rule in found) == wrong
 
         if running is not None:
@@ -133,7 +135,7 @@ class Monitoring:
         return (
             bool(targets and rules)
             and all(target["health"] == "up" for target in targets)
-            and all(rule["health"] == "ok" for rule in rules)
+            and all(rule["health"] == "ok" for rule in rules or ())
             and self._pods_scraped()
         )
 
@@ -170,9 +172,10 @@ class Monitoring:
         running = self._table.alive(pod) if pod not in PODS[:1] else None
         return {"instance": f"{pod}-{running.mark}"} if running else {}
 
-    def _rules(self) -> list[dict[str, str]]:
+    def _rules(self) -> list[dict[str, str]] | None:
+        """Every rule; None without an answer, which does not say that there are none."""
         reply = network.get_json(self._port, "/api/v1/rules")
-        return [rule for group in reply["data"]["groups"] for rule in group["rules"]] if reply else []
+        return [rule for group in reply["data"]["groups"] for rule in group["rules"]] if reply else None
 
     def _write_rules(self, text: str) -> None:
         (self._folder / "rules.yml").write_text(text, encoding="utf-8")

@@ -59,10 +59,12 @@ TOGETHER = {
 def pytest_configure() -> None:
     """Let Ctrl-C mean what it does at a terminal, also where the tests were started in the background.
 
-    What a command prints without a target follows the environment: the tests are of an English one. Folders that tests
-    make for PostgreSQL's account are open to it: what a closed umask does has tests of its own.
+    What a command prints without a target follows the environment: the tests are of an English one, and of one that
+    names no width (`COLUMNS`), to which a command would fold its lines. Folders that tests make for PostgreSQL's
+    account are open to it: what a closed umask does has tests of its own.
     """
     os.umask(0o022)
+    os.environ.pop("COLUMNS", None)
     if environment_language() != "en":
         os.environ["LC_ALL"] = "C.UTF-8"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -26,7 +26,8 @@ SERVICES = ("postgres-original", "postgres-dr", "redis", "http", *RESOLVERS, "ad
 """Offsets from the port base, in this order; nothing listens on `admin`, which is closed to everybody."""
 DEFAULT_PORT_BASE = 17450
 TTL_S = 1
-CACHE_TTL_S = 600
+CACHE_TTL_S = 3600
+"""Longer than the regions are proven on: what was cached after the switch has not expired when its row comes."""
 _STATE = "regions.json"
 _ZONE = "zone.json"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import random
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from sandbox.home import Control, load_settings
+from sandbox.platform.faults import Share
 from sandbox.platform.serving import log_to_stderr, serve
 from sandbox.shop.settings import APP_ROLE, conninfo
 
@@ -40,6 +41,8 @@ class Shop:
         self.port = settings.ports[release]
         self._release = release
         self._control = Control(home)
+        self._faulty = {name: Share() for name in ("slow", "errors")}
+        self._picking = threading.Lock()
         self._pool = ConnectionPool(conninfo(settings, APP_ROLE), min_size=1, max_size=4, open=True)
 
     def application(self) -> Starlette:
@@ -80,15 +83,20 @@ class Shop:
 
     def _answer(self, query: str, values: tuple[object, ...], field: str) -> Response:
         state = self._control.read()
-        if state.active("slow", self._release) and random.random() < _FAULTY_SHARE:
+        if state.active("slow", self._release) and self._hit("slow"):
             time.sleep(_SLOW_S)
-        if state.active("errors", self._release) and random.random() < _FAULTY_SHARE:
+        if state.active("errors", self._release) and self._hit("errors"):
             return JSONResponse({"error": "fault"}, status_code=500)
         with self._pool.connection() as connection:
             row = connection.execute(query.encode(), values).fetchone()
         if row is None:
             return JSONResponse({"error": "no such order"}, status_code=404)
         return JSONResponse({field: row[0], "release": self._release})
+
+    def _hit(self, fault: str) -> bool:
+        """Whether this request is one of the faulty share; requests are answered in several threads."""
+        with self._picking:
+            return self._faulty[fault].pick(_FAULTY_SHARE)
 
 
 def main() -> None:

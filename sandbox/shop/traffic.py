@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import random
 import time
 from http.client import HTTPConnection, HTTPException
 
 from sandbox.home import Control, load_settings
+from sandbox.platform.faults import Share
 
 _TIMEOUT_S = 5.0
 
@@ -18,10 +18,11 @@ def main() -> None:
     parser.add_argument("--home", required=True)
     home = parser.parse_args().home
     ports, control = load_settings(home).ports, Control(home)
+    canary = Share()
     due = time.monotonic()
     while True:
         state = control.read()
-        release = "canary" if random.random() < state.canary_share else "stable"
+        release = "canary" if canary.pick(state.canary_share) else "stable"
         _place(ports[release])
         due = max(due + 1 / max(state.rate, 0.1), time.monotonic() - 1)
         time.sleep(max(0.0, due - time.monotonic()))

@@ -9,11 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +25,7 @@ from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT, Count
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
 from opsverify.probes.prometheus_values import Series
+from tests.canary.http_double import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -339,16 +339,8 @@ def serving(cluster: Cluster) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as url:
+        yield url
 
 
 def pods(number: int, scope: str = "canary", **change: Any) -> list[Pod]:  # noqa: ANN401 - fields of Pod

@@ -10,13 +10,14 @@ import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from opsverify.canary.observer import Clock
 from opsverify.canary.policy import GateCriterion, Policy
 from opsverify.canary.window_setup import PROCESS_START, WITHIN_LIMIT, Counted, Setup
+from tests.canary.http_double import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,18 +153,11 @@ def serving(world: World) -> Iterator[World]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    world.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield world
-    finally:
-        world.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as world.url:
+        try:
+            yield world
+        finally:
+            world.release.set()
 
 
 def reply(handler: BaseHTTPRequestHandler, status: int, body: object) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +17,7 @@ from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT
 from opsverify.config.matchers import selects
 from opsverify.config.model import Canary, Owners, PrometheusConfig, Service, Target
 from opsverify.probes.prometheus import Prometheus
+from tests.canary.http_double import ANSWER_WITHIN_S, answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -135,16 +135,8 @@ def serving(named: NamedCluster) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as url:
+        yield url
 
 
 def target_at(url: str, signals: Mapping[str, object], **canary: object) -> Target:
@@ -154,7 +146,7 @@ def target_at(url: str, signals: Mapping[str, object], **canary: object) -> Targ
         environment="staging",
         owners=Owners(default="me"),
         services={"a": Service(url="http://127.0.0.1:9")},
-        prometheus=PrometheusConfig.model_validate({"url": url, "timeout_s": 10.0, "signals": signals}),
+        prometheus=PrometheusConfig.model_validate({"url": url, "timeout_s": ANSWER_WITHIN_S, "signals": signals}),
         canary=Canary.model_validate(canary),
     )
 
@@ -169,7 +161,9 @@ def watch(named: NamedCluster, criteria: tuple[Criterion, ...], signals: Mapping
             limit_s = target.limits.judgment_p95.bound
             setup = setup_of(target, policy.longest_s, criteria)
             setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
-            observer = Observer(prometheus, named.cluster.clock, lambda _: None, lambda _: None, limit_s, 10.0)
+            observer = Observer(
+                prometheus, named.cluster.clock, lambda _: None, lambda _: None, limit_s, ANSWER_WITHIN_S
+            )
             return observer.observe(setup)
 
 

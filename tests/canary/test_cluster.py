@@ -10,6 +10,7 @@ from opsverify.canary.observer import Observer
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, Pod, pods, serving
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.situations import SITUATIONS, Situation, cluster, collector
 
 SEEDS = (1, 2)
@@ -35,8 +36,9 @@ def test_over_http_it_is_the_same(name: str) -> None:
     inside = situation.make(1).watch()
     made = situation.make(1)
     made.now = START
-    with serving(made) as url, Prometheus(PrometheusConfig(url=url, timeout_s=60)) as prometheus:
-        watch = Observer(prometheus, made.clock, lambda _: None, lambda _: None).observe(made.setup)
+    with serving(made) as url, Prometheus(PrometheusConfig(url=url, timeout_s=ANSWER_WITHIN_S)) as prometheus:
+        observer = Observer(prometheus, made.clock, lambda _: None, lambda _: None, look_within_s=ANSWER_WITHIN_S)
+        watch = observer.observe(made.setup)
     assert watch.decision == inside.decision
 
 

@@ -21,6 +21,7 @@ from opsverify.config.model import PrometheusConfig
 from opsverify.errors import EvidenceError
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import Cluster, Source, pods, serving
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.situations import BAD, GOOD, cluster, replaced
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def test_the_live_display_has_a_sparkline_for_each_criterion() -> None:
     """Over real HTTP: every shown line names the criterion with its course."""
     world = cluster(3, pods(3))
     shown: list[str] = []
-    with serving(world) as url, Prometheus(PrometheusConfig(url=url)) as prometheus:
-        Observer(prometheus, world.clock, shown.append, lambda _: None).observe(world.setup)
+    with serving(world) as url, Prometheus(PrometheusConfig(url=url, timeout_s=ANSWER_WITHIN_S)) as prometheus:
+        observer = Observer(prometheus, world.clock, shown.append, lambda _: None, look_within_s=ANSWER_WITHIN_S)
+        observer.observe(world.setup)
     assert any("█" in line for line in shown if "error_rate" in line)

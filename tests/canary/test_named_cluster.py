@@ -17,6 +17,7 @@ from opsverify.cli.main import main
 from opsverify.config.signals import Signals
 from opsverify.metrics.same_series import Told, suspects, told
 from opsverify.probes.prometheus import Prometheus
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.named_cluster import NamedCluster, serving, target_at, watch
 from tests.canary.named_criteria import ERRORS, MCP, SLOW, WORKFLOWS, simulated
 from tests.support.target_file import SMALLEST
@@ -202,7 +203,7 @@ def test_all_queries_of_a_look_are_under_way_at_once() -> None:
 
     def together(query: str) -> None:
         if "ms]" in query or query.startswith("ALERTS{"):
-            everyone.wait(30)
+            everyone.wait(ANSWER_WITHIN_S)
 
     named.before_answer = together
     watched = watch(named, (ERRORS, SLOW, WORKFLOWS, MCP), {})

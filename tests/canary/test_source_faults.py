@@ -19,6 +19,7 @@ from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import PROCESS_START, WITHIN_LIMIT
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.metrics_double import POLICY, SETUP, START, Series, World, reply, serving
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def observed(
-    world: World, lines: list[str] | None = None, setup: Setup = SETUP, *, timeout_s: float = 10.0
+    world: World, lines: list[str] | None = None, setup: Setup = SETUP, *, timeout_s: float = ANSWER_WITHIN_S
 ) -> GateWatch:
     """Watch a whole window of the made-up platform, over HTTP."""
     kept = [] if lines is None else lines
@@ -147,7 +148,7 @@ def test_a_fault_holds_by_its_name(case: Case) -> None:
             world.answer = never(world)
         if case.refused:
             world.url = "http://127.0.0.1:1"
-        watch = observed(world, timeout_s=0.1 if case.hangs else 60.0)
+        watch = observed(world, timeout_s=0.1 if case.hangs else ANSWER_WITHIN_S)
     assert watch.decision.outcome is GateOutcome.HOLD, reported(watch)
     assert re.search(case.named, reported(watch)), reported(watch)
 

@@ -13,6 +13,7 @@ from opsverify.cli.gate_plan import planned_lines
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, pods, serving
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.situations import GOOD
 
 BACK_S = 900.0
@@ -25,7 +26,7 @@ def planned(rate: float = 100.0, errors: float = GOOD) -> CriterionPlan:
     world.now = at
     policy = Policy()
     setup = replace(world.setup, start=at - BACK_S, policy=replace(policy, shortest_s=15, longest_s=BACK_S))
-    with serving(world) as url, Prometheus(PrometheusConfig(url=url)) as prometheus:
+    with serving(world) as url, Prometheus(PrometheusConfig(url=url, timeout_s=ANSWER_WITHIN_S)) as prometheus:
         steps = observed_before(prometheus, setup, BACK_S, at, 1.5)
     (found,) = plan_of(setup, steps, 0.1, policy)
     return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +15,7 @@ import pytest
 
 from tests.pytest_plugin.contract import assert_keeps_contract
 from tests.support.paths import REPOSITORY
-from tests.support.standin import WINDOW, verified
+from tests.support.standin import RUN_DEADLINE_S, WINDOW, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tests.support.standin import Standin, Verified
 
 TABLES = ("judgment_executions", "workflow_instances", "workflow_dead_letters", "intent_logs", "llm_calls")
-DEADLINE_S = 120
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +65,17 @@ def test_nothing_synthetic_is_left_though_journeys_fail(standin: Standin) -> Non
 def test_synthetic_rows_are_no_business_while_they_are_there(standin: Standin) -> None:
     """A tagged judgment counts in no business figure; with the fault `synthetic_leak` it would."""
     edge = standin.sandbox.settings.url("edge")
-    today = time.strftime("%Y-%m-%d", time.gmtime())
+    # Yesterday to tomorrow: the judgment may be made after midnight.
+    today, day = dt.datetime.now(dt.UTC).date(), dt.timedelta(days=1)
     tag = "opsverify-test-figures"
-    with httpx.Client(base_url=edge, headers={"X-Synthetic-Tag": tag}) as client:
+    with httpx.Client(
+        base_url=edge, headers={"X-Synthetic-Tag": tag}, timeout=RUN_DEADLINE_S, trust_env=False
+    ) as client:
         reading = {"line_code": "L99", "temperature": 71.5, "pressure": 2.1, "vibration": 0.4}
         client.post("/v1/judgments", json=reading).raise_for_status()
 
         def counted() -> int:
-            totals = client.get(f"/v1/bi/production?from={today}&to={today}&line_code=L99").json()["totals"]
+            totals = client.get(f"/v1/bi/production?from={today - day}&to={today + day}&line_code=L99").json()["totals"]
             return int(totals["judgments"])
 
         try:
@@ -115,7 +117,7 @@ def _command(standin: Standin, folder: Path, *arguments: str) -> list[str]:
 
 
 def _run(standin: Standin, name: str, *command: str, folder: Path = REPOSITORY) -> Verified:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=RUN_DEADLINE_S)
     return verified(standin.folder / name, done.returncode, done.stdout + done.stderr)
 
 

@@ -15,7 +15,7 @@ import pytest
 from opsverify.canary.observation import read_observation
 from opsverify.canary.trace import EventKind, trace
 from tests.support.paths import REPOSITORY
-from tests.support.standin import Verified, verified
+from tests.support.standin import RUN_DEADLINE_S, Verified, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +34,6 @@ of the platform raises the bound on what a pod served between its last scrape an
 OF_A_FEW = "< 10%"
 """Seventy workflows end in the window: what is not known of four of them is more than the usual 1 %."""
 WINDOW_S = 30
-DEADLINE_S = 150
 FAULTS = ("llm_unparsable", "target_down", "prometheus_down")
 
 
@@ -119,10 +118,11 @@ class Running:
     @property
     def looks(self) -> int:
         """Looks in the compressed file that is still being written."""
-        draft = self.folder / ".observation.jsonl.gz.draft"
-        if not draft.exists():
+        try:
+            written = (self.folder / ".observation.jsonl.gz.draft").read_bytes()
+        except FileNotFoundError:  # not begun yet, or renamed since the window is over
             return 0
-        return zlib.decompressobj(wbits=31).decompress(draft.read_bytes()).count(b"\n")
+        return zlib.decompressobj(wbits=31).decompress(written).count(b"\n")
 
     def await_looks(self, number: int) -> None:
         """Wait until the gate has looked `number` times."""
@@ -143,7 +143,7 @@ def window(standin: Standin, name: str, seconds: int, target: Path) -> Iterator[
     running = Running(folder, standin.await_that)
     try:
         yield running
-        printed, _ = process.communicate(timeout=DEADLINE_S)
+        printed, _ = process.communicate(timeout=RUN_DEADLINE_S)
     finally:
         process.kill()
         process.wait()

@@ -35,7 +35,7 @@ def test_only_the_text_of_the_target_is_healthy(tmp_path: Path) -> None:
         target.write_text(SMALLEST.partition("[services.a]")[0] + SERVICES.format(url=service.url), encoding="utf-8")
         ran = subprocess.run(
             [sys.executable, "-m", "opsverify", "verify", "daily", f"--target={target}", f"--report-dir={report}"],
-            cwd=REPOSITORY, capture_output=True, check=False, text=True, timeout=180,
+            cwd=REPOSITORY, capture_output=True, check=False, text=True, timeout=600,
         )  # fmt: skip
     assert ran.returncode == 1, ran.stdout + ran.stderr
     checks = {one["id"]: one for one in json.loads((report / "verdict.json").read_text(encoding="utf-8"))["checks"]}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.paths import REPOSITORY
+from tests.support.standin import RUN_DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tests.support.standin import Standin, Verified
 
 SHARE = 0.18
-ACT_DEADLINE_S = 180
 FAULT = "llm_unparsable"
 
 
@@ -38,7 +38,7 @@ def bad_canary(standin: Standin) -> Iterator[Verified]:
 def act(standin: Standin, run: Path) -> subprocess.CompletedProcess[str]:
     """`opsverify act RUN --yes`, as a pipeline calls it."""
     command = [sys.executable, "-m", "opsverify", "act", str(run), f"--target={standin.target}", "--yes"]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=ACT_DEADLINE_S, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=RUN_DEADLINE_S, check=False)
 
 
 def test_rollback_is_carried_out_and_accepted(standin: Standin, bad_canary: Verified) -> None:

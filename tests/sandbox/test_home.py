@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -104,6 +106,18 @@ def test_control_is_seen_by_another_reader(tmp_path: Path) -> None:
     for rate in range(50):
         writer.write(ControlState(rate=rate))
         assert reader.read().rate == rate
+
+
+def test_two_states_of_one_tick_are_told_apart(tmp_path: Path) -> None:
+    """The third of three writes may have the inode of the first, and its time: none goes unseen for it."""
+    control, path = Control(tmp_path), tmp_path / "control.json"
+    control.write(ControlState(rate=1.0))
+    lately = time.time_ns() + 3600 * 10**9  # lately, however long this test takes
+    os.utime(path, ns=(lately, lately))
+    assert control.read().rate == 1.0
+    path.write_text(path.read_text(encoding="utf-8").replace("1.0", "2.0"), encoding="utf-8")
+    os.utime(path, ns=(lately, lately))
+    assert control.read().rate == 2.0
 
 
 def test_control_reads_only_what_changed(tmp_path: Path) -> None:

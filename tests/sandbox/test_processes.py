@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,26 @@ def test_stubborn_process_is_killed_at_the_deadline(table: Table, tmp_path: Path
     wait_until((tmp_path / "ready").exists, 60, "the process")
     table.stop(["stubborn"], deadline_s=0.1)
     assert not running.alive
+
+
+def test_killed_process_may_take_longer_to_end_than_a_stopped_one(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline is of those that end by themselves: on a busy machine the kernel takes its time with the others."""
+    ready, send = tmp_path / "ready", Running.send
+    running = table.start("stubborn", [*STUBBORN, str(ready)], log=tmp_path / "log")
+    wait_until(ready.exists, 60, "the process to ignore SIGTERM")
+    late: list[threading.Timer] = []
+
+    def slowly(entry: Running, number: signal.Signals) -> None:
+        late.append(threading.Timer(0.5, send, (entry, number)))
+        late[-1].start()
+
+    monkeypatch.setattr(Running, "send", slowly)
+    table.stop(["stubborn"], deadline_s=0.05)
+    assert not running.alive
+    for each in late:
+        each.join()
 
 
 def test_reused_pid_is_never_signalled(table: Table, tmp_path: Path) -> None:
