@@ -14,7 +14,7 @@ from opsverify.config.database import Login
 from opsverify.config.model import RedisConfig
 from opsverify.errors import Unreachable
 from opsverify.probes.redis import Redis
-from sandbox import binaries
+from sandbox import binaries, network
 from sandbox.processes import wait_until
 from tests.probes.probe_servers import PASSWORD, free_port, listens, running
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 SLOTS = 16384
 PRIMARIES = 3
-HIGHEST = 55_000
-"""The port of a cluster's own messages is 10,000 above."""
+BUS = 10_000
+"""How far above a server's port that of a cluster's own messages is."""
 
 
 def start(around: ExitStack, folder: Path, *options: str) -> int:
     """Start a Redis that asks for a password; its port."""
-    port = next(port for port in iter(free_port, None) if port < HIGHEST)
+    port = next(port for port in iter(free_port, None) if network.is_free(port + BUS))
     own = folder / str(port)
     own.mkdir()
     argv = [str(binaries.find(binaries.REDIS)), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(own)]
