@@ -298,7 +298,7 @@ class Cluster:
         """Return a target's section for this server, for the role `reader`."""
         values = {
             "host": "127.0.0.1", "port": self.port, "dbname": "postgres", "login": Login(user="reader"),
-            "sslmode": "disable", "statement_timeout_s": 2.0,
+            "sslmode": "disable", "statement_timeout_s": 60.0, "connect_timeout_s": 60,
         }  # fmt: skip
         return PostgresConfig.model_validate(values | changes)
 

@@ -70,7 +70,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def prometheus(url: str, recorder: Recorder) -> Iterator[Prometheus]:
     """Open a probe of the real server."""
-    with Prometheus(PrometheusConfig(url=url), record=recorder) as probe:
+    with Prometheus(PrometheusConfig(url=url, timeout_s=60), record=recorder) as probe:
         yield probe
 
 
@@ -153,10 +153,10 @@ def test_rules(prometheus: Prometheus) -> None:
 
 def test_rules_of_this_platform_alone(url: str) -> None:
     """Where Prometheus is shared, matchers select the platform's rules; matchers that select none are named."""
-    with Prometheus(PrometheusConfig(url=url, alerting_rules='track="canary"')) as shared:
+    with Prometheus(PrometheusConfig(url=url, timeout_s=60, alerting_rules='track="canary"')) as shared:
         assert [rule.name for rule in shared.rules()] == ["AlwaysOn"]
     with (
-        Prometheus(PrometheusConfig(url=url, alerting_rules='team="billing"')) as other,
+        Prometheus(PrometheusConfig(url=url, timeout_s=60, alerting_rules='team="billing"')) as other,
         pytest.raises(SourceFault, match=r'prometheus\.alerting_rules \(team="billing"\) selects none of 3') as caught,
     ):
         other.rules()
