@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -72,6 +73,15 @@ def test_stubborn_process_is_killed_at_the_deadline(table: Table, tmp_path: Path
     wait_until((tmp_path / "ready").exists, 60, "the process")
     table.stop(["stubborn"], deadline_s=0.1)
     assert not running.alive
+
+
+def test_a_killed_process_has_time_to_be_gone(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is that of its own end; after SIGKILL a busy machine needs a while, whatever the deadline was."""
+    table.start("sleeper", SLEEP, log=tmp_path / "log")
+    looks, alive = itertools.count(), vars(Running)["alive"].fget
+    monkeypatch.setattr(Running, "alive", property(lambda one: next(looks) < 20 or alive(one)))
+    table.stop(["sleeper"], deadline_s=0.1)
+    assert table.all() == {}
 
 
 def test_reused_pid_is_never_signalled(table: Table, tmp_path: Path) -> None:
