@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 2.0
 OK = 200
+_APART = 0.618
+"""Part of all bases that lies between those of two adjacent pids: multiples of it stay apart for long."""
 
 
 def is_free(port: int) -> bool:
@@ -31,10 +33,11 @@ def is_free(port: int) -> bool:
 def free_port_base(width: int) -> int:
     """A port base with `width` free ports from it on, outside the default sandbox's.
 
-    Every process begins to look elsewhere: two that look at the same moment would find the same ports free.
+    Every process begins to look elsewhere: two that look at the same moment would find the same ports free. Processes
+    whose pids are adjacent begin far from each other, for the next base of one is the first of the other otherwise.
     """
     bases = range(19400, 29400, width)
-    first = os.getpid() % len(bases)
+    first = os.getpid() * round(len(bases) * _APART) % len(bases)
     in_turn: list[int] = [*bases[first:], *bases[:first]]
     return next(base for base in in_turn if all(map(is_free, range(base, base + width))))
 

@@ -126,22 +126,32 @@ def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
 def _silence(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     port = parts.settings.ports["alertmanager"]
     if not on:
-        for silence in network.get_json(port, "/api/v2/silences") or ():
-            network.delete(port, f"/api/v2/silence/{silence['id']}")
+        # A busy Alertmanager may not answer within a request's time; one that is down has nothing that can be ended.
+        wait_until(
+            lambda: not network.listens(port) or _unsilenced(port), _HOLDER_DEADLINE_S, say("the silences to end")
+        )
         return
     now = dt.datetime.now(dt.UTC)
-    network.post(
-        "127.0.0.1",
-        port,
-        "/api/v2/silences",
-        {
-            "matchers": [{"name": "alertname", "value": ".+", "isRegex": True, "isEqual": True}],
-            "startsAt": now.isoformat(),
-            "endsAt": (now + dt.timedelta(hours=_SILENCED_HOURS)).isoformat(),
-            "createdBy": "sandbox",
-            "comment": "fault alerts_silenced",
-        },
-    )
+    silence = {
+        "matchers": [{"name": "alertname", "value": ".+", "isRegex": True, "isEqual": True}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + dt.timedelta(hours=_SILENCED_HOURS)).isoformat(),
+        "createdBy": "sandbox",
+        "comment": "fault alerts_silenced",
+    }
+    wait_until(
+        lambda: network.post("127.0.0.1", port, "/api/v2/silences", silence) == network.OK,
+        _HOLDER_DEADLINE_S, say("the silence to be taken"),
+    )  # fmt: skip
+
+
+def _unsilenced(port: int) -> bool:
+    """Whether no silence is in force; one that is shall end."""
+    silences = network.get_json(port, "/api/v2/silences")
+    left = [silence for silence in silences or () if silence["status"]["state"] != "expired"]
+    for silence in left:
+        network.delete(port, f"/api/v2/silence/{silence['id']}")
+    return silences is not None and not left
 
 
 def _change_calendars(parts: Parts, name: str, _scope: str, *, on: bool) -> None:

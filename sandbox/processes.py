@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from sandbox.started import Started
 
 _POLL_S = 0.03
-_KILLED_WITHIN_S = 60.0
-"""A killed process ends when the kernel gets to it, which a busy machine puts off: no grace of its own decides that."""
+_KILLED_DEADLINE_S = 60.0
+"""How long what was killed may take to be gone: a busy machine has to run it once more for that."""
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Children of this very process: they must be reaped, or they stay as zombies."""
 
@@ -163,9 +163,8 @@ class Table:
             entry.send(signal.SIGKILL)
         wait_until(
             lambda: not any(entry.alive for entry in entries.values()),
-            max(deadline_s, _KILLED_WITHIN_S),
-            say("killed processes to end"),
-        )
+            _KILLED_DEADLINE_S, say("killed processes to end"),
+        )  # fmt: skip
         for entry in entries.values():
             entry.remove()
         self._change(lambda known: {name: entry for name, entry in known.items() if name not in entries})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -15,6 +16,8 @@ PREFIX: Final = "opsverify-"
 LONGEST_JOURNEY_S: Final = 600.0
 """Seconds after which no journey is running any more, wherever it was started."""
 _TAG: Final = re.compile(PREFIX + r"(?P<at>[0-9a-f]{8})(?P<host>[0-9a-f]{4})(?P<pid>[0-9a-f]{6})[0-9a-f]{6}")
+_numbers: Final = itertools.count(secrets.randbelow(1 << 24))
+"""Last part of a tag, counted within a process: random ones of one second are now and then the same."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Tag:
 
 def new_tag() -> str:
     """A tag that nothing else has."""
-    return f"{PREFIX}{int(time.time()):08x}{_host()}{os.getpid() & 0xFFFFFF:06x}{secrets.token_hex(3)}"
+    return f"{PREFIX}{int(time.time()):08x}{_host()}{os.getpid() & 0xFFFFFF:06x}{next(_numbers) & 0xFFFFFF:06x}"
 
 
 def _host() -> str:

@@ -104,5 +104,7 @@ def wrong(result: Result) -> Result:
 
 def cache_key(reading: Reading, rule_version: str, prompt_version: str) -> str:
     """The Redis key of a judgment: equal for equal inputs under equal versions, whatever the key order."""
-    text = json.dumps([rule_version, prompt_version, reading.to_dict()], sort_keys=True, ensure_ascii=False)
+    # JSON tells -0.0 from 0.0, which are equal.
+    inputs = {name: value + 0.0 if isinstance(value, float) else value for name, value in reading.to_dict().items()}
+    text = json.dumps([rule_version, prompt_version, inputs], sort_keys=True, ensure_ascii=False)
     return "judgment:" + hashlib.sha256(text.encode()).hexdigest()

@@ -48,8 +48,9 @@ class Reviewed:
     def config(self, user: str = "reader", home: Path | None = None) -> PostgresConfig:
         """How a role reaches it."""
         return PostgresConfig(
-            host=str(home or self.home), port=PORT, dbname="postgres", login=Login(user=user), sslmode="disable"
-        )
+            host=str(home or self.home), port=PORT, dbname="postgres", login=Login(user=user), sslmode="disable",
+            statement_timeout_s=60.0, connect_timeout_s=60,
+        )  # fmt: skip
 
     def probe(self, user: str = "reader") -> Postgres:
         """A probe of a role; close it after use."""

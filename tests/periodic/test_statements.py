@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from tests.periodic.conftest import Reviewed
 
 WEEK = dt.timedelta(days=7)
-ADDED = Limit("<=", 0.2, "s")
-MEAN = Limit("<=", 0.015, "s")
+ADDED = Limit("<=", 2.5, "s")
+MEAN = Limit("<=", 0.15, "s")
+"""Far above what a busy machine adds to a short sleep, and below what the long one takes."""
 
 
 @pytest.fixture
@@ -96,11 +97,11 @@ def test_a_role_that_sees_only_its_own_is_told_the_grant(reviewed: Reviewed) -> 
 
 
 def test_the_same_statement_of_two_users_is_two(reviewed: Reviewed, postgres: Postgres, history: RunHistory) -> None:
-    """Trap 4: for B it became ten times slower: B is named, A is not, and why it is slower is said."""
+    """Trap 4: for B it became a hundred times slower: B is named, A is not, and why it is slower is said."""
     reviewed.run("SELECT pg_stat_statements_reset()")
     reviewed.run(as_user("a", sleeps(2)), as_user("b", sleeps(2)))
     history.record(a_week_ago(statements(postgres)))
-    reviewed.run(as_user("a", sleeps(2)), as_user("b", sleeps(20)))
+    reviewed.run(as_user("a", sleeps(2)), as_user("b", sleeps(200)))
     review = StatementReview(history.compare(statements(postgres)), postgres)
     (name,) = review.names(review.regressed(ADDED))
     assert name.startswith("b@postgres ")
@@ -114,15 +115,15 @@ def test_levels_are_never_added(reviewed: Reviewed, postgres: Postgres, history:
     reviewed.run(
         "SELECT pg_stat_statements_reset()",
         "CREATE OR REPLACE FUNCTION outer_one() RETURNS void LANGUAGE plpgsql AS"
-        " $$ BEGIN PERFORM pg_sleep(0.05); END $$",
+        " $$ BEGIN PERFORM pg_sleep(0.5); END $$",
     )
     history.record(a_week_ago(statements(postgres)))
     reviewed.run("SELECT outer_one()")
     review = StatementReview(history.compare(statements(postgres)), postgres)
     nested = [one for one in review.statements if not one.top_level]
-    assert sum(one.total_s for one in nested) >= 0.05
+    assert sum(one.total_s for one in nested) >= 0.5
     assert review.total_s == pytest.approx(sum(one.total_s for one in review.statements if one.top_level))
-    assert review.total_s < 0.05 + sum(one.total_s for one in nested)
+    assert review.total_s < 0.5 + sum(one.total_s for one in nested)
 
 
 @pytest.mark.parametrize("version", ["1.9", "1.10", "1.11", "1.12"])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from mcp.server.mcpserver import MCPServer
 
 server = MCPServer("sensors", version="1.2.3")
+released = threading.Event()
+"""Set when the tool that hangs may return."""
 
 
 @server.tool()
@@ -24,5 +27,5 @@ def fail() -> str:
 @server.tool()
 async def hang() -> str:
     """Answer too late."""
-    await asyncio.sleep(5)
+    await asyncio.to_thread(released.wait)
     return "late"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import itertools
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,13 +29,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from opsverify.config.database import Login, PostgresConfig
-from sandbox import binaries, unprivileged
+from sandbox import binaries, network, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PASSWORD = "correct-horse-battery"
 ROLES = ("reader", "smoker")
+PORTS = range(10_000, 17_000)
+"""Below those that the kernel chooses from for whoever asks for any port."""
 
 
 @dataclass
@@ -59,11 +62,18 @@ def recorder() -> Recorder:
     return Recorder()
 
 
+def _in_turn() -> Iterator[int]:
+    """Ports of this process, each once before any comes again; other processes begin far away, as pids are adjacent."""
+    first = os.getpid() * round(len(PORTS) * 0.618) % len(PORTS)
+    return itertools.cycle([*PORTS[first:], *PORTS[:first]])
+
+
+_PORTS = _in_turn()
+
+
 def free_port() -> int:
-    """Find a port that nothing listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, and that nothing else is given before a server of the test is bound to it."""
+    return next(filter(network.is_free, _PORTS))
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -288,7 +298,7 @@ class Cluster:
         """Return a target's section for this server, for the role `reader`."""
         values = {
             "host": "127.0.0.1", "port": self.port, "dbname": "postgres", "login": Login(user="reader"),
-            "sslmode": "disable", "statement_timeout_s": 2.0,
+            "sslmode": "disable", "statement_timeout_s": 60.0, "connect_timeout_s": 60,
         }  # fmt: skip
         return PostgresConfig.model_validate(values | changes)
 

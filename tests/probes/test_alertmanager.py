@@ -35,7 +35,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--cluster.listen-address=",
     ]
     home = debian.working_dir(program) or folder
-    with running(argv, folder, lambda: network.is_ok(port, "/-/ready"), cwd=home), Http() as http:
+    with running(argv, folder, lambda: network.is_ok(port, "/-/ready"), cwd=home), Http(timeout_s=60) as http:
         base = f"http://127.0.0.1:{port}"
         now = dt.datetime.now(dt.UTC)
         silence = {
@@ -51,7 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_alertmanager(url: str, recorder: Recorder) -> None:
     """Firing alerts without silenced and ignored ones; silences; a lone server is ready."""
-    with Alertmanager(AlertmanagerConfig(url=url), Http()).recording(recorder) as probe:
+    with Alertmanager(AlertmanagerConfig(url=url), Http(timeout_s=60)).recording(recorder) as probe:
         (alert,) = probe.firing(("Watchdog",))
         assert (alert.name, alert.labels["track"]) == ("Loud", "canary")
         assert alert.active_since is not None
@@ -77,7 +77,7 @@ def test_alertmanager(url: str, recorder: Recorder) -> None:
 )
 def test_matchers_select_the_platforms_own(url: str, matchers: str, names: set[str]) -> None:
     """Another team's alerts do not count where Alertmanager is shared; a label that is absent is empty."""
-    with Alertmanager(AlertmanagerConfig(url=url, alerts=matchers), Http()) as probe:
+    with Alertmanager(AlertmanagerConfig(url=url, alerts=matchers), Http(timeout_s=60)) as probe:
         assert {alert.name for alert in probe.firing()} == names
 
 

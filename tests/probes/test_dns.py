@@ -41,15 +41,16 @@ def resolver(make: Callable[[dns.message.Message], bytes | None]) -> Iterator[st
             reply = records(dns.message.from_wire(wire), *(f"10.0.{n}.1" for n in range(90)))
             self.wfile.write(len(reply).to_bytes(2, "big") + reply)
 
-    # TCP first: fewer hold a port of UDP, so that the same one is free.
-    with socketserver.TCPServer(("127.0.0.1", 0), Tcp) as tcp:
-        port = tcp.server_address[1]
-        with socketserver.UDPServer(("127.0.0.1", port), Udp) as udp:
-            for server in (udp, tcp):
-                threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-            yield f"127.0.0.1:{port}"
-            for server in (udp, tcp):
-                server.shutdown()
+    class TcpServer(socketserver.TCPServer):
+        allow_reuse_address = True
+
+    port = free_port()  # none of those that the kernel gives to whoever asks a resolver over UDP
+    with TcpServer(("127.0.0.1", port), Tcp) as tcp, socketserver.UDPServer(("127.0.0.1", port), Udp) as udp:
+        for server in (udp, tcp):
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"127.0.0.1:{port}"
+        for server in (udp, tcp):
+            server.shutdown()
 
 
 def records(query: dns.message.Message, *addresses: str, ttl: int = 30) -> bytes:
@@ -64,7 +65,7 @@ def records(query: dns.message.Message, *addresses: str, ttl: int = 30) -> bytes
 def test_addresses_and_time_to_live(recorder: Recorder) -> None:
     """All addresses are returned, sorted, with the seconds they may be kept, and the answer is evidence."""
     with resolver(lambda query: records(query, "10.0.0.2", "10.0.0.1")) as where:
-        found = resolve(NAME, where, record=recorder)
+        found = resolve(NAME, where, 60, record=recorder)
     assert (found.addresses, found.ttl_s, found.resolver) == (("10.0.0.1", "10.0.0.2"), 30, where)
     assert "10.0.0.2" in recorder.text
 
@@ -81,7 +82,7 @@ def test_the_shortest_time_on_the_way_counts() -> None:
         return reply.to_wire()
 
     with resolver(alias) as where:
-        found = resolve(NAME, where)
+        found = resolve(NAME, where, 60)
     assert (found.addresses, found.ttl_s) == (("10.0.0.1",), 5)
 
 
@@ -94,7 +95,7 @@ def test_an_unknown_name_has_no_address() -> None:
         return reply.to_wire()
 
     with resolver(unknown) as where:
-        found = resolve(NAME, where)
+        found = resolve(NAME, where, 60)
     assert (found.addresses, found.ttl_s) == ((), None)
 
 
@@ -107,7 +108,7 @@ def test_an_answer_too_long_for_udp_is_asked_for_again_over_tcp() -> None:
         return reply.to_wire()
 
     with resolver(cut) as where:
-        assert len(resolve(NAME, where).addresses) == 90
+        assert len(resolve(NAME, where, 60).addresses) == 90
 
 
 def test_a_resolver_that_fails_is_inconclusive() -> None:
@@ -119,9 +120,9 @@ def test_a_resolver_that_fails_is_inconclusive() -> None:
         return reply.to_wire()
 
     with resolver(failing) as where, pytest.raises(Inconclusive, match="SERVFAIL"):
-        resolve(NAME, where)
+        resolve(NAME, where, 60)
     with resolver(lambda query: query.to_wire()[:2] + b"\xff" * 9) as where, pytest.raises(Inconclusive):
-        resolve(NAME, where)
+        resolve(NAME, where, 60)
 
 
 def test_silence_and_a_closed_port_are_unreachable() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from opsverify.errors import Inconclusive, LoginRefused, Unreachable
+from opsverify.probes import eventually as module
 from opsverify.probes.eventually import eventually, set_waiting
 
 if TYPE_CHECKING:
@@ -46,8 +49,10 @@ def test_no_answer_is_asked_again(recorder: Recorder) -> None:
     assert recorder.text.count("Unreachable: refused") == 2
 
 
-def test_deadline_returns_the_latest_value() -> None:
+def test_deadline_returns_the_latest_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the deadline the caller measures what there is."""
+    moments = itertools.count()
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(moments) / 100))
     probe = _after(0)
     latest = eventually(probe, lambda _: False, deadline_s=0.1, every_s=0.02, what="never")
     assert 1 < latest == probe() - 1

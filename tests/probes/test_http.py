@@ -9,6 +9,7 @@ import pytest
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.http import Http
+from opsverify.probes.local_timer import LocalTimer
 from tests.probes.probe_servers import FakeServer, Recorder, free_port, tls_server
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ def test_reply(fake: FakeServer, recorder: Recorder) -> None:
     """An answer of any status is returned whole, with fields found by path, and is recorded."""
     fake.answer("/health", {"status": "ok", "parts": {"redis": "down"}}, status=503)
     with Http(record=recorder) as http:
+        watch = LocalTimer()
         reply = http.get(f"{fake.url}/health")
+    assert 0 < reply.elapsed_s <= watch.elapsed_s
     assert (reply.status, reply.field("status"), reply.field("parts.redis")) == (503, "ok", "down")
     assert reply.headers["content-type"] == "application/json"
-    assert 0 < reply.elapsed_s < 5
     name, body, kind = recorder.kept[0]
     assert (name, kind) == (f"GET {fake.url}/health", "text")
     assert "HTTP 503" in body
@@ -89,7 +91,7 @@ def test_refused_connection_is_unreachable(recorder: Recorder) -> None:
 def test_silence_is_unreachable(fake: FakeServer) -> None:
     """A server that accepts the connection without an answer runs into the timeout."""
     release = threading.Event()
-    fake.routes["/slow"] = lambda _: release.wait(5)
+    fake.routes["/slow"] = lambda _: release.wait(60)
     with Http(timeout_s=0.2) as http, pytest.raises(Unreachable, match=r"within 0\.2 s") as caught:
         http.get(f"{fake.url}/slow")
     release.set()

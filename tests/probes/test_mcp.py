@@ -10,6 +10,7 @@ import pytest
 from opsverify.config.model import McpServer
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.access import bearer_access
+from opsverify.probes.local_timer import LocalTimer
 from opsverify.probes.mcp import Mcp
 from tests.probes.probe_servers import free_port, listens
 
@@ -41,17 +42,18 @@ def url() -> Iterator[str]:
 
 def test_describe(url: str, recorder: Recorder) -> None:
     """Name and version of the server, and its tools."""
-    found = Mcp(McpServer(url=url), record=recorder).describe()
+    watch = LocalTimer()
+    found = Mcp(McpServer(url=url, timeout_s=60), record=recorder).describe()
     assert (found.server_name, found.server_version) == ("sensors", "1.2.3")
     assert found.protocol_version.startswith("20")
     assert found.tools == ("add", "fail", "hang")
-    assert 0 < found.elapsed_s < 10
+    assert 0 < found.elapsed_s <= watch.elapsed_s
     assert '"sensors"' in recorder.text
 
 
 def test_call(url: str, recorder: Recorder) -> None:
     """A tool's answer as text and structure; a tool that fails has answered too."""
-    with Mcp(McpServer(url=url)).recording(recorder) as probe:
+    with Mcp(McpServer(url=url, timeout_s=60)).recording(recorder) as probe:
         reply = probe.call("add", {"left": 2, "right": 3})
         assert (reply.is_error, reply.text, reply.structured) == (False, "5", {"result": 5})
         reply = probe.call("fail", {})
@@ -62,8 +64,14 @@ def test_call(url: str, recorder: Recorder) -> None:
 
 def test_silence_is_unreachable(url: str) -> None:
     """A tool that does not return in time is no answer."""
-    with pytest.raises(Unreachable, match="within 3 s") as caught:
-        Mcp(McpServer(url=url, timeout_s=3.0)).call("hang", {})
+    from tests.probes.probe_mcp_server import released  # noqa: PLC0415 - with the SDK
+
+    released.clear()
+    try:
+        with pytest.raises(Unreachable, match="within 3 s") as caught:
+            Mcp(McpServer(url=url, timeout_s=3.0)).call("hang", {})
+    finally:
+        released.set()
     assert caught.value.by_clock
 
 

@@ -31,7 +31,7 @@ def postgres(cluster: Cluster, recorder: Recorder) -> Iterator[Postgres]:
 
 
 @contextmanager
-def locked(cluster: Cluster, seconds: float = 10) -> Iterator[None]:
+def locked(cluster: Cluster, seconds: float = 600) -> Iterator[None]:
     """Hold the table so that nobody can read it."""
     with cluster.superuser() as connection, connection.transaction():
         connection.execute("LOCK numbers IN ACCESS EXCLUSIVE MODE")
@@ -146,7 +146,7 @@ def test_closed_idle_connection_is_replaced(cluster: Cluster, postgres: Postgres
     """A connection that the server closed between two checks costs nobody a check."""
     backend = postgres.value("SELECT pg_backend_pid()")
     with cluster.superuser() as connection:
-        connection.execute("SELECT pg_terminate_backend(%s, 2000)", [backend])
+        connection.execute("SELECT pg_terminate_backend(%s, 60000)", [backend])
     assert postgres.value("SELECT pg_backend_pid()") != backend
 
 

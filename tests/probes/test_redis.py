@@ -11,6 +11,7 @@ import redis as client
 
 from opsverify.config.model import RedisConfig
 from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.local_timer import LocalTimer
 from opsverify.probes.redis import Redis
 from sandbox import binaries
 from tests.probes.probe_servers import PASSWORD, free_port, listens, running
@@ -45,14 +46,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]
 
 
 def _probe(port: int, password: str = PASSWORD, record: Recorder | None = None, **config: object) -> Redis:
-    section = RedisConfig(**({"host": "127.0.0.1", "port": port, "timeout_s": 0.5} | config))  # type: ignore[arg-type]
+    section = RedisConfig(**({"host": "127.0.0.1", "port": port, "timeout_s": 60.0} | config))  # type: ignore[arg-type]
     return Redis(section, password, record) if record else Redis(section, password)
 
 
 def test_ping_and_info(server: tuple[int, int], recorder: Recorder) -> None:
     """A healthy cache as values, with INFO recorded."""
     with _probe(server[0], record=recorder) as probe:
-        assert 0 < probe.ping() < 1
+        watch = LocalTimer()
+        assert 0 < probe.ping() <= watch.elapsed_s
         info = probe.info()
     assert info.version.count(".") == 2
     assert 0 < info.memory_used < info.memory_max == 16 * 1024 * 1024
@@ -84,12 +86,14 @@ def test_slow_events(server: tuple[int, int]) -> None:
         with pytest.raises(Inconclusive, match="latency-monitor-threshold is 0, slow events are not watched") as caught:
             probe.latency_events()
         assert "\n" not in str(caught.value)
-        admin.config_set("latency-monitor-threshold", 100)
+        admin.config_set("latency-monitor-threshold", 3_600_000)
         try:
             assert probe.latency_events() == ()
+            # As long as the command at least: whatever else a busy machine makes slow is an event by its own name.
+            admin.config_set("latency-monitor-threshold", 150)
             admin.execute_command("DEBUG", "SLEEP", "0.15")
-            (event,) = probe.latency_events()
-            assert (event.name, event.took_s >= 0.15) == ("command", True)
+            events = {event.name: event for event in probe.latency_events()}
+            assert events["command"].took_s >= 0.15
             with _probe(server[0], username="blind") as blind, pytest.raises(Inconclusive, match="rights"):
                 blind.latency_events()
         finally:

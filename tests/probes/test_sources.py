@@ -118,7 +118,7 @@ def test_questions_are_asked_together(source: Prometheus, fake: FakeServer) -> N
     everyone = threading.Barrier(20)
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        everyone.wait(10)
+        everyone.wait(60)
         body = b'{"status": "success", "data": {"resultType": "matrix", "result": []}}'
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
@@ -126,14 +126,19 @@ def test_questions_are_asked_together(source: Prometheus, fake: FakeServer) -> N
         handler.wfile.write(body)
 
     fake.routes[QUERY] = answer
-    found = ask_together(source, {number: lambda probe: probe.history("x", 60) for number in range(20)}, 10)
+    found = ask_together(source, {number: lambda probe: probe.history("x", 60) for number in range(20)}, 60)
     assert found == dict.fromkeys(range(20), ())
 
 
 def test_a_look_ends_with_its_time(source: Prometheus, fake: FakeServer) -> None:
     """Queries that take longer than their time are a named fault; nobody waits for them."""
     release = threading.Event()
-    fake.routes[QUERY] = lambda _: release.wait(10)
+
+    def hang_up_late(handler: BaseHTTPRequestHandler) -> None:
+        release.wait(60)
+        handler.close_connection = True
+
+    fake.routes[QUERY] = hang_up_late
     with pytest.raises(Inconclusive, match=r"1 of 1 queries without an answer within 0\.05 s"):
         ask_together(source, {"x": lambda probe: probe.history("x", 60)}, 0.05)
     release.set()

@@ -90,7 +90,7 @@ def test_every_certificate_that_postgresql_sends(
 def test_postgresql_without_tls_is_named(cluster: Cluster) -> None:
     """The target asks for TLS, and the server offers none: what to change, in one line."""
     with pytest.raises(Unreachable, match=r"PostgreSQL offers none; set ssl = on there, or sslmode"):
-        sent_certificate("127.0.0.1", cluster.port, postgres=True)
+        sent_certificate("127.0.0.1", cluster.port, postgres=True, timeout_s=60)
     with pytest.raises(Unreachable, match="no connection"):
         sent_certificate("127.0.0.1", free_port())
 

@@ -95,8 +95,9 @@ def rights() -> Iterator[RightsServer]:
         home = owned(folder / "p", account)
         server = stack.enter_context(primary(tools, account, home, {"max_prepared_transactions": "2"}))
         config = PostgresConfig(
-            host=str(home), port=PORT, dbname="postgres", login=Login(user="reader"), sslmode="disable"
-        )
+            host=str(home), port=PORT, dbname="postgres", login=Login(user="reader"), sslmode="disable",
+            statement_timeout_s=60.0, connect_timeout_s=60,
+        )  # fmt: skip
         for statement in ROLES:
             succeed(server, statement)
         yield RightsServer(server, stack.enter_context(Postgres(config)), folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from sandbox import SandboxError, faults, process_faults, sql_faults
+from sandbox import SandboxError, faults, network, process_faults, sql_faults
 from sandbox.core import Sandbox
 from sandbox.home import Control, ControlState, Settings
 
@@ -60,6 +61,35 @@ def test_fault_of_kind_sql_reaches_the_database(
     monkeypatch.setattr(sql_faults, "wait_until", lambda *_: None)
     faults.switch(parts, name, None, off=off)
     assert parts.cluster.mock_calls or parts.platform.mock_calls
+
+
+def test_a_silence_is_switched_until_alertmanager_took_it(parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+    """A busy one that does not answer in time is asked again, also for what is in force; those that ended stay."""
+    silences: list[dict[str, Any]] = []
+    answers = itertools.count()
+
+    def busy() -> bool:
+        return next(answers) % 3 == 0
+
+    def post(*_: object) -> int:
+        if busy():
+            return 0
+        silences.append({"id": str(len(silences)), "status": {"state": "active"}})
+        return network.OK
+
+    def delete(_port: int, path: str) -> int:
+        if busy():
+            return 0
+        silences[int(path.rpartition("/")[2])]["status"]["state"] = "expired"
+        return network.OK
+
+    monkeypatch.setattr(network, "post", post)
+    monkeypatch.setattr(network, "delete", delete)
+    monkeypatch.setattr(network, "listens", lambda _: True)
+    monkeypatch.setattr(network, "get_json", lambda *_: None if busy() else silences)
+    for on, state in ((True, "active"), (False, "expired")):
+        process_faults.carry_out(parts, "alerts_silenced", "all", on=on)
+        assert [silence["status"]["state"] for silence in silences] == [state]
 
 
 def test_switching_on_and_off_is_written_for_the_platform(parts: Any) -> None:  # noqa: ANN401

@@ -58,8 +58,8 @@ def primary(tools: Tools, account: Account | None, home: Path, settings: Mapping
 
 
 def succeed(server: Server, sql: str) -> None:
-    """Send `sql`, which must not fail."""
-    done = server.psql(sql)
+    """Send `sql`, which must not fail, however long a busy machine takes for it."""
+    done = server.psql(sql, timeout_s=600.0)
     assert done.exit_code == 0, done.transcript
 
 
