@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from contextlib import closing
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 2.0
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Multiples of it are spread over 0 to 1 as evenly as any: neighbours among them are far apart."""
 OK = 200
 
 
@@ -31,10 +34,11 @@ def is_free(port: int) -> bool:
 def free_port_base(width: int) -> int:
     """A port base with `width` free ports from it on, outside the default sandbox's.
 
-    Every process begins to look elsewhere: two that look at the same moment would find the same ports free.
+    Every process begins to look elsewhere: two that look at the same moment would find the same ports free. Processes
+    that were started one after the other begin far apart: the second port of the one were else the first of the other.
     """
     bases = range(19400, 29400, width)
-    first = os.getpid() % len(bases)
+    first = int(os.getpid() * _GOLDEN % 1 * len(bases))
     in_turn: list[int] = [*bases[first:], *bases[:first]]
     return next(base for base in in_turn if all(map(is_free, range(base, base + width))))
 
