@@ -16,8 +16,8 @@ from opsverify.cli.main import main
 from opsverify.evidence.signature import verify_run
 from opsverify.fleet.plan import FleetPlan
 from opsverify.fleet.unit import UnitOrder, run_unit
-from tests.support.fleet_services import PlantServer, kill_run, plant_server
 from tests.support.ending import DEADLINE_S as ENDS_WITHIN_S
+from tests.support.fleet_services import PlantServer, kill_run, plant_server
 from tests.support.fleets import made_fleet
 
 if TYPE_CHECKING:
