@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from contextlib import closing
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 2.0
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Multiples of it are spread over 0 to 1 as evenly as any: neighbours among them are far apart."""
 OK = 200
-_APART = 0.618
-"""Part of all bases that lies between those of two adjacent pids: multiples of it stay apart for long."""
 
 
 def is_free(port: int) -> bool:
@@ -34,10 +35,10 @@ def free_port_base(width: int) -> int:
     """A port base with `width` free ports from it on, outside the default sandbox's.
 
     Every process begins to look elsewhere: two that look at the same moment would find the same ports free. Processes
-    whose pids are adjacent begin far from each other, for the next base of one is the first of the other otherwise.
+    that were started one after the other begin far apart: the second port of the one were else the first of the other.
     """
     bases = range(19400, 29400, width)
-    first = os.getpid() * round(len(bases) * _APART) % len(bases)
+    first = int(os.getpid() * _GOLDEN % 1 * len(bases))
     in_turn: list[int] = [*bases[first:], *bases[:first]]
     return next(base for base in in_turn if all(map(is_free, range(base, base + width))))
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.ending import ending
 
-STUCK = "import time\ndef waits():\n    print('begun', flush=True)\n    time.sleep(600)\nwaits()"
+STUCK = "import time\ndef waits():\n    print('begun', flush=True); time.sleep(600)\nwaits()"
+"""In one line: whoever has read the word may come before the next statement."""
 
 
 def start(*words: str) -> subprocess.Popen[str]:
@@ -27,5 +28,5 @@ def test_stuck_in_a_descendant() -> None:
     process = start("sh", "-c", '"$0" -X faulthandler -c "$1"; true', sys.executable, STUCK)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
-    with pytest.raises(pytest.fail.Exception, match=r"had not ended after 0\.1 s[^~]*line 4 in waits"):
+    with pytest.raises(pytest.fail.Exception, match=r"had not ended after 0\.1 s[^~]*line 3 in waits"):
         ending(process, deadline_s=0.1)

@@ -9,7 +9,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tests.pytest_plugin.suite import Ran, verdict_in
+from tests.pytest_plugin.suite import Ran, newest_run, verdict_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,8 +58,7 @@ class Warm:
             process.join()
             raise TimeoutError(f"no end after {DEADLINE_S} s: {(suite.root / 'out').read_text()}")
         out, err = ((suite.root / name).read_text(encoding="utf-8", errors="replace") for name in ("out", "err"))
-        folders = sorted((suite.root / "reports").glob("2*"))
-        folder = folders[-1] if folders else None
+        folder = newest_run(suite.root)
         return Ran(process.exitcode, out, err, verdict_in(folder), folder)
 
 

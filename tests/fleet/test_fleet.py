@@ -16,6 +16,7 @@ from opsverify.cli.main import main
 from opsverify.evidence.signature import verify_run
 from opsverify.fleet.plan import FleetPlan
 from opsverify.fleet.unit import UnitOrder, run_unit
+from tests.support.ending import DEADLINE_S as ENDS_WITHIN_S
 from tests.support.fleet_services import PlantServer, kill_run, plant_server
 from tests.support.fleets import made_fleet
 
@@ -92,15 +93,17 @@ def test_an_interrupted_fleet_ends_its_units(project: Path, plants: PlantServer)
 
     def wait() -> None:
         asked.set()
-        hold.wait(60)
+        hold.wait(600)
 
     plants.when_asked["plant-a"] = wait
     argv = [sys.executable, "-m", "opsverify", "fleet", "daily", "--targets", "targets/plants/*.toml"]
     process = subprocess.Popen([*argv, "--report-dir=fleets", "--workers=1"], cwd=project, stdout=subprocess.PIPE)
-    assert asked.wait(120)
-    process.send_signal(signal.SIGTERM)
-    hold.set()
-    process.communicate(timeout=120)
+    try:
+        assert asked.wait(ENDS_WITHIN_S)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=ENDS_WITHIN_S)
+    finally:
+        hold.set()  # no earlier: with its answer the unit would end by itself, before the signal comes to it
     assert process.returncode == 2
     verdict = json.loads((project / "fleets" / "latest" / "fleet-verdict.json").read_text(encoding="utf-8"))
     assert of(verdict)["plant-a"] == ("delivered", "hold")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2/Sëcret+key&42"
 WAYS = ("cli", "cli-n2", "pytest", "pytest-n2")
+NOT_INHERITED = ("PYTEST_", "COV_", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COLUMNS", "LINES")
+"""Beginnings of variables that say how the tests themselves are run and shown."""
 
 PYPROJECT = """
 [tool.pytest.ini_options]
@@ -131,8 +133,8 @@ class Suite:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment without what pytest put there, with the planted secret."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+        """This process's environment without what pytest and a terminal put there, with the planted secret."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", "PLANTED_SECRET": SECRET, **self.variables}
 
     def start(self, command: Sequence[str], prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:
@@ -160,9 +162,23 @@ class Suite:
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         """Await a started run and read what it left."""
         out, err = ending(process)
-        folders = sorted((self.root / "reports").glob("2*"))
-        folder = folders[-1] if folders else None
+        folder = newest_run(self.root)
         return Ran(process.returncode, out, err, verdict_in(folder), folder)
+
+
+def newest_run(root: Path) -> Path | None:
+    """The folder of the run that began last in a project; None without any.
+
+    Ids of two runs that began within one second differ in a number of chance: which is older, their files know.
+    """
+    runs = [(path.name.partition("-")[0], _begun_ns(path), path) for path in (root / "reports").glob("2*")]
+    return max(runs)[-1] if runs else None
+
+
+def _begun_ns(folder: Path) -> int:
+    """When a run wrote its first file; 0 of one that wrote none."""
+    path = folder / "run.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def verdict_in(folder: Path | None) -> dict[str, Any] | None:

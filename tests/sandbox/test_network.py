@@ -1,24 +1,22 @@
-"""Ports of this machine: found free by one process, and not by another at the same moment."""
+"""Free ports: processes that look for one at the same moment do not find the same."""
 
 from __future__ import annotations
 
 import os
-from itertools import combinations
-from typing import TYPE_CHECKING
+from itertools import pairwise
+
+import pytest
 
 from sandbox import network
 
-if TYPE_CHECKING:
-    import pytest
 
-WIDTH, TURNS = 13, 20
-
-
-def test_processes_with_adjacent_pids_look_far_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers of one run are started one after the other: the twentieth base of one is not yet the first of another."""
-    monkeypatch.setattr(network, "is_free", lambda _: True)
-    first = []
-    for pid in range(4000, 4008):
-        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        first.append(network.free_port_base(WIDTH))
-    assert min(abs(one - other) for one, other in combinations(first, 2)) > WIDTH * TURNS
+@pytest.mark.parametrize("first", [1000, 4_000_000])
+@pytest.mark.parametrize("width", [1, 2, 10])
+def test_processes_started_together_look_far_apart(monkeypatch: pytest.MonkeyPatch, first: int, width: int) -> None:
+    """Each takes several in turn, and what it takes is bound a while later only: none may come to another one's."""
+    monkeypatch.setattr(network, "is_free", lambda _port: True)
+    bases = []
+    for number in range(first, first + 8):
+        monkeypatch.setattr(os, "getpid", lambda number=number: number)
+        bases.append(network.free_port_base(width))
+    assert min(later - earlier for earlier, later in pairwise(sorted(bases))) >= 50 * width

@@ -14,7 +14,7 @@ from opsverify.errors import TargetError
 from opsverify.serve.gate_run import RunState
 from opsverify.serve.server import opened
 from opsverify.serve.store import RunStore
-from tests.support.gate_server import GateProject, served, until
+from tests.support.gate_server import LONGEST_S, GateProject, served, until
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ with opened(project.settings, project.folder / "tokens.toml") as gate:
     token = gate.tokens.find(plain("admin"), gate.clock())
     gate.submit(RunRequest("prod-canary", "prod", (), Release("judgment", "c1")), token)
     gate.submit(RunRequest("prod-canary", "prod", (), Release("other", "c2")), token)
-    time.sleep(120)
+    (project.folder / "both").touch()
+    time.sleep(600)
 """
 
 
@@ -39,10 +40,12 @@ def test_a_killed_server_forgets_nothing_and_repeats_nothing(project: GateProjec
     """After SIGKILL: its child is gone, the run is a hold that says why, a retry joins it, and what waited runs."""
     server = subprocess.Popen([sys.executable, "-c", PROGRAM, str(project.folder)], cwd=REPOSITORY)
     try:
+        # The first one begins while the second is written down, which a slow disk makes long.
+        until((project.folder / "both").exists, "both runs asked for")
         child = until(lambda: project.begun("c1"), "the first run")[0]
     finally:
         server.send_signal(signal.SIGKILL)
-        server.wait(60)
+        server.wait(LONGEST_S)
     until(lambda: not _runs(child), "the end of the child")
     project.decide("c2", 0)
     with served(project) as live:
