@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from opsverify.recovery.verify.consistency import check_sequences, check_validity
@@ -177,6 +177,7 @@ SPECIAL = st.sampled_from(['"', "%", "%s", "%(since0)s", "{}", "\\", "'", "selec
 @given(table=NAMES | SPECIAL, key=NAMES | SPECIAL, value=NAMES | SPECIAL)
 def test_any_name_costs_nothing(clone: Clone, table: str, key: str, value: str) -> None:
     """Schema, table and columns of any name: recorded, compared, and a lost row found."""
+    assume(key not in {f"v{value}", "ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"})  # PostgreSQL refuses it itself
     schema, quoted = f"s{table}"[:20], [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in (table, key, f"v{value}")]
     while len(schema.encode()) > 63:
         schema = schema[:-1]
