@@ -29,6 +29,7 @@ _FILL_REDIS = ("redis_memory", "redis_evictions")
 _HOLDERS = ("postgres_connections", "postgres_blocked", *_FILL_REDIS)
 _AGELESS = "judgment:ageless"
 _HOLDER_DEADLINE_S = 60
+_SILENCES_DEADLINE_S = 60
 _MISSES = 20_000
 _STALL_S = 2
 _SILENCED_HOURS = 2
@@ -123,25 +124,32 @@ def _remove_rules(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
     parts.monitoring.set_rules(present=not on)
 
 
-def _silence(parts: Parts, _name: str, _scope: str, *, on: bool) -> None:
+def _silence(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
     port = parts.settings.ports["alertmanager"]
     if not on:
-        for silence in network.get_json(port, "/api/v2/silences") or ():
-            network.delete(port, f"/api/v2/silence/{silence['id']}")
+        wait_until(lambda: _silences_ended(port), _SILENCES_DEADLINE_S, say("silences to end"))
         return
     now = dt.datetime.now(dt.UTC)
-    network.post(
-        "127.0.0.1",
-        port,
-        "/api/v2/silences",
-        {
-            "matchers": [{"name": "alertname", "value": ".+", "isRegex": True, "isEqual": True}],
-            "startsAt": now.isoformat(),
-            "endsAt": (now + dt.timedelta(hours=_SILENCED_HOURS)).isoformat(),
-            "createdBy": "sandbox",
-            "comment": "fault alerts_silenced",
-        },
-    )
+    silence = {
+        "matchers": [{"name": "alertname", "value": ".+", "isRegex": True, "isEqual": True}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + dt.timedelta(hours=_SILENCED_HOURS)).isoformat(),
+        "createdBy": "sandbox",
+        "comment": "fault alerts_silenced",
+    }
+    wait_until(
+        lambda: network.post("127.0.0.1", port, "/api/v2/silences", silence) == network.OK, _SILENCES_DEADLINE_S,
+        say("fault {name} to take effect", name=name),
+    )  # fmt: skip
+
+
+def _silences_ended(port: int) -> bool:
+    """Whether Alertmanager says that no silence is in force; those that are, are ended."""
+    found = network.get_json(port, "/api/v2/silences")
+    in_force = [silence["id"] for silence in found or () if silence["status"]["state"] != "expired"]
+    for each in in_force:
+        network.delete(port, f"/api/v2/silence/{each}")
+    return found is not None and not in_force
 
 
 def _change_calendars(parts: Parts, name: str, _scope: str, *, on: bool) -> None:
