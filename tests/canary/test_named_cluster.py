@@ -169,7 +169,8 @@ def test_doctor_names_both_keys(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """Before any run: which two signals count the same series, and nothing of those that do not."""
     named = NamedCluster(simulated())
     with serving(named) as url:
-        text = SMALLEST.replace('"prometheus", ', "") + f'[prometheus]\nurl = "{url}"\n[prometheus.signals]\n'
+        text = SMALLEST.replace('"prometheus", ', "") + f'[prometheus]\nurl = "{url}"\n'
+        text += f"timeout_s = {ANSWER_WITHIN_S}\n[prometheus.signals]\n"
         path = tmp_path / "t.toml"
         path.write_text(text + f"workflows = {{ metric = '{REQUESTS}', match = 'code!=\"x\"' }}\n", encoding="utf-8")
         assert main(["doctor", "--target", str(path)]) == 10

@@ -15,6 +15,7 @@ from opsverify.canary.policy import Policy
 from opsverify.cli import doctor
 from opsverify.config.load import load_target
 from tests.canary.cluster import START, Cluster, pods
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.named_cluster import NamedCluster, target_at
 from tests.canary.named_criteria import ERRORS, SLOW
 from tests.canary.situations import BAD, cluster, collector
@@ -96,7 +97,8 @@ def test_doctor_finds_every_signal(url: str, tmp_path: Path) -> None:
     signals = "".join(f'{name} = {{ absent = "not simulated" }}\n' for name in absent)
     path = tmp_path / "t.toml"
     smallest = SMALLEST.replace('"prometheus", ', "")
-    path.write_text(f'{smallest}\n[prometheus]\nurl = "{url}"\n[prometheus.signals]\n{signals}', encoding="utf-8")
+    tables = f'[prometheus]\nurl = "{url}"\ntimeout_s = {ANSWER_WITHIN_S}\n[prometheus.signals]\n{signals}'
+    path.write_text(f"{smallest}\n{tables}", encoding="utf-8")
     found = {finding.part: finding for finding in doctor._metrics(*load_target(path))}
     assert {"prometheus", "signals.requests", "signals.request_errors", "limits.judgment_p95"} <= found.keys()
     assert [finding for finding in found.values() if not finding.ok] == []

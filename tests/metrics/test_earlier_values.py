@@ -13,6 +13,7 @@ from opsverify.metrics.after_rollback import BASELINE, AfterRollback
 from opsverify.metrics.lookback import Lookback
 from opsverify.playbook.observation import IncidentWindow
 from opsverify.probes.prometheus import Prometheus
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.named_cluster import target_at
 from tests.support.real_prometheus import holding
 
@@ -28,13 +29,15 @@ INSTANCES = ("expiring", "restarted", "new")
 
 
 def _samples(now: int, instance: str) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
-    """Calls of six hours, ten a minute; a failure half an hour ago, whose series is shown for ten minutes.
+    """Ten calls a minute for six hours, and a failure half an hour ago, whose series is shown for ten minutes.
 
     The process `restarted` two hours ago, and has had 41 failures half an hour ago.
     """
     began = now - 6 * HOUR
     restart = now - 2 * HOUR if instance == "restarted" else began
-    calls = [(at, 10.0 * (at - (began if at < restart else restart)) / MINUTE) for at in range(began, now, MINUTE)]
+    # Into the future, so that a look-back of some minutes later holds a whole hour as well.
+    moments = range(began, now + 30 * MINUTE, MINUTE)
+    calls = [(at, 10.0 * (at - (began if at < restart else restart)) / MINUTE) for at in moments]
     failed = [(at, PAST + 1.0) for at in range(now - 30 * MINUTE, now - 20 * MINUTE, MINUTE)]
     if instance != "new":
         failed = [*((at, float(PAST)) for at in range(now - 4 * HOUR, now - 4 * HOUR + 5 * MINUTE, MINUTE)), *failed]
@@ -58,7 +61,9 @@ def test_only_what_happened_in_the_look_back_counts(url: str, instance: str, fai
     of = f'job="{instance}"'
     signals = {"llm_calls": {"metric": "llm_calls_total", "match": of}}
     signals["llm_failures"] = {"metric": "llm_calls_total", "match": f'{of},outcome="error"'}
-    config = PrometheusConfig.model_validate({"url": url, "lookback": "1h", "signals": signals})
+    config = PrometheusConfig.model_validate(
+        {"url": url, "timeout_s": ANSWER_WITHIN_S, "lookback": "1h", "signals": signals}
+    )
     with Prometheus(config) as prometheus:
         look = Lookback(prometheus, config)
         share = look.rate("llm_failures", "llm_calls")

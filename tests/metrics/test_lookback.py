@@ -15,6 +15,7 @@ from opsverify.config.model import PrometheusConfig
 from opsverify.metrics.lookback import Lookback
 from opsverify.probes.prometheus import Prometheus
 from opsverify.probes.prometheus_values import Series, Vector
+from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.metrics_double import reply
 from tests.probes.probe_servers import fake_server
 
@@ -235,7 +236,9 @@ def test_samples_of_yesterday_measure_nothing(own_clock_s: float) -> None:
     with fake_server() as fake:
         fake.routes["/api/v1/query"] = answer
         signals = {name: {"metric": name} for name in ("llm_calls", "llm_failures", "llm_cost")}
-        config = PrometheusConfig.model_validate({"url": fake.url, "lookback": "1h", "signals": signals})
+        config = PrometheusConfig.model_validate(
+            {"url": fake.url, "timeout_s": ANSWER_WITHIN_S, "lookback": "1h", "signals": signals}
+        )
         with Prometheus(config) as prometheus:
             for ask in (
                 lambda: Lookback(prometheus, config).per_day("llm_cost"),

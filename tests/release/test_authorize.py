@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from opsverify.release.authorize import Order
     from opsverify.release.execute import Platform
 
-NOW = dt.datetime.now(dt.UTC)
 WITHOUT_PROMOTE = BOTH.replace(steps("promote", note("promoted")), "")
 
 
@@ -28,9 +27,13 @@ def read(folder: Path, platform: Platform, key: str | None = KEY) -> Order:
     return read_order(folder, platform.target, key, platform.redactor, dt.datetime.now(dt.UTC))
 
 
-def age(minutes: float) -> str:
-    """A time so many minutes ago."""
-    return (NOW - dt.timedelta(minutes=minutes)).isoformat()
+def age(minutes: float) -> Callable[[], str]:
+    """A time so many minutes before the test, which may begin long after this module was imported."""
+
+    def then() -> str:
+        return (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=minutes)).isoformat()
+
+    return then
 
 
 VERDICTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -59,6 +62,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_refused_verdict(name: str, tmp_path: Path, platform: Platform) -> None:
     """A verdict that orders nothing, or that is about something else, is not carried out."""
     changes, said = VERDICTS[name]
+    changes = {key: value() if callable(value) else value for key, value in changes.items()}
     folder = finish(tmp_path / "reports" / "1", platform, **changes)
     with pytest.raises(Refused, match=said) as refused:
         read(folder, platform)
