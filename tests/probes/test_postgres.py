@@ -130,8 +130,9 @@ def test_locks_are_no_answer(cluster: Cluster) -> None:
 
 def test_frozen_server_is_no_answer(cluster: Cluster) -> None:
     """A backend that cannot even carry out its own timeout is cut by the probe."""
-    with Postgres(cluster.config(statement_timeout_s=1, connect_timeout_s=5), PASSWORD) as probe:
+    with Postgres(cluster.config(), PASSWORD) as probe:
         backend = probe.value("SELECT pg_backend_pid()")
+        probe._config = cluster.config(statement_timeout_s=1, connect_timeout_s=1)
         os.kill(backend, signal.SIGSTOP)
         try:
             with pytest.raises(Unreachable, match="no answer") as caught:
