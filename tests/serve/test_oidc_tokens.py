@@ -61,13 +61,18 @@ def altered(issuer: OidcIssuer) -> str:
     return f"{header}.{_part(issuer.claims(repository='acme/other'))}.{signature}"
 
 
-NOW: Final = int(time.time())
+def hours_off(issuer: OidcIssuer, claim: str, hours: int) -> str:
+    """A time of its that is so many hours off, when it is sent: tests begin long after this module was imported."""
+    changed: dict[str, Any] = {claim: int(time.time()) + hours * 3600}
+    return issuer.token(**changed)
+
+
 BAD: Final[dict[str, tuple[Callable[[OidcIssuer], str], str]]] = {
     "another audience": (lambda issuer: issuer.token(aud="https://other.example.com"), "audience"),
     "several audiences": (lambda issuer: issuer.token(aud=[AUDIENCE, "https://other.example.com"]), "audiences"),
-    "expired": (lambda issuer: issuer.token(exp=NOW - 3600), "expired"),
-    "issued in the future": (lambda issuer: issuer.token(iat=NOW + 3600), "not valid yet"),
-    "not valid yet": (lambda issuer: issuer.token(nbf=NOW + 3600), "not valid yet"),
+    "expired": (lambda issuer: hours_off(issuer, "exp", -1), "expired"),
+    "issued in the future": (lambda issuer: hours_off(issuer, "iat", 1), "not valid yet"),
+    "not valid yet": (lambda issuer: hours_off(issuer, "nbf", 1), "not valid yet"),
     "another issuer": (lambda issuer: issuer.token(iss="https://gitlab.example.com"), "issuer"),
     "issuer with a slash": (lambda issuer: issuer.token(iss=f"{issuer.url}/"), "issuer"),
     "without exp": (lambda issuer: issuer.token(exp=None), "exp"),
