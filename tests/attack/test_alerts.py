@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
     from opsverify.probes.alerts import AlertBoard
     from tests.probes.probe_servers import FakeServer
 
-TODAY = dt.datetime.now(dt.UTC).date()
+TODAY = dt.date(2026, 11, 29)
+
+
+class _Today(dt.datetime):
+    """A clock that stands still at the last minute of the day."""
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> _Today:
+        return cls(TODAY.year, TODAY.month, TODAY.day, 23, 59, tzinfo=tz)
 
 
 def _alert(
@@ -74,8 +83,9 @@ def test_a_hidden_sev1_counts(fake: FakeServer, severity: str, how: dict[str, An
     assert "Quiet (" in board.text
 
 
-def test_an_accepted_sev1_does_not_count_until_its_day(fake: FakeServer) -> None:
+def test_an_accepted_sev1_does_not_count_until_its_day(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """With owner, reason and date it is named and does not count; after that day it does."""
+    monkeypatch.setattr("opsverify.probes.alertmanager.dt", SimpleNamespace(datetime=_Today, UTC=dt.UTC))
     for days, counted in ((0, 0), (-1, 1)):
         accepted = AcceptedAlert(
             alert="Quiet", owner="kim", reason="storage is being moved", until=TODAY + dt.timedelta(days=days)
