@@ -30,11 +30,11 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no open
 
 @pytest.fixture
 def keys(authority: TimestampAuthority, tmp_path: Path) -> Path:
-    """A list with the key that is revoked tomorrow, and with the authority."""
+    """A list with the key that is revoked the day after tomorrow, which no midnight brings, and with the authority."""
     (tmp_path / "a.pub").write_text(PUBLIC)
     shutil.copyfile(authority.root, tmp_path / "tsa.pem")
     path = tmp_path / "keys.toml"
-    path.write_text(f'[[key]]\nfile = "a.pub"\nrevoked = {(now_s() + DAY).date()}\nreason = "lost"\n'
+    path.write_text(f'[[key]]\nfile = "a.pub"\nrevoked = {(now_s() + 2 * DAY).date()}\nreason = "lost"\n'
                     '[[authority]]\nfile = "tsa.pem"\n')  # fmt: skip
     return path
 
