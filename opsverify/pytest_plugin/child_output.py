@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from opsverify.language.plain import plain_output
+from opsverify.pytest_plugin.stop_signal import leave_stops_to_the_main_thread
 
 if TYPE_CHECKING:
     from opsverify.evidence.redact import Redactor
@@ -44,6 +45,7 @@ def _guard(number: int, redactor: Redactor) -> None:
 
 
 def _pass_on(source: int, real: int, redactor: Redactor) -> None:
+    leave_stops_to_the_main_thread()
     pending = b""
     while part := os.read(source, 65536):
         lines, newline, rest = (pending + part).rpartition(b"\n")

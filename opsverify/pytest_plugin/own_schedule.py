@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from opsverify.core.run_delay import EVERY_S, RunDelay, WakeUps
+from opsverify.pytest_plugin.stop_signal import leave_stops_to_the_main_thread
 
 _WAITED: Final = "/proc/thread-self/schedstat"
 """Of Linux: nanoseconds on a processor, and nanoseconds of waiting for one; of the thread that reads it."""
@@ -37,6 +38,7 @@ class OwnSchedule:
         return Mark(self._wake_ups)
 
     def _watch(self) -> None:
+        leave_stops_to_the_main_thread()
         while not self._stopped.wait(EVERY_S):
             self._wake_ups.woke()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from opsverify.core.stages import Outcome
 from opsverify.language.message import in_language, join, say
+from opsverify.pytest_plugin.stop_signal import leave_stops_to_the_main_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,7 @@ class PlainLines:
         self._newest.remove()
 
     def _poll(self) -> None:
+        leave_stops_to_the_main_thread()
         shown_at = float("-inf")
         while not self._ended.wait(_POLL_S):
             if time.monotonic() - shown_at >= PLAIN_EVERY_S and (line := self._newest.line()):

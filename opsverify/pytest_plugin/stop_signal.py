@@ -38,6 +38,15 @@ class StopSignal:
         return say("the run was interrupted ({value})", value=self.requested or "KeyboardInterrupt")
 
 
+def leave_stops_to_the_main_thread() -> None:
+    """Let this thread, which is another one, take none of the signals that stop a run.
+
+    Python acts on them in the main thread alone. After a pause (SIGSTOP, Ctrl-Z) Linux gives a signal to whichever
+    thread wakes first: taken by this one, it would not end what the main thread waits for.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+
+
 def handle_stops(handler: Callable[[int, Any], None]) -> Callable[[], None]:
     """Let `handler` have Ctrl-C, SIGTERM and the end of the terminal; return what undoes it.
 

@@ -99,7 +99,7 @@ FORGED = (
 )  # fmt: skip
 
 
-WAITS = "@described('t.case')\ndef test_case(check):\n    import time\n    open('started', 'w').close()\n    time.sleep(60)\n"
+WAITS = "@described('t.case')\ndef test_case(check):\n    import time\n    open('started', 'w').close()\n    time.sleep(600)\n"
 
 
 def stopped(way: str, *signals: signal.Signals, group: bool = False) -> Callable[[Suite], Ran]:

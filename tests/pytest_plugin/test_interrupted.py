@@ -22,7 +22,7 @@ import threading
 @described("t.case")
 def test_case(check):
     open("started", "w").close()
-    threading.Event().wait(60)
+    threading.Event().wait(600)
 """
 
 SIGNALLED = """
