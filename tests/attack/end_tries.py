@@ -48,7 +48,7 @@ ENDS = (
          "time.sleep(30)", (10,)),
     body("a limit of memory", "resource = __import__('resource')\nresource.setrlimit(resource.RLIMIT_AS, (1 << 20,) * 2)\n"
          "bytearray(1 << 30)"),
-    body("a limit of processor time", "resource = __import__('resource')\nresource.setrlimit(resource.RLIMIT_CPU, (1, 2))\n"
+    body("a limit of processor time", "resource = __import__('resource')\nresource.setrlimit(resource.RLIMIT_CPU, (1, 60))\n"
          "while True: pass", (3,), "SIGXCPU"),
     body("a recursion without end", "def again(): again()\nagain()", (10,)),
     body("SIGKILL", "os.kill(os.getpid(), signal.SIGKILL)", (3,), "SIGKILL"),
