@@ -99,6 +99,8 @@ FORGED = (
 )  # fmt: skip
 
 
+PF_EXITING = 4
+"""Flag of a process that has begun to end, a zombie too (linux/sched.h)."""
 WAITS = "@described('t.case')\ndef test_case(check):\n    import time\n    open('started', 'w').close()\n    time.sleep(600)\n"
 
 
@@ -127,12 +129,12 @@ def _as_at_a_terminal() -> None:
 
 
 def _living_in(group: int) -> list[int]:
-    """Processes of the group that are more than a zombie."""
+    """Processes of the group that are not at their end: what has closed its output may be ended by Linux still."""
     living = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, _, its_group = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state != "Z":
+            stat = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(stat[2]) == group and not int(stat[6]) & PF_EXITING:
                 living.append(int(process.name))
     return living
 
