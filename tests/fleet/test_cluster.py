@@ -60,10 +60,10 @@ def test_a_scheduler_that_would_repeat_a_unit_and_a_stranger_are_refused(
         plants.target(project / "targets", "plant-a")
         (project / "runbook.toml").touch()
         monkeypatch.chdir(project)
-        monkeypatch.setattr("opsverify.fleet.cluster._CONNECT", "3s")
         with dask_cluster(tmp_path / "tls", project, 0, allowed_failures=3) as cluster:
             assert main([*FLEET, *cluster.options]) == 4
             assert "starts a lost unit again up to 3 times" in capsys.readouterr().err
+            monkeypatch.setattr("opsverify.fleet.cluster._CONNECT", "3s")  # no longer for who is refused
             stranger = client_options(tmp_path / "stranger", Authority.create("other"), cluster.authority)
             assert main([*FLEET, f"--cluster={cluster.address}", *stranger]) == 4
             assert "no connection" in capsys.readouterr().err
