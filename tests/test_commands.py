@@ -12,17 +12,20 @@ from opsverify.config.actions import Value
 from opsverify.config.placeholders import filled, resolve
 from opsverify.errors import Refused, TargetError
 from tests.release.ordered import note, platform_in, steps
+from tests.support.ending import DEADLINE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TWO_LINES = Value(run=(sys.executable, "-c", "print(1); print(2)"))
-REVISION = Value(run=(sys.executable, "-c", "print('  41 ')"))
+TWO_LINES = Value(run=(sys.executable, "-c", "print(1); print(2)"), timeout="180s")
+REVISION = Value(run=(sys.executable, "-c", "print('  41 ')"), timeout="180s")
 
 
 def test_output_and_exit_code() -> None:
     """Both streams are kept, and the exit code is the command's."""
-    ran = run_command([sys.executable, "-c", "import sys; print('a'); sys.exit('b')"], timeout_s=30, folder=None)
+    ran = run_command(
+        [sys.executable, "-c", "import sys; print('a'); sys.exit('b')"], timeout_s=DEADLINE_S, folder=None
+    )
     assert (ran.exit_code, ran.ok, sorted(ran.output.split())) == (1, False, ["a", "b"])
 
 
@@ -35,7 +38,7 @@ def test_deadline_ends_the_whole_group() -> None:
 
 def test_background_process_holds_nothing_up() -> None:
     """A process left behind that keeps the output open is not waited for."""
-    ran = run_command(["sh", "-c", "sleep 600 & echo ok"], timeout_s=60, folder=None)
+    ran = run_command(["sh", "-c", "sleep 600 & echo ok"], timeout_s=DEADLINE_S, folder=None)
     assert (ran.exit_code, ran.output) == (0, "ok\n")
 
 
@@ -46,7 +49,7 @@ def test_program_that_does_not_exist() -> None:
 
 def test_no_shell() -> None:
     """An argument stays one argument, whatever it holds."""
-    ran = run_command([sys.executable, "-c", "import sys; print(sys.argv[1])", "$(id); *"], 30, None)
+    ran = run_command([sys.executable, "-c", "import sys; print(sys.argv[1])", "$(id); *"], DEADLINE_S, None)
     assert ran.output == "$(id); *\n"
 
 

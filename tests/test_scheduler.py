@@ -40,7 +40,7 @@ def test_a_crashed_worker_costs_its_test_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "3", "-p", "no:cacheprovider"],
-        cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY), "PATH": ""}, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY), "PATH": ""}, capture_output=True, text=True, timeout=600,
         check=False,
     )  # fmt: skip
     assert f"{len(CRASHING)} failed, {40 - len(CRASHING)} passed" in done.stdout, done.stdout + done.stderr

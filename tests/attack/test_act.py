@@ -267,7 +267,7 @@ def test_target_of_the_project_only(
 )
 def test_value_that_is_no_word(code: str, tmp_path: Path) -> None:
     """Warnings, options, several words, control characters and nothing at all never reach a command."""
-    more = f"[actions.values.v]\nrun = {json.dumps([sys.executable, '-c', code])}\n"
+    more = f'[actions.values.v]\nrun = {json.dumps([sys.executable, "-c", code])}\ntimeout = "180s"\n'
     target = platform_in(tmp_path, more).target
     with pytest.raises(Refused, match="nothing was done"):
         resolve([["x", "{v}"]], target.actions.values, {}, None)
@@ -276,7 +276,7 @@ def test_value_that_is_no_word(code: str, tmp_path: Path) -> None:
 def test_value_beside_a_warning(tmp_path: Path) -> None:
     """A warning on standard error is no part of the value."""
     code = "import sys; print('41'); print('WARNING', file=sys.stderr)"
-    more = f"[actions.values.v]\nrun = {json.dumps([sys.executable, '-c', code])}\n"
+    more = f'[actions.values.v]\nrun = {json.dumps([sys.executable, "-c", code])}\ntimeout = "180s"\n'
     target = platform_in(tmp_path, more).target
     assert resolve([["x", "{v}"]], target.actions.values, {}, None) == {"v": "41"}
 

@@ -24,6 +24,7 @@ from opsverify.probes.redis import Redis
 from opsverify.probes.tls import certificate
 from opsverify.recovery.postgres.tools import tool_environment
 from tests.probes.probe_servers import PASSWORD, free_port, tls_server
+from tests.support.ending import DEADLINE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +185,7 @@ def test_tools_of_a_recovery_inherit_none(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(name, "hostile")
     assert not [name for name in (*tool_environment(), *plain_environment()) if redirects(name)]
     code = "import os; print([name for name, value in os.environ.items() if value == 'hostile'])"
-    ran = run_command((sys.executable, "-c", code), 20, None, plain_environment())
+    ran = run_command((sys.executable, "-c", code), DEADLINE_S, None, plain_environment())
     assert ran.output.strip() == "[]"
 
 

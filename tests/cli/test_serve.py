@@ -19,7 +19,7 @@ from opsverify.cli.main import main
 from opsverify.errors import TargetError
 from opsverify.serve.server import Listener
 from opsverify.serve.tokens import Tokens
-from tests.support.gate_server import plain, project_in, tokens_text, until
+from tests.support.gate_server import LONGEST_S, plain, project_in, tokens_text, until
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -49,14 +49,14 @@ def test_the_command_serves_over_tls_until_it_is_told_to_stop(tmp_path: Path) ->
         server = subprocess.Popen(argv, cwd=folder, stderr=output)
     try:
         url = until(lambda: server.poll() or re.search(r"https://127\.0\.0\.1:\d+", log.read_text()), "the address")[0]
-        with httpx.Client(base_url=url, verify=context, trust_env=False, timeout=30) as client:
+        with httpx.Client(base_url=url, verify=context, trust_env=False, timeout=LONGEST_S) as client:
             headers = {"Authorization": f"Bearer {plain('admin')}"}
             assert client.get("/v1/runs", headers=headers).json() == {"runs": []}
             hook = f"/v1/hooks/flagger/{plain('hooks')}/daily/prod/rollback"
             assert client.post(hook, json={"name": "j", "namespace": "p", "checksum": "c1"}).status_code == 403
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(LONGEST_S)
     assert server.returncode == 0
     assert "ovs_" not in log.read_text()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from tests.support.fleet_services import plant_server
-from tests.support.gate_server import ADMIN, plain, project_in, tokens_text, until
+from tests.support.gate_server import ADMIN, LONGEST_S, plain, project_in, tokens_text, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class ServedProject:
     def call(self, method: str, path: str, body: object = None, token: str = ADMIN) -> Any:  # noqa: ANN401 - JSON
         """The answer to one request. Fails where it is a problem."""
         headers = {"Authorization": f"Bearer {plain(token)}"}
-        reply = httpx.request(method, self.url + path, json=body, headers=headers, trust_env=False, timeout=60)
+        reply = httpx.request(method, self.url + path, json=body, headers=headers, trust_env=False, timeout=LONGEST_S)
         assert reply.is_success, reply.text
         return reply.json()
 
@@ -76,4 +76,4 @@ def served_project(folder: Path) -> Iterator[ServedProject]:
             yield ServedProject(url, project)
         finally:
             server.terminate()
-            server.wait(60)
+            server.wait(LONGEST_S)

@@ -22,7 +22,7 @@ def ran(pod: PodFolder, *, asked: Mapping[str, str]) -> subprocess.CompletedProc
         assert any(name in word for word in words)
         words = [word.replace(name, other) for word in words]
     return subprocess.run(
-        words, cwd=pod.folder, env=pod.environment(), capture_output=True, text=True, check=False, timeout=120
+        words, cwd=pod.folder, env=pod.environment(), capture_output=True, text=True, check=False, timeout=600
     )
 
 

@@ -164,7 +164,7 @@ def test_the_context_makes_the_wheel(tmp_path: Path) -> None:
             shutil.copytree(REPOSITORY / source, target, ignore=shutil.ignore_patterns("__pycache__", ".sandbox"))
         else:
             shutil.copy(REPOSITORY / source, target)
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=context, check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel"], cwd=context, check=True, timeout=600)
     (wheel,) = (context / "dist").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].values()

@@ -53,7 +53,7 @@ def test_two_processes_make_it_once(tmp_path: Path) -> None:
         assert first.poll() is None
         threading.Event().wait(0.02)
     second = maker(tmp_path, "make")
-    said = [first.communicate("go\n", timeout=180)[0], second.communicate(timeout=60)[0]]
+    said = [first.communicate("go\n", timeout=180)[0], second.communicate(timeout=180)[0]]
     assert said == ["half whole\n"] * 2
     assert (tmp_path / "made.log").read_text() == "made\n"
 

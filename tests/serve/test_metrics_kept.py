@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from opsverify.serve.gate_run import RunState
 from opsverify.serve.run_totals import BUCKETS_S, DurationTotal
 from opsverify.serve.store import RunStore
-from tests.support.gate_server import FAR, GateProject, LiveGate, RealProject, project_in, served, until
+from tests.support.gate_server import FAR, LONGEST_S, GateProject, LiveGate, RealProject, project_in, served, until
 from tests.support.metric_samples import samples
 from tests.support.paths import REPOSITORY
 from tests.support.pipelines import NO_TLS
@@ -154,7 +154,7 @@ def test_a_real_prometheus_sees_no_reset_and_takes_the_alerts(tmp_path: Path) ->
 
 
 def _get(url: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
-    return httpx.get(f"{url}{path}", timeout=10, trust_env=False, verify=NO_TLS).json()["data"]
+    return httpx.get(f"{url}{path}", timeout=LONGEST_S, trust_env=False, verify=NO_TLS).json()["data"]
 
 
 def _value(url: str, query: str) -> float | None:

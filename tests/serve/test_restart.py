@@ -14,7 +14,7 @@ from opsverify.errors import TargetError
 from opsverify.serve.gate_run import RunState
 from opsverify.serve.server import opened
 from opsverify.serve.store import RunStore
-from tests.support.gate_server import GateProject, served, until
+from tests.support.gate_server import LONGEST_S, GateProject, served, until
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_a_killed_server_forgets_nothing_and_repeats_nothing(project: GateProjec
         child = until(lambda: project.begun("c1"), "the first run")[0]
     finally:
         server.send_signal(signal.SIGKILL)
-        server.wait(60)
+        server.wait(LONGEST_S)
     until(lambda: not _runs(child), "the end of the child")
     project.decide("c2", 0)
     with served(project) as live:

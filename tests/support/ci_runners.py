@@ -104,7 +104,7 @@ class PipelineFolder:
         """Run a runner in it."""
         return subprocess.run(
             [str(word) for word in words], cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            check=False, timeout=120,
+            check=False, timeout=600,
         )  # fmt: skip
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from tests.support.gate_server import LONGEST_S
 from tests.support.pipelines import NO_TLS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def call(
 ) -> httpx.Response:
     """One request of a job."""
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=live.url, headers=headers, timeout=30.0, trust_env=False, verify=NO_TLS) as client:
+    with httpx.Client(base_url=live.url, headers=headers, timeout=LONGEST_S, trust_env=False, verify=NO_TLS) as client:
         return client.request(method, path, json=body)
 
 
