@@ -12,7 +12,7 @@ from opsverify.report.allure_report import build_report
 from opsverify.report.document import document_html
 from opsverify.report.gate_plot import page as gate_page
 from opsverify.report.html import render
-from tests.support.browsers import needs_chromium
+from tests.support.browsers import PATIENCE_MS, needs_chromium
 from tests.support.finished_run import finish
 from tests.support.fleet_verdicts import a_red_fleet
 from tests.support.gate_window import observed
@@ -77,6 +77,7 @@ def window() -> WindowTrace:
 def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
     """A page as a window of `width` shows it, and what it requested from elsewhere."""
     page = browser.new_page(viewport={"width": width, "height": HEIGHT})
+    page.set_default_timeout(PATIENCE_MS)
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     page.goto(path.as_uri())
