@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,10 +37,12 @@ latency = "< 60 s"
 """
 
 
-def free_port() -> int:
-    """A port that is free now."""
+def held_port(holder: object) -> int:
+    """A port that nobody else is given while `holder` lives; a server can be bound to it, as it does not listen."""
     with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("127.0.0.1", 0))
+        weakref.finalize(holder, os.close, os.dup(one.fileno()))
         return int(one.getsockname()[1])
 
 
@@ -46,7 +50,7 @@ class ChartRelease:
     """A release: its objects, and the Secrets that its owner made."""
 
     def __init__(self, root: Path, *, tls: bool) -> None:
-        self.root, self.port = root, free_port()
+        self.root, self.port = root, held_port(self)
         authority = trustme.CA()
         issued = authority.issue_cert("localhost")
         self.secrets = {
