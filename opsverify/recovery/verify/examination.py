@@ -126,9 +126,15 @@ class Examination:
 
 
 def start_again(server: Server) -> None:
-    """Start `server` where it ended by itself; it replays its own WAL."""
+    """Start `server` where it ended by itself; it replays its own WAL.
+
+    One that ends takes a while over it, in which it refuses sessions: until it has ended, or answers, nothing is known.
+    """
+    last = time.monotonic() + _START_S
     try:
         server.pause()
+        while server.psql("SELECT 1").exit_code != 0 and time.monotonic() < last:
+            server.pause()
     except ServerExited:
         server.stop()
         server.__enter__()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
-from opsverify.recovery.verify.examination import examine, examine_stopped
+from opsverify.recovery.verify.examination import examine, examine_stopped, start_again
 from opsverify.recovery.verify.finding import Finding
 from tests.support.drills import recorded, restored
 from tests.support.wreck import detach
@@ -102,3 +106,26 @@ def test_a_server_that_ends_while_it_is_examined_is_started_again_and_asked_once
     assert {"unique_keys", "pages", "indexes"} <= answers.keys()
     assert {name: answer for name, answer in answers.items() if answer.problems or answer.unknown} == {}
     assert answers["indexes"].notes
+
+
+def test_a_server_that_is_about_to_end_is_awaited_and_started_again(
+    disaster: Disaster, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses sessions and has not ended: on a busy machine that takes a while, and says nothing of its data."""
+    with restored(disaster, disaster.base, scratch) as restored_server:
+        server, pauses = restored_server.server, itertools.count()
+        pause, session = server.pause, psycopg.connect(restored_server.dsn)
+        pid = int((scratch / "data" / "postmaster.pid").read_text().partition("\n")[0])
+        os.kill(pid, signal.SIGTERM)  # a smart shutdown: it ends with its last session
+        while server.psql("SELECT 1").exit_code == 0:
+            pause()
+
+        def later() -> None:
+            if next(pauses) == 2:
+                session.close()
+            pause()
+
+        monkeypatch.setattr(server, "pause", later)
+        start_again(server)
+        assert server.psql("SELECT 1").exit_code == 0
+        assert next(pauses) > 2
