@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from opsverify.language.plain import without_colours
 from opsverify.units import duration
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def run_command(
 
 def _end_of(stream: IO[bytes]) -> str:
     stream.seek(max(0, stream.seek(0, os.SEEK_END) - MOST_OUTPUT))
-    return stream.read().decode("utf-8", "replace")
+    return without_colours(stream.read().decode("utf-8", "replace"))
 
 
 def _run(

@@ -49,6 +49,11 @@ def plain_output(text: str) -> str:
     return text[:start] + clean + text[start + len(inner) :]
 
 
+def without_colours(text: str) -> str:
+    """`text` of a program that was told to colour it though it is no terminal (`FORCE_COLOR`), as it would be else."""
+    return _COLOUR.sub(lambda match: "" if match[1] else match[0], text)
+
+
 class PlainStream:
     """A text stream that lets nothing through which acts on a terminal; all else is the wrapped stream's."""
 

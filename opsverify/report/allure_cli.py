@@ -16,6 +16,7 @@ from filelock import FileLock
 from opsverify.config.project import cache_folder
 from opsverify.errors import EvidenceError
 from opsverify.language.message import say
+from opsverify.language.plain import without_colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +135,7 @@ def _major(node: str) -> int:
 
 def _last_line(output: str) -> str:
     """Return the last line that is not empty, without npm's pointer to its log and URLs' credentials."""
+    output = without_colours(output)
     lines = [line.strip() for line in output.splitlines() if line.strip() and "complete log of this run" not in line]
     lines = [line for line in lines if not re.fullmatch(r"npm error\s*(?:/\S*)?", line)]
     return _CREDENTIALS.sub("//", lines[-1]) if lines else ""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
+_SDK_TIMEOUT_SECONDS, _SDK_SILENCE_SECONDS = 30.0, 300.0
+"""As the SDK's own client, which cannot be told to leave the environment's proxy alone."""
 _log = logging.getLogger(__name__)
 
 
@@ -136,13 +138,17 @@ class Tools:
         return text
 
     async def _serve_one_session(self) -> None:
-        from mcp.client import Client  # noqa: PLC0415  # see `run`
+        import httpx2  # noqa: PLC0415  # see `run`
+        from mcp.client import Client  # noqa: PLC0415
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
-        from mcp.shared._httpx_utils import create_mcp_http_client  # noqa: PLC0415
 
         self._lost.clear()
         async with (
-            create_mcp_http_client(headers={TRACK_HEADER: self._track}) as http,
+            httpx2.AsyncClient(
+                headers={TRACK_HEADER: self._track},
+                timeout=httpx2.Timeout(_SDK_TIMEOUT_SECONDS, read=_SDK_SILENCE_SECONDS),
+                trust_env=False,
+            ) as http,
             Client(streamable_http_client(self._urls[self._alternate], http_client=http)) as client,
         ):
             self._client = client

@@ -23,6 +23,7 @@ from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.language.message import say
+from opsverify.language.plain import without_colours
 from opsverify.metrics.cache_age import Cached
 from opsverify.probes.eventually import eventually
 from opsverify.recovery.drill.parts import SmokeResult
@@ -221,4 +222,6 @@ def _environment() -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), say("no output"))
+    return next(
+        (line.strip() for line in reversed(without_colours(text).splitlines()) if line.strip()), say("no output")
+    )
