@@ -31,6 +31,8 @@ settings.register_profile(
 )
 settings.load_profile("opsverify")
 
+OF_THE_SURROUNDINGS = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "PG_COLOR")
+"""Variables that change what programs print; tests that are about one set it."""
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["
 ON_A_STANDIN = {
@@ -59,12 +61,13 @@ TOGETHER = {
 def pytest_configure() -> None:
     """Let Ctrl-C mean what it does at a terminal, also where the tests were started in the background.
 
-    What a command prints without a target follows the environment: the tests are of an English one, and of one that
-    names no width (`COLUMNS`), to which a command would fold its lines. Folders that tests make for PostgreSQL's
+    What a command prints without a target follows the environment: the tests are of an English one, and of one without
+    a width, colours and a proxy, which clients of the tests' own would take. Folders that tests make for PostgreSQL's
     account are open to it: what a closed umask does has tests of its own.
     """
     os.umask(0o022)
-    os.environ.pop("COLUMNS", None)
+    for name in (*OF_THE_SURROUNDINGS, *(each for each in os.environ if each.lower().endswith("_proxy"))):
+        os.environ.pop(name, None)
     if environment_language() != "en":
         os.environ["LC_ALL"] = "C.UTF-8"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
