@@ -99,3 +99,9 @@ def test_target_with_wrong_actions(more: str, said: str, tmp_path: Path) -> None
     with pytest.raises(TargetError) as error:
         platform_in(tmp_path, '[actions.values.revision]\ntext = "41"\n' + more)
     assert said in str(error.value)
+
+
+def test_colours_are_no_part_of_what_a_command_said() -> None:
+    """Where the environment forces them (FORCE_COLOR), a last line would else be a colour code; all else is kept."""
+    ran = run_command([sys.executable, "-c", r"print('\x1b[31merror: full\x1b[2J\n\x1b[0m')"], DEADLINE_S, None)
+    assert ran.output.splitlines() == ["error: full\x1b[2J", ""]
