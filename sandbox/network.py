@@ -31,6 +31,11 @@ def is_free(port: int) -> bool:
     return True
 
 
+def own_place(places: int) -> int:
+    """Where among `places` this process begins to look: those that were started together begin far apart."""
+    return int(os.getpid() * _GOLDEN % 1 * places)
+
+
 def free_port_base(width: int) -> int:
     """A port base with `width` free ports from it on, outside the default sandbox's.
 
@@ -38,7 +43,7 @@ def free_port_base(width: int) -> int:
     that were started one after the other begin far apart: the second port of the one were else the first of the other.
     """
     bases = range(19400, 29400, width)
-    first = int(os.getpid() * _GOLDEN % 1 * len(bases))
+    first = own_place(len(bases))
     in_turn: list[int] = [*bases[first:], *bases[:first]]
     return next(base for base in in_turn if all(map(is_free, range(base, base + width))))
 

@@ -31,7 +31,7 @@ settings.register_profile(
 )
 settings.load_profile("opsverify")
 
-OF_THE_SURROUNDINGS = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "PG_COLOR")
+OF_THE_SURROUNDINGS = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "PG_COLOR")
 """Variables that change what programs print; tests that are about one set it."""
 CANARY_SHARE = 0.16
 _PROOF = "tests/proof/test_faults.py::test_exactly_the_declared_checks_turn_red["

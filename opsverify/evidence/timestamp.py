@@ -153,7 +153,7 @@ def _issued(decoded: Any) -> dt.datetime | None:  # noqa: ANN401 - of the extra
 
     try:
         return max(load_der_x509_certificate(one).not_valid_before_utc for one in decoded.signed_data.certificates)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - a certificate that is not readable, by whatever error, dates nothing
         return None
 
 

@@ -37,7 +37,7 @@ def missing_way(peers: Sequence[Peer]) -> Message | None:
     addresses, or a proxy that takes no connection. No packet is sent but to a proxy and to the resolver.
     """
     lacking = [_missing(peer) for peer in peers]
-    return lacking[0] if all(lacking) and lacking else None
+    return next(iter(lacking), None) if all(lacking) else None
 
 
 def _missing(peer: Peer) -> Message | None:
@@ -53,12 +53,12 @@ def _missing(peer: Peer) -> Message | None:
         )
     except (OSError, ValueError):
         return None
-    refused = [_refused(family, address) for family, _, _, _, address in found]
-    if refused and all(refused):
+    unrouted = [_no_route(family, address) for family, _, _, _, address in found]
+    if unrouted and all(unrouted):
         return say(
             "this machine has no route to {host} ({error}); check its network",
             host=peer.host,
-            error=one_line(refused[0] or ""),
+            error=one_line(unrouted[0] or ""),
         )
     if peer.proxy and port_answer(peer.host, peer.port) != "open":
         return say(
@@ -69,7 +69,7 @@ def _missing(peer: Peer) -> Message | None:
     return None
 
 
-def _refused(family: socket.AddressFamily, address: tuple[Any, ...]) -> OSError | None:
+def _no_route(family: socket.AddressFamily, address: tuple[Any, ...]) -> OSError | None:
     """Why there is no route to an address. Connecting a datagram socket looks for one, and sends nothing."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as line:

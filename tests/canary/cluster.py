@@ -25,7 +25,7 @@ from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT, Count
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
 from opsverify.probes.prometheus_values import Series
-from tests.canary.http_double import answering
+from tests.support.http_double import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

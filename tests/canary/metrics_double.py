@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from opsverify.canary.observer import Clock
 from opsverify.canary.policy import GateCriterion, Policy
 from opsverify.canary.window_setup import PROCESS_START, WITHIN_LIMIT, Counted, Setup
-from tests.canary.http_double import answering
+from tests.support.http_double import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT
 from opsverify.config.matchers import selects
 from opsverify.config.model import Canary, Owners, PrometheusConfig, Service, Target
 from opsverify.probes.prometheus import Prometheus
-from tests.canary.http_double import ANSWER_WITHIN_S, answering
+from tests.support.http_double import ANSWER_WITHIN_S, answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,8 +10,8 @@ from opsverify.canary.observer import Observer
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, Pod, pods, serving
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.situations import SITUATIONS, Situation, cluster, collector
+from tests.support.http_double import ANSWER_WITHIN_S
 
 SEEDS = (1, 2)
 OVER_HTTP = (

@@ -21,8 +21,8 @@ from opsverify.config.model import PrometheusConfig
 from opsverify.errors import EvidenceError
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import Cluster, Source, pods, serving
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.situations import BAD, GOOD, cluster, replaced
+from tests.support.http_double import ANSWER_WITHIN_S
 
 if TYPE_CHECKING:
     from pathlib import Path

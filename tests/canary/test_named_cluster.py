@@ -17,9 +17,9 @@ from opsverify.cli.main import main
 from opsverify.config.signals import Signals
 from opsverify.metrics.same_series import Told, suspects, told
 from opsverify.probes.prometheus import Prometheus
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.named_cluster import NamedCluster, serving, target_at, watch
 from tests.canary.named_criteria import ERRORS, MCP, SLOW, WORKFLOWS, simulated
+from tests.support.http_double import ANSWER_WITHIN_S
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:

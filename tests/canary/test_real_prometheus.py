@@ -15,10 +15,10 @@ from opsverify.canary.policy import Policy
 from opsverify.cli import doctor
 from opsverify.config.load import load_target
 from tests.canary.cluster import START, Cluster, pods
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.named_cluster import NamedCluster, target_at
 from tests.canary.named_criteria import ERRORS, SLOW
 from tests.canary.situations import BAD, cluster, collector
+from tests.support.http_double import ANSWER_WITHIN_S
 from tests.support.real_prometheus import holding, of_profile, watched
 from tests.support.target_file import SMALLEST
 

@@ -19,8 +19,8 @@ from opsverify.canary.watch import GateWatch
 from opsverify.canary.window_setup import PROCESS_START, WITHIN_LIMIT
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.metrics_double import POLICY, SETUP, START, Series, World, reply, serving
+from tests.support.http_double import ANSWER_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable

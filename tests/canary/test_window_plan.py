@@ -13,8 +13,8 @@ from opsverify.cli.gate_plan import planned_lines
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, pods, serving
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.situations import GOOD
+from tests.support.http_double import ANSWER_WITHIN_S
 
 BACK_S = 900.0
 

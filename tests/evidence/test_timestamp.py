@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.evidence.timestamp import TIMESTAMP, UNSTAMPED, check_stamp, stamp_run
+from tests.support.http_double import answering
 from tests.support.stamped_runs import DAY, LONG_AGO, authority_config, now_s, signed_run, stamp, verified
-from tests.support.timestamp_authority import TimestampAuthority, served
+from tests.support.timestamp_authority import TimestampAuthority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,7 +174,7 @@ def _answering(status: int, content: bytes) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with served(Handler) as url:
+    with answering(Handler) as url:
         yield url
 
 

@@ -13,8 +13,8 @@ from opsverify.metrics.after_rollback import BASELINE, AfterRollback
 from opsverify.metrics.lookback import Lookback
 from opsverify.playbook.observation import IncidentWindow
 from opsverify.probes.prometheus import Prometheus
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.named_cluster import target_at
+from tests.support.http_double import ANSWER_WITHIN_S
 from tests.support.real_prometheus import holding
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from opsverify.config.model import PrometheusConfig
 from opsverify.metrics.lookback import Lookback
 from opsverify.probes.prometheus import Prometheus
 from opsverify.probes.prometheus_values import Series, Vector
-from tests.canary.http_double import ANSWER_WITHIN_S
 from tests.canary.metrics_double import reply
 from tests.probes.probe_servers import fake_server
+from tests.support.http_double import ANSWER_WITHIN_S
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler

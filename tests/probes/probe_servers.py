@@ -63,8 +63,8 @@ def recorder() -> Recorder:
 
 
 def _in_turn() -> Iterator[int]:
-    """Ports of this process, each once before any comes again; other processes begin far away, as pids are adjacent."""
-    first = os.getpid() * round(len(PORTS) * 0.618) % len(PORTS)
+    """Ports of this process, each once before any comes again; other processes begin far away."""
+    first = network.own_place(len(PORTS))
     return itertools.cycle([*PORTS[first:], *PORTS[:first]])
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2/Sëcret+key&42"
 WAYS = ("cli", "cli-n2", "pytest", "pytest-n2")
-NOT_INHERITED = ("PYTEST_", "COV_", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COLUMNS", "LINES")
-"""Beginnings of variables that say how the tests themselves are run and shown."""
 
 PYPROJECT = """
 [tool.pytest.ini_options]
@@ -133,8 +131,8 @@ class Suite:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment without what pytest and a terminal put there, with the planted secret."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        """This process's environment without what pytest put there, with the planted secret."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
         return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", "PLANTED_SECRET": SECRET, **self.variables}
 
     def start(self, command: Sequence[str], prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import http.server
 import shutil
 import subprocess
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.support.http_double import answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,19 +129,5 @@ class TimestampAuthority:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with served(Handler) as url:
+        with answering(Handler) as url:
             yield f"{url}/tsa"
-
-
-@contextmanager
-def served(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The URL of a server with this handler, for as long as it answers."""
-    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,4 +1,4 @@
-"""HTTP server of a made-up Prometheus: in a thread of this process, with room for all queries of a look at once."""
+"""HTTP server of a double: in threads of this process, with room for all that a look of the gate asks at once."""
 
 from __future__ import annotations
 
