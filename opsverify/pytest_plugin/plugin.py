@@ -25,6 +25,7 @@ from opsverify.core.waivers import waivers_of_no_check
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.language.message import in_language, join, say
+from opsverify.pytest_plugin import garbage
 from opsverify.pytest_plugin.collection import (
     Collection,
     PinPlugin,
@@ -251,9 +252,11 @@ class StagePlugin(PlanPlugin):
                 unseen = listed(say("not in any {pins}, their loss would not be noticed", pins=PINS), self.unpinned)
                 self.run.remarks.append(say("{unseen}; write it anew: {command}", unseen=unseen, command=REPIN))
             self.run.remarks += self.waivers_of_no_check(self.run.as_written)
+        if Launch.of(self.config) is not None:
+            garbage.resume()
+            return
         gc.freeze()  # collected items live to the end: scanning them at every collection costs time
-        if Launch.of(self.config) is None:
-            self.undo.append(gc.unfreeze)
+        self.undo.append(gc.unfreeze)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
@@ -357,6 +360,8 @@ class StagePlugin(PlanPlugin):
             raise
         finally:
             self.stop.shielded = True
+            if Launch.of(self.config) is not None:
+                garbage.rest()
             while self.before_verdict:
                 self.before_verdict.pop()()
             if self.stop.requested or status == ExitCode.INTERRUPTED:
@@ -384,7 +389,7 @@ class StagePlugin(PlanPlugin):
         while self.undo:
             self.undo.pop()()
         if Launch.of(self.config) is not None:
-            gc.freeze()  # this process ends here: pytest would search all that it holds for cycles
+            garbage.rest()  # pytest would search all that it holds for cycles
         if not self.is_worker:
             self.run.folder.release()
 
