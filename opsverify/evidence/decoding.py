@@ -81,6 +81,11 @@ def run_pattern(shortest: int) -> re.Pattern[str]:
     return re.compile(rf"[A-Za-z0-9+/_-]{{{shortest * 4 // 3},}}")
 
 
+def in_disguise(runs: re.Pattern[str]) -> re.Pattern[str]:
+    """What a text shows that may be read otherwise; one without is its own and only view."""
+    return re.compile(rf"[\r\n]|{_MAY_ESCAPE.pattern}|{runs.pattern}")
+
+
 def views(text: str, runs: re.Pattern[str]) -> Iterator[View]:
     """`text`, and every reading of it in which a secret may show; `runs` is from `run_pattern`."""
     return _views(View(text, _itself), runs, DEPTH)
