@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ _URL_SAFE: Final = str.maketrans("+/", "-_")
 PART: Final = 16
 """Characters of a secret that are as good as the whole: a longer one is found by any part of this length."""
 _RECURRING: Final = 1024
-"""Characters up to which a text is remembered as one without secrets."""
+"""Characters up to which a text is remembered as it is without secrets."""
 _REMEMBERED: Final = 1 << 15
 """Texts that are remembered: a check has some twenty of its own, and all that it shares with others recur at once."""
 
@@ -46,18 +47,22 @@ class Redactor:
         self._runs = run_pattern(min(self._shortest, PART))
         self._disguised = in_disguise(self._runs)
         self._searched: set[bytes] = set()
-        # A title stands in plan, result and verdict: it is searched once.
-        self._harmless: dict[str, str] = {}
+        # A title stands in plan, result and verdict.
+        self._searched_once = functools.lru_cache(_REMEMBERED)(self._search)
 
     def text(self, text: str) -> str:
-        """`text` without secrets, a message in both its languages."""
+        """`text` without secrets, a message in both its languages; itself where it holds none."""
         if isinstance(text, Message):
             return text.each(self.text)
-        if (known := self._harmless.get(text)) is not None:
-            return known
+        if len(text) > _RECURRING:
+            return self._search(text)
+        found = self._searched_once(text)
+        return text if found == text else found
+
+    def _search(self, text: str) -> str:
         spans = self._spans(text)
         if not spans:
-            return self._remembered(text)
+            return text
         pieces, done = [], 0
         for span in merged(spans):
             pieces += [text[done : span.start], MASK]
@@ -86,9 +91,7 @@ class Redactor:
         return content
 
     def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        if type(value) is str:
-            return self._harmless.get(value) or self.text(value)
-        if isinstance(value, str):  # a message
+        if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
             return {self._walk(key): self._walk(item) for key, item in value.items()}
@@ -97,13 +100,6 @@ class Redactor:
         if isinstance(value, int | float) and not isinstance(value, bool) and self._spans(str(value)):
             return MASK
         return value
-
-    def _remembered(self, text: str) -> str:
-        if len(text) <= _RECURRING:
-            if len(self._harmless) >= _REMEMBERED:
-                self._harmless.clear()
-            self._harmless[text] = text
-        return text
 
     def sweep(self, folder: Path) -> tuple[Path, ...]:
         """Clean every file below `folder` in place; the files that held a secret.
