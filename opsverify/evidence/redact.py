@@ -35,16 +35,16 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._needles = tuple({form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST})
-        self._shortest = min((len(needle) for needle in self._needles), default=PART)
+        self._least = min((PART, *map(len, self._needles)))
         # Each of these stretches of a needle, with where it stands there. A text that is looked at every `_stride`
         # characters shows one of them, if it holds a whole needle or a part of it.
         self._known: dict[str, list[tuple[str, int]]] = {}
-        self._stride = min(self._shortest, PART) - SHORTEST + 1
+        self._stride = self._least - SHORTEST + 1
         for needle in self._needles:
             for place in range(len(needle) - SHORTEST + 1):
                 self._known.setdefault(needle[place : place + SHORTEST], []).append((needle, place))
         self._stretches = frozenset(self._known)
-        self._runs = run_pattern(min(self._shortest, PART))
+        self._runs = run_pattern(self._least)
         self._disguised = in_disguise(self._runs)
         self._searched: set[bytes] = set()
         # A title stands in plan, result and verdict.
@@ -54,6 +54,8 @@ class Redactor:
         """`text` without secrets, a message in both its languages; itself where it holds none."""
         if isinstance(text, Message):
             return text.each(self.text)
+        if len(text) < self._least:
+            return text  # no reading of it is longer
         if len(text) > _RECURRING:
             return self._search(text)
         found = self._searched_once(text)
@@ -94,7 +96,10 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self._walk(key): self._walk(item) for key, item in value.items()}
+            walk, least = self._walk, self._least
+            return {
+                key if type(key) is str and len(key) < least else walk(key): walk(item) for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]
         if isinstance(value, int | float) and not isinstance(value, bool) and self._spans(str(value)):
@@ -127,7 +132,7 @@ class Redactor:
 
     def _spans(self, text: str) -> list[Stretch]:
         """Where secrets stand in `text`, in any encoding."""
-        if not self._needles or len(text) < SHORTEST:
+        if not self._needles or len(text) < self._least:
             return []
         if not self._disguised.search(text):
             return list(self._found(text))
