@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 import allure
 import allure_commons
 import attrs
+import pytest
 from allure_commons.logger import AllureFileLogger
-from allure_commons.model2 import Label, Link, Status, StatusDetails, TestResult
+from allure_commons.model2 import Label, Link, Parameter, Status, StatusDetails, TestResult
 from allure_commons.types import AttachmentType, LabelType
-from allure_commons.utils import md5, now
+from allure_commons.utils import md5, now, platform_label, represent
 from allure_pytest.listener import AllureListener
+from allure_pytest.utils import (
+    allure_full_name,
+    allure_labels,
+    allure_links,
+    allure_package,
+    allure_title_path,
+    pytest_markers,
+)
 
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Outcome
@@ -25,10 +34,8 @@ from opsverify.language.message import in_language
 from opsverify.language.plain import plain_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
-
-    import pytest
 
     from opsverify.config.model import Target
     from opsverify.core.plan import Planned
@@ -73,7 +80,7 @@ class AllureEvidence:
 
 
 class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no types
-    """allure-pytest's listener without its records of fixtures, which cost time in every check.
+    """allure-pytest's listener without its records of fixtures, and without what `describe` replaces anyway.
 
     A failure of a fixture is in the result of the check that uses it.
     """
@@ -84,6 +91,34 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config)
         self._lines = lines()
+        self._interpreter = platform_label()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        """Name the function and its parameters."""
+        try:
+            return (yield)
+        finally:
+            result = self._result_of(item)
+            result.fullName = allure_full_name(item)
+            result.titlePath = allure_title_path(item)
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+                known = {parameter.name for parameter in result.parameters}
+                result.parameters += [
+                    Parameter(name=name, value=represent(value))
+                    for name, value in item.callspec.params.items()
+                    if name not in known
+                ]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
+        """Add the labels and links that a suite's author put on the function, and where it ran."""
+        try:
+            return (yield)
+        finally:
+            result = self._result_of(item)
+            result.labels += [Label(name, value) for name, value in (*allure_labels(item), *self._place(item))]
+            result.links += [Link(kind, url, name) for kind, url, name in allure_links(item)]
 
     def describe(self, planned: Planned, target: Target, stage: str) -> None:
         """Put titles, severity, owner, labels and runbook links on the check that is running."""
@@ -92,6 +127,19 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
         result.description = _description(planned, self._lines)
         result.labels.extend(Label(name, value) for name, value in _labels(planned, target, stage))
         result.links.extend(_links(planned, target))
+
+    def _result_of(self, item: pytest.Item) -> TestResult:
+        found: TestResult = self.allure_logger.get_test(self._cache.get(item.nodeid))
+        return found
+
+    def _place(self, item: pytest.Item) -> Iterator[tuple[str, str]]:
+        for marker in pytest_markers(item):
+            yield LabelType.TAG, marker
+        yield LabelType.HOST, self._host
+        yield LabelType.THREAD, self._thread
+        yield LabelType.FRAMEWORK, "pytest"
+        yield LabelType.LANGUAGE, self._interpreter
+        yield "package", allure_package(item)
 
     def _update_fixtures_children(self, item: pytest.Item) -> None:
         """Record no fixture."""
@@ -118,7 +166,7 @@ class _RedactingLogger(AllureFileLogger):
         if LabelType.ID in found:
             identity = (found.get(name, "") for name in (LabelType.EPIC, LabelType.FEATURE, LabelType.ID))
             result.historyId = result.testCaseId = md5("\0".join(identity))
-            result.labels = _without_default_suites(result.labels)
+            result.labels = _with_our_suites(result.labels)
         self._write(result)
 
     @allure_commons.hookimpl
@@ -170,8 +218,8 @@ def _content(value: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - 
     return value
 
 
-def _without_default_suites(labels: list[Label]) -> list[Label]:
-    """Drop the suites that allure-pytest makes of folders, which precede ours of stage and family."""
+def _with_our_suites(labels: list[Label]) -> list[Label]:
+    """Drop the suites that a function is labelled with, which precede ours of stage and family."""
     ours = {label.name: label for label in labels if label.name in _SUITES}
     ours.pop(LabelType.SUB_SUITE, None)
     return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
