@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import PurePath
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from opsverify.config.anchored import PATHS, PATTERNS
 from opsverify.config.database import SecretRef
-from opsverify.config.load import PATHS, PATTERNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from opsverify.config.model import Target
 
@@ -21,16 +22,19 @@ PER_RUN = frozenset({"actions.rolled_back_at"})
 """Keys that a run's own options fill in: no property of the target."""
 _PLACES = frozenset({*PATHS, *PATTERNS, "journeys"})
 """Keys whose values are made absolute when a target is loaded."""
+_ENCODER = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 def target_digests(target: Target) -> dict[str, str]:
     """The SHA-256 sum of every key of `target`, defaults included; of a secret only by which name it is given."""
-    return {key: _sum(value) for key, value in _keys(target, "") if key not in PER_RUN}
+    found: dict[str, str] = {}
+    _keep(target, "", found)
+    return {key: digest for key, digest in found.items() if key not in PER_RUN}
 
 
 def one_digest(digests: Mapping[str, str]) -> str:
     """One SHA-256 sum over the sums of all keys."""
-    return _sum(dict(sorted(digests.items())))
+    return _sum(digests)
 
 
 def portable_digest(digests: Mapping[str, str]) -> str:
@@ -47,22 +51,29 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2].partition("[")[0].removesuffix("#")
 
 
-def _keys(value: object, key: str) -> Iterator[tuple[str, object]]:
-    if isinstance(value, SecretRef):
-        yield key, {"env": value.env, "file": PurePath(value.file).name if value.file else None}
+def _keep(value: object, key: str, found: dict[str, str]) -> None:
+    """Put the sum of every key of `value`, which is that of `key`, into `found`."""
+    if value is None or isinstance(value, str | int):
+        found[key] = _sum_of_plain(value)
+    elif isinstance(value, SecretRef):
+        found[key] = _sum({"env": value.env, "file": PurePath(value.file).name if value.file else None})
     elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _keys(getattr(value, name), f"{key}.{name}" if key else name)
+        for name, entry in vars(value).items():
+            _keep(entry, f"{key}.{name}" if key else name, found)
     elif isinstance(value, dict) and value:
         for name, entry in value.items():
-            yield from _keys(entry, f"{key}.{name}" if key else str(name))
+            _keep(entry, f"{key}.{name}" if key else str(name), found)
     elif isinstance(value, list | tuple) and any(isinstance(entry, BaseModel) for entry in value):
-        yield f"{key}#", len(value)
+        found[f"{key}#"] = _sum(len(value))
         for number, entry in enumerate(value):
-            yield from _keys(entry, f"{key}[{number}]")
+            _keep(entry, f"{key}[{number}]", found)
     else:
-        yield key, value
+        found[key] = _sum(value)
 
 
 def _sum(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()
+
+
+_sum_of_plain = functools.lru_cache(maxsize=4096, typed=True)(_sum)
+"""The sum of a value that most keys have: one of few defaults. `typed`: 1 and True are equal."""
