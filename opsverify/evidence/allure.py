@@ -207,11 +207,13 @@ def _content(value: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - 
         return shown(value)
     if isinstance(value, list | tuple | set | frozenset):
         return [_content(item, shown) for item in value]
+    if isinstance(value, Label):  # most of a result, hence without the loop below
+        return {"name": shown(value.name), "value": _content(value.value, shown)}
     if isinstance(value, dict):
         return {shown(key): _content(item, shown) for key, item in value.items()}
     if attrs.has(type(value)):
         return {
-            name: item if name in _MADE else shown(item) if type(item) is str else _content(item, shown)
+            name: item if name in _MADE else _content(item, shown)
             for name, item in vars(value).items()
             if item or item is False
         }
