@@ -1,22 +1,17 @@
-"""Allure results: labels, titles, steps, attachments, and a writer that removes secrets."""
+"""Allure results: labels, titles, steps and attachments of every check."""
 
 from __future__ import annotations
 
-import functools
-import json
-import os
 import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import allure
 import allure_commons
-import attrs
 import pytest
 from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Label, Link, Parameter, Status, StatusDetails, TestResult
 from allure_commons.types import AttachmentType, LabelType
-from allure_commons.utils import md5, now, platform_label, represent
+from allure_commons.utils import now, platform_label, represent
 from allure_pytest.listener import AllureListener
 from allure_pytest.utils import (
     allure_full_name,
@@ -29,13 +24,13 @@ from allure_pytest.utils import (
 
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Outcome
-from opsverify.evidence.files import mode_in
+from opsverify.evidence.allure_writer import RedactingLogger
 from opsverify.language.message import in_language
-from opsverify.language.plain import plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from opsverify.config.model import Target
     from opsverify.core.plan import Planned
@@ -52,11 +47,6 @@ _STATUS: Final = {
     Outcome.NOT_APPLICABLE: Status.SKIPPED,
     Outcome.WAIVED: Status.SKIPPED,
 }
-_SUITES: Final = frozenset({LabelType.PARENT_SUITE, LabelType.SUITE, LabelType.SUB_SUITE})
-_MADE: Final = frozenset({"uuid", "historyId", "testCaseId"})
-"""Fields that are made of random bits or a sum, and hold no text."""
-_RECURRING: Final = 4096
-"""Texts of results that are remembered as they are shown."""
 _KINDS: Final = {
     "text": AttachmentType.TEXT,
     "json": AttachmentType.JSON,
@@ -92,6 +82,7 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
         super().__init__(config)
         self._lines = lines()
         self._interpreter = platform_label()
+        self._names: dict[tuple[object, str], tuple[str, list[str], str]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -100,8 +91,7 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
             return (yield)
         finally:
             result = self._result_of(item)
-            result.fullName = allure_full_name(item)
-            result.titlePath = allure_title_path(item)
+            result.fullName, result.titlePath, _ = self._names_of(item)
             if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
                 known = {parameter.name for parameter in result.parameters}
                 result.parameters += [
@@ -132,6 +122,13 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
         found: TestResult = self.allure_logger.get_test(self._cache.get(item.nodeid))
         return found
 
+    def _names_of(self, item: pytest.Item) -> tuple[str, list[str], str]:
+        """Names of the item's function, its file and its package: the same for all its parameters."""
+        function = (item.parent, getattr(item, "originalname", item.name))
+        if function not in self._names:
+            self._names[function] = allure_full_name(item), allure_title_path(item), allure_package(item)
+        return self._names[function]
+
     def _place(self, item: pytest.Item) -> Iterator[tuple[str, str]]:
         for marker in pytest_markers(item):
             yield LabelType.TAG, marker
@@ -139,92 +136,10 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
         yield LabelType.THREAD, self._thread
         yield LabelType.FRAMEWORK, "pytest"
         yield LabelType.LANGUAGE, self._interpreter
-        yield "package", allure_package(item)
+        yield "package", self._names_of(item)[2]
 
     def _update_fixtures_children(self, item: pytest.Item) -> None:
         """Record no fixture."""
-
-
-class _RedactingLogger(AllureFileLogger):
-    """Allure's own writer with every string cleaned on its way to the disk."""
-
-    def __init__(self, folder: Path, redactor: Redactor) -> None:
-        super().__init__(str(folder))  # type: ignore[no-untyped-call]
-        self._folder = folder
-        self._redactor = redactor
-        # Labels and titles come again with every check.
-        self._shown = functools.lru_cache(_RECURRING)(lambda text: redactor.text(plain_lines(text)))
-        self._mode = mode_in(folder.parent)
-
-    @allure_commons.hookimpl
-    def report_result(self, result: TestResult) -> None:
-        """Write one test result, identified over the years by target, stage and check, not by its function's place.
-
-        In a report of several runs Allure takes results of one identity for retries, and shows the last one only.
-        """
-        found = {label.name: label.value for label in result.labels}
-        if LabelType.ID in found:
-            identity = (found.get(name, "") for name in (LabelType.EPIC, LabelType.FEATURE, LabelType.ID))
-            result.historyId = result.testCaseId = md5("\0".join(identity))
-            result.labels = _with_our_suites(result.labels)
-        self._write(result)
-
-    @allure_commons.hookimpl
-    def report_attached_data(self, body: str | bytes, file_name: str) -> None:
-        """Write one attachment."""
-        if isinstance(body, bytes):
-            # Each byte as one character: what is no UTF-8 stays as it is.
-            self._put(file_name, self._redactor.text(body.decode("latin-1")).encode("latin-1"))
-        else:
-            self._put(file_name, self._redactor.lines(body))
-
-    @allure_commons.hookimpl
-    def report_attached_file(self, source: str, file_name: str) -> None:
-        """Write a copy of a file as an attachment."""
-        self.report_attached_data(Path(source).read_bytes(), file_name)
-
-    def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
-        # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
-        content = json.dumps(_content(item, self._shown), ensure_ascii=False).encode("utf-8", "backslashreplace")
-        self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.noted(content))
-
-    def _put(self, name: str, content: bytes) -> None:
-        # Not synced to the disk, as other evidence is: a run that ends before its verdict holds anyway.
-        draft = f"{self._folder}/{name}.tmp"
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(handle, left) :]
-        finally:
-            os.close(handle)
-        os.replace(draft, f"{self._folder}/{name}")  # noqa: PTH105 - a Path costs as much as the renaming
-
-
-def _content(value: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - allure ships no types
-    """A value of Allure's model as JSON: what it has set, each of its strings as it is `shown`."""
-    if isinstance(value, str):
-        return shown(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_content(item, shown) for item in value]
-    if isinstance(value, Label):  # most of a result, hence without the loop below
-        return {"name": shown(value.name), "value": _content(value.value, shown)}
-    if isinstance(value, dict):
-        return {shown(key): _content(item, shown) for key, item in value.items()}
-    if attrs.has(type(value)):
-        return {
-            name: item if name in _MADE else _content(item, shown)
-            for name, item in vars(value).items()
-            if item or item is False
-        }
-    return value
-
-
-def _with_our_suites(labels: list[Label]) -> list[Label]:
-    """Drop the suites that a function is labelled with, which precede ours of stage and family."""
-    ours = {label.name: label for label in labels if label.name in _SUITES}
-    ours.pop(LabelType.SUB_SUITE, None)
-    return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
 
 
 def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> Callable[[], None]:
@@ -234,7 +149,7 @@ def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> C
     for plugin in replaced:
         manager.unregister(plugin)
     config.pluginmanager.unregister(name="allure_listener")
-    ours = [_ChecksOnly(config), _RedactingLogger(folder, redactor)]
+    ours = [_ChecksOnly(config), RedactingLogger(folder, redactor)]
     config.pluginmanager.register(ours[0], "allure_listener")
     for plugin in ours:
         manager.register(plugin)
@@ -271,7 +186,7 @@ def write_result(
         start=now(),
         stop=now(),
     )
-    _RedactingLogger(folder, redactor).report_result(entry)
+    RedactingLogger(folder, redactor).report_result(entry)
 
 
 def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str]]:
