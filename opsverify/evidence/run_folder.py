@@ -81,7 +81,8 @@ class RunFolder:
         self, name: str, content: dict[str, Any], redactor: Redactor, clean: Mapping[str, Any] | None = None
     ) -> None:
         """Write one JSON file of the run atomically, without secrets; `clean` are fields that hold none."""
-        write_atomic(self.path / name, json_text({**redactor.data(content), **(clean or {})}))
+        text = json_text({**redactor.data(content), **(clean or {})})
+        write_atomic(self.path / name, redactor.noted(text.encode("utf-8", "backslashreplace")))
 
     def release(self) -> None:
         """Let other runs use the folder."""

@@ -10,19 +10,18 @@ import httpx
 
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.language.message import say
-from opsverify.probes.access import Access, bearer_access, verification
+from opsverify.probes.access import Access, bearer_access
 from opsverify.probes.base import Probe
-from opsverify.probes.http_transport import MOST_BODY, Deadline, DeadlineTransport, read_body
+from opsverify.probes.http_client import Clients
+from opsverify.probes.http_transport import MOST_BODY, read_body
 from opsverify.probes.local_timer import Elapsed, LocalTimer
-from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
+from opsverify.probes.proxy import NO_PROXY, shown
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import capped, masked, one_line
 from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from opsverify.errors import Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,44 +84,12 @@ class Options(TypedDict, total=False):
     """Where to connect to instead of the host that the URL names; Host and certificate stay those of the URL."""
 
 
-@dataclass(slots=True)
-class _Clients:
-    """Connection pools, shared by all views of one probe: one for each way to verify and to find a proxy.
-
-    One for each name, too, that is requested at an address of its own: a pool distinguishes connections by their
-    address, not by the name for which their certificate was verified.
-    """
-
-    timeout_s: float
-    proxy: str = NO_PROXY
-    deadline: Deadline = field(default_factory=Deadline)
-    open: dict[tuple[bool, str | None, tuple[str | None, ...], str | None], httpx.Client] = field(default_factory=dict)
-
-    def proxy_for(self, url: str, access: Access) -> str | None:
-        return proxy_of(url, access.proxy or self.proxy)
-
-    def get(self, url: str, access: Access, name: str | None = None) -> httpx.Client:
-        key = (url.startswith("https:"), self.proxy_for(url, access), access.files, name)
-        client = self.open.get(key)
-        if client is None:
-            transport = DeadlineTransport(self.deadline, verification(url, access), key[1])
-            client = httpx.Client(timeout=self.timeout_s, trust_env=False, transport=transport)
-            client._cookies = _Cookies()  # noqa: SLF001 - its setter makes httpx's own of them
-            client.headers["Accept-Encoding"] = "identity"  # a short answer may unpack to a very long one
-            self.open[key] = client
-        return client
-
-    def close(self) -> None:
-        while self.open:
-            self.open.popitem()[1].close()
-
-
 class Http(Probe):
     """Requests over pooled connections: no redirect is followed and nothing is retried."""
 
     def __init__(self, *, timeout_s: float = 5.0, record: Record = discard, proxy: str = NO_PROXY) -> None:
         super().__init__(record)
-        self._clients = _Clients(timeout_s, proxy)
+        self._clients = Clients(timeout_s, proxy)
 
     def get(self, url: str, **options: Unpack[Options]) -> Reply:
         """GET `url`; see `request`."""
@@ -140,10 +107,11 @@ class Http(Probe):
         access = options.get("access") or replace(
             bearer_access(options.get("bearer") or None), ca_file=options.get("ca_file")
         )
-        # A request's own header goes before the part's: a journey may test a login of its own.
-        own = {name.lower() for name in options.get("headers") or {}}
-        headers = {name: value for name, value in access.headers.items() if name.lower() not in own}
-        headers |= options.get("headers") or {}
+        headers = access.headers
+        if own := options.get("headers"):
+            # A request's own header goes before the part's: a journey may test a login of its own.
+            names = {name.lower() for name in own}
+            headers = {name: value for name, value in headers.items() if name.lower() not in names} | dict(own)
         clients = self._clients
         watch = LocalTimer()
         try:
@@ -151,9 +119,7 @@ class Http(Probe):
             named = httpx.URL(url)
             there = named if address is None else named.copy_with(host=address)
             client = clients.get(str(there), access, None if address is None else named.host)
-            request = client.build_request(
-                method, there, json=options.get("json"), content=options.get("content"), headers=headers
-            )
+            request = client.request(method, there, headers, json=options.get("json"), content=options.get("content"))
             if address is not None:
                 request.headers["Host"] = named.netloc.decode("ascii")
                 request.extensions["sni_hostname"] = named.host
@@ -168,10 +134,10 @@ class Http(Probe):
             ) from error
         clients.deadline.at = watch.started + clients.timeout_s
         try:
-            response = client.send(request, stream=True)
+            response = client.send(request)
             body = read_body(response, options.get("max_body", MOST_BODY), f"{method} {url}")
         except Inconclusive as error:
-            self._keep(request, access, str(error))
+            self._keep(request, client.proxy, str(error))
             raise
         except httpx.TimeoutException as error:
             message = say(
@@ -180,8 +146,8 @@ class Http(Probe):
                 url=url,
                 timeout_s=clients.timeout_s,
             )
-            self._keep(request, access, message)
-            raise Unreachable(message, by_clock=True, peers=self._peers(str(there), access)) from error
+            self._keep(request, client.proxy, message)
+            raise Unreachable(message, by_clock=True, peers=peers_of(str(there), client.proxy)) from error
         except httpx.TransportError as error:
             message = say(
                 "{method} {url}: no answer ({error}); check that it is up, and its name and port",
@@ -189,8 +155,8 @@ class Http(Probe):
                 url=url,
                 error=one_line(error),
             )
-            self._keep(request, access, message)
-            raise Unreachable(message, peers=self._peers(str(there), access)) from error
+            self._keep(request, client.proxy, message)
+            raise Unreachable(message, peers=peers_of(str(there), client.proxy)) from error
         except httpx.RequestError as error:
             message = say(
                 "{method} {url}: the answer cannot be read ({error}); check the service's log",
@@ -198,40 +164,27 @@ class Http(Probe):
                 url=url,
                 error=one_line(error),
             )
-            self._keep(request, access, message)
+            self._keep(request, client.proxy, message)
             raise Inconclusive(message) from error
         text = body.decode(_charset(response), errors="replace")
         reply = Reply(url, response.status_code, watch.elapsed_s, response.headers, text, body)
-        self._keep(
-            request,
-            access,
-            f"HTTP {reply.status} after {reply.elapsed_s * 1000:.1f} ms\n{masked(reply.headers)}\n\n{capped(text)}",
-        )
+        if self._record is not discard:
+            answer = f"HTTP {reply.status} after {reply.elapsed_s * 1000:.1f} ms\n{masked(reply.headers)}"
+            self._keep(request, client.proxy, f"{answer}\n\n{capped(text)}")
         return reply
 
     def close(self) -> None:
         """Close every connection; the probe may be used again."""
         self._clients.close()
 
-    def _peers(self, url: str, access: Access) -> tuple[Peer, ...]:
-        return peers_of(url, self._clients.proxy_for(url, access))
-
-    def _keep(self, request: httpx.Request, access: Access, answer: str) -> None:
+    def _keep(self, request: httpx.Request, proxy: str | None, answer: str) -> None:
         if self._record is discard:
             return
         sent = f"\n\n{capped(request.content.decode(errors='replace'))}" if request.content else ""
         line = f"{request.method} {request.url}"
-        if proxy := self._clients.proxy_for(str(request.url), access):
+        if proxy:
             answer = f"through the proxy {shown(proxy)}\n{answer}"
         self._record(line, f"{line}\n{masked(request.headers)}{sent}\n\n{answer}\n")
-
-
-class _Cookies(httpx.Cookies):
-    """httpx's cookies, which look for none where an answer sets none: that costs as much as its parsing."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        if "set-cookie" in response.headers:
-            super().extract_cookies(response)
 
 
 def _charset(response: httpx.Response) -> str:

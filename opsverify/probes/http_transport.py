@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import zlib
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import httpcore
 import httpx
@@ -121,14 +121,15 @@ def read_body(response: httpx.Response, most: int, where: str) -> bytes:
 
 
 def _bounded(response: httpx.Response, most: int, where: str) -> bytes:
+    stream = cast("httpx.SyncByteStream", response.stream)
     body = bytearray()
     try:
-        for chunk in response.iter_raw():
+        for chunk in stream:
             body += chunk
             if len(body) > most:
                 raise _too_long(where, most)
     finally:
-        response.close()
+        stream.close()
     return bytes(body)
 
 

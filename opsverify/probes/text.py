@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ def capped(body: str) -> str:
 
 def masked(headers: Mapping[str, str]) -> str:
     """Headers one to a line, values of those that carry credentials left out."""
-    return "\n".join(f"{name}: {'***' if _SENSITIVE.search(name) else value}" for name, value in headers.items())
+    return "\n".join([f"{name}: {'***' if _is_sensitive(name) else value}" for name, value in headers.items()])
 
 
 def one_line(error: BaseException | str) -> str:
@@ -65,6 +66,11 @@ def is_loopback_host(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@lru_cache(maxsize=256)  # the same few names in every exchange
+def _is_sensitive(name: str) -> bool:
+    return _SENSITIVE.search(name) is not None
 
 
 def _cell(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from opsverify.config.model import require
 from opsverify.evidence.redact import Recurring
@@ -39,10 +39,8 @@ class Connections:
         self._open = ExitStack()
         self._made: dict[str, Any] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
+    def close(self) -> None:
+        """Close every connection."""
         self._open.close()
 
     @property

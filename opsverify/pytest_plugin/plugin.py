@@ -34,6 +34,7 @@ from opsverify.pytest_plugin.collection import (
     PinPlugin,
     functions_in,
     is_absent,
+    locate,
     parameters_of,
     pins_of,
     refuse_duplicates,
@@ -188,6 +189,7 @@ class PlanPlugin(Collection):
             for item in items
             if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
         ]
+        locate(items)
 
     def waivers_of_no_check(self, target: Target) -> list[str]:
         """A remark on each waiver of `target` that names no check of any stage, with the nearest."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +55,52 @@ def test_redirects_are_shown_not_followed(fake: FakeServer) -> None:
     with Http() as http:
         assert http.get(f"{fake.url}/old").status == 302
     assert len(fake.seen) == 1
+
+
+def test_a_redirect_to_no_url_is_an_answer(fake: FakeServer) -> None:
+    """Where a redirect leads is nothing that a probe needs: one that leads nowhere is shown like any other."""
+    fake.routes["/old"] = (302, {"Location": "http://[::1/new"}, "")
+    with Http() as http:
+        assert http.get(f"{fake.url}/old").status == 302
+
+
+def test_headers_of_every_request(fake: FakeServer) -> None:
+    """A server is asked as httpx asks it, but for plain bodies; a header of the request's own goes first."""
+    fake.answer("/health", {})
+    with Http() as http:
+        http.get(f"{fake.url}/health")
+        http.get(f"{fake.url}/health", headers={"accept": "text/html"}, bearer="token")
+    host = fake.url.removeprefix("http://")
+    sent = {"Host": host, "Accept-Encoding": "identity", "Connection": "keep-alive"}
+    agent = f"python-httpx/{version('httpx')}"
+    assert fake.seen[0][2] == sent | {"Accept": "*/*", "User-Agent": agent}
+    assert fake.seen[1][2] == sent | {"accept": "text/html", "User-Agent": agent, "Authorization": "Bearer token"}
+
+
+def test_cookies_are_sent_back_where_they_were_set(fake: FakeServer) -> None:
+    """A session that an answer opens goes on, below its path only; one that an answer ends is over."""
+    fake.routes["/in/login"] = (200, {"Set-Cookie": "session=one; Path=/in"}, "")
+    fake.routes["/in/logout"] = (200, {"Set-Cookie": "session=; Path=/in; Max-Age=0"}, "")
+    for path in ("/in/health", "/health"):
+        fake.answer(path, {})
+    with Http() as http:
+        for path in ("/in/login", "/in/health", "/health", "/in/logout", "/in/health"):
+            http.get(f"{fake.url}{path}")
+    assert [headers.get("Cookie") for _, _, headers, _ in fake.seen] == [
+        None,
+        "session=one",
+        None,
+        "session=one",
+        None,
+    ]
+
+
+def test_login_of_the_url(fake: FakeServer) -> None:
+    """A login in a URL is sent as httpx sends it."""
+    fake.answer("/health", {})
+    with Http() as http:
+        http.get(f"{fake.url}/health".replace("//", "//some%20one:p%40ss@"))
+    assert fake.seen[0][2]["Authorization"] == f"Basic {b64encode(b'some one:p@ss').decode('ascii')}"
 
 
 def test_long_bodies_are_read_whole_and_recorded_in_part(fake: FakeServer, recorder: Recorder) -> None:
@@ -130,10 +178,11 @@ def test_half_an_answer_is_unreachable(fake: FakeServer) -> None:
         http.get(f"{fake.url}/half")
 
 
-def test_url_that_cannot_be_asked_is_inconclusive() -> None:
+@pytest.mark.parametrize("url", ["http://[::1/health", "/health", "health", "", "http:///health"])
+def test_url_that_cannot_be_asked_is_inconclusive(url: str) -> None:
     """A URL that is none is a fault of the question, not of a service."""
     with Http() as http, pytest.raises(Inconclusive, match="correct it"):
-        http.get("http://[::1/health")
+        http.get(url)
 
 
 def test_views_share_connections(fake: FakeServer, recorder: Recorder) -> None:

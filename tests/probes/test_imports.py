@@ -10,7 +10,7 @@ from pathlib import Path
 import opsverify
 
 CLIENTS = {
-    "httpx": {"probes/http.py", "probes/http_transport.py"},
+    "httpx": {"probes/http.py", "probes/http_client.py", "probes/http_transport.py"},
     "psycopg": {
         "probes/libpq.py",
         "probes/postgres.py",
