@@ -3,7 +3,7 @@
 from functools import partial
 
 from opsverify import NONE, Inconclusive, Limit, listed, measure_cached_since, per, runbook, say
-from opsverify.switchback.regions import core_tables, dr_is_standby, elapsed_s
+from opsverify.switchback.described import core_tables, dr_is_standby, elapsed_s
 from opsverify.switchback.twins import commits_blocked, dead_slots, sequences_behind, standbys_without_slot
 from opsverify.units import quantity
 

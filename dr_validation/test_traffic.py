@@ -6,7 +6,7 @@ In `switchback` that is the original region, in `post-dr` the DR region.
 from functools import partial
 
 from opsverify import NONE, Inconclusive, Limit, listed, per, runbook, say
-from opsverify.switchback.regions import elapsed_s, resolvers
+from opsverify.switchback.described import elapsed_s, resolvers
 from opsverify.units import duration
 
 AFTER_SWITCH = partial(

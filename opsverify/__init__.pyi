@@ -24,8 +24,8 @@ from .metrics.cache_age import (
 from .metrics.cache_age import (
     measure_rebuilt as measure_rebuilt,
 )
-from .periodic.breakers import described_breakers as described_breakers
 from .periodic.changes import change_kinds as change_kinds
+from .periodic.described_breakers import described_breakers as described_breakers
 from .periodic.index_review import index_sizes as index_sizes
 from .periodic.rehearsals import not_passed as not_passed
 from .playbook.defaults import confirmations as confirmations

@@ -47,7 +47,6 @@ LONG: Final = {
     "opsverify/pytest_plugin/plugin.py": "every hook is here, and only here",
     "opsverify/release/authorize.py": "every reason to refuse an order, in the order they are looked at",
     "opsverify/release/rollout.py": "one rollout, from its lock to its last share",
-    "opsverify/switchback/regions.py": "each comparison of two regions, with its message",
     "sandbox/core.py": "one class that starts and stops every part of the stand-in",
     "tests/probes/probe_servers.py": "one server for each probe",
     "tests/attack/test_act.py": "a table: every way to mislead `act`",

@@ -16,7 +16,7 @@ from opsverify.language.message import as_message, say
 from opsverify.recovery.backup.adapters import source_of
 from opsverify.recovery.restore.recoverable import newest_recoverable
 from opsverify.recovery.rpo.heartbeat_log import HeartbeatLog
-from opsverify.switchback.regions import require_regions
+from opsverify.switchback.described import require_regions
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:

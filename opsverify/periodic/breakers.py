@@ -71,18 +71,6 @@ class NotClosed:
         return say("{instance} for {age}", instance=self.instance or "?", age=elapsed(self.seconds))
 
 
-def described_breakers(target: Target) -> tuple[str, ...]:
-    """The breakers of a target. Raises Inconclusive where it describes none."""
-    if not target.breakers:
-        raise Inconclusive(
-            say(
-                "breakers: none described; add [breakers.NAME] with opened, half_opened, closed and not_closed, "
-                "or declare breakers absent with the reason"
-            )
-        )
-    return tuple(target.breakers)
-
-
 def exercise_command(target: Target) -> Callable[[Sequence[str], BreakerExercise], Ran] | None:
     """How commands of an exercise are run; None where no fault may be caused: never in production."""
     if not target.faults.allowed or target.environment == "production":

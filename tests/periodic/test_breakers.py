@@ -12,7 +12,8 @@ from opsverify.commands import Ran
 from opsverify.config.breakers import BreakerConfig, BreakerExercise
 from opsverify.errors import CheckFailed, Inconclusive
 from opsverify.limits import Limit
-from opsverify.periodic.breakers import BreakerReview, described_breakers, exercise_command
+from opsverify.periodic.breakers import BreakerReview, exercise_command
+from opsverify.periodic.described_breakers import described_breakers
 from opsverify.probes.eventually import set_waiting
 from opsverify.probes.prometheus_values import Sample, Series
 from tests.support.target_file import SMALLEST, target_in

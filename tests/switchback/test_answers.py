@@ -16,7 +16,8 @@ from opsverify.probes import dns as probe
 from opsverify.probes.http import Http
 from opsverify.probes.record import discard
 from opsverify.recovery.restore.restored_server import reserved_port
-from opsverify.switchback.regions import TIMES, RegionPair, require_regions
+from opsverify.switchback.described import require_regions
+from opsverify.switchback.regions import TIMES, RegionPair
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from opsverify.config.run_options import overridden
 from opsverify.core.attestation import read_attestation
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.recovery.wal.timelines import timeline_path
-from opsverify.switchback.regions import RegionPair, core_tables, dr_is_standby, require_regions, resolvers
+from opsverify.switchback.described import core_tables, dr_is_standby, require_regions, resolvers
+from opsverify.switchback.regions import RegionPair
 from tests.support.target_file import REGIONS, SMALLEST, target_in
 
 if TYPE_CHECKING:
