@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -9,6 +10,8 @@ import traceback
 INTERRUPTED = 2
 INTERNAL_ERROR = 3
 USAGE = 4
+NEW_OBJECTS = 10_000
+"""New objects between two searches for cycles. With Python's 700, every few imports and every check set one off."""
 
 
 def run() -> int:
@@ -22,6 +25,7 @@ def run() -> int:
         )
         sys.stderr.flush()
         os._exit(USAGE)  # a SystemExit would begin the session
+    gc.set_threshold(NEW_OBJECTS)
     leave_current_folder_out()
     try:
         from opsverify.cli.main import main  # noqa: PLC0415 - its failure to import is what is caught

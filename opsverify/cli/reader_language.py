@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.config.project import project_root
+from opsverify.config.toml_text import parsed
 from opsverify.language.environment import environment_language
 from opsverify.language.message import LANGUAGES
 
@@ -39,7 +39,7 @@ def _language(given: object, target: object) -> str:
     if path.suffix != ".toml":
         path = project_root() / "targets" / f"{target}.toml"
     try:
-        language = tomllib.loads(path.read_text(encoding="utf-8")).get("language", _OF_TARGETS)
+        language = parsed(path.read_text(encoding="utf-8")).get("language", _OF_TARGETS)
     except (OSError, ValueError):
         return environment_language()
     return language if language in LANGUAGES else environment_language()

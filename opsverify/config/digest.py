@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from pathlib import PurePath
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from opsverify.config.anchored import PATHS, PATTERNS
 from opsverify.config.database import SecretRef
-from opsverify.config.load import PATHS, PATTERNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from opsverify.config.model import Target
 
@@ -21,16 +22,24 @@ PER_RUN = frozenset({"actions.rolled_back_at"})
 """Keys that a run's own options fill in: no property of the target."""
 _PLACES = frozenset({*PATHS, *PATTERNS, "journeys"})
 """Keys whose values are made absolute when a target is loaded."""
+_REQUIRED = object()
+_TAKEN_OUT = "taken out"
+_ENCODER = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 def target_digests(target: Target) -> dict[str, str]:
-    """The SHA-256 sum of every key of `target`, defaults included; of a secret only by which name it is given."""
-    return {key: _sum(value) for key, value in _keys(target, "") if key not in PER_RUN}
+    """The SHA-256 sum of every key of `target` that differs from its default, and one of all defaults of each section.
+
+    Of a secret only by which name it is given.
+    """
+    found: dict[str, str] = {}
+    _keep(target, "", found)
+    return {key: digest for key, digest in found.items() if key not in PER_RUN}
 
 
 def one_digest(digests: Mapping[str, str]) -> str:
     """One SHA-256 sum over the sums of all keys."""
-    return _sum(dict(sorted(digests.items())))
+    return _sum(digests)
 
 
 def portable_digest(digests: Mapping[str, str]) -> str:
@@ -47,22 +56,57 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2].partition("[")[0].removesuffix("#")
 
 
-def _keys(value: object, key: str) -> Iterator[tuple[str, object]]:
-    if isinstance(value, SecretRef):
-        yield key, {"env": value.env, "file": PurePath(value.file).name if value.file else None}
+def _keep(value: object, key: str, found: dict[str, str], default: object = None) -> None:
+    """Put the sum of every key of `value`, which is that of `key`, into `found`, where it is not as in `default`."""
+    if value is None or isinstance(value, str | int):
+        found[key] = _sum_of_plain(value)
+    elif isinstance(value, SecretRef):
+        found[key] = _sum({"env": value.env, "file": PurePath(value.file).name if value.file else None})
     elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _keys(getattr(value, name), f"{key}.{name}" if key else name)
-    elif isinstance(value, dict) and value:
-        for name, entry in value.items():
-            yield from _keys(entry, f"{key}.{name}" if key else str(name))
+        section = type(value)
+        found.setdefault(f"{section.__name__} defaults", _sum_of_defaults(section))
+        before = len(found)
+        _keep_entries(vars(value), key, found, vars(default) if type(default) is section else _defaults(section))
+        if len(found) == before:  # it is there, though with nothing of its own
+            found[key] = _sum_of_plain(section.__name__)
+    elif isinstance(value, dict) and (value or default):
+        _keep_entries(value, key, found, default if isinstance(default, dict) else {})
     elif isinstance(value, list | tuple) and any(isinstance(entry, BaseModel) for entry in value):
-        yield f"{key}#", len(value)
+        found[f"{key}#"] = _sum(len(value))
         for number, entry in enumerate(value):
-            yield from _keys(entry, f"{key}[{number}]")
+            _keep(entry, f"{key}[{number}]", found)
     else:
-        yield key, value
+        found[key] = _sum(value)
+
+
+def _keep_entries(
+    entries: Mapping[str, object], key: str, found: dict[str, str], defaults: Mapping[str, object]
+) -> None:
+    for name, entry in entries.items():
+        default = defaults.get(name, _REQUIRED)
+        if type(entry) is not type(default) or entry != default:
+            _keep(entry, f"{key}.{name}" if key else name, found, default)
+    for name in defaults.keys() - entries.keys():
+        found[f"{key}.{name}"] = _TAKEN_OUT
+
+
+@functools.cache
+def _defaults(section: type[BaseModel]) -> dict[str, object]:
+    fields = section.model_fields.items()
+    return {name: field.get_default(call_default_factory=True) for name, field in fields if not field.is_required()}
+
+
+@functools.cache
+def _sum_of_defaults(section: type[BaseModel]) -> str:
+    found: dict[str, str] = {}
+    for name, default in _defaults(section).items():
+        _keep(default, name, found)
+    return _sum(found)
 
 
 def _sum(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()
+
+
+_sum_of_plain = functools.lru_cache(maxsize=4096, typed=True)(_sum)
+"""The sum of a value that most keys have: one of few defaults. `typed`: 1 and True are equal."""

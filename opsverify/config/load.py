@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from opsverify.config.database import SecretRef
+from opsverify.config.anchored import anchored
 from opsverify.config.database_source import expand_databases
 from opsverify.config.model import Part, Synthetic, Target
 from opsverify.config.project import SUITES_ROOT, project_root
@@ -19,21 +20,10 @@ from opsverify.errors import TargetError
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
-PATHS = (
-    "base_backup", "wal_archive", "dr_wal_archive", "ledger", "scratch", "archive", "sha256", "globals", "config",
-    "log", "folder", "ca_file", "client_cert", "client_key", "public_key", "record", "service_file",
-    "calendar", "leave", "trusted_keys", "declared",
-)  # fmt: skip
-"""Keys that are paths relative to the target file, in whichever table they stand."""
-
-PATTERNS = ("validations",)
-"""Keys that list patterns of paths relative to the target file."""
-
-S = TypeVar("S", bound=BaseModel)
 _MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]", "changes": "[changes.NAME]", "breakers": "[breakers.NAME]"}
 _OPTIONAL: tuple[Part, ...] = (
     "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights", "changes",
@@ -104,7 +94,7 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
     problems = [_in_file(path, line) for line in expand_databases(raw, path.parent)]
     target = None
     try:
-        target = Target.model_validate_json(_as_json(raw))
+        target = _target_of(_as_json(raw))
     except ValidationError as error:
         problems += [_in_file(path, _explain(detail)) for detail in error.errors()]
     problems += [_in_file(path, line) for line in _undeclared(raw)]
@@ -112,44 +102,13 @@ def load_target(path: Path, *, with_secrets: bool = True) -> tuple[Target, Secre
         problems += [_in_file(path, line) for line in secret_problems(raw, path.parent)]
     if problems or target is None:
         raise TargetError(*problems)
-    target = _anchored(target, path.parent)
+    target = anchored(target, path.parent)
     target = target.model_copy(update={"synthetic": _journeys(target.synthetic, path)})
     return target, Secrets.load(target, path.parent) if with_secrets else Secrets({})
 
 
 def _in_file(path: Path, problem: str) -> str:
     return say("{path}: {problem}", path=path, problem=problem)
-
-
-def _anchored(section: S, folder: Path) -> S:
-    """Make the paths that are written relative to the target file independent of it, in every table."""
-
-    def absolute(path: str) -> str:
-        return str((folder / Path(path).expanduser()).resolve())
-
-    changes: dict[str, Any] = {}
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        if isinstance(section, SecretRef):
-            continue
-        anchored = _anchored_value(name, value, folder, absolute)
-        if anchored is not value:
-            changes[name] = anchored
-    return section.model_copy(update=changes) if changes else section
-
-
-def _anchored_value(name: str, value: Any, folder: Path, absolute: Callable[[str], str]) -> Any:  # noqa: ANN401 - any field
-    if isinstance(value, str):
-        return absolute(value) if name in PATHS else value
-    if isinstance(value, BaseModel):
-        return _anchored(value, folder)
-    if isinstance(value, tuple) and name in PATTERNS:
-        return tuple(map(absolute, value))
-    if isinstance(value, tuple):
-        return tuple(_anchored_value(name, item, folder, absolute) for item in value)
-    if isinstance(value, dict):
-        return {key: _anchored_value("", item, folder, absolute) for key, item in value.items()}
-    return value
 
 
 def _journeys(section: Synthetic, target_file: Path) -> Synthetic:
@@ -189,6 +148,11 @@ def _journeys(section: Synthetic, target_file: Path) -> Synthetic:
 def _as_json(raw: dict[str, Any]) -> bytes:
     # pydantic's strict mode takes TOML's arrays and dates for tuples and dates only in their JSON form.
     return TypeAdapter(dict[str, Any]).dump_json(raw)
+
+
+@functools.lru_cache(maxsize=1)  # a process that runs a stage loads its target more than once
+def _target_of(content: bytes) -> Target:
+    return Target.model_validate_json(content)
 
 
 def _undeclared(raw: dict[str, Any]) -> Iterator[str]:

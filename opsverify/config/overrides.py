@@ -50,7 +50,10 @@ def incident_since(target: Target, flag: str, text: str) -> Target:
 
 def without_degraded(target: Target) -> Target:
     """Outside an incident a service must be healthy: degraded is not enough."""
-    services = {name: service.model_copy(update={"degraded": ()}) for name, service in target.services.items()}
+    services = {
+        name: service.model_copy(update={"degraded": ()}) if service.degraded else service
+        for name, service in target.services.items()
+    }
     return target.model_copy(update={"services": services})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -40,7 +41,7 @@ class Secrets:
     @classmethod
     def load(cls, section: BaseModel, folder: Path) -> Secrets:
         """Read every secret that `section` names, such as a target; files are relative to `folder`."""
-        return cls({ref: _read(ref.env, ref.file, folder) for ref in _references(section)})
+        return cls({ref: _read(ref.env, ref.file, folder) for ref in dict.fromkeys(_references(section))})
 
     def __getitem__(self, ref: SecretRef) -> str:
         """The value of a secret the target names."""
@@ -61,11 +62,13 @@ class Secrets:
 
 def secret_problems(raw: dict[str, Any], folder: Path) -> Iterator[str]:
     """One line for each secret named in the raw target file that is unset, empty or unreadable."""
+    problems: dict[tuple[str | None, str | None], TargetError | None] = {}
     for key, table in _tables(raw, ""):
         if len(table) == 1 and _FORM.issuperset(table) and all(isinstance(value, str) for value in table.values()):
-            try:
-                _read(table.get("env"), table.get("file"), folder)
-            except TargetError as error:
+            source = table.get("env"), table.get("file")
+            if source not in problems:  # many services may have one token
+                problems[source] = _problem(*source, folder)
+            if error := problems[source]:
                 yield say("{key}: {error}", key=key, error=error)
 
 
@@ -76,20 +79,25 @@ def typed_secrets(raw: Mapping[str, Any]) -> Iterator[str]:
     connection string holds (`https://user:password@host`, `password=...`).
     """
     for key, name, value in _strings(raw, ""):
-        if _SECRET_KEY.search(name) and name not in _NO_SECRET:
+        if _is_secret(name):
             yield say(
                 '{key}: a secret is typed in; expected {{ env = "NAME" }} or {{ file = "path" }}, and a new secret',
                 key=key,
             )
-        elif _IN_URL.search(value) or _IN_QUERY.search(value):
+        elif "://" in value and (_IN_URL.search(value) or _IN_QUERY.search(value)):
             yield say(
                 "{key}: a URL with a password in it; take it out, name it with bearer or basic, and make a new one",
                 key=key,
             )
-        elif _IN_DSN.search(value):
+        elif "=" in value and _IN_DSN.search(value):
             yield say(
                 "{key}: a connection string with a password in it; take it out, name it with login.password", key=key
             )
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_KEY.search(name)) and name not in _NO_SECRET
 
 
 def _strings(value: Any, key: str, name: str = "") -> Iterator[tuple[str, str, str]]:  # noqa: ANN401 - TOML
@@ -124,6 +132,14 @@ def _read(env: str | None, file: str | None, folder: Path) -> str:
     return value
 
 
+def _problem(env: str | None, file: str | None, folder: Path) -> TargetError | None:
+    try:
+        _read(env, file, folder)
+    except TargetError as error:
+        return error
+    return None
+
+
 def _raw(env: str | None, file: str | None, folder: Path) -> str:
     if env is not None:
         # As UTF-8 whatever the locale is: in C, other letters would become bytes that nothing can be compared with.
@@ -150,11 +166,15 @@ def _references(model: BaseModel) -> Iterator[SecretRef]:
     if isinstance(model, SecretRef):
         yield model
         return
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        for part in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,):
-            if isinstance(part, BaseModel):
-                yield from _references(part)
+    for value in vars(model).values():
+        if value is None or isinstance(value, str | int | float):  # most are: told apart first
+            continue
+        if isinstance(value, BaseModel):
+            yield from _references(value)
+        elif isinstance(value, dict | tuple):
+            for part in value.values() if isinstance(value, dict) else value:
+                if isinstance(part, BaseModel):
+                    yield from _references(part)
 
 
 def _tables(raw: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:

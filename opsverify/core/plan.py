@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import Target
     from opsverify.config.waivers import Waiver
+    from opsverify.core.runbook import Line
     from opsverify.core.stages import Stage
     from opsverify.language.message import Message
 
@@ -74,8 +75,12 @@ def planned(
     parameters: Mapping[str, Any],
     parameter_id: str | None,
     today: dt.date,
+    known: Mapping[str, Line] | None = None,
 ) -> Planned:
-    """Fill a check's id, titles, owner and waiver in for one set of parameters."""
+    """Fill a check's id, titles, owner and waiver in for one set of parameters.
+
+    `known` are the lines of the runbook where the caller, who plans thousands of checks, has them.
+    """
     absent = next((value for value in parameters.values() if isinstance(value, Absent)), None)
     unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
     row = next((value for value in parameters.values() if isinstance(value, Row)), None)
@@ -104,7 +109,7 @@ def planned(
     elif row and row.not_applicable:
         not_applicable = as_message(row.not_applicable)
     else:
-        not_applicable = scope_of(spec.lines)
+        not_applicable = scope_of(spec.lines, known)
     cannot_run = unknown.reason if unknown else row.cannot_run if row else None
     if undecided:
         not_applicable, cannot_run = None, undecided

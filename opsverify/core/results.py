@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opsverify.core.stages import Outcome
 from opsverify.language.message import in_language, packed, pair, say, unpair
@@ -12,8 +12,12 @@ from opsverify.probes.local_timer import Elapsed
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from opsverify.core.plan import Planned
     from opsverify.limits import Limit
+
+_Record = TypeVar("_Record", "Measurement", "CheckResult")
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,10 @@ class Measurement:
             message,
         )
 
+    def each(self, change: Callable[[Any], Any]) -> Measurement:
+        """The measurement with `change` applied to its texts and its value."""
+        return _changed(self, ("name", "measured", "limit", "unit", "message"), change)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the message in both languages."""
         # Flat: dataclasses.asdict would copy every string deeply.
@@ -140,6 +148,11 @@ class CheckResult:
             "measurements": [measurement.to_dict() for measurement in self.measurements],
         }
 
+    def each(self, change: Callable[[Any], Any]) -> CheckResult:
+        """The result with `change` applied to its texts and to what was measured."""
+        measurements = tuple(measurement.each(change) for measurement in self.measurements)
+        return _changed(replace(self, measurements=measurements), ("id", "message", "coverage"), change)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data that crosses from an xdist worker to its controller."""
         measurements = [measurement.to_dict() for measurement in self.measurements]
@@ -163,3 +176,9 @@ class CheckResult:
             tuple(Measurement.from_dict(row) for row in content["measurements"]),
             unpair({"coverage": "", **content}, "coverage"),
         )
+
+
+def _changed(record: _Record, names: Iterable[str], change: Callable[[Any], Any]) -> _Record:
+    """`record` with `change` applied to the fields `names`; itself where that changes nothing."""
+    new = {name: after for name in names if (after := change(before := getattr(record, name))) is not before}
+    return replace(record, **new) if new else record

@@ -13,7 +13,7 @@ from opsverify.language.message import Message, join, say
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _OURS: Final = Path(__file__).resolve().parents[1] / "runbook.toml"
 
@@ -75,9 +75,12 @@ def lines_of(project: Path | None) -> dict[str, Line]:
     return found
 
 
-def scope_of(ids: Iterable[str]) -> Message | None:
-    """Why a check of these lines is not applicable: all of them are out of scope. None where one is in scope."""
-    known = lines()
+def scope_of(ids: Iterable[str], known: Mapping[str, Line] | None = None) -> Message | None:
+    """Why a check of these lines is not applicable: all of them are out of scope. None where one is in scope.
+
+    `known` are all lines; they are looked up where they are not given.
+    """
+    known = lines() if known is None else known
     scopes = [known[line].out_of_scope if line in known else None for line in ids]
     if not scopes or not all(scopes):
         return None

@@ -1,32 +1,36 @@
-"""Allure results: labels, titles, steps, attachments, and a writer that removes secrets."""
+"""Allure results: labels, titles, steps and attachments of every check."""
 
 from __future__ import annotations
 
-import os
 import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import allure
 import allure_commons
-import attrs
+import pytest
 from allure_commons.logger import AllureFileLogger
-from allure_commons.model2 import Label, Link, Status, StatusDetails, TestResult
+from allure_commons.model2 import Label, Link, Parameter, Status, StatusDetails, TestResult
 from allure_commons.types import AttachmentType, LabelType
-from allure_commons.utils import md5, now
+from allure_commons.utils import now, platform_label, represent
 from allure_pytest.listener import AllureListener
+from allure_pytest.utils import (
+    allure_full_name,
+    allure_labels,
+    allure_links,
+    allure_package,
+    allure_title_path,
+    pytest_markers,
+)
 
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Outcome
-from opsverify.evidence.files import mode_in
+from opsverify.evidence.allure_writer import RedactingLogger
 from opsverify.language.message import in_language
-from opsverify.language.plain import plain_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
-
-    import pytest
+    from pathlib import Path
 
     from opsverify.config.model import Target
     from opsverify.core.plan import Planned
@@ -43,7 +47,6 @@ _STATUS: Final = {
     Outcome.NOT_APPLICABLE: Status.SKIPPED,
     Outcome.WAIVED: Status.SKIPPED,
 }
-_SUITES: Final = frozenset({LabelType.PARENT_SUITE, LabelType.SUITE, LabelType.SUB_SUITE})
 _KINDS: Final = {
     "text": AttachmentType.TEXT,
     "json": AttachmentType.JSON,
@@ -67,7 +70,7 @@ class AllureEvidence:
 
 
 class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no types
-    """allure-pytest's listener without its records of fixtures, which cost time in every check.
+    """allure-pytest's listener without its records of fixtures, and without what `describe` replaces anyway.
 
     A failure of a fixture is in the result of the check that uses it.
     """
@@ -78,6 +81,34 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config)
         self._lines = lines()
+        self._interpreter = platform_label()
+        self._names: dict[tuple[object, str], tuple[str, list[str], str]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        """Name the function and its parameters."""
+        try:
+            return (yield)
+        finally:
+            result = self._result_of(item)
+            result.fullName, result.titlePath, _ = self._names_of(item)
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+                known = {parameter.name for parameter in result.parameters}
+                result.parameters += [
+                    Parameter(name=name, value=represent(value))
+                    for name, value in item.callspec.params.items()
+                    if name not in known
+                ]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
+        """Add the labels and links that a suite's author put on the function, and where it ran."""
+        try:
+            return (yield)
+        finally:
+            result = self._result_of(item)
+            result.labels += [Label(name, value) for name, value in (*allure_labels(item), *self._place(item))]
+            result.links += [Link(kind, url, name) for kind, url, name in allure_links(item)]
 
     def describe(self, planned: Planned, target: Target, stage: str) -> None:
         """Put titles, severity, owner, labels and runbook links on the check that is running."""
@@ -87,84 +118,28 @@ class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no type
         result.labels.extend(Label(name, value) for name, value in _labels(planned, target, stage))
         result.links.extend(_links(planned, target))
 
+    def _result_of(self, item: pytest.Item) -> TestResult:
+        found: TestResult = self.allure_logger.get_test(self._cache.get(item.nodeid))
+        return found
+
+    def _names_of(self, item: pytest.Item) -> tuple[str, list[str], str]:
+        """Names of the item's function, its file and its package: the same for all its parameters."""
+        function = (item.parent, getattr(item, "originalname", item.name))
+        if function not in self._names:
+            self._names[function] = allure_full_name(item), allure_title_path(item), allure_package(item)
+        return self._names[function]
+
+    def _place(self, item: pytest.Item) -> Iterator[tuple[str, str]]:
+        for marker in pytest_markers(item):
+            yield LabelType.TAG, marker
+        yield LabelType.HOST, self._host
+        yield LabelType.THREAD, self._thread
+        yield LabelType.FRAMEWORK, "pytest"
+        yield LabelType.LANGUAGE, self._interpreter
+        yield "package", self._names_of(item)[2]
+
     def _update_fixtures_children(self, item: pytest.Item) -> None:
         """Record no fixture."""
-
-
-class _RedactingLogger(AllureFileLogger):
-    """Allure's own writer with every string cleaned on its way to the disk."""
-
-    def __init__(self, folder: Path, redactor: Redactor) -> None:
-        super().__init__(str(folder))  # type: ignore[no-untyped-call]
-        self._folder = folder
-        self._redactor = redactor
-        self._mode = mode_in(folder.parent)
-
-    @allure_commons.hookimpl
-    def report_result(self, result: TestResult) -> None:
-        """Write one test result, identified over the years by target, stage and check, not by its function's place.
-
-        In a report of several runs Allure takes results of one identity for retries, and shows the last one only.
-        """
-        found = {label.name: label.value for label in result.labels}
-        if LabelType.ID in found:
-            identity = (found.get(name, "") for name in (LabelType.EPIC, LabelType.FEATURE, LabelType.ID))
-            result.historyId = result.testCaseId = md5("\0".join(identity))
-            result.labels = _without_default_suites(result.labels)
-        self._write(result)
-
-    @allure_commons.hookimpl
-    def report_attached_data(self, body: str | bytes, file_name: str) -> None:
-        """Write one attachment."""
-        if isinstance(body, bytes):
-            # Each byte as one character: what is no UTF-8 stays as it is.
-            self._put(file_name, self._redactor.text(body.decode("latin-1")).encode("latin-1"))
-        else:
-            self._put(file_name, self._redactor.lines(body))
-
-    @allure_commons.hookimpl
-    def report_attached_file(self, source: str, file_name: str) -> None:
-        """Write a copy of a file as an attachment."""
-        self.report_attached_data(Path(source).read_bytes(), file_name)
-
-    def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
-        # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
-        self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.json(_content(item)))
-
-    def _put(self, name: str, content: bytes) -> None:
-        # Not synced to the disk, as other evidence is: a run that ends before its verdict holds anyway.
-        draft = f"{self._folder}/{name}.tmp"
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[os.write(handle, left) :]
-        finally:
-            os.close(handle)
-        os.replace(draft, f"{self._folder}/{name}")  # noqa: PTH105 - a Path costs as much as the renaming
-
-
-def _content(value: Any) -> Any:  # noqa: ANN401 - allure ships no types
-    """A value of Allure's model as JSON: what it has set, its strings without anything that acts on a page.
-
-    As `attrs.asdict` with a filter, and then a walk through the result, in a third of the time.
-    """
-    if isinstance(value, str):
-        return plain_lines(value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_content(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _content(item) for key, item in value.items()}
-    if attrs.has(type(value)):
-        return {name: _content(item) for name, item in vars(value).items() if item or item is False}
-    return value
-
-
-def _without_default_suites(labels: list[Label]) -> list[Label]:
-    """Drop the suites that allure-pytest makes of folders, which precede ours of stage and family."""
-    ours = {label.name: label for label in labels if label.name in _SUITES}
-    ours.pop(LabelType.SUB_SUITE, None)
-    return [label for label in labels if label.name not in _SUITES or ours.get(label.name) is label]
 
 
 def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> Callable[[], None]:
@@ -174,7 +149,7 @@ def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> C
     for plugin in replaced:
         manager.unregister(plugin)
     config.pluginmanager.unregister(name="allure_listener")
-    ours = [_ChecksOnly(config), _RedactingLogger(folder, redactor)]
+    ours = [_ChecksOnly(config), RedactingLogger(folder, redactor)]
     config.pluginmanager.register(ours[0], "allure_listener")
     for plugin in ours:
         manager.register(plugin)
@@ -211,7 +186,7 @@ def write_result(
         start=now(),
         stop=now(),
     )
-    _RedactingLogger(folder, redactor).report_result(entry)
+    RedactingLogger(folder, redactor).report_result(entry)
 
 
 def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str]]:

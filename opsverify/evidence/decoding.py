@@ -13,7 +13,6 @@ import functools
 import re
 import sys
 from bisect import bisect_right
-from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -59,8 +58,7 @@ class Stretch(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What a text may be read as; `origin` says where a stretch of it stands in the text."""
 
     text: str
@@ -79,6 +77,11 @@ class _Packed(NamedTuple):
 def run_pattern(shortest: int) -> re.Pattern[str]:
     """Runs of letters that may be `shortest` bytes in base64, base32 or hex."""
     return re.compile(rf"[A-Za-z0-9+/_-]{{{shortest * 4 // 3},}}")
+
+
+def in_disguise(runs: re.Pattern[str]) -> re.Pattern[str]:
+    """What a text shows that may be read otherwise; one without is its own and only view."""
+    return re.compile(rf"[\r\n]|{_MAY_ESCAPE.pattern}|{runs.pattern}")
 
 
 def views(text: str, runs: re.Pattern[str]) -> Iterator[View]:
@@ -102,8 +105,8 @@ def _views(view: View, runs: re.Pattern[str], depth: int) -> Iterator[View]:
         if "\n" in view.text or "\r" in view.text:
             joined = View(_WRAP.sub("", view.text), _then(view.origin, view.text, _WRAP, _nothing))
             yield from _views(joined, runs, depth)
-        else:
-            for match in runs.finditer(view.text) if depth else ():
+        elif depth:
+            for match in runs.finditer(view.text):
                 for unpacked in _unpacked(view, match):
                     yield from _views(unpacked, runs, depth - 1)
         if not depth or not _MAY_ESCAPE.search(view.text):

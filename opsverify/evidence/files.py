@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from opsverify.errors import EvidenceError
@@ -54,12 +55,12 @@ def restrict(folder: Path) -> None:
     """Give all that is in `folder` the folder's own rights: files of other plugins have those of the umask."""
     rights = folder.stat().st_mode & 0o777
     for place, folders, files in os.walk(folder):
-        for name, mode in (
-            (name, mode) for names, mode in ((folders, rights), (files, rights & 0o666)) for name in names
-        ):
-            path = os.path.join(place, name)  # noqa: PTH118 - thousands of them
-            if not os.path.islink(path):  # noqa: PTH114 - as above
-                os.chmod(path, mode)  # noqa: PTH101 - as above
+        for names, mode in ((folders, rights), (files, rights & 0o666)):
+            for name in names:
+                path = f"{place}/{name}"
+                found = os.lstat(path).st_mode
+                if not stat.S_ISLNK(found) and stat.S_IMODE(found) != mode:
+                    os.chmod(path, mode)  # noqa: PTH101 - thousands of them
 
 
 def link_latest(reports_dir: Path, run_dir: Path) -> None:
@@ -89,6 +90,30 @@ def sha256_of(path: Path) -> str:
         if os.fstat(file.fileno()).st_size < _SMALL:
             return hashlib.sha256(file.readall()).hexdigest()
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sum_of_regular(path: str) -> str | None:
+    """The SHA-256 of a file's content in lower-case hex; None for what is no regular file, a link above all.
+
+    Raises OSError when it cannot be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return None
+        raise
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        if found.st_size < _SMALL and len(content := os.read(handle, found.st_size + 1)) == found.st_size:
+            return hashlib.sha256(content).hexdigest()
+        os.lseek(handle, 0, os.SEEK_SET)
+        with open(handle, "rb", buffering=0, closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

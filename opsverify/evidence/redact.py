@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from opsverify.config.secrets import SHORTEST
-from opsverify.evidence.decoding import Stretch, merged, run_pattern, unescaped, views
+from opsverify.evidence.decoding import Stretch, in_disguise, merged, run_pattern, unescaped, views
 from opsverify.language.message import Message
 from opsverify.language.plain import plain_lines, plain_output
 
@@ -23,6 +24,10 @@ MASK: Final = "[redacted]"
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 PART: Final = 16
 """Characters of a secret that are as good as the whole: a longer one is found by any part of this length."""
+_RECURRING: Final = 1024
+"""Characters up to which a text is remembered as it is without secrets."""
+_REMEMBERED: Final = 1 << 15
+"""Texts that are remembered: a check has some twenty of its own, and all that it shares with others recur at once."""
 
 
 class Redactor:
@@ -30,22 +35,33 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._needles = tuple({form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST})
-        self._shortest = min((len(needle) for needle in self._needles), default=PART)
+        self._least = min((PART, *map(len, self._needles)))
         # Each of these stretches of a needle, with where it stands there. A text that is looked at every `_stride`
         # characters shows one of them, if it holds a whole needle or a part of it.
         self._known: dict[str, list[tuple[str, int]]] = {}
-        self._stride = min(self._shortest, PART) - SHORTEST + 1
+        self._stride = self._least - SHORTEST + 1
         for needle in self._needles:
             for place in range(len(needle) - SHORTEST + 1):
                 self._known.setdefault(needle[place : place + SHORTEST], []).append((needle, place))
         self._stretches = frozenset(self._known)
-        self._runs = run_pattern(min(self._shortest, PART))
+        self._runs = run_pattern(self._least)
+        self._disguised = in_disguise(self._runs)
         self._searched: set[bytes] = set()
+        # A title stands in plan, result and verdict.
+        self._searched_once = functools.lru_cache(_REMEMBERED)(self._search)
 
     def text(self, text: str) -> str:
-        """`text` without secrets, a message in both its languages."""
+        """`text` without secrets, a message in both its languages; itself where it holds none."""
         if isinstance(text, Message):
             return text.each(self.text)
+        if len(text) < self._least:
+            return text  # no reading of it is longer
+        if len(text) > _RECURRING:
+            return self._search(text)
+        found = self._searched_once(text)
+        return text if found == text else found
+
+    def _search(self, text: str) -> str:
         spans = self._spans(text)
         if not spans:
             return text
@@ -56,26 +72,23 @@ class Redactor:
         return "".join([*pieces, text[done:]])
 
     def data(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
-        """A JSON value without secrets in its strings, numbers and keys; the value itself if it holds none."""
-        return self._walk(value) if self._holds(json.dumps(value, ensure_ascii=False, default=str)) else value
+        """A JSON value without secrets in its strings, numbers and keys."""
+        return self._walk(value) if self._needles else value
 
     def json(self, value: Any) -> bytes:  # noqa: ANN401 - any JSON value
         """A JSON value without secrets, as a file holds it."""
-        text = json.dumps(value, ensure_ascii=False)
-        if self._holds(text):
-            return _octets(json.dumps(self._walk(value), ensure_ascii=False))
-        return self._noted(_octets(text))
+        return self.noted(_octets(json.dumps(self.data(value), ensure_ascii=False)))
 
     def lines(self, text: str) -> bytes:
         """`text` without secrets and without what acts on a page, as a file holds it."""
         plain = plain_lines(self.text(text))
         if plain == text:
-            return self._noted(_octets(text))
+            return self.noted(_octets(text))
         clean = self.text(plain)  # what was taken out may have stood within a secret
-        return self._noted(_octets(plain)) if clean == plain else _octets(clean)
+        return self.noted(_octets(plain)) if clean == plain else _octets(clean)
 
-    def _noted(self, content: bytes) -> bytes:
-        """Content that was searched as it is, and holds no secret: a sweep need not search it again."""
+    def noted(self, content: bytes) -> bytes:
+        """Content all of whose texts were searched, and hold no secret: a sweep need not search it again."""
         self._searched.add(hashlib.sha256(content).digest())
         return content
 
@@ -83,10 +96,13 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self._walk(key): self._walk(item) for key, item in value.items()}
+            walk, least = self._walk, self._least
+            return {
+                key if type(key) is str and len(key) < least else walk(key): walk(item) for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]
-        if isinstance(value, int | float) and not isinstance(value, bool) and self._holds(str(value)):
+        if isinstance(value, int | float) and not isinstance(value, bool) and self._spans(str(value)):
             return MASK
         return value
 
@@ -114,13 +130,12 @@ class Redactor:
         Path(path).write_bytes(clean.encode("latin-1"))
         return True
 
-    def _holds(self, text: str) -> bool:
-        return bool(self._needles) and any(True for view in views(text, self._runs) for _ in self._found(view.text))
-
     def _spans(self, text: str) -> list[Stretch]:
         """Where secrets stand in `text`, in any encoding."""
-        if not self._needles or len(text) < SHORTEST:
+        if not self._needles or len(text) < self._least:
             return []
+        if not self._disguised.search(text):
+            return list(self._found(text))
         return [view.origin(span) for view in views(text, self._runs) for span in self._found(view.text)]
 
     def _found(self, text: str) -> Iterator[Stretch]:

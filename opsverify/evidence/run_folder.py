@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
 from opsverify.evidence.folder_lock import lock_folder
+from opsverify.evidence.json_text import json_text
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opsverify.evidence.redact import Redactor
 
 VERDICT = "verdict.json"
@@ -74,10 +77,12 @@ class RunFolder:
             ) from error
         return cls(run_id, path, None if report_dir else reports, lock)
 
-    def write_json(self, name: str, content: dict[str, Any], redactor: Redactor) -> None:
-        """Write one JSON file of the run atomically, without secrets."""
-        text = json.dumps(redactor.data(content), ensure_ascii=False, indent=2)
-        write_atomic(self.path / name, text + "\n")
+    def write_json(
+        self, name: str, content: dict[str, Any], redactor: Redactor, clean: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write one JSON file of the run atomically, without secrets; `clean` are fields that hold none."""
+        text = json_text({**redactor.data(content), **(clean or {})})
+        write_atomic(self.path / name, redactor.noted(text.encode("utf-8", "backslashreplace")))
 
     def release(self) -> None:
         """Let other runs use the folder."""

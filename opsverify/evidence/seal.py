@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from opsverify.evidence.files import write_atomic
+from opsverify.evidence.json_text import json_text
 from opsverify.evidence.manifest import write_manifest
 from opsverify.evidence.run_folder import VERDICT, RunFolder
-from opsverify.evidence.signature import sign_run
+from opsverify.evidence.signature import ReadVerdict, sign_run
 
 
 def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) -> str:
@@ -20,8 +20,8 @@ def seal(folder: RunFolder, verdict: dict[str, Any], signing_key: str | None) ->
     """
     manifest_sha256 = write_manifest(folder.path)
     content = {**verdict, "evidence": {"manifest_sha256": manifest_sha256, "signed": signing_key is not None}}
-    text = (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
+    text = json_text(content).encode()
     if signing_key is not None:
-        sign_run(folder.path, signing_key, text)
+        sign_run(folder.path, signing_key, ReadVerdict(text, content))
     write_atomic(folder.path / VERDICT, text)
     return hashlib.sha256(text).hexdigest()

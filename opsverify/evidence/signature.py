@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.dsse import enveloped, private_key_of, public_key_of, require_signature, signer_of
@@ -55,42 +55,52 @@ class Verification:
     """What the stamp proves of a key that was revoked later."""
 
 
-def sign_run(run_dir: Path, private_key_pem: str, verdict: bytes | None = None) -> str:
+@dataclass(frozen=True)
+class ReadVerdict:
+    """The exact content of a `verdict.json`, and what it says: a large one takes longer to parse than to sign."""
+
+    content: bytes
+    says: Mapping[str, Any]
+
+
+def sign_run(run_dir: Path, private_key_pem: str, verdict: ReadVerdict | None = None) -> str:
     """Sign the run with an Ed25519 PKCS8 PEM key into `signature.dsse.json`; return the key's id.
 
-    `verdict` is the exact content of a `verdict.json` still to be written; without it, the file is read.
+    `verdict` is a `verdict.json` still to be written; without it, the file is read.
 
     Raises EvidenceError when the verdict names another manifest, or the key cannot be used.
     """
     try:
         manifest = read_once(run_dir / MANIFEST)
-        verdict = read_once(run_dir / VERDICT) if verdict is None else verdict
+        content = read_once(run_dir / VERDICT) if verdict is None else verdict.content
     except OSError as error:
         name = error.filename or run_dir
         raise EvidenceError(
             say("{name}: cannot be read ({error}); only a finished run can be signed", name=name, error=error.strerror)
         ) from error
-    if stale := _verdict_problems(manifest, verdict):
+    says = _parsed(content) if verdict is None else verdict.says
+    if stale := _verdict_problems(manifest, says):
         raise EvidenceError(say("{stale}; only a finished run can be signed", stale=stale[0]))
     signer = signer_of(private_key_pem)
-    files = {MANIFEST: manifest, VERDICT: verdict}
-    statement = test_result(files, json.loads(verdict), _digest(run_dir / "plan.json"))
-    if summary := verification_result(json.loads(verdict), statement["subject"]):
+    files = {MANIFEST: manifest, VERDICT: content}
+    statement = test_result(files, says, _digest(run_dir / "plan.json"))
+    if summary := verification_result(says, statement["subject"]):
         write_atomic(run_dir / SUMMARY, enveloped(summary, signer))
     write_atomic(run_dir / SIGNATURE, enveloped(statement, signer))
     return str(signer.public_key.keyid)
 
 
-def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
+def verify_run(run_dir: Path, public_key_pem: str | None, verdict: ReadVerdict | None = None) -> Verification:
     """Verify a run by its manifest and, where `public_key_pem` is given, by its signature.
 
+    `verdict` is its `verdict.json` where that was read before; without it, the file is read.
     With a key, a run without signature is a problem. Raises EvidenceError only when the key cannot be used.
     """
     problems: list[Problem] = []
     read: dict[str, bytes | None] = {}
     for name in (MANIFEST, VERDICT, SIGNATURE):
         try:
-            read[name] = read_once(run_dir / name)
+            read[name] = verdict.content if verdict and name == VERDICT else read_once(run_dir / name)
         except OSError as error:
             read[name] = None
             if name != SIGNATURE:
@@ -100,23 +110,23 @@ def verify_run(run_dir: Path, public_key_pem: str | None) -> Verification:
         except EvidenceError as error:
             read[name] = None
             problems.append(Problem(name, as_message(str(error)).each(lambda text: text.partition(": ")[2])))
-    manifest, verdict, signature = read[MANIFEST], read[VERDICT], read[SIGNATURE]
+    manifest, content, signature = read[MANIFEST], read[VERDICT], read[SIGNATURE]
     if manifest is not None:
         problems += verify_manifest(run_dir, manifest)
-    if manifest is not None and verdict is not None:
-        problems += _verdict_problems(manifest, verdict)
+    if manifest is not None and content is not None:
+        problems += _verdict_problems(manifest, verdict.says if verdict else _parsed(content))
     signed_by = None
     if public_key_pem is None and signature is None and _signature_expected(run_dir):
         problems.append(Problem(SIGNATURE, say("missing: the run's plan says that it is signed")))
     if public_key_pem is not None:
         key = public_key_of(public_key_pem)
         try:
-            require_signature(signature, {MANIFEST: manifest, VERDICT: verdict}, key, TEST_RESULT)
+            require_signature(signature, {MANIFEST: manifest, VERDICT: content}, key, TEST_RESULT)
             signed_by = key.keyid
         except EvidenceError as error:
             problems.append(Problem(SIGNATURE, str(error)))
-        problems += _summary_problems(run_dir, {MANIFEST: manifest, VERDICT: verdict}, key)
-    return Verification(not problems, tuple(problems), signed_by, verdict, signature is not None)
+        problems += _summary_problems(run_dir, {MANIFEST: manifest, VERDICT: content}, key)
+    return Verification(not problems, tuple(problems), signed_by, content, signature is not None)
 
 
 def _summary_problems(run_dir: Path, files: Mapping[str, bytes | None], key: SSlibKey) -> tuple[Problem, ...]:
@@ -162,11 +172,18 @@ def public_half(private_key_pem: str) -> str:
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _verdict_problems(manifest: bytes, verdict: bytes) -> tuple[Problem, ...]:
+def _parsed(verdict: bytes) -> Any:  # noqa: ANN401 - whatever the file holds
+    try:
+        return json.loads(verdict)
+    except ValueError:
+        return None
+
+
+def _verdict_problems(manifest: bytes, verdict: Any) -> tuple[Problem, ...]:  # noqa: ANN401 - as above
     """Why the verdict does not belong to the manifest; empty if it does."""
     try:
-        named = json.loads(verdict)["evidence"]["manifest_sha256"]
-    except (ValueError, KeyError, TypeError):
+        named = verdict["evidence"]["manifest_sha256"]
+    except (KeyError, TypeError):
         return (Problem(VERDICT, say("missing evidence.manifest_sha256")),)
     if named != hashlib.sha256(manifest).hexdigest():
         return (Problem(VERDICT, say("evidence.manifest_sha256 is not the sum of {manifest}", manifest=MANIFEST)),)

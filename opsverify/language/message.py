@@ -70,8 +70,12 @@ class Message(str):
         return Message.of(self.en, lambda: self.ko, lambda: as_message(cause).cause)
 
     def each(self, change: Callable[[str], str]) -> Message:
-        """The message with `change` applied to each of its texts."""
-        return Message.of(change(self.en), change(self.ko), (lambda: self.cause.each(change)) if self._cause else None)
+        """The message with `change` applied to each of its texts; itself where that changes nothing."""
+        before = (self.en, self.ko)
+        after = (change(before[0]), change(before[1]))
+        if self._cause is None:
+            return self if after == before else Message.of(*after)
+        return Message.of(*after, lambda: self.cause.each(change))
 
     def __str__(self) -> str:
         """The message itself: so `str(error)` of an exception raised with a message has both languages."""

@@ -109,6 +109,18 @@ def parameters_of(item: pytest.Item) -> tuple[Mapping[str, object], str | None]:
     return (callspec.params, callspec.id) if callspec else ({}, None)
 
 
+def locate(items: Iterable[pytest.Item]) -> None:
+    """Tell the tests of one function where it stands; pytest would look for its file and line for each of them."""
+    known: dict[object, tuple[str, int | None]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function):
+            place = known.get(item.function)
+            if place is None:
+                known[item.function] = item.location[:2]
+            else:
+                item.location = (*place, item.getmodpath())
+
+
 def refuse_duplicates(checks: Iterable[Planned]) -> None:
     """Raise UsageError where two checks of a plan have one id: a result could then not be told from the other's."""
     seen: dict[str, str | None] = {}

@@ -76,13 +76,14 @@ def note_phase(
             tuple(check.measurements),
             check.coverage,
         )
-        setattr(report, _RESULT, redactor.data(result.to_dict()))
+        clean = result.each(redactor.data)
+        setattr(report, _RESULT, clean.to_dict() if hasattr(item.config, "workerinput") else clean)
 
 
 def result_on(report: pytest.TestReport) -> CheckResult | None:
     """The result that a report carries, if it is the last one of its check."""
     content = getattr(report, _RESULT, None)
-    return CheckResult.from_dict(content) if content else None
+    return CheckResult.from_dict(content) if isinstance(content, dict) else content
 
 
 def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str] | None:

@@ -7,6 +7,7 @@ collects as well (its plan must not depend on workers that may die) and results 
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import sys
 import threading
@@ -19,17 +20,21 @@ import pytest
 
 from opsverify.core.exit_codes import ExitCode
 from opsverify.core.pinned import PINS, REPIN, missing, unpinned
+from opsverify.core.plan import planned
 from opsverify.core.run_delay import excused
+from opsverify.core.runbook import lines
 from opsverify.core.spec import Absent, CheckSpec, PerTarget, Unknown
 from opsverify.core.waivers import waivers_of_no_check
 from opsverify.errors import Inconclusive, TargetError
 from opsverify.evidence.run_folder import RunFolder
 from opsverify.language.message import in_language, join, say
+from opsverify.pytest_plugin import garbage
 from opsverify.pytest_plugin.collection import (
     Collection,
     PinPlugin,
     function_of,
     is_absent,
+    locate,
     parameters_of,
     pins_of,
     refuse_duplicates,
@@ -44,7 +49,7 @@ from opsverify.pytest_plugin.own_schedule import OwnSchedule
 from opsverify.pytest_plugin.progress import report_progress
 from opsverify.pytest_plugin.request import resolve
 from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
-from opsverify.pytest_plugin.stage_run import StageRun, plan_entry
+from opsverify.pytest_plugin.stage_run import StageRun
 from opsverify.pytest_plugin.stop_signal import StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import make_output_tolerant
 from opsverify.pytest_plugin.terminal import Screen, guard_terminal, print_missing_summary
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
     from opsverify.config.model import Target
     from opsverify.core.pinned import PinnedCheck
     from opsverify.core.plan import Planned
+    from opsverify.core.stages import Stage
 
 RUN_FOLDER = "opsverify_run"
 FIXTURES = (
@@ -138,13 +144,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 class PlanPlugin(Collection):
     """Hooks that determine the plan from the suites and the target; they contact nothing."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, resolved: tuple[Stage, Target] | None = None) -> None:
         super().__init__(config)
         self.planned: dict[str, Planned] = {}
         self.unpinned: tuple[str, ...] = ()
         self.elsewhere: set[str] = set()
         try:
-            self.stage, self.target = resolve(request_of(config), config.rootpath)
+            self.stage, self.target = resolved or resolve(request_of(config), config.rootpath)
+            self.lines = lines()  # a fault of the own runbook is told before any suite's
         except TargetError as error:
             raise pytest.UsageError(join("\n", error.problems)) from error
 
@@ -160,6 +167,7 @@ class PlanPlugin(Collection):
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Fix the plan, and leave only what the stage runs."""
+        today = dt.datetime.now(dt.UTC).date()
         for item in self.collected:
             spec = spec_of(item)
             if spec is None and is_absent(item):
@@ -167,7 +175,9 @@ class PlanPlugin(Collection):
             if spec is None:
                 raise pytest.UsageError(say("{nodeid}: a test in a suite needs @runbook(...)", nodeid=item.nodeid))
             if self.stage.name in spec.stages:
-                self.planned[item.nodeid] = plan_entry(spec, self.target, item.nodeid, *parameters_of(item))
+                self.planned[item.nodeid] = planned(
+                    spec, self.target, item.nodeid, *parameters_of(item), today, self.lines
+                )
             else:
                 self.elsewhere.add(spec.id)
         refuse_duplicates(self.planned.values())
@@ -179,6 +189,7 @@ class PlanPlugin(Collection):
             for item in items
             if (entry := self.planned.get(item.nodeid)) and not (entry.not_applicable or entry.cannot_run)
         ]
+        locate(items)
 
     def waivers_of_no_check(self, target: Target) -> list[str]:
         """A remark on each waiver of `target` that names no check of any stage, with the nearest."""
@@ -221,7 +232,7 @@ class StagePlugin(PlanPlugin):
     """Hooks of a stage run; all its state is in `run`."""
 
     def __init__(self, config: pytest.Config, run: StageRun) -> None:
-        super().__init__(config)
+        super().__init__(config, (run.stage, run.target))
         self.run = run
         self.troubles = run.troubles
         self.is_worker = hasattr(config, "workerinput")
@@ -251,9 +262,11 @@ class StagePlugin(PlanPlugin):
                 unseen = listed(say("not in any {pins}, their loss would not be noticed", pins=PINS), self.unpinned)
                 self.run.remarks.append(say("{unseen}; write it anew: {command}", unseen=unseen, command=REPIN))
             self.run.remarks += self.waivers_of_no_check(self.run.as_written)
+        if Launch.of(self.config) is not None:
+            garbage.resume()
+            return
         gc.freeze()  # collected items live to the end: scanning them at every collection costs time
-        if Launch.of(self.config) is None:
-            self.undo.append(gc.unfreeze)
+        self.undo.append(gc.unfreeze)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
@@ -357,6 +370,8 @@ class StagePlugin(PlanPlugin):
             raise
         finally:
             self.stop.shielded = True
+            if Launch.of(self.config) is not None:
+                garbage.rest()
             while self.before_verdict:
                 self.before_verdict.pop()()
             if self.stop.requested or status == ExitCode.INTERRUPTED:
@@ -384,7 +399,7 @@ class StagePlugin(PlanPlugin):
         while self.undo:
             self.undo.pop()()
         if Launch.of(self.config) is not None:
-            gc.freeze()  # this process ends here: pytest would search all that it holds for cycles
+            garbage.rest()  # pytest would search all that it holds for cycles
         if not self.is_worker:
             self.run.folder.release()
 

@@ -25,6 +25,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.run_folder import REFUSED, VERDICT
 from opsverify.language.message import say
 from opsverify.language.tell import complain
+from opsverify.pytest_plugin import garbage
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
 from opsverify.pytest_plugin.streams import tolerant_output
@@ -150,6 +151,7 @@ def _be_child(arguments: Sequence[str], launch: Launch, parent: int) -> NoReturn
     code: int = ExitCode.INTERNAL_ERROR
     try:
         _die_with(parent)
+        garbage.rest()
         handle_stops(StopSignal())
         # Only the plugins named in `arguments`: others must neither slow a gate down nor change its selection.
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

@@ -40,7 +40,7 @@ class Request:
 
 
 def resolve(request: Request, root: Path) -> tuple[Stage, Target]:
-    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before any suite's."""
+    """The stage and target of `request`; reads no secret. A fault of the own runbook is told before the target's."""
     stage = stage_named(request.stage)
     lines()
     target, _ = load_target(find_target(request.target, root / TARGETS), with_secrets=False)

@@ -14,7 +14,7 @@ from opsverify.config.placeholders import filled
 from opsverify.config.release_name import release_in
 from opsverify.config.run_options import RELEASE, REPORT_DIR, overridden
 from opsverify.core.left_out import left_out
-from opsverify.core.plan import Plan, Planned, planned, with_uncovered
+from opsverify.core.plan import Plan, Planned, with_uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import Stage, stage_named
 from opsverify.core.verdict import Verdict, judge
@@ -38,14 +38,13 @@ from opsverify.pytest_plugin.request import TARGETS, Request, short_window, wind
 from opsverify.pytest_plugin.run_release import verified_release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from opsverify.config.actions import ActionStep
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
     from opsverify.core.check import Check
     from opsverify.core.results import CheckResult
-    from opsverify.core.spec import CheckSpec
 
 REPORTS = Path("reports")
 COVERED = "ledger.coverage"
@@ -76,6 +75,8 @@ class StageRun:
     verbose: bool = False
     say: Callable[[str], None] = field(default=lambda _text: None)
     binding: dict[str, Any] = field(default_factory=dict)
+    bound: dict[str, Any] = field(default_factory=dict)
+    """Digests that bind plan and verdict; a target of many keys has many, which were searched for secrets once."""
     state: TargetState | None = None
     history: Path = REPORTS
     running: Check | None = None
@@ -96,6 +97,8 @@ class StageRun:
         release = release_in(RELEASE.flag, request.text(RELEASE))
         started = dt.datetime.now(dt.UTC)
         binding: dict[str, Any] = {}
+        bound: dict[str, Any] = {}
+        redactor = Redactor(secrets.values)
         state = None
         if folder is None:
             report_dir = request.text(REPORT_DIR)
@@ -108,8 +111,9 @@ class StageRun:
             )
             state = TargetState.of(root / REPORTS, target.name)
             chain = state.begin(folder.run_id, stage.name, folder.path)
-            folder.write_json(ORIGIN, origin_of(root), Redactor(secrets.values))
-            binding = {"release": release, **bound_fields(as_written, root), "chain": chain}
+            folder.write_json(ORIGIN, origin_of(root), redactor)
+            binding = {"release": release, "chain": chain}
+            bound = redactor.data(bound_fields(as_written, root))
         run = cls(
             stage,
             target,
@@ -118,12 +122,13 @@ class StageRun:
             window_s,
             folder,
             started,
-            Redactor(secrets.values),
+            redactor,
             as_written,
             Plan(stage, ()),
             Attestations(root / REPORTS, target.name, target.people, stage.name, started),
             troubles=[trouble] if (trouble := too_many(as_written, started.date())) else [],
             binding=binding,
+            bound=bound,
             state=state,
             history=TargetState.of(root / REPORTS, target.name).history,
         )
@@ -154,6 +159,7 @@ class StageRun:
             }
             | self.binding,
             self.redactor,
+            self.bound,
         )
         self._settle_attested()
 
@@ -203,7 +209,7 @@ class StageRun:
     def _write(self, verdict: Verdict, code: int) -> None:
         clear_locks(self.folder.path)
         self.redactor.sweep(self.folder.path)
-        content = self.redactor.data(self._content(verdict, code))
+        content = self.redactor.data(self._content(verdict, code)) | self.bound
         xml = junit_xml(content, self.target.language)
         write_atomic(self.folder.path / JUNIT, xml)
         key = self.target.evidence.signing_key
@@ -290,10 +296,3 @@ class StageRun:
         remarks = (*self.remarks, *([left] if left else []), *waivers)
         short = short_window(self.window_s, self.target)
         return (short, *remarks) if short else remarks
-
-
-def plan_entry(
-    spec: CheckSpec, target: Target, nodeid: str, parameters: Mapping[str, Any], parameter_id: str | None
-) -> Planned:
-    """The plan entry of one collected test."""
-    return planned(spec, target, nodeid, parameters, parameter_id, dt.datetime.now(dt.UTC).date())

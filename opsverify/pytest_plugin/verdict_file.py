@@ -13,7 +13,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import MANIFEST
 from opsverify.evidence.once_read import read_once
 from opsverify.evidence.run_folder import PLAN, VERDICT
-from opsverify.evidence.signature import SIGNATURE, verify_run
+from opsverify.evidence.signature import SIGNATURE, ReadVerdict, verify_run
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def exit_code_in(folder: Path, run_id: str) -> ExitCode:
         ) from error
     if problem:
         raise EvidenceError(say("{verdict}: {problem}", verdict=VERDICT, problem=problem))
-    if problems := verify_run(folder, None).problems:
+    if problems := verify_run(folder, None, ReadVerdict(content, verdict)).problems:
         raise EvidenceError(str(problems[0]))
     if verdict["evidence"].get("signed"):
         _require_signed(folder, content)

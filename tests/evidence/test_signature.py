@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from opsverify.errors import EvidenceError
-from opsverify.evidence.signature import sign_run, verify_run
+from opsverify.evidence.signature import ReadVerdict, sign_run, verify_run
 from tests.support.finished_run import finish
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_verdict_is_signed_before_it_is_written(run_dir: Path) -> None:
     """The verdict can be the last file of a run and still be covered by the signature."""
     content = (run_dir / "verdict.json").read_bytes()
     (run_dir / "verdict.json").unlink()
-    sign_run(run_dir, PRIVATE, content)
+    sign_run(run_dir, PRIVATE, ReadVerdict(content, json.loads(content)))
     assert not verify_run(run_dir, PUBLIC).ok
     (run_dir / "verdict.json").write_bytes(content)
     assert verify_run(run_dir, PUBLIC).ok

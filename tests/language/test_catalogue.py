@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import defaultdict
+from pathlib import Path
 
+from opsverify.language import catalogue
 from opsverify.language.catalogue import by_package
 from tests.support.messages import fields_of, packages, said_in, unsaid_in
 
@@ -18,6 +21,13 @@ WORDS = {
     "타겟|타깃": "대상",
 }
 """Expressions of words that are not used, and the word that is; `샘플링` is the runbook's own."""
+
+
+def test_entries_are_read_as_toml_has_them() -> None:
+    """The catalogue's own reader takes a line for an entry: it finds what TOML says, and no key is there twice."""
+    files = sorted(Path(catalogue.__file__).with_name("ko").glob("*.toml"))
+
+    assert by_package() == {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def test_every_say_has_a_literal_template_with_named_parameters() -> None:
@@ -34,13 +44,13 @@ def test_every_say_has_a_literal_template_with_named_parameters() -> None:
 
 def test_every_message_has_a_korean_entry_in_the_file_of_its_package() -> None:
     """A message without an entry would reach its reader in English."""
-    catalogue = by_package()
+    entries = by_package()
     missing = {
         f'{package}.toml: "{said.template}"  ({said.place})'
         for package, paths in packages().items()
         for path in paths
         for said in said_in(path)
-        if said.template not in catalogue.get(package, {})
+        if said.template not in entries.get(package, {})
     }
     assert not sorted(missing)
 
