@@ -96,9 +96,13 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            walk, least = self._walk, self._least
+            least, walk = self._least, self._walk
+            # Most of a verdict is keys and words that are too short to hold anything.
             return {
-                key if type(key) is str and len(key) < least else walk(key): walk(item) for key, item in value.items()
+                key if type(key) is str and len(key) < least else walk(key): item
+                if item is None or (type(item) is str and len(item) < least)
+                else walk(item)
+                for key, item in value.items()
             }
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]

@@ -148,6 +148,15 @@ OUTCOMES = (
         outcome="inconclusive",
     ),
     Case(
+        "connection that does not close",
+        10,
+        "hold",
+        "t.whole: teardown failed: ValueError: odd",
+        'def odd():\n    raise ValueError("odd")\n'
+        + one(f"connections._open.callback(odd)\n{PASSES}", arguments="check, connections"),
+        outcome="pass",
+    ),
+    Case(
         "failure and teardown error",
         1,
         "reject",
