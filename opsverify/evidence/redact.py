@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import os
 import stat
 from pathlib import Path
@@ -62,6 +61,10 @@ class Redactor:
         return text if found == text else found
 
     def _search(self, text: str) -> str:
+        clean = self._masked(text)
+        return clean if clean is text else self._masked(clean)  # what was masked may have stood within another one
+
+    def _masked(self, text: str) -> str:
         spans = self._spans(text)
         if not spans:
             return text
@@ -74,10 +77,6 @@ class Redactor:
     def data(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         """A JSON value without secrets in its strings, numbers and keys."""
         return self._walk(value) if self._needles else value
-
-    def json(self, value: Any) -> bytes:  # noqa: ANN401 - any JSON value
-        """A JSON value without secrets, as a file holds it."""
-        return self.noted(_octets(json.dumps(self.data(value), ensure_ascii=False)))
 
     def lines(self, text: str) -> bytes:
         """`text` without secrets and without what acts on a page, as a file holds it."""
