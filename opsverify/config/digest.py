@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel
 
@@ -22,17 +22,19 @@ PER_RUN = frozenset({"actions.rolled_back_at"})
 """Keys that a run's own options fill in: no property of the target."""
 _PLACES = frozenset({*PATHS, *PATTERNS, "journeys"})
 """Keys whose values are made absolute when a target is loaded."""
+DEFAULTS: Final = "defaults"
+"""The key of the sum of all defaults: another version may measure otherwise with the same file."""
 _REQUIRED = object()
 _TAKEN_OUT = "taken out"
 _ENCODER = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 def target_digests(target: Target) -> dict[str, str]:
-    """The SHA-256 sum of every key of `target` that differs from its default, and one of all defaults of each section.
+    """The SHA-256 sum of every key of `target` that is not as its default, and one of all defaults of this version.
 
     Of a secret only by which name it is given.
     """
-    found: dict[str, str] = {}
+    found = {DEFAULTS: _sum_of_defaults(type(target))}
     _keep(target, "", found)
     return {key: digest for key, digest in found.items() if key not in PER_RUN}
 
@@ -64,7 +66,6 @@ def _keep(value: object, key: str, found: dict[str, str], default: object = None
         found[key] = _sum({"env": value.env, "file": PurePath(value.file).name if value.file else None})
     elif isinstance(value, BaseModel):
         section = type(value)
-        found.setdefault(f"{section.__name__} defaults", _sum_of_defaults(section))
         before = len(found)
         _keep_entries(vars(value), key, found, vars(default) if type(default) is section else _defaults(section))
         if len(found) == before:  # it is there, though with nothing of its own
@@ -97,11 +98,24 @@ def _defaults(section: type[BaseModel]) -> dict[str, object]:
 
 
 @functools.cache
-def _sum_of_defaults(section: type[BaseModel]) -> str:
+def _sum_of_defaults(target: type[BaseModel]) -> str:
+    """The sum of all defaults of all sections that a target may have, whichever it has."""
+    sections: set[type[BaseModel]] = set()
+    _add_sections(target, sections)
     found: dict[str, str] = {}
-    for name, default in _defaults(section).items():
-        _keep(default, name, found)
+    for section in sections:
+        for name, default in _defaults(section).items():
+            _keep(default, f"{section.__name__}.{name}", found)
     return _sum(found)
+
+
+def _add_sections(annotation: Any, sections: set[type[BaseModel]]) -> None:  # noqa: ANN401 - of any field
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in sections:
+        sections.add(annotation)
+        for field in annotation.model_fields.values():
+            _add_sections(field.annotation, sections)
+    for argument in get_args(annotation):
+        _add_sections(argument, sections)
 
 
 def _sum(value: object) -> str:

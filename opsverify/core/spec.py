@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opsverify.core.runbook import lines
+from opsverify.core.runbook import lines, lines_of
 from opsverify.core.stages import STAGES
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class CheckSpec:
     signals: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        unknown = [line for line in self.lines if line not in lines()]
+        ours = lines_of(None)  # to know the project's own takes a search for the project: for a line of its own only
+        unknown = [line for line in self.lines if line not in ours and line not in lines()]
         unknown += [name for name in self.stages if name not in STAGES]
         if unknown or not self.lines:
             raise ValueError(f"check {self.id}: no such runbook line or stage: {', '.join(unknown) or 'no line given'}")

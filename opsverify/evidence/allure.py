@@ -47,6 +47,7 @@ _STATUS: Final = {
     Outcome.NOT_APPLICABLE: Status.SKIPPED,
     Outcome.WAIVED: Status.SKIPPED,
 }
+_LISTENER: Final = "allure_listener"
 _KINDS: Final = {
     "text": AttachmentType.TEXT,
     "json": AttachmentType.JSON,
@@ -148,9 +149,9 @@ def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> C
     replaced = [plugin for plugin in manager.get_plugins() if isinstance(plugin, AllureFileLogger | AllureListener)]
     for plugin in replaced:
         manager.unregister(plugin)
-    config.pluginmanager.unregister(name="allure_listener")
+    config.pluginmanager.unregister(name=_LISTENER)
     ours = [_ChecksOnly(config), RedactingLogger(folder, redactor)]
-    config.pluginmanager.register(ours[0], "allure_listener")
+    config.pluginmanager.register(ours[0], _LISTENER)
     for plugin in ours:
         manager.register(plugin)
 
@@ -163,11 +164,11 @@ def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> C
     return undo
 
 
-def describe_running(planned: Planned, target: Target, stage: str) -> None:
+def describe_running(config: pytest.Config, planned: Planned, target: Target, stage: str) -> None:
     """Put titles, severity, owner, labels and runbook links on the check that is running."""
-    for plugin in allure_commons.plugin_manager.get_plugins():
-        if isinstance(plugin, _ChecksOnly):
-            plugin.describe(planned, target, stage)
+    listener = config.pluginmanager.get_plugin(_LISTENER)
+    if isinstance(listener, _ChecksOnly):
+        listener.describe(planned, target, stage)
 
 
 def write_result(

@@ -25,7 +25,7 @@ _ELEMENT: Final = {
 }
 _COUNTED: Final = {"failures": "fail", "errors": "inconclusive"}
 _SKIPPED: Final = ("not_applicable", "waived")
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def junit_xml(verdict: Mapping[str, Any], language: str) -> bytes:

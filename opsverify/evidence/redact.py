@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import os
 import stat
 from pathlib import Path
@@ -62,6 +61,10 @@ class Redactor:
         return text if found == text else found
 
     def _search(self, text: str) -> str:
+        clean = self._masked(text)
+        return clean if clean is text else self._masked(clean)  # what was masked may have stood within another one
+
+    def _masked(self, text: str) -> str:
         spans = self._spans(text)
         if not spans:
             return text
@@ -74,10 +77,6 @@ class Redactor:
     def data(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         """A JSON value without secrets in its strings, numbers and keys."""
         return self._walk(value) if self._needles else value
-
-    def json(self, value: Any) -> bytes:  # noqa: ANN401 - any JSON value
-        """A JSON value without secrets, as a file holds it."""
-        return self.noted(_octets(json.dumps(self.data(value), ensure_ascii=False)))
 
     def lines(self, text: str) -> bytes:
         """`text` without secrets and without what acts on a page, as a file holds it."""
@@ -96,9 +95,13 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            walk, least = self._walk, self._least
+            least, walk = self._least, self._walk
+            # Most of a verdict is keys and words that are too short to hold anything.
             return {
-                key if type(key) is str and len(key) < least else walk(key): walk(item) for key, item in value.items()
+                key if type(key) is str and len(key) < least else walk(key): item
+                if item is None or (type(item) is str and len(item) < least)
+                else walk(item)
+                for key, item in value.items()
             }
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]

@@ -17,7 +17,7 @@ from opsverify.core.spec import Absent, CheckSpec, PerTarget, Row, Unknown
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from opsverify.core.plan import Planned
 
@@ -137,10 +137,18 @@ def refuse_duplicates(checks: Iterable[Planned]) -> None:
         seen[check.id] = check.nodeid
 
 
-def function_of(item: pytest.Item, suite: Path) -> str:
-    """The file of a test, relative to its suite, and its function without parameters."""
-    name = item.nodeid.partition("::")[2].removesuffix(f"[{parameters_of(item)[1]}]")
-    return f"{item.path.relative_to(suite).as_posix()}::{name}"
+def functions_in(suite: Path, items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
+    """Of `items` the tests of a suite, each with its file, relative to the suite, and its function without parameters.
+
+    A function may have thousands of tests: what a file is called is found once.
+    """
+    names: dict[Path, str | None] = {}
+    for item in items:
+        if item.path not in names:
+            within = item.path.is_relative_to(suite)
+            names[item.path] = item.path.relative_to(suite).as_posix() if within else None
+        if (file := names[item.path]) is not None:
+            yield item, f"{file}::{item.nodeid.partition('::')[2].removesuffix(f'[{parameters_of(item)[1]}]')}"
 
 
 def is_absent(item: pytest.Item) -> bool:
@@ -183,13 +191,13 @@ class PinPlugin(Collection):
         """The checks of every suite, by suite and id. An item that is no check is a trouble."""
         found: dict[Path, dict[str, PinnedCheck]] = {suite: {} for suite in suites_in(self.config)}
         for suite, checks in found.items():
-            for item in self.collected:
-                if item.path.is_relative_to(suite) and (check := self._pinned(item, suite)) is not None:
+            for item, test in functions_in(suite, self.collected):
+                if (check := self._pinned(item, test)) is not None:
                     checks[check.id] = check
         return found
 
-    def _pinned(self, item: pytest.Item, suite: Path) -> PinnedCheck | None:
-        spec, test = spec_of(item), function_of(item, suite)
+    def _pinned(self, item: pytest.Item, test: str) -> PinnedCheck | None:
+        spec = spec_of(item)
         if spec is None:
             if is_absent(item):
                 return PinnedCheck(test, test)

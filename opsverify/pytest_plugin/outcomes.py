@@ -64,7 +64,7 @@ def note_phase(
         report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
         # Not earlier: allure-pytest gives the test its function's name and docstring after the set-up.
-        describe_running(check.planned, check.target, stage)
+        describe_running(item.config, check.planned, check.target, stage)
         started = item.stash[_STARTED]
         outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, say("its body did not run")))
         result = CheckResult(

@@ -32,7 +32,7 @@ from opsverify.pytest_plugin import garbage
 from opsverify.pytest_plugin.collection import (
     Collection,
     PinPlugin,
-    function_of,
+    functions_in,
     is_absent,
     locate,
     parameters_of,
@@ -207,9 +207,7 @@ class PlanPlugin(Collection):
         for suite in suites_in(self.config):
             pins = pins_of(suite, self.troubles)
             pinned += pins
-            functions = {
-                item.nodeid: function_of(item, suite) for item in self.collected if item.path.is_relative_to(suite)
-            }
+            functions = {item.nodeid: test for item, test in functions_in(suite, self.collected)}
             alone = {pin.test for pin in pins if pin.function_only}
             by_function |= {nodeid for nodeid, function in functions.items() if function in alone}
             self.troubles += [

@@ -87,7 +87,7 @@ def test_a_file_that_was_changed_after_it_was_cleaned_is_swept(tmp_path: Path) -
     redactor = Redactor(["planted-secret"])
     kept, changed = tmp_path / "kept.json", tmp_path / "changed.json"
     for path in (kept, changed):
-        path.write_bytes(redactor.json({"status": "passed"}))
+        path.write_bytes(redactor.lines("passed"))
     assert redactor.sweep(tmp_path) == ()
     changed.write_text('{"status": "planted-secret"}')
     assert redactor.sweep(tmp_path) == (changed,)
