@@ -87,7 +87,7 @@ def sign_run(run_dir: Path, private_key_pem: str, verdict: ReadVerdict | None = 
     if summary := verification_result(says, statement["subject"]):
         write_atomic(run_dir / SUMMARY, enveloped(summary, signer))
     write_atomic(run_dir / SIGNATURE, enveloped(statement, signer))
-    return signer.keyid
+    return str(signer.public_key.keyid)
 
 
 def verify_run(run_dir: Path, public_key_pem: str | None, verdict: ReadVerdict | None = None) -> Verification:

@@ -155,7 +155,6 @@ def _be_child(arguments: Sequence[str], launch: Launch, parent: int) -> NoReturn
         handle_stops(StopSignal())
         # Only the plugins named in `arguments`: others must neither slow a gate down nor change its selection.
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        sys.modules["httpx._main"] = None  # type: ignore[assignment] # httpx' command line: rich and click, 25 ms
         os.chdir(launch.root)  # pytest finds no conftest.py from elsewhere; every path was made absolute before
         with tolerant_output():
             try:
