@@ -23,7 +23,7 @@ from opsverify.docker_engine import (
 )
 from opsverify.language.message import say
 from sandbox.errors import WrongUsage
-from sandbox.processes import signals_deferred
+from sandbox.processes import signals_deferred, wait_until
 from sandbox.running_container import RunningContainer, engine_errors, remove_now, sandbox_engine
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ IMAGES: Final[Mapping[str, str]] = {
 """The official image of each component."""
 _TO_LOG: Final = ["/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1']
 _SHARED_MEMORY: Final = "256m"
+_REMOVAL_S: Final = 60.0
 """For PostgreSQL's parallel queries; the engine's default is 64 MB."""
 
 
@@ -120,8 +121,17 @@ class ServerContainers:
     def sweep(self) -> None:
         """Remove every container of this sandbox, recorded or not."""
         with sandbox_engine() as client:
-            for container in client.containers.list(all=True, filters={"label": f"{LABEL}={self._settings.home}"}):
-                remove_now(container)
+
+            def none_is_left() -> bool:
+                # Sparse: the engine lists a container that it has not finished making, and denies that it is there.
+                found = client.containers.list(
+                    all=True, sparse=True, filters={"label": f"{LABEL}={self._settings.home}"}
+                )
+                for container in found:
+                    remove_now(container)
+                return not found
+
+            wait_until(none_is_left, _REMOVAL_S, "the end of the sandbox's containers")
 
     def _container(
         self,

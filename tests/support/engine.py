@@ -45,7 +45,9 @@ def docker(server_images: None) -> Iterator[DockerClient]:  # noqa: ARG001 - the
 def containers_of(home: Path) -> list[str]:
     """Ids of the containers of the sandbox in `home`, ended ones included."""
     with engine() as client:
-        return [str(found.id) for found in client.containers.list(all=True, filters={"label": f"{LABEL}={home}"})]
+        # Sparse: one that comes or goes meanwhile could not be inspected.
+        found = client.containers.list(all=True, sparse=True, filters={"label": f"{LABEL}={home}"})
+        return [str(each.id) for each in found]
 
 
 def volumes_of(home: Path) -> set[str]:
