@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     plan = ("plan", options.stage, "--target", options.target)
     pairs = []
-    for arguments, expected in ((plan, "planned"), (("--help",), "usage")):
+    for arguments, expected in ((plan, options.stage), (("--help",), "usage")):
         pairs.append([_command(ROOT, arguments, expected)])
         if options.baseline:
             pairs[-1].append(_command(options.baseline.resolve(), arguments, expected, ", baseline"))
