@@ -131,7 +131,7 @@ class ServerContainers:
                     remove_now(container)
                 return not found
 
-            wait_until(none_is_left, _REMOVAL_S, "the end of the sandbox's containers")
+            wait_until(none_is_left, _REMOVAL_S, say("the containers of the sandbox to be gone"))
 
     def _container(
         self,
