@@ -75,12 +75,9 @@ def planned(
     parameters: Mapping[str, Any],
     parameter_id: str | None,
     today: dt.date,
-    known: Mapping[str, Line] | None = None,
+    known: Mapping[str, Line],
 ) -> Planned:
-    """Fill a check's id, titles, owner and waiver in for one set of parameters.
-
-    `known` are the lines of the runbook where the caller, who plans thousands of checks, has them.
-    """
+    """Fill a check's id, titles, owner and waiver in for one set of parameters; `known` are the runbook's lines."""
     absent = next((value for value in parameters.values() if isinstance(value, Absent)), None)
     unknown = next((value for value in parameters.values() if isinstance(value, Unknown)), None)
     row = next((value for value in parameters.values() if isinstance(value, Row)), None)

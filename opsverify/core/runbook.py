@@ -75,12 +75,8 @@ def lines_of(project: Path | None) -> dict[str, Line]:
     return found
 
 
-def scope_of(ids: Iterable[str], known: Mapping[str, Line] | None = None) -> Message | None:
-    """Why a check of these lines is not applicable: all of them are out of scope. None where one is in scope.
-
-    `known` are all lines; they are looked up where they are not given.
-    """
-    known = lines() if known is None else known
+def scope_of(ids: Iterable[str], known: Mapping[str, Line]) -> Message | None:
+    """Why a check of these of the `known` lines is not applicable: all are out of scope. None where one is in scope."""
     scopes = [known[line].out_of_scope if line in known else None for line in ids]
     if not scopes or not all(scopes):
         return None

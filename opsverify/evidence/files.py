@@ -86,17 +86,11 @@ def link_latest(reports_dir: Path, run_dir: Path) -> None:
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content in lower-case hex. Raises OSError when it cannot be read."""
     with path.open("rb", buffering=0) as file:
-        # A run holds thousands of small files, for each of which file_digest prepares a buffer of 256 KB.
-        if os.fstat(file.fileno()).st_size < _SMALL:
-            return hashlib.sha256(file.readall()).hexdigest()
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return _sum_in(file.fileno())
 
 
 def sum_of_regular(path: str) -> str | None:
-    """The SHA-256 of a file's content in lower-case hex; None for what is no regular file, a link above all.
-
-    Raises OSError when it cannot be read.
-    """
+    """The same for a file that is none but a regular one; None for anything else, a link above all."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -104,16 +98,19 @@ def sum_of_regular(path: str) -> str | None:
             return None
         raise
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        if found.st_size < _SMALL and len(content := os.read(handle, found.st_size + 1)) == found.st_size:
-            return hashlib.sha256(content).hexdigest()
-        os.lseek(handle, 0, os.SEEK_SET)
-        with open(handle, "rb", buffering=0, closefd=False) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _sum_in(handle) if stat.S_ISREG(os.fstat(handle).st_mode) else None
     finally:
         os.close(handle)
+
+
+def _sum_in(handle: int) -> str:
+    size = os.fstat(handle).st_size
+    # A run holds thousands of small files, for each of which file_digest prepares a buffer of 256 KB.
+    if size < _SMALL and len(content := os.read(handle, size + 1)) == size:
+        return hashlib.sha256(content).hexdigest()
+    os.lseek(handle, 0, os.SEEK_SET)
+    with open(handle, "rb", buffering=0, closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -92,17 +92,13 @@ class Redactor:
         return content
 
     def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if type(value) is str and len(value) < self._least:  # most of a verdict: keys and words
+            return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            least, walk = self._least, self._walk
-            # Most of a verdict is keys and words that are too short to hold anything.
-            return {
-                key if type(key) is str and len(key) < least else walk(key): item
-                if item is None or (type(item) is str and len(item) < least)
-                else walk(item)
-                for key, item in value.items()
-            }
+            walk = self._walk
+            return {walk(key): walk(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._walk(item) for item in value]
         if isinstance(value, int | float) and not isinstance(value, bool) and self._spans(str(value)):

@@ -32,7 +32,7 @@ def spec(**changes: Any) -> CheckSpec:  # noqa: ANN401 - fields of any type
 
 def test_a_plain_check(target: Target) -> None:
     """Id, titles, sections and owner come from the description and the target."""
-    entry = planned(spec(), target, "n", {}, None, TODAY)
+    entry = planned(spec(), target, "n", {}, None, TODAY, lines())
     assert (entry.id, entry.ko, entry.en, entry.owner) == ("sql.case", "점검", "A check", "data")
     assert entry.sections == ("8", "2-2")
     assert (entry.title("ko"), entry.title("en")) == ("점검", "A check")
@@ -41,10 +41,10 @@ def test_a_plain_check(target: Target) -> None:
 
 def test_parameters_make_ids(target: Target) -> None:
     """A row of the target gets its name in brackets; a row that brings its own description does not."""
-    entry = planned(spec(), target, "n", {"line": "L03"}, "2026-11-20-L03", TODAY)
+    entry = planned(spec(), target, "n", {"line": "L03"}, "2026-11-20-L03", TODAY, lines())
     assert entry.id == "sql.case[2026-11-20-L03]"
     assert entry.en == "A check [2026-11-20-L03]"
-    assert planned(spec(), target, "n", {"row": Row(spec())}, "row", TODAY).id == "sql.case"
+    assert planned(spec(), target, "n", {"row": Row(spec())}, "row", TODAY, lines()).id == "sql.case"
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_parameters_make_ids(target: Target) -> None:
 )
 def test_not_applicable(target: Target, changes: dict[str, object], parameters: dict[str, object], said: str) -> None:
     """What the target really lacks needs no check, and the plan says so."""
-    entry = planned(spec(**changes), target, "n", parameters, "none" if parameters else None, TODAY)
+    entry = planned(spec(**changes), target, "n", parameters, "none" if parameters else None, TODAY, lines())
     assert entry.not_applicable == said
     assert entry.id == "sql.case"
 
 
 def test_one_row_that_is_declared_absent(target: Target) -> None:
     """It stays in the plan by its name, with the reason; an open question as reason holds."""
-    entry = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "no workflows")}, "dsl", TODAY)
+    entry = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "no workflows")}, "dsl", TODAY, lines())
     assert (entry.id, entry.not_applicable) == ("sql.case[dsl]", "the target declares dsl absent (no workflows)")
-    open_question = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "? not seen")}, "dsl", TODAY)
+    open_question = planned(spec(), target, "n", {"kind": Inapplicable("dsl", "? not seen")}, "dsl", TODAY, lines())
     assert open_question.not_applicable is None
     assert "leaves open whether there is dsl" in str(open_question.cannot_run)
 
@@ -75,7 +75,7 @@ def test_an_absence_that_nobody_decided(tmp_path: Path) -> None:
     """A reason that is only a question, as in a draft, leaves nothing out: the check cannot run, and holds."""
     target = target_in(tmp_path)
     open_question = target.model_copy(update={"absent": target.absent | {"redis": "? not seen"}})
-    entry = planned(spec(needs=("redis",)), open_question, "n", {}, None, TODAY)
+    entry = planned(spec(needs=("redis",)), open_question, "n", {}, None, TODAY, lines())
     assert entry.not_applicable is None
     assert entry.cannot_run is not None
     assert "leaves open whether there is redis" in entry.cannot_run
@@ -83,9 +83,9 @@ def test_an_absence_that_nobody_decided(tmp_path: Path) -> None:
 
 def test_rows_that_cannot_be_worked_out(target: Target) -> None:
     """Unknown rows are planned and cannot run, unless the part is declared absent."""
-    entry = planned(spec(), target, "n", {"x": Unknown("no ledger")}, "none", TODAY)
+    entry = planned(spec(), target, "n", {"x": Unknown("no ledger")}, "none", TODAY, lines())
     assert (entry.cannot_run, entry.not_applicable) == ("no ledger", None)
-    entry = planned(spec(needs=("recovery",)), target, "n", {"x": Unknown("no ledger")}, "none", TODAY)
+    entry = planned(spec(needs=("recovery",)), target, "n", {"x": Unknown("no ledger")}, "none", TODAY, lines())
     assert entry.cannot_run is None
     assert entry.not_applicable is not None
 
@@ -105,10 +105,10 @@ def test_waivers(tmp_path: Path, severity: str, until: str, *, allowed: bool, wa
     """A waiver holds to the end of its day; sev1 has none unless the target allows it."""
     text = f"sev1_waivers_allowed = {str(allowed).lower()}\n{SMALLEST}[[waivers]]\ncheck = 'sql.case'\n"
     target = target_in(tmp_path, f"{text}owner = 'kim'\nreason = 'mended on Monday'\nuntil = {until}\n")
-    entry = planned(spec(severity=severity), target, "n", {}, None, TODAY)
+    entry = planned(spec(severity=severity), target, "n", {}, None, TODAY, lines())
     assert entry.waiver == (f"mended on Monday (kim, until {until})" if waived else None)
-    assert planned(spec(id="sql.other"), target, "n", {}, None, TODAY).waiver is None
-    assert planned(spec(severity=severity), target, "n", {"x": 1}, "x", TODAY).waiver is None
+    assert planned(spec(id="sql.other"), target, "n", {}, None, TODAY, lines()).waiver is None
+    assert planned(spec(severity=severity), target, "n", {"x": 1}, "x", TODAY, lines()).waiver is None
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
@@ -118,13 +118,13 @@ def test_uncovered_lines_are_planned(target: Target, stage: str) -> None:
     entries = uncovered(STAGES[stage], (), target)
     assert [entry.lines for entry in entries] == [(line.id,) for line in mine]
     assert [entry.attests for entry in entries] == [line.id for line in mine]
-    one = planned(spec(lines=(mine[0].id,)), target, "n", {}, None, TODAY)
+    one = planned(spec(lines=(mine[0].id,)), target, "n", {}, None, TODAY, lines())
     assert len(uncovered(STAGES[stage], (one,), target)) == len(mine) - 1
 
 
 def test_plan_as_json(target: Target) -> None:
     """What `plan.json` holds."""
-    entry = planned(spec(), target, "n", {}, None, TODAY)
+    entry = planned(spec(), target, "n", {}, None, TODAY, lines())
     written = Plan(STAGES["daily"], (entry,)).to_dict()
     assert (written["schema"], written["stage"]) == ("opsverify.plan/1", "daily")
     assert written["checks"][0]["id"] == "sql.case"

@@ -33,8 +33,8 @@ def test_own_lines_join_ours(tmp_path: Path) -> None:
 def test_a_line_out_of_scope_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reason, owner and date; only where every line of a check is out of scope."""
     monkeypatch.chdir(project(tmp_path, LINE + SCOPE))
-    assert scope_of(["1-weekly/cache"]) == "out of scope: no cache (kim, 2026-11-01)"
-    assert scope_of(["1-weekly/cache", "1-daily/llm"]) is None
+    assert scope_of(["1-weekly/cache"], lines()) == "out of scope: no cache (kim, 2026-11-01)"
+    assert scope_of(["1-weekly/cache", "1-daily/llm"], lines()) is None
     assert lines()["1-weekly/cache"].ko == lines_of(None)["1-weekly/cache"].ko
 
 

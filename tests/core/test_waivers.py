@@ -9,6 +9,7 @@ import pytest
 
 from opsverify.core.plan import Plan, planned
 from opsverify.core.results import CheckResult
+from opsverify.core.runbook import lines
 from opsverify.core.spec import CheckSpec
 from opsverify.core.stages import STAGES, Outcome
 from opsverify.core.waivers import too_many, waiver_notes, waivers_of_no_check
@@ -37,7 +38,7 @@ def notes(
 ) -> list[str]:
     """What is said of the check `t.0` with this outcome."""
     spec = CheckSpec("t.0", ("1-daily/llm",), ("daily",), severity, "점검", "A check")
-    plan = Plan(STAGES["daily"], (planned(spec, target, "n", {}, None, TODAY),))
+    plan = Plan(STAGES["daily"], (planned(spec, target, "n", {}, None, TODAY, lines()),))
     return list(map(str, waiver_notes(target, plan, [CheckResult("t.0", outcome, "x")], TODAY)))
 
 
