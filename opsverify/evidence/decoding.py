@@ -14,6 +14,7 @@ import re
 import sys
 from bisect import bisect_right
 from html import unescape
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _PACKED_TEXT: Final = re.compile(
     rf"|{_BASE32_RUN.pattern}"
 )
 """What a run must show to be unpacked at all: most long words are no encoding of a text."""
-_TEXT: Final = re.compile(rb"[\x09-\x0d\x20-\x7e]{6,}")
+_TEXT: Final = re.compile(r"[\x09-\x0d\x20-\x7e]{6,}")
 """What unpacked bytes must hold to be read further."""
 _RECURRING: Final = 256
 """Letters up to which a run is remembered with what is in it."""
@@ -84,9 +85,13 @@ def in_disguise(runs: re.Pattern[str]) -> re.Pattern[str]:
     return re.compile(rf"[\r\n]|{_MAY_ESCAPE.pattern}|{runs.pattern}")
 
 
-def views(text: str, runs: re.Pattern[str]) -> Iterator[View]:
-    """`text`, and every reading of it in which a secret may show; `runs` is from `run_pattern`."""
-    return _views(View(text, _itself), runs, DEPTH)
+def views(text: str, runs: re.Pattern[str], *, all_runs: bool = False) -> Iterator[View]:
+    """`text`, and every reading of it in which a secret may show; `runs` is from `run_pattern`.
+
+    With `all_runs`, runs are unpacked also where they do not look like ASCII text, as few words do: for a text that
+    is known to hold a secret, of which more may stand beside what was found.
+    """
+    return _views(View(text, _itself), runs, DEPTH, all_runs=all_runs)
 
 
 def unescaped(text: str) -> str:
@@ -99,16 +104,16 @@ def unescaped(text: str) -> str:
     return text
 
 
-def _views(view: View, runs: re.Pattern[str], depth: int) -> Iterator[View]:
+def _views(view: View, runs: re.Pattern[str], depth: int, *, all_runs: bool) -> Iterator[View]:
     while True:
         yield view
         if "\n" in view.text or "\r" in view.text:
             joined = View(_WRAP.sub("", view.text), _then(view.origin, view.text, _WRAP, _nothing))
-            yield from _views(joined, runs, depth)
+            yield from _views(joined, runs, depth, all_runs=all_runs)
         elif depth:
             for match in runs.finditer(view.text):
-                for unpacked in _unpacked(view, match):
-                    yield from _views(unpacked, runs, depth - 1)
+                for unpacked in _unpacked(view, match, all_runs=all_runs):
+                    yield from _views(unpacked, runs, depth - 1, all_runs=all_runs)
         if not depth or not _MAY_ESCAPE.search(view.text):
             return
         plain = _ESCAPE.sub(_plain, view.text)
@@ -118,24 +123,25 @@ def _views(view: View, runs: re.Pattern[str], depth: int) -> Iterator[View]:
         depth -= 1
 
 
-def _unpacked(view: View, match: re.Match[str]) -> Iterator[View]:
+def _unpacked(view: View, match: re.Match[str], *, all_runs: bool) -> Iterator[View]:
     run, at = match[0], match.start()
-    for packed in _packed_again(run) if len(run) <= _RECURRING else _packed(run):
+    for packed in _packed_again(run) if len(run) <= _RECURRING and not all_runs else _packed(run, all_runs=all_runs):
         yield View(packed.text, _at_groups(view.origin, at + packed.start, packed.letters, packed.octets))
 
 
-def _packed(run: str) -> Iterator[_Packed]:
+def _packed(run: str, *, all_runs: bool = False) -> Iterator[_Packed]:
     """Texts in a run, unpacked from each of its first letters on: what is inside may begin anywhere.
 
     Bytes that are no text hold no further encoding; a secret in base64, base32 or hex itself is found as it is.
     """
-    if not _PACKED_TEXT.search(run):
+    if not (all_runs or _PACKED_TEXT.search(run)):
         return
-    for part in _HEX_RUN.finditer(run):
-        yield from _grouped(part.start(), part[0], 2, 1, bytes.fromhex)
-    for part in _BASE32_RUN.finditer(run):
-        yield from _grouped(part.start(), part[0].upper(), 8, 5, base64.b32decode)
-    yield from _grouped(0, run.translate(_URL_SAFE), 4, 3, binascii.a2b_base64)
+    texts = [_grouped(part.start(), part[0], 2, 1, bytes.fromhex) for part in _HEX_RUN.finditer(run)]
+    texts += [_grouped(part.start(), part[0].upper(), 8, 5, base64.b32decode) for part in _BASE32_RUN.finditer(run)]
+    texts.append(_grouped(0, run.translate(_URL_SAFE), 4, 3, binascii.a2b_base64))
+    for packed in chain.from_iterable(texts):
+        if all_runs or _TEXT.search(packed.text):
+            yield packed
 
 
 @functools.lru_cache(maxsize=4096)
@@ -150,8 +156,7 @@ def _grouped(at: int, run: str, letters: int, octets: int, unpack: Callable[[str
         if len(part) % letters in _NO_BYTES[letters]:
             part = part[:-1]
         unpacked = unpack(part + "=" * (-len(part) % letters))
-        if _TEXT.search(unpacked):
-            yield _Packed(unpacked.decode("latin-1"), at + phase, letters, octets)
+        yield _Packed(unpacked.decode("latin-1"), at + phase, letters, octets)
 
 
 def _at_groups(outer: Callable[[Stretch], Stretch], at: int, letters: int, octets: int) -> Callable[[Stretch], Stretch]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from opsverify.config.secrets import SHORTEST
-from opsverify.evidence.decoding import Stretch, in_disguise, merged, run_pattern, unescaped, views
+from opsverify.evidence.decoding import Stretch, View, in_disguise, merged, run_pattern, unescaped, views
 from opsverify.language.message import Message
 from opsverify.language.plain import plain_lines, plain_output
 
@@ -135,7 +135,12 @@ class Redactor:
             return []
         if not self._disguised.search(text):
             return list(self._found(text))
-        return [view.origin(span) for view in views(text, self._runs) for span in self._found(view.text)]
+        if not (found := self._spans_in(views(text, self._runs))):
+            return []
+        return found + self._spans_in(views(text, self._runs, all_runs=True))
+
+    def _spans_in(self, readings: Iterable[View]) -> list[Stretch]:
+        return [view.origin(span) for view in readings for span in self._found(view.text)]
 
     def _found(self, text: str) -> Iterator[Stretch]:
         """Where needles, or parts of them, stand in `text` as it is."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opsverify.evidence.redact import MASK, PART, Redactor
@@ -90,6 +90,7 @@ def test_nothing_is_left_of_a_secret(secret: str, before: str, after: str, first
 
 @settings(max_examples=300)
 @given(SECRETS, st.integers(0, 12), AROUND, *[st.sampled_from(sorted(ENCODINGS))] * 2)
+@example("00¡0¡00¡¡¡¡¡¡¡¡¡", 1, "::::", "lines", "base64")  # hardly a letter of it is ASCII
 def test_nothing_is_left_of_a_part(secret: str, start: int, before: str, first: str, second: str) -> None:
     """Sixteen characters of a longer secret are treated as the whole."""
     part = (secret * 3)[start : start + PART + 4]
