@@ -28,7 +28,7 @@ from opsverify.evidence.allure_writer import RedactingLogger
 from opsverify.language.message import in_language
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -47,7 +47,6 @@ _STATUS: Final = {
     Outcome.NOT_APPLICABLE: Status.SKIPPED,
     Outcome.WAIVED: Status.SKIPPED,
 }
-_LISTENER: Final = "allure_listener"
 _KINDS: Final = {
     "text": AttachmentType.TEXT,
     "json": AttachmentType.JSON,
@@ -57,101 +56,102 @@ _KINDS: Final = {
 }
 
 
-class AllureEvidence:
-    """Steps and attachments of the check that is running."""
+class AllureRecorder(AllureListener):  # type: ignore[misc]  # allure ships no types
+    """allure-pytest's listener, registered with Allure only: which check ran, and how it ended, the run itself says.
+
+    What a suite's author does with Allure (steps, attachments, `allure.dynamic`, labels on the function) stays.
+    A failure of a fixture is in the result of the check that uses it.
+    """
+
+    def __init__(self, config: pytest.Config, target: Target, stage: str) -> None:
+        super().__init__(config)
+        self._target = target
+        self._stage = stage
+        self._lines = lines()
+        self._ran_on = (
+            Label(LabelType.HOST, self._host),
+            Label(LabelType.THREAD, self._thread),
+            Label(LabelType.FRAMEWORK, "pytest"),
+            Label(LabelType.LANGUAGE, platform_label()),
+        )
+        self._names: dict[tuple[object, str], tuple[str, list[str], Label]] = {}
+        self._open: str | None = None
 
     def attach(self, name: str, body: str, kind: Kind = "text") -> None:
-        """Attach `body`; secrets are removed where the file is written."""
-        allure.attach(body, name=name, attachment_type=_KINDS[kind])
+        """Attach `body` to what is running; secrets are removed where the file is written."""
+        self.attach_data(body, name, _KINDS[kind], None)
 
     def step(self, title: str) -> AbstractContextManager[object]:
         """Show what is done inside as one step."""
         step: AbstractContextManager[object] = allure.step(title)
         return step
 
+    def begin(self, item: pytest.Item, planned: Planned) -> None:
+        """Begin the result of the check that `item` runs."""
+        names = self._names_of(item)
+        called_with = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        self._open = str(uuid.uuid4())
+        result = TestResult(
+            uuid=self._open,
+            name=planned.title(self._target.language),
+            fullName=names[0],
+            titlePath=names[1],
+            description=_description(planned, self._lines),
+            status=Status.SKIPPED,
+            parameters=[Parameter(name=name, value=represent(value)) for name, value in called_with.items()],
+            start=now(),
+        )
+        self.allure_logger.schedule_test(self._open, result)
 
-class _ChecksOnly(AllureListener):  # type: ignore[misc]  # allure ships no types
-    """allure-pytest's listener without its records of fixtures, and without what `describe` replaces anyway.
+    def end(
+        self, item: pytest.Item, planned: Planned, ended: CheckResult, trace: str, report: pytest.TestReport
+    ) -> None:
+        """Say how the check of `item` ended.
 
-    A failure of a fixture is in the result of the check that uses it.
-    """
+        `trace` is pytest's text of what stopped it; `report`, of its teardown, has what it printed.
+        """
+        if report.sections and self.config.option.attach_capture:
+            for name, printed in (("log", report.caplog), ("stdout", report.capstdout), ("stderr", report.capstderr)):
+                if printed:
+                    self.attach(name, printed)
+        result = self.allure_logger.get_test(self._open)
+        result.stop = now()
+        result.status = _STATUS[ended.outcome]
+        if ended.outcome is not Outcome.PASS:
+            message = in_language(ended.message, self._target.language)
+            result.statusDetails = StatusDetails(message=message, trace=trace)
+        result.labels += [Label(name, value) for name, value in allure_labels(item)]
+        result.labels += [Label(LabelType.TAG, marker) for marker in pytest_markers(item)]
+        result.labels += [*self._ran_on, self._names_of(item)[2], *_labels(planned, self._target, self._stage)]
+        result.links += [Link(kind, url, name) for kind, url, name in allure_links(item)]
+        result.links += _links(planned, self._target)
 
-    pytest_fixture_setup = None
-    pytest_fixture_post_finalizer = None
+    def close(self) -> None:
+        """Write the result that is open, also one of a check that was interrupted."""
+        if self._open is not None:
+            closing, self._open = self._open, None
+            self.allure_logger.close_test(closing)
 
-    def __init__(self, config: pytest.Config) -> None:
-        super().__init__(config)
-        self._lines = lines()
-        self._interpreter = platform_label()
-        self._names: dict[tuple[object, str], tuple[str, list[str], str]] = {}
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
-        """Name the function and its parameters."""
-        try:
-            return (yield)
-        finally:
-            result = self._result_of(item)
-            result.fullName, result.titlePath, _ = self._names_of(item)
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-                known = {parameter.name for parameter in result.parameters}
-                result.parameters += [
-                    Parameter(name=name, value=represent(value))
-                    for name, value in item.callspec.params.items()
-                    if name not in known
-                ]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
-        """Add the labels and links that a suite's author put on the function, and where it ran."""
-        try:
-            return (yield)
-        finally:
-            result = self._result_of(item)
-            result.labels += [Label(name, value) for name, value in (*allure_labels(item), *self._place(item))]
-            result.links += [Link(kind, url, name) for kind, url, name in allure_links(item)]
-
-    def describe(self, planned: Planned, target: Target, stage: str) -> None:
-        """Put titles, severity, owner, labels and runbook links on the check that is running."""
-        result = self.allure_logger.get_test(None)
-        result.name = planned.title(target.language)
-        result.description = _description(planned, self._lines)
-        result.labels.extend(Label(name, value) for name, value in _labels(planned, target, stage))
-        result.links.extend(_links(planned, target))
-
-    def _result_of(self, item: pytest.Item) -> TestResult:
-        found: TestResult = self.allure_logger.get_test(self._cache.get(item.nodeid))
-        return found
-
-    def _names_of(self, item: pytest.Item) -> tuple[str, list[str], str]:
+    def _names_of(self, item: pytest.Item) -> tuple[str, list[str], Label]:
         """Names of the item's function, its file and its package: the same for all its parameters."""
         function = (item.parent, getattr(item, "originalname", item.name))
         if function not in self._names:
-            self._names[function] = allure_full_name(item), allure_title_path(item), allure_package(item)
+            package = Label("package", allure_package(item))
+            self._names[function] = allure_full_name(item), allure_title_path(item), package
         return self._names[function]
 
-    def _place(self, item: pytest.Item) -> Iterator[tuple[str, str]]:
-        for marker in pytest_markers(item):
-            yield LabelType.TAG, marker
-        yield LabelType.HOST, self._host
-        yield LabelType.THREAD, self._thread
-        yield LabelType.FRAMEWORK, "pytest"
-        yield LabelType.LANGUAGE, self._interpreter
-        yield "package", self._names_of(item)[2]
 
-    def _update_fixtures_children(self, item: pytest.Item) -> None:
-        """Record no fixture."""
-
-
-def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> Callable[[], None]:
-    """Let Allure record checks only, and write without secrets to `folder`; return its undoing."""
+def record_checks(
+    config: pytest.Config, folder: Path, target: Target, stage: str, redactor: Redactor
+) -> tuple[AllureRecorder, Callable[[], None]]:
+    """Let Allure record checks only, and write without secrets to `folder`; the recorder, and its undoing."""
     manager = allure_commons.plugin_manager
     replaced = [plugin for plugin in manager.get_plugins() if isinstance(plugin, AllureFileLogger | AllureListener)]
     for plugin in replaced:
         manager.unregister(plugin)
-    config.pluginmanager.unregister(name=_LISTENER)
-    ours = [_ChecksOnly(config), RedactingLogger(folder, redactor)]
-    config.pluginmanager.register(ours[0], _LISTENER)
+    config.pluginmanager.unregister(name="allure_listener")
+    recorder = AllureRecorder(config, target, stage)
+    ours: tuple[object, ...] = (recorder, RedactingLogger(folder, redactor))
     for plugin in ours:
         manager.register(plugin)
 
@@ -161,14 +161,7 @@ def redact_results(config: pytest.Config, folder: Path, redactor: Redactor) -> C
         for plugin in replaced:  # allure-pytest unregisters its own at the end, and fails if it is gone
             manager.register(plugin)
 
-    return undo
-
-
-def describe_running(config: pytest.Config, planned: Planned, target: Target, stage: str) -> None:
-    """Put titles, severity, owner, labels and runbook links on the check that is running."""
-    listener = config.pluginmanager.get_plugin(_LISTENER)
-    if isinstance(listener, _ChecksOnly):
-        listener.describe(planned, target, stage)
+    return recorder, undo
 
 
 def write_result(
@@ -182,7 +175,7 @@ def write_result(
         description=_description(planned, lines()),
         status=_STATUS[result.outcome],
         statusDetails=StatusDetails(message=in_language(result.message, target.language)),
-        labels=[Label(name, value) for name, value in _labels(planned, target, stage)],
+        labels=_labels(planned, target, stage),
         links=_links(planned, target),
         start=now(),
         stop=now(),
@@ -190,19 +183,19 @@ def write_result(
     RedactingLogger(folder, redactor).report_result(entry)
 
 
-def _labels(planned: Planned, target: Target, stage: str) -> list[tuple[str, str]]:
+def _labels(planned: Planned, target: Target, stage: str) -> list[Label]:
     family = planned.id.partition(".")[0]
     return [
-        (LabelType.SEVERITY, _SEVERITY[planned.severity]),
-        ("owner", planned.owner),
-        (LabelType.PARENT_SUITE, stage),
-        (LabelType.SUITE, family),
-        (LabelType.EPIC, target.name),
-        (LabelType.FEATURE, stage),
-        (LabelType.STORY, family),
-        (LabelType.ID, planned.id),
-        *((LabelType.TAG, f"runbook {section}") for section in planned.sections),
-        (LabelType.TAG, planned.severity),
+        Label(LabelType.SEVERITY, _SEVERITY[planned.severity]),
+        Label("owner", planned.owner),
+        Label(LabelType.PARENT_SUITE, stage),
+        Label(LabelType.SUITE, family),
+        Label(LabelType.EPIC, target.name),
+        Label(LabelType.FEATURE, stage),
+        Label(LabelType.STORY, family),
+        Label(LabelType.ID, planned.id),
+        *(Label(LabelType.TAG, f"runbook {section}") for section in planned.sections),
+        Label(LabelType.TAG, planned.severity),
     ]
 
 

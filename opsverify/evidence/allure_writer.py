@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import uuid
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import allure_commons
 import attrs
+import pydantic_core
 from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Label, TestResult
 from allure_commons.types import LabelType
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SUITES: Final = frozenset({LabelType.PARENT_SUITE, LabelType.SUITE, LabelType.SUB_SUITE})
 _MADE: Final = frozenset({"uuid", "historyId", "testCaseId"})
 """Fields that are made of random bits or a sum, and hold no text."""
+_SEQUENCES: Final = (list, tuple, set, frozenset)
 _RECURRING: Final = 4096
 """Texts of results that are remembered as they are shown."""
 
@@ -71,7 +72,7 @@ class RedactingLogger(AllureFileLogger):
 
     def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
-        content = json.dumps(_content(item, self._shown), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        content = pydantic_core.to_json(_content(item, self._shown))
         self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.noted(content))
 
     def _put(self, name: str, content: bytes) -> None:
@@ -91,10 +92,10 @@ def _content(value: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - 
     """A value of Allure's model as JSON: what it has set, each of its strings as it is `shown`."""
     if isinstance(value, str):
         return shown(value)
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, Label) and isinstance(value.value, str):  # most of a result, hence without the loop below
+        return {"name": shown(value.name), "value": shown(value.value)}
+    if isinstance(value, _SEQUENCES):
         return [_content(item, shown) for item in value]
-    if isinstance(value, Label):  # most of a result, hence without the loop below
-        return {"name": shown(value.name), "value": _content(value.value, shown)}
     if isinstance(value, dict):
         return {shown(key): _content(item, shown) for key, item in value.items()}
     if attrs.has(type(value)):

@@ -11,26 +11,28 @@ from opsverify.core.check import Check
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Outcome
 from opsverify.errors import Inconclusive, MachineBusy
-from opsverify.evidence.allure import AllureEvidence, describe_running
 from opsverify.evidence.run_folder import timestamp
 from opsverify.language.message import in_language, join, say
 
 if TYPE_CHECKING:
     from opsverify.core.plan import Planned
+    from opsverify.evidence.allure import AllureRecorder
     from opsverify.evidence.redact import Redactor
     from opsverify.pytest_plugin.stage_run import StageRun
 
 _CHECK = pytest.StashKey[Check]()
 _STARTED = pytest.StashKey[dt.datetime]()
-_OUTCOME = pytest.StashKey[tuple[Outcome, str]]()
+_OUTCOME = pytest.StashKey[tuple[Outcome, str, str]]()
+"""The worst outcome so far, with its message, and pytest's text of what stopped the phase."""
 _RESULT = "opsverify_result"
 _WORSE = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL)
 """Outcomes of phases and subtests, the worst one last."""
 
 
-def start_check(item: pytest.Item, planned: Planned, run: StageRun) -> None:
-    """Make the item's check."""
-    item.stash[_CHECK] = run.running = Check(planned, run.target, AllureEvidence())
+def start_check(item: pytest.Item, planned: Planned, run: StageRun, recorder: AllureRecorder) -> None:
+    """Make the item's check, and begin its record."""
+    recorder.begin(item, planned)
+    item.stash[_CHECK] = run.running = Check(planned, run.target, recorder)
     item.stash[_STARTED] = dt.datetime.now(dt.UTC)
 
 
@@ -47,26 +49,29 @@ def require_running(run: StageRun) -> Check:
 
 
 def note_phase(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, stage: str, redactor: Redactor
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    recorder: AllureRecorder,
+    redactor: Redactor,
 ) -> None:
-    """Judge a phase (setup, call, teardown); after the last one put the result on the report."""
+    """Judge a phase (setup, call, teardown); after the last one record the result, and put it on the report."""
     check = running_check(item)
     judged = _judge_phase(check, call, report)
+    stopped = report.failed or report.skipped
     if judged is not None:
         before = item.stash.get(_OUTCOME, None)
         if before is None or before[0] is Outcome.PASS or _WORSE.index(judged[0]) > _WORSE.index(before[0]):
-            item.stash[_OUTCOME] = (judged[0], redactor.text(judged[1]))
-    if report.failed or report.skipped:
+            item.stash[_OUTCOME] = (judged[0], redactor.text(judged[1]), report.longreprtext if stopped else "")
+    if stopped:
         expected = call.excinfo is not None and isinstance(call.excinfo.value, AssertionError | Inconclusive)
         text = redactor.text(judged[1] if expected and judged else report.longreprtext)
         report.longrepr = in_language(text, check.target.language)
     if report.sections:
         report.sections = [(name, redactor.text(text)) for name, text in report.sections]
     if report.when == "teardown":
-        # Not earlier: allure-pytest gives the test its function's name and docstring after the set-up.
-        describe_running(item.config, check.planned, check.target, stage)
         started = item.stash[_STARTED]
-        outcome, message = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, say("its body did not run")))
+        outcome, message, trace = item.stash.get(_OUTCOME, (Outcome.INCONCLUSIVE, say("its body did not run"), ""))
         result = CheckResult(
             check.planned.id,
             outcome,
@@ -77,6 +82,7 @@ def note_phase(
             check.coverage,
         )
         clean = result.each(redactor.data)
+        recorder.end(item, check.planned, clean, trace, report)
         setattr(report, _RESULT, clean.to_dict() if hasattr(item.config, "workerinput") else clean)
 
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from opsverify.core.pinned import PinnedCheck
     from opsverify.core.plan import Planned
     from opsverify.core.stages import Stage
+    from opsverify.evidence.allure import AllureRecorder
 
 RUN_FOLDER = "opsverify_run"
 FIXTURES = (
@@ -236,6 +237,7 @@ class StagePlugin(PlanPlugin):
         self.is_worker = hasattr(config, "workerinput")
         self.stop = StopSignal()
         self.screen: Screen
+        self.recorder: AllureRecorder
         self.schedule = OwnSchedule()
         self.before_verdict: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
@@ -274,11 +276,13 @@ class StagePlugin(PlanPlugin):
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Guard every sink, and on a signal stop so that the verdict is still written."""
-        from opsverify.evidence.allure import redact_results  # noqa: PLC0415
+        from opsverify.evidence.allure import record_checks  # noqa: PLC0415 - a plan needs no Allure
 
         self.schedule.start()
         self.undo.append(self.schedule.stop)
-        self.undo.append(redact_results(self.config, self.run.allure_dir, self.run.redactor))
+        run = self.run
+        self.recorder, undo = record_checks(self.config, run.allure_dir, run.target, run.stage.name, run.redactor)
+        self.undo.append(undo)
         self.run.say = partial(report_progress, self.run.folder.path, self.run.target.language)
         if self.is_worker:
             guard_terminal(self.config, self.run.redactor)
@@ -299,9 +303,9 @@ class StagePlugin(PlanPlugin):
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """Give the item its check, before its fixtures are set up."""
-        from opsverify.pytest_plugin.outcomes import start_check  # noqa: PLC0415 - imports allure
+        from opsverify.pytest_plugin.outcomes import start_check  # noqa: PLC0415
 
-        start_check(item, self.planned[item.nodeid], self.run)
+        start_check(item, self.planned[item.nodeid], self.run, self.recorder)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -327,7 +331,7 @@ class StagePlugin(PlanPlugin):
         from opsverify.pytest_plugin.outcomes import note_phase  # noqa: PLC0415
 
         report = yield
-        note_phase(item, call, report, self.run.stage.name, self.run.redactor)
+        note_phase(item, call, report, self.recorder, self.run.redactor)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -344,6 +348,11 @@ class StagePlugin(PlanPlugin):
             self.run.lost[report.nodeid] = say(
                 "lost with its process: {line}", line=str(report.longrepr).splitlines()[0]
             )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Write what was recorded of the check, after all other plugins could add to it."""
+        self.recorder.close()
 
     def pytest_internalerror(self, excrepr: object) -> None:
         """An internal error of pytest or of a plugin is a reason to hold."""
@@ -370,6 +379,7 @@ class StagePlugin(PlanPlugin):
             self.stop.shielded = True
             if Launch.of(self.config) is not None:
                 garbage.rest()
+            self.recorder.close()  # a check that was interrupted
             while self.before_verdict:
                 self.before_verdict.pop()()
             if self.stop.requested or status == ExitCode.INTERRUPTED:
