@@ -75,7 +75,7 @@ class AllureRecorder(AllureListener):  # type: ignore[misc]  # allure ships no t
             Label(LabelType.LANGUAGE, platform_label()),
         )
         self._names: dict[tuple[object, str], tuple[str, list[str], Label]] = {}
-        self._open: str | None = None
+        self._running: tuple[pytest.Item, Planned, TestResult] | None = None
 
     def attach(self, name: str, body: str, kind: Kind = "text") -> None:
         """Attach `body` to what is running; secrets are removed where the file is written."""
@@ -88,49 +88,47 @@ class AllureRecorder(AllureListener):  # type: ignore[misc]  # allure ships no t
 
     def begin(self, item: pytest.Item, planned: Planned) -> None:
         """Begin the result of the check that `item` runs."""
-        names = self._names_of(item)
-        called_with = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        self._open = str(uuid.uuid4())
-        result = TestResult(
-            uuid=self._open,
-            name=planned.title(self._target.language),
-            fullName=names[0],
-            titlePath=names[1],
-            description=_description(planned, self._lines),
-            status=Status.SKIPPED,
-            parameters=[Parameter(name=name, value=represent(value)) for name, value in called_with.items()],
-            start=now(),
-        )
-        self.allure_logger.schedule_test(self._open, result)
+        result = TestResult(uuid=str(uuid.uuid4()), name=planned.id, status=Status.SKIPPED, start=now())
+        self.allure_logger.schedule_test(result.uuid, result)
+        self._running = item, planned, result
 
-    def end(
-        self, item: pytest.Item, planned: Planned, ended: CheckResult, trace: str, report: pytest.TestReport
-    ) -> None:
-        """Say how the check of `item` ended.
-
-        `trace` is pytest's text of what stopped it; `report`, of its teardown, has what it printed.
-        """
-        if report.sections and self.config.option.attach_capture:
-            for name, printed in (("log", report.caplog), ("stdout", report.capstdout), ("stderr", report.capstderr)):
-                if printed:
-                    self.attach(name, printed)
-        result = self.allure_logger.get_test(self._open)
-        result.stop = now()
+    def end(self, ended: CheckResult, trace: str, report: pytest.TestReport) -> None:
+        """Say how the running check ended; `trace` is pytest's text of what stopped it, `report` of its teardown."""
+        if self._running is None:
+            return
+        for name, printed in (("log", report.caplog), ("stdout", report.capstdout), ("stderr", report.capstderr)):
+            if printed:
+                self.attach(name, printed)
+        result = self._running[-1]
         result.status = _STATUS[ended.outcome]
         if ended.outcome is not Outcome.PASS:
             message = in_language(ended.message, self._target.language)
             result.statusDetails = StatusDetails(message=message, trace=trace)
-        result.labels += [Label(name, value) for name, value in allure_labels(item)]
-        result.labels += [Label(LabelType.TAG, marker) for marker in pytest_markers(item)]
-        result.labels += [*self._ran_on, self._names_of(item)[2], *_labels(planned, self._target, self._stage)]
-        result.links += [Link(kind, url, name) for kind, url, name in allure_links(item)]
-        result.links += _links(planned, self._target)
 
     def close(self) -> None:
-        """Write the result that is open, also one of a check that was interrupted."""
-        if self._open is not None:
-            closing, self._open = self._open, None
-            self.allure_logger.close_test(closing)
+        """Write the result of the running check, also of one that was interrupted."""
+        if self._running is None:
+            return
+        item, planned, result = self._running
+        self._running = None
+        result.stop = now()
+        result.name = planned.title(self._target.language)
+        result.description = _description(planned, self._lines)
+        result.fullName, result.titlePath, package = self._names_of(item)
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            known = {parameter.name for parameter in result.parameters}
+            result.parameters += [
+                Parameter(name=name, value=represent(value))
+                for name, value in item.callspec.params.items()
+                if name not in known
+            ]
+        # Of several labels of one name the last one counts: the plan's.
+        result.labels += [Label(name, value) for name, value in allure_labels(item)]
+        result.labels += [Label(LabelType.TAG, marker) for marker in pytest_markers(item)]
+        result.labels += [*self._ran_on, package, *_labels(planned, self._target, self._stage)]
+        result.links += [Link(kind, url, name) for kind, url, name in allure_links(item)]
+        result.links += _links(planned, self._target)
+        self.allure_logger.close_test(result.uuid)
 
     def _names_of(self, item: pytest.Item) -> tuple[str, list[str], Label]:
         """Names of the item's function, its file and its package: the same for all its parameters."""

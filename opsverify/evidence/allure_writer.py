@@ -54,7 +54,7 @@ class RedactingLogger(AllureFileLogger):
             identity = (found.get(name, "") for name in (LabelType.EPIC, LabelType.FEATURE, LabelType.ID))
             result.historyId = result.testCaseId = md5("\0".join(identity))
             result.labels = _with_our_suites(result.labels)
-        self._write(result)
+        self._report_item(result)
 
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
@@ -70,7 +70,7 @@ class RedactingLogger(AllureFileLogger):
         """Write a copy of a file as an attachment."""
         self.report_attached_data(Path(source).read_bytes(), file_name)
 
-    def _write(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
+    def _report_item(self, item: Any) -> None:  # noqa: ANN401 - allure ships no types
         # As Allure's writer does, but in one piece: that one writes a file in some two hundred small ones.
         content = pydantic_core.to_json(_content(item, self._shown))
         self._put(item.file_pattern.format(prefix=uuid.uuid4()), self._redactor.noted(content))

@@ -18,7 +18,7 @@ from opsverify.evidence.once_read import read_once
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MANIFEST: Final = "manifest.sha256"
@@ -39,15 +39,16 @@ class Problem:
         return f"{self.path}: {self.what}"
 
 
-def write_manifest(run_dir: Path) -> str:
+def write_manifest(run_dir: Path, known: Mapping[str, str] | None = None) -> str:
     """Write `run_dir/manifest.sha256` over all evidence and return the SHA-256 of the manifest itself.
 
+    `known` are sums of files, by their paths in the folder, that were read just now for another purpose.
     Raises EvidenceError when a file cannot be read, is no regular file, or the manifest cannot be written.
     """
     lines = []
     for path in sorted(_covered(run_dir)):
         try:
-            measured = sum_of_regular(f"{run_dir}/{path}")
+            measured = (known or {}).get(path) or sum_of_regular(f"{run_dir}/{path}")
         except OSError as error:
             raise EvidenceError(
                 say("{path}: cannot be read for the manifest ({error})", path=path, error=error.strerror)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from opsverify.config.secrets import SHORTEST
 from opsverify.evidence.decoding import Stretch, View, in_disguise, merged, run_pattern, unescaped, views
@@ -29,6 +29,16 @@ _REMEMBERED: Final = 1 << 15
 """Texts that are remembered: a check has some twenty of its own, and all that it shares with others recur at once."""
 
 
+class Swept(NamedTuple):
+    """What a sweep found: the files that held a secret, and the SHA-256 sum of every file by its path in the folder.
+
+    A redactor without secrets reads no file, and has no sums.
+    """
+
+    cleaned: tuple[Path, ...]
+    sums: dict[str, str]
+
+
 class Redactor:
     """Every loaded secret and every part of one, plain and in whatever encodings are known (`decoding`)."""
 
@@ -45,7 +55,7 @@ class Redactor:
         self._stretches = frozenset(self._known)
         self._runs = run_pattern(self._least)
         self._disguised = in_disguise(self._runs)
-        self._searched: set[bytes] = set()
+        self._searched: set[str] = set()
         # A title stands in plan, result and verdict.
         self._searched_once = functools.lru_cache(_REMEMBERED)(self._search)
 
@@ -88,7 +98,7 @@ class Redactor:
 
     def noted(self, content: bytes) -> bytes:
         """Content all of whose texts were searched, and hold no secret: a sweep need not search it again."""
-        self._searched.add(hashlib.sha256(content).digest())
+        self._searched.add(hashlib.sha256(content).hexdigest())
         return content
 
     def _walk(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -105,29 +115,34 @@ class Redactor:
             return MASK
         return value
 
-    def sweep(self, folder: Path) -> tuple[Path, ...]:
-        """Clean every file below `folder` in place; the files that held a secret.
+    def sweep(self, folder: Path) -> Swept:
+        """Clean every file below `folder` in place: files that other plugins wrote on their own may hold a secret."""
+        cleaned, sums = [], {}
+        top = str(folder)
+        for place, _, names in os.walk(top) if self._needles else ():
+            within = place[len(top) + 1 :]
+            for name in names:
+                path = f"{place}/{name}"
+                if stat.S_ISREG(os.lstat(path).st_mode):
+                    changed, measured = self._clean(path)
+                    sums[f"{within}/{name}" if within else name] = measured
+                    cleaned += [Path(path)] * changed
+        return Swept(tuple(sorted(cleaned)), sums)
 
-        For files that other plugins wrote on their own.
-        """
-        found = []
-        for place, _, names in os.walk(folder) if self._needles else ():
-            for path in (os.path.join(place, name) for name in names):  # noqa: PTH118 - thousands of them
-                if stat.S_ISREG(os.lstat(path).st_mode) and self._clean(path):
-                    found += [Path(path)]
-        return tuple(sorted(found))
-
-    def _clean(self, path: str) -> bool:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+    def _clean(self, path: str) -> tuple[bool, str]:
+        """Whether the file held a secret, and its sum without one."""
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thousands of them
             content = file.readall()
-        if hashlib.sha256(content).digest() in self._searched:
-            return False
+        measured = hashlib.sha256(content).hexdigest()
+        if measured in self._searched:
+            return False, measured
         raw = content.decode("latin-1")
         clean = self.text(raw)
         if clean == raw:
-            return False
-        Path(path).write_bytes(clean.encode("latin-1"))
-        return True
+            return False, measured
+        content = clean.encode("latin-1")
+        Path(path).write_bytes(content)
+        return True, hashlib.sha256(content).hexdigest()
 
     def _spans(self, text: str) -> list[Stretch]:
         """Where secrets stand in `text`, in any encoding."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from typing import Self
 
@@ -17,8 +16,8 @@ class Probe(ABC):
 
     def recording(self, record: Record) -> Self:
         """Share the connections, but record elsewhere."""
-        bound = copy.copy(self)
-        bound._record = record  # noqa: SLF001 - our own copy
+        bound = object.__new__(type(self))
+        bound.__dict__.update(self.__dict__, _record=record)
         return bound
 
     @abstractmethod

@@ -82,7 +82,7 @@ def note_phase(
             check.coverage,
         )
         clean = result.each(redactor.data)
-        recorder.end(item, check.planned, clean, trace, report)
+        recorder.end(clean, trace, report)
         setattr(report, _RESULT, clean.to_dict() if hasattr(item.config, "workerinput") else clean)
 
 

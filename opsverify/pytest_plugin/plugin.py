@@ -394,6 +394,7 @@ class StagePlugin(PlanPlugin):
             self.troubles.append(self.stop.trouble())
         return ExitCode.INTERRUPTED if self.stop.requested else status
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self) -> tuple[str, str, str]:
         """Print nothing of pytest's own for a test: the check has a line of its own."""
         return "", "", ""

@@ -208,13 +208,13 @@ class StageRun:
 
     def _write(self, verdict: Verdict, code: int) -> None:
         clear_locks(self.folder.path)
-        self.redactor.sweep(self.folder.path)
+        swept = self.redactor.sweep(self.folder.path)
         content = self.redactor.data(self._content(verdict, code)) | self.bound
         xml = junit_xml(content, self.target.language)
         write_atomic(self.folder.path / JUNIT, xml)
         key = self.target.evidence.signing_key
         restrict(self.folder.path)
-        verdict_sha256 = seal(self.folder, content, self.secrets.of(key))
+        verdict_sha256 = seal(self.folder, content, self.secrets.of(key), swept.sums)
         if self.state is not None:
             try:
                 self.state.finish(self.folder.run_id, self.stage.name, verdict.decision.value, verdict_sha256)

@@ -143,7 +143,7 @@ def test_files(tmp_path: Path, encoding: str) -> None:
     raw = ENCODINGS[encoding](b"before " + secret.encode() + b" after")
     (tmp_path / "found.bin").write_bytes(b"\xff\xfe\x00" + raw)
     (tmp_path / "other.bin").write_bytes(bytes(range(256)))
-    assert Redactor([secret]).sweep(tmp_path) == (tmp_path / "found.bin",)
+    assert Redactor([secret]).sweep(tmp_path).cleaned == (tmp_path / "found.bin",)
     assert MASK.encode() in (tmp_path / "found.bin").read_bytes()
     assert (tmp_path / "other.bin").read_bytes() == bytes(range(256))
 

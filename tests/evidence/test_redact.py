@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -76,7 +77,11 @@ def test_sweep(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\x00planted-secret\xfe")
     clean.write_text("ordinary")
     (tmp_path / "link").symlink_to(clean)
-    assert set(Redactor(["planted-secret"]).sweep(tmp_path)) == {dirty, binary}
+    swept = Redactor(["planted-secret"]).sweep(tmp_path)
+    assert set(swept.cleaned) == {dirty, binary}
+    assert swept.sums == {
+        path.relative_to(tmp_path).as_posix(): sha256(path.read_bytes()).hexdigest() for path in (dirty, binary, clean)
+    }
     assert dirty.read_text() == '{"token": "[redacted]"}'
     assert binary.read_bytes() == b"\xff\x00[redacted]\xfe"
     assert clean.read_text() == "ordinary"
@@ -88,9 +93,9 @@ def test_a_file_that_was_changed_after_it_was_cleaned_is_swept(tmp_path: Path) -
     kept, changed = tmp_path / "kept.json", tmp_path / "changed.json"
     for path in (kept, changed):
         path.write_bytes(redactor.lines("passed"))
-    assert redactor.sweep(tmp_path) == ()
+    assert redactor.sweep(tmp_path).cleaned == ()
     changed.write_text('{"status": "planted-secret"}')
-    assert redactor.sweep(tmp_path) == (changed,)
+    assert redactor.sweep(tmp_path).cleaned == (changed,)
 
 
 @pytest.mark.parametrize("between", ["\x00", "\x08", "\x1b[0m", "\r", "\u200b", "\u202e"])
