@@ -10,7 +10,7 @@ from opsverify.config.digest import differing, one_digest, target_digests
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from opsverify.config.model import Target
@@ -19,10 +19,14 @@ SUITES: Final = ("checks", "smoke", "dr_validation")
 MOST_NAMED: Final = 5
 
 
-def bound_fields(target: Target, root: Path) -> dict[str, Any]:
-    """The fields that bind a plan and a verdict to what they measure; `target` as its file has it."""
+def bound_fields(target: Target, root: Path, shown: Callable[[str], str] = str) -> dict[str, Any]:
+    """The fields that bind a plan and a verdict to what they measure; `target` as its file has it.
+
+    `shown` is how a key appears in evidence: it may be a word of the file. A sum tells nothing of what it was made of.
+    """
     keys = target_digests(target)
-    return {"bound": {"target": one_digest(keys), **project_digests(root)}, "target_keys": keys}
+    named = {shown(key): digest for key, digest in keys.items()}
+    return {"bound": {"target": one_digest(keys), **project_digests(root)}, "target_keys": named}
 
 
 def project_digests(root: Path) -> dict[str, str]:

@@ -113,7 +113,7 @@ class StageRun:
             chain = state.begin(folder.run_id, stage.name, folder.path)
             folder.write_json(ORIGIN, origin_of(root), redactor)
             binding = {"release": release, "chain": chain}
-            bound = redactor.data(bound_fields(as_written, root))
+            bound = bound_fields(as_written, root, redactor.text)
         run = cls(
             stage,
             target,

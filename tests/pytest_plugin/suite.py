@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tests.support.ending import ending
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -146,6 +148,15 @@ class Suite:
             text=True,
             preexec_fn=prepare,  # noqa: PLW1509 - limits are set in the child; no threads run here
         )
+
+    def stopped_in(self, way: str, sign: str, number: signal.Signals) -> Ran:
+        """Run a stage until a check has written the file `sign`, send the signal, and await the end."""
+        process = self.start(self.command(way))
+        while not (self.root / sign).exists():
+            assert process.poll() is None, process.communicate()
+            threading.Event().wait(0.05)
+        process.send_signal(number)
+        return self.ended(process)
 
     def run(
         self,

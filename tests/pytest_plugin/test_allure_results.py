@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.pytest_plugin.test_interrupted import started
-
 if TYPE_CHECKING:
     from tests.pytest_plugin.suite import Ran, Suite
 
@@ -139,10 +137,7 @@ def test_what_an_author_does_with_allure_stays(suite: Suite) -> None:
 def test_an_interrupted_check_leaves_what_it_has(suite: Suite) -> None:
     """What a canary had recorded when it was stopped is in the evidence, beside the result that it did not end."""
     suite.checks("case", WAITS)
-    process = suite.start(suite.command("cli"))
-    started(process, suite.root / "started")
-    process.send_signal(signal.SIGTERM)
-    ran = suite.ended(process)
+    ran = suite.stopped_in("cli", "started", signal.SIGTERM)
     assert ran.folder is not None
     begun, not_run = sorted(results(ran)["t.case"], key=lambda result: result["start"])
     (kept,) = begun["attachments"]

@@ -6,15 +6,11 @@ import json
 import resource
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
-
     from tests.pytest_plugin.suite import Suite
 
 WAITS = """
@@ -41,22 +37,12 @@ sys.exit(run())
 """
 
 
-def started(process: subprocess.Popen[str], sign: Path) -> None:
-    """Await the moment at which the waiting check runs."""
-    while not sign.exists():
-        assert process.poll() is None, process.communicate()
-        threading.Event().wait(0.05)
-
-
 @pytest.mark.parametrize("way", ["cli", "pytest", "cli-n2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_signal(suite: Suite, way: str, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end in 2, with a verdict that names what did not run."""
     suite.checks("case", WAITS)
-    process = suite.start(suite.command(way))
-    started(process, suite.root / "started")
-    process.send_signal(number)
-    ran = suite.ended(process)
+    ran = suite.stopped_in(way, "started", number)
     assert ran.code == 2, str(ran)
     assert ran.verdict is not None
     assert ran.verdict["decision"] == "hold"
@@ -79,10 +65,7 @@ def test_a_signal_after_the_verdict_changes_nothing(suite: Suite, number: signal
 def test_killed_from_outside_leaves_plan_but_no_verdict(suite: Suite) -> None:
     """After SIGKILL nothing can be written: the plan says what was meant to run, no verdict that it did."""
     suite.checks("case", WAITS)
-    process = suite.start(suite.command("pytest"))
-    started(process, suite.root / "started")
-    process.kill()
-    ran = suite.ended(process)
+    ran = suite.stopped_in("pytest", "started", signal.SIGKILL)
     assert ran.code == -9
     assert ran.verdict is None
     assert ran.folder is not None
@@ -93,10 +76,7 @@ def test_killed_from_outside_leaves_plan_but_no_verdict(suite: Suite) -> None:
 def test_killed_command_line_stops_the_run(suite: Suite) -> None:
     """After SIGKILL of the command line its child does not run on: it writes what it has, a hold."""
     suite.checks("case", WAITS)
-    process = suite.start(suite.command("cli"))
-    started(process, suite.root / "started")
-    process.kill()
-    ran = suite.ended(process)  # the output ends with the last process that has it
+    ran = suite.stopped_in("cli", "started", signal.SIGKILL)  # its output ends with the last process that has it
     assert ran.code == -9
     assert ran.verdict is not None
     assert ran.verdict["decision"] == "hold"
