@@ -14,6 +14,7 @@ from opsverify.language.tell import complain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opsverify.language.message import Message
     from opsverify.pytest_plugin.stage_run import StageRun
 
 
@@ -22,14 +23,7 @@ def conclude(run: StageRun, pytest_status: int) -> int:
     try:
         _, code = run.conclude(pytest_status)
     except Exception as error:  # noqa: BLE001 - any failure here has to end in a hold, never in pytest's own 0
-        run.troubles.append(
-            say(
-                "evidence cannot be written to {path}: {kind}: {error}",
-                path=run.folder.path,
-                kind=type(error).__name__,
-                error=error,
-            )
-        )
+        run.troubles.append(unwritten(run, error))
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
         code = ExitCode.INTERNAL_ERROR if code == 0 else code
@@ -43,6 +37,16 @@ def conclude(run: StageRun, pytest_status: int) -> int:
     else:
         _page(run)
     return code
+
+
+def unwritten(run: StageRun, error: Exception) -> Message:
+    """Why a run holds whose evidence cannot be written."""
+    return say(
+        "evidence cannot be written to {path}: {kind}: {error}",
+        path=run.folder.path,
+        kind=type(error).__name__,
+        error=error,
+    )
 
 
 def _page(run: StageRun) -> None:

@@ -42,7 +42,7 @@ from opsverify.pytest_plugin.collection import (
     suites_in,
 )
 from opsverify.pytest_plugin.early_guard import guard_early
-from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit
+from opsverify.pytest_plugin.exit_status import conclude, exit_status, guard_exit, unwritten
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.options import declare, is_stage_given, request_of, use_suites
 from opsverify.pytest_plugin.own_schedule import OwnSchedule
@@ -379,7 +379,7 @@ class StagePlugin(PlanPlugin):
             self.stop.shielded = True
             if Launch.of(self.config) is not None:
                 garbage.rest()
-            self.recorder.close()  # a check that was interrupted
+            self._close_interrupted()
             while self.before_verdict:
                 self.before_verdict.pop()()
             if self.stop.requested or status == ExitCode.INTERRUPTED:
@@ -387,6 +387,13 @@ class StagePlugin(PlanPlugin):
             if not self.is_worker:
                 session.exitstatus = conclude(self.run, status)
                 print_missing_summary(self.run, status)
+
+    def _close_interrupted(self) -> None:
+        """Write what a check had recorded that did not come to its end."""
+        try:
+            self.recorder.close()
+        except Exception as error:  # noqa: BLE001 - the verdict is still to be written
+            self.troubles.append(unwritten(self.run, error))
 
     def _interrupted(self, status: int) -> int:
         """The status of an interrupted run; the reason is one of the verdict's."""

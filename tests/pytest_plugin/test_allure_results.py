@@ -74,6 +74,16 @@ def test_case(check):
     threading.Event().wait(600)
 """
 
+LOST = """
+@described("t.case")
+def test_case(check):
+    import pathlib, shutil, threading
+    for folder in pathlib.Path("reports").glob("*/allure-results"):
+        shutil.rmtree(folder)
+    open("started", "w").close()
+    threading.Event().wait(600)
+"""
+
 
 def results(ran: Ran) -> dict[str, list[dict[str, Any]]]:
     """The Allure results of a run by check id."""
@@ -144,3 +154,13 @@ def test_an_interrupted_check_leaves_what_it_has(suite: Suite) -> None:
     assert (ran.folder / "allure-results" / kept["source"]).read_text() == "0.4% of 1,200 requests failed"
     assert begun["historyId"] == not_run["historyId"]
     assert (begun["status"], not_run["status"]) == ("skipped", "broken")
+
+
+def test_an_interrupted_check_that_cannot_be_written_is_a_reason(suite: Suite) -> None:
+    """The verdict is written all the same, and says what its evidence lacks."""
+    suite.checks("case", LOST)
+    ran = suite.stopped_in("cli", "started", signal.SIGTERM)
+    assert ran.verdict is not None, str(ran)
+    assert (ran.code, ran.verdict["decision"]) == (2, "hold")
+    assert "evidence cannot be written" in ran.reasons
+    assert "the run was interrupted" in ran.reasons
