@@ -13,7 +13,7 @@ from typing import NoReturn
 INTERRUPTED = 2
 INTERNAL_ERROR = 3
 USAGE = 4
-NEW_OBJECTS = 50_000
+NEW_OBJECTS = 10_000
 """New objects between two searches for cycles. With Python's 700, every few imports and every check set one off."""
 
 

@@ -1,7 +1,6 @@
 """Allure results in the reader's language: a copy for the page, with titles and messages as the verdict has them.
 
-The results of a run are evidence, and written once, in the target's language; a failure's message in them is the
-exception's own. The verdict has both languages of both.
+The results of a run are evidence, and written once, in the target's language; the verdict has both languages.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ target    a recovery target that cannot be reached: `before-backup` or `beyond-a
 after     the state of the two regions: one of STATES
 last      true: the fault cannot be undone, so the row is the last one of its `after`
 says      a regular expression: the fault by name, in a reason of the verdict and on the page of a rehearsal
+window    how long a canary is observed, where eight seconds of it are too few to be sure of what is declared
 backup_age_s  minimum age of the base backup, and how far the recovery target lies after it: damage to the first WAL
           segments of the archive then lies before the target, whichever rows ran before
 red       the checks that must not pass, with their outcome (`fail` or `inconclusive`); all others must pass,
@@ -83,6 +84,7 @@ class Row:
     restored: bool = False
     nothing_restored: bool = False
     target: str | None = None
+    window: str | None = None
     says: str = ""
     backup_age_s: float = 0.0
     red: Mapping[str, str] = field(default_factory=dict)

@@ -42,7 +42,7 @@ def test_exactly_the_declared_checks_turn_red(row: Row, standin: Standin, around
             change["services"] = {"secure": served}
         target = standin.target_of(row.stage, row.variant, change)
     standin.await_that(lambda: standin.backup_age_s >= row.backup_age_s, "the backup to grow old")
-    arguments = [] if row.restored else standin.arguments(row.stage, row.target, row.backup_age_s)
+    arguments = [] if row.restored else standin.arguments(row.stage, row.target, row.backup_age_s, row.window)
     if row.stage == "post-rollback":
         arguments += around.enter_context(standin.rolled_back(row.omit))
     began = None

@@ -253,17 +253,20 @@ class Standin:
         """Seconds since the base backup was made and the tables were recorded."""
         return (dt.datetime.now(dt.UTC) - self._captured).total_seconds()
 
-    def arguments(self, stage: str, target: str | None = None, after_backup_s: float = 0.0) -> list[str]:
+    def arguments(
+        self, stage: str, target: str | None = None, after_backup_s: float = 0.0, window: str | None = None
+    ) -> list[str]:
         """Arguments of a stage other than its target file; `target` names a recovery target that cannot be reached.
 
-        The recovery target of a rehearsal is at least `after_backup_s` after the backup.
+        The recovery target of a rehearsal is at least `after_backup_s` after the backup; a canary is observed for
+        `window`.
         """
         if target == "before-backup":
             return [f"--recovery-target={(self._captured - dt.timedelta(hours=1)).isoformat()}"]
         if target == "beyond-archive":
             return [f"--recovery-target={(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()}"]
         if stage == "prod-canary":
-            return [f"--window={WINDOW}"]
+            return [f"--window={window or WINDOW}"]
         if stage == "post-dr":
             return [f"--recovery-target={self.recovery_target}"]
         if stage == "rehearsal":
