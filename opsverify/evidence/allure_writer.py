@@ -89,7 +89,7 @@ class RedactingLogger(AllureFileLogger):
 
 
 def _content(value: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - allure ships no types
-    """A value of Allure's model as JSON: what it has set, each of its strings as it is `shown`."""
+    """A value of Allure's model as JSON: what it has set, each of its strings and numbers as it is `shown`."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, Label) and isinstance(value.value, str):  # most of a result, hence without the loop below
@@ -104,7 +104,7 @@ def _content(value: Any, shown: Callable[[str], str]) -> Any:  # noqa: ANN401 - 
             for name, item in vars(value).items()
             if item or item is False
         }
-    return value
+    return value if (clean := shown(str(value))) == str(value) else clean  # a number may be a secret
 
 
 def _with_our_suites(labels: list[Label]) -> list[Label]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Self
 
@@ -16,8 +17,8 @@ class Probe(ABC):
 
     def recording(self, record: Record) -> Self:
         """Share the connections, but record elsewhere."""
-        bound = object.__new__(type(self))
-        bound.__dict__.update(self.__dict__, _record=record)
+        bound = copy.copy(self)
+        bound._record = record  # noqa: SLF001 - our own copy
         return bound
 
     @abstractmethod

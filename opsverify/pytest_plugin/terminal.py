@@ -77,13 +77,8 @@ class Screen:
             self._write(row)
 
     def _write(self, row: ScreenRow) -> None:
-        if self._reporter is None:
-            return
-        if row.marks:
+        if self._reporter is not None:
             self._reporter.write_line(row.text, **dict.fromkeys(row.marks, True))
-        else:  # pytest would write the line's end apart, and each write is searched for secrets
-            self._reporter.ensure_newline()
-            self._reporter.write(f"{row.text}\n")
 
 
 def print_missing_summary(run: StageRun, pytest_status: int) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "planted-secret-5b1f"
+NUMBER = 8812734650192837
+"""A secret that is a number, such as an account's."""
 WRITTEN: dict[str, Callable[[Path], tuple[Any, ...]]] = {
     "report_result": lambda _: (
         model2.TestResult(
@@ -25,7 +27,7 @@ WRITTEN: dict[str, Callable[[Path], tuple[Any, ...]]] = {
             description=f"says {SECRET}",
             statusDetails=model2.StatusDetails(message=SECRET, trace=SECRET),
             steps=[model2.TestStepResult(name=SECRET, parameters=[model2.Parameter(name=SECRET, value=SECRET)])],
-            labels=[model2.Label(name=SECRET, value=SECRET), model2.Label(name="number", value=5)],
+            labels=[model2.Label(name=SECRET, value=SECRET), model2.Label(name="account", value=NUMBER)],
         ),
     ),
     "report_container": lambda _: (
@@ -54,9 +56,10 @@ def test_no_secret_is_written(tmp_path: Path, hook: str) -> None:
     source = tmp_path / "source.txt"
     source.write_text(SECRET)
     folder = tmp_path / "run" / "allure-results"
-    getattr(RedactingLogger(folder, Redactor([SECRET])), hook)(*WRITTEN[hook](source))
+    getattr(RedactingLogger(folder, Redactor([SECRET, str(NUMBER)])), hook)(*WRITTEN[hook](source))
     (written,) = folder.iterdir()
     assert SECRET not in written.read_text()
+    assert str(NUMBER) not in written.read_text()
     assert MASK in written.read_text()
     if written.suffix == ".json":
         json.loads(written.read_text())
