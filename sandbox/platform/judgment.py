@@ -19,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
     log_to_stderr()
     settings = load_settings(arguments.home)
-    service = Service.build(settings, arguments.track)
+    service = Service.build(settings, arguments.track, leads=arguments.pod is None)
     serve(service.app(), settings.ports[arguments.pod or arguments.track])
 
 

@@ -49,8 +49,8 @@ class Service:
     workflows: Workflows
 
     @classmethod
-    def build(cls, settings: Settings, track: str) -> Service:
-        """Wire the parts for `track`; contacts nothing yet."""
+    def build(cls, settings: Settings, track: str, *, leads: bool) -> Service:
+        """Wire the parts for `track`, which has one process that `leads`; contacts nothing yet."""
         version = settings.versions[track]
         faults = Faults(settings.home, track)
         metrics = Metrics(track, version)
@@ -60,7 +60,7 @@ class Service:
         notifier = Notifier(settings.url("inbox"), track, metrics)
         tools = Tools(settings.url("mcp") + "/mcp", settings.url("mcp_alternate") + "/mcp", track, metrics)
         judge = Judge(track, version, store, cache, llm, notifier, metrics, faults)
-        workflows = Workflows(judge, tools, store, metrics, faults)
+        workflows = Workflows(judge, tools, store, metrics, faults, leads=leads)
         return cls(settings, faults, metrics, store, cache, llm, notifier, tools, judge, workflows)
 
     @asynccontextmanager

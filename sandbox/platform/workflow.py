@@ -28,6 +28,8 @@ WORKERS = 4
 _BACKOFF_SECONDS = 0.05
 _FAILURE_SHARE = 0.5
 _REDRIVEN_AT_ONCE = 50
+_INTERRUPTED_AFTER_S = 5
+"""What was begun longer ago and has not ended is under way nowhere, however busy the machine is."""
 _OLD_LETTER = uuid.UUID("00000000-0000-4000-8000-000000000001")
 _log = logging.getLogger(__name__)
 
@@ -37,9 +39,15 @@ class StepError(Exception):
 
 
 class Workflows:
-    """The queue of one track and the workers on it; `run` and `tend` must be kept running."""
+    """The queue of one process and the workers on it; `run` and `tend` must be kept running.
 
-    def __init__(self, judge: Judge, tools: Tools, store: Store, metrics: Metrics, faults: Faults) -> None:
+    The process that `leads` does the housekeeping of its track: of several pods, one does.
+    """
+
+    def __init__(
+        self, judge: Judge, tools: Tools, store: Store, metrics: Metrics, faults: Faults, *, leads: bool
+    ) -> None:
+        self._leads = leads
         self._judge = judge
         self._tools = tools
         self._store = store
@@ -103,11 +111,12 @@ class Workflows:
         doomed = self._faults.on("workflow_failures") and self._failures.pick(_FAILURE_SHARE)
         error = ""
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            await self._store.execute(
-                "UPDATE workflow_instances SET status = 'RUNNING', attempts = %s WHERE id = %s",
+            begun = await self._store.execute(
+                "UPDATE workflow_instances SET status = 'RUNNING', attempts = %s"
+                " WHERE id = %s AND status <> 'COMPLETED'",
                 (attempt, instance_id),
             )
-            if self._faults.on("workflow_stuck"):
+            if not begun or self._faults.on("workflow_stuck"):
                 return
             try:
                 await self._attempt(Reading.parse(rows[0]["payload"]), doomed=doomed)
@@ -127,30 +136,35 @@ class Workflows:
             raise StepError("step finish: the line controller rejected the command")
 
     async def _complete(self, instance_id: uuid.UUID) -> None:
-        await self._store.execute(
-            "UPDATE workflow_instances SET status = 'COMPLETED', finished_at = now(), error = NULL WHERE id = %s",
+        ended = await self._store.execute(
+            "UPDATE workflow_instances SET status = 'COMPLETED', finished_at = now(), error = NULL"
+            " WHERE id = %s AND status = 'RUNNING'",
             (instance_id,),
         )
-        self._metrics.workflow_finished(completed=True)
+        if ended:  # by this process: one that was taken for interrupted meanwhile is counted where it ended
+            self._metrics.workflow_finished(completed=True)
 
     async def _bury(self, instance_id: uuid.UUID, error: str) -> None:
-        await self._store.execute(
+        ended = await self._store.execute(
             "WITH dead AS (UPDATE workflow_instances SET status = 'DEAD', finished_at = now(), error = %s"
-            " WHERE id = %s RETURNING id, synthetic_tag)"
+            " WHERE id = %s AND status = 'RUNNING' RETURNING id, synthetic_tag)"
             " INSERT INTO workflow_dead_letters (instance_id, reason, synthetic_tag)"
             " SELECT id, %s, synthetic_tag FROM dead",
             (error, instance_id, error),
         )
-        self._metrics.workflow_finished(completed=False)
+        if ended:
+            self._metrics.workflow_finished(completed=False)
 
     async def tend(self) -> None:
-        """One round of housekeeping: resume interrupted instances, redrive dead letters, count them."""
-        if not self._faults.on("workflow_stuck"):
-            await self._take_up()
+        """One round of housekeeping: try the tools again; of the track, resume what was interrupted and redrive."""
         if self._tools.breaker.state == "half-open":
             # Without users the trial call would never come.
             with suppress(ToolError):
                 await self._tools.call("equipment_status", {"line_code": "L01"})
+        if not self._leads:
+            return
+        if not self._faults.on("workflow_stuck"):
+            await self._take_up()
         causes = ["workflow_failures"]
         if not self._faults.remedied("mcp_alternate"):
             causes += ["mcp_timeout", "mcp_down"]
@@ -167,8 +181,9 @@ class Workflows:
 
     async def _take_up(self) -> None:
         rows = await self._store.rows(
-            "SELECT id FROM workflow_instances WHERE status IN ('PENDING', 'RUNNING') AND track = %s LIMIT %s",
-            (self._judge.track, _REDRIVEN_AT_ONCE),
+            "SELECT id FROM workflow_instances WHERE status IN ('PENDING', 'RUNNING') AND track = %s"
+            " AND started_at < now() - make_interval(secs => %s) LIMIT %s",
+            (self._judge.track, _INTERRUPTED_AFTER_S, _REDRIVEN_AT_ONCE),
         )
         self._queue_again([row["id"] for row in rows])
 
