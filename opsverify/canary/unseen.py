@@ -134,6 +134,17 @@ def _past_text(past: Past, one: InstanceGrowth, counted: Counted) -> str:
             before=duration(round(past.unseen_s)),
             after=duration(round(past.seconds)),
         )
+    if past.arrived:
+        arrival = say(
+            "extra instance {name}: {trials} already at {count:,.0f} in its first scrape, {after} into the window",
+            name=label(one.instance),
+            trials=counted.trials,
+            count=past.values.get(counted.trials, 0.0),
+            after=duration(round(past.seconds)),
+        )
+        if one.instance.starts:
+            return say("{arrival}; its process is older than the window: rerun", arrival=arrival)
+        return say("{arrival}; export process_start_time_seconds, or rerun", arrival=arrival)
     return say(
         "extra series {trials} {{{series}}}: appeared in mid-window with an unknown earlier count; "
         "export process_start_time_seconds, or rerun ({instance})",

@@ -101,11 +101,14 @@ def scraped_twice(_elapsed: float, _signal: str, series: Series) -> Series:
     return {f"{key},job={job}": value for key, value in series.items() for job in ("x", "y")}
 
 
-def unknown_past(elapsed: float, signal: str, series: Series) -> Series:
-    """An instance with thousands of requests appears at second 60, without its start time."""
-    return {
-        key: value for key, value in series.items() if "-b" not in key or (elapsed >= 60 and signal != PROCESS_START)
-    }
+def only_from(begin: float, what: str, *, start_time: bool = True) -> Any:  # noqa: ANN401
+    """Show series whose key contains `what`, with their past, from a moment on; without `start_time`, but for that."""
+
+    def change(elapsed: float, signal: str, series: Series) -> Series:
+        shown = elapsed >= begin and (start_time or signal != PROCESS_START)
+        return {key: value for key, value in series.items() if shown or what not in key}
+
+    return change
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,16 @@ CASES = (
     Case("partial-response", "partial_response: .*store lost", {"warnings": ("store lost",)}),
     Case("stale-series", "stale series requests", {"spoil": of_canary(without(60, "code=200"), "requests")}),
     Case("duplicate-series", "duplicate series", {"spoil": of_canary(scraped_twice)}),
-    Case("extra-series", "extra series", {"spoil": of_canary(unknown_past)}),
+    Case(
+        "extra-instance",
+        r"extra instance canary-b:1: requests already at 1\d{2},\d{3} in its first scrape, 1m into the window; export",
+        {"spoil": of_canary(only_from(60, "-b", start_time=False))},
+    ),
+    Case(
+        "older-instance",
+        "into the window; its process is older than the window: rerun",
+        {"spoil": of_canary(only_from(60, "-b"))},
+    ),
     Case("missing-canary-pod", "missing canary instance canary-b", {"spoil": of_canary(without(60, "-b"))}),
     Case("missing-bucket", "missing bucket", {"spoil": of_canary(lambda *_: {}, WITHIN_LIMIT)}),
     Case("clock-skew", "clock skew: Prometheus' clock is \\+300 s", {"ahead_s": 300.0}),
