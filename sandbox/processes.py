@@ -47,10 +47,12 @@ class Running:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
+        runs = start_mark(self.pid) == self.started
         child = _CHILDREN.get(self.pid)
+        # Asked last: one that ended a moment ago is reaped now, since it may not be asked for again.
         if child is not None and child.poll() is not None:
             return False
-        return start_mark(self.pid) == self.started
+        return runs
 
     @property
     def mark(self) -> str:

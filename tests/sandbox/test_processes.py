@@ -44,6 +44,24 @@ def test_started_process_is_known_to_another_command(table: Table, tmp_path: Pat
     assert other.all() == {}
 
 
+def test_one_that_ends_while_it_is_asked_for_is_reaped(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may ask again: it would stay a zombie, and a warning at the end."""
+    running = table.start("sleeper", SLEEP, log=tmp_path / "log")
+    mark_of = processes.start_mark
+
+    def ends(pid: int) -> str | None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return mark_of(pid)
+
+    monkeypatch.setattr(processes, "start_mark", ends)
+    assert not running.alive
+    with pytest.raises(ChildProcessError):
+        os.waitpid(running.pid, os.WNOHANG)
+
+
 def test_process_runs_in_a_group_of_its_own(table: Table, tmp_path: Path) -> None:
     """Ctrl-C in the terminal does not reach it."""
     running = table.start("sleeper", SLEEP, log=tmp_path / "log")
