@@ -46,7 +46,7 @@ class Counting:
             scope: Instances(setup.start, setup.instance_label, leaves_gap_out=leaves_gap_out) for scope in SCOPES
         }
         self._criteria = {
-            scope: [CriterionCount(one, self.instances[scope], setup.policy.warm_up_s) for one in setup.counted]
+            scope: [CriterionCount(one, self.instances[scope], setup.policy) for one in setup.counted]
             for scope in SCOPES
         }
         self._totals = {

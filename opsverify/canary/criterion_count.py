@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from opsverify.canary.fault import Fault
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from opsverify.canary.instances import Instance, Instances, InstanceStatus
+    from opsverify.canary.policy import Policy
     from opsverify.canary.sample_columns import Points
     from opsverify.canary.window_setup import Counted
 
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
 class CriterionCount:
     """Counts one criterion in one scope."""
 
-    def __init__(self, counted: Counted, instances: Instances, warm_up_s: float) -> None:
+    def __init__(self, counted: Counted, instances: Instances, policy: Policy) -> None:
         self._counted = counted
-        self.tally = GrowthTally((counted.bad, counted.trials), instances, warm_up_s, counted.picked_by)
+        self._excuse_quiet = policy.excuse_quiet
+        self.tally = GrowthTally((counted.bad, counted.trials), instances, policy.warm_up_s, counted.picked_by)
         self._keys: dict[str, set[str]] = {counted.bad: set(), counted.trials: set()}
         self._duplicates: dict[str, None] = {}
         self._carried = 0.0
@@ -99,18 +102,22 @@ class CriterionCount:
 
     def unseen(self, status: Callable[[Instance], InstanceStatus], at: float) -> tuple[Unseen, ...]:
         """What was not seen of this criterion until `at`, at most; the largest first."""
-        rated = self.tally.busiest(self._counted.trials) > 0
-        found = (one for one in unseen(self.tally, self._counted, status, at) if one.trials or one.bad or not rated)
+        parts = unseen(self.tally, self._counted, status, at, excuse_quiet=self._excuse_quiet)
+        found = (one for one in parts if one.trials or one.bad or not one.bounded)
         return tuple(sorted(found, key=lambda one: -max(one.trials, one.bad)))
 
     def too_much_unseen(self, parts: tuple[Unseen, ...], least_share: float) -> Fault | None:
-        """The fault of a scope of which less than `least_share` (0..1) was seen."""
-        if parts and not self.tally.busiest(self._counted.trials):
-            return Fault(
-                say("{part}; no process was seen for long enough to tell how much", part=parts[0].text), distorts=False
-            )
-        most = sum(max(one.trials, one.bad) for one in parts)
-        if most <= (1 - least_share) * (self.trials + most):
+        """The fault of a scope of which less than `least_share` (0..1) of all was seen, or of what a judgment takes."""
+        for part in parts:
+            if not part.bounded:
+                return Fault(
+                    say("{part}; no process was seen for long enough to tell how much", part=part.text), distorts=False
+                )
+        most = math.fsum(max(one.trials, one.bad) for one in parts)
+        rule, needed = self._counted.criterion, self.trials + most
+        if self._excuse_quiet and not any(one.worse_than(rule.limit) for one in parts):
+            needed = max(needed, rule.min_samples)
+        if most <= (1 - least_share) * needed:
             return None
         share = quantity(most / (self.trials + most), "ratio")
         limit = quantity(1 - least_share, "ratio")

@@ -61,7 +61,8 @@ class Policy:
     `warm_up_s`: what each process counts so long after it began in the window is not judged. `restarts`: how many a
     canary may have. `alert_grace_s`, `shared_grace_s`: how long an alert that fired before the window, and a breach
     that the baseline shares, are waited for (None: the shortest window, and a quarter of it). `leaves_gap_out`: what
-    grew over a gap that began before the window is not judged.
+    grew over a gap that began before the window is not judged. `excuse_quiet`: of a signal that counts too little to be
+    judged, less than a tenth of what that takes may be unseen, unless it is known to be bad.
     """
 
     shortest_s: float = 600.0
@@ -81,6 +82,7 @@ class Policy:
     shared_grace_s: float | None = None
     excuse_rollback_only: bool = True
     leaves_gap_out: bool = True
+    excuse_quiet: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

@@ -96,6 +96,10 @@ class GrowthTally:
         """The highest rate of one instance that was seen in this scope, 1/s."""
         return max((one.rate.get(signal, 0.0) for one in self.of.values()), default=0.0)
 
+    def rated(self, signal: str) -> bool:
+        """Whether an instance was seen for long enough to have a rate, be it none."""
+        return any(signal in one.rate for one in self.of.values())
+
     def open_gaps(self) -> Iterator[tuple[InstanceGrowth, SeriesState, float]]:
         """Series that were busy, without a sample while their instance goes on: seconds since the last one."""
         for one in self.of.values():

@@ -1,12 +1,13 @@
 """Unseen part of a scope: what its counters cannot show of the window, each named and bounded.
 
-No process is taken to have served more than the busiest one that was seen in its scope. What was unseen is taken to be
-at least as bad as the limit, or as what the process showed last, where that is worse: it is never taken for good.
+No process is taken to have served more than the busiest one that was seen in its scope; where all were seen idle, none
+is taken to have served. What was unseen is taken to be at least as bad as the limit, or as what the process showed
+last, where that is worse: it is never taken for good.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsverify.canary.instances import InstanceStatus
@@ -22,36 +23,52 @@ if TYPE_CHECKING:
     from opsverify.canary.window_setup import Counted
 
 _FEW_PAST = 10.0
+_ROUNDED = 1e-9
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Trials that were not seen, at most, and how many of them to take for bad; `text` names them."""
+    """Trials that were not seen, at most, and how many of them to take for bad; `text` names them.
+
+    Not `bounded` where no rate was seen by which to tell how many they are.
+    """
 
     text: str
     trials: float
     bad: float
+    bounded: bool = True
+
+    def worse_than(self, limit: float) -> bool:
+        """Whether it is taken for worse than a limit on the share of bad ones: something was seen that says so."""
+        return self.bad > limit * self.trials + _ROUNDED
 
 
 def unseen(
-    tally: GrowthTally, counted: Counted, status: Callable[[Instance], InstanceStatus], at: float
+    tally: GrowthTally,
+    counted: Counted,
+    status: Callable[[Instance], InstanceStatus],
+    at: float,
+    *,
+    excuse_quiet: bool = True,
 ) -> Iterator[Unseen]:
     """Everything unseen in a scope until `at` (Unix seconds), for one criterion."""
     busiest = tally.busiest(counted.trials)
+    rated = busiest > 0 or (excuse_quiet and tally.rated(counted.trials))
     for one in tally.of.values():
         for past in one.pasts:
-            yield _of_past(past, one, counted, busiest)
+            yield replace(_of_past(past, one, counted, busiest), bounded=rated or excuse_quiet)
         for tail in one.tails:
-            yield _of_tail(say("{name} restarted", name=_name(one)), tail.seconds * busiest, tail.last, counted)
+            restarted = say("{name} restarted", name=_name(one))
+            yield _of_tail(restarted, tail.seconds * busiest, tail.last, counted, bounded=rated)
         state = status(one.instance)
         if not tally.instances.in_window(one.instance) or state is InstanceStatus.ALIVE:
             continue
         if state is InstanceStatus.ENDED:
             rhythm = one.instance.rhythm_s or tally.instances.rhythm_s
-            yield _of_tail(say("{name} ended", name=_name(one)), rhythm * busiest, one.last, counted)
+            yield _of_tail(say("{name} ended", name=_name(one)), rhythm * busiest, one.last, counted, bounded=rated)
         else:
-            text = missing_text(one.instance, at)
-            yield _of_tail(text, (at - one.instance.last) * busiest, one.last, counted)
+            most = (at - one.instance.last) * busiest
+            yield _of_tail(missing_text(one.instance, at), most, one.last, counted, bounded=busiest > 0)
     for _, series, lag in tally.open_gaps():
         if series.released and series.rate:
             most = series.rate * lag
@@ -154,9 +171,9 @@ def _past_text(past: Past, one: InstanceGrowth, counted: Counted) -> str:
     )
 
 
-def _of_tail(text: str, most: float, last: dict[str, float], counted: Counted) -> Unseen:
+def _of_tail(text: str, most: float, last: dict[str, float], counted: Counted, *, bounded: bool) -> Unseen:
     trials = last.get(counted.trials, 0.0)
     part = last.get(counted.bad, 0.0)
     bad = trials - part if counted.good_counted else part
     share = min(1.0, max(0.0, bad / trials)) if trials else 0.0
-    return Unseen(text, most, most * max(counted.criterion.limit, share))
+    return Unseen(text, most, most * max(counted.criterion.limit, share), bounded)

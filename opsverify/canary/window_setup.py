@@ -33,6 +33,9 @@ AS_BEFORE: Final[dict[str, Any]] = {
 }
 """Settings of the policy by which windows were decided before rule 3."""
 
+LATER_SETTINGS: Final[dict[str, Any]] = {"leaves_gap_out": False, "excuse_quiet": False}
+"""Settings that windows of rule 3 had not in the beginning."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
@@ -96,8 +99,7 @@ class Setup:
                 raw["rule"] = FIRST_RULE
                 raw["policy"] = AS_BEFORE | raw["policy"]
             weights = tuple(raw["policy"].get("fraction_weights", EQUAL_WEIGHTS))  # older windows have none
-            raw["policy"].setdefault("leaves_gap_out", False)
-            raw["policy"] |= {"fraction_weights": weights}
+            raw["policy"] = LATER_SETTINGS | raw["policy"] | {"fraction_weights": weights}
             counted = tuple(map(_counted, raw["counted"]))
             alike = tuple((one, other) for one, other in raw.get("alike", ()))
             return cls(**raw | {"policy": Policy(**raw["policy"]), "counted": counted, "alike": alike})
