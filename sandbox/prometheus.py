@@ -108,6 +108,19 @@ class Monitoring:
         """Wait until every target was scraped and every rule evaluated."""
         wait_until(self._scraped, _START_DEADLINE_S, say("Prometheus to scrape all targets"))
 
+    def wait_missed(self, service: str) -> None:
+        """Wait until the scrape target of a service that was stopped is found to be down."""
+        address = f"127.0.0.1:{self._settings.ports[service]}"
+
+        def missed() -> bool:
+            return any(
+                target["health"] == "down" and target["discoveredLabels"]["__address__"] == address
+                for target in self._targets()
+            )
+
+        if self._table.alive("prometheus") is not None:
+            wait_until(missed, _START_DEADLINE_S, say("Prometheus to miss {service}", service=service))
+
     def scrape_pods(self, pods: Collection[str]) -> None:
         """Let service discovery find exactly these pods of the canary; wait until each was scraped, and no other is."""
         self._write_pods(pods)

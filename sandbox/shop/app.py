@@ -43,7 +43,10 @@ class Shop:
         self._control = Control(home)
         self._faulty = {name: Share() for name in ("slow", "errors")}
         self._picking = threading.Lock()
-        self._pool = ConnectionPool(conninfo(settings, APP_ROLE), min_size=1, max_size=4, open=True)
+        # A connection is checked before each use: after a restart of the server some in the pool are dead.
+        self._pool = ConnectionPool(
+            conninfo(settings, APP_ROLE), min_size=1, max_size=4, open=True, check=ConnectionPool.check_connection
+        )
 
     def application(self) -> Starlette:
         """The HTTP application."""

@@ -44,6 +44,9 @@ class Broken(Protocol):
     def settle(self) -> None:
         """Wait until Prometheus has scraped everything."""
 
+    def wait_missed(self, name: str) -> None:
+        """Wait until Prometheus has missed a component that was stopped."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShopFault:
@@ -65,6 +68,7 @@ class ShopFault:
 
 
 _RELEASES: Final = ("all", "canary", "stable")
+_SCRAPED: Final = ("canary", "stable")
 _FAULTS: Final = (
     ShopFault("errors", "app", "요청의 20%가 실패한다", "20 % of the requests fail", _RELEASES),
     ShopFault("slow", "app", "요청의 20%가 1.2초 느려진다", "20 % of the requests take 1.2 s longer", _RELEASES),
@@ -159,6 +163,8 @@ def _carry_out(shop: Broken, fault: ShopFault, *, on: bool) -> None:
 def _process(shop: Broken, name: str, *, stopped: bool) -> None:
     if stopped:
         shop.stop(name)
+        if name in _SCRAPED:
+            shop.wait_missed(name)
         return
     if name == "postgres":
         shop.cluster.start()

@@ -163,6 +163,10 @@ class Shop:
         """Wait until Prometheus has scraped everything."""
         Monitoring(self.settings, self._table, TEMPLATES).wait_scraped()
 
+    def wait_missed(self, name: str) -> None:
+        """Wait until Prometheus has missed a component that was stopped."""
+        Monitoring(self.settings, self._table, TEMPLATES).wait_missed(name)
+
     def _log(self, name: str) -> Path:
         return self.settings.logs_dir / f"{name}.log"
 

@@ -171,6 +171,17 @@ def test_a_rehearsal_of_the_shop_is_accepted(running: Verifier) -> None:
     assert set(quarter.values()) == {"pass", "not_applicable"}
 
 
+def test_a_shop_whose_connections_ended_fails_no_request(running: Verifier) -> None:
+    """As after a restart of its server: nothing of one row is left in the window of the next."""
+    cluster, ports = running.shop.cluster, running.shop.settings.ports
+    # Idle ones: a request that is being answered would fail, and be counted.
+    ended = cluster.value(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'shop_app' AND state = 'idle'"
+    )
+    assert ended
+    assert {network.post("127.0.0.1", ports["canary"], "/orders", {"total": 1}) for _ in range(8)} == {network.OK}
+
+
 @pytest.mark.parametrize("fault", [name for name, row in ROWS.items() if "stage" in row])
 def test_a_fault_while_it_runs(running: Verifier, fault: str) -> None:
     """Exactly the checks of the row fail."""
