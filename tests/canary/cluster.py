@@ -251,7 +251,7 @@ class Cluster:
         yield "durations", total, version
         yield WITHIN_LIMIT, total - slow, {"le": "1.5"} | version
         if self.calls:
-            yield "mcp_calls", int(self.calls * (at + LEAD_S)), {"outcome": "ok"} | version
+            yield "mcp_calls", int(self.calls * (at - max(begun, -LEAD_S))), {"outcome": "ok"} | version
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.policy import Policy
@@ -111,6 +112,11 @@ def collector(*, start: bool, label: str = "exported_instance") -> list[Pod]:
     return [*found, late]
 
 
+def quiet_line(make: Callable[[], list[Pod]]) -> Callable[[int], Cluster]:
+    """Connectors are called every eight minutes, by each pod."""
+    return lambda seed: cluster(seed, make(), counted=(ERRORS, MCP), calls=0.002)
+
+
 def spike(seed: int, policy: Policy | None = None) -> Cluster:
     """Canary and baseline fail alike from minute 4 to 6."""
     share = ((-1e6, GOOD), (4 * MINUTE, 0.2), (6 * MINUTE, GOOD))
@@ -215,6 +221,15 @@ SITUATIONS = (
         "fewer MCP calls than min_samples",
         lambda seed: cluster(seed, pods(3), counted=(ERRORS, MCP), calls=0.02),
         PROMOTE,
+    ),
+    *(
+        Situation(f"{name}, each pod with seven MCP calls an hour", quiet_line(make), PROMOTE)
+        for name, make in (
+            ("one of three replaced", replaced),
+            ("spot nodes", spot),
+            ("autoscaler up and down", autoscaled),
+            ("autoscaler up and down, start times not exported", partial(autoscaled, exports_start=False)),
+        )
     ),
     Situation(
         "alert fires since before the window, ends at minute 3",
