@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from sandbox.home import Settings
 from sandbox.prometheus import Monitoring
 from tests.probes.probe_servers import fake_server
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.processes import Table
 
 RULE = {"name": "Down", "health": "ok"}
+UNEVALUATED = {"name": "Down", "health": "unknown"}
 
 
 class Alive:
@@ -29,9 +32,19 @@ class Alive:
         """Take the signal."""
 
 
-def test_no_answer_does_not_say_that_the_rules_are_gone(tmp_path: Path) -> None:
-    """Busy with its reload, Prometheus answers late: its rules are there until it says that they are not."""
-    left: list[tuple[int, list[Any]]] = [(503, []), (200, [RULE]), (503, []), (200, [])]
+@pytest.mark.parametrize(
+    ("present", "answers"),
+    [
+        (False, [(503, []), (200, [RULE]), (503, []), (200, [])]),
+        (True, [(503, []), (200, []), (200, [UNEVALUATED]), (200, [RULE, UNEVALUATED]), (200, [RULE])]),
+    ],
+    ids=["gone", "there"],
+)
+def test_rules_are_waited_for_until_prometheus_says_so(
+    tmp_path: Path, answers: list[tuple[int, list[Any]]], *, present: bool
+) -> None:
+    """No answer, as of one that is busy with its reload, says nothing; what was loaded is evaluated a second later."""
+    left = list(answers)
     (tmp_path / "prometheus").mkdir()
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -46,5 +59,5 @@ def test_no_answer_does_not_say_that_the_rules_are_gone(tmp_path: Path) -> None:
         prometheus.routes["/api/v1/rules"] = answer
         ports = {"prometheus": int(prometheus.url.rpartition(":")[2])}
         settings = Settings(tmp_path, 0, tmp_path, ports)
-        Monitoring(settings, cast("Table", Alive())).set_rules(present=False)
+        Monitoring(settings, cast("Table", Alive())).set_rules(present=present)
     assert not left
