@@ -425,6 +425,10 @@ class Standin:
         expected = SCRAPED + len(state.canary_pods)
         if scraped != ["up"] * expected:
             found.append(f"Prometheus scrapes {scraped}, expected {expected} targets up")
+        answer = network.get_json(self.port("prometheus"), "/api/v1/rules")
+        rules = [rule["health"] for group in answer["data"]["groups"] for rule in group["rules"]] if answer else []
+        if set(rules) != {"ok"}:
+            found.append(f"alert rules are {rules}, expected ok")
         if stage == "weekly" and dt.datetime.now(dt.UTC) < self._undone + AFTERMATH:
             found.append("what the end of the last fault did to the cache is not scraped yet")
         if stage in _WATCHES_ALERTS:
