@@ -117,7 +117,7 @@ def test_restarts(check, canary):
 def test_llm_cost(check, canary):
     """A prompt change that doubles the bill passes every other criterion."""
     cost = canary.cost_growth()
-    check.enough(say("judgments"), cost.trials)
+    check.enough(say("judgments"), cost.trials, say("observe longer (--window)"))
     check.measure_estimate(
         say("LLM cost"), cost.estimate, check.limits.llm_cost_growth, samples=cost.trials, of=cost.text
     )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from opsverify.limits import Limit
     from opsverify.probes.record import Kind
 
+LONGER_LOOKBACK = say("lengthen prometheus.lookback")
+
 
 class EvidenceSink(Protocol):
     """Where a check's steps and attachments go."""
@@ -112,17 +114,20 @@ class Check:
             of=listed(say("of {count} {what} missing", count=len(wanted), what=what), missing),
         )
 
-    def enough(self, name: str, samples: int) -> None:
-        """Raise Inconclusive when `samples` trials are too few to decide anything (limit `min_samples`)."""
+    def enough(self, name: str, samples: int, longer: str = LONGER_LOOKBACK) -> None:
+        """Raise Inconclusive when `samples` trials are too few to decide anything (limit `min_samples`).
+
+        `longer` says how to observe more of them.
+        """
         limit = self.limits.min_samples
         if not limit.holds(samples):
             raise Inconclusive(
                 say(
-                    "{name}: {samples:,} samples in the window, {limit} needed; "
-                    "observe longer (--window) or send more traffic",
+                    "{name}: {samples:,} samples in the window, {limit} needed; {longer}, or send more traffic",
                     name=name,
                     samples=samples,
                     limit=limit.text,
+                    longer=longer,
                 )
             )
 

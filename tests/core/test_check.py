@@ -81,8 +81,11 @@ def test_enough(check: Check, samples: int, *, enough: bool) -> None:
     if enough:
         check.enough("judgments", samples)
     else:
-        with pytest.raises(Inconclusive, match=f"{samples} samples in the window, >= 200 needed; observe longer"):
+        found = f"{samples} samples in the window, >= 200 needed; "
+        with pytest.raises(Inconclusive, match=f"{found}lengthen prometheus.lookback, or send more traffic"):
             check.enough("judgments", samples)
+        with pytest.raises(Inconclusive, match=f"{found}wait, or send more traffic"):
+            check.enough("judgments", samples, "wait")
 
 
 def test_must_answer(check: Check) -> None:
