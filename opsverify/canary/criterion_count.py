@@ -108,11 +108,11 @@ class CriterionCount:
 
     def too_much_unseen(self, parts: tuple[Unseen, ...], least_share: float) -> Fault | None:
         """The fault of a scope of which less than `least_share` (0..1) of all was seen, or of what a judgment takes."""
-        for part in parts:
-            if not part.bounded:
-                return Fault(
-                    say("{part}; no process was seen for long enough to tell how much", part=part.text), distorts=False
-                )
+        unbounded = next((part for part in parts if not part.bounded), None)
+        if unbounded is not None:
+            return Fault(
+                say("{part}; no process was seen for long enough to tell how much", part=unbounded.text), distorts=False
+            )
         most = math.fsum(max(one.trials, one.bad) for one in parts)
         rule, needed = self._counted.criterion, self.trials + most
         if self._excuse_quiet and not any(one.worse_than(rule.limit) for one in parts):

@@ -49,13 +49,14 @@ def unseen(
     status: Callable[[Instance], InstanceStatus],
     at: float,
     *,
-    excuse_quiet: bool = True,
+    excuse_quiet: bool,
 ) -> Iterator[Unseen]:
     """Everything unseen in a scope until `at` (Unix seconds), for one criterion."""
     busiest = tally.busiest(counted.trials)
     rated = busiest > 0 or (excuse_quiet and tally.rated(counted.trials))
     for one in tally.of.values():
         for past in one.pasts:
+            # Bounded by its own count, whatever the rate.
             yield replace(_of_past(past, one, counted, busiest), bounded=rated or excuse_quiet)
         for tail in one.tails:
             restarted = say("{name} restarted", name=_name(one))

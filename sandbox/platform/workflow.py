@@ -29,7 +29,7 @@ _BACKOFF_SECONDS = 0.05
 _FAILURE_SHARE = 0.5
 _REDRIVEN_AT_ONCE = 50
 _INTERRUPTED_AFTER_S = 5
-"""What was begun longer ago and has not ended is under way nowhere, however busy the machine is."""
+"""What was begun longer ago and has not ended is taken for interrupted."""
 _OLD_LETTER = uuid.UUID("00000000-0000-4000-8000-000000000001")
 _log = logging.getLogger(__name__)
 

@@ -68,7 +68,6 @@ class ShopFault:
 
 
 _RELEASES: Final = ("all", "canary", "stable")
-_SCRAPED: Final = ("canary", "stable")
 _FAULTS: Final = (
     ShopFault("errors", "app", "요청의 20%가 실패한다", "20 % of the requests fail", _RELEASES),
     ShopFault("slow", "app", "요청의 20%가 1.2초 느려진다", "20 % of the requests take 1.2 s longer", _RELEASES),
@@ -163,7 +162,7 @@ def _carry_out(shop: Broken, fault: ShopFault, *, on: bool) -> None:
 def _process(shop: Broken, name: str, *, stopped: bool) -> None:
     if stopped:
         shop.stop(name)
-        if name in _SCRAPED:
+        if name in _RELEASES:  # which Prometheus scrapes
             shop.wait_missed(name)
         return
     if name == "postgres":

@@ -15,7 +15,7 @@ from opsverify.canary.observation import ObservedStep
 from opsverify.canary.policy import Policy
 from opsverify.canary.watch import GateWatch
 from opsverify.canary.window import CanaryWindow
-from opsverify.canary.window_setup import Setup
+from opsverify.canary.window_setup import LATER_SETTINGS, Setup
 from opsverify.config.limits import Limits
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.language.message import say
@@ -120,11 +120,12 @@ def test_a_setup_survives_its_header() -> None:
             Setup.loads(other)
 
 
-def test_a_setup_of_before_counts_over_a_gap_before_the_window() -> None:
+@pytest.mark.parametrize("setting", LATER_SETTINGS)
+def test_a_setup_of_before_has_not_what_came_later(setting: str) -> None:
     """A replay of an old file counts as its window was counted."""
     header = json.loads(Setup(start=START, policy=POLICY, counted=(ERRORS,)).dumps())
-    del header["policy"]["leaves_gap_out"]
-    assert not Setup.loads(json.dumps(header)).policy.leaves_gap_out
+    assert header["policy"].pop(setting)
+    assert not getattr(Setup.loads(json.dumps(header)).policy, setting)
 
 
 def test_without_criteria_nothing_is_watched() -> None:
