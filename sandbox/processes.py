@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 _POLL_S = 0.03
 _KILLED_DEADLINE_S = 60.0
 """How long what was killed may take to be gone: a busy machine has to run it once more for that."""
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-"""Children of this very process: they must be reaped, or they stay as zombies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +44,10 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """Whether this very process still runs."""
-        runs = start_mark(self.pid) == self.started
-        child = _CHILDREN.get(self.pid)
-        # Asked last: one that ended a moment ago is reaped now, since it may not be asked for again.
-        if child is not None and child.poll() is not None:
-            return False
-        return runs
+        """Whether this very process still runs; a child of ours does until it is reaped."""
+        child = _CHILDREN.get(self)
+        # Its first thread may have ended, which looks like a zombie, while others have not.
+        return start_mark(self.pid) == self.started if child is None else child.poll() is None
 
     @property
     def mark(self) -> str:
@@ -76,6 +71,10 @@ class Running:
     def to_dict(self) -> dict[str, object]:
         """Its entry in the table."""
         return asdict(self)
+
+
+_CHILDREN: dict[Running, subprocess.Popen[bytes]] = {}
+"""Children of this very process: they must be reaped, or they stay as zombies."""
 
 
 def start_mark(pid: int) -> str | None:
@@ -139,8 +138,8 @@ class Table:
                 group=user[1] if user else None,
                 extra_groups=[] if user else None,
             )
-            _CHILDREN[child.pid] = child
             running = Running(child.pid, start_mark(child.pid) or "gone")
+            _CHILDREN[running] = child
             self.record(name, running)
         return running
 

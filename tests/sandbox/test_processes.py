@@ -25,6 +25,12 @@ pathlib.Path(sys.argv[1]).touch()
 while True:
     signal.pause()
 """
+OUTLIVED = """
+import ctypes, threading
+threading.Thread(target=threading.Event().wait).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+THREADS = [sys.executable, "-c", OUTLIVED]
 STUBBORN = [sys.executable, "-c", IGNORE_SIGTERM]
 
 
@@ -44,20 +50,12 @@ def test_started_process_is_known_to_another_command(table: Table, tmp_path: Pat
     assert other.all() == {}
 
 
-def test_one_that_ends_while_it_is_asked_for_is_reaped(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody may ask again: it would stay a zombie, and a warning at the end."""
-    running = table.start("sleeper", SLEEP, log=tmp_path / "log")
-    mark_of = processes.start_mark
-
-    def ends(pid: int) -> str | None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        return mark_of(pid)
-
-    monkeypatch.setattr(processes, "start_mark", ends)
-    assert not running.alive
+def test_one_whose_first_thread_has_ended_runs_until_it_is_reaped(table: Table, tmp_path: Path) -> None:
+    """So does each that is being killed, for a moment: taken for gone it would not be asked for again, and stay."""
+    running = table.start("threads", THREADS, log=tmp_path / "log")
+    wait_until(lambda: processes.start_mark(running.pid) is None, 60, "its first thread to end")
+    assert running.alive
+    table.stop(["threads"], deadline_s=60)
     with pytest.raises(ChildProcessError):
         os.waitpid(running.pid, os.WNOHANG)
 
