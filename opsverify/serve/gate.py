@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from opsverify.config.load import find_target, load_target
-from opsverify.core.stages import STAGES, Decision
+from opsverify.core.stages import STAGES
 from opsverify.errors import TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.language.message import Message, say
@@ -16,6 +16,7 @@ from opsverify.serve.bodies import Approval
 from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import API, GateRun, RunRequest, RunState
 from opsverify.serve.oidc import OidcJobs
+from opsverify.serve.store import RETRY_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from opsverify.serve.run_queue import QueueSettings, RunQueue
     from opsverify.serve.store import RunStore
     from opsverify.serve.tokens import Tokens
-
-RETRY_AFTER_S: Final = "30"
 
 
 @dataclass(frozen=True)
@@ -49,24 +48,23 @@ class PipelineGate:
             raise Declined(400, say("missing Idempotency-Key, or release; a retry could not join the run it started"))
         superseded: list[GateRun] = []
         with self.store.transaction():
-            known = self.store.by_key(key)
-            if known is not None and request.hook != API and known.is_stale(self.clock(), self.max_age_s):
-                self.store.retire(known.id, self.clock())
-                known = None
-            if known is not None:
-                if known.request.digest != request.digest:
-                    raise _other_request(known, idempotency_key)
-                return known, False
-            self._require_room()
-            superseded = self._superseded(request)
-            run = GateRun(_new_id(self.clock()), key, request, caller.name, self.clock())
-            self.store.add(run)
+            run = self.store.by_key(key)
+            if run is not None and request.hook != API and run.is_stale(self.clock(), self.max_age_s):
+                self.store.retire(run.id, self.clock())
+                run = None
+            is_new = run is None
+            if run is None:
+                self._require_room()
+                superseded = self._superseded(request)
+                run = GateRun(_new_id(self.clock()), key, request, caller.name, self.clock())
+                self.store.add(run)
+            elif run.request.digest != request.digest:
+                raise _other_request(run, idempotency_key)
         for other in superseded:
-            self.queue.end(other.id, say("release {name} {checksum} came while it was under way: both were measured",
-                                         name=request.release.name if request.release else "",
-                                         checksum=request.release.checksum if request.release else ""))  # fmt: skip
-        self.queue.kick()
-        return self.store.get(run.id) or run, True
+            if not self.queue.end(other.id, _both_measured(request)):
+                self._retire_if_open(self.store.get(other.id))  # it ended after it was looked at
+        self.queue.kick()  # for a run that was joined too: the request before may have been kept and not started
+        return self.store.get(run.id) or run, is_new
 
     def _require_room(self) -> None:
         """Raise Declined where no more runs may wait, or none is started."""
@@ -85,9 +83,12 @@ class PipelineGate:
             if release and run.request.release and run.request.release.checksum != release.checksum
         ]
         for run in others:
-            if run.decision is Decision.PROMOTE or run.approval:
-                self.store.retire(run.id, self.clock())
+            self._retire_if_open(run)
         return [run for run in others if run.state is not RunState.FINISHED]
+
+    def _retire_if_open(self, run: GateRun | None) -> None:
+        if run is not None and run.opens:
+            self.store.retire(run.id, self.clock())
 
     def found(self, run_id: str, caller: Caller) -> GateRun:
         """A run that the token may see. Raises Declined for any other."""
@@ -161,6 +162,13 @@ def _other_request(known: GateRun, idempotency_key: str | None) -> Declined:
     if idempotency_key:
         return Declined(422, say("Idempotency-Key: was used for another request, run {id}", id=known.id))
     return Declined(409, say("run {id}: is of this release and was asked for with other options", id=known.id))
+
+
+def _both_measured(request: RunRequest) -> Message:
+    """Why the run of another checksum ends when `request` comes."""
+    release = request.release
+    return say("release {name} {checksum} came while it was under way: both were measured",
+               name=release.name if release else "", checksum=release.checksum if release else "")  # fmt: skip
 
 
 def _new_id(now: dt.datetime) -> str:

@@ -104,11 +104,15 @@ class GateRun:
         """What was decided; None before the end."""
         return self.conclusion.decision if self.conclusion else None
 
+    @property
+    def opens(self) -> bool:
+        """Whether it was decided that the release may pass: by the verdict, or by a person."""
+        return self.approval is not None or self.decision is Decision.PROMOTE
+
     def is_stale(self, now: dt.datetime, max_age_s: float) -> bool:
         """Whether what opens the gate was decided too long ago, or in the future."""
         decided = dt.datetime.fromisoformat(self.approval.at) if self.approval else self.finished_at
-        opens = self.approval is not None or self.decision is Decision.PROMOTE
-        return opens and (decided is None or not -CLOCK_SLACK <= now - decided <= dt.timedelta(seconds=max_age_s))
+        return self.opens and (decided is None or not -CLOCK_SLACK <= now - decided <= dt.timedelta(seconds=max_age_s))
 
     def answer(self, now: dt.datetime, max_age_s: float) -> tuple[Answer, Message]:
         """What a pipeline may do at `now`, and why. Whatever is in doubt is a hold."""

@@ -22,7 +22,7 @@ _REASON: Final = {
     405: "Not with this method", 409: "Not now", 413: "Too large", 415: "Not JSON",
     422: "Not as declared", 500: "Internal error", 503: "Ask again",
 }  # fmt: skip
-_EVERYWHERE: Final = (405, 500)
+_EVERYWHERE: Final = (405, 500, 503)
 _HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
     202: {"Location": "Where the run is"},
     401: {"WWW-Authenticate": "How to ask"},
@@ -60,9 +60,8 @@ def document() -> dict[str, Any]:
 def problems_of(each: Operation) -> tuple[int, ...]:
     """The statuses of an operation's problems."""
     token = (401, 403) if each.may else ()
-    job = (503,) if _takes_jobs(each) else ()
     body = (400, 413, 415) if each.body else ()
-    return tuple(sorted({*token, *job, *body, *each.problems, *_EVERYWHERE}))
+    return tuple(sorted({*token, *body, *each.problems, *_EVERYWHERE}))
 
 
 def _operation(each: Operation) -> dict[str, Any]:

@@ -152,11 +152,11 @@ def argo(call: Call) -> ApiReply:
     )
     try:
         run, _ = call.gate.submit(request, call.owner)
+        answer, reason = call.gate.reason(run)
     except Declined as busy:
-        if busy.status != 503:  # noqa: PLR2004 - no room: nothing was started, the next poll asks again
+        if busy.status != 503:  # noqa: PLR2004 - no room, no file: nothing was decided, the next poll asks again
             raise
         return ApiReply(ArgoAnswer("running", *_both(busy)))
-    answer, reason = call.gate.reason(run)
     return ApiReply(ArgoAnswer(answer, reason.en, reason.ko, run.id))  # type: ignore[arg-type]
 
 
@@ -171,13 +171,13 @@ def flagger(call: Call) -> ApiReply:
     _require_release_stage(call, stage, target)
     release = Release(body.name, body.checksum, body.namespace, body.metadata.image)
     request = RunRequest(stage, target, _options(body.metadata), release, hook)
-    if hook == "rollback":
-        return _rollback(call, request)
     try:
+        if hook == "rollback":
+            return _rollback(call, request)
         run, _ = call.gate.submit(request, call.owner)
+        answer, reason = call.gate.reason(run)
     except Declined as busy:
         return ApiReply(FlaggerAnswer("running" if busy.status == 503 else "hold", *_both(busy)), 403)  # noqa: PLR2004 - as above
-    answer, reason = call.gate.reason(run)
     return ApiReply(FlaggerAnswer(answer, reason.en, reason.ko, run.id), 200 if answer == "promote" else 403)  # type: ignore[arg-type]
 
 

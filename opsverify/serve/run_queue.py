@@ -51,6 +51,8 @@ class QueueSettings:
     longest_s: float = 6 * 3600.0
     grace_s: float = 20.0
     """How long a stage may take to write its verdict down after SIGTERM."""
+    retry_s: float = 5.0
+    """How soon an end that could not be recorded is recorded again, and what could not be started is started."""
     command: Callable[[RunRequest, Path], Sequence[str]] = verify_command
     conclude: Callable[[Path, int, RunRequest, Path], Conclusion] = conclude
 
@@ -81,12 +83,13 @@ class RunQueue:
         self._store, self._settings, self._events = store, settings, events
         self._lock = threading.RLock()
         self._active: dict[str, _Active] = {}
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._later: threading.Timer | None = None
 
     @property
     def stopping(self) -> bool:
         """Whether no run is started any more."""
-        return self._stopping
+        return self._stopping.is_set()
 
     def recover(self) -> None:
         """Make a hold of every run that an earlier server left under way. Nothing is run again."""
@@ -97,40 +100,81 @@ class RunQueue:
             LOG.warning("run %s: was under way when the server ended, hold", run.id)
 
     def kick(self) -> None:
-        """Start whatever may start now."""
-        with self._lock:
-            for run in self._store.in_state(RunState.QUEUED) if not self._stopping else ():
-                if len(self._active) >= self._settings.most_at_once:
-                    return
-                busy = {(each.run.request.stage, each.run.request.target) for each in self._active.values()}
-                if (run.request.stage, run.request.target) in busy:
-                    continue
-                self._store.begin(run.id, dt.datetime.now(dt.UTC))
-                active = self._active[run.id] = _Active(run)
-                active.thread = threading.Thread(target=self._carry_out, args=(active,), name=f"run {run.id}")
+        """Start whatever may start now; what a fault keeps from it is tried again."""
+        try:
+            with self._lock:
+                if not self._stopping.is_set():
+                    self._hold_lost()
+                    self._start()
+        except Exception:
+            LOG.exception("queue: what waits could not be started; tried again")
+            self._kick_later()
+
+    def _hold_lost(self) -> None:
+        """Make a hold of a run that was begun and then could not be carried out, which nothing else would ever end."""
+        for run in self._store.in_state(RunState.RUNNING):
+            if run.id not in self._active:
+                self._finish(run, Conclusion.hold(say("the run was begun and has no process; run the stage again")))
+
+    def _start(self) -> None:
+        for run in self._store.in_state(RunState.QUEUED):
+            if len(self._active) >= self._settings.most_at_once:
+                return
+            busy = {(each.run.request.stage, each.run.request.target) for each in self._active.values()}
+            if (run.request.stage, run.request.target) in busy:
+                continue
+            if not self._store.begin(run.id, dt.datetime.now(dt.UTC)):
+                continue
+            active = self._active[run.id] = _Active(run)
+            active.thread = threading.Thread(target=self._carry_out, args=(active,), name=f"run {run.id}")
+            try:
                 active.thread.start()
+            except RuntimeError:  # no room for a thread
+                del self._active[run.id]
+                raise
+
+    def _kick_later(self) -> None:
+        with self._lock:
+            if self._later is None and not self._stopping.is_set():
+                self._later = threading.Timer(self._settings.retry_s, self._kick_again)
+                self._later.daemon = True
+                self._later.start()
+
+    def _kick_again(self) -> None:
+        with self._lock:
+            self._later = None
+        self.kick()
 
     def end(self, run_id: str, because: Message) -> bool:
-        """End a run that waits or is under way; it is a hold, whatever it found. False where it has ended already."""
+        """End a run that waits or is under way; it is a hold, whatever it found. False where it has ended already.
+
+        Under the lock that a run's own end is recorded under: after True no other end can be.
+        """
         with self._lock:
             active = self._active.get(run_id)
-            if active is not None and active.ended_because is None:
-                active.ended_because = because
-        if active is None:
+            if active is not None:
+                self._end_active(active, because)
+                return True
             found = self._store.get(run_id)
-            if found is None or found.state is not RunState.QUEUED:
+            if found is None or found.state is RunState.FINISHED:
                 return False
             self._finish(found, Conclusion.hold(because))
             return True
-        if active.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                active.process.terminate()
-        return True
+
+    def _end_active(self, active: _Active, because: Message) -> None:
+        with self._lock:
+            if active.ended_because is None:
+                active.ended_because = because
+            if active.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    active.process.terminate()
 
     def stop(self, longest_s: float = 30.0) -> None:
         """Start nothing more, end what is under way, and wait for it."""
         with self._lock:
-            self._stopping = True
+            self._stopping.set()
+            if self._later is not None:
+                self._later.cancel()
             under_way = list(self._active.values())
         for active in under_way:
             self.end(active.run.id, say("the server was stopped while the run was under way; run the stage again"))
@@ -151,18 +195,26 @@ class RunQueue:
         except BaseException as error:
             LOG.exception("run %s: could not be carried out", run.id)
             conclusion = Conclusion.hold(say("the run could not be carried out ({error})", error=error))
-        try:
+        is_last = False
+        while not self._is_recorded(active, conclusion) and not is_last:
+            is_last = self._stopping.wait(self._settings.retry_s)
+        self.kick()
+
+    def _is_recorded(self, active: _Active, conclusion: Conclusion) -> bool:
+        """Whether the end of a run could be recorded: in one step, so that nobody ends it between two of them."""
+        run = active.run
+        with self._lock:
             if active.ended_because is not None:
                 conclusion = Conclusion.hold(active.ended_because, conclusion.exit_code)
-            self._finish(run, conclusion)
-            LOG.info("run %s: %s on %s: %s", run.id, run.request.stage, run.request.target, conclusion.decision)
-        except Exception:
-            LOG.exception("run %s: its end could not be recorded; it is a hold at the next start", run.id)
-        finally:
-            with self._lock:
-                del self._active[run.id]
-            with contextlib.suppress(Exception):
-                self.kick()
+            try:
+                self._finish(run, conclusion)
+            except Exception as error:  # noqa: BLE001 - a full disk, a broken token file: the run must not stay open
+                LOG.error("run %s: its end could not be recorded (%s); a hold at the latest at the next start",  # noqa: TRY400 - repeated
+                          run.id, error)  # fmt: skip
+                return False
+            del self._active[run.id]
+        LOG.info("run %s: %s on %s: %s", run.id, run.request.stage, run.request.target, conclusion.decision)
+        return True
 
     def _concluded(self, active: _Active) -> Conclusion:
         """Run the command, and read what it decided."""
@@ -198,7 +250,7 @@ class RunQueue:
                 return process.wait(_STEP_S)
             except subprocess.TimeoutExpired:
                 if time.monotonic() >= until:
-                    active.ended_because = say("went on for {longest} (--longest)", longest=elapsed(longest))
+                    self._end_active(active, say("went on for {longest} (--longest)", longest=elapsed(longest)))
         end_group(process, self._settings.grace_s)
         return process.wait(self._settings.grace_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import logging
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from opsverify.core.stages import Decision
 from opsverify.errors import EvidenceError
 from opsverify.language.message import Message, say
 from opsverify.serve.bodies import Approval, Release
+from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import Conclusion, GateRun, RunRequest, RunState
 from opsverify.serve.run_totals import SCHEMA, count_earlier, count_end, read_totals
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from opsverify.serve.run_totals import RunTotals
 
+LOG: Final = logging.getLogger("opsverify.serve")
+RETRY_AFTER_S: Final = "30"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY, key TEXT NOT NULL, stage TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL,
@@ -42,16 +46,21 @@ CREATE TABLE IF NOT EXISTS unsent (run TEXT PRIMARY KEY) STRICT;
 
 
 class RunStore:
-    """Every run that was ever asked for, and every decision of a person."""
+    """Every run that was ever asked for, and every decision of a person.
+
+    Where the file cannot be read or written, every method raises Declined (503) and has changed nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or make the file. Raises EvidenceError."""
         self._lock = threading.RLock()
+        self._depth = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(0o600)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             self._database.row_factory = sqlite3.Row
+            self._database.execute("PRAGMA journal_mode = WAL")  # whoever reads the file keeps no change from it
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_SCHEMA + SCHEMA)
             count_earlier(self._database)
@@ -65,15 +74,27 @@ class RunStore:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of the block's changes, or none."""
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
+        """All of the block's changes, or none; a transaction in another one is part of that."""
+        with self._lock, _declined():
+            if not self._depth:
+                self._roll_back()  # one that could not be rolled back when it failed would take all later ones with it
+                self._database.execute("BEGIN IMMEDIATE")
+            self._depth += 1
             try:
                 yield
+                if self._depth == 1:
+                    self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._depth == 1:
+                    with contextlib.suppress(sqlite3.Error):  # on a full disk it fails too, and would hide the cause
+                        self._roll_back()
                 raise
-            self._database.execute("COMMIT")
+            finally:
+                self._depth -= 1
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:  # SQLite ends some that fail by itself
+            self._database.execute("ROLLBACK")
 
     def add(self, run: GateRun) -> None:
         """Keep a new run, queued."""
@@ -88,9 +109,9 @@ class RunStore:
             run.created_at.isoformat(),
         )  # fmt: skip
 
-    def begin(self, run_id: str, at: dt.datetime) -> None:
-        """A queued run is under way; recorded before it is."""
-        self._run(
+    def begin(self, run_id: str, at: dt.datetime) -> bool:
+        """A queued run is under way; recorded before it is. False where it is queued no longer."""
+        return self._run(
             "UPDATE run SET state = 'running', begun_at = ? WHERE id = ? AND state = 'queued'", at.isoformat(), run_id
         )
 
@@ -171,20 +192,31 @@ class RunStore:
 
     def totals(self) -> RunTotals:
         """What was counted of all ends, of runs that are kept no longer too."""
-        with self._lock:
+        with self._lock, _declined():
             return read_totals(self._database)
 
     def _runs(self, rest: str, *values: object) -> Iterator[GateRun]:
         return iter([_run_of(row) for row in self._query(f"SELECT * FROM run {rest}", *values)])  # noqa: S608 - literals
 
     def _query(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._lock, _declined():
             return self._database.execute(statement, values).fetchall()
 
     def _run(self, statement: str, *values: object) -> bool:
         """Whether it changed a row."""
-        with self._lock:
+        with self._lock, _declined():
             return self._database.execute(statement, values).rowcount > 0
+
+
+@contextlib.contextmanager
+def _declined() -> Iterator[None]:
+    """Turn a fault of the file into an answer: it passes, and nobody may take it for a decision."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        LOG.error("runs.sqlite: %s", error)  # noqa: TRY400 - the file's fault, no trace
+        message = say("runs.sqlite: {error}; nothing was changed, ask again", error=error)
+        raise Declined(503, message, {"Retry-After": RETRY_AFTER_S}) from error
 
 
 def _run_of(row: sqlite3.Row) -> GateRun:
