@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.commands import end_group
 from opsverify.core.exit_codes import ExitCode
+from opsverify.errors import TargetError
 from opsverify.language.message import Message, say
 from opsverify.serve import child
 from opsverify.serve.conclusion import conclude
 from opsverify.serve.gate_run import Conclusion, GateRun, RunState
+from opsverify.serve.run_process import RUN_VARIABLE, RunProcess, mark_of
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -92,8 +94,19 @@ class RunQueue:
         return self._stopping.is_set()
 
     def recover(self) -> None:
-        """Make a hold of every run that an earlier server left under way. Nothing is run again."""
-        for run in self._store.in_state(RunState.RUNNING):
+        """Make a hold of every run that an earlier server left under way, after the end of its processes.
+
+        Nothing is run again. Raises TargetError where a process goes on: a run beside it would measure both.
+        """
+        under_way = self._store.in_state(RunState.RUNNING)
+        for run in under_way:
+            process = self._store.process_of(run.id)
+            if process is not None and not process.end(self._settings.grace_s):
+                raise TargetError(
+                    say("serve: run {id} of an earlier server goes on as process group {pid}, which could not be "
+                        "ended; end it and start the server again", id=run.id, pid=process.pid)
+                )  # fmt: skip
+        for run in under_way:
             reason = say("the server ended while the run was under way; look at {folder}, then run the stage again",
                          folder=self._settings.folder_of(run.id))  # fmt: skip
             self._finish(run, Conclusion.hold(reason))
@@ -223,18 +236,24 @@ class RunQueue:
         log = settings.state / "output" / f"{run.id}.log"
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         began = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]
-        environment = {**os.environ, "OPSVERIFY_SERVE_RUN": run.id, "OPSVERIFY_SERVE_BY": run.started_by}
+        environment = {**os.environ, RUN_VARIABLE: run.id, "OPSVERIFY_SERVE_BY": run.started_by}
         with log.open("wb") as output:
             log.chmod(0o600)
             process = subprocess.Popen(
                 [*began, *settings.command(run.request, folder)], cwd=settings.root, env=environment,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        with self._lock:
-            active.process = process
-            if active.ended_because is not None:
-                process.terminate()
-        code = self._await_end(active, process)
+        try:
+            if mark := mark_of(process.pid):
+                self._store.started(RunProcess(run.id, process.pid, mark))
+            with self._lock:
+                active.process = process
+                if active.ended_because is not None:
+                    process.terminate()
+            code = self._await_end(active, process)
+        except BaseException:  # it may not go on beside the next run
+            end_group(process, settings.grace_s)
+            raise
         if active.ended_because is not None:
             return Conclusion.hold(active.ended_because, code)
         if code < 0 or code == ExitCode.USAGE:

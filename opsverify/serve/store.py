@@ -18,6 +18,7 @@ from opsverify.language.message import Message, say
 from opsverify.serve.bodies import Approval, Release
 from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import Conclusion, GateRun, RunRequest, RunState
+from opsverify.serve.run_process import RunProcess
 from opsverify.serve.run_totals import SCHEMA, count_earlier, count_end, read_totals
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ CREATE TABLE IF NOT EXISTS run (
     id TEXT PRIMARY KEY, key TEXT NOT NULL, stage TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL,
     namespace TEXT, name TEXT, checksum TEXT, image TEXT, hook TEXT NOT NULL, started_by TEXT NOT NULL,
     state TEXT NOT NULL, created_at TEXT NOT NULL, begun_at TEXT, finished_at TEXT, exit_code INTEGER,
-    run_id TEXT, verdict_sha256 TEXT, decision TEXT, reasons TEXT, approval TEXT, retired_at TEXT
+    run_id TEXT, verdict_sha256 TEXT, decision TEXT, reasons TEXT, approval TEXT, retired_at TEXT,
+    pid INTEGER, pid_mark TEXT
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS one_run_a_key ON run (key) WHERE retired_at IS NULL;
 CREATE INDEX IF NOT EXISTS state ON run (state);
@@ -43,6 +45,8 @@ CREATE TABLE IF NOT EXISTS event (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS unsent (run TEXT PRIMARY KEY) STRICT;
 """
+_LATER_COLUMNS: Final = {"pid": "INTEGER", "pid_mark": "TEXT"}
+"""Columns that a file of an earlier version lacks."""
 
 
 class RunStore:
@@ -63,6 +67,7 @@ class RunStore:
             self._database.execute("PRAGMA journal_mode = WAL")  # whoever reads the file keeps no change from it
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_SCHEMA + SCHEMA)
+            _add_columns(self._database)
             count_earlier(self._database)
         except (OSError, sqlite3.Error) as error:
             raise EvidenceError(say("{path}: cannot be used ({error})", path=path, error=error)) from error
@@ -114,6 +119,15 @@ class RunStore:
         return self._run(
             "UPDATE run SET state = 'running', begun_at = ? WHERE id = ? AND state = 'queued'", at.isoformat(), run_id
         )
+
+    def started(self, process: RunProcess) -> None:
+        """Keep which process carries out a run: a later server has to end it."""
+        self._run("UPDATE run SET pid = ?, pid_mark = ? WHERE id = ?", process.pid, process.mark, process.run_id)
+
+    def process_of(self, run_id: str) -> RunProcess | None:
+        """The process that carried out a run; None where none was started, or an earlier version started it."""
+        found = self._query("SELECT id, pid, pid_mark FROM run WHERE id = ? AND pid IS NOT NULL", run_id)
+        return RunProcess(*found[0]) if found else None
 
     def finish(self, run_id: str, conclusion: Conclusion, at: dt.datetime, *, is_event: bool = False) -> None:
         """A run has ended; `is_event`: somebody is to be told of it. A second end changes nothing."""
@@ -206,6 +220,13 @@ class RunStore:
         """Whether it changed a row."""
         with self._lock, _declined():
             return self._database.execute(statement, values).rowcount > 0
+
+
+def _add_columns(database: sqlite3.Connection) -> None:
+    present = {row["name"] for row in database.execute("PRAGMA table_info(run)")}
+    for name, kind in _LATER_COLUMNS.items():
+        if name not in present:
+            database.execute(f"ALTER TABLE run ADD COLUMN {name} {kind}")
 
 
 @contextlib.contextmanager
