@@ -47,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-age", default="30m", metavar="DURATION",
                         help=say("how long a promotion opens the gate (default: 30m)"))  # fmt: skip
+    parser.add_argument("--approve-within", default="7d", metavar="DURATION",
+                        help=say("how long after its end a hold may be approved (default: 7d)"))  # fmt: skip
     add_language(parser)
 
 
@@ -64,6 +66,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
     try:
         longest, max_age = parse_duration(options.longest), parse_duration(options.max_age)
+        approve_within = parse_duration(options.approve_within)
     except ValueError as error:
         raise TargetError(say("serve: {error}", error=error)) from error
     for name, value in (("--queue", options.queue), ("--at-once", options.at_once)):
@@ -73,7 +76,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     listener = Listener(options.host, options.port, options.certificate, options.key, options.plain_http)
     listener.check()
     settings = QueueSettings(project_root(), options.at_once, longest)
-    with opened(settings, options.tokens, options.queue, max_age) as gate:
+    with opened(settings, options.tokens, options.queue, max_age, approve_within) as gate:
         return serve(gate, listener)
 
 

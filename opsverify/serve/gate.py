@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.config.load import find_target, load_target
 from opsverify.core.stages import STAGES
@@ -14,18 +14,23 @@ from opsverify.evidence.redact import Redactor
 from opsverify.language.message import Message, say
 from opsverify.serve.bodies import Approval
 from opsverify.serve.declined import Declined
-from opsverify.serve.gate_run import API, GateRun, RunRequest, RunState
+from opsverify.serve.gate_run import API, CLOCK_SLACK, GateRun, RunRequest, RunState
 from opsverify.serve.oidc import OidcJobs
 from opsverify.serve.store import RETRY_AFTER_S
+from opsverify.units import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opsverify.serve.bodies import DecisionBody
+    from opsverify.serve.bodies import DecisionBody, RunView
     from opsverify.serve.caller import Caller
     from opsverify.serve.run_queue import QueueSettings, RunQueue
     from opsverify.serve.store import RunStore
     from opsverify.serve.tokens import Tokens
+
+
+APPROVE_WITHIN_S: Final = 7 * 86400.0
+"""How long after its end a hold may be approved: over a long weekend, and not a month."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class PipelineGate:
     settings: QueueSettings
     most_waiting: int = 20
     max_age_s: float = 1800.0
+    approve_within_s: float = APPROVE_WITHIN_S
     jobs: OidcJobs = field(default_factory=OidcJobs)
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
 
@@ -49,7 +55,7 @@ class PipelineGate:
         superseded: list[GateRun] = []
         with self.store.transaction():
             run = self.store.by_key(key)
-            if run is not None and request.hook != API and run.is_stale(self.clock(), self.max_age_s):
+            if run is not None and request.hook != API and self._is_measured_again(run):
                 self.store.retire(run.id, self.clock())
                 run = None
             is_new = run is None
@@ -65,6 +71,13 @@ class PipelineGate:
                 self._retire_if_open(self.store.get(other.id))  # it ended after it was looked at
         self.queue.kick()  # for a run that was joined too: the request before may have been kept and not started
         return self.store.get(run.id) or run, is_new
+
+    def _is_measured_again(self, run: GateRun) -> bool:
+        """Whether what opened the gate is too old; red and hold, which a later run of this checksum is, stay."""
+        if not run.is_stale(self.clock(), self.max_age_s):
+            return False
+        later = self.store.overtaken_by(run)
+        return later is None or later.retired_at is not None or not later.request.is_of_release(run.request.release)
 
     def _require_room(self) -> None:
         """Raise Declined where no more runs may wait, or none is started."""
@@ -121,9 +134,26 @@ class PipelineGate:
                 403, say("run {id}: started with token {name}, approved with another", id=run.id, name=caller.name)
             )
         who, why = self._redacted(run, body)
-        if not self.store.approve(run.id, Approval(who, why, caller.name, self.clock().isoformat())):
-            raise Declined(409, say("run {id}: approved or retired by another at the same moment", id=run.id))
+        now = self.clock()
+        with self.store.transaction():  # what is looked at is what is approved
+            self._require_current(run, now)
+            if not self.store.approve(run.id, Approval(who, why, caller.name, now.isoformat())):
+                raise Declined(409, say("run {id}: approved or retired by another at the same moment", id=run.id))
         return self.store.get(run.id) or run
+
+    def _require_current(self, run: GateRun, now: dt.datetime) -> None:
+        """Raise Declined for a hold that a later run overtook, and for an old one: it says nothing of today."""
+        later = self.store.overtaken_by(run)
+        if later is not None:
+            raise Declined(409, run.overtaken(later))
+        age_s = (now - (run.finished_at or now)).total_seconds()
+        if not -CLOCK_SLACK.total_seconds() <= age_s <= self.approve_within_s:
+            age, limit = elapsed(abs(age_s)), elapsed(self.approve_within_s)
+            raise Declined(
+                409,
+                say("run {id}: ended {age} ago, limit {limit} (--approve-within); verify again",
+                    id=run.id, age=age, limit=limit),
+            )  # fmt: skip
 
     def cancel(self, run: GateRun, body: DecisionBody, caller: Caller) -> GateRun:
         """End a run that waits or is under way: it is a hold. Raises Declined where it has ended."""
@@ -140,12 +170,22 @@ class PipelineGate:
         who, why = self._redacted(run, body)
         with self.store.transaction():
             self.store.retire(run.id, self.clock())
+            for earlier in self.store.of_release(run.request):  # else the next request would join what this one closed
+                if earlier.opens and self.store.overtaken_by(earlier) is not None:
+                    self.store.retire(earlier.id, self.clock())
             self.store.note(run.id, "retire", caller.name, who, why, self.clock().isoformat())
         return self.store.get(run.id) or run
 
     def reason(self, run: GateRun) -> tuple[str, Message]:
         """What a pipeline may do by the run now, and why."""
-        return run.answer(self.clock(), self.max_age_s)
+        return run.answer(self.clock(), self.max_age_s, self._later(run))
+
+    def view(self, run: GateRun) -> RunView:
+        """The run as the API shows it."""
+        return run.view(self.clock(), self.max_age_s, self._later(run))
+
+    def _later(self, run: GateRun) -> GateRun | None:
+        return self.store.overtaken_by(run) if run.opens and run.retired_at is None else None
 
     def _redacted(self, run: GateRun, body: DecisionBody) -> tuple[str, str]:
         """A person's words, without the secrets of the run's target."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.core.stages import STAGES, Decision
 from opsverify.language.message import Message, say
+from opsverify.language.plain import plain_line
 from opsverify.serve.bodies import Approval, Release, RunView
 from opsverify.units import elapsed
 
@@ -114,38 +115,57 @@ class GateRun:
         decided = dt.datetime.fromisoformat(self.approval.at) if self.approval else self.finished_at
         return self.opens and (decided is None or not -CLOCK_SLACK <= now - decided <= dt.timedelta(seconds=max_age_s))
 
-    def answer(self, now: dt.datetime, max_age_s: float) -> tuple[Answer, Message]:
-        """What a pipeline may do at `now`, and why. Whatever is in doubt is a hold."""
+    def answer(self, now: dt.datetime, max_age_s: float, later: GateRun | None = None) -> tuple[Answer, Message]:
+        """What a pipeline may do at `now`, and why; `later`: a run that overtook it. Whatever is in doubt is a hold."""
         if self.state is RunState.QUEUED:
             return "running", say("run {id}: waits for its turn", id=self.id)
         if self.state is RunState.RUNNING or self.conclusion is None:
             return "running", say("run {id}: under way", id=self.id)
+        closed = self._closed(now, max_age_s, later)
+        if closed is not None:
+            return "hold", closed
+        if self.approval:
+            who, why = plain_line(self.approval.who), plain_line(self.approval.why)  # an earlier version kept them raw
+            return "promote", say("run {id}: hold, approved by {who}: {why}", id=self.id, who=who, why=why)
+        reason = self.conclusion.reasons[0] if self.conclusion.reasons else say("every check passed")
+        text = say("run {id}: {decision}: {reason}", id=self.id, decision=self.conclusion.decision, reason=reason)
+        return _ANSWER[self.conclusion.decision], text
+
+    def _closed(self, now: dt.datetime, max_age_s: float, later: GateRun | None) -> Message | None:
+        """Why its verdict counts no longer; None where it does."""
         if self.retired_at:
-            return "hold", say("run {id}: retired, its verdict counts no longer", id=self.id)
+            return say("run {id}: retired, its verdict counts no longer", id=self.id)
+        if self.opens and later is not None:
+            return self.overtaken(later)
         if self.is_stale(now, max_age_s):
-            return "hold", say(
+            return say(
                 "run {id}: decided {age} ago, limit {limit} (--max-age); verify again",
                 id=self.id,
                 age=elapsed(abs((now - (self.finished_at or now)).total_seconds())),
                 limit=elapsed(max_age_s),
             )
-        if self.approval:
-            return "promote", say(
-                "run {id}: hold, approved by {who}: {why}", id=self.id, who=self.approval.who, why=self.approval.why
-            )
-        reason = self.conclusion.reasons[0] if self.conclusion.reasons else say("every check passed")
-        text = say("run {id}: {decision}: {reason}", id=self.id, decision=self.conclusion.decision, reason=reason)
-        return _ANSWER[self.conclusion.decision], text
+        return None
 
-    def view(self, now: dt.datetime, max_age_s: float) -> RunView:
-        """The run as the API shows it."""
+    def overtaken(self, later: GateRun) -> Message:
+        """Why it lets nothing pass: what the run `later` is, or decided."""
+        release = later.request.release
+        if release is not None and not self.request.is_of_release(release):
+            return say("run {id}: later run {later} is of checksum {checksum}; act on that run", id=self.id,
+                       later=later.id, checksum=release.checksum)  # fmt: skip
+        if later.retired_at:
+            return say("run {id}: later run {later} was retired; verify again", id=self.id, later=later.id)
+        return say("run {id}: later run {later} decided {decision}; act on that run", id=self.id, later=later.id,
+                   decision=later.decision or "")  # fmt: skip
+
+    def view(self, now: dt.datetime, max_age_s: float, later: GateRun | None = None) -> RunView:
+        """The run as the API shows it; `later` as for `answer`."""
         reasons = self.conclusion.reasons if self.conclusion else ()
         return RunView(
             id=self.id,
             stage=self.request.stage,
             target=self.request.target,
             state=self.state.value,
-            answer=self.answer(now, max_age_s)[0],
+            answer=self.answer(now, max_age_s, later)[0],
             decision=self.decision.value if self.decision else None,
             reasons=[reason.en for reason in reasons],
             reasons_ko=[reason.ko for reason in reasons],

@@ -97,7 +97,7 @@ def start_run(call: Call) -> ApiReply:
     key = require_form(IDEMPOTENCY_KEY, call.headers.getlist(IDEMPOTENCY_KEY))
     options = _options(body)
     run, _ = call.gate.submit(RunRequest(body.stage, body.target, options, body.release, API), call.owner, key)
-    return ApiReply(_view(call, run), 202, headers={"Location": f"/v1/runs/{run.id}"})
+    return ApiReply(call.gate.view(run), 202, headers={"Location": f"/v1/runs/{run.id}"})
 
 
 def list_runs(call: Call) -> ApiReply:
@@ -105,12 +105,12 @@ def list_runs(call: Call) -> ApiReply:
     stage, target = (require_form(name, call.query.getlist(name)) for name in ("stage", "target"))
     runs = call.gate.store.newest(MOST_LISTED, stage, target)
     seen = [run for run in runs if call.owner.covers(run.request.stage, run.request.target)]
-    return ApiReply(RunList([_view(call, run) for run in seen]))
+    return ApiReply(RunList([call.gate.view(run) for run in seen]))
 
 
 def show_run(call: Call) -> ApiReply:
     """One run."""
-    return ApiReply(_view(call, _run(call)))
+    return ApiReply(call.gate.view(_run(call)))
 
 
 def show_verdict(call: Call) -> ApiReply:
@@ -130,17 +130,17 @@ def download_evidence(call: Call) -> ApiReply:
 
 def approve(call: Call) -> ApiReply:
     """Approve a hold."""
-    return ApiReply(_view(call, call.gate.approve(_run(call), call.body, call.owner)))
+    return ApiReply(call.gate.view(call.gate.approve(_run(call), call.body, call.owner)))
 
 
 def cancel(call: Call) -> ApiReply:
     """Cancel a run."""
-    return ApiReply(_view(call, call.gate.cancel(_run(call), call.body, call.owner)), 202)
+    return ApiReply(call.gate.view(call.gate.cancel(_run(call), call.body, call.owner)), 202)
 
 
 def retire(call: Call) -> ApiReply:
     """Let a verdict count no longer."""
-    return ApiReply(_view(call, call.gate.retire(_run(call), call.body, call.owner)))
+    return ApiReply(call.gate.view(call.gate.retire(_run(call), call.body, call.owner)))
 
 
 def argo(call: Call) -> ApiReply:
@@ -234,10 +234,6 @@ def _sealed(call: Call) -> tuple[GateRun, Path, bytes]:
     if sum_of(content) != run.conclusion.verdict_sha256:
         raise Declined(409, say("run {id}: verdict.json is not the one that was sealed", id=run.id))
     return run, folder, content
-
-
-def _view(call: Call, run: GateRun) -> RunView:
-    return run.view(call.gate.clock(), call.gate.max_age_s)
 
 
 def _both(error: Declined) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from opsverify.language.message import say
 from opsverify.probes.text import is_loopback_host
 from opsverify.serve.app import app_of
 from opsverify.serve.event_sender import EventSender
-from opsverify.serve.gate import PipelineGate
+from opsverify.serve.gate import APPROVE_WITHIN_S, PipelineGate
 from opsverify.serve.run_queue import QueueSettings, RunQueue
 from opsverify.serve.store import RunStore
 from opsverify.serve.tokens import Tokens
@@ -58,7 +58,11 @@ class Listener:
 
 @contextmanager
 def opened(
-    settings: QueueSettings, tokens: Path, most_waiting: int = 20, max_age_s: float = 1800.0
+    settings: QueueSettings,
+    tokens: Path,
+    most_waiting: int = 20,
+    max_age_s: float = 1800.0,
+    approve_within_s: float = APPROVE_WITHIN_S,
 ) -> Iterator[PipelineGate]:
     """The gate of a project; what an earlier server left under way is a hold from here on.
 
@@ -80,7 +84,7 @@ def opened(
         queue.recover()
         queue.kick()
         events.start()
-        yield PipelineGate(store, queue, known, settings, most_waiting, max_age_s)
+        yield PipelineGate(store, queue, known, settings, most_waiting, max_age_s, approve_within_s)
     finally:
         queue.stop()
         events.stop()

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS run (
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS one_run_a_key ON run (key) WHERE retired_at IS NULL;
 CREATE INDEX IF NOT EXISTS state ON run (state);
+CREATE INDEX IF NOT EXISTS release ON run (stage, target, namespace, name);
 CREATE TABLE IF NOT EXISTS event (
     seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL, token TEXT NOT NULL,
     who TEXT NOT NULL, why TEXT NOT NULL
@@ -183,13 +184,16 @@ class RunStore:
 
     def of_release(self, request: RunRequest) -> Iterator[GateRun]:
         """Runs of the stage, target and release of `request`, whatever the checksum and the hook; newest first."""
-        release = request.release
-        if release is None:
-            return iter(())
-        return self._runs(
-            "WHERE stage = ? AND target = ? AND namespace = ? AND name = ? AND retired_at IS NULL ORDER BY rowid DESC",
-            request.stage, request.target, release.namespace, release.name,
-        )  # fmt: skip
+        return self._runs(f"WHERE {_SAME} AND retired_at IS NULL ORDER BY rowid DESC", *_same(request))
+
+    def overtaken_by(self, run: GateRun) -> GateRun | None:
+        """The newest later run of the same stage, target and release by which `run` lets nothing pass any more.
+
+        One of another checksum, and one that ended as anything but a promotion: retired too, it was measured.
+        """
+        release = run.request.release
+        checksum = release.checksum if release else None
+        return next(self._runs(f"WHERE {_OVERTAKES} LIMIT 1", *_same(run.request), run.id, checksum), None)
 
     def in_state(self, state: RunState) -> list[GateRun]:
         """The runs in `state`, oldest first."""
@@ -220,6 +224,20 @@ class RunStore:
         """Whether it changed a row."""
         with self._lock, _declined():
             return self._database.execute(statement, values).rowcount > 0
+
+
+_SAME: Final = "stage = ? AND target = ? AND namespace IS ? AND name IS ?"
+
+_OVERTAKES: Final = (
+    f"{_SAME} AND rowid > (SELECT rowid FROM run WHERE id = ?) AND (checksum IS NOT ? OR state = 'finished'"  # noqa: S608 - literals
+    " AND (retired_at IS NOT NULL OR decision <> 'promote' AND approval IS NULL)) ORDER BY rowid DESC"
+)
+
+
+def _same(request: RunRequest) -> tuple[str | None, ...]:
+    """The values of `_SAME`: stage, target and release of `request`."""
+    release = request.release
+    return request.stage, request.target, release.namespace if release else None, release.name if release else None
 
 
 def _add_columns(database: sqlite3.Connection) -> None:
