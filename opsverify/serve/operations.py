@@ -261,7 +261,7 @@ OPERATIONS: Final = (
     Operation("POST", "/v1/hooks/argo/{stage}/{target}", "argoHook", "Argo Rollouts, provider web",
               argo, {200: ArgoAnswer}, "hook", ArgoBody, problems=(404, 409)),
     Operation("POST", "/v1/hooks/flagger/{token}/{stage}/{target}/{hook}", "flaggerHook", "A Flagger webhook",
-              flagger, {200: FlaggerAnswer, 403: FlaggerAnswer}, "hook", FlaggerBody, problems=(404,)),
+              flagger, {200: FlaggerAnswer, 403: FlaggerAnswer}, "hook", FlaggerBody, problems=(404, 409)),
     Operation("GET", "/metrics", "metrics", "Metrics for Prometheus", metrics, {200: CONTENT_TYPE}),
     Operation("GET", "/healthz", "health", "Whether runs are accepted", health, {200: Health, 503: Health}),
 )  # fmt: skip

@@ -31,14 +31,17 @@ def require_form(name: str, values: Sequence[str]) -> str | None:
     """The value of a parameter that may be left out. Raises Declined (400) for two, and for one of another form."""
     if not values:
         return None
-    value, schema = values[0], SCHEMAS[name]
+    value = values[0]
     if len(values) > 1:
         raise Declined(400, say("{name}: given more than once", name=name))
-    allowed, most = schema.get("enum"), schema.get("maxLength", len(value))
-    if (allowed is not None and value not in allowed) or len(value) > most or not _matches(schema, value):
+    if not has_form(name, value):
         raise Declined(400, say("{name}: has not the form that /openapi.json says", name=name))
     return value
 
 
-def _matches(schema: Mapping[str, Any], value: str) -> bool:
-    return re.fullmatch(schema.get("pattern", "(?s:.*)"), value) is not None
+def has_form(name: str, value: str) -> bool:
+    """Whether a value has the form of the parameter `name`."""
+    schema = SCHEMAS[name]
+    allowed, most = schema.get("enum"), schema.get("maxLength", len(value))
+    matches = re.fullmatch(schema.get("pattern", "(?s:.*)"), value) is not None
+    return matches and len(value) <= most and (allowed is None or value in allowed)

@@ -19,6 +19,7 @@ from opsverify.serve.event_sender import EventSender
 from opsverify.serve.gate import APPROVE_WITHIN_S, PipelineGate
 from opsverify.serve.run_queue import QueueSettings, RunQueue
 from opsverify.serve.store import RunStore
+from opsverify.serve.target_names import TargetNames
 from opsverify.serve.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ def opened(
 ) -> Iterator[PipelineGate]:
     """The gate of a project; what an earlier server left under way is a hold from here on.
 
-    Raises TargetError where another server serves the project, or the token file cannot be used.
+    Raises TargetError where another server serves the project, the token file cannot be used, two targets have one
+    name, or a process of an earlier server goes on.
     """
     known = Tokens(tokens)
+    TargetNames(settings.root / "targets").require_one_file_each()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.state / "server.lock", timeout=0)
     try:
