@@ -8,23 +8,36 @@ import msgspec
 
 from opsverify.core.stages import STAGES
 
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+
+def _form(pattern: str, most: int) -> msgspec.Meta:
+    """A form without the line break at the end that Python's `$` lets pass; to JSON Schema it is the same pattern."""
+    return msgspec.Meta(pattern=f"{pattern}(?!\\n)", max_length=most)
+
+
+Name = Annotated[str, _form("^[A-Za-z0-9][A-Za-z0-9._-]*$", 100)]
 """Of a target, a release, a namespace: what may stand in a URL and in a file's name."""
-Checksum = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/+-]*$", max_length=200)]
+Checksum = Annotated[str, _form("^[A-Za-z0-9][A-Za-z0-9._:/+-]*$", 200)]
 """What tells one version of a release from another: Flagger's checksum, a pod template's hash, a digest."""
-Image = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$", max_length=300)]
+Image = Annotated[str, _form("^[A-Za-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$", 300)]
 StageName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(STAGES)})]
-Duration = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)?(ms|s|m|h|d)$", max_length=20)]
+Duration = Annotated[str, _form("^[0-9]+([.][0-9]+)?(ms|s|m|h|d)$", 20)]
 Moment = Annotated[
     str,
-    msgspec.Meta(
-        pattern="^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]"
+    _form(
+        "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]"
         "(:[0-5][0-9]([.][0-9]{1,6})?)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
-        max_length=40,
+        40,
     ),
 ]
-Share = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)? ?%?$", max_length=10)]
-Words = Annotated[str, msgspec.Meta(min_length=2, max_length=500)]
+Share = Annotated[str, _form("^[0-9]+([.][0-9]+)? ?%?$", 10)]
+_INVISIBLE: Final = (
+    r"\s\x00-\x1f\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u205f-\u206f"
+    r"\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff"
+)
+"""Spaces, controls, and what has no shape: fillers, joiners, directions, variations, tags."""
+Words = Annotated[str, msgspec.Meta(pattern=f"[^{_INVISIBLE}]", min_length=2, max_length=500)]
+"""What a person wrote, with something in it that is seen."""
 Text = Annotated[str, msgspec.Meta(max_length=500)]
 
 Answer = Literal["promote", "rollback", "accept", "reject", "hold", "running"]

@@ -13,6 +13,7 @@ from opsverify.core.stages import STAGES
 from opsverify.errors import TargetError
 from opsverify.evidence.redact import Redactor
 from opsverify.language.message import Message, say
+from opsverify.language.plain import plain_line
 from opsverify.serve.bodies import Approval
 from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import API, CLOCK_SLACK, GateRun, RunRequest, RunState
@@ -200,13 +201,13 @@ class PipelineGate:
         return self.store.overtaken_by(run) if run.opens and run.retired_at is None else None
 
     def _redacted(self, run: GateRun, body: DecisionBody) -> tuple[str, str]:
-        """A person's words, without the secrets of the run's target."""
+        """A person's words on one line, without what acts on a page, and without the secrets of the run's target."""
         try:
             path = find_target(run.request.target, self.settings.root / "targets")
             redactor = Redactor(load_target(path)[1].values)
         except TargetError:
             redactor = Redactor(())
-        return redactor.text(body.who), redactor.text(body.why)
+        return plain_line(redactor.text(body.who)).strip(), plain_line(redactor.text(body.why)).strip()
 
 
 def _other_request(known: GateRun, idempotency_key: str | None) -> Declined:

@@ -30,7 +30,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One token: its sum, what it may do, on which stages and targets (`*`: on all), and until when."""
 
     name: Name
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     may: list[May]
     stages: list[str]
     targets: list[str]
