@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from opsverify.language.message import Message, say
@@ -16,6 +17,7 @@ from opsverify.serve.operations import encoded
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from opsverify.serve.operations import ApiReply
 
@@ -38,14 +40,31 @@ async def read_body(request: Request, kind: type) -> Any:  # noqa: ANN401 - of t
         raise Declined(400, say("body: {error}", error=error)) from error
 
 
+class _WholeFile(FileResponse):
+    """A file that is sent as a whole and removed after that, however the answer ends.
+
+    A part of it could not be asked for a second time: every answer is another file.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        headers = [each for each in scope["headers"] if each[0] not in (b"range", b"if-range")]
+        try:
+            await super().__call__({**scope, "headers": headers}, receive, send)
+        finally:
+            _remove(self.path)
+
+
+def _remove(path: str | os.PathLike[str]) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def response_of(reply: ApiReply) -> Response:
     """The response that carries an operation's answer."""
-    if reply.file is not None:
-        remove = BackgroundTask(reply.file.unlink, missing_ok=True)
-        return FileResponse(
-            reply.file, reply.status, dict(reply.headers), media_type=reply.media_type, background=remove
-        )
     headers = {"Cache-Control": "no-store", **reply.headers}
+    if reply.file is not None:
+        return _WholeFile(reply.file, reply.status, {**headers, "Accept-Ranges": "none"}, media_type=reply.media_type)
     return Response(encoded(reply.body), reply.status, headers, media_type=reply.media_type)
 
 

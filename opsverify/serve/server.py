@@ -12,6 +12,7 @@ import uvicorn
 from filelock import FileLock, Timeout
 
 from opsverify.errors import TargetError
+from opsverify.evidence.bundle import ENDING
 from opsverify.language.message import say
 from opsverify.probes.text import is_loopback_host
 from opsverify.serve.app import app_of
@@ -80,6 +81,8 @@ def opened(
         raise TargetError(
             say("serve: another server serves this project ({path})", path=settings.state / "server.lock")
         ) from error
+    for left in settings.state.glob(f"*{ENDING}*"):  # a download that a killed server was sending
+        left.unlink(missing_ok=True)
     store = RunStore(settings.state / "runs.sqlite")
     events = EventSender(store, known.receiver)
     queue = RunQueue(store, settings, events)
