@@ -91,7 +91,7 @@ class PipelineGate:
         """Raise Declined where no more runs may wait, or none is started."""
         if self.queue.stopping:
             raise Declined(503, say("the server is stopping; ask again"), {"Retry-After": RETRY_AFTER_S})
-        if len(self.store.in_state(RunState.QUEUED)) >= self.most_waiting:
+        if self.store.count(RunState.QUEUED) >= self.most_waiting:
             message = say("{most} runs wait (--queue); ask again", most=self.most_waiting)
             raise Declined(503, message, {"Retry-After": RETRY_AFTER_S})
 
@@ -100,7 +100,7 @@ class PipelineGate:
         release = request.release
         others = [
             run
-            for run in self.store.of_release(request)
+            for run in self.store.open_of_release(request)
             if release and run.request.release and run.request.release.checksum != release.checksum
         ]
         for run in others:
@@ -183,7 +183,9 @@ class PipelineGate:
         who, why = self._redacted(run, body)
         with self.store.transaction():
             self.store.retire(run.id, self.clock())
-            for earlier in self.store.of_release(run.request):  # else the next request would join what this one closed
+            for earlier in self.store.open_of_release(
+                run.request
+            ):  # else the next request would join what this one closed
                 if earlier.opens and self.store.overtaken_by(earlier) is not None:
                     self.store.retire(earlier.id, self.clock())
             self.store.note(run.id, "retire", caller.name, who, why, self.clock().isoformat())

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from opsverify.config.load import load_target, target_files
-from opsverify.core.stages import Decision
+from opsverify.core.stages import STAGES, Decision
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.target_state import FINISHED, TargetState
 from opsverify.serve.gate_run import RunState
@@ -71,12 +71,12 @@ class GateMetrics(Collector):
 
     def _now(self) -> Iterator[Metric]:
         store = self._gate.store
-        holds = [run for run in store.in_state(RunState.FINISHED) if run.may_be_approved and not run.approval]
+        releasing = [name for name, stage in STAGES.items() if stage.releases]
         for name, value in (
-            ("opsverify_queue_length", len(store.in_state(RunState.QUEUED))),
+            ("opsverify_queue_length", store.count(RunState.QUEUED)),
             ("opsverify_queue_limit", self._gate.most_waiting),
-            ("opsverify_runs_running", len(store.in_state(RunState.RUNNING))),
-            ("opsverify_holds_waiting", len(holds)),
+            ("opsverify_runs_running", store.count(RunState.RUNNING)),
+            ("opsverify_holds_waiting", store.open_holds(releasing)),
         ):
             yield GaugeMetricFamily(name, HELP[name], value=value)
 

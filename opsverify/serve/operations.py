@@ -25,6 +25,7 @@ from opsverify.serve.bodies import (
     RunList,
     RunView,
 )  # fmt: skip
+from opsverify.serve.caller import ANY
 from opsverify.serve.conclusion import sum_of
 from opsverify.serve.declined import Declined
 from opsverify.serve.gate_run import API, GateRun, RunRequest, RunState
@@ -102,10 +103,17 @@ def start_run(call: Call) -> ApiReply:
 
 def list_runs(call: Call) -> ApiReply:
     """The newest runs that the token may see."""
-    stage, target = (require_form(name, call.query.getlist(name)) for name in ("stage", "target"))
-    runs = call.gate.store.newest(MOST_LISTED, stage, target)
-    seen = [run for run in runs if call.owner.covers(run.request.stage, run.request.target)]
-    return ApiReply(RunList([call.gate.view(run) for run in seen]))
+    asked = [require_form(name, call.query.getlist(name)) for name in ("stage", "target")]
+    scopes = (call.owner.stages, call.owner.targets)
+    within = [_within(name, scope) for name, scope in zip(asked, scopes, strict=True)]
+    return ApiReply(RunList([call.gate.view(run) for run in call.gate.store.newest(MOST_LISTED, *within)]))
+
+
+def _within(asked: str | None, scope: frozenset[str]) -> frozenset[str] | None:
+    """What of a token's scope is asked for; None: everything."""
+    if asked is None:
+        return None if ANY in scope else scope
+    return frozenset({asked} if {asked, ANY} & scope else ())
 
 
 def show_run(call: Call) -> ApiReply:
@@ -183,8 +191,7 @@ def flagger(call: Call) -> ApiReply:
 
 def _rollback(call: Call, request: RunRequest) -> ApiReply:
     """Yes only where the newest run of this checksum, over whichever hook, decided to roll back."""
-    same = (run for run in call.gate.store.of_release(request) if run.request.is_of_release(request.release))
-    run = next(same, None)
+    run = call.gate.store.newest_of_checksum(request)
     if run is None:
         none = say("no run of this release: nothing to roll back")
         return ApiReply(FlaggerAnswer("hold", none.en, none.ko), 403)

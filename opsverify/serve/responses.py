@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,6 +15,8 @@ from opsverify.serve.openapi import PROBLEM
 from opsverify.serve.operations import encoded
 
 if TYPE_CHECKING:
+    import os
+
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -56,8 +57,7 @@ class _WholeFile(FileResponse):
 
 
 def _remove(path: str | os.PathLike[str]) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    Path(path).unlink(missing_ok=True)
 
 
 def response_of(reply: ApiReply) -> Response:

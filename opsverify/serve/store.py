@@ -3,51 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import json
 import logging
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from opsverify.core.stages import Decision
 from opsverify.errors import EvidenceError
-from opsverify.language.message import Message, say
-from opsverify.serve.bodies import Approval, Release
+from opsverify.language.message import say
 from opsverify.serve.declined import Declined
-from opsverify.serve.gate_run import Conclusion, GateRun, RunRequest, RunState
 from opsverify.serve.run_process import RunProcess
+from opsverify.serve.run_table import SCHEMA as RUNS
+from opsverify.serve.run_table import add_columns, run_of
 from opsverify.serve.run_totals import SCHEMA, count_earlier, count_end, read_totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import datetime as dt
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
+    from opsverify.serve.bodies import Approval
+    from opsverify.serve.gate_run import Conclusion, GateRun, RunRequest, RunState
     from opsverify.serve.run_totals import RunTotals
 
 LOG: Final = logging.getLogger("opsverify.serve")
 RETRY_AFTER_S: Final = "30"
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS run (
-    id TEXT PRIMARY KEY, key TEXT NOT NULL, stage TEXT NOT NULL, target TEXT NOT NULL, options TEXT NOT NULL,
-    namespace TEXT, name TEXT, checksum TEXT, image TEXT, hook TEXT NOT NULL, started_by TEXT NOT NULL,
-    state TEXT NOT NULL, created_at TEXT NOT NULL, begun_at TEXT, finished_at TEXT, exit_code INTEGER,
-    run_id TEXT, verdict_sha256 TEXT, decision TEXT, reasons TEXT, approval TEXT, retired_at TEXT,
-    pid INTEGER, pid_mark TEXT
-) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS one_run_a_key ON run (key) WHERE retired_at IS NULL;
-CREATE INDEX IF NOT EXISTS state ON run (state);
-CREATE INDEX IF NOT EXISTS release ON run (stage, target, namespace, name);
-CREATE TABLE IF NOT EXISTS event (
-    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL, token TEXT NOT NULL,
-    who TEXT NOT NULL, why TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS unsent (run TEXT PRIMARY KEY) STRICT;
-"""
-_LATER_COLUMNS: Final = {"pid": "INTEGER", "pid_mark": "TEXT"}
-"""Columns that a file of an earlier version lacks."""
 
 
 class RunStore:
@@ -67,8 +49,8 @@ class RunStore:
             self._database.row_factory = sqlite3.Row
             self._database.execute("PRAGMA journal_mode = WAL")  # whoever reads the file keeps no change from it
             self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_SCHEMA + SCHEMA)
-            _add_columns(self._database)
+            self._database.executescript(RUNS + SCHEMA)
+            add_columns(self._database)
             count_earlier(self._database)
         except (OSError, sqlite3.Error) as error:
             raise EvidenceError(say("{path}: cannot be used ({error})", path=path, error=error)) from error
@@ -182,9 +164,16 @@ class RunStore:
         """The run that counts for `key`."""
         return next(self._runs("WHERE key = ? AND retired_at IS NULL", key), None)
 
-    def of_release(self, request: RunRequest) -> Iterator[GateRun]:
-        """Runs of the stage, target and release of `request`, whatever the checksum and the hook; newest first."""
-        return self._runs(f"WHERE {_SAME} AND retired_at IS NULL ORDER BY rowid DESC", *_same(request))
+    def newest_of_checksum(self, request: RunRequest) -> GateRun | None:
+        """The newest run of the very release and checksum of `request`, over whichever hook."""
+        checksum = request.release.checksum if request.release else None
+        rest = f"WHERE {_SAME} AND checksum IS ? AND retired_at IS NULL ORDER BY rowid DESC LIMIT 1"
+        return next(self._runs(rest, *_same(request), checksum), None)
+
+    def open_of_release(self, request: RunRequest) -> list[GateRun]:
+        """Runs of the release of `request` that wait, are under way, or let it pass; whatever the checksum."""
+        rest = f"WHERE {_SAME} AND retired_at IS NULL AND {_OPEN} ORDER BY rowid DESC"
+        return list(self._runs(rest, *_same(request)))
 
     def overtaken_by(self, run: GateRun) -> GateRun | None:
         """The newest later run of the same stage, target and release by which `run` lets nothing pass any more.
@@ -199,12 +188,28 @@ class RunStore:
         """The runs in `state`, oldest first."""
         return list(self._runs("WHERE state = ? ORDER BY rowid", state.value))
 
-    def newest(self, most: int, stage: str | None, target: str | None) -> list[GateRun]:
-        """The newest runs."""
+    def count(self, state: RunState) -> int:
+        """How many runs are in `state`."""
+        found: int = self._query("SELECT count(*) FROM run WHERE state = ?", state.value)[0][0]
+        return found
+
+    def open_holds(self, stages: Collection[str]) -> int:
+        """How many holds of these stages nobody approved or retired."""
+        found: int = self._query(
+            "SELECT count(*) FROM run WHERE decision = 'hold' AND approval IS NULL AND retired_at IS NULL"
+            " AND stage IN (SELECT value FROM json_each(?))",
+            json.dumps(sorted(stages)),
+        )[0][0]
+        return found
+
+    def newest(self, most: int, stages: Collection[str] | None, targets: Collection[str] | None) -> list[GateRun]:
+        """The newest runs of these stages on these targets; None: of all."""
+        within = [None if each is None else json.dumps(sorted(each)) for each in (stages, targets)]
         return list(
             self._runs(
-                "WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR target = ?2) ORDER BY rowid DESC LIMIT ?3",
-                stage, target, most,
+                "WHERE (?1 IS NULL OR stage IN (SELECT value FROM json_each(?1)))"
+                " AND (?2 IS NULL OR target IN (SELECT value FROM json_each(?2))) ORDER BY rowid DESC LIMIT ?3",
+                *within, most,
             )
         )  # fmt: skip
 
@@ -214,7 +219,7 @@ class RunStore:
             return read_totals(self._database)
 
     def _runs(self, rest: str, *values: object) -> Iterator[GateRun]:
-        return iter([_run_of(row) for row in self._query(f"SELECT * FROM run {rest}", *values)])  # noqa: S608 - literals
+        return iter([run_of(row) for row in self._query(f"SELECT * FROM run {rest}", *values)])  # noqa: S608 - literals
 
     def _query(self, statement: str, *values: object) -> list[sqlite3.Row]:
         with self._lock, _declined():
@@ -227,7 +232,7 @@ class RunStore:
 
 
 _SAME: Final = "stage = ? AND target = ? AND namespace IS ? AND name IS ?"
-
+_OPEN: Final = "(state <> 'finished' OR decision = 'promote' OR approval IS NOT NULL)"
 _OVERTAKES: Final = (
     f"{_SAME} AND rowid > (SELECT rowid FROM run WHERE id = ?) AND (checksum IS NOT ? OR state = 'finished'"  # noqa: S608 - literals
     " AND (retired_at IS NOT NULL OR decision <> 'promote' AND approval IS NULL)) ORDER BY rowid DESC"
@@ -240,13 +245,6 @@ def _same(request: RunRequest) -> tuple[str | None, ...]:
     return request.stage, request.target, release.namespace if release else None, release.name if release else None
 
 
-def _add_columns(database: sqlite3.Connection) -> None:
-    present = {row["name"] for row in database.execute("PRAGMA table_info(run)")}
-    for name, kind in _LATER_COLUMNS.items():
-        if name not in present:
-            database.execute(f"ALTER TABLE run ADD COLUMN {name} {kind}")
-
-
 @contextlib.contextmanager
 def _declined() -> Iterator[None]:
     """Turn a fault of the file into an answer: it passes, and nobody may take it for a decision."""
@@ -256,32 +254,3 @@ def _declined() -> Iterator[None]:
         LOG.error("runs.sqlite: %s", error)  # noqa: TRY400 - the file's fault, no trace
         message = say("runs.sqlite: {error}; nothing was changed, ask again", error=error)
         raise Declined(503, message, {"Retry-After": RETRY_AFTER_S}) from error
-
-
-def _run_of(row: sqlite3.Row) -> GateRun:
-    release = Release(row["name"], row["checksum"], row["namespace"], row["image"]) if row["checksum"] else None
-    options = tuple((name, value) for name, value in json.loads(row["options"]))
-    return GateRun(
-        id=row["id"],
-        key=row["key"],
-        request=RunRequest(row["stage"], row["target"], options, release, row["hook"]),
-        started_by=row["started_by"],
-        created_at=dt.datetime.fromisoformat(row["created_at"]),
-        state=RunState(row["state"]),
-        begun_at=_moment(row["begun_at"]),
-        finished_at=_moment(row["finished_at"]),
-        conclusion=_conclusion(row),
-        approval=msgspec.json.decode(row["approval"], type=Approval) if row["approval"] else None,
-        retired_at=_moment(row["retired_at"]),
-    )
-
-
-def _conclusion(row: sqlite3.Row) -> Conclusion | None:
-    if row["decision"] is None:
-        return None
-    reasons = tuple(Message.of(*texts) for texts in json.loads(row["reasons"]))
-    return Conclusion(Decision(row["decision"]), reasons, row["exit_code"], row["run_id"], row["verdict_sha256"])
-
-
-def _moment(text: Any) -> dt.datetime | None:  # noqa: ANN401 - a column
-    return dt.datetime.fromisoformat(text) if text else None
