@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import secrets
 from dataclasses import dataclass, field
@@ -75,8 +76,10 @@ class PipelineGate:
             elif run.request.digest != request.digest:
                 raise _other_request(run, idempotency_key)
         for other in superseded:
-            if not self.queue.end(other.id, _both_measured(request)):
-                self._retire_if_open(self.store.get(other.id))  # it ended after it was looked at
+            # A fault of the file leaves it, and it lets nothing pass either: this run overtakes it.
+            with contextlib.suppress(Declined):
+                if not self.queue.end(other.id, _both_measured(request)):
+                    self._retire_if_open(self.store.get(other.id))  # it ended after it was looked at
         self.queue.kick()  # for a run that was joined too: the request before may have been kept and not started
         return self.store.get(run.id) or run, is_new
 

@@ -80,6 +80,7 @@ def test_without_the_extra_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
         (["--certificate", "pyproject.toml"], "belong together"),
         (["--certificate", "none.crt", "--key", "none.key"], "no such file"),
         (["--max-age", "soon"], "not a duration"),
+        (["--approve-within", "soon"], "not a duration"),
         (["--queue", "0"], "expected 1 or more"),
         (["--tokens", "/none.toml"], "/none.toml"),
     ],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.serve import run_table
 from opsverify.serve import store as store_module
 from opsverify.serve.gate_run import RunState
 from opsverify.serve.operations import MOST_LISTED
@@ -81,7 +82,7 @@ def test_a_request_reads_what_is_open_only(
     own = hold(live, project, "prod")
     copies(live, own, "prod-canary", 50, namespace="default", name="judgment", checksum="c1")
     read: list[str] = []
-    run_of = store_module.run_of
+    run_of = run_table.run_of
 
     def counted(row: Any) -> Any:  # noqa: ANN401 - a row, and a run
         read.append(row["id"])

@@ -92,11 +92,13 @@ def test_an_older_file_is_counted_once(project: GateProject) -> None:
 
 
 def test_an_end_that_is_not_recorded_is_not_counted(project: GateProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both are one transaction: a full disk between them leaves neither."""
+    """Both are one transaction: a full disk between them leaves neither, and once there is room, one of each."""
     project.decide("c1", 0)
+    tries: list[str] = []
     with served(project) as live:
 
         def full(*_: object) -> bool:
+            tries.append("end")
             raise sqlite3.OperationalError("database or disk is full")
 
         monkeypatch.setattr(live.gate.queue._events, "wants", lambda _stage: True)
@@ -106,11 +108,14 @@ def test_an_end_that_is_not_recorded_is_not_counted(project: GateProject, monkey
         def failing(self: RunStore, statement: str, *values: object) -> bool:
             return full() if "INTO unsent" in statement else execute(self, statement, *values)
 
-        monkeypatch.setattr(RunStore, "_run", failing)
-        run = live.call("POST", "/v1/runs", body).json()["id"]
-        until(lambda: not live.gate.queue._active, "the end of the run's thread")
-        assert live.run(run)["state"] == RunState.RUNNING
-        assert counters(live) == {}
+        with monkeypatch.context() as while_full:
+            while_full.setattr(RunStore, "_run", failing)
+            run = live.call("POST", "/v1/runs", body).json()["id"]
+            until(lambda: tries, "a try to record the end")
+            assert live.run(run)["state"] == RunState.RUNNING
+            assert counters(live) == {}
+        assert live.ended(run)["decision"] == "promote"
+        assert counters(live)["opsverify_runs_total{decision='promote',stage='staging',target='prod'}"] == 1
 
 
 @settings(max_examples=25, deadline=None)
