@@ -6,14 +6,16 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.doctor_database import database_findings
 from opsverify.cli.doctor_findings import (
     DoctorFinding,
     attempt,
     heartbeat_state,
     recovery_state,
     region_findings,
-    stage_findings,
 )
+from opsverify.cli.doctor_services import service_findings
+from opsverify.cli.doctor_stages import stage_findings
 from opsverify.cli.history_state import history_findings
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
@@ -29,8 +31,6 @@ from opsverify.probes.access import access_to
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
-from opsverify.probes.record import discard
-from opsverify.probes.services import Services
 
 if TYPE_CHECKING:
     import argparse
@@ -68,12 +68,14 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     if lacks:
         missing = ", ".join(dict.fromkeys(lacks))
         tell(say("{name}: lacking, stages hold without it: {parts}", name=target.name, parts=missing), language)
-    tell(_total(target.name, problems), language)
+    tell(_total(target.name, problems, lacking=bool(lacks)), language)
     return ExitCode.HOLD if problems else ExitCode.PASSED
 
 
-def _total(name: str, problems: Sequence[str]) -> str:
+def _total(name: str, problems: Sequence[str], *, lacking: bool) -> str:
     if not problems:
+        if lacking:
+            return say("{name}: no problems in what the target describes", name=name)
         return say("{name}: no problems", name=name)
     parts = ", ".join(dict.fromkeys(problems))
     if len(problems) == 1:
@@ -86,11 +88,11 @@ def _clock(seconds: float) -> str:
 
 
 def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -> Iterator[DoctorFinding]:
-    yield from _services(target, secrets)
+    yield from service_findings(target, secrets)
     if target.prometheus:
         yield from _metrics(target, secrets)
     if target.postgres:
-        yield from _database(target, secrets)
+        yield from database_findings(target, secrets)
     if target.redis:
         yield attempt("redis", lambda: _redis(target, secrets))
     for name in target.mcp:
@@ -107,17 +109,8 @@ def _findings(target_file: Path, target: Target, secrets: Secrets, root: Path) -
     yield from stage_findings(target_file, target, root)
 
 
-def _services(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
-    from opsverify.probes.http import Http  # noqa: PLC0415 - probes are imported when used
-
-    with Http(proxy=target.proxy) as http:
-        services = Services(target, secrets, http, discard)
-        for name, service in target.services.items():
-            yield attempt(f"services.{name}", lambda n=name, s=service: f"HTTP {services.get(n, s.health).status}")  # type: ignore[misc]
-
-
 def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
-    from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415
+    from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - probes are imported when used
 
     config = target.prometheus
     if config is None:
@@ -179,49 +172,6 @@ def _series(prometheus: Prometheus, selector: str) -> str:
     return say("{found} series {selector}", found=found, selector=selector)
 
 
-def _database(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
-    from opsverify.probes.postgres import Postgres  # noqa: PLC0415
-
-    config = target.postgres
-    if config is None:
-        return
-    with Postgres(config, secrets.of(config.login.password)) as postgres:
-        reached = attempt("postgres", lambda: f"PostgreSQL {postgres.server().version}")
-        yield reached
-        if not reached.ok:
-            return
-        rights, role = postgres.rights(), config.login.user
-        writes = rights.superuser or rights.can_write
-        yield DoctorFinding(
-            "postgres rights",
-            not writes,
-            say("{role} may write; use a role that may only read", role=role)
-            if writes
-            else say("{role} may only read", role=role),
-        )
-        yield DoctorFinding(
-            "postgres pg_monitor",
-            rights.pg_monitor,
-            say("granted")
-            if rights.pg_monitor
-            else say("missing, replication is not measured; GRANT pg_monitor TO {role}", role=role),
-        )
-        if "statements" in target.absent:
-            return
-        kept = rights.pg_stat_statements
-        yield DoctorFinding(
-            "postgres pg_stat_statements",
-            kept,
-            say("installed")
-            if kept
-            else say(
-                "missing, slow queries are not measured; CREATE EXTENSION pg_stat_statements, or declare "
-                "`statements` absent"
-            ),
-            lacking=True,
-        )
-
-
 def _redis(target: Target, secrets: Secrets) -> str:
     from opsverify.probes.redis import open_redis  # noqa: PLC0415
 
@@ -230,6 +180,14 @@ def _redis(target: Target, secrets: Secrets) -> str:
         return say("absent")
     with open_redis(config, secrets) as redis:
         info = redis.info()
+        if info.persistence != config.persistence:
+            raise OpsVerifyError(
+                say(
+                    "persistence {found}, expected {expected}; correct redis.persistence, or the server's settings",
+                    found=info.persistence,
+                    expected=config.persistence,
+                )
+            )
         return say("Redis {version}, persistence {persistence}", version=info.version, persistence=info.persistence)
 
 

@@ -1,4 +1,4 @@
-"""Findings of `opsverify doctor`: how each part is named, and those on recovery, regions, waivers and stages."""
+"""Findings of `opsverify doctor`: how each part is named, and those on recovery and regions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsverify.cli.plan import collect
-from opsverify.core.runbook import lines
-from opsverify.core.stages import STAGES
-from opsverify.core.waivers import waivers_of_no_check
 from opsverify.errors import Inconclusive, OpsVerifyError
 from opsverify.language.message import as_message, say
 from opsverify.recovery.backup.adapters import source_of
@@ -110,27 +106,6 @@ def region_findings(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]
                 f"regions.{name}.database",
                 lambda session=database: say("standby") if session.server().in_recovery else say("primary"),  # type: ignore[misc]
             )
-
-
-def stage_findings(target_file: Path, target: Target, root: Path) -> Iterator[DoctorFinding]:
-    """Waivers of no check, and the runbook lines of each stage that have none."""
-    planned = {name: collect(name, str(target_file), root).planned.values() for name in STAGES}
-    known = {check.id for checks in planned.values() for check in checks}
-    for key, text in waivers_of_no_check(target, known):
-        yield DoctorFinding(key, ok=False, text=text)
-    for name, checks in planned.items():
-        carried = {line for check in checks for line in check.lines}
-        missing = [line.id for line in lines().values() if name in line.stages and line.id not in carried]
-        text = (
-            say(
-                "no check for {missing}: the stage holds; describe what they need, or take them out of scope in "
-                "runbook.toml with owner and reason",
-                missing=", ".join(missing),
-            )
-            if missing
-            else say("every line has a check")
-        )
-        yield DoctorFinding(f"stage {name}", not missing, text, lacking=True)
 
 
 def attempt(part: str, measure: Callable[[], str]) -> DoctorFinding:
