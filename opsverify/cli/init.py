@@ -7,11 +7,13 @@ import re
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Final
+from textwrap import fill
+from typing import TYPE_CHECKING, Final, get_args
 
 from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.connection_string import postgres_of, prometheus_of
+from opsverify.config.model import Part
 from opsverify.core.exit_codes import ExitCode
 from opsverify.draft.database import read_database
 from opsverify.draft.metrics import guess, read_metrics
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 _PASSWORD_ENV: Final = "OPSVERIFY_PG_PASSWORD"  # noqa: S105 - the name of a variable
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
+_PARTS: Final = fill(
+    ", ".join(sorted(get_args(Part))), 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+)
+"""Every part that a target may declare absent, as a comment."""
 _RENAMED: Final = {"gitignore": ".gitignore"}
 """Names under which a package cannot carry a file."""
 
@@ -82,7 +88,9 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             if path.parts[0] == "targets":
                 target = target.with_name(f"{name}.toml")
             target.parent.mkdir(parents=True, exist_ok=True)
-            filled = draft if draft and path.parts[0] == "targets" else Template(text).substitute(name=name)
+            filled = (
+                draft if draft and path.parts[0] == "targets" else Template(text).substitute(name=name, parts=_PARTS)
+            )
             target.write_text(filled, encoding="utf-8")
         (folder / "smoke").mkdir(exist_ok=True)
         (folder / "reports").mkdir(exist_ok=True)
