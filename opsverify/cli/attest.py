@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opsverify.cli.arguments import add_target
+from opsverify.cli.plan import collect
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
+from opsverify.core.plan import with_uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import nearest
 from opsverify.errors import TargetError
@@ -54,7 +58,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     root = project_root(options.target)
     target, _ = load_target(find_target(target_argument(options.target), root / "targets"), with_secrets=False)
     if options.stage:
-        _list(options.stage, target.name, reader_language(options))
+        _list(options.stage, target_argument(options.target), root, reader_language(options))
         return ExitCode.PASSED
     entry = _entry(options, target.name)
     if options.key:
@@ -110,12 +114,18 @@ def _entry(options: argparse.Namespace, target: str) -> SignedEntry:
     )  # fmt: skip
 
 
-def _list(stage: str, target: str, language: str) -> None:
-    wanted = [line for line in lines().values() if stage in line.stages and not line.out_of_scope]
+def _list(stage: str, given: str, root: Path, language: str) -> None:
+    """Only lines that no check carries out on this target: to sign for another one would change no verdict."""
+    found = collect(stage, given, root)
+    with contextlib.chdir(root):  # the project's own runbook is found from the working directory
+        wanted = [check for check in with_uncovered(found.stage, found.target, found.planned.values()) if check.attests]
+    if not wanted:
+        text = say("{stage}: every line has a check, or is out of scope: nothing to sign for", stage=stage)
+        tell(join("", ("# ", text)), language)
+        return
     head = say("{stage}: what a person may sign for; each counts for {valid}", stage=stage,
                valid=duration(validity(stage).total_seconds()))  # fmt: skip
     tell(join("", ("# ", head)), language)
-    for line in wanted:
-        text = line.ko if language == "ko" else line.en
-        command = f"opsverify attest {line.id} --target {target} --by '' --role '' --note ''"
-        tell(join("", ("# ", text, "\n", command)), language)
+    for check in wanted:
+        command = f"opsverify attest {check.attests} --target {shlex.quote(given)} --by '' --role '' --note ''"
+        tell(join("", ("# ", check.title(language), "\n", command)), language)

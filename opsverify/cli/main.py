@@ -56,8 +56,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "opsverify.cli.attest",
         say("sign for a runbook line that only a person can confirm; --list STAGE prints them"),
         (
-            "opsverify attest --list weekly --target production",
-            "opsverify attest 1-weekly/cache --target production --by kim --role L2",
+            "opsverify attest --list staging --target production",
+            "opsverify attest 2-1/bi --target production --by kim --role L2",
         ),
     ),
     "history": Command(

@@ -93,10 +93,11 @@ class Attestations:
 
     def _ask(self, line: Line) -> Message:
         return say(
-            "no check carries out this runbook line; do it by hand, then: "
-            "opsverify attest --target {target} --by NAME --role ROLE{detail}",
+            "no check carries out this runbook line{detail}; do it by hand, then sign for it; the commands: "
+            "opsverify attest --list {stage} --target {target}",
+            detail=f" ({line.id})",
+            stage=self._stage,
             target=self._target,
-            detail=f" {line.id}",
         )
 
     def _who(self, entry: SignedEntry) -> Message:

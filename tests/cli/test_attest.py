@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
 from opsverify.cli.main import main
+from opsverify.core.runbook import lines_of
+from opsverify.core.stages import Outcome
+from opsverify.language.message import as_message
+from opsverify.people.attested import Attestations
 from opsverify.people.log import path_of, read
 from tests.support.paths import REPOSITORY
 
@@ -29,6 +35,8 @@ def project(tmp_path: Path, language: str) -> Path:
     (tmp_path / "targets" / "t.toml").write_text(
         text.replace('"sandbox"', '"t"', 1).replace('"ko"', language, 1), encoding="utf-8"
     )
+    (tmp_path / "smoke").mkdir()
+    (tmp_path / "smoke" / "journeys.toml").write_text("", encoding="utf-8")
     return tmp_path
 
 
@@ -66,8 +74,30 @@ def test_wrong_input_signs_nothing(
 
 @pytest.mark.parametrize("language", ['"ko"'])
 def test_a_stage_lists_what_it_wants(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In the target's language, with the command to fill in."""
-    assert main(["attest", "--list", "weekly", "--target", str(project / "targets" / "t.toml")]) == 0
+    """In the target's language, with the command to fill in; nothing that a check carries out."""
+    file = str(project / "targets" / "t.toml")
+    assert main(["attest", "--list", "staging", "--target", file]) == 0
     listed = capsys.readouterr().out
-    assert "캐시 적중률 점검" in listed
-    assert "opsverify attest 1-weekly/cache --target t --by '' --role ''" in listed
+    assert "스테이징 배포 → 스모크: BI" in listed
+    assert f"opsverify attest 2-1/bi --target {file} --by '' --role ''" in listed
+    assert main(["attest", "--list", "weekly", "--target", file]) == 0
+    assert "서명할 것 없음" in capsys.readouterr().out
+
+
+def test_what_a_verdict_says_to_type_works_as_typed(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the reason of many lines to the list, from the list to an entry that counts."""
+    monkeypatch.chdir(project)
+    line = lines_of(None)["2-1/bi"]
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)
+    unsigned = Attestations(project / "reports", "t", {}, "staging", now).result("runbook.2-1.bi", line)
+    shown = as_message(unsigned.message).cause.en.rpartition(": ")[2]
+    assert main(shlex.split(shown)[1:]) == 0
+    listed = [each for each in capsys.readouterr().out.splitlines() if each.startswith("opsverify")]
+    assert len(listed) == 4
+    for command in listed:
+        filled = command.replace("--by ''", "--by kim").replace("--role ''", "--role L2")
+        assert main(shlex.split(filled)[1:]) == 0
+    signed = Attestations(project / "reports", "t", {}, "staging", now).result("runbook.2-1.bi", line)
+    assert signed.outcome is Outcome.PASS

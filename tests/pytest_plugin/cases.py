@@ -292,8 +292,8 @@ COLLECTION = (
         "a line that no check carries out",
         10,
         "hold",
-        "no check carries out this runbook line; do it by hand, then: opsverify attest --target t --by NAME --role ROLE"
-        "  (4 checks)",
+        "no check carries out this runbook line; do it by hand, then sign for it; the commands: "
+        "opsverify attest --list daily --target t  (4 checks)",
         one(PASSES),
         files={"checks/test_whole.py": "", "checks/plan.toml": ""},
     ),
