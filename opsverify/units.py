@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
@@ -36,7 +37,9 @@ def quantity(value: float, unit: str) -> str:  # noqa: PLR0911 - one for each un
     if not math.isfinite(value):
         return str(value)
     if unit == "ratio":
-        return f"{value * 100:.3g}%" if abs(value) < 1 else f"{value * 100:,.1f}%".replace(".0%", "%")
+        # No exponent: 6.05e-07% is read as 6.05% by whoever is in a hurry.
+        small = format(Decimal(f"{value * 100:.3g}"), "f")
+        return f"{small}%" if abs(value) < 1 else f"{value * 100:,.1f}%".replace(".0%", "%")
     if unit == "s":
         return duration(value)
     if unit == "bytes":

@@ -152,7 +152,7 @@ def _fields(facts: IncidentFacts) -> Iterator[Field]:
     events, incident = facts.events, facts.incident
     rated = [event for event in events if event.severity]
     yield Field(
-        Text("장애 분류", "severity"),
+        Text("심각도", "severity"),
         as_message(" → ".join(event.severity or "" for event in rated)) if rated else None,
         _source(rated[-1]) if rated else UNKNOWN,
         "opsverify dr mark note --severity sev1|sev2|sev3",
@@ -161,7 +161,7 @@ def _fields(facts: IncidentFacts) -> Iterator[Field]:
     yield Field(Text("발생", "occurred"), date_time(occurred) if occurred else None, DECLARED,
                 "opsverify dr declare --disaster-at TIME")  # fmt: skip
     alert = facts.alerts[0] if facts.alerts else None
-    yield Field(Text("첫 경보", "first alert"), _at(alert.since, alert.name) if alert else None, ALERT,
+    yield Field(Text("첫 알람", "first alert"), _at(alert.since, alert.name) if alert else None, ALERT,
                 "Prometheus")  # fmt: skip
     red = next((run for run in facts.runs if run.verdict is not None and not run.well), None)
     yield Field(Text("통과하지 못한 첫 실행", "first run that did not pass"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DECLARED: Final = Text("선언", "declared")
 MARKED: Final = Text("기록", "marked")
 RUN: Final = Text("실행", "run")
-ALERT: Final = Text("경보", "alert")
+ALERT: Final = Text("알람", "alert")
 _NAMED: Final = 3
 SILENT_S: Final = 300.0
 """Seconds without a sample after which an alert that fires again is another one."""

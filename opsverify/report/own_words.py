@@ -26,7 +26,7 @@ _TEXTS: Final = {
                 '"sort-by":{"sort-by-text":"정렬 기준:'
             ),
             (
-                '"resolution":"처리","resolutions":{"issue":"이슈","muted":"음소거","accepted":"수용"}},'
+                '"resolution":"처리","resolutions":{"issue":"이슈","muted":"음소거","accepted":"승인"}},'
                 '"sort-by":{"sort-by-text":"정렬 기준:'
             ),
         ),

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 WORST: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WAIVED, Outcome.PASS, Outcome.NOT_APPLICABLE)
 """Outcomes, the one that decides about several checks first."""
+_WORDS: Final = {
+    Outcome.PASS: say("pass"),
+    Outcome.FAIL: say("fail"),
+    Outcome.INCONCLUSIVE: say("inconclusive"),
+    Outcome.NOT_APPLICABLE: say("not_applicable"),
+    Outcome.WAIVED: say("waived"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Carried:
             return self.line.out_of_scope.text
         if self.result is None:
             return say("never run") if self.checks else say("never signed for")
-        return say("{outcome} ({source})", outcome=self.result.outcome.value, source=self.result.source)
+        return say("{outcome} ({source})", outcome=_WORDS[self.result.outcome], source=self.result.source)
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of `opsverify runbook --json`."""

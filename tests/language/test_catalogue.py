@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections import defaultdict
@@ -10,6 +11,7 @@ from pathlib import Path
 from opsverify.language import catalogue
 from opsverify.language.catalogue import by_package
 from tests.support.messages import fields_of, packages, said_in, unsaid_in
+from tests.support.paths import REPOSITORY
 
 WORDS = {
     r"샘플(?!링)": "표본",
@@ -19,8 +21,17 @@ WORDS = {
     "증적": "증거",
     "베이스라인": "기준 버전",
     "타겟|타깃": "대상",
+    "저니|여정": "시나리오",
+    "스위트": "점검 모음",
+    "(?<!오)경보(?! 카운트)": "알람",
+    "비밀값": "비밀 값",
+    "장애 분류": "심각도",
+    "수용": "승인",
+    "소유자": "담당자",
+    r"\bpods?\b(?!\})": "파드",
+    "합성 데이터": "시험 데이터",
 }
-"""Expressions of words that are not used, and the word that is; `샘플링` is the runbook's own."""
+"""Expressions of words that are not used, and the word that is; `샘플링`, `오경보` and `경보 카운트` are the runbook's own."""
 
 
 def test_entries_are_read_as_toml_has_them() -> None:
@@ -113,5 +124,19 @@ def test_a_term_has_one_korean_word() -> None:
         for korean in entries.values()
         for avoided, used in WORDS.items()
         if re.search(avoided, korean)
+    ]
+    assert not wrong
+
+
+def test_korean_outside_the_catalogue_has_the_same_words() -> None:
+    """Titles of checks and words of pages are beside their code."""
+    wrong = [
+        f"{path.relative_to(REPOSITORY)}: {node.value}: {used}"
+        for folder in ("opsverify", "checks", "smoke", "dr_validation")
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search("[가-힣]", node.value)
+        for avoided, used in WORDS.items()
+        if re.search(avoided, node.value)
     ]
     assert not wrong

@@ -11,7 +11,7 @@ from opsverify.core.runbook import Line
 from opsverify.core.stages import Outcome
 from opsverify.evidence.finished import finished_runs
 from opsverify.evidence.target_state import TargetState
-from opsverify.report.traceability import Carried, carried, newest_result
+from opsverify.report.traceability import Carried, LineResult, carried, newest_result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +65,10 @@ def test_an_altered_or_removed_verdict_does_not_count(tmp_path: Path) -> None:
     found = newest_result(Carried(LINE, "daily", ("c0",)), finished_runs(state))
     assert found is not None
     assert (found.outcome, found.source) == (Outcome.FAIL, "run-1")
+
+
+def test_the_state_is_in_the_readers_language() -> None:
+    """`측정 불가`, not `inconclusive`."""
+    row = Carried(LINE, "daily", ("c0",), LineResult(Outcome.INCONCLUSIVE, "", "run"))
+    assert row.state == "inconclusive (run)"
+    assert row.state.ko.startswith("측정 불가")
