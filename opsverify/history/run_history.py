@@ -45,7 +45,7 @@ class RunHistory:
         kept = self.record(snapshot)
         found = self._before(kept, span_s or self.span_s)
         if isinstance(found, NotComparable):
-            raise Inconclusive(self.explain(snapshot.subject, found))
+            raise Inconclusive(self.explain(snapshot.subject, found, span_s=span_s))
         return found
 
     def look_back(self, snapshot: Snapshot, *, span_s: float | None = None) -> Pair | NotComparable:
@@ -53,15 +53,17 @@ class RunHistory:
         return self._before(self.record(snapshot), span_s or self.span_s)
 
     def _before(self, kept: Snapshot, span_s: float) -> Pair | NotComparable:
-        # From day to day no whole day may lie between: today's run may come earlier than yesterday's.
-        least = min(self.distance.bound, span_s / 4)
         try:
-            return self.store.before(kept, at_least_s=least, span_s=span_s)
+            return self.store.before(kept, at_least_s=self._least_s(span_s), span_s=span_s)
         except EvidenceError as error:
             raise Inconclusive(say("history: {error}", error=error)) from error
 
-    def explain(self, subject: str, found: NotComparable) -> str:
-        """Why there is no comparison, and what makes one possible."""
+    def _least_s(self, span_s: float) -> float:
+        # From day to day no whole day may lie between: today's run may come earlier than yesterday's.
+        return min(self.distance.bound, span_s / 4)
+
+    def explain(self, subject: str, found: NotComparable, *, span_s: float | None = None) -> str:
+        """Why there is no comparison, and what makes one possible: `span_s` as the comparison was asked for."""
         if found.kind == "young":
             return say(
                 "{subject}: not comparable yet: {reason}; run again later",
@@ -72,7 +74,7 @@ class RunHistory:
             "{subject}: not comparable: {reason}; the baseline begins now, compare again in {distance}",
             subject=subject,
             reason=found.reason,
-            distance=quantity(self.distance.bound, "s"),
+            distance=quantity(self._least_s(span_s or self.span_s), "s"),
         )
 
     def series(self, subject: str, since: dt.datetime) -> tuple[Snapshot, ...]:

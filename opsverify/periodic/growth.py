@@ -46,7 +46,7 @@ def growth_of_a_day(now: Snapshot, history: RunHistory, *names: str, restarted_s
             return CounterGrowth(
                 {name: float(row[name] or 0) for name in names}, say("{age} since a restart", age=elapsed(restarted_s))
             )
-        raise Inconclusive(history.explain(now.subject, found))
+        raise Inconclusive(history.explain(now.subject, found, span_s=span))
     grown = found.growth(key, *names)
     if grown is None:
         raise Inconclusive(

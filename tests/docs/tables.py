@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.core.runbook import Line
+    from opsverify.limits import Limit
 
 COMMAND = ".venv/bin/python -m tests.docs.tables"
 FIXTURES = REPOSITORY / "opsverify" / "pytest_plugin" / "fixtures"
@@ -72,12 +73,19 @@ def renewed(text: str) -> str:
     return _BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[4]}", text)
 
 
+def limit_as_written(limit: Limit) -> str:
+    """A limit as a target file has it: what a reader copies from the table loads."""
+    low, dots, high = limit.text.replace(",", "").partition("..")
+    unit = low.lstrip("0123456789.")
+    return f"{low[: len(low) - len(unit)]}{dots}{high}" if dots and unit and high.endswith(unit) else low + dots + high
+
+
 def limits() -> str:
     """Limits of a target, with the runbook's values."""
     return _table(
         ("key", "default", "what it limits (runbook section first)"),
         (
-            (f"`{name}`", f"`{field.default.text}`", field.description or "")
+            (f"`{name}`", f"`{limit_as_written(field.default)}`", field.description or "")
             for name, field in Limits.model_fields.items()
         ),
     )

@@ -224,6 +224,15 @@ def test_a_check_gets_the_pair_or_the_reason(store: HistoryStore) -> None:
     assert len(history.series("redis", NOW - 1.9 * DAY)) == 2
 
 
+def test_the_time_to_wait_is_the_one_that_is_needed(store: HistoryStore) -> None:
+    """From day to day six hours are enough: what the first run announces is what the next one asks for."""
+    history = RunHistory(store, "run-1", Limit(">=", DAY_S, "s"), span_s=DAY_S)
+    with pytest.raises(Inconclusive, match=r"compare again in 6h$"):
+        history.compare(snapshot(2))
+    with pytest.raises(Inconclusive, match=r"1h 12m old, 6h needed"):
+        history.compare(snapshot(1.95))
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 60), st.sampled_from("ab")), max_size=12), st.floats(0, 10))
 def test_a_pair_is_never_of_two_beginnings(days: list[tuple[float, str]], at_least_days: float) -> None:
     """Whatever was recorded in whatever order, what is compared has one origin, and at least the distance between."""

@@ -31,7 +31,10 @@ WORDS = {
     r"\bpods?\b(?!\})": "파드",
     "합성 데이터": "시험 데이터",
 }
-"""Expressions of words that are not used, and the word that is; `샘플링`, `오경보` and `경보 카운트` are the runbook's own."""
+"""Expressions of words that are not used, and the word that is.
+
+`샘플링`, `오경보` and `경보 카운트` are the runbook's own.
+"""
 
 
 def test_entries_are_read_as_toml_has_them() -> None:
