@@ -51,6 +51,15 @@ _COLOURS: Final = {
     CriterionState.BREACH_MEASURED: "over",
     CriterionState.BELOW_PROVEN: "well",
 }
+TITLES: Final = {
+    "error_rate": say("Canary error rate"),
+    "judgment_p95": say("Canary judgment p95 latency"),
+    "llm_parse_failures": say("Canary LLM parse failures"),
+    "workflow_failures": say("Canary workflow failures"),
+    "mcp_timeouts": say("Canary MCP timeouts"),
+    "cache_hits": say("Canary cache hit rate"),
+}
+"""The titles of our criteria, as their checks have them: a window's file has ids only. Others are shown by their id."""
 _WORDS: Final = {
     "heading": say("Canary window"),
     "value": say("value"),
@@ -62,7 +71,6 @@ _WORDS: Final = {
     "evidence": say("evidence (e-value, powers of ten)"),
     "events": say("Events"),
     "none": say("no pod came or went, no restart, gap or alert"),
-    "share": say("share"),
 }
 _UNDECIDED: Final = say("not decided yet")
 
@@ -72,6 +80,8 @@ class Plot:
     """Two drawings of one criterion: `value` and `bound` against `limit_y`, the evidence against what is needed."""
 
     name: str
+    title: str
+    scale: str
     shown: str
     limit: str
     state: str
@@ -79,7 +89,6 @@ class Plot:
     value: str
     bound: str
     limit_y: float
-    top: str
     breach: str
     below: str
     breach_y: float
@@ -107,6 +116,7 @@ def plots_of(setup: Setup, steps: Sequence[ObservedStep], language: str) -> str:
 def drawn(window: WindowTrace, language: str) -> str:
     """The plots of a traced window as HTML in `ko` or `en`."""
     length = window.length_s
+    outcome = in_language(DECISIONS.get(window.decision.outcome.value, _UNDECIDED), language)
     marks = [
         EventMark(
             number,
@@ -114,18 +124,18 @@ def drawn(window: WindowTrace, language: str) -> str:
             in_language(_KINDS[event.kind], language),
             f"at-{event.kind.name.lower()}",
             elapsed(event.at_s),
-            in_language(event.text, language),
+            # The kind already says that it is the decision.
+            outcome if event.kind is EventKind.DECISION else in_language(event.text, language),
         )
         for number, event in enumerate(window.events[-_MOST_EVENTS:], 1)
     ]
-    outcome = window.decision.outcome.value
     return fill(
         "gate.html.j2",
         width=WIDTH,
         height=HEIGHT,
         words={name: in_language(word, language) for name, word in _WORDS.items()},
         language=language,
-        outcome=in_language(DECISIONS.get(outcome, _UNDECIDED), language),
+        outcome=outcome,
         reasons=[in_language(reason, language) for reason in window.decision.reasons],
         plots=[_plot(one, length, language) for one in window.criteria],
         events=marks,
@@ -155,6 +165,12 @@ def _plot(one: CriterionTrace, length: float, language: str) -> Plot:
     state = last.state if last else CriterionState.TOO_FEW
     return Plot(
         name=rule.name,
+        title=in_language(TITLES.get(rule.name, ""), language),
+        # A hit rate is drawn by its misses, so that up is worse in every drawing: both ends have to be said.
+        scale=in_language(
+            say("share, {bottom} at the bottom, {top} at the top", bottom=rule.text(0.0), top=rule.text(min(1.0, top))),
+            language,
+        ),
         shown="-" if last is None or last.share is None else rule.text(last.share),
         limit=rule.limit_text,
         state=in_language(STATES[state], language),
@@ -162,7 +178,6 @@ def _plot(one: CriterionTrace, length: float, language: str) -> Plot:
         value=_path(((point.at_s, point.share) for point in points), length, top),
         bound=_path(((point.at_s, point.bound if point.trials else None) for point in points), length, top),
         limit_y=_y(rule.limit, top),
-        top=rule.text(min(1.0, top)),
         breach=_path(((point.at_s, point.breach) for point in points), length, top_e),
         below=_path(((point.at_s, point.below) for point in points), length, top_e),
         breach_y=_y(one.breach_needed, top_e),

@@ -9,6 +9,7 @@ from opsverify.core.runbook import lines
 from opsverify.language.message import Message, as_message, join, say
 from opsverify.people.attested import validity
 from opsverify.people.log import path_of, read
+from opsverify.report.dates import date_time
 from opsverify.report.period_checks import (
     CheckChange,
     CheckState,
@@ -19,8 +20,8 @@ from opsverify.report.period_checks import (
     slow_checks,
     states_at,
 )
-from opsverify.report.period_runs import runs_of
-from opsverify.report.period_stages import QUARTER, StageRecord, records_of
+from opsverify.report.period_runs import first_begun, runs_of
+from opsverify.report.period_stages import QUARTER, StageRecord, records_of, slots_of
 from opsverify.units import listed, quantity
 
 if TYPE_CHECKING:
@@ -68,20 +69,24 @@ class PeriodReview:
     earlier: tuple[PeriodRun, ...]
     known: tuple[PeriodRun, ...]
     now: dt.datetime
+    first: dt.datetime | None = None
+    """When the target's first run began, as far as its state says."""
 
     @classmethod
     def of(cls, state: TargetState, target: Target, period: Period, now: dt.datetime) -> PeriodReview:
         """The review of what `state` recorded. Raises EvidenceError where that is damaged."""
         known = runs_of(state, period.before.start - QUARTER)
         left_out = [] if target.has("recovery") else ["rehearsal"]
+        first = first_begun(state)
         return cls(
             period,
             target,
-            tuple(records_of(period, known, left_out)),
+            tuple(records_of(period, known, left_out, first)),
             tuple(run for run in known if run.begun in period),
             tuple(run for run in known if run.begun in period.before),
             tuple(run for run in known if run.begun < period.end),
             now,
+            first,
         )
 
     @property
@@ -129,6 +134,11 @@ class PeriodReview:
 
     def concerns(self) -> Iterator[Concern]:
         """Everything to look at but attestations, which are kept elsewhere."""
+        slots = (slot for of_stage in slots_of(self.period).values() for slot in of_stage)
+        if self.first and any(slot.end <= self.first for slot in slots):
+            text = say("the first run of {target} on record began at {at}: what ended before was not wanted",
+                       target=self.target.name, at=date_time(self.first.isoformat()))  # fmt: skip
+            yield Concern(self._owner, text, "inconclusive")
         for record in self.stages:
             yield from self._missed(record)
             yield from self._newest(record)

@@ -64,6 +64,12 @@ def runs_of(state: TargetState, since: dt.datetime) -> tuple[PeriodRun, ...]:
     return tuple(record.run(entry) for entry in record.begun if dt.datetime.fromisoformat(entry["at"]) >= since)
 
 
+def first_begun(state: TargetState) -> dt.datetime | None:
+    """When the first run of the target began, of whatever stage. Raises EvidenceError for a damaged state."""
+    begun = _RunRecord.of(state).begun
+    return dt.datetime.fromisoformat(begun[0]["at"]) if begun else None
+
+
 def newest_runs(state: TargetState) -> dict[str, PeriodRun]:
     """The newest run of each stage. Raises EvidenceError for a damaged state."""
     record = _RunRecord.of(state)

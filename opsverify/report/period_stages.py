@@ -62,8 +62,13 @@ def slots_of(period: Period) -> dict[str, tuple[Slot, ...]]:
     return {"daily": days, "weekly": weeks, "rehearsal": weeks, "monthly": whole, "quarterly": quarter}
 
 
-def records_of(period: Period, runs: Sequence[PeriodRun], left_out: Sequence[str] = ()) -> Iterator[StageRecord]:
+def records_of(
+    period: Period, runs: Sequence[PeriodRun], left_out: Sequence[str] = (), first: dt.datetime | None = None
+) -> Iterator[StageRecord]:
     """The stages that are wanted, then every other one that ran in the period; `left_out` are not wanted here.
+
+    Nor is what ended before the `first` run of the target: a platform that is new has missed nothing. Where there is
+    no run at all everything is missed.
 
     A run fills the slot in which it began, once it has a decision, whatever that is.
     """
@@ -71,7 +76,7 @@ def records_of(period: Period, runs: Sequence[PeriodRun], left_out: Sequence[str
     others = dict.fromkeys(run.stage for run in runs if run.begun in period and run.stage not in wanted)
     for stage in (*wanted, *others):
         of_stage = [run for run in runs if run.stage == stage]
-        slots = wanted.get(stage, ())
+        slots = tuple(slot for slot in wanted.get(stage, ()) if first is None or slot.end > first)
         missed = tuple(
             slot
             for slot in slots

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.report.gate_plot import HEIGHT, STATES, WIDTH, drawn, page
+from opsverify.report.gate_plot import HEIGHT, STATES, TITLES, WIDTH, drawn, page
 from tests.support.gate_window import observed
+from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
+    from opsverify.canary.criterion import Criterion
     from opsverify.canary.trace import WindowTrace
+
+
+def criteria() -> tuple[Criterion, ...]:
+    """Those of the suite, which nothing imports."""
+    spec = importlib.util.spec_from_file_location("canary_suite", REPOSITORY / "checks" / "test_canary.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: tuple[Criterion, ...] = module.CRITERIA
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +62,27 @@ def test_a_name_is_never_markup(window: WindowTrace) -> None:
     assert "&lt;b&gt;Slow" in html
     assert "<i>run" not in html
     assert "<script" not in html
+
+
+def test_criteria_are_named_as_their_checks_are() -> None:
+    """Title and id: a window's file has ids only, and a page has titles."""
+    assert {one.name: (text.ko, text.en) for one in criteria() for text in [TITLES[one.name]]} == {
+        one.name: (one.ko, one.en) for one in criteria()
+    }
+
+
+def test_a_decision_is_told_once_and_in_the_readers_language(window: WindowTrace) -> None:
+    """`결정 · 롤백`, not `결정 · 결정: rollback`."""
+    assert "결정 · 롤백" in drawn(window, "ko")
+    assert "decision · roll back" in drawn(window, "en")
+
+
+def test_both_ends_of_a_scale_are_said(window: WindowTrace) -> None:
+    """A hit rate of 65 % beside a lone 8 % is a riddle: it is drawn by its misses."""
+    assert re.search(r"share, 0% at the bottom, [\d.]+% at the top", drawn(window, "en"))
+    hits = replace(window.criteria[0], criterion=replace(window.criteria[0].criterion, inverse=True))
+    shown = drawn(replace(window, criteria=(hits,)), "en")
+    assert re.search(r"share, 100% at the bottom, [\d.]+% at the top", shown)
 
 
 def test_every_state_has_words() -> None:

@@ -35,6 +35,9 @@ CUT_OFF = """() => [...document.querySelectorAll('main *, #opsverify-summary *')
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.wide'))
     .map(one => one.outerHTML.slice(0, 90))"""
 """Elements that reach past the window's right edge, outside of tables that scroll by themselves."""
+HINTS = """() => [...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth + 1)
+    .map(one => getComputedStyle(one, '::before').content)"""
+"""What stands above each table that has more columns than are in sight."""
 PLOTS = """() => [...document.querySelectorAll('figure')].filter(one => one.checkVisibility()).map(figure => ({
     drawings: [...figure.querySelectorAll('svg')].map(svg => {
         const box = one => {
@@ -126,6 +129,10 @@ def test_the_page_of_a_week(browser: Browser, tmp_path: Path, language: str, sta
     assert in_sight(page, "11-18")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(CUT_OFF) == []
+    hint = {"ko": "옆으로 밀면 나머지 열 →", "en": "swipe for more columns →"}[language]
+    hints = page.evaluate(HINTS)
+    assert bool(hints) == (width == WIDTHS[0])
+    assert set(hints) <= {f'"{hint}"'}
     page.locator(f'label[for="{"en" if language == "ko" else "ko"}"]').click()
     assert in_sight(page, "LOOK CLOSER" if language == "ko" else "확인 필요")
     assert leaving(requested) == []
