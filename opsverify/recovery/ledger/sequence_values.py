@@ -5,46 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.recovery.ledger.catalog_more import own
+from opsverify.recovery.ledger.catalog_parts import dotted, own
+from opsverify.recovery.ledger.names import in_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opsverify.recovery.ledger.queries import Source
 
-_COLUMNS: Final = """
-SELECT n.nspname || '.' || c.relname AS name, s.seqincrement AS increment, s.seqcycle AS cycles"""
-_LAST: Final = "CASE WHEN has_sequence_privilege(c.oid, 'SELECT') THEN pg_sequence_last_value(c.oid) END AS last"
-_SEQUENCES: Final = f"""
+READABLE: Final = "has_sequence_privilege({oid}, 'SELECT') AND has_schema_privilege({schema}, 'USAGE')"
+"""SQL of whether a sequence can be read; its last value alone does not tell whether it was given out."""
+_AT_ONCE: Final = 200
+"""Sequences read by one statement."""
+_LISTED: Final = f"""
+SELECT {dotted("n.nspname", "c.relname")} AS name, {in_sql("n.nspname")} || '.' || {in_sql("c.relname")} AS quoted,
+       s.seqincrement AS increment, s.seqcycle AS cycles, s.seqmin AS least, s.seqmax AS most,
+       {READABLE.format(oid="c.oid", schema="n.oid")} AS readable
   FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relpersistence <> 't' AND {own("c.oid", "pg_class")}
+ ORDER BY 1
 """
-_VALUES: Final = f"{_COLUMNS}, {_LAST}{_SEQUENCES}"
-_LISTED: Final = f"{_COLUMNS}, c.oid::int8 AS oid, s.seqmin AS least, s.seqmax AS most{_SEQUENCES}"
-_ONE: Final = f"SELECT {_LAST} FROM pg_class c WHERE c.oid = %(oid)s::oid"
 
 
 @dataclass(frozen=True)
 class SequenceValue:
-    """The last value given out (None: none yet, or no right to read it) and the step."""
+    """Where a sequence stands: `last` (None: no right to read it), and whether that was given out (`called`)."""
 
     last: int | None
     increment: int
     cycles: bool
+    called: bool = True
+
+    @property
+    def following(self) -> int | None:
+        """The number that it gives next; None where it is not known."""
+        if self.last is None:
+            return None
+        return self.last + self.increment if self.called else self.last
 
     def behind(self, recorded: SequenceValue) -> bool:
-        """Whether it would give out again what `recorded` had given out."""
-        if recorded.last is None or recorded.cycles or self.cycles:
+        """Whether it would give out again what `recorded` had given out, or had been set beyond."""
+        if recorded.following is None or recorded.cycles or self.cycles or self.following is None:
             return False
-        return self.last is None or (recorded.last - self.last) * (1 if recorded.increment > 0 else -1) > 0
-
-
-def read_sequence_values(source: Source) -> dict[str, list[Any]]:
-    """Return last value, step and whether it cycles of every sequence, by `schema.sequence`, as recorded."""
-    return {
-        name: [None if last is None else int(last), int(increment), cycles]
-        for name, increment, cycles, last in source(_VALUES, {})
-    }
+        return (recorded.following - self.following) * (1 if recorded.increment > 0 else -1) > 0
 
 
 @dataclass(frozen=True)
@@ -52,21 +55,55 @@ class Sequence:
     """A sequence as the catalog has it; its value lies in its own page."""
 
     name: str
+    quoted: str
     increment: int
     cycles: bool
-    oid: int
     least: int
     most: int
+    readable: bool
 
     def value(self, source: Source) -> SequenceValue:
-        """Read its last value. Raises what the source raises where its page cannot be read."""
-        ((last,),) = source(_ONE, {"oid": self.oid})
-        return SequenceValue(None if last is None else int(last), self.increment, self.cycles)
+        """Read where it stands. Raises what the source raises where its page cannot be read."""
+        if not self.readable:
+            return SequenceValue(None, self.increment, self.cycles)
+        last, called = standing(source, self.quoted)
+        return SequenceValue(last, self.increment, self.cycles, called)
+
+
+def standing(source: Source, quoted: str) -> tuple[int, bool]:
+    """Return last value and whether it was given out, of one sequence that can be read."""
+    ((last, called),) = source(f"SELECT last_value, is_called FROM {quoted}", {})
+    return int(last), bool(called)
 
 
 def list_sequences(source: Source) -> list[Sequence]:
     """Every sequence, from the catalog alone."""
     return [Sequence(*row) for row in source(_LISTED, {})]
+
+
+def read_sequence_values(source: Source) -> dict[str, list[Any]]:
+    """Return last value, step, whether it cycles and was called of every sequence, by `schema.sequence`."""
+    listed = list_sequences(source)
+    values = dict(_values(source, [sequence for sequence in listed if sequence.readable]))
+    return {
+        sequence.name: [
+            values.get(sequence.name, (None, True))[0],
+            sequence.increment,
+            sequence.cycles,
+            values.get(sequence.name, (None, True))[1],
+        ]
+        for sequence in listed
+    }
+
+
+def _values(source: Source, sequences: list[Sequence]) -> Iterator[tuple[str, tuple[int, bool]]]:
+    for first in range(0, len(sequences), _AT_ONCE):
+        some = sequences[first : first + _AT_ONCE]
+        sql = " UNION ALL ".join(
+            f"SELECT {nth} AS nth, last_value, is_called FROM {sequence.quoted}" for nth, sequence in enumerate(some)
+        )
+        for nth, last, called in source(sql, {}):
+            yield some[nth].name, (int(last), bool(called))
 
 
 def values_of(raw: Mapping[str, list[Any]]) -> dict[str, SequenceValue]:

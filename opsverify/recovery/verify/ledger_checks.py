@@ -1,19 +1,15 @@
-"""Ledger queries repeated after a restore: buckets of each table, kinds of the catalog."""
+"""Ledger queries repeated after a restore: buckets of each table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from opsverify.language.message import join, say
 from opsverify.recovery.ledger.buckets import bucket_span, differences, key, read_buckets, recorded_slices, text
 from opsverify.recovery.ledger.capture import HASH_SAMPLE
-from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
 from opsverify.recovery.ledger.heap_pages import SYSTEM
-from opsverify.recovery.ledger.large_objects import read_large_objects
-from opsverify.recovery.ledger.sequence_values import list_sequences
-from opsverify.recovery.verify.finding import Finding, apart, joined
+from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.loss import Loss
 from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
@@ -22,22 +18,13 @@ from opsverify.units import listed
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from collections.abc import Sequence as Several
 
     from opsverify.recovery.ledger.buckets import Bucket
     from opsverify.recovery.ledger.history import History, TableHistory
     from opsverify.recovery.ledger.queries import Source
-    from opsverify.recovery.ledger.sequence_values import Sequence
     from opsverify.recovery.ledger.tables import CoreTable
-    from opsverify.recovery.verify.finding import Errors
-
-
-_THINGS = {
-    "row_security": say("policies and tables with row security"),
-    "text_search": say("objects of text search"),
-    "foreign": say("objects of foreign data"),
-}
 
 
 @dataclass(frozen=True)
@@ -149,85 +136,6 @@ def check_buckets(
         keys,
         len(before),
     )
-
-
-def check_catalog(history: History, kind: str, restored: Source) -> Finding:
-    """Compare the catalog's objects of `kind` with what was recorded of them last."""
-    if history.catalog_version != VERSION:
-        why = say(
-            "{kind} were recorded by another version of opsverify: run `opsverify ledger capture` again", kind=kind
-        )
-        return Finding(0, kind, unknown=why)
-    recorded = history.catalog.get(kind, {})
-    lines = changes(recorded, read_catalog(restored, [kind])[kind])
-    hint = say(" (restore them; after a deployment capture anew)") if lines else ""
-    of = say(
-        "of {count:,} {objects} differ from capture {seq}{hint}",
-        count=len(recorded),
-        objects=_THINGS.get(kind, kind),
-        seq=history.seq,
-        hint=hint,
-    )
-    return Finding(len(recorded), of, lines)
-
-
-def check_large_objects(history: History, restored: Source) -> Finding:
-    """Compare the large objects with those recorded: their number, and what they hold where that could be read."""
-    was = history.large_objects
-    if was is None:
-        return Finding(
-            0,
-            say("large objects not recorded"),
-            unknown=say("large objects were not recorded: capture the ledger again"),
-        )
-    now = read_large_objects(restored)
-    if was.objects == now.objects and (was == now or not (was.content and now.content)):
-        how = say("row by row") if was.content and now.content else say("by count only")
-        return Finding(
-            was.objects,
-            say("{objects:,} large objects {how}", objects=was.objects, how=how)
-            if was.objects
-            else say("no large objects"),
-        )
-    problem = say(
-        "large objects: {objects:,} recorded ({size:,} bytes), {found:,} found ({found_size:,} bytes)",
-        objects=was.objects,
-        size=was.size,
-        found=now.objects,
-        found_size=now.size,
-    )
-    return Finding(was.objects, say("{objects:,} large objects differ", objects=was.objects), (problem,))
-
-
-def check_sequence_values(history: History, restored: Source, errors: Errors = ()) -> Finding:
-    """Find sequences that would give out again what was given out when they were recorded, whatever uses them.
-
-    Each is read by itself, and may end with one of `errors`.
-    """
-    problems, unknown = apart(
-        list_sequences(restored), partial(_wrong_value, history, restored), errors, lambda sequence: sequence.name
-    )
-    of = say("of {count} recorded sequences are behind", count=len(history.sequences))
-    return Finding(len(history.sequences), of, tuple(problems), None if problems else join("; ", unknown) or None)
-
-
-def _wrong_value(history: History, restored: Source, sequence: Sequence) -> Iterator[str]:
-    was, now = history.sequences.get(sequence.name), sequence.value(restored)
-    if was is not None and now.behind(was):
-        yield say(
-            "sequence {name} is at {last}, {recorded} recorded: setval it",
-            name=sequence.name,
-            last=now.last,
-            recorded=was.last,
-        )
-    elif now.last is not None and not sequence.least <= now.last <= sequence.most:
-        yield say(
-            "sequence {name} is at {last}, outside of its bounds {least} and {most}: setval it",
-            name=sequence.name,
-            last=now.last,
-            least=sequence.least,
-            most=sequence.most,
-        )
 
 
 def _chosen(buckets: Mapping[str, Bucket], sampling: Sampling | None) -> tuple[frozenset[str] | None, str]:

@@ -21,8 +21,9 @@ from opsverify.language.kept import keep, revive
 from opsverify.language.message import join, say
 from opsverify.limits import NONE
 from opsverify.recovery.ledger.absent import NOTHING_RECORDED
-from opsverify.recovery.ledger.catalog import KINDS
+from opsverify.recovery.ledger.catalog import KINDS, VERSION
 from opsverify.recovery.verify import (
+    catalog_checks,
     consistency,
     coverage,
     ledger_checks,
@@ -63,14 +64,23 @@ LONGEST = 120
 
 def production_of(source: Source) -> dict[str, list[str]]:
     """Return what is found of production itself, to be recorded: a restore that has it too is as it should be."""
-    asks = Questions(None, dt.datetime.now(dt.UTC), source).all()
+    # One object that this role may not read, or cannot, leaves the others to be recorded.
+    asks = Questions(None, dt.datetime.now(dt.UTC), source, errors=Inconclusive).all()
     return {name: list(asks[name]().problems) for name in PRODUCTION}
 
 
-def as_in_production(ask: Ask, recorded: Sequence[str]) -> Finding:
-    """Ask, and make a note of each problem that was recorded of production; values in it may be others by now."""
+def as_in_production(ask: Ask, recorded: Sequence[str], *, comparable: bool = True) -> Finding:
+    """Ask, and make a note of each problem that was recorded of production; values in it may be others by now.
+
+    Problems that another version recorded are not `comparable`: it wrote names otherwise.
+    """
     known = {_subject(line) for line in recorded}
     finding = ask()
+    if recorded and finding.problems and not comparable:
+        why = say(
+            "what production has of it was recorded by another version of opsverify: run `opsverify ledger capture`"
+        )
+        return replace(finding, problems=(), unknown=join("; ", (listed(finding.of, finding.problems), why)))
     same = tuple(line for line in finding.problems if _subject(line) in known)
     if not same:
         return finding
@@ -134,22 +144,23 @@ class Questions:
         if self.history is None:
             return asks
         for name in PRODUCTION:
-            asks[name] = partial(as_in_production, asks[name], self.history.production.get(name, ()))
+            lines, comparable = self.history.production.get(name, ()), self.history.catalog_version == VERSION
+            asks[name] = partial(as_in_production, asks[name], lines, comparable=comparable)
         asks["sequences"] = partial(
             _both,
             asks["sequences"],
-            partial(ledger_checks.check_sequence_values, self.history, self.source, self.errors),
+            partial(catalog_checks.check_sequence_values, self.history, self.source, self.errors),
         )
         asks["pages"] = partial(lost_pages.check_pages, self.history, self.source)
         for kind in KINDS:
-            asks[CATALOG + kind] = partial(ledger_checks.check_catalog, self.history, kind, self.source)
+            asks[CATALOG + kind] = partial(catalog_checks.check_catalog, self.history, kind, self.source)
         for name in self.history.tables:
             asks[BUCKETS + name] = partial(
                 ledger_checks.check_table,
                 self.history, name, self.source, self.at,
                 live=self.live, sampling=self.sampling, limited=self.limited,
             )  # fmt: skip
-        asks["large_objects"] = partial(ledger_checks.check_large_objects, self.history, self.source)
+        asks["large_objects"] = partial(catalog_checks.check_large_objects, self.history, self.source)
         return asks
 
     def coverage(self, answer: Callable[[str], Finding]) -> Finding:

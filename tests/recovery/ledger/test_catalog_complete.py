@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.ledger.catalog_more import LEFT_OUT
+from opsverify.recovery.ledger.catalog_parts import LEFT_OUT
 from opsverify.recovery.postgres.tools import find_tools
-from opsverify.recovery.verify.ledger_checks import check_catalog, check_large_objects, check_sequence_values
+from opsverify.recovery.verify.catalog_checks import check_catalog, check_large_objects, check_sequence_values
 from tests.support.ledgers import again, history, record
 
 if TYPE_CHECKING:
