@@ -28,6 +28,7 @@ TEXT_FORM: Final = {
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
     "bytea_output": "hex",
+    "quote_all_identifiers": "off",
 }
 """Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from opsverify.recovery.ledger.queries import NAMES_ON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import psycopg
 
     from opsverify.recovery.postgres.server import Server
 
@@ -60,8 +63,13 @@ class Clone:
 
     def source(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """Ask, as the recovery code does."""
-        cursor = self.session.execute(sql.encode(), dict(values) or None)
-        return cursor.fetchall() if cursor.description else []
+        self.session.execute(f"SET search_path = '{NAMES_ON}'".encode())
+        try:
+            cursor = self.session.execute(sql.encode(), dict(values) or None)
+            return cursor.fetchall() if cursor.description else []
+        finally:
+            with suppress(psycopg.Error):
+                self.session.execute("RESET search_path")
 
     def run(self, *statements: str) -> None:
         """Carry statements out."""

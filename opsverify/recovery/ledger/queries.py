@@ -27,8 +27,11 @@ Facts = dict[str, dict[str, Value]]
 SETTLE: Final = dt.timedelta(minutes=5)
 """How long after its end a bucket may still receive rows: the longest transaction that the platform runs."""
 
-NAMES_ON: Final = "public"
-"""The `search_path` under which names of objects are recorded and compared: the same on every server."""
+NAMES_ON: Final = ""
+"""The `search_path` of every query of the ledger: names are written in full, and no object of a user is taken.
+
+With any schema of a user on it, a function there that fits better than one of `pg_catalog` would be called instead.
+"""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class RestoredSession:
     def __init__(
         self, dsn: str, dbname: str, search_path: str | None = None, revive: Callable[[], None] = lambda: None
     ) -> None:
-        settings = TEXT_FORM | ({"search_path": search_path} if search_path else {})
+        settings = TEXT_FORM | ({"search_path": search_path} if search_path is not None else {})
         options = " ".join(f"-c {name}={value.replace(' ', '')}" for name, value in settings.items())
         given = conninfo_to_dict(dsn).get("options") or ""
         self._open = partial(

@@ -69,7 +69,7 @@ def missing_extension(source: Source) -> bool:
     """Whether this machine has no pageinspect; installed otherwise."""
     ((available,),) = source(_AVAILABLE, {})
     if available:
-        source("CREATE EXTENSION IF NOT EXISTS pageinspect", {})
+        source("CREATE EXTENSION IF NOT EXISTS pageinspect SCHEMA pg_catalog", {})
     return not available
 
 

@@ -12,7 +12,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.language.message import join, say
-from opsverify.recovery.ledger.names import narrowed
+from opsverify.recovery.ledger.names import in_sql, narrowed
+from opsverify.recovery.ledger.sequence_values import READABLE, standing
 from opsverify.recovery.verify.finding import Finding, apart
 
 if TYPE_CHECKING:
@@ -24,11 +25,26 @@ if TYPE_CHECKING:
 
 _OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT starts_with(n.nspname, 'pg_')"
 
+
+def _qualified(schema: str, relation: str, kind: str = "") -> str:
+    """Return the SQL of a table's full name; ONLY where children by inheritance are no part of what is asked."""
+    name = f"{in_sql(f'{schema}.nspname')} || '.' || {in_sql(f'{relation}.relname')}"
+    return f"CASE {relation}.relkind WHEN 'r' THEN 'ONLY ' ELSE '' END || {name}" if kind else name
+
+
+def _collate(oid: str) -> str:
+    """Return the SQL that adds the collation `oid`; nothing where there is none."""
+    named = (
+        f"(SELECT ' COLLATE ' || {in_sql('ln.nspname')} || '.' || {in_sql('l.collname')} FROM pg_collation l "
+        f"JOIN pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = {oid})"
+    )
+    return f"coalesce({named}, '')"
+
+
 _SEQUENCES: Final = f"""
-SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname) AS sequence,
-       quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted, quote_ident(a.attname) AS column_name,
-       q.seqincrement AS increment, q.seqstart AS start, s.oid::int8 AS oid,
-       has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE') AS readable
+SELECT {_qualified("sn", "s")} AS sequence, {_qualified("n", "c")} AS quoted, {in_sql("a.attname")} AS column_name,
+       q.seqincrement AS increment,
+       {READABLE.format(oid="s.oid", schema="sn.oid")} AS readable
   FROM pg_sequence q
   JOIN pg_class s ON s.oid = q.seqrelid
   JOIN pg_namespace sn ON sn.oid = s.relnamespace
@@ -47,14 +63,22 @@ SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname) AS sequence,
  ORDER BY 1, 2, 3
 """
 
+# Compared as the key itself compares: by its operators, which need not be on the search path, and its collations.
+# One that was never validated binds new rows only: old orphans are no loss, and `validity` names it.
 _FOREIGN_KEYS: Final = f"""
 SELECT c.conname AS name,
-       quote_ident(n.nspname) || '.' || quote_ident(r.relname) AS referencing,
-       quote_ident(fn.nspname) || '.' || quote_ident(f.relname) AS referenced,
-       (SELECT array_agg(quote_ident(a.attname) ORDER BY k.nth) FROM unnest(c.conkey) WITH ORDINALITY k (num, nth)
+       {_qualified("n", "r")} AS referencing, {_qualified("fn", "f")} AS referenced,
+       {_qualified("n", "r", "ONLY")} AS of_referencing, {_qualified("fn", "f", "ONLY")} AS of_referenced,
+       (SELECT array_agg({in_sql("a.attname")} ORDER BY k.nth)
+          FROM unnest(c.conkey) WITH ORDINALITY k (num, nth)
           JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num)::text[] AS ours,
-       (SELECT array_agg(quote_ident(a.attname) ORDER BY k.nth) FROM unnest(c.confkey) WITH ORDINALITY k (num, nth)
+       (SELECT array_agg({in_sql("a.attname")} || {_collate("a.attcollation")} ORDER BY k.nth)
+          FROM unnest(c.confkey) WITH ORDINALITY k (num, nth)
           JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num)::text[] AS theirs,
+       (SELECT array_agg('OPERATOR(' || {in_sql("on_.nspname")} || '.' || o.oprname || ')' ORDER BY k.nth)
+          FROM unnest(c.conpfeqop) WITH ORDINALITY k (operator, nth)
+          JOIN pg_operator o ON o.oid = k.operator
+          JOIN pg_namespace on_ ON on_.oid = o.oprnamespace)::text[] AS operators,
        c.confmatchtype = 'f' AS matches_full,
        {narrowed("c.conrelid")} OR {narrowed("c.confrelid")} AS narrowed
   FROM pg_constraint c
@@ -62,15 +86,16 @@ SELECT c.conname AS name,
   JOIN pg_namespace n ON n.oid = r.relnamespace
   JOIN pg_class f ON f.oid = c.confrelid
   JOIN pg_namespace fn ON fn.oid = f.relnamespace
- WHERE c.contype = 'f' AND c.conparentid = 0 AND {_OURS}
+ WHERE c.contype = 'f' AND c.conparentid = 0 AND c.convalidated AND {_OURS}
    AND coalesce(to_jsonb(c) ->> 'conperiod', 'false') = 'false'
    AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true'
  ORDER BY 2, 1
 """
 
 _UNIQUE: Final = f"""
-SELECT x.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
-       (SELECT array_agg(pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)
+SELECT x.relname AS name, {_qualified("n", "c")} AS quoted, {_qualified("n", "c", "ONLY")} AS of_table,
+       (SELECT array_agg('(' || pg_get_indexdef(i.indexrelid, k, true) || ')' || {_collate("i.indcollation[k - 1]")}
+                         ORDER BY k)
           FROM generate_series(1, i.indnkeyatts) k)::text[] AS keys,
        pg_get_expr(i.indpred, i.indrelid) AS predicate,
        coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'true' AS nulls_equal
@@ -88,12 +113,12 @@ SELECT 'index ' || x.oid::regclass || ' is ' || CASE WHEN i.indisvalid THEN 'not
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND {_OURS}
 UNION ALL
-SELECT 'constraint ' || coalesce(c.conrelid::regclass::text, c.contypid::regtype::text) || '.' || c.conname
-       || ' is not validated'
+SELECT 'constraint ' || CASE WHEN c.conrelid <> 0 THEN c.conrelid::regclass::text ELSE c.contypid::regtype::text END
+       || '.' || quote_ident(c.conname) || ' is not validated'
   FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
  WHERE NOT c.convalidated AND {_OURS}
 UNION ALL
-SELECT 'trigger ' || t.tgrelid::regclass || '.' || t.tgname || ' is disabled'
+SELECT 'trigger ' || t.tgrelid::regclass || '.' || quote_ident(t.tgname) || ' is disabled'
   FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE t.tgenabled = 'D' AND {_OURS}
 """
@@ -124,12 +149,12 @@ def check_sequences(source: Source, errors: Errors = ()) -> Finding:
 
 
 def _behind(source: Source, row: Sequence[Any]) -> Iterator[str]:
-    sequence, quoted, column, increment, start, oid, _ = row
+    sequence, quoted, column, increment, _ = row
     furthest = "max" if increment > 0 else "min"
-    # The snapshot of the column comes first: rows that are written meanwhile cannot look too far ahead.
-    sql = f"SELECT {furthest}({column})::int8, pg_sequence_last_value(%(oid)s::oid) FROM {quoted}"
-    ((reached, last),) = source(sql, {"oid": oid})
-    given = last if last is not None else start - increment
+    # The column comes first: rows that are written meanwhile cannot look too far ahead.
+    ((reached,),) = source(f"SELECT {furthest}({column})::int8 FROM {quoted}", {})
+    last, called = standing(source, sequence)
+    given = last if called else last - increment
     if reached is not None and (reached - given) * (1 if increment > 0 else -1) > 0:
         yield say(
             "sequence {sequence} is at {given}, {quoted}.{column} holds {reached}: setval it",
@@ -145,24 +170,24 @@ def check_foreign_keys(source: Source) -> Finding:
     """Find rows whose referenced row is missing, by an anti-join: VALIDATE trusts the flag, and passes on orphans."""
     problems, closed = [], []
     rows = list(source(_FOREIGN_KEYS, {}))
-    for name, referencing, referenced, ours, theirs, matches_full, hidden in rows:
+    for name, referencing, referenced, of_ours, of_theirs, ours, theirs, operators, matches_full, hidden in rows:
         if hidden:
             closed.append(f"{referencing} {name}")
             continue
         # Columns get names of their own: a column may be called like any name here.
         picked = ", ".join(f"{column} AS ours{nth}" for nth, column in enumerate(ours))
         parents = ", ".join(f"{column} AS theirs{nth}" for nth, column in enumerate(theirs))
-        equal = " AND ".join(f"r.theirs{nth} = t.ours{nth}" for nth in range(len(ours)))
+        equal = " AND ".join(f"r.theirs{nth} {operator} t.ours{nth}" for nth, operator in enumerate(operators))
         given = " AND ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
         some = " OR ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
         named = ", ".join(f"t.ours{nth}" for nth in range(len(ours)))  # written as text for orphans only
         partly = f" OR ({some}) AND NOT ({given})" if matches_full and len(ours) > 1 else ""
         sql = f"""
             SELECT count(*), min(ROW({named})::text)
-              FROM (SELECT {picked}, ctid AS place FROM {referencing} OFFSET 0) t
+              FROM (SELECT {picked}, ctid AS place FROM {of_ours} OFFSET 0) t
              WHERE t.place IS NOT NULL
                AND (({given}) AND NOT EXISTS (
-                     SELECT FROM (SELECT {parents}, ctid AS place FROM {referenced} OFFSET 0) r
+                     SELECT FROM (SELECT {parents}, ctid AS place FROM {of_theirs} OFFSET 0) r
                       WHERE r.place IS NOT NULL AND {equal}){partly})"""
         ((orphans, example),) = source(sql, {})
         if orphans:
@@ -189,13 +214,13 @@ def check_unique_keys(source: Source) -> Finding:
     """Find rows that share a unique key, by reading the table itself; its index is not used."""
     problems = []
     rows = list(source(_UNIQUE, {}))
-    for name, quoted, keys, predicate, nulls_equal in rows:
+    for name, quoted, of_table, keys, predicate, nulls_equal in rows:
         named = [f"k{nth}" for nth in range(len(keys))]
-        picked = ", ".join(f"({key}) AS {alias}" for key, alias in zip(keys, named, strict=True))
+        picked = ", ".join(f"{key} AS {alias}" for key, alias in zip(keys, named, strict=True))
         # In a CASE, so that no partial index recognises its predicate.
         part = f" WHERE CASE WHEN {predicate} THEN true ELSE false END" if predicate else ""
         given = "" if nulls_equal else "".join(f" AND {alias} IS NOT NULL" for alias in named)
-        read = f"(SELECT {picked}, ctid AS place FROM {quoted}{part} OFFSET 0) t WHERE place IS NOT NULL{given}"
+        read = f"(SELECT {picked}, ctid AS place FROM {of_table}{part} OFFSET 0) t WHERE place IS NOT NULL{given}"
         if len(named) == 1 and not nulls_equal and _all_differ(source, named[0], read):
             continue
         # Ordered before it is grouped: of millions of groups, sorting takes a third of the time of hashing.

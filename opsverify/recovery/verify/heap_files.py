@@ -47,17 +47,27 @@ SELECT n.nspname || '.' || c.relname AS name, quote_ident(n.nspname) || '.' || q
  ORDER BY 1
 """
 
+_SCHEMA: Final = """
+SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+ WHERE e.extname = 'pageinspect'
+"""
 # Leaf pages (flag 1) that are not deleted (4), without their high keys; entries of a posting list one by one. Those
 # marked dead count: an index scan marks an entry so when it finds nothing where that leads.
 ENTRIES: Final = """
 SELECT count(*) FROM generate_series(1, pg_relation_size(%(index)s::text::regclass) / 8192 - 1) page,
-       LATERAL (SELECT btpo_flags, btpo_next FROM bt_page_stats(%(index)s::text, page)) stats,
-       LATERAL (SELECT htid, tids, itemoffset FROM bt_page_items(%(index)s::text, page)) item,
+       LATERAL (SELECT btpo_flags, btpo_next FROM @schema@.bt_page_stats(%(index)s::text, page)) stats,
+       LATERAL (SELECT htid, tids, itemoffset FROM @schema@.bt_page_items(%(index)s::text, page)) item,
        LATERAL unnest(coalesce(item.tids, ARRAY[item.htid])) heap
  WHERE (stats.btpo_flags & 1) = 1 AND (stats.btpo_flags & 4) = 0 AND item.htid IS NOT NULL
    AND (item.itemoffset > 1 OR stats.btpo_next = 0)
    AND (heap::text::point)[0]::int8 = ANY (%(blocks)s)
 """
+
+
+def by_pageinspect(source: Source, sql: str) -> str:
+    """Return a query with parameters that calls pageinspect in whatever schema the database has it."""
+    ((schema,),) = source(_SCHEMA, {})
+    return sql.replace("@schema@", str(schema).replace("%", "%%"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ def check_heaps(
     disagrees with its table, or is damaged, is no damage of the table: it is added to `of_indexes`.
     """
     blamed = [] if of_indexes is None else of_indexes
-    source("CREATE EXTENSION IF NOT EXISTS pageinspect", {})
+    source("CREATE EXTENSION IF NOT EXISTS pageinspect SCHEMA pg_catalog", {})
     source("CHECKPOINT", {})
     recorded = history.pages if history else {}
     known = comparable(history, source) if history else {}
@@ -117,7 +127,7 @@ def _led_into(source: Source, table: _Table, zeroed: list[int], verdict: PageVer
     """Judge the pages by the index entries that lead into them; return those still to be judged."""
     if table.index is None or not zeroed:
         return zeroed
-    ((entries,),) = source(ENTRIES, {"index": table.index, "blocks": zeroed})
+    ((entries,),) = source(by_pageinspect(source, ENTRIES), {"index": table.index, "blocks": zeroed})
     if not entries:
         return zeroed
     message = say(

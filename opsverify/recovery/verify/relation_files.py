@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
 from opsverify.recovery.verify.finding import Finding, finding_of
-from opsverify.recovery.verify.heap_files import ENTRIES
+from opsverify.recovery.verify.heap_files import ENTRIES, by_pageinspect
 from opsverify.recovery.verify.heap_storage import Heap
 from opsverify.recovery.verify.loss import page_list
 from opsverify.recovery.verify.page_layout import ALL_VISIBLE, ANY, BY_METHOD, HEAP, SEQUENCE, ZEROS, page_problem
@@ -171,7 +171,7 @@ def _lost_tail(source: Source, size: int, relation: Relation) -> Iterator[str]:
             quoted=relation.quoted,
         )
     if relation.of_the_system and relation.kind in _HEAPS and relation.index is not None:
-        ((entries,),) = source(_BEYOND, {"index": relation.index, "size": size})
+        ((entries,),) = source(by_pageinspect(source, _BEYOND), {"index": relation.index, "size": size})
         if entries:
             yield say(
                 "{relation} lost its tail: {entries:,} entries of {index} lead past its {size:,} pages: these rows are "
@@ -263,7 +263,7 @@ def _heap_problems(source: Source, main: Heap, relation: Relation) -> Iterator[s
     lost = main.known_visible(zeroed)
     entries = 0
     if zeroed and relation.index is not None:
-        ((entries,),) = source(ENTRIES, {"index": relation.index, "blocks": zeroed})
+        ((entries,),) = source(by_pageinspect(source, ENTRIES), {"index": relation.index, "blocks": zeroed})
     if entries:
         yield say(
             "{quoted}: {entries:,} entries of {index} point into zeroed {page_list}: these rows are lost",

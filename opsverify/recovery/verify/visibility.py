@@ -38,7 +38,7 @@ def check_visibility(source: Source, errors: _Errors, until: Callable[[], bool] 
     `until` is asked before each whether time is up: the rest is named as not reached. Raises the session's error where
     this machine has no pg_visibility.
     """
-    source("CREATE EXTENSION IF NOT EXISTS pg_visibility", {})
+    source("CREATE EXTENSION IF NOT EXISTS pg_visibility SCHEMA pg_catalog", {})
     ((schema,),) = source(_SCHEMA, {})
     tables = list(source(_TABLES, {}))
     found, notes = [], []

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from opsverify.recovery.verify.catalog_checks import check_large_objects
 from opsverify.recovery.verify.consistency import check_sequences, check_validity
 from opsverify.recovery.verify.coverage import check_coverage
 from opsverify.recovery.verify.finding import finding_of
 from opsverify.recovery.verify.index_files import check_index_files
-from opsverify.recovery.verify.ledger_checks import check_large_objects
 from opsverify.recovery.verify.partitions import check_partitions
 from opsverify.recovery.verify.questions import as_in_production, production_of
 from tests.support.ledgers import again, history, record
@@ -218,7 +218,7 @@ def test_any_value_of_a_bucket_column_is_covered(clone: Clone, kind: str, data: 
         clone.run(f"INSERT INTO t VALUES ('{value}', {nth}) ON CONFLICT DO NOTHING")  # noqa: S608
     recorded = history(record(clone, chosen={}, left_out=OTHERS))
     table = recorded.tables["t"]
-    ((rows,),) = clone.source("SELECT count(*) FROM t", {})
+    ((rows,),) = clone.source("SELECT count(*) FROM public.t", {})
     assert table.open is not None
     assert table.rows + table.open.rows == rows
     assert again(recorded, "t", clone).problems == ()
@@ -266,7 +266,7 @@ def test_what_production_is_itself_is_a_note(clone: Clone) -> None:
         assert answer.notes
     clone.run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'events_created_at'::regclass")
     answer = as_in_production(lambda: check_validity(clone.source), recorded["validity"])
-    assert answer.problems == ("index events_created_at is invalid",)
+    assert answer.problems == ("index public.events_created_at is invalid",)
 
 
 def test_a_role_that_row_security_narrows_does_not_record(clone: Clone) -> None:
