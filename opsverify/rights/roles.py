@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 PUBLIC: Final = "PUBLIC"
-"""The name under which rights of everybody are listed; a role of this name would be written in lower case."""
+"""The name under which rights of everybody are listed; a role of this name is written in quotes."""
 SUPERUSER: Final = "SUPERUSER"
 LOGIN: Final = "LOGIN"
 INHERIT, SET, ADMIN = "INHERIT", "SET", "ADMIN"

@@ -164,11 +164,16 @@ def _grants(rows: Iterable[Any], roles: Iterable[DbRole], index: ObjectIndex) ->
     return found
 
 
+def _named(role: str) -> str:
+    """A role may be called PUBLIC, in quotes: its rights are not everybody's."""
+    return f'"{role}"' if role == PUBLIC else role
+
+
 def _role(row: Any) -> DbRole:  # noqa: ANN401 - a row
     attributes = frozenset(text for column, text in _ATTRIBUTES.items() if getattr(row, column))
-    return DbRole(row.oid, row.rolname, attributes, row.predefined, bool(row.owns_database))
+    return DbRole(row.oid, _named(row.rolname), attributes, row.predefined, bool(row.owns_database))
 
 
 def _membership(row: Any) -> Membership:  # noqa: ANN401 - a row
     given = {INHERIT: row.inherits, SET: row.sets, ADMIN: row.administers}
-    return Membership(row.member, row.group, frozenset(mode for mode, has in given.items() if has))
+    return Membership(_named(row.member), _named(row.group), frozenset(mode for mode, has in given.items() if has))

@@ -186,3 +186,14 @@ def test_a_superuser_is_one_word(rights: RightsServer) -> None:
     assert state.own("postgres") == {}
     assert '[roles.postgres]\nattributes = [\n    "BYPASSRLS",' in rights.text()
     assert "OWNER ON TABLE public.salaries" not in rights.text()
+
+
+def test_a_role_that_is_called_public_is_not_everybody(rights: RightsServer) -> None:
+    """What it is granted is its own; everybody has none of it."""
+    rights.run('CREATE ROLE "PUBLIC" LOGIN', 'GRANT SELECT ON salaries TO "PUBLIC"')
+    try:
+        declared = rights.declared()
+        assert "salaries" not in str(declared.roles.get("PUBLIC"))
+        assert "salaries" in str(declared.roles['"PUBLIC"'].rights)
+    finally:
+        rights.run('DROP OWNED BY "PUBLIC"', 'DROP ROLE "PUBLIC"')
