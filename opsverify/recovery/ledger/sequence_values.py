@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.errors import Inconclusive
+from opsverify.language.message import say
 from opsverify.recovery.ledger.catalog_parts import dotted, own
-from opsverify.recovery.ledger.names import in_sql
+from opsverify.recovery.ledger.names import as_regclass, in_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 READABLE: Final = "has_sequence_privilege({oid}, 'SELECT') AND has_schema_privilege({schema}, 'USAGE')"
 """SQL of whether a sequence can be read; its last value alone does not tell whether it was given out."""
+_WHOLE: Final = "SELECT pg_sequence_last_value(%(sequence)s::text::regclass)"
+"""Fails where the page is damaged; reading the sequence as a table finds no row there, or a wrong one."""
 _AT_ONCE: Final = 200
 """Sequences read by one statement."""
 _LISTED: Final = f"""
@@ -71,9 +75,14 @@ class Sequence:
 
 
 def standing(source: Source, quoted: str) -> tuple[int, bool]:
-    """Return last value and whether it was given out, of one sequence that can be read."""
-    ((last, called),) = source(f"SELECT last_value, is_called FROM {quoted}", {})
-    return int(last), bool(called)
+    """Return last value and whether it was given out, of one sequence that can be read.
+
+    Raises what the source raises where its page is none of a sequence, Inconclusive where the page holds no row.
+    """
+    source(_WHOLE, {"sequence": as_regclass(quoted)})
+    for last, called in source(f"SELECT last_value, is_called FROM {quoted}", {}):
+        return int(last), bool(called)
+    raise Inconclusive(say("sequence {name}: its page holds no row", name=quoted))
 
 
 def list_sequences(source: Source) -> list[Sequence]:
