@@ -17,6 +17,7 @@ from opsverify.config.load import find_target, load_target
 from opsverify.config.project import project_root
 from opsverify.config.run_options import arguments_of
 from opsverify.core.exit_codes import ExitCode
+from opsverify.core.left_out import undecided
 from opsverify.core.plan import Plan, with_uncovered
 from opsverify.core.stages import stage_named
 from opsverify.errors import TargetError
@@ -116,3 +117,5 @@ def _lines(plan: Plan, target: str, language: str) -> Iterator[str]:
             state = say("  (waived: {waiver})", waiver=check.waiver)
         head = f"  {check.severity}  {check.id:<{width}}  {check.title(language)}  [{', '.join(check.sections)}]"
         yield join("", (head, state))
+    for reason in undecided(plan):
+        yield say("the stage will hold: {reason}", reason=reason)

@@ -36,10 +36,15 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Stage:
-    """A named selection of checks; `releases`: decides promote or rollback, else accept or reject."""
+    """A named selection of checks; `releases`: decides promote or rollback, else accept or reject.
+
+    `deciding` are the runbook lines that the stage is there for: where no check of one of them applies, the rest
+    says nothing about the stage's question, however well it is, and the stage holds.
+    """
 
     name: str
     releases: bool = False
+    deciding: tuple[str, ...] = ()
 
     def decide(self, outcome: Outcome) -> Decision:
         """The decision that follows from the stage's outcome (design page, Stages and decisions)."""
@@ -54,21 +59,21 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("staging", releases=True),
-        Stage("preprod-canary", releases=True),
-        Stage("prod-canary", releases=True),
+        Stage("preprod-canary", releases=True, deciding=("8/window",)),
+        Stage("prod-canary", releases=True, deciding=("8/window",)),
         Stage("post-rollback"),
         Stage("daily"),
         Stage("weekly"),
         Stage("monthly"),
         Stage("quarterly"),
-        Stage("incident-llm"),
-        Stage("incident-mcp"),
-        Stage("incident-db"),
-        Stage("incident-cache"),
-        Stage("incident-rule"),
-        Stage("post-dr"),
-        Stage("rehearsal"),
-        Stage("switchback"),
+        Stage("incident-llm", deciding=("3-llm/remedy", "3-llm/verify")),
+        Stage("incident-mcp", deciding=("3-mcp/remedy", "3-mcp/verify")),
+        Stage("incident-db", deciding=("6-db/remedy", "6-db/verify")),
+        Stage("incident-cache", deciding=("6-cache/verify",)),
+        Stage("incident-rule", deciding=("6-rule/remedy", "6-rule/verify")),
+        Stage("post-dr", deciding=("5-3/restore",)),
+        Stage("rehearsal", deciding=("5-3/restore",)),
+        Stage("switchback", deciding=("7-2/sync", "7-3/traffic")),
     )
 }
 

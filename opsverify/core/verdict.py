@@ -2,7 +2,7 @@
 
 The rules are those of the design page: a stage passes only if every planned check is `pass`,
 `not_applicable` or `waived` and at least one is `pass`; one `fail` makes it fail; anything else, a planned
-check without a result above all, is inconclusive.
+check without a result above all, is inconclusive. So is a stage that leaves out a line it decides by.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.causes import Cause, causes_of
 from opsverify.core.exit_codes import EXIT, ExitCode
+from opsverify.core.left_out import undecided
 from opsverify.core.results import CheckResult
 from opsverify.core.stages import Decision, Outcome
 from opsverify.language.message import Message, say
@@ -95,6 +96,7 @@ def judge(
     A planned check without a result is inconclusive, with `missing` as its reason; a result for a check
     that was never planned is ignored.
     """
+    troubles = (*troubles, *undecided(plan))
     complete = tuple(settle(check, results.get(check.id), missing) for check in plan.checks)
     outcome = outcome_of({result.outcome for result in complete}, incomplete=bool(troubles))
     return Verdict(plan, complete, outcome, tuple(map(plain_line, troubles)))

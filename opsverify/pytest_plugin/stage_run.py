@@ -291,8 +291,7 @@ class StageRun:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks that a reader of the verdict needs."""
-        left = left_out(self.plan).text
         waivers = waiver_notes(self.as_written, self.plan, self.judge().results, self.started.date())
-        remarks = (*self.remarks, *([left] if left else []), *waivers)
+        remarks = (*self.remarks, *left_out(self.plan).texts, *waivers)
         short = short_window(self.window_s, self.target)
         return (short, *remarks) if short else remarks

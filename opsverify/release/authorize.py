@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsverify.core.exit_codes import EXIT
+from opsverify.core.left_out import decides
 from opsverify.core.stages import STAGES, Decision, Outcome
 from opsverify.core.verdict import outcome_of
 from opsverify.errors import EvidenceError, Refused
@@ -245,7 +246,10 @@ def _require_decided(verdict: dict[str, Any], order: Order) -> None:
 def _require_same_decision(verdict: dict[str, Any], order: Order) -> None:
     """Judge the decision again, from the verdict's own checks."""
     found = {Outcome(check["outcome"]) for check in verdict["checks"]}
-    again = STAGES[order.stage].decide(outcome_of(found, incomplete=len(verdict["checks"]) != verdict["planned"]))
+    stage = STAGES[order.stage]
+    by_line = ((check.get("lines", ()), check["outcome"] != Outcome.NOT_APPLICABLE) for check in verdict["checks"])
+    incomplete = len(verdict["checks"]) != verdict["planned"] or not decides(stage, by_line)
+    again = stage.decide(outcome_of(found, incomplete=incomplete))
     if again is not order.decision:
         raise Refused(
             say(
