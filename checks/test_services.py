@@ -7,6 +7,7 @@ from opsverify import SERVING, per, runbook, say, secured_parts
     "5-4/service",
     id="health.service",
     stages=SERVING,
+    needs=("services",),
     severity="sev1",
     ko="서비스가 정상 응답하는가",
     en="The service answers healthy, in time, in the expected version",

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_MULTIPLE: dict[Part, str] = {"mcp": "[mcp.NAME]", "changes": "[changes.NAME]", "breakers": "[breakers.NAME]"}
+_MULTIPLE: dict[Part, str] = {
+    "services": "[services.NAME]", "mcp": "[mcp.NAME]", "changes": "[changes.NAME]", "breakers": "[breakers.NAME]",
+}  # fmt: skip
+"""Parts of several tables: without one of them the part is not described, also where the key is there."""
 _OPTIONAL: tuple[Part, ...] = (
     "regions", "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights", "changes",
     "breakers", "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
@@ -158,7 +161,8 @@ def _target_of(content: bytes) -> Target:
 def _undeclared(raw: dict[str, Any]) -> Iterator[str]:
     absent = raw.get("absent", ())
     for part in get_args(Part):
-        if part not in raw and part not in absent and part not in _OPTIONAL:
+        described = bool(raw[part]) or part not in _MULTIPLE if part in raw else False
+        if not described and part not in absent and part not in _OPTIONAL:
             yield say(
                 '{part}: missing table {table}; describe it, or add "{part}" to absent if this platform has none',
                 part=part,

@@ -35,8 +35,8 @@ from opsverify.language.message import say
 from opsverify.units import parse_duration
 
 Part = Literal[
-    "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions", "dead_letters",
-    "statements", "retention", "storage", "on_call", "llmops", "rights", "changes", "breakers",
+    "services", "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions",
+    "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights", "changes", "breakers",
     "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
 ]  # fmt: skip
 

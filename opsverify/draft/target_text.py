@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from opsverify.draft.metrics import GuessedSignals, SeenMetrics
 
 _NOT_SEEN: Final = "? not seen when this draft was made: describe it, or write here why the platform has none"
-_UNSEEN_PARTS: Final = ("alertmanager", "redis", "mcp", "inbox", "recovery", "regions", "dead_letters")
+_UNSEEN_PARTS: Final = (
+    "services", "alertmanager", "redis", "mcp", "inbox", "recovery", "regions", "dead_letters",
+)  # fmt: skip
 _NAMED_WITH_OTHERS: Final = frozenset({"process_start", *SHARES, *(share.good for share in SHARES.values())})
 """Signals that need no entry of their own: a part of others, or one that need not be there."""
 _VALIDATED: Final = ("judgment_executions", "workflow_instances", "fact_daily_production")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SMOKE_STAGES = ("staging", "post-dr", "switchback")
 PARTS: Mapping[str, tuple[Part, ...]] = {
-    "request": (),
+    "request": ("services",),
     "sql": ("postgres",),
     "inbox": ("inbox",),
     "moved": ("prometheus",),

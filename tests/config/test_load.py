@@ -87,6 +87,17 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "evidence.signing_key: secret not readable: expected text file" in lines
 
 
+@pytest.mark.parametrize("table", ["", "[services]\n"])
+def test_services_are_described_or_declared_absent(tmp_path: Path, table: str) -> None:
+    """A stage must not pass without a service because nobody wrote one down; an empty table describes none."""
+    text = SMALLEST.partition("[services.a]")[0]
+    (line,) = problems(tmp_path, text + table)
+    assert 'services: missing table [services.NAME]; describe it, or add "services" to absent' in line
+    reasons = text.replace('absent = ["', 'absent = ["services", "')
+    assert not target_in(tmp_path, reasons).has("services")
+    assert target_in(tmp_path).has("services")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

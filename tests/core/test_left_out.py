@@ -1,4 +1,4 @@
-"""What a stage leaves out: named with its reason, and a stage without the lines it decides by holds."""
+"""Lines that a stage leaves out: named with its reason, and a stage without the lines it decides by holds."""
 
 from __future__ import annotations
 

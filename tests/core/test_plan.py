@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,3 +130,33 @@ def test_plan_as_json(target: Target) -> None:
     assert (written["schema"], written["stage"]) == ("opsverify.plan/1", "daily")
     assert written["checks"][0]["id"] == "sql.case"
     assert written["checks"][0]["sections"] == ["8", "2-2"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "not_applicable", "cannot_run"),
+    [
+        ("a batch without an endpoint", "services absent (a batch without an endpoint)", ""),
+        ("? not seen", "", "whether there is services"),
+    ],
+)
+def test_no_services_is_a_decision_with_a_reason(
+    tmp_path: Path, reason: str, not_applicable: str, cannot_run: str
+) -> None:
+    """The health of services has the target's reason, and holds while that is a question."""
+    parts = ["prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery"]
+    absent = "".join(f'{part} = "none"\n' for part in parts)
+    head = SMALLEST.partition("[services.a]")[0].replace("absent = [", "# ")
+    health = collected_spec("health.service")
+    target = target_in(tmp_path, f'{head}\n[absent]\nservices = "{reason}"\n{absent}')
+    entry = planned(health, target, "n", {"name": Absent("name")}, "none", TODAY, lines())
+    assert not_applicable in (entry.not_applicable or "")
+    assert cannot_run in (entry.cannot_run or "")
+    assert bool(entry.cannot_run) == bool(cannot_run)
+
+
+def collected_spec(check_id: str) -> CheckSpec:
+    """The specification of one of our own checks of services."""
+    suite = importlib.import_module("checks.test_services")
+    marks = [mark for value in vars(suite).values() for mark in getattr(value, "pytestmark", ())]
+    found: CheckSpec = next(mark.args[0] for mark in marks if mark.args[0].id == check_id)
+    return found

@@ -55,7 +55,8 @@ def test_a_draft_of_a_database_alone(tmp_path: Path) -> None:
     path = tmp_path / "drafted.toml"
     path.write_text(target_text("drafted", config, database, None), encoding="utf-8")
     target, _ = load_target(path, with_secrets=False)
-    assert {"prometheus", "canary"} <= target.absent.keys()
+    assert {"prometheus", "canary", "services"} <= target.absent.keys()
+    assert target.absent["services"].startswith("? not seen")  # its checks hold until somebody says which they are
     assert target.postgres is not None
     assert (target.postgres.writable, target.postgres.archives_wal, target.postgres.reads) == (False, False, "SELECT 1")
 

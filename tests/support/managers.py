@@ -147,7 +147,7 @@ GRANT pg_read_all_data, pg_monitor TO reader;
 TEN_LINES: Final = """\
 name = "plain"
 environment = "production"
-absent = ["prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
+absent = ["services", "prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
 owners = {{ default = "dba" }}
 postgres = {{ host = "{host}", port = {port}, dbname = "shop", login = {{ user = "reader" }}, sslmode = "disable" }}
 [recovery]

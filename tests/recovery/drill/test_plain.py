@@ -20,7 +20,7 @@ TARGET = """
 name = "plain"
 environment = "production"
 language = "en"
-absent = ["prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
+absent = ["services", "prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
 owners = {{ default = "dba" }}
 postgres = {{ host = "{home}", port = {port}, dbname = "postgres", login = {{ user = "reader" }}, sslmode = "disable" }}
 [recovery]
