@@ -36,6 +36,6 @@ def test_intent_rules(check, intent_review):
 def test_prompts(check, prompt_review):
     """An exact paired test on held-out cases; three to five failure cases, none personal, none evaluated."""
     check.measure(
-        say("versions in force"), prompt_review.result.decision == "rollback", NONE,
+        say("versions in force"), int(prompt_review.result.decision == "rollback"), NONE,
         of=say("proven worse; {text}", text=prompt_review.text),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
@@ -22,6 +23,36 @@ UNITS: Final[dict[str, dict[str, float]]] = {
     "times": {"x": 1.0},
 }
 """Kinds of quantity: the base unit, and the factor of every spelling that a target file may use."""
+
+
+def plain_number(name: str, value: object) -> float:
+    """A number of any library (numpy, Decimal of a database) as an `int` or `float`, which evidence can hold.
+
+    Raises TypeError, naming the measurement, for what is no number: also for True, which is a slip for a count.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        whole = int(value)
+        return whole if abs(whole) < _FLOATS_END else math.inf * (1 if whole > 0 else -1)
+    if isinstance(value, Decimal):
+        whole = value.is_finite() and value == value.to_integral_value()
+        return plain_number(name, int(value)) if whole else float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError(
+        say("{name}: {value!r} ({kind}) is no number; convert it", name=name, value=value, kind=type(value).__name__)
+    )
+
+
+def whole_number(name: str, count: object) -> int:
+    """A count of any library as an `int`. Raises TypeError, naming the measurement, for what is none."""
+    number = plain_number(name, count)
+    if not number % 1 == 0:  # NaN and infinity are no count either
+        raise TypeError(say("{name}: {value!r} is no count; give a whole number", name=name, value=count))
+    return int(number)
+
+
+_FLOATS_END: Final = 10**308
+"""From here on a whole number is none that can be compared with a limit, or written."""
 
 
 def listed(what: str, names: Sequence[str], most: int = 3) -> str:

@@ -12,7 +12,7 @@ from opsverify.errors import CheckFailed, Inconclusive, Unreachable
 from opsverify.language.message import in_language, join, say
 from opsverify.limits import NONE
 from opsverify.probes.way import missing_way
-from opsverify.units import listed, quantity
+from opsverify.units import listed, plain_number, quantity, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -68,12 +68,16 @@ class Check:
         """Compare `value` (base unit of `limit`) with `limit`; return whether it holds.
 
         `of` names what was counted, as in "2.31% *of 4,120 requests failed*". Raises Inconclusive when there is
-        no value: None, NaN or infinite.
+        no value: None, NaN or infinite; TypeError when it is no number.
         """
-        if value is None or not math.isfinite(value):
+        number = None if value is None else plain_number(name, value)
+        if value is None or number is None or not math.isfinite(number):
             raise Inconclusive(
                 say(
-                    "{name}: no value ({value}) to compare with limit {limit}", name=name, value=value, limit=limit.text
+                    "{name}: no value ({value}) to compare with limit {limit}",
+                    name=name,
+                    value=number,
+                    limit=limit.text,
                 )
             )
         return self._keep(Measurement.of(name, value, limit, samples=samples, what=of))
@@ -83,7 +87,7 @@ class Check:
 
         Raises Inconclusive where it lies outside, and chance alone may have moved it there.
         """
-        value, low, high = estimate.value, estimate.low, estimate.high
+        value, low, high = (plain_number(name, end) for end in (estimate.value, estimate.low, estimate.high))
         if math.isfinite(value) and not limit.holds(value) and limit.reaches(low, high):
             measured, low_text, high_text = (quantity(number, limit.unit) for number in (value, low, high))
             raise Inconclusive(
@@ -119,7 +123,7 @@ class Check:
 
         `longer` says how to observe more of them.
         """
-        limit = self.limits.min_samples
+        limit, samples = self.limits.min_samples, whole_number(name, samples)
         if not limit.holds(samples):
             raise Inconclusive(
                 say(

@@ -9,7 +9,7 @@ from opsverify.core.stages import Outcome
 from opsverify.language.message import in_language, packed, pair, say, unpair
 from opsverify.language.plain import plain_line
 from opsverify.probes.local_timer import Elapsed
-from opsverify.units import quantity
+from opsverify.units import plain_number, quantity, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,7 +50,13 @@ class Measurement:
 
     @classmethod
     def of(cls, name: str, measured: float, limit: Limit, *, samples: int | None = None, what: str = "") -> Measurement:
-        """Compare `measured` with `limit`; `what` names what was counted (`of 4,120 requests failed`)."""
+        """Compare `measured` with `limit`; `what` names what was counted (`of 4,120 requests failed`).
+
+        Raises TypeError where `measured` or `samples` is no number.
+        """
+        by_clock = isinstance(measured, Elapsed)
+        measured = plain_number(name, measured)
+        samples = None if samples is None else whole_number(name, samples)
         text = quantity(measured, limit.unit)
         if what:
             counted = say("{measured} {what}", measured=text, what=what)
@@ -60,13 +66,13 @@ class Measurement:
             counted = say("{name} {measured}", name=name, measured=text)
         return cls(
             in_language(name, "en"),
-            float(measured) if isinstance(measured, Elapsed) else measured,
+            measured,
             str(limit),
             limit.unit,
             limit.holds(measured),
             samples,
             say("{counted}, limit {limit}", counted=counted, limit=limit.text),
-            by_clock=isinstance(measured, Elapsed),
+            by_clock=by_clock,
         )
 
     @classmethod

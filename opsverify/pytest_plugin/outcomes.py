@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,9 +83,19 @@ def note_phase(
             tuple(check.measurements),
             check.coverage,
         )
-        clean = result.each(redactor.data)
+        clean = _writable(result.each(redactor.data))
         recorder.end(clean, trace, report)
         setattr(report, _RESULT, clean.to_dict() if hasattr(item.config, "workerinput") else clean)
+
+
+def _writable(result: CheckResult) -> CheckResult:
+    """`result`, or one without measurements where they cannot be written: the run's verdict is written with them."""
+    try:
+        json.dumps(result.to_dict(), ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        why = say("measured, but the result cannot be written: {error}", error=error)
+        return replace(result, outcome=Outcome.INCONCLUSIVE, message=why, measurements=(), coverage="")
+    return result
 
 
 def result_on(report: pytest.TestReport) -> CheckResult | None:
@@ -111,5 +123,10 @@ def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestR
         message = say("skipped, not measured: {reason}", reason=message)
     elif not isinstance(error, Inconclusive):
         what = {"setup": say("setup failed"), "teardown": say("teardown failed")}.get(report.when or "", say("aborted"))
-        message = say("{what}: {kind}: {error}", what=what, kind=type(error).__name__, error=message.splitlines()[0])
+        message = say("{what}: {kind}: {error}", what=what, kind=type(error).__name__, error=_first_line(message))
     return Outcome.INCONCLUSIVE, message
+
+
+def _first_line(message: str) -> str:
+    """The message itself where it is one line: cutting it would leave the English one only."""
+    return message.splitlines()[0] if len(message.splitlines()) > 1 else message
