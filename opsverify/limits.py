@@ -11,10 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from opsverify.language.message import join, say
 from opsverify.units import UNITS, quantity, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from opsverify.language.message import Message
 
 
 _HOLDS: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -24,9 +27,9 @@ _HOLDS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">=": lambda value, bound: value >= bound,
     "==": lambda value, bound: value == bound,
 }
-_NUMBER = r"-?\d+(?:\.\d+)?"
+_NUMBER = r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"  # thousands as a limit's own text has them
 _ONE_SIDED = re.compile(rf"(<=|>=|==|<|>)\s*({_NUMBER})\s*([A-Za-z%]*)")
-_RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})\s*([A-Za-z%]*)")
+_RANGE = re.compile(rf"({_NUMBER})\s*([A-Za-z%]*)\s*\.\.\s*({_NUMBER})\s*([A-Za-z%]*)")
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,32 @@ class Limit:
         example = f'"<= 5{" " if max(spellings, key=len) else ""}{next(iter(spellings))}"'
         if match := _ONE_SIDED.fullmatch(text.strip()):
             op, number, suffix = match.groups()
-            upper = ""
+            first = upper = ""
         elif match := _RANGE.fullmatch(text.strip()):
-            number, upper, suffix = match.groups()
+            number, first, upper, suffix = match.groups()
             op = ".."
-            if float(upper) < float(number):
-                raise ValueError(f'"{text}" is an empty range: expected the smaller number first')
+            if _float(upper) < _float(number):
+                raise ValueError(say('"{text}" is an empty range: expected the smaller number first', text=text))
         else:
-            raise ValueError(f'"{text}" is not a limit: expected an operator and a number, such as {example}')
-        if suffix not in spellings:
-            raise ValueError(f'"{text}" has the wrong unit: expected {_any_of(spellings)}, such as {example}')
+            raise ValueError(
+                say(
+                    '"{text}" is not a limit: expected an operator and a number, such as {example}',
+                    text=text,
+                    example=example,
+                )
+            )
+        if suffix not in spellings or first not in ("", suffix):
+            raise ValueError(
+                say(
+                    '"{text}" has the wrong unit: expected {units}, such as {example}',
+                    text=text,
+                    units=_any_of(spellings),
+                    example=example,
+                )
+            )
         factor = spellings[suffix]
-        return cls(op, scaled(number, factor), unit, scaled(upper, factor) if upper else math.inf)
+        bound, end = (scaled(_plain(each), factor) if each else math.inf for each in (number, upper))
+        return cls(op, bound, unit, end)
 
     def holds(self, value: float) -> bool:
         """Whether `value` (base unit) is within the limit; NaN never is."""
@@ -88,5 +105,13 @@ NONE: Final = Limit("==", 0, "count")
 """Exactly zero."""
 
 
-def _any_of(spellings: dict[str, float]) -> str:
-    return " or ".join(spelling or "no unit" for spelling in spellings)
+def _any_of(spellings: dict[str, float]) -> Message:
+    return join(say(" or "), (spelling or say("no unit") for spelling in spellings))
+
+
+def _plain(number: str) -> str:
+    return number.replace(",", "")
+
+
+def _float(number: str) -> float:
+    return float(_plain(number))

@@ -109,7 +109,9 @@ def parse_duration(text: str) -> float:
     """Seconds in `12m`, `30s`, `1.5h`. Raises ValueError with the expected form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
     if not match:
-        raise ValueError(f'"{text}" is not a duration: expected a number and a unit, such as "12m" or "30s"')
+        raise ValueError(
+            say('"{text}" is not a duration: expected a number and a unit, such as "12m" or "30s"', text=text)
+        )
     return scaled(match[1], UNITS["s"][match[2]])
 
 
@@ -117,7 +119,7 @@ def parse_bytes(text: str) -> float:
     """Bytes in `500 GB`. Raises ValueError with the expected form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB)", text.strip())
     if not match:
-        raise ValueError(f'"{text}" is not a size: expected a number and a unit, such as "500 GB"')
+        raise ValueError(say('"{text}" is not a size: expected a number and a unit, such as "500 GB"', text=text))
     return scaled(match[1], UNITS["bytes"][match[2]])
 
 

@@ -16,7 +16,7 @@ from opsverify.config.evidence import EvidenceConfig
 from opsverify.config.faults import FaultsConfig
 from opsverify.config.incidents import IncidentHours
 from opsverify.config.keys import KeyRule  # noqa: TC001 - as above
-from opsverify.config.limits import Limits, Seconds
+from opsverify.config.limits import Latency, Limits
 from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.notify import NotifyTarget  # noqa: TC001 - as above
@@ -55,7 +55,7 @@ class Service(Connection):
     version_field: str = "version"
     version: str | None = None
     previous_version: str | None = None
-    latency: Seconds | None = None
+    latency: Latency | None = None
     max_body: Bytes = "1.048576 MB"
 
 
