@@ -11,7 +11,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from opsverify.config.anchored import anchored
 from opsverify.config.database_source import expand_databases
-from opsverify.config.model import Part, Synthetic, Target
+from opsverify.config.model import Synthetic, Target
+from opsverify.config.parts import Part
 from opsverify.config.project import SUITES_ROOT, project_root
 from opsverify.config.secrets import Secrets, secret_problems, typed_secrets
 from opsverify.config.toml_text import read_toml

@@ -21,6 +21,7 @@ from opsverify.config.llmops import LlmOps
 from opsverify.config.matchers import Matchers  # noqa: TC001 - as above
 from opsverify.config.notify import NotifyTarget  # noqa: TC001 - as above
 from opsverify.config.on_call import OnCall  # noqa: TC001 - as above
+from opsverify.config.parts import Part
 from opsverify.config.people import Person  # noqa: TC001 - as above
 from opsverify.config.playbook import Playbooks
 from opsverify.config.recovery import Recovery  # noqa: TC001 - as above
@@ -33,13 +34,6 @@ from opsverify.config.signals import Signals
 from opsverify.config.waivers import Waiver  # noqa: TC001 - as above
 from opsverify.language.message import say
 from opsverify.units import parse_duration
-
-Part = Literal[
-    "services", "prometheus", "alertmanager", "postgres", "redis", "mcp", "canary", "inbox", "recovery", "regions",
-    "dead_letters", "statements", "retention", "storage", "on_call", "llmops", "rights", "changes", "breakers",
-    "incident_llm", "incident_mcp", "incident_db", "incident_cache", "incident_rule",
-]  # fmt: skip
-
 
 T = TypeVar("T")
 

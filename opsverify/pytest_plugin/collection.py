@@ -6,6 +6,9 @@ is a trouble of the run, and a run with troubles holds.
 
 from __future__ import annotations
 
+import inspect
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from opsverify.core.plan import Planned
 
 TEST_FILES = ("test_*.py", "*_test.py")
+_SYNTAX = re.compile(r"\b(SyntaxError|IndentationError|TabError)\b")
+_PLACE = re.compile(r'File "[^"\n]*", line (\d+)')
 
 
 class Collection:
@@ -43,10 +48,12 @@ class Collection:
         if isinstance(collector, pytest.Module):
             self._modules.add(collector.path)
         if not report.passed and not any(trouble.startswith(f"{report.nodeid}: ") for trouble in self.troubles):
-            how = (
-                say("cannot be collected, its checks are unknown") if report.failed else say("skips itself as a whole")
+            name, why = report.nodeid, _last_line(report)
+            self.troubles.append(
+                say("{name}: cannot be collected, its checks are unknown: {why}", name=name, why=why)
+                if report.failed
+                else say("{name}: skips itself as a whole: {why}", name=name, why=why)
             )
-            self.troubles.append(f"{report.nodeid}: {how}: {_last_line(report)}")
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -151,6 +158,16 @@ def functions_in(suite: Path, items: Iterable[pytest.Item]) -> Iterator[tuple[py
             yield item, f"{file}::{item.nodeid.partition('::')[2].removesuffix(f'[{parameters_of(item)[1]}]')}"
 
 
+def runnable(item: pytest.Item, check: Planned) -> Planned:
+    """`check` as planned; with the reason why it cannot run where its function is one that pytest does not run."""
+    function = inspect.unwrap(getattr(item, "function", None) or runnable)
+    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        return check
+    if check.not_applicable:
+        return check
+    return replace(check, cannot_run=say("an async function, which measures nothing; write def in place of async def"))
+
+
 def is_absent(item: pytest.Item) -> bool:
     """Whether the target has no rows for this test."""
     return any(isinstance(value, Absent) for value in parameters_of(item)[0].values())
@@ -212,4 +229,9 @@ class PinPlugin(Collection):
 def _last_line(report: pytest.CollectReport) -> str:
     longrepr = report.longrepr
     text = str(longrepr[2]) if isinstance(longrepr, tuple) else report.longreprtext
-    return text.strip().splitlines()[-1] if text.strip() else say("no reason")
+    if not text.strip():
+        return say("no reason")
+    last = text.strip().splitlines()[-1]
+    # Of a file that is no Python the last line says only what: pytest shows the place above it, in a line of its own.
+    places = _PLACE.findall(text) if _SYNTAX.search(last) else []
+    return say("{error} (line {line})", error=last, line=places[-1]) if places else last

@@ -11,10 +11,12 @@ from opsverify.core.spec import CheckSpec, PerTarget
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from opsverify.config.model import Part, Target
+    from opsverify.config.model import Target
+    from opsverify.config.parts import Part
     from opsverify.config.severity import Severity
 
 
+_Name = TypeVar("_Name", bound=str)
 Test = TypeVar("Test", bound="Callable[..., None]")
 
 
@@ -36,12 +38,17 @@ def runbook(
     names parts without which the check is not applicable (where the target declares them absent); `where` a
     condition on the target, with the name of what is absent where it does not hold; `signals` the signals that it
     reads, each of which a target can declare absent with a reason.
-    Raises ValueError for a line or stage that does not exist.
+    Raises ValueError for a line, stage, part or severity that does not exist.
     """
     spec = CheckSpec(
-        id, tuple(runbook_lines), tuple(stages), severity, ko, en, owner, tuple(needs), where, tuple(signals)
+        id, runbook_lines, _several(stages), severity, ko, en, owner, _several(needs), where, _several(signals)
     )
     return pytest.mark.opsverify(spec)
+
+
+def _several(names: Sequence[_Name]) -> tuple[_Name, ...]:
+    """The names; a text alone, whose comma was forgotten, is left to be refused as one."""
+    return names if isinstance(names, str) else tuple(names)  # type: ignore[return-value]
 
 
 def per(

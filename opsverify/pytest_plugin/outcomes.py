@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def note_phase(
 ) -> None:
     """Judge a phase (setup, call, teardown); after the last one record the result, and put it on the report."""
     check = running_check(item)
-    judged = _judge_phase(check, call, report)
+    judged = _judge_phase(item, check, call, report)
     stopped = report.failed or report.skipped
     if judged is not None:
         before = item.stash.get(_OUTCOME, None)
@@ -104,7 +105,9 @@ def result_on(report: pytest.TestReport) -> CheckResult | None:
     return CheckResult.from_dict(content) if isinstance(content, dict) else content
 
 
-def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestReport) -> tuple[Outcome, str] | None:
+def _judge_phase(
+    item: pytest.Item, check: Check, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> tuple[Outcome, str] | None:
     """The outcome of one phase, with its message; None for a setup or teardown that passed."""
     called = report.when == "call"
     if call.excinfo is None:
@@ -114,7 +117,7 @@ def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestR
     error = call.excinfo.value
     message = str(error) if str(error).strip() else type(error).__name__
     excused = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
-    if called and not excused and isinstance(error, AssertionError | pytest.fail.Exception):
+    if called and not excused and (isinstance(error, AssertionError) or _failed_by_the_check(item, call.excinfo)):
         return Outcome.FAIL, message
     outside = join("; ", (measurement.message for measurement in check.outside))
     if called and outside and not isinstance(error, MachineBusy):
@@ -125,6 +128,15 @@ def _judge_phase(check: Check, call: pytest.CallInfo[None], report: pytest.TestR
         what = {"setup": say("setup failed"), "teardown": say("teardown failed")}.get(report.when or "", say("aborted"))
         message = say("{what}: {kind}: {error}", what=what, kind=type(error).__name__, error=_first_line(message))
     return Outcome.INCONCLUSIVE, message
+
+
+def _failed_by_the_check(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether it was the check's body that called `pytest.fail`: pytest and its plugins do so of their own as well."""
+    function = getattr(item, "function", None)
+    bodies = {getattr(each, "__code__", None) for each in (function, inspect.unwrap(function) if function else None)}
+    return isinstance(excinfo.value, pytest.fail.Exception) and any(
+        entry.frame.code.raw in bodies for entry in excinfo.traceback
+    )
 
 
 def _first_line(message: str) -> str:

@@ -38,6 +38,7 @@ from opsverify.pytest_plugin.collection import (
     parameters_of,
     pins_of,
     refuse_duplicates,
+    runnable,
     spec_of,
     suites_in,
 )
@@ -176,9 +177,8 @@ class PlanPlugin(Collection):
             if spec is None:
                 raise pytest.UsageError(say("{nodeid}: a test in a suite needs @runbook(...)", nodeid=item.nodeid))
             if self.stage.name in spec.stages:
-                self.planned[item.nodeid] = planned(
-                    spec, self.target, item.nodeid, *parameters_of(item), today, self.lines
-                )
+                check = planned(spec, self.target, item.nodeid, *parameters_of(item), today, self.lines)
+                self.planned[item.nodeid] = runnable(item, check)
             else:
                 self.elsewhere.add(spec.id)
         refuse_duplicates(self.planned.values())

@@ -20,7 +20,8 @@ from opsverify.units import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opsverify.config.model import Part, Target
+    from opsverify.config.model import Target
+    from opsverify.config.parts import Part
 
 SMOKE_STAGES = ("staging", "post-dr", "switchback")
 PARTS: Mapping[str, tuple[Part, ...]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from opsverify import per, runbook
@@ -37,6 +39,34 @@ def test_unknown_lines_and_stages(given: tuple[str, ...], stages: tuple[str, ...
     """A check that names no line, or an unknown line or stage, cannot be written."""
     with pytest.raises(ValueError, match=f"check t.case: no such runbook line or stage: {said}"):
         CheckSpec("t.case", given, stages, "sev2", "점검", "A check")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"severity": "critical"}, "severity 'critical': expected one of sev1, sev2, sev3"),
+        ({"severity": None}, "severity None: expected one of"),
+        ({"needs": ("postgre",)}, r"needs: no part 'postgre'; did you mean 'postgres'\?; parts: services, prometheus"),
+        ({"needs": "postgres"}, r"needs='postgres' is a text: write \(\"postgres\",\), with a comma"),
+        ({"stages": "daily"}, r"stages='daily' is a text: write \(\"daily\",\), with a comma"),
+        ({"signals": "requests"}, "signals='requests' is a text"),
+        ({"id": "own.점검"}, "check own.점검: the id has other characters than a to z"),
+        ({"id": "own check"}, "the id has other characters"),
+        ({"id": ""}, "the id has other characters"),
+    ],
+    ids=str,
+)
+def test_slips_are_refused_where_they_are_written(changed: dict[str, Any], said: str) -> None:
+    """A check that nobody could judge when the run ends must not begin."""
+    given: dict[str, Any] = {"id": "t.case", "stages": ("daily",), "severity": "sev2", "ko": "점검", "en": "A check"}
+    with pytest.raises(ValueError, match=said):
+        runbook("8/errors", **{**given, **changed})
+
+
+def test_names_of_a_target_stand_in_brackets() -> None:
+    """A line of production may be called as people call it; the id in front of it is ours."""
+    spec = CheckSpec("sql.fact[라인 1]", ("8/errors",), ("daily",), "sev2", "점검", "A check")
+    assert spec.id == "sql.fact[라인 1]"
 
 
 def test_runbook_marks_and_per_collects() -> None:

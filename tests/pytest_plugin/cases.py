@@ -17,6 +17,25 @@ def one(body: str, *, decorated: str = "", arguments: str = "check") -> str:
     return f'{decorated}\n@described("t.case")\ndef test_case({arguments}):\n    {lines}\n'
 
 
+HELPER = """
+def enough(count):
+    pytest.fail(f"too many: {count}")
+
+
+@described("t.case")
+def test_case(check):
+    enough(3)
+"""
+OWN_FAILURE = """
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if pyfuncitem.name == "test_case":
+        pytest.fail("no body was run", pytrace=False)
+"""
+
 OUTCOMES = (
     Case("healthy", 0, "accept", ways=ALL),
     Case(
@@ -248,6 +267,49 @@ COLLECTION = (
         ways=ALL,
     ),
     Case("syntax error in one file", 2, "hold", "checks/test_case.py: cannot be collected", "def (", ways=ALL),
+    Case(
+        "an async check beside a failure",
+        1,
+        "reject",
+        "t.async: an async function, which measures nothing; write def in place of async def",
+        f'@described("t.async")\nasync def test_async(check):\n    {PASSES}\n\n\n'
+        '@described("t.red")\ndef test_red(check):\n    check.measure("x", 1.0, RATE)\n',
+    ),
+    Case(
+        "an async check",
+        10,
+        "hold",
+        "t.case: an async function",
+        f'@described("t.case")\nasync def test_case(check):\n    {PASSES}\n',
+        ways=ALL,
+        outcome="inconclusive",
+    ),
+    Case(
+        "an async check in a class, with yield",
+        10,
+        "hold",
+        "t.case: an async function",
+        f'class TestCase:\n    @described("t.case")\n    async def test_case(self, check):\n        {PASSES}\n'
+        "        yield\n",
+        outcome="inconclusive",
+    ),
+    Case(
+        "a failure that a plugin declares",
+        10,
+        "hold",
+        "t.case: aborted: Failed: no body was run",
+        one(PASSES),
+        files={"checks/conftest.py": OWN_FAILURE},
+        outcome="inconclusive",
+    ),
+    Case("a failure that a helper declares", 1, "reject", "t.case: too many", HELPER, outcome="fail"),
+    Case(
+        "severity that is none",
+        2,
+        "hold",
+        "severity 'critical': expected one of sev1, sev2, sev3",
+        f'@described("t.case", severity="critical")\ndef test_case(check):\n    {PASSES}\n',
+    ),
     Case("sys.exit while collecting", 3, "hold", "", "sys.exit(0)", ways=ALONE),
     Case(
         "import error, told to go on",
