@@ -112,7 +112,14 @@ def parse_duration(text: str) -> float:
         raise ValueError(
             say('"{text}" is not a duration: expected a number and a unit, such as "12m" or "30s"', text=text)
         )
-    return scaled(match[1], UNITS["s"][match[2]])
+    seconds = scaled(match[1], UNITS["s"][match[2]])
+    if seconds > _LONGEST:
+        raise ValueError(say('"{text}" is too long: expected at most 36500d', text=text))
+    return seconds
+
+
+_LONGEST: Final = 36_500 * UNITS["s"]["d"]
+"""From here on a time is a slip, and more than clocks and dates can hold."""
 
 
 def parse_bytes(text: str) -> float:

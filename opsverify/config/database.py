@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from opsverify.config.section import Section
+from opsverify.config.section import Section, Timeout
 from opsverify.language.message import say
 
 
@@ -66,8 +66,8 @@ class PostgresConfig(Section):
     dbname: str
     login: Login
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "verify-full"
-    connect_timeout_s: int = Field(default=5, ge=1)
-    statement_timeout_s: float = Field(default=10.0, gt=0)
+    connect_timeout_s: int = Field(default=5, ge=1, le=86_400)
+    statement_timeout_s: Timeout = 10.0
     writable: bool = True
     replicas: int = Field(default=0, ge=0)
     archives_wal: bool = True

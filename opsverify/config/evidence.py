@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from opsverify.config.database import SecretRef  # noqa: TC001 - pydantic reads it
-from opsverify.config.section import Section, Url
+from opsverify.config.section import Section, Url, WebPage
 from opsverify.language.message import say
 
 
@@ -22,7 +22,7 @@ class EvidenceConfig(Section):
     readable_by: Literal["owner", "group", "all"] = "owner"
     signing_key: SecretRef | None = None
     trusted_keys: str | None = None
-    runbook_url: str | None = None
+    runbook_url: WebPage | None = None
     timestamp_url: Url | None = None
     timestamp_ca: str | None = None
 

@@ -29,7 +29,7 @@ from opsverify.config.regions import Regions  # noqa: TC001 - as above
 from opsverify.config.report import ReportConfig
 from opsverify.config.reviews import ExercisedAlert, RetentionRule, StorageVolume  # noqa: TC001 - as above
 from opsverify.config.rights import RightsConfig  # noqa: TC001 - as above
-from opsverify.config.section import Bytes, Duration, Proxy, Section
+from opsverify.config.section import Bytes, Duration, Proxy, Section, Timeout
 from opsverify.config.signals import Signals
 from opsverify.config.waivers import Waiver  # noqa: TC001 - as above
 from opsverify.language.message import say
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class Service(Connection):
     """An HTTP service with a health endpoint; `degraded` are states that are well enough during an incident."""
 
-    health: str = "/health"
+    health: str = Field(default="/health", pattern=r"^/")
     status_field: str = "status"
     healthy: str = "ok"
     healthy_text: str | None = None
@@ -59,7 +59,7 @@ class PrometheusConfig(Connection):
     Where it is shared, `targets` and `alerting_rules` are matchers that select this platform's own.
     """
 
-    timeout_s: float = Field(default=5.0, gt=0)
+    timeout_s: Timeout = 5.0
     jobs: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     targets: Matchers = ""
@@ -146,7 +146,7 @@ class RedisConfig(Section):
     tls: bool = False
     username: str | None = None
     password: SecretRef | None = None
-    timeout_s: float = Field(default=2.0, gt=0)
+    timeout_s: Timeout = 2.0
     persistence: Literal["aof", "rdb", "none"] = "aof"
     cache_keys: str = "judgment:*"
     cache_ttl: Duration | None = None
@@ -182,7 +182,7 @@ class McpServer(Connection):
     """An MCP server over streamable HTTP and the tools it must offer."""
 
     tools: tuple[str, ...] = ()
-    timeout_s: float = Field(default=10.0, gt=0)
+    timeout_s: Timeout = 10.0
 
 
 class HistoryConfig(Section):
@@ -215,6 +215,10 @@ class Owners(Section):
 
 
 def _with_reasons(given: object) -> object:
+    if isinstance(given, dict):
+        for part, reason in given.items():
+            if isinstance(reason, str) and not reason.strip():
+                raise ValueError(say("{part}: expected the reason why this platform has none", part=part))
     return dict.fromkeys(given, "") if isinstance(given, list | tuple) else given
 
 

@@ -61,6 +61,18 @@ def test_shipped_targets_load(path: Path) -> None:
         ),
         ("[[actions.promote]]\nrun = 'helm upgrade'\nrunbook = '2-3'", "actions.promote.0.run: "),
         ("[redis]\nhost = 'r'", "absent: names redis, which is described as well; remove one of them"),
+        ("[services.b]\nurl = 'http://x:189312'", 'services.b.url: "http://x:189312" has no host, or no port of 1 to'),
+        ("[services.b]\nurl = 'http://'", 'services.b.url: "http://" has no host'),
+        ("[services.b]\nurl = 'http://x y'", 'services.b.url: "http://x y" has no host'),
+        (
+            "[services.b]\nurl = 'http://x'\nhealth = 'up'",
+            "services.b.health: text should match pattern '^/', not 'up'",
+        ),
+        ("[history]\nspan = '99999999999999d'", 'history.span: "99999999999999d" is too long: expected at most 36500d'),
+        (
+            "[evidence]\nrunbook_url = 'javascript:alert(1)'",
+            'evidence.runbook_url: "javascript:alert(1)" is not an http',
+        ),
         ("[synthetik]", "synthetik: unknown key; did you mean 'synthetic'?"),
     ],
 )
@@ -85,6 +97,49 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert 'redis: missing table [redis]; describe it, or add "redis" to absent' in lines
     assert "services.a.bearer: secret not set: expected environment variable NO_SUCH_SECRET" in lines
     assert "evidence.signing_key: secret not readable: expected text file" in lines
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("connect_timeout_s", "99999999999999999999", "input should be "),
+        ("statement_timeout_s", "1e300", "input should be at most 86400.0"),
+    ],
+)
+def test_no_timeout_is_beyond_all_clocks(tmp_path: Path, key: str, value: str, said: str) -> None:
+    """It would end in an error of the thread that waits, in the middle of a run."""
+    text = SMALLEST.replace('"postgres", ', "")
+    database = f"[postgres]\nhost = 'h'\ndbname = 'd'\nlogin = {{ user = 'u' }}\n{key} = {value}\n"
+    (line,) = problems(tmp_path, text + database)
+    assert f"postgres.{key}: {said}" in line
+
+
+def test_an_empty_reason_is_none(tmp_path: Path) -> None:
+    """A table of reasons is written for the reasons."""
+    head = SMALLEST.replace("absent = [", "# ").replace("[services.a]", "[absent]\nredis = ' '\n[services.a]")
+    assert any("absent: redis: expected the reason" in line for line in problems(tmp_path, head))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"n = {'9' * 5000}", "holds a number or date that cannot be: "),
+        (f"n = {'[' * 5000}", "too deep to be read"),
+        (f"n = {'[' * 400}{']' * 400}", "too deep to be read"),
+    ],
+    ids=["long", "deep", "nested"],
+)
+def test_toml_that_python_cannot_hold(tmp_path: Path, content: str, said: str) -> None:
+    """A fault of the file, and no traceback."""
+    (line,) = problems(tmp_path, content)
+    assert said in line
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors on Windows write one; it is no statement."""
+    path = tmp_path / "t.toml"
+    path.write_text(SMALLEST, encoding="utf-8-sig")
+    assert load_target(path, with_secrets=False)[0].name == "t"
 
 
 @pytest.mark.parametrize("table", ["", "[services]\n"])
