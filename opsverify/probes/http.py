@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import httpx
 
@@ -22,6 +22,11 @@ from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from opsverify.language.message import Message
+
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+"""What OpenSSL calls an answer that is no TLS, in its different versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +154,7 @@ class Http(Probe):
             self._keep(request, client.proxy, message)
             raise Unreachable(message, by_clock=True, peers=peers_of(str(there), client.proxy)) from error
         except httpx.TransportError as error:
-            message = say(
-                "{method} {url}: no answer ({error}); check that it is up, and its name and port",
-                method=method,
-                url=url,
-                error=one_line(error),
-            )
+            message = _no_answer(method, url, one_line(error))
             self._keep(request, client.proxy, message)
             raise Unreachable(message, peers=peers_of(str(there), client.proxy)) from error
         except httpx.RequestError as error:
@@ -195,3 +195,19 @@ def _charset(response: httpx.Response) -> str:
     except LookupError:
         return "utf-8"
     return response.charset_encoding or "utf-8"
+
+
+def _no_answer(method: str, url: object, error: str) -> Message:
+    if any(reason in error.upper().replace(" ", "_") for reason in _NO_TLS):
+        return say(
+            "{method} {url}: the answer is no TLS ({error}); write http:// in its url, or correct the port",
+            method=method,
+            url=url,
+            error=error,
+        )
+    return say(
+        "{method} {url}: no answer ({error}); check that it is up, and its name and port",
+        method=method,
+        url=url,
+        error=error,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opsverify.config.database import PostgresConfig
+    from opsverify.language.message import Message
 
 Connection: TypeAlias = psycopg.Connection[Any]
 
@@ -32,6 +34,7 @@ TEXT_FORM: Final = {
 }
 """Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
 
+_NO_DATABASE = re.compile(r'database ".*" does not exist')
 _REFUSED = (
     "authentication failed",
     "does not exist",
@@ -144,13 +147,7 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                 )
             )
         if any(phrase in reason for phrase in _REFUSED):
-            return LoginRefused(
-                say(
-                    "{where}: login refused ({reason}); check user, password and pg_hba.conf",
-                    where=where(config),
-                    reason=reason,
-                )
-            )
+            return LoginRefused(_refusal(reason, config))
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
             return Unreachable(
                 say(
@@ -167,6 +164,14 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
             where=where(config),
             reason=reason,
         )
+    )
+
+
+def _refusal(reason: str, config: PostgresConfig) -> Message:
+    if _NO_DATABASE.search(reason):
+        return say("{where}: no such database ({reason}); correct its dbname", where=where(config), reason=reason)
+    return say(
+        "{where}: login refused ({reason}); check user, password and pg_hba.conf", where=where(config), reason=reason
     )
 
 

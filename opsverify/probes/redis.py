@@ -205,6 +205,18 @@ class Redis(Probe):
             failure = LoginRefused(
                 say("{where}: login refused ({reason}); check username and password", where=where, reason=reason)
             )
+        elif isinstance(error, client.TimeoutError) and self._config.tls:
+            failure = Unreachable(
+                say(
+                    "{where}: no answer{detail} over TLS within {timeout_s:g} s; check its load, or set "
+                    "redis.tls = false where the server has none",
+                    where=where,
+                    detail=say(" to {command}", command=command),
+                    timeout_s=self._config.timeout_s,
+                ),
+                by_clock=True,
+                peers=self._nodes.peers,
+            )
         elif isinstance(error, client.TimeoutError):
             failure = Unreachable(
                 say(
@@ -225,6 +237,10 @@ class Redis(Probe):
                     reason=reason,
                 ),
                 peers=self._nodes.peers,
+            )
+        elif "DB index is out of range" in reason:
+            failure = Inconclusive(
+                say("{where}: no such database ({reason}); correct redis.db", where=where, reason=reason)
             )
         else:
             failure = Inconclusive(

@@ -214,3 +214,9 @@ def test_tls_is_verified_against_the_given_authority(certificate_of: Certificate
         assert http.get(f"{server.url}/health", ca_file=str(files[0])).status == 200
         with pytest.raises(Inconclusive, match="ca_file"):
             http.get(f"{server.url}/health", ca_file=str(files[1]))
+
+
+def test_https_on_a_server_without_tls(fake: FakeServer) -> None:
+    """It is up, and so are its name and port: the scheme is wrong."""
+    with Http() as http, pytest.raises(Unreachable, match=r"the answer is no TLS .*; write http:// in its url"):
+        http.get(fake.url.replace("http://", "https://"))

@@ -32,6 +32,18 @@ def test_wrong_password_is_inconclusive(cluster: Cluster, recorder: Recorder) ->
     assert "planted" not in str(caught.value) + recorder.text
 
 
+def test_a_wrong_database_is_no_wrong_password(cluster: Cluster, recorder: Recorder) -> None:
+    """A reader is sent to the name that is wrong."""
+    config = cluster.config().model_copy(update={"dbname": "no_such_database"})
+    with (
+        Postgres(config, PASSWORD, recorder) as probe,
+        pytest.raises(
+            LoginRefused, match=r'no such database \(.*"no_such_database" does not exist\); correct its dbname'
+        ),
+    ):
+        probe.value("SELECT 1")
+
+
 def test_a_refused_login_is_tried_once(cluster: Cluster, recorder: Recorder) -> None:
     """A run of many checks must not lock the account; the one message names the place once."""
     config = cluster.config()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis as client
@@ -144,3 +144,17 @@ def test_views_share_connections(server: tuple[int, int], recorder: Recorder) ->
         probe.recording(recorder).ping()
         assert probe.recording(recorder)._nodes is probe._nodes
     assert len(recorder.kept) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"db": 99}, r"no such database \(.*DB index is out of range\); correct redis\.db"),
+        ({"tls": True, "timeout_s": 0.3}, r"over TLS within 0\.3 s; check its load, or set redis\.tls = false"),
+    ],
+    ids=str,
+)
+def test_what_a_wrong_key_of_the_target_says(server: tuple[int, int], given: dict[str, Any], said: str) -> None:
+    """A reader is sent to the key, not to rights or load that are as they should be."""
+    with _probe(server[0], **given) as probe, pytest.raises(Inconclusive, match=said):
+        probe.info()
