@@ -46,7 +46,11 @@ def write_manifest(run_dir: Path, known: Mapping[str, str] | None = None) -> str
     Raises EvidenceError when a file cannot be read, is no regular file, or the manifest cannot be written.
     """
     lines = []
-    for path in sorted(_covered(run_dir)):
+    try:
+        covered = sorted(_covered(run_dir))
+    except RecursionError as error:
+        raise EvidenceError(say("{run_dir}: folders nested too deeply", run_dir=run_dir)) from error
+    for path in covered:
         try:
             measured = (known or {}).get(path) or sum_of_regular(f"{run_dir}/{path}")
         except OSError as error:
@@ -76,7 +80,10 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
         expected = _sums(text)
     except EvidenceError as error:
         return (Problem(MANIFEST, str(error)),)
-    present = set(_covered(run_dir))
+    try:
+        present = set(_covered(run_dir))
+    except RecursionError:
+        return (Problem(MANIFEST, say("folders nested too deeply; nothing can be verified")),)
     problems = [Problem(path, say("additional: not in the manifest")) for path in present - expected.keys()]
     problems += [Problem(path, say("missing: listed in the manifest")) for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))

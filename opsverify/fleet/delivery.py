@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _MOST_PROBLEMS: Final = 3
 _LONGEST: Final = 600
 """Letters of a reason that are kept."""
-_DAMAGED: Final = (EvidenceError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class DeliveryState(StrEnum):
@@ -86,22 +85,21 @@ class Verifier:
     reports: Path
 
     def deliver(self, path: Path) -> UnitDelivery:
-        """Read one folder or bundle. Raises EvidenceError only for a key that cannot be used."""
-        with contextlib.ExitStack() as opened:
-            folder = path
-            if path.name.endswith(ENDING):
-                try:
-                    folder = opened.enter_context(unpacked(path))
-                except EvidenceError as error:
-                    return UnitDelivery(DeliveryState.ALTERED, path.name, None, _line(str(error)))
-            return self._read(folder, path.resolve().name)
+        """Read one folder or bundle; what it holds is said, and never raised: the others have to be merged too."""
+        name = plain_line(path.name)
+        try:
+            name = plain_line(path.resolve().name)
+            with unpacked(path) if path.name.endswith(ENDING) else contextlib.nullcontext(path) as folder:
+                return self._read(folder, name)
+        except Exception as error:  # noqa: BLE001 - no bundle, a loop of links, no memory
+            return UnitDelivery(DeliveryState.ALTERED, name, None, _line(str(error) or type(error).__name__))
 
     def _read(self, folder: Path, name: str) -> UnitDelivery:
         try:
             return self._verified(folder, name)
         except _Refusal as refusal:
             state, why, unit = refusal.state, refusal.why, refusal.unit
-        except _DAMAGED as error:
+        except Exception as error:  # noqa: BLE001 - whatever its files hold
             why = say("could not be parsed ({error})", error=str(error) or type(error).__name__)
             state, unit = DeliveryState.ALTERED, None
         return UnitDelivery(state, name, _claimed(folder, self.plan) if unit is None else unit, _line(why))
@@ -131,8 +129,8 @@ class Verifier:
             claim.unit,
             why,
             decision,
-            str(verdict["run_id"]),
-            str(verdict["finished_at"]),
+            plain_line(str(verdict["run_id"])),
+            plain_line(str(verdict["finished_at"])),
             hashlib.sha256(found.verdict).hexdigest(),
             found.signed_by or "",
             sum(check["outcome"] == Outcome.WAIVED for check in verdict["checks"]),
@@ -141,10 +139,10 @@ class Verifier:
 
 def _claimed(folder: Path, plan: FleetPlan) -> int | None:
     """The unit that a folder says it is of, verified or not: a folder that counts for nothing needs a name."""
-    with contextlib.suppress(*_DAMAGED):
+    with contextlib.suppress(Exception):
         target = json.loads(read_once(folder / VERDICT))["target"]
         return plan.numbers.get(target)
-    with contextlib.suppress(*_DAMAGED):
+    with contextlib.suppress(Exception):
         claim = json.loads(read_once(folder / ORIGIN))["started_by"]
         if claim["plan"] == plan.sha256:
             return plan.unit(int(claim["unit"])).unit

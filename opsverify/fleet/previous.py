@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from opsverify.fleet.plan import FleetPlan
 
 FLEET_VERDICT: Final = "fleet-verdict.json"
+EARLIER: Final = "fleet-verdict.earlier.json"
+"""A verdict whose folder is merged anew, and after a merge that was killed."""
 SCHEMA: Final = "opsverify.fleet-verdict/1"
 _DAMAGED: Final = (OSError, EvidenceError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -59,7 +61,7 @@ def previous_of(plan: FleetPlan, folder: Path) -> PreviousFleet | None:
 
     Where only a verdict of this very fleet is left, its own memory of the one before: merging twice changes nothing.
     """
-    own = PreviousFleet.load(folder / FLEET_VERDICT)
+    own = PreviousFleet.load(folder / EARLIER)
     older = [found for found in (own, _beside(plan, folder)) if found and _before(found, plan)]
     if older:
         return max(older, key=lambda found: (found.created_at, found.fleet))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.decision_words import capitals
-from opsverify.errors import TargetError
+from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import write_atomic
 from opsverify.fleet.delivery import Verifier
 from opsverify.fleet.merge import FleetMerge
 from opsverify.fleet.page import FLEET_PAGE, fleet_page
 from opsverify.fleet.plan import FleetPlan
-from opsverify.fleet.previous import previous_of
+from opsverify.fleet.previous import EARLIER, FLEET_VERDICT, previous_of
 from opsverify.fleet.seal import seal_fleet
 from opsverify.fleet.unit import UNITS
 from opsverify.language.message import Message, say
@@ -19,7 +20,7 @@ from opsverify.language.tell import tell
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from opsverify.evidence.trusted_keys import TrustedKey
@@ -44,14 +45,37 @@ def merge_fleet(
         raise TargetError(
             say("--report-dir {path}: cannot be written ({error})", path=place, error=error.strerror)
         ) from error
-    verifier, merged = Verifier(plan, keys, now, root / "reports"), FleetMerge(plan)
-    for folder in folders:
-        merged.add(verifier.deliver(folder))
-    verdict = merged.verdict(previous_of(plan, place))
-    write_atomic(place / FLEET_PAGE, fleet_page(verdict, language))
-    seal_fleet(place, plan_bytes, verdict, signing_key)
+    with _anew(place):
+        verdict = _merged(plan, folders, place, Verifier(plan, keys, now, root / "reports"))
+        write_atomic(place / FLEET_PAGE, fleet_page(verdict, language))
+        seal_fleet(place, plan_bytes, verdict, signing_key)
     _show(verdict, place, language)
     return int(verdict["exit_code"])
+
+
+def _merged(plan: FleetPlan, folders: Iterable[Path], place: Path, verifier: Verifier) -> dict[str, Any]:
+    merged = FleetMerge(plan)
+    for folder in folders:
+        merged.add(verifier.deliver(folder))
+    return merged.verdict(previous_of(plan, place))
+
+
+@contextlib.contextmanager
+def _anew(place: Path) -> Iterator[None]:
+    """A folder without the verdict of an earlier merge: a merge that fails must not leave that of before.
+
+    Kept under another name until there is a new one, for the time since when a target is red. Raises EvidenceError.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            (place / FLEET_VERDICT).replace(place / EARLIER)
+        (place / FLEET_PAGE).unlink(missing_ok=True)
+        yield
+        (place / EARLIER).unlink(missing_ok=True)
+    except OSError as error:
+        raise EvidenceError(
+            say("{path}: cannot be written ({error}); free or unlock the folder", path=place, error=error.strerror)
+        ) from error
 
 
 def delivered_beside(plan_file: Path) -> list[Path]:
