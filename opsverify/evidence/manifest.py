@@ -25,7 +25,7 @@ MANIFEST: Final = "manifest.sha256"
 _OUTSIDE: Final = re.compile(r"manifest\.sha256|verdict\.json|signature\.[^/]*|report\.html|recovery\.html|report/.*")
 PAGES: Final = ("report.html", "recovery.html", "report")
 """Pages that the manifest leaves out."""
-_LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)")
+_LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<sum>[0-9a-f]{64}) [ *](?P<path>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def sums_in(content: bytes) -> dict[str, str]:
 def _sums(text: str) -> dict[str, str]:
     """The sum of every path. Raises EvidenceError for what is no manifest."""
     expected: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.removesuffix("\n").split("\n") if text else []  # splitlines would cut a name at a form feed
+    for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
         if match is None:
             raise EvidenceError(say("line {number}: expected a sum and a path; the manifest is damaged", number=number))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -81,3 +82,18 @@ def test_link_is_no_evidence(run_dir: Path) -> None:
     (run_dir / "log").symlink_to("/etc/hostname")
     with pytest.raises(EvidenceError, match="log: not a regular file"):
         write_manifest(run_dir)
+
+
+BREAKS: Final = [chr(code) for code in range(sys.maxunicode + 1) if len(f"a{chr(code)}b".splitlines()) == 2]
+"""Every character at which Python may end a line."""
+
+
+@pytest.mark.parametrize("character", BREAKS, ids=ascii)
+def test_a_name_with_any_line_end_is_read_back(run_dir: Path, character: str) -> None:
+    """A manifest's line ends at a line feed alone, as for `sha256sum`; that of a name is escaped."""
+    (run_dir / f"a{character}b{character}").write_text("x")
+    write_manifest(run_dir)
+    assert verify_manifest(run_dir) == ()
+    assert (
+        subprocess.run(["sha256sum", "--check", "--quiet", "manifest.sha256"], cwd=run_dir, check=False).returncode == 0
+    )
