@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.signature import public_half
-from opsverify.evidence.trusted_keys import load_keys, read_key
+from opsverify.evidence.trusted_keys import load_keys, once_each, read_key
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ def add_trusted_keys(parser: argparse.ArgumentParser) -> None:
 
 
 def trusted_keys(options: argparse.Namespace) -> list[TrustedKey]:
-    """The keys given. Raises EvidenceError where one cannot be read."""
+    """The keys given. Raises EvidenceError where one cannot be read, or is given twice."""
     keys = [read_key(Path(path)) for path in options.public_key]
-    return keys + list(load_keys(Path(options.keys)) if options.keys else ())
+    listed = load_keys(Path(options.keys)) if options.keys else ()
+    where = f"--keys {options.keys}" if listed else "--public-key"
+    return list(once_each([*listed, *keys], where))
 
 
 def add_signing_key(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from opsverify.evidence.timestamp import TIMESTAMP, read_authorities, stamp_of
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from opsverify.config.model import Target
     from opsverify.config.secrets import Secrets
@@ -102,7 +102,23 @@ def load_keys(path: Path) -> tuple[TrustedKey, ...]:
     if not all(set(entry) == {"file"} and isinstance(entry["file"], str) for entry in listed):
         raise EvidenceError(say("{path}: expected [[authority]] tables with a file and nothing else", path=path))
     authorities = tuple(read_authorities(path.parent / entry["file"]) for entry in listed)
-    return tuple(replace(_key(entry, path), authorities=authorities) for entry in entries)
+    return once_each([replace(_key(entry, path), authorities=authorities) for entry in entries], str(path))
+
+
+def once_each(keys: Iterable[TrustedKey], where: str) -> tuple[TrustedKey, ...]:
+    """The keys, none of them twice: one without limits would undo the limits or the revocation of the other.
+
+    Raises EvidenceError with both names, and for a key that cannot be used.
+    """
+    by_id: dict[str, TrustedKey] = {}
+    for key in keys:
+        known = by_id.setdefault(key_id(key.pem), key)
+        if known is not key:
+            raise EvidenceError(
+                say("{where}: key {name} is the same as {known}; list it once", where=where, name=key.name,
+                    known=known.name)
+            )  # fmt: skip
+    return tuple(by_id.values())
 
 
 def _are_tables(value: object) -> TypeGuard[list[dict[str, Any]]]:

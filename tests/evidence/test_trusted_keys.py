@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from opsverify.cli.main import main
 from opsverify.errors import EvidenceError
 from opsverify.evidence.signature import sign_run
 from opsverify.evidence.trusted_keys import TrustedKey, load_keys, verify_by
@@ -128,3 +129,27 @@ def test_a_statement_names_the_stage_first(run_dir: Path) -> None:
     _signed(run_dir)
     envelope = json.loads((run_dir / "signature.dsse.json").read_text())
     assert [each["keyid"] for each in envelope["signatures"]] == [verify_by(run_dir, [_key()], NOW).signed_by]
+
+
+@pytest.mark.parametrize("revoked_first", [True, False])
+def test_a_key_listed_twice_is_refused(tmp_path: Path, revoked_first: bool) -> None:  # noqa: FBT001 - a case
+    """File and both names are said: the entry without limits would undo the revocation of the other."""
+    (tmp_path / "k.pub").write_text(PUBLIC)
+    (tmp_path / "again.pub").write_text(PUBLIC)
+    entries = ['[[key]]\nfile="k.pub"\nrevoked=2026-11-20\nreason="lost"\n', '[[key]]\nfile="again.pub"\n']
+    (tmp_path / "keys.toml").write_text("".join(entries if revoked_first else reversed(entries)))
+    with pytest.raises(EvidenceError) as refused:
+        load_keys(tmp_path / "keys.toml")
+    assert all(name in str(refused.value) for name in ("keys.toml", "k.pub", "again.pub"))
+
+
+def test_a_listed_key_given_again_is_refused(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same over `--keys` and `--public-key`, and over two of the latter."""
+    (tmp_path / "k.pub").write_text(PUBLIC)
+    (tmp_path / "keys.toml").write_text('[[key]]\nfile="k.pub"\nrevoked=2026-11-20\nreason="lost"\n')
+    finish(run_dir)
+    sign_run(run_dir, PRIVATE)
+    given = ["--public-key", str(tmp_path / "k.pub")]
+    for more in (["--keys", str(tmp_path / "keys.toml")], given):
+        assert main(["evidence", "verify", str(run_dir), *given, *more]) == 10
+        assert "key k.pub is the same as k.pub; list it once" in capsys.readouterr().err
