@@ -15,7 +15,7 @@ from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.bundle import ENDING, unpacked, write_bundle
 from opsverify.evidence.manifest import pages_in
-from opsverify.evidence.prune import RunRetention, remove, runs_in
+from opsverify.evidence.prune import RunRetention, finish_removals, remove, runs_in
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.evidence.target_state import altered_since
 from opsverify.evidence.timestamp import unstamped_reason
@@ -166,6 +166,8 @@ def _prune(options: argparse.Namespace) -> int:
         raise TargetError(say("evidence prune: --keep {keep}: expected 1 or more", keep=options.keep))
     reports = project_root() / "reports"
     retention = RunRetention(options.keep, dt.timedelta(seconds=_seconds(options.older_than)), options.rehearsals)
+    if not options.dry_run:
+        finish_removals(reports)
     kept = 0
     for run in retention.removable(list(runs_in(reports)), dt.datetime.now(dt.UTC)):
         why = say("would be removed") if options.dry_run else remove(run, reports)

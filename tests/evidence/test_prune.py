@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsverify.evidence import prune
 from opsverify.evidence.folder_lock import lock_folder
-from opsverify.evidence.prune import KeptRun, RunRetention, remove, runs_in
+from opsverify.evidence.prune import KeptRun, RunRetention, finish_removals, remove, runs_in
 from opsverify.evidence.target_state import PRUNED, TargetState
 from tests.support.finished_run import finish
 
@@ -102,3 +104,65 @@ def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:
     _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
     assert [run.run_id for run in runs_in(tmp_path)] == ["20250101T000000Z-daily-aaaa"]
     assert list(runs_in(tmp_path / "nowhere")) == []
+
+
+def test_a_copy_is_no_run(tmp_path: Path) -> None:
+    """Copies, and folders of another project, neither go nor count: the last real run stays."""
+    real = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    shutil.copytree(real.folder, tmp_path / "20250101T000000Z-daily-copy")
+    other = _finished(tmp_path / "other", "20260101T000000Z-daily-bbbb", "2026-01-01T00:00:00.000Z")
+    shutil.copytree(other.folder, tmp_path / other.run_id)
+    for name in ("..", "t/../t", ""):
+        finish(_folder(tmp_path / f"of-{len(name)}"), run_id="x", target=name, finished_at="2025-01-01T00:00:00.000Z")
+    assert list(runs_in(tmp_path)) == [real]
+    assert RunRetention(1, dt.timedelta(days=30)).removable(list(runs_in(tmp_path)), NOW) == []
+
+
+def test_an_altered_verdict_is_no_run(tmp_path: Path) -> None:
+    """Its time of end could make it the newest one, or the oldest."""
+    run = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    verdict = run.folder / "verdict.json"
+    verdict.write_text(verdict.read_text().replace("2025-01-01T00", "2024-01-01T00"))
+    assert list(runs_in(tmp_path)) == []
+
+
+@pytest.mark.parametrize("stage", ["recorded", "renamed", "half"])
+def test_a_prune_that_was_killed_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Killed after the chain says so, after the folder was set aside, and in the middle of its removal."""
+    run = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    with monkeypatch.context() as patched:
+        if stage == "recorded":
+            patched.setattr(type(run.folder), "rename", _killed)
+        else:
+            patched.setattr(shutil, "rmtree", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove(run, tmp_path)
+    for plan in tmp_path.glob(".pruning/*/plan.json" if stage == "half" else "none"):
+        plan.unlink()
+    monkeypatch.setattr(prune, "lock_folder", lambda _folder: None)  # the killed one's ended with its process
+    finish_removals(tmp_path)
+    assert [remove(again, tmp_path) for again in runs_in(tmp_path)] == [None] * (stage == "recorded")
+    assert not run.folder.exists()
+    assert not (tmp_path / ".pruning").exists()
+    entries = [line.content for line in TargetState.of(tmp_path, "t").read().lines]
+    assert [entry["run_id"] for entry in entries if entry["event"] == PRUNED] == [run.run_id]
+
+
+def test_what_an_earlier_version_left_half_removed_goes(tmp_path: Path) -> None:
+    """The chain says pruned: what is left of it is not altered evidence."""
+    run = _finished(tmp_path, "20250101T000000Z-daily-aaaa", "2025-01-01T00:00:00.000Z")
+    TargetState.of(tmp_path, "t").prune(run.run_id, "daily")
+    (run.folder / "plan.json").unlink()
+    assert remove(run, tmp_path) is None
+    assert not run.folder.exists()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _killed(*_given: Any, **_named: Any) -> None:  # noqa: ANN401 - as what it stands in for
+    raise KeyboardInterrupt
