@@ -57,6 +57,21 @@ LONG: Final = {
 }
 """Modules of 300 lines and more, and why. A module leaves this list when it gets shorter; none is added."""
 
+READERS: Final = {
+    "opsverify/evidence/once_read.py": "the one reader",
+    "opsverify/evidence/allure_writer.py": "what a check attaches",
+    "opsverify/evidence/bound.py": "runbook and suites",
+    "opsverify/evidence/chain.py": "lines of the state, each with its own fault",
+    "opsverify/evidence/origin.py": "files of git",
+    "opsverify/evidence/target_state.py": "the state, which lies in no run's folder",
+    "opsverify/evidence/timestamp.py": "certificates that a person names",
+    "opsverify/evidence/trusted_keys.py": "keys that a person names",
+    "opsverify/fleet/publish.py": "the plan that a person names; a mounted ConfigMap is a link",
+    "opsverify/report/allure_cli.py": "the lock file of the package",
+    "opsverify/report/allure_report.py": "what Allure wrote a moment ago, in a folder of this process",
+}
+"""Modules that read files or JSON by themselves beside the reader of evidence, and what; none of a run's folder."""
+
 NOT_A_NOUN: Final = re.compile(
     r"(What|How|Whether|Why|Where|When|Which|Who|Whatever|Everything|Nothing|Any|"
     r"Add|Ask|Await|Build|Carry|Choose|Close|Collect|Compare|Find|Give|Hear|Keep|Load|Look|Make|Observe|Prove|Read|"
@@ -246,3 +261,23 @@ def test_modules_are_short() -> None:
 def test_no_import_circle(top: str) -> None:
     """No module leads back to itself, typing imports and imports inside functions included."""
     assert circles(top) == []
+
+
+def test_files_of_a_run_are_read_by_one_reader() -> None:
+    """A FIFO, a link or nested JSON in a run's folder ends in an EvidenceError, since nothing else reads there."""
+    found = set()
+    for source in sources(LIBRARY).values():
+        reads = source.path.startswith(tuple(f"opsverify/{name}/" for name in ("evidence", "fleet", "report")))
+        if not reads and source.path not in {"opsverify/pytest_plugin/verdict_file.py", "opsverify/cli/report.py"}:
+            continue
+        found |= {
+            source.path
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.Attribute)
+            and (node.attr in {"read_bytes", "read_text"} or (node.attr in {"load", "loads"} and _is_json(node.value)))
+        }
+    assert found == set(READERS)
+
+
+def _is_json(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "json"

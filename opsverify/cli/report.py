@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from opsverify.cli.reader_language import reader_language
 from opsverify.config.project import project_root, target_argument
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import EvidenceError, TargetError
+from opsverify.evidence.once_read import read_json
 from opsverify.evidence.run_folder import VERDICT, find_run_folder
 from opsverify.language.message import say
 from opsverify.language.tell import tell
@@ -58,10 +58,15 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
                 verdict=VERDICT,
             )
         )
-    language = options.language or json.loads((folder / VERDICT).read_text(encoding="utf-8")).get("language", "ko")
+    language = options.language or _language_of(read_json(folder / VERDICT))
     progress = partial(tell, language=reader_language(options), stream=sys.stderr)
     sys.stdout.write(f"{build_report(folder, language, progress)}\n")
     return 0
+
+
+def _language_of(verdict: object) -> str:
+    """The language of the run's target; the report itself says what is wrong with another verdict."""
+    return str(verdict.get("language", "ko")) if isinstance(verdict, dict) else "ko"
 
 
 def _index(options: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final, NoReturn, Self
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, paths_in
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_once
 from opsverify.evidence.signature import SIGNATURE, VERDICT, verify_run
 from opsverify.evidence.timestamp import TIMESTAMP
 from opsverify.language.message import say
@@ -68,7 +67,7 @@ def write_bundle(folder: Path, bundle: Path) -> None:
     if problems := verify_run(folder, None).problems:
         raise EvidenceError(say("{problem}; only a whole run makes a bundle", problem=problems[0]))
     verdict = read_once(folder / VERDICT)
-    top = PurePosixPath(json.loads(verdict)["run_id"]).name
+    top = PurePosixPath(json_in(verdict, VERDICT)["run_id"]).name
     covered = [*paths_in(read_once(folder / MANIFEST)), MANIFEST, VERDICT]
     covered += [name for name in (SIGNATURE, TIMESTAMP) if (folder / name).exists()]
     if unfit := next((name for name in covered if not _fits(f"{top}/{name}")), None):

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError
+from opsverify.evidence.once_read import json_in
 from opsverify.evidence.statement import STATEMENT
 from opsverify.language.message import say
 
@@ -42,10 +43,10 @@ def require_signature(signature: bytes | None, files: Mapping[str, bytes | None]
     except VerificationError as error:
         raise EvidenceError(say("no valid signature by key {keyid}...", keyid=key.keyid[:12])) from error
     try:
-        statement = json.loads(envelope.payload)
+        statement = json_in(envelope.payload, "payload")
         kinds = (envelope.payload_type, statement["_type"], statement["predicateType"])
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (EvidenceError, ValueError, KeyError, TypeError) as error:
         raise EvidenceError(say("the signed content is not an in-toto statement")) from error
     if kinds != (PAYLOAD_TYPE, STATEMENT, wanted):
         raise EvidenceError(
@@ -62,9 +63,9 @@ def _envelope(content: bytes | None) -> Envelope:
     if content is None:
         raise EvidenceError(say("missing: the run is not signed"))
     try:
-        return Envelope.from_dict(json.loads(content))
+        return Envelope.from_dict(json_in(content, "signature"))
     # The envelope is untrusted input, and the library checks no types: each of these means "not an envelope".
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (EvidenceError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(say("not a DSSE envelope")) from error
 
 

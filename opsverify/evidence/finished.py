@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.errors import EvidenceError
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_once
 from opsverify.evidence.target_state import BEGUN, FINISHED, PRUNED
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def finished_runs(state: TargetState) -> tuple[dict[str, Any], ...]:
 def _sealed(folder: Path, sha256: str) -> dict[str, Any] | None:
     try:
         content = read_once(folder / "verdict.json")
-        verdict: dict[str, Any] = json.loads(content)
-    except (OSError, EvidenceError, ValueError):
+        verdict: dict[str, Any] = json_in(content, "verdict.json")
+    except (OSError, EvidenceError):
         return None
     return verdict if hashlib.sha256(content).hexdigest() == sha256 else None

@@ -15,6 +15,7 @@ from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.files import link_latest, write_atomic
 from opsverify.evidence.folder_lock import lock_folder
 from opsverify.evidence.json_text import json_text
+from opsverify.evidence.once_read import read_json
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ class RunFolder:
 def _run_id_in(path: Path) -> str:
     for name in (VERDICT, RUN):
         try:
-            return str(json.loads((path / name).read_text(encoding="utf-8"))["run_id"])
-        except (OSError, ValueError, KeyError):
+            return str(read_json(path / name)["run_id"])
+        except (OSError, EvidenceError, LookupError, TypeError):
             continue
     return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-unknown"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -11,7 +10,7 @@ from opsverify.errors import EvidenceError
 from opsverify.evidence.dsse import enveloped, private_key_of, public_key_of, require_signature, signer_of
 from opsverify.evidence.files import write_atomic
 from opsverify.evidence.manifest import MANIFEST, Problem, verify_manifest
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_json, read_once
 from opsverify.evidence.statement import TEST_RESULT, VERIFICATION_RESULT, test_result, verification_result
 from opsverify.language.message import as_message, say
 
@@ -145,8 +144,8 @@ def _summary_problems(run_dir: Path, files: Mapping[str, bytes | None], key: SSl
 def _signature_expected(run_dir: Path) -> bool:
     """Whether the plan, which the manifest covers, says that the run is signed at its end."""
     try:
-        plan = json.loads(read_once(run_dir / "plan.json"))
-    except (OSError, ValueError, EvidenceError):
+        plan = read_json(run_dir / "plan.json")
+    except (OSError, EvidenceError):
         return False  # a plan that is missing or altered is the manifest's problem
     return isinstance(plan, dict) and plan.get("signature_expected") is True
 
@@ -159,7 +158,7 @@ def key_id(public_key_pem: str) -> str:
 def key_ids_in(run_dir: Path, name: str = SIGNATURE) -> tuple[str, ...]:
     """The ids of the keys that a run's signature names; they prove nothing."""
     try:
-        return tuple(str(each["keyid"]) for each in json.loads(read_once(run_dir / name))["signatures"])
+        return tuple(str(each["keyid"]) for each in read_json(run_dir / name)["signatures"])
     except (OSError, ValueError, KeyError, TypeError, EvidenceError):
         return ()
 
@@ -174,8 +173,8 @@ def public_half(private_key_pem: str) -> str:
 
 def _parsed(verdict: bytes) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
-        return json.loads(verdict)
-    except ValueError:
+        return json_in(verdict, VERDICT)
+    except EvidenceError:
         return None
 
 
@@ -192,6 +191,6 @@ def _verdict_problems(manifest: bytes, verdict: Any) -> tuple[Problem, ...]:  # 
 
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_once(path)).hexdigest()
+    except (OSError, EvidenceError):
         return None

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.chain import GENESIS, Chain, append, parse
 from opsverify.evidence.files import write_atomic
+from opsverify.evidence.once_read import json_in
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ class TargetState:
         """The whole chain. Raises EvidenceError where it is damaged, or shorter than it was."""
         try:
             chain = parse(self.runs.read_bytes())
-            known = json.loads((self.folder / "head.json").read_bytes())
+            known = json_in((self.folder / "head.json").read_bytes(), "head.json")
         except FileNotFoundError:
             return Chain(())
-        except (OSError, ValueError) as error:
+        except (OSError, EvidenceError) as error:
             raise EvidenceError(say("{runs}: cannot be read ({error})", runs=self.runs, error=error)) from error
         if chain.fault:
             raise EvidenceError(say("{runs}, {fault}", runs=self.runs, fault=chain.fault))
@@ -216,8 +217,8 @@ def altered_since(reports: Path, run_folder: Path, verdict: bytes, target: str =
     With `target` only that one's state is read.
     """
     try:
-        run_id = json.loads(verdict).get("run_id")
-    except (ValueError, AttributeError):
+        run_id = json_in(verdict, "verdict.json").get("run_id")
+    except (EvidenceError, AttributeError):
         return None  # its own problem, named elsewhere
     folder = str(run_folder.resolve())
     for path in sorted((reports / STATE).glob(f"{target}/runs.jsonl")):
@@ -292,6 +293,6 @@ def _later(entries: list[dict[str, Any]], *, latest: bool, decision: str, stage:
 
 def _count(path: Path) -> int:
     try:
-        return int(json.loads(path.read_bytes())["lines"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(json_in(path.read_bytes(), path.name)["lines"])
+    except (OSError, EvidenceError, ValueError, KeyError, TypeError):
         return 0

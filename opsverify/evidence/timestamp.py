@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.evidence.files import write_atomic
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import read_json, read_once
 from opsverify.evidence.signature import SIGNATURE, Stamp
 from opsverify.language.message import Message, pair, say, unpair
 
@@ -160,12 +160,12 @@ def _issued(decoded: Any) -> dt.datetime | None:  # noqa: ANN401 - of the extra
 def unstamped_reason(folder: Path) -> Message | None:
     """Why a run that should have a stamp has none, as was written down; None where it should have none."""
     try:
-        return unpair(json.loads(read_once(folder / UNSTAMPED)), "reason")
+        return unpair(read_json(folder / UNSTAMPED), "reason")
     except (OSError, ValueError, LookupError, TypeError, EvidenceError):
         pass
     try:
-        plan = json.loads(read_once(folder / "plan.json"))
-    except (OSError, ValueError, EvidenceError):
+        plan = read_json(folder / "plan.json")
+    except (OSError, EvidenceError):
         return None  # a plan that is missing or altered is the manifest's problem
     if isinstance(plan, dict) and plan.get("timestamp_expected") is True:
         return say("evidence without time stamp: the run's plan says that there is one")

@@ -8,7 +8,6 @@ it signed, whenever that claims to be. That proof is a time stamp of an authorit
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 import tomllib
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeGuard
 
 from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import Problem
+from opsverify.evidence.once_read import json_in
 from opsverify.evidence.signature import SIGNATURE, VERDICT, Verification, key_id, key_ids_in, public_half, verify_run
 from opsverify.evidence.timestamp import TIMESTAMP, read_authorities, stamp_of
 from opsverify.language.message import say
@@ -169,10 +169,10 @@ def verify_by(folder: Path, keys: Sequence[TrustedKey], now: dt.datetime) -> Ver
         problems.append(Problem(TIMESTAMP, stamp.reason))
     proven = stamp.at if stamp is not None else None
     try:
-        verdict = json.loads(found.verdict)
+        verdict = json_in(found.verdict, VERDICT)
         ended = dt.datetime.fromisoformat(verdict["finished_at"])
         odd = _odd_times(verdict, now) or (_dated_back(ended, proven) if proven else None)
-    except (ValueError, KeyError, TypeError):
+    except (EvidenceError, ValueError, KeyError, TypeError):
         problems.append(Problem(VERDICT, say("no time of its end")))
     else:
         problems += [Problem(VERDICT, odd)] if odd else []

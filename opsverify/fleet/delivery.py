@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from opsverify.core.stages import Decision, Outcome
 from opsverify.errors import EvidenceError
 from opsverify.evidence.bundle import ENDING, unpacked
 from opsverify.evidence.manifest import MANIFEST, sums_in
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_json, read_once
 from opsverify.evidence.origin import ORIGIN
 from opsverify.evidence.run_folder import PLAN, VERDICT
 from opsverify.evidence.target_state import altered_since
@@ -111,15 +110,15 @@ class Verifier:
         found = verify_by(folder, self.keys, self.now)
         if found.problems or found.verdict is None:
             raise _Refusal(DeliveryState.ALTERED, join("; ", map(str, found.problems[:_MOST_PROBLEMS])))
-        verdict = json.loads(found.verdict)
-        problem = contradiction(verdict, json.loads(_sealed(folder, PLAN, verdict)), verdict["run_id"])
+        verdict = json_in(found.verdict, VERDICT)
+        problem = contradiction(verdict, json_in(_sealed(folder, PLAN, verdict), PLAN), verdict["run_id"])
         if problem is None and verdict["target"] in self.plan.numbers:
             problem = altered_since(self.reports, folder, found.verdict, verdict["target"])
         if problem is not None:
             raise _Refusal(DeliveryState.ALTERED, problem)
         if found.signature_present and found.signed_by is None:
             raise _Refusal(DeliveryState.UNVERIFIED, say("signed, and verified by no key; give --public-key or --keys"))
-        claim = Claim.of(verdict, json.loads(_sealed(folder, ORIGIN, verdict)))
+        claim = Claim.of(verdict, json_in(_sealed(folder, ORIGIN, verdict), ORIGIN))
         if other := foreign_to(self.plan, claim):
             raise _Refusal(DeliveryState(other.state), other.why, other.unit)
         decision, why = _decided(verdict)
@@ -140,10 +139,10 @@ class Verifier:
 def _claimed(folder: Path, plan: FleetPlan) -> int | None:
     """The unit that a folder says it is of, verified or not: a folder that counts for nothing needs a name."""
     with contextlib.suppress(Exception):
-        target = json.loads(read_once(folder / VERDICT))["target"]
+        target = read_json(folder / VERDICT)["target"]
         return plan.numbers.get(target)
     with contextlib.suppress(Exception):
-        claim = json.loads(read_once(folder / ORIGIN))["started_by"]
+        claim = read_json(folder / ORIGIN)["started_by"]
         if claim["plan"] == plan.sha256:
             return plan.unit(int(claim["unit"])).unit
     return None

@@ -20,9 +20,10 @@ from opsverify.config.load import load_target
 from opsverify.config.project import project_root
 from opsverify.config.run_options import options_of
 from opsverify.core.stages import STAGES, Stage, stage_named
-from opsverify.errors import TargetError
+from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.bound import project_digests
 from opsverify.evidence.files import sha256_of, write_atomic
+from opsverify.evidence.once_read import json_in
 from opsverify.evidence.run_folder import timestamp
 from opsverify.language.message import say
 
@@ -69,7 +70,7 @@ class FleetPlan:
     def loads(cls, content: bytes, name: str = FLEET_PLAN) -> Self:
         """Read a plan. Raises TargetError for what is none."""
         try:
-            found: dict[str, Any] = json.loads(content)
+            found: dict[str, Any] = json_in(content, name)
             if found["schema"] != SCHEMA:
                 raise ValueError(f"schema {found['schema']!r}")
             plan = cls(
@@ -83,7 +84,7 @@ class FleetPlan:
                 units=tuple(_unit(each) for each in found["units"]),
                 sha256=hashlib.sha256(content).hexdigest(),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (EvidenceError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TargetError(
                 say("{name}: no plan of a fleet ({error}); opsverify fleet writes one", name=name, error=repr(error))
             ) from error

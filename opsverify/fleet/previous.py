@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opsverify.errors import EvidenceError
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +43,7 @@ class PreviousFleet:
     def load(cls, path: Path) -> Self | None:
         """Read a verdict; None where there is none that can be read."""
         try:
-            found: dict[str, Any] = json.loads(read_once(path))
+            found: dict[str, Any] = read_json(path)
             if found["schema"] != SCHEMA:
                 return None
             red = {str(unit["target"]): str(unit["red_since"]) for unit in found["units"] if unit["red_since"]}

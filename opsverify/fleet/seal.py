@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.evidence.dsse import enveloped, signer_of
 from opsverify.evidence.files import write_atomic
+from opsverify.evidence.once_read import json_in
 from opsverify.evidence.statement import STATEMENT, TEST_RESULT
 from opsverify.fleet.plan import FLEET_PLAN
 from opsverify.fleet.previous import FLEET_VERDICT
@@ -43,7 +44,7 @@ def dumps(verdict: dict[str, Any]) -> str:
 
 def fleet_result(plan: bytes, verdict: bytes) -> dict[str, Any]:
     """The test result of a fleet's verdict: `PASSED` where every unit did, `WARNED` where one needed a waiver."""
-    content = json.loads(verdict)
+    content = json_in(verdict, FLEET_VERDICT)
     sums = {name: hashlib.sha256(each).hexdigest() for name, each in ((FLEET_PLAN, plan), (FLEET_VERDICT, verdict))}
     red = [unit["target"] for unit in content["units"] if unit["red_since"]]
     waived = [unit["target"] for unit in content["units"] if not unit["red_since"] and unit["waived"]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from opsverify.core.verdict import outcome_of
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.dsse import public_key_of, require_signature
 from opsverify.evidence.manifest import Problem
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_once
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.evidence.signature import key_id, key_ids_in
 from opsverify.evidence.statement import TEST_RESULT
@@ -72,7 +71,7 @@ class FleetVerifier:
         if verdict is None:
             return FleetVerification(tuple(problems), signed_by, present, present and not self.keys)
         try:
-            content = json.loads(verdict)
+            content = json_in(verdict, FLEET_VERDICT)
             problems += _contradictions(content, plan, present)
             units = [unit for unit in content["units"] if unit["state"] == DeliveryState.DELIVERED]
             here = [(unit, place) for unit in units if (place := _place_of(folder, unit)) is not None]
@@ -96,9 +95,9 @@ class FleetVerifier:
         except EvidenceError as error:
             return None, [Problem(FLEET_SIGNATURE, str(error))]
         try:
-            created = dt.datetime.fromisoformat(json.loads(read[FLEET_VERDICT] or b"")["created_at"])
+            created = dt.datetime.fromisoformat(json_in(read[FLEET_VERDICT] or b"", FLEET_VERDICT)["created_at"])
             doubt = signing.doubt(created)
-        except (ValueError, LookupError, TypeError):
+        except (EvidenceError, ValueError, LookupError, TypeError):
             doubt = say("no time of its plan")
         return str(key.keyid), [Problem(FLEET_SIGNATURE, doubt)] if doubt else []
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.exit_codes import DECIDED, EXIT, ExitCode
 from opsverify.core.stages import STAGES, Decision, Outcome
 from opsverify.errors import EvidenceError
 from opsverify.evidence.manifest import MANIFEST
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_once
 from opsverify.evidence.run_folder import PLAN, VERDICT
 from opsverify.evidence.signature import SIGNATURE, ReadVerdict, verify_run
 from opsverify.language.message import say
@@ -27,10 +26,10 @@ def exit_code_in(folder: Path, run_id: str) -> ExitCode:
     """The exit code of the verdict in `folder`. Raises EvidenceError unless it is whole and of the run `run_id`."""
     content = _read(folder / VERDICT)
     try:
-        verdict, plan = json.loads(content), json.loads(_read(folder / PLAN))
+        verdict, plan = json_in(content, VERDICT), json_in(_read(folder / PLAN), PLAN)
         problem = contradiction(verdict, plan, run_id)
         code = ExitCode(verdict["exit_code"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvidenceError(
             say("{verdict}: not a verdict ({kind}: {error})", verdict=VERDICT, kind=type(error).__name__, error=error)
         ) from error
@@ -82,9 +81,9 @@ def _read(path: Path) -> bytes:
 def _require_signed(folder: Path, verdict: bytes) -> None:
     """Raise EvidenceError unless the signature names the sums of these very files; keys are the business of `act`."""
     try:
-        statement = json.loads(base64.b64decode(json.loads(_read(folder / SIGNATURE))["payload"]))
+        statement = json_in(base64.b64decode(json_in(_read(folder / SIGNATURE), SIGNATURE)["payload"]), SIGNATURE)
         signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (EvidenceError, ValueError, KeyError, TypeError) as error:
         raise EvidenceError(say("{signature}: not a signature", signature=SIGNATURE)) from error
     sums = {MANIFEST: _read(folder / MANIFEST), VERDICT: verdict}
     for name, content in sums.items():

@@ -15,6 +15,7 @@ from opsverify.canary.observation import NAME, read_observation
 from opsverify.config.severity import SEVERITIES
 from opsverify.errors import EvidenceError
 from opsverify.evidence.files import LATEST, write_atomic
+from opsverify.evidence.once_read import json_in, read_json, read_once
 from opsverify.language.message import say
 from opsverify.report.allure_cli import allure_command, run
 from opsverify.report.gate_plot import plots_of
@@ -88,13 +89,13 @@ def _window(run_dir: Path, language: str) -> str:
 def _verdict(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "verdict.json"
     try:
-        verdict = json.loads(path.read_bytes())
+        verdict = read_json(path)
         missing = {"run_id", "stage", "target", "outcome", "decision", "reasons"} - verdict.keys()
     except OSError as error:
         raise EvidenceError(
             say("{path}: cannot be read ({error}): name the folder of a finished run", path=path, error=error.strerror)
         ) from error
-    except (ValueError, AttributeError) as error:
+    except (EvidenceError, AttributeError) as error:
         raise EvidenceError(say("{path}: not a verdict", path=path)) from error
     if missing:
         raise EvidenceError(say("{path}: not a verdict; missing: {names}", path=path, names=", ".join(sorted(missing))))
@@ -156,6 +157,6 @@ def _locked(history: Path | None) -> AbstractContextManager[object]:
 
 def _copy_history(history: Path, copy: Path, verdict: dict[str, Any]) -> None:
     """Copy the history for Allure without this run's own line, so that building a report twice counts it once."""
-    lines = history.read_bytes().splitlines(keepends=True) if history.exists() else []
+    lines = read_once(history).splitlines(keepends=True) if history.exists() else []
     own = title_of(verdict)
-    copy.write_bytes(b"".join(line for line in lines if json.loads(line).get("name") != own))
+    copy.write_bytes(b"".join(line for line in lines if json_in(line, history.name).get("name") != own))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.core.stages import STAGES
 from opsverify.errors import EvidenceError
-from opsverify.evidence.once_read import read_once
+from opsverify.evidence.once_read import json_in, read_once
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.evidence.target_state import BEGUN, FINISHED, PRUNED
 from opsverify.language.message import Message, as_message, say
@@ -118,8 +117,8 @@ def _run(begun: Mapping[str, str], ended: Mapping[str, str] | None, *, pruned: b
 def _sealed(folder: Path, sha256: str) -> dict[str, Any]:
     try:
         content = read_once(folder / VERDICT)
-        verdict: dict[str, Any] = json.loads(content)
-    except (OSError, ValueError, EvidenceError) as error:
+        verdict: dict[str, Any] = json_in(content, VERDICT)
+    except (OSError, EvidenceError) as error:
         raise EvidenceError(say("its evidence is gone from {folder}; restore it", folder=folder)) from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise EvidenceError(say("its verdict is not the one that was sealed"))

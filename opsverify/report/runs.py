@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import EvidenceError
+from opsverify.evidence.once_read import read_json
 from opsverify.evidence.run_folder import VERDICT
 from opsverify.language.kept import revive
 from opsverify.language.message import LANGUAGES, Message, say, unpair
@@ -76,7 +76,7 @@ class RehearsalRun:
             rpo = or_none(self.drill.parts.rpo)
             return rpo.to_dict() if rpo else None
         path = self.folder / TESTIMONY
-        return dict(revive(json.loads(path.read_text(encoding="utf-8")))) if path.exists() else None
+        return dict(revive(read_json(path))) if path.exists() else None
 
     @property
     def answers(self) -> Mapping[str, Finding]:
@@ -107,9 +107,9 @@ class RehearsalRun:
 def read_run(folder: Path) -> RehearsalRun:
     """The run in `folder`. Raises EvidenceError when it has no verdict."""
     try:
-        verdict = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
+        verdict = read_json(folder / VERDICT)
         drill = Drill.load(folder / DRILL) if (folder / DRILL).exists() else None
-    except (OSError, LookupError, ValueError, TypeError) as error:
+    except (EvidenceError, OSError, LookupError, ValueError, TypeError) as error:
         raise EvidenceError(
             say("{folder}: not a finished run ({error}); run opsverify verify first", folder=folder, error=error)
         ) from error

@@ -9,6 +9,9 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from opsverify.errors import EvidenceError
+from opsverify.evidence.once_read import json_in, read_once
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -32,15 +35,15 @@ def worded(run_dir: Path, verdict: Mapping[str, Any], language: str, folder: Pat
         if not path.name.endswith("-result.json"):
             shutil.copyfile(path, folder / path.name)
             continue
-        text = path.read_text(encoding="utf-8")
+        text = read_once(path).decode("utf-8", "replace")
         (folder / path.name).write_text(_worded(text, checks, language), encoding="utf-8")
 
 
 def _worded(text: str, checks: Mapping[str, Any], language: str) -> str:
     try:
-        result = json.loads(text)
+        result = json_in(text, RESULTS)
         name = next((label["value"] for label in result.get("labels", ()) if label["name"] == _ID), None)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (EvidenceError, TypeError, KeyError, AttributeError):
         return text  # Allure itself says what it cannot read
     check = checks.get(str(name))
     if check is None:
