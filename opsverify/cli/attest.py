@@ -20,7 +20,8 @@ from opsverify.core.plan import with_uncovered
 from opsverify.core.runbook import lines
 from opsverify.core.stages import nearest
 from opsverify.errors import TargetError
-from opsverify.language.message import join, say
+from opsverify.language.message import Message, join, say
+from opsverify.language.plain import plain_line
 from opsverify.language.tell import tell
 from opsverify.people.attested import validity, wording_of
 from opsverify.people.log import CONFIRMED, FAILED, SCHEMA, SignedEntry, append, path_of
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
 
 def _entry(options: argparse.Namespace, target: str) -> SignedEntry:
     known = lines()
-    problems = []
+    problems: list[Message] = []
     if options.item not in known:
         hint = nearest(options.item or "", known)
         problems.append(say("attest: {item!r} is no runbook line{hint}", item=options.item or "", hint=hint))
@@ -81,6 +82,11 @@ def _entry(options: argparse.Namespace, target: str) -> SignedEntry:
         say("attest: missing --{name}", name=name)
         for name in ("by", "role")
         if not (getattr(options, name) or "").strip()
+    ]
+    problems += [
+        say("attest: --{name} {text!r}: expected one line without control characters", name=name, text=text)
+        for name in ("by", "role", "note")
+        if plain_line(text := getattr(options, name) or "") != text
     ]
     if options.failed and not options.note.strip():
         problems.append(say("attest: --failed needs --note: what was not in order"))
@@ -98,12 +104,7 @@ def _entry(options: argparse.Namespace, target: str) -> SignedEntry:
             until = observed + dt.timedelta(seconds=parse_duration(options.valid_for))
     except ValueError as error:
         problems.append(say("attest: --valid-for: {error}", error=error))
-    evidence = {}
-    for path in options.evidence:
-        try:
-            evidence[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            problems.append(say("attest: --evidence {path}: {error}", path=path, error=error.strerror))
+    evidence = _sums(options.evidence, problems)
     if problems or observed is None:
         raise TargetError(*problems)
     return SignedEntry(
@@ -112,6 +113,22 @@ def _entry(options: argparse.Namespace, target: str) -> SignedEntry:
         now.isoformat(timespec="seconds"), until.astimezone(dt.UTC).isoformat(timespec="seconds") if until else None,
         options.note.strip(), evidence,
     )  # fmt: skip
+
+
+def _sums(paths: Sequence[Path], problems: list[Message]) -> dict[str, str]:
+    """The sum of each file by its name; what is wrong with one is added to `problems`."""
+    evidence: dict[str, str] = {}
+    for path in paths:
+        if path.name in evidence or plain_line(path.name) != path.name:
+            problems.append(
+                say("attest: --evidence {name!r}: expected different names without control characters; rename the file",
+                    name=path.name)
+            )  # fmt: skip
+        try:
+            evidence[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            problems.append(say("attest: --evidence {path}: {error}", path=path, error=error.strerror))
+    return evidence
 
 
 def _list(stage: str, given: str, root: Path, language: str) -> None:

@@ -101,3 +101,27 @@ def test_what_a_verdict_says_to_type_works_as_typed(
         assert main(shlex.split(filled)[1:]) == 0
     signed = Attestations(project / "reports", "t", {}, "staging", now).result("runbook.2-1.bi", line)
     assert signed.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--by", "kim\nentry 9: lee"], "--by"),
+        (["--role", "L2\x1b[2J"], "--role"),
+        (["--note", "fine\u202e"], "--note"),
+        (["--evidence", "a/photo.png", "--evidence", "b/photo.png"], "--evidence 'photo.png'"),
+        (["--evidence", "a/x\ny.png"], "--evidence 'x"),
+    ],
+)
+def test_what_would_forge_or_hide_an_entry_signs_nothing(
+    more: list[str], told: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control characters print lines of their own; of two files of one name, one sum would be lost."""
+    monkeypatch.chdir(project)
+    for name in ("a/photo.png", "b/photo.png", "a/x\ny.png"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(name)
+    target = str(project / "targets" / "t.toml")
+    assert main(["attest", "1-weekly/cache", "--target", target, "--by", "kim", "--role", "L2", *more]) == 4
+    assert told in capsys.readouterr().err
+    assert not read(path_of(project / "reports", "t")).entries
