@@ -38,7 +38,10 @@ def _guard(number: int, redactor: Redactor) -> None:
     def end() -> None:
         with contextlib.suppress(OSError, ValueError):
             (sys.stdout if number == 1 else sys.stderr).flush()
-        os.dup2(real, number)  # closes the last end of the pipe here; a child that lives on may keep another
+        # Closes the last end of the pipe here (a child that lives on may keep another), and opens no other way: what an
+        # exit function or a thread prints from now on is cleaned by nobody.
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - as a descriptor
+            os.dup2(nowhere.fileno(), number)
         thread.join(_GRACE_S)
 
     atexit.register(end)

@@ -161,9 +161,24 @@ def _be_child(arguments: Sequence[str], launch: Launch, parent: int) -> NoReturn
                 code = _pytest(arguments, launch)
             except BaseException:  # noqa: BLE001 - nothing may return from here
                 traceback.print_exc()
+            _end_output()
             atexit._run_exitfuncs()  # noqa: SLF001 - what a normal end of Python would do
     finally:
         os._exit(code)
+
+
+def _end_output() -> None:
+    """Let nothing reach the terminal any more: pytest, which cleaned what checks print, has put the streams back.
+
+    Exit functions of checks, and threads and children that they left behind, may print a secret.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _pytest(arguments: Sequence[str], launch: Launch) -> int:
