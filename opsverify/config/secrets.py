@@ -56,6 +56,11 @@ class Secrets:
         """Every loaded value, for the redactor."""
         return frozenset(self._values.values())
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """The environment variables that were read."""
+        return frozenset(ref.env for ref in self._values if ref.env is not None)
+
     def __repr__(self) -> str:
         return f"Secrets({len(self._values)} loaded)"
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
+from opsverify.config.named_variables import values_to_mask
 from opsverify.errors import OpsVerifyError
 from opsverify.evidence.redact import RedactedStream, Redactor
 from opsverify.pytest_plugin.streams import tolerant
@@ -30,7 +31,7 @@ def guard_early(argv: Sequence[str], root: Path, manager: pytest.PytestPluginMan
         _, secrets = load_target(find_target(name, root / "targets"))
     except OpsVerifyError:  # said, and refused, once the options are known
         return
-    setattr(place, attribute, RedactedStream(tolerant(stream), Redactor(secrets.values)))
+    setattr(place, attribute, RedactedStream(tolerant(stream), Redactor(values_to_mask(secrets, root / "targets"))))
 
 
 def _stderr(manager: pytest.PytestPluginManager) -> tuple[Any, str]:

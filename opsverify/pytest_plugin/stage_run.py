@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
+from opsverify.config.named_variables import values_to_mask
 from opsverify.config.placeholders import filled
 from opsverify.config.release_name import release_in
 from opsverify.config.run_options import RELEASE, REPORT_DIR, overridden
@@ -98,7 +99,7 @@ class StageRun:
         started = dt.datetime.now(dt.UTC)
         binding: dict[str, Any] = {}
         bound: dict[str, Any] = {}
-        redactor = Redactor(secrets.values)
+        redactor = Redactor(values_to_mask(secrets, root / TARGETS))
         state = None
         if folder is None:
             report_dir = request.text(REPORT_DIR)

@@ -45,6 +45,12 @@ class EventSender:
         receiver = self._receiver()
         return receiver is not None and receiver.wants(stage)
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """The environment variables with the receiver's secrets."""
+        receiver = self._receiver()
+        return frozenset() if receiver is None else receiver.secrets.variables
+
     def wake(self) -> None:
         """Look for events that wait."""
         self._wake.set()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from opsverify.commands import end_group
+from opsverify.config.named_variables import variables_in
 from opsverify.core.exit_codes import ExitCode
 from opsverify.errors import TargetError
 from opsverify.language.message import Message, say
@@ -236,7 +237,10 @@ class RunQueue:
         log = settings.state / "output" / f"{run.id}.log"
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         began = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]
-        environment = {**os.environ, RUN_VARIABLE: run.id, "OPSVERIFY_SERVE_BY": run.started_by}
+        # The receiver's secrets are the server's, unless a target needs the same ones.
+        hidden = self._events.variables - variables_in(settings.root / "targets")
+        inherited = {name: value for name, value in os.environ.items() if name not in hidden}
+        environment = {**inherited, RUN_VARIABLE: run.id, "OPSVERIFY_SERVE_BY": run.started_by}
         with log.open("wb") as output:
             log.chmod(0o600)
             process = subprocess.Popen(

@@ -142,3 +142,61 @@ def test_no_secret_in_a_conftest_that_fails(suite: Suite, way: str, place: str) 
     assert "[redacted]" in ran.out + ran.err, str(ran)
     for form in forms():
         assert form not in (ran.out + ran.err).encode()
+
+
+AFTERWARDS = """
+import atexit, threading
+SECRET = os.environ["PLANTED_SECRET"]
+
+def later():
+    atexit_began.wait()
+    print(SECRET, flush=True)
+    os.write(2, SECRET.encode())
+    written.set()
+
+atexit_began, written = threading.Event(), threading.Event()
+
+class Late:
+    def __del__(self):
+        os.write(2, SECRET.encode())
+
+@atexit.register
+def at_exit():
+    print(SECRET, flush=True)
+    sys.stderr.write(SECRET)
+    logging.getLogger("x").error(SECRET)
+    atexit_began.set()
+    written.wait(10)
+    pathlib = __import__("pathlib")
+    pathlib.Path("at-exit").touch()
+
+@described("t.late")
+def test_late(check):
+    sys.late = Late()
+    threading.Thread(target=later, daemon=True).start()
+    check.measure("x", 0.0, RATE)
+"""
+
+
+@pytest.mark.parametrize("args", [(), ("-s",)], ids=["captured", "-s"])
+def test_nothing_reaches_the_terminal_after_the_run(suite: Suite, args: tuple[str, ...]) -> None:
+    """Exit functions and threads of a check print when pytest has put the plain streams back."""
+    suite.checks("late", AFTERWARDS)
+    ran = suite.run("cli", args)
+    assert (suite.root / "at-exit").exists()
+    assert not [form for form in forms() if form in ran.out.encode() + ran.err.encode()]
+    assert ran.verdict is not None
+
+
+@pytest.mark.parametrize("way", ["cli", "cli-n2"])
+def test_secrets_of_other_targets_are_masked(suite: Suite, way: str) -> None:
+    """They lie in the same environment; a check that shows it shows none of them."""
+    other = (suite.root / "targets" / "t.toml").read_text().replace('name = "t"', 'name = "other"')
+    (suite.root / "targets" / "other.toml").write_text(other.replace("PLANTED_SECRET", "OTHER_SECRET"))
+    suite.variables["OTHER_SECRET"] = "of-another-target-77"
+    suite.checks("dump", '@described("t.dump")\ndef test_dump(check):\n    raise AssertionError(dict(os.environ))\n')
+    ran = suite.run(way)
+    assert ran.folder is not None
+    assert "of-another-target-77" not in ran.out + ran.err
+    files = [path for path in ran.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"of-another-target-77" in path.read_bytes()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -23,7 +24,6 @@ from tests.support.receiver import WebhookReceiver, webhook_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RUN: Final = {"stage": "prod-canary", "target": "prod", "release": {"name": "judgment", "checksum": "c1"}}
 NOW: Final = dt.datetime(2026, 11, 29, 10, tzinfo=dt.UTC)
@@ -245,3 +245,18 @@ def test_a_wrong_table_is_named(told: GateProject, table: str, said: str) -> Non
     with pytest.raises(TargetError, match=re.escape(said)) as refused:
         Tokens(path)
     assert "typed-in-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_run_inherits_no_secret_of_the_receiver(told: GateProject, shared: bool) -> None:  # noqa: FBT001 - a case
+    """A check that shows its environment shows none; a variable that a target names too is the run's as well."""
+    if shared:
+        (told.folder / "targets" / "shared.toml").write_text('[services.a]\nbearer = { env = "EVENTS_BEARER" }\n')
+    with served(told) as live:
+        live.call("POST", "/v1/runs", RUN)
+        (process,) = until(lambda: told.begun("c1"), "a run")
+        environment = Path(f"/proc/{process}/environ").read_bytes()
+        told.decide("c1", 0)
+    assert b"OPSVERIFY_SERVE_RUN=" in environment
+    assert b"EVENTS_URL=" not in environment
+    assert (b"EVENTS_BEARER=" in environment) is shared
