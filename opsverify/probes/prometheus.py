@@ -17,6 +17,7 @@ from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
 from opsverify.probes.prometheus_matrix import KnownSeries
+from opsverify.probes.prometheus_refusal import is_success, refusal
 from opsverify.probes.prometheus_retention import read_retention
 from opsverify.probes.prometheus_scope import STALE_S, own
 from opsverify.probes.prometheus_session import PrometheusSession, redirected
@@ -37,7 +38,6 @@ from opsverify.probes.prometheus_values import (
     read_series,
     read_targets,
     read_types,
-    refusal,
     seconds,
 )
 from opsverify.probes.record import Record, discard
@@ -120,7 +120,7 @@ class Prometheus(Probe):
             with self._session.parsing():
                 series = self._known.read(selector, self._answer.content)
                 if series is None:
-                    series = self._read(name, query, lambda body: read_series(body["data"]), self._body())
+                    series = self._read(name, query, read_series, self._data(name, query))
                     self._require_whole(query, self._warnings())
         if self._record is not discard:
             shown = [{"labels": dict(found.labels), "points": found.points} for found in series[:_MOST_SERIES]]
@@ -275,7 +275,16 @@ class Prometheus(Probe):
     def _query(self, name: str, what: str, send: Callable[[], object]) -> Any:  # noqa: ANN401 - any JSON value
         """Call the library and return the answer's `data`; every failure gets its reason."""
         self._send(name, what, send)
-        return self._read(name, what, lambda body: body["data"], self._body())
+        return self._data(name, what)
+
+    def _data(self, name: str, what: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The answer's `data`. Raises SourceFault where it does not say that they are whole."""
+        body = self._body()
+        if is_success(body):
+            return body["data"]
+        where = say("{source}{detail}", source=self._where, detail=f", {one_line(what)}")
+        fault = refusal(where, self._answer.response, body)
+        self._give_up(name, fault, fault)
 
     def _send(self, name: str, what: str, send: Callable[[], object]) -> None:
         self._answer.clear()
@@ -289,13 +298,14 @@ class Prometheus(Probe):
             )
             self._give_up(name, Unanswered(FaultReason.TIMEOUT, message, self._session.peers), error)
         except PrometheusApiClientException as error:
-            self._give_up(name, self._refusal(where), error)
+            self._give_up(name, refusal(where, self._answer.response, self._body()), error)
         except (
             ValueError,
             KeyError,
             TypeError,
         ) as error:  # before RequestException: its JSONDecodeError is both
-            self._give_up(name, self._malformed(where, error), error)
+            # The library reads `data` itself, and stumbles over an answer that has none.
+            self._give_up(name, refusal(where, self._answer.response, self._body()), error)
         except requests.TooManyRedirects as error:
             self._give_up(
                 name,
@@ -332,11 +342,6 @@ class Prometheus(Probe):
     def _warnings(self) -> tuple[str, ...]:
         return completeness(self._body())
 
-    def _refusal(self, where: str) -> SourceFault:
-        response = self._answer.response
-        status, text = (response.status_code, response.text) if response is not None else (0, "")
-        return refusal(where, status, self._body(), text)
-
     def _malformed(self, where: str, error: Exception) -> SourceFault:
         reason = f"{type(error).__name__}: {one_line(error)}"
         return SourceFault(
@@ -348,4 +353,4 @@ class Prometheus(Probe):
         response = self._answer.response
         response_text = f"\n\nHTTP {response.status_code}\n{response.text[:2000]}" if response is not None else ""
         self._record(name, f"{fault.reason}: {fault}{response_text}")
-        raise fault from error
+        raise fault from (None if error is fault else error)

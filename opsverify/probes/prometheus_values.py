@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from opsverify.language.message import say
 from opsverify.probes.alerts import Alert
 from opsverify.probes.native_histogram import NativeHistogram, read_histogram
 from opsverify.probes.source_fault import FaultReason, SourceFault, Unanswered
-from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +24,6 @@ _NANOSECONDS: Final = re.compile(r"(\.\d{6})\d+")
 _DURATION: Final = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PARTIAL: Final = ("isPartial", "partial", "partialResponse")
-_LOST_PARTS: Final = (
-    "partial", "too many unhealthy instances", "store gateway", "store-gateway", "receive series from",
-    "fetch series for", "unavailable vmstorage", "cannot fetch query results from vmstorage",
-)  # fmt: skip
-"""Words by which Thanos, Mimir and VictoriaMetrics refuse a query because a part of the data is away."""
-_LOGIN: Final = (401, 403, 407)
 _NO_HISTOGRAMS: Final[Mapping[float, NativeHistogram]] = MappingProxyType({})
 _OF_THE_SERIES = ("__name__", "alertstate")
 
@@ -141,49 +133,6 @@ def completeness(body: Any) -> tuple[str, ...]:  # noqa: ANN401 - any JSON value
     if any(body.get(key) not in (None, False) for key in _PARTIAL):
         lost.append("the server marks its answer as partial: a storage node is away")
     return tuple(lost)
-
-
-def refusal(where: str, status: int, body: Any, text: str) -> SourceFault:  # noqa: ANN401 - any JSON value
-    """The fault of an answer whose status is not 200, by its body (JSON, or None) and its text."""
-    kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
-    if reason is None and body is None:
-        reason = text[:200]  # Mimir and proxies refuse in plain text
-    detail = f": {one_line(str(reason))}" if reason else ""
-    lower = str(reason or "").lower()
-    if kind == "bad_data":
-        return SourceFault(
-            FaultReason.BAD_QUERY, say("{where}: query refused{detail}; correct the PromQL", where=where, detail=detail)
-        )
-    if kind in ("timeout", "canceled"):
-        return SourceFault(
-            FaultReason.TIMEOUT,
-            say("{where}: the query took too long{detail}; narrow it, or raise timeout_s", where=where, detail=detail),
-        )
-    if any(words in lower for words in _LOST_PARTS):
-        message = say(
-            "{where}: partial response (status {status}{detail}); check its sources",
-            where=where,
-            status=status,
-            detail=detail,
-        )
-        return SourceFault(FaultReason.PARTIAL_RESPONSE, message)
-    hint = say("check its log and the URL")
-    if "no org id" in lower:
-        hint = say('name the tenant: headers = {{ X-Scope-OrgID = "NAME" }}')
-    elif status in _LOGIN:
-        hint = say("check login and rights")
-    elif "err-mimir-max" in lower:
-        hint = say("narrow the selector, or raise the tenant's limit")
-    return SourceFault(
-        FaultReason.HTTP_ERROR,
-        say(
-            "{where}: status {status}, expected 200{detail}; {hint}",
-            where=where,
-            status=status,
-            detail=detail,
-            hint=hint,
-        ),
-    )
 
 
 def read_samples(data: Any) -> tuple[Sample, ...]:  # noqa: ANN401 - any JSON value
