@@ -14,6 +14,7 @@ from opsverify.canary.fault import Fault
 from opsverify.canary.instances import Instance, Instances, InstanceStatus
 from opsverify.canary.progress import Counts
 from opsverify.canary.same_series import SameSeries
+from opsverify.canary.scopes_apart import ScopesApart
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import invalid_text, label, missing_text, stale_text
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
@@ -53,6 +54,7 @@ class Counting:
             (scope, name): GrowthTally((name,), self.instances[scope]) for scope in SCOPES for name in _TOTALS
         }
         self._same = SameSeries(setup.alike)
+        self._apart = ScopesApart()
         self._grown: dict[tuple[str, str], list[float]] = {}
         self._unseen: dict[int, tuple[float, tuple[Unseen, ...]]] = {}
 
@@ -66,6 +68,8 @@ class Counting:
             signals = step.samples.get(scope, {})
             self.instances[scope].add(signals)
             self._same.add(scope, signals)
+            if self._setup.policy.strict_series:
+                self._apart.add(scope, signals)
             for name in _TOTALS:
                 grown = self._totals[scope, name].advance(signals).known.get(name, 0.0)
                 self._grown.setdefault((scope, name), []).append(grown)
@@ -135,6 +139,8 @@ class Counting:
             return
         criterion, policy = self._criteria[CANARY][number], self._setup.policy
         counted = self._setup.counted[number]
+        if self._apart.text is not None:
+            yield Fault(self._apart.text)
         yield from map(Fault, self._same.texts((counted.bad, counted.trials)))
         yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
         # A baseline whose bad ones are counted elsewhere seems to share every breach; the canary's own stays proven.
@@ -173,6 +179,8 @@ class Counting:
             return None
         for series, lag in tally.invalid(self._invalid_after_s):
             return invalid_text(series, lag)
+        if self._apart.text is not None:
+            return self._apart.text
         for text in self._same.texts((signal,)):
             return text
         total = self.grown(scope, signal) or 0.0

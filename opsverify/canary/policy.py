@@ -62,7 +62,9 @@ class Policy:
     canary may have. `alert_grace_s`, `shared_grace_s`: how long an alert that fired before the window, and a breach
     that the baseline shares, are waited for (None: the shortest window, and a quarter of it). `leaves_gap_out`: what
     grew over a gap that began before the window is not judged. `excuse_quiet`: of a signal that counts too little to be
-    judged, less than a tenth of what that takes may be unseen, unless it is known to be bad.
+    judged, less than a tenth of what that takes may be unseen, unless it is known to be bad. `strict_series`: series
+    that cannot be what they are taken for are faults: in both scopes, of a label value that says neither good nor bad,
+    trials without a bucket; one that is scraped twice counts once in the share of the traffic too.
     """
 
     shortest_s: float = 600.0
@@ -83,6 +85,7 @@ class Policy:
     excuse_rollback_only: bool = True
     leaves_gap_out: bool = True
     excuse_quiet: bool = True
+    strict_series: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

@@ -33,7 +33,7 @@ AS_BEFORE: Final[dict[str, Any]] = {
 }
 """Settings of the policy by which windows were decided before rule 3."""
 
-LATER_SETTINGS: Final[dict[str, Any]] = {"leaves_gap_out": False, "excuse_quiet": False}
+LATER_SETTINGS: Final[dict[str, Any]] = {"leaves_gap_out": False, "excuse_quiet": False, "strict_series": False}
 """Settings that windows of rule 3 had not in the beginning."""
 
 

@@ -121,6 +121,11 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
         if not reached.ok:
             return
         yield from _signals(prometheus, config.signals, target)
+        if target.canary and config.signals.absent("requests") is None:
+            scopes = [config.signals.requests.selector(scope) for scope in (target.canary.canary, target.canary.baseline)]
+            apart = attempt("canary.canary, canary.baseline", lambda: _apart(prometheus, *scopes))
+            if not apart.ok:
+                yield apart
 
 
 def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterator[DoctorFinding]:
@@ -141,6 +146,20 @@ def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterat
     if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
         bound = target.limits.judgment_p95.bound
         yield attempt("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
+
+
+def _apart(prometheus: Prometheus, canary: str, baseline: str) -> str:
+    both = prometheus.instant(f"{canary} and {baseline}").samples
+    if both:
+        raise OpsVerifyError(
+            say(
+                "{count} series are in both scopes ({selector} and {other}); correct one of them",
+                count=len(both),
+                selector=canary,
+                other=baseline,
+            )
+        )
+    return say("no series is in both scopes")
 
 
 def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:

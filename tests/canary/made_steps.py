@@ -33,6 +33,8 @@ TIMEOUTS = Counted(
     picked_by=("outcome",),
 )
 ONE = "instance=a:1"
+OTHER = "instance=s:1"
+"""The process of the baseline."""
 
 Counts = tuple[float, float]
 """Bad ones and trials of one step."""
@@ -62,12 +64,12 @@ def watched(
                 total[1] += trials
         samples = {
             scope: {
-                "requests": {f"code=200,{ONE}": {at: all_ - bad}, f"code=500,{ONE}": {at: bad}},
-                "request_errors": {f"code=500,{ONE}": {at: bad}},
-                "mcp_calls": {f"{ONE},outcome=ok": {at: totals[2][1]}},
-                "mcp_timeouts": {f"{ONE},outcome=timeout": {at: totals[2][0]}},
+                "requests": {f"code=200,{one}": {at: all_ - bad}, f"code=500,{one}": {at: bad}},
+                "request_errors": {f"code=500,{one}": {at: bad}},
+                "mcp_calls": {f"{one},outcome=ok": {at: totals[2][1]}},
+                "mcp_timeouts": {f"{one},outcome=timeout": {at: totals[2][0]}},
             }
-            for scope, (bad, all_) in (("canary", totals[0]), ("baseline", totals[1]))
+            for scope, one, (bad, all_) in (("canary", ONE, totals[0]), ("baseline", OTHER, totals[1]))
         }
         fires = alert_at is not None and number >= alert_at
         watch.advance(ObservedStep(at, None, samples, ("JudgmentErrorRateHigh",) if fires else ()))

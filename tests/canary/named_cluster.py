@@ -38,6 +38,7 @@ _SELECTOR = r"[a-zA-Z_:][\w:]*\{[^{}]*\}"
 _RANGED = re.compile(rf"({_SELECTOR})\[(\d+)ms\]")
 _LATEST = re.compile(rf"last_over_time\(({_SELECTOR})\[(\d+)([mhd])\]\)")
 _COUNT = re.compile(r"count(?: by \((?P<by>\w+)\) | )?\((?P<of>.*)\)")
+_BOTH = re.compile(rf"({_SELECTOR}) and ({_SELECTOR})")
 _SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 Point = tuple[float, float]
@@ -81,6 +82,9 @@ class NamedCluster:
                 for labels, points in self._select(ranged[1], int(ranged[2]) / 1000, at)
             ]
             return {"resultType": "matrix", "result": result}
+        if both := _BOTH.fullmatch(query):
+            one, other = (self._data(selector, at)["result"] for selector in both.groups())
+            return {"resultType": "vector", "result": [entry for entry in one if entry in other]}
         counted = _COUNT.fullmatch(query)
         inner = counted["of"] if counted else f"last_over_time({query}[5m])"
         latest = [match.groups() for match in _LATEST.finditer(inner)]

@@ -180,6 +180,22 @@ def test_doctor_names_both_keys(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert lines[0].startswith("FAIL")
 
 
+@pytest.mark.parametrize(("canary", "found"), [('track="canary"', 0), ('track=~"canary|stable"', 1)])
+def test_doctor_names_scopes_that_share_series(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], canary: str, found: int
+) -> None:
+    """Before any run: a selector of the canary that matches the baseline as well."""
+    with serving(NamedCluster(simulated())) as url:
+        text = SMALLEST.replace('"prometheus", ', "").replace('"canary", ', "") + f'[prometheus]\nurl = "{url}"\n'
+        text += f"timeout_s = {ANSWER_WITHIN_S}\n[canary]\ncanary = '{canary}'\n"
+        path = tmp_path / "t.toml"
+        path.write_text(text, encoding="utf-8")
+        main(["doctor", "--target", str(path)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "in both scopes" in line]
+    assert len(lines) == found, lines
+    assert all(line.startswith("FAIL  canary.canary, canary.baseline") for line in lines)
+
+
 def test_the_platforms_own_names_are_told_apart() -> None:
     """Of the shipped names only a share's own two may meet, and the cluster's series tell them apart."""
     named = NamedCluster(simulated())

@@ -19,7 +19,7 @@ from opsverify.canary.window_setup import LATER_SETTINGS, Setup
 from opsverify.config.limits import Limits
 from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.language.message import say
-from tests.canary.made_steps import ERRORS, ONE, START, watched
+from tests.canary.made_steps import ERRORS, ONE, OTHER, START, watched
 
 POLICY = Policy()
 
@@ -103,9 +103,11 @@ def test_a_series_that_every_look_sees_one_scrape_late_hides_nothing_more() -> N
     failed_before = {START - 2 * step_s: 0.0, START - step_s: 500.0}
     for number in range(int(POLICY.shortest_s / step_s) + 1):
         at, late = START + number * step_s, START + (number - 1) * step_s
-        good = {f"code=200,{ONE}": {at: 1e5 + 300 * number}}
-        bad = {f"code=500,{ONE}": {late: 500.0} if number else failed_before}
-        samples = {scope: {"requests": good | bad, "request_errors": bad} for scope in ("canary", "baseline")}
+        samples = {}
+        for scope, one in (("canary", ONE), ("baseline", OTHER)):
+            good = {f"code=200,{one}": {at: 1e5 + 300 * number}}
+            bad = {f"code=500,{one}": {late: 500.0} if number else failed_before}
+            samples[scope] = {"requests": good | bad, "request_errors": bad}
         watch.advance(ObservedStep(at, None, samples, ()))
     assert (watch.decision.outcome, watch.decision.proven) == (GateOutcome.PROMOTE, True), watch.decision.reasons
     assert watch.assessment("error_rate").unseen.bad == 0
@@ -188,10 +190,10 @@ def test_a_signal_that_stopped_measures_no_traffic_share() -> None:
     watch = GateWatch(Setup(start=START, policy=Policy(shortest_s=30, longest_s=60, step_s=5), counted=(ERRORS,)))
     for number in range(13):
         at = START + 5.0 * number
-        counters = {"requests": {"code=200,instance=a:1": {at: 900.0 * number}}}
+        counters, stable = ({"requests": {f"code=200,{one}": {at: 900.0 * number}}} for one in (ONE, OTHER))
+        cost, stable_cost = ({"llm_cost": {one: {at: 1.0 * number}}} for one in (ONE, OTHER))
         lost = {} if number > 2 else counters
-        other = {"llm_cost": {"instance=a:1": {at: 1.0 * number}}}
-        watch.advance(ObservedStep(at, None, {"canary": lost | other, "baseline": counters | other}))
+        watch.advance(ObservedStep(at, None, {"canary": lost | cost, "baseline": stable | stable_cost}))
     window = CanaryWindow(watch, Limits())
     with pytest.raises(Inconclusive, match=r"no further samples of the canary's requests|stale series requests"):
         window.traffic_share()

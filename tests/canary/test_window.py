@@ -65,7 +65,12 @@ def window(
         canary=Canary(step="10s", **policy),
     )
     watch = GateWatch(setup_of(target, WINDOW_S, [criterion]))
-    scopes = {"canary": canary, "baseline": baseline or {}}
+    # A baseline of its own: the series of the two scopes have their track in common nowhere.
+    stable = {
+        signal: {f"{key},track=stable": points for key, points in found.items()}
+        for signal, found in (baseline or {}).items()
+    }
+    scopes = {"canary": canary, "baseline": stable}
     for earlier, later in zip([-1.0, *MOMENTS], MOMENTS, strict=False):
         samples = {
             scope: {
