@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.criterion_count import CriterionCount
+from opsverify.canary.duplicates import Duplicates
 from opsverify.canary.fault import Fault
 from opsverify.canary.instances import Instance, Instances, InstanceStatus
 from opsverify.canary.progress import Counts
@@ -53,6 +54,10 @@ class Counting:
         self._totals = {
             (scope, name): GrowthTally((name,), self.instances[scope]) for scope in SCOPES for name in _TOTALS
         }
+        self._duplicates = {scope: Duplicates(_TOTALS, setup.instance_label) for scope in SCOPES}
+        if setup.policy.strict_series:
+            for (scope, _), tally in self._totals.items():
+                tally.left_out = self._duplicates[scope].left_out
         self._same = SameSeries(setup.alike)
         self._apart = ScopesApart()
         self._grown: dict[tuple[str, str], list[float]] = {}
@@ -70,6 +75,7 @@ class Counting:
             self._same.add(scope, signals)
             if self._setup.policy.strict_series:
                 self._apart.add(scope, signals)
+                self._duplicates[scope].add(signals)
             for name in _TOTALS:
                 grown = self._totals[scope, name].advance(signals).known.get(name, 0.0)
                 self._grown.setdefault((scope, name), []).append(grown)
@@ -143,6 +149,7 @@ class Counting:
             yield Fault(self._apart.text)
         yield from map(Fault, self._same.texts((counted.bad, counted.trials)))
         yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
+        yield from criterion.unknown_values(self._criteria[BASELINE][number])
         # A baseline whose bad ones are counted elsewhere seems to share every breach; the canary's own stays proven.
         baseline, selectors = self._criteria[BASELINE][number], self._setup.selectors.get(BASELINE, {})
         for elsewhere in baseline.counted_elsewhere(selectors):
@@ -177,11 +184,7 @@ class Counting:
         tally = self._totals.get((scope, signal))
         if tally is None:
             return None
-        for series, lag in tally.invalid(self._invalid_after_s):
-            return invalid_text(series, lag)
-        if self._apart.text is not None:
-            return self._apart.text
-        for text in self._same.texts((signal,)):
+        for text in self._not_its_own(scope, signal, tally):
             return text
         total = self.grown(scope, signal) or 0.0
         for one, series, lag in tally.open_gaps():
@@ -190,6 +193,13 @@ class Counting:
             if hidden > limit or (series.busy and one.instance.last - series.seen > self._setup.policy.tolerated_s):
                 return stale_text(series, lag)
         return None
+
+    def _not_its_own(self, scope: str, signal: str, tally: GrowthTally) -> Iterator[str]:
+        if self._apart.text is not None:
+            yield self._apart.text
+        yield from self._duplicates[scope].texts
+        yield from (invalid_text(series, lag) for series, lag in tally.invalid(self._invalid_after_s))
+        yield from self._same.texts((signal,))
 
     def grown(self, scope: str, signal: str) -> float | None:
         """How much `requests` or `llm_cost` grew in a scope; None without any sample."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from opsverify.canary.buckets import Buckets
+from opsverify.canary.duplicates import Duplicates
 from opsverify.canary.fault import Fault
 from opsverify.canary.identity import labels_of
+from opsverify.canary.label_values import LabelValues
 from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.unseen import Unseen, invalid_text, label, shown, unseen
+from opsverify.canary.window_setup import WITHIN_LIMIT
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import counts_more
-from opsverify.metrics.counters import scraped_twice
 from opsverify.units import quantity
 
 if TYPE_CHECKING:
@@ -31,14 +34,18 @@ class CriterionCount:
         self._counted = counted
         self._excuse_quiet = policy.excuse_quiet
         self.tally = GrowthTally((counted.bad, counted.trials), instances, policy.warm_up_s, counted.picked_by)
-        self._keys: dict[str, set[str]] = {counted.bad: set(), counted.trials: set()}
-        self._duplicates: dict[str, None] = {}
+        self._strict = policy.strict_series
+        self._duplicates = Duplicates((counted.bad, counted.trials), instances.label)
+        self.tally.left_out = self._duplicates.left_out
+        self._keys = self._duplicates.keys
+        self._buckets = Buckets() if policy.strict_series and counted.bad == WITHIN_LIMIT else None
+        self.values = LabelValues(counted, instances.start)
         self._carried = 0.0
         self.trials = 0.0
 
     def advance(self, signals: Mapping[str, Mapping[str, Points]]) -> Counts:
         """Add the samples of one step (which the instances have already); counts that are complete by now."""
-        self._leave_out_duplicates(signals)
+        self._add_new(signals)
         grown = self.tally.advance(signals)
         trials = grown.known.get(self._counted.trials, 0.0)
         bad = grown.known.get(self._counted.bad, 0.0)
@@ -55,19 +62,13 @@ class CriterionCount:
     def faults(self, selectors: Mapping[str, str], tolerated_s: float) -> Iterator[Fault]:
         """Faults of the series at this step; invalid samples for up to `tolerated_s` are none."""
         yield from self._absent(selectors)
+        yield from self._without_bucket(selectors)
         for series, lag in self.tally.invalid(tolerated_s):
             never = series.rate == 0 and series.intervals == 0
             yield Fault(
                 say("{problem}; check the service's /metrics", problem=invalid_text(series, lag)), distorts=never
             )
-        for key in self._duplicates:
-            yield Fault(
-                say(
-                    "duplicate series {{{series}}}: scraped by two jobs or replicas, its instance would count twice; "
-                    "select one of them, or name the label that tells processes apart (canary.instance_label)",
-                    series=shown(key),
-                )
-            )
+        yield from map(Fault, self._duplicates.texts)
         for series, instance in self.tally.delta_like():
             yield Fault(
                 say(
@@ -132,14 +133,37 @@ class CriterionCount:
             distorts=False,
         )
 
-    def _leave_out_duplicates(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
-        for name, known in self._keys.items():
-            new = signals.get(name, {}).keys() - known
-            if new:
-                known.update(new)
-                twice = scraped_twice(sorted(known), self.tally.instances.label)
-                self._duplicates |= dict.fromkeys(twice)
-                self.tally.left_out |= {(name, key) for key in twice}
+    def unknown_values(self, baseline: CriterionCount) -> Iterator[Fault]:
+        """The fault of label values that are neither picked as bad nor known to be good: bad ones seen stay bad."""
+        if self._strict and not self._counted.good_counted:
+            text = self.values.text(baseline.values, self.tally, self.trials)
+            if text is not None:
+                yield Fault(text, distorts=False)
+
+    def _add_new(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
+        for name, new in self._duplicates.add(signals).items():
+            if self._strict:
+                self.values.add(name, new, signals[name])
+            if self._buckets is not None:
+                self._buckets.add(new, buckets=name == WITHIN_LIMIT)
+
+    def _without_bucket(self, selectors: Mapping[str, str]) -> Iterator[Fault]:
+        missing = set() if self._buckets is None else set(self._buckets.missing())
+        if not missing:
+            return
+        for one in self.tally.of.values():
+            for series in one.series:
+                if series.signal == self._counted.trials and series.key in missing and series.rate:
+                    yield Fault(
+                        say(
+                            "missing bucket: {trials} {{{series}}} has none at the limit, others have{selector}; "
+                            "export the same buckets everywhere, or select what has them",
+                            trials=self._counted.trials,
+                            series=shown(series.key),
+                            selector=_among(WITHIN_LIMIT, selectors),
+                        )
+                    )
+                    return
 
     def _absent(self, selectors: Mapping[str, str]) -> Iterator[Fault]:
         bad, trials = self._counted.bad, self._counted.trials

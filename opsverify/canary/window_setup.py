@@ -33,7 +33,11 @@ AS_BEFORE: Final[dict[str, Any]] = {
 }
 """Settings of the policy by which windows were decided before rule 3."""
 
-LATER_SETTINGS: Final[dict[str, Any]] = {"leaves_gap_out": False, "excuse_quiet": False, "strict_series": False}
+LATER_SETTINGS: Final[dict[str, Any]] = {
+    "leaves_gap_out": False,
+    "excuse_quiet": False,
+    "strict_series": False,
+}
 """Settings that windows of rule 3 had not in the beginning."""
 
 
@@ -54,6 +58,8 @@ class Counted:
     picked_by: tuple[str, ...] = ()
     unproven: str | None = None
     """Why a count of no bad ones proves nothing: their selector never matched (found when the window begins)."""
+    seen: tuple[tuple[str, str], ...] = ()
+    """Labels of `picked_by` with the values that the baseline's trials had before the window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +117,7 @@ class Setup:
 
 def _counted(raw: dict[str, Any]) -> Counted:
     changes: dict[str, Any] = {"criterion": _criterion(raw["criterion"]), "picked_by": tuple(raw["picked_by"])}
+    changes["seen"] = tuple((label, value) for label, value in raw.get("seen", ()))
     if raw.get("unproven") is not None:
         changes["unproven"] = unpair(raw, "unproven")
     return Counted(**{name: value for name, value in raw.items() if name != "unproven_ko"} | changes)

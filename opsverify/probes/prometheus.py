@@ -280,11 +280,11 @@ class Prometheus(Probe):
     def _data(self, name: str, what: str) -> Any:  # noqa: ANN401 - any JSON value
         """The answer's `data`. Raises SourceFault where it does not say that they are whole."""
         body = self._body()
-        if is_success(body):
-            return body["data"]
-        where = say("{source}{detail}", source=self._where, detail=f", {one_line(what)}")
-        fault = refusal(where, self._answer.response, body)
-        self._give_up(name, fault, fault)
+        if not is_success(body):
+            where = say("{source}{detail}", source=self._where, detail=f", {one_line(what)}")
+            fault = refusal(where, self._answer.response, body)
+            self._give_up(name, fault, fault)
+        return body["data"]
 
     def _send(self, name: str, what: str, send: Callable[[], object]) -> None:
         self._answer.clear()

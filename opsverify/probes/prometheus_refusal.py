@@ -107,19 +107,20 @@ def _said(body: Any) -> str:  # noqa: ANN401 - any JSON value
 
 def _hint(status: int, lower: str, response: requests.Response | None) -> str:
     after = one_line(response.headers.get("Retry-After", "")) if response is not None else ""
+    hint = say("check its log and the URL")
     if "no org id" in lower:
-        return say('name the tenant: headers = {{ X-Scope-OrgID = "NAME" }}')
-    if status in _LOGIN:
-        return say("check login and rights")
-    if "err-mimir-max" in lower:
-        return say("narrow the selector, or raise the tenant's limit")
-    if "too many samples" in lower:
-        return say("narrow the selector, or raise --query.max-samples of the server")
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return say("too many queries: raise the limit of this client{after}", after=_after(after))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE and after:
-        return say("overloaded or starting: wait, then rerun{after}", after=_after(after))
-    return say("check its log and the URL")
+        hint = say('name the tenant: headers = {{ X-Scope-OrgID = "NAME" }}')
+    elif status in _LOGIN:
+        hint = say("check login and rights")
+    elif "err-mimir-max" in lower:
+        hint = say("narrow the selector, or raise the tenant's limit")
+    elif "too many samples" in lower:
+        hint = say("narrow the selector, or raise --query.max-samples of the server")
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        hint = say("too many queries: raise the limit of this client{after}", after=_after(after))
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE and after:
+        hint = say("overloaded or starting: wait, then rerun{after}", after=_after(after))
+    return hint
 
 
 def _after(after: str) -> str:

@@ -127,6 +127,7 @@ class Connections:
 
     def observe(self, setup: Setup, keep: TextIO) -> None:
         """Observe the canary's window now; every step is written to `keep` as it comes."""
+        from opsverify.canary.label_values import with_known_values  # noqa: PLC0415
         from opsverify.canary.observer import Clock, Observer, with_meanings  # noqa: PLC0415
 
         def write(part: str) -> None:
@@ -140,6 +141,7 @@ class Connections:
         target = self.run.target
         limit_s = target.limits.judgment_p95.bound
         setup = with_meanings(self.prometheus, require(target.prometheus).signals, setup, limit_s)
+        setup = with_known_values(self.prometheus, setup)
         shown = Recurring(self.run.redactor)
         observer = Observer(self.prometheus, clock, self.run.say, write, limit_s, shown=shown.text, in_parts=True)
         observer.observe(setup)

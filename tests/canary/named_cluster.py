@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from opsverify.canary.label_values import with_known_values
 from opsverify.canary.observer import Observer, with_meanings
 from opsverify.canary.window_policy import setup_of
 from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT
@@ -165,6 +166,7 @@ def watch(named: NamedCluster, criteria: tuple[Criterion, ...], signals: Mapping
             limit_s = target.limits.judgment_p95.bound
             setup = setup_of(target, policy.longest_s, criteria)
             setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
+            setup = with_known_values(prometheus, setup)
             observer = Observer(
                 prometheus, named.cluster.clock, lambda _: None, lambda _: None, limit_s, ANSWER_WITHIN_S
             )

@@ -71,7 +71,7 @@ def test_a_target_before_its_first_scrape_is_awaited(judged: Check) -> None:
 
 def test_a_target_that_is_never_scraped_is_not_judged(judged: Check) -> None:
     """Neither up nor down: nothing is known of it."""
-    with set_waiting(active=False), pytest.raises(Inconclusive, match="never scraped.*: api b:80"):
+    with set_waiting(active=False), pytest.raises(Inconclusive, match=r"never scraped.*: api b:80"):
         checks().test_targets(judged, MadeUp([[UP, NEW]]))
 
 

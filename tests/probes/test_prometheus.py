@@ -235,12 +235,13 @@ def test_data_without_success_are_not_whole(faulty: Callable[..., Prometheus], s
     """An answer that does not say `success` is a fault with its error, whatever data it brings beside it."""
     said = {} if status is None else {"status": status, "error": "a store is away"}
     problem = "no answer of Prometheus' API" if status is None else "not success: a store is away"
-    for data, ask in (
+    asked: list[tuple[object, Callable[[Prometheus], object]]] = [
         (_SAMPLE, lambda probe: probe.whole("up")),
         (_SAMPLE, lambda probe: probe.firing_alerts()),
         (_SERIES, lambda probe: probe.history("up", 60, 100.0)),
         ({"groups": []}, lambda probe: probe.rules()),
-    ):
+    ]
+    for data, ask in asked:
         with pytest.raises(SourceFault, match=problem):
             ask(faulty(said | {"data": data}))
 
@@ -261,9 +262,10 @@ def test_what_is_in_front_of_it_is_named(
     faulty: Callable[..., Prometheus], body: object, status: int, problem: str
 ) -> None:
     """A login page, an empty or cut answer, another API and a limit are told from one another."""
-    for ask in (lambda probe: probe.whole("up"), lambda probe: probe.history("up", 60, 100.0)):
+    probe = faulty(body, status)
+    for ask in (lambda: probe.whole("up"), lambda: probe.history("up", 60, 100.0)):
         with pytest.raises(SourceFault, match=problem):
-            ask(faulty(body, status))
+            ask()
 
 
 def test_when_to_ask_again_is_said() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from opsverify.canary.label_values import with_known_values
 from opsverify.canary.observer import Clock, Observer, with_meanings
 from opsverify.canary.window_policy import setup_of
 from opsverify.probes.prometheus import Prometheus
@@ -50,6 +51,7 @@ def watched(target: Target, criteria: tuple[Criterion, ...], began: float, longe
     with Prometheus(target.prometheus) as prometheus:
         setup = setup_of(target, longest_s, criteria)
         setup = with_meanings(prometheus, target.prometheus.signals, setup, limit_s)
+        setup = with_known_values(prometheus, setup)
         clock = Clock(lambda: moment[0], lambda seconds: moment.__setitem__(0, moment[0] + max(0.0, seconds)))
         return Past(prometheus, clock, lambda _: None, lambda _: None, limit_s, 60.0).observe(setup)
 
