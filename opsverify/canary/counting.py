@@ -17,6 +17,7 @@ from opsverify.canary.progress import Counts
 from opsverify.canary.same_series import SameSeries
 from opsverify.canary.scopes_apart import ScopesApart
 from opsverify.canary.series_growth import GrowthTally
+from opsverify.canary.silence import rate, silence_of_all, silence_text, silent_instances
 from opsverify.canary.unseen import invalid_text, label, missing_text, stale_text
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
 from opsverify.language.message import say
@@ -62,12 +63,15 @@ class Counting:
         self._apart = ScopesApart()
         self._grown: dict[tuple[str, str], list[float]] = {}
         self._unseen: dict[int, tuple[float, tuple[Unseen, ...]]] = {}
+        self._alive: tuple[str, ...] = ()
+        self._silence: tuple[str, ...] | None = None
 
     def advance(self, step: ObservedStep) -> dict[str, list[Counts]]:
         """Add one answered step: counts by scope, and by criterion in the setup's order."""
         self.at = max(self.at, step.at)
         self._answered = True
         self._unseen.clear()
+        self._silence = None
         found = {}
         for scope in SCOPES:
             signals = step.samples.get(scope, {})
@@ -86,6 +90,7 @@ class Counting:
         """Time goes on without an answer."""
         self.at = max(self.at, at)
         self._unseen.clear()
+        self._silence = None
 
     @property
     def observed(self) -> bool:
@@ -154,9 +159,25 @@ class Counting:
         baseline, selectors = self._criteria[BASELINE][number], self._setup.selectors.get(BASELINE, {})
         for elsewhere in baseline.counted_elsewhere(selectors):
             yield Fault(say("baseline: {problem}", problem=elsewhere.text), distorts=False)
+        yield from self._silences(number)
         fault = criterion.too_much_unseen(self._parts(number), policy.min_coverage)
         if fault is not None:
             yield fault
+
+    def _silences(self, number: int) -> Iterator[Fault]:
+        """What the canary, or one of its instances, should have counted and did not: what it counted stays valid."""
+        if not self._setup.policy.awaits_growth:
+            return
+        if self._silence is None:
+            totals = (self._totals[scope, REQUESTS] for scope in (CANARY, BASELINE))
+            seen = self.instances[CANARY].seen
+            self._alive = tuple(one.name for one in seen if self.status(CANARY, one) is InstanceStatus.ALIVE)
+            found = silent_instances(*totals, self._alive)
+            self._silence = tuple(silence_text(REQUESTS, silence, instance) for instance, silence in found)
+        tallies = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
+        if (silence := silence_of_all(*tallies, self._alive)) is not None:
+            yield Fault(silence_text(self._setup.counted[number].trials, silence), distorts=False)
+        yield from (Fault(text, distorts=False) for text in self._silence)
 
     def unseen(self, number: int) -> Counts:
         """How many trials of the canary were not seen, at most, and how many of them to take for bad."""
@@ -242,22 +263,10 @@ class Counting:
         span = _TAKEOVER_SCRAPES * rhythm
         before = (max(min(one.history[0][0], self._setup.start), gone.last - 5 * span), gone.last)
         after = (gone.last + rhythm, min(self.at, gone.last + 6 * span))
-        own = _rate(tally, before, only=gone.name)
+        own = rate(tally, before, only=gone.name)
         if after[1] - after[0] < span or not own:
             return False
         other_scope = self._totals[BASELINE if scope == CANARY else CANARY, REQUESTS]
-        was, now = _rate(other_scope, before), _rate(other_scope, after)
+        was, now = rate(other_scope, before), rate(other_scope, after)
         change = now / was if was and now else 1.0
-        return _rate(tally, after) >= _rate(tally, before) * min(1.0, change) - own / 2
-
-
-def _rate(tally: GrowthTally, span: tuple[float, float], only: str | None = None) -> float:
-    """Growth of a total in a span of time, 1/s."""
-    total = 0.0
-    for name, one in tally.of.items():
-        if only is None or name == only:
-            for begun, ended, counted in one.history:
-                inside = min(ended, span[1]) - max(begun, span[0])
-                if inside > 0:
-                    total += counted.get(tally.signals[-1], 0.0) * inside / (ended - begun)
-    return total / (span[1] - span[0]) if span[1] > span[0] else 0.0
+        return rate(tally, after) >= rate(tally, before) * min(1.0, change) - own / 2

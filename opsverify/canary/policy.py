@@ -65,6 +65,7 @@ class Policy:
     judged, less than a tenth of what that takes may be unseen, unless it is known to be bad. `strict_series`: series
     that cannot be what they are taken for are faults: in both scopes, of a label value that says neither good nor bad,
     trials without a bucket; one that is scraped twice counts once in the share of the traffic too.
+    `awaits_growth`: a canary that counts nothing, although it is scraped and its traffic goes on, is not judged.
     """
 
     shortest_s: float = 600.0
@@ -86,6 +87,7 @@ class Policy:
     leaves_gap_out: bool = True
     excuse_quiet: bool = True
     strict_series: bool = True
+    awaits_growth: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

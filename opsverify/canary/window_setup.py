@@ -37,6 +37,7 @@ LATER_SETTINGS: Final[dict[str, Any]] = {
     "leaves_gap_out": False,
     "excuse_quiet": False,
     "strict_series": False,
+    "awaits_growth": False,
 }
 """Settings that windows of rule 3 had not in the beginning."""
 

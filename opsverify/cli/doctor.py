@@ -122,7 +122,9 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
             return
         yield from _signals(prometheus, config.signals, target)
         if target.canary and config.signals.absent("requests") is None:
-            scopes = [config.signals.requests.selector(scope) for scope in (target.canary.canary, target.canary.baseline)]
+            scopes = [
+                config.signals.requests.selector(scope) for scope in (target.canary.canary, target.canary.baseline)
+            ]
             apart = attempt("canary.canary, canary.baseline", lambda: _apart(prometheus, *scopes))
             if not apart.ok:
                 yield apart

@@ -152,6 +152,10 @@ class Cluster:
                 self.trials[pod.name] = counts
                 self.bad[pod.name] = random.binomial(counts, errors)
                 self.slow_ones[pod.name] = random.binomial(counts, at_each(self.slow[scope], self.seconds))
+        self.count()
+
+    def count(self) -> None:
+        """Count what the pods serve, and scrape it; once more after a change of what they serve."""
         self.cumulated = {
             pod.name: [
                 np.concatenate([[0], np.cumsum(one[pod.name])]) for one in (self.trials, self.bad, self.slow_ones)
