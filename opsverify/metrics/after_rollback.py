@@ -148,13 +148,14 @@ class AfterRollback:
 def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None], keep: TextIO) -> None:
     """Observe for `actions.look` of the target, then keep every raw sample of that time.
 
+    The time is Prometheus' own, as that of its samples is: by another clock it would begin before the rollback.
     Raises Inconclusive where Prometheus does not answer, or has no sample of that time.
     """
     span_s = parse_duration(target.actions.look)
-    start = time.time()
+    start = time.monotonic()
 
     def left() -> float:
-        remaining = start + span_s - time.time()
+        remaining = start + span_s - time.monotonic()
         show(say("observing the rolled back platform, {left} left", left=duration(round(max(0.0, remaining)))))
         return remaining
 
@@ -165,7 +166,9 @@ def observe(prometheus: Prometheus, target: Target, show: Callable[[str], None],
         every_s=SHOW_EVERY_S,
         what=say("the observation to end"),
     )
-    end = time.time()
+    observed_s = time.monotonic() - start
+    end = prometheus.now()
+    start = end - observed_s
     signals = require(target.prometheus).signals
     scopes = {EVERYTHING: "", BASELINE: target.canary.baseline if target.canary else ""}
     samples = {scope: _samples(prometheus, target, matchers, end - start, end) for scope, matchers in scopes.items()}
