@@ -21,10 +21,14 @@ class _Seen:
 
 
 class AlertWatch:
-    """Every alert that fired; `start` of the window in Unix seconds, `grace_s` for those that fire since before it."""
+    """Every alert that fired; `start` of the window in Unix seconds, `grace_s` for those that fire since before it.
 
-    def __init__(self, start: float, grace_s: float) -> None:
-        self._start, self._grace_s = start, grace_s
+    `goes_on`: one that fires since before the window, and in every answered step, is the same alert whenever it says
+    that it began: a Prometheus that was restarted begins to count its alerts anew.
+    """
+
+    def __init__(self, start: float, grace_s: float, *, goes_on: bool = True) -> None:
+        self._start, self._grace_s, self._goes_on = start, grace_s, goes_on
         self._seen: dict[str, _Seen] = {}
         self._answered = 0
         self._at = start
@@ -33,11 +37,13 @@ class AlertWatch:
     def advance(self, step: ObservedStep) -> None:
         """Add one answered step."""
         self._answered += 1
-        self._at = step.at
+        before, self._at = self._at, step.at
         for name in step.alerts:
             since = step.alerts_since.get(name)
             inside = since > self._start if since is not None else self._answered > 1 and name not in self._seen
             seen = self._seen.setdefault(name, _Seen(since, inside, step.at))
+            if self._goes_on and not seen.began_inside and seen.last == before:
+                inside = False
             seen.last, seen.began_inside = step.at, seen.began_inside or inside
             if seen.began_inside or step.at - self._start >= self._grace_s:
                 self._over_grace[name] = None

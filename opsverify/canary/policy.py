@@ -66,6 +66,7 @@ class Policy:
     that cannot be what they are taken for are faults: in both scopes, of a label value that says neither good nor bad,
     trials without a bucket; one that is scraped twice counts once in the share of the traffic too.
     `awaits_growth`: a canary that counts nothing, although it is scraped and its traffic goes on, is not judged.
+    `alerts_go_on`: an alert of before that fires in every answered step is the same one, whenever it says it began.
     """
 
     shortest_s: float = 600.0
@@ -88,6 +89,7 @@ class Policy:
     excuse_quiet: bool = True
     strict_series: bool = True
     awaits_growth: bool = True
+    alerts_go_on: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

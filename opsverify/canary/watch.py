@@ -63,7 +63,8 @@ class GateWatch:
         self.answered = 0
         self.at = setup.start
         self._faults: dict[str, str] = {}
-        self.alert_watch = AlertWatch(setup.start, setup.policy.waits_for_alerts_s)
+        policy = setup.policy
+        self.alert_watch = AlertWatch(setup.start, policy.waits_for_alerts_s, goes_on=policy.alerts_go_on)
         self.counting: _Counting = Counting(setup) if setup.rule == RULE else EarlierCounting(setup)
         self._progress = [Progress(counted.criterion, setup.policy) for counted in setup.counted]
         self._decision: GateDecision | None = None

@@ -38,6 +38,7 @@ LATER_SETTINGS: Final[dict[str, Any]] = {
     "excuse_quiet": False,
     "strict_series": False,
     "awaits_growth": False,
+    "alerts_go_on": False,
 }
 """Settings that windows of rule 3 had not in the beginning."""
 
