@@ -20,6 +20,9 @@ SCOPE = "$scope"
 _HISTOGRAM: Final = {"durations", "duration_buckets"}
 _METRIC: Final = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")
 
+_OTHER_UNIT: Final = re.compile(r"_(ms|msec|millis|milliseconds|us|usec|microseconds|ns|nsec|nanoseconds)(?:_bucket)?$")
+"""A unit of a metric's name that is no second."""
+
 
 class Signal(BaseModel):
     """One counter or gauge, in one of three forms.
@@ -155,6 +158,14 @@ class Signals(BaseModel):
                     same_as=signal.same_as,
                     known=known,
                 )
+        buckets = given.get("duration_buckets")
+        if buckets is not None and (unit := _OTHER_UNIT.search(buckets.name or "")) is not None:
+            yield say(
+                "duration_buckets: {metric} counts in {unit} by its name, the limit judgment_p95 is in seconds: a "
+                "bucket of the same number would be another time; export seconds, or record it with le in seconds",
+                metric=buckets.name,
+                unit=unit[1],
+            )
         for share in SHARES.values():
             trials, bad = (getattr(self, name) for name in (share.trials, share.bad))
             if trials.absent is not None and bad.absent is None and share.bad in self.model_fields_set:

@@ -19,7 +19,8 @@ Labels = dict[str, tuple[str, ...]]
 """Values of each label of one metric, in order."""
 
 _REQUESTS: Final = re.compile(r"requests?(_total|_count)?$")
-_DURATIONS: Final = re.compile(r"(duration|latency|request|response).*seconds|seconds.*(duration|latency)")
+_SECONDS: Final = "(?<!milli)(?<!micro)(?<!nano)seconds"
+_DURATIONS: Final = re.compile(rf"(duration|latency|request|response).*{_SECONDS}|{_SECONDS}.*(duration|latency)")
 _STATUS: Final = ("code", "status", "status_code", "http_status_code", "http_response_status_code", "http_status")
 _FAILED: Final = ("5xx", "error", "failed", "failure", "fail")
 _OF_OTHERS: Final = re.compile(

@@ -22,6 +22,8 @@ from opsverify.config.signals import SHARES, Signals
         ({"llm_calls": {"metric": "a", "absent": "no LLM"}}, "expected one of"),
         ({"llm_calls": {"absent": "no LLM"}, "llm_failures": {"metric": "x"}}, "describe both, or neither"),
         ({"durations": {"metric": "judgment_requests_total"}}, 'same_as = "requests" where that is meant'),
+        ({"duration_buckets": {"metric": "http_milliseconds_bucket"}}, "counts in milliseconds by its name"),
+        ({"duration_buckets": {"promql": "http_time_ms{$scope}"}}, "http_time_ms counts in ms by its name"),
         ({"durations": {"metric": "x", "same_as": "request"}}, "is no other signal of this target; expected one of"),
         ({"durations": {"metric": "x", "same_as": "durations"}}, "is no other signal of this target"),
         ({"llm_calls": {"absent": "no LLM", "same_as": "requests"}}, "alone, with a reason"),
@@ -98,3 +100,9 @@ def test_no_other_number_is_found(bound: float, other: float) -> None:
 def test_matchers_are_read_as_prometheus_does(matchers: str, labels: dict[str, str], *, expected: bool) -> None:
     """Anchored, and a label that is absent is empty."""
     assert selects(matchers, labels) is expected
+
+
+@pytest.mark.parametrize("metric", ["http_seconds_bucket", "items_bucket", "ms_bucket", "http_ms_total_bucket"])
+def test_names_without_another_unit_are_taken_for_seconds(metric: str) -> None:
+    """As before."""
+    assert Signals.model_validate({"duration_buckets": {"metric": metric}}).duration_buckets.metric == metric

@@ -65,6 +65,12 @@ def test_durations_of_the_same_requests() -> None:
     assert found["duration_buckets"] == ("http_request_duration_seconds_bucket", "")
 
 
+def test_durations_in_another_unit_are_left_out() -> None:
+    """The limit is in seconds: no target with such buckets loads."""
+    in_ms = SeenMetric("http_request_duration_milliseconds", "histogram", {"code": ("200",)})
+    assert "duration_buckets" not in guess(seen(requests(code=("200",)), in_ms)).signals
+
+
 @pytest.mark.parametrize(
     ("labels", "canary"),
     [
