@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.criterion_count import CriterionCount
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 SCOPES: Final = (CANARY, BASELINE)
 _TOTALS: Final = (REQUESTS, LLM_COST)
+_LEAST_SCRAPES: Final = 3
+"""Scrapes in the shortest window that can be judged."""
 _TAKEOVER_SCRAPES: Final = 4
 """Scrapes after an instance's last one in which its traffic is looked for at the others."""
 
@@ -101,7 +105,19 @@ class Counting:
     def missing(self) -> tuple[str, ...]:
         """Canary instances that are not scraped, and not known to have ended."""
         lost = [one for one in self.instances[CANARY].seen if self.status(CANARY, one) is InstanceStatus.LOST]
-        return tuple(missing_text(one, self.at) for one in lost)
+        return (*(missing_text(one, self.at) for one in lost), *self._too_seldom())
+
+    def _too_seldom(self) -> Iterator[str]:
+        """That a window has too few scrapes for its coverage, which no longer wait would change."""
+        seen, window_s = self.instances[CANARY].seen, self._setup.policy.longest_s
+        gaps = [later - earlier for one in seen for earlier, later in pairwise(one.scrapes)]
+        if gaps and median(gaps) * _LEAST_SCRAPES > window_s:
+            yield say(
+                "the canary is scraped every {rhythm}, too seldom for a window of {window}; scrape more often, or "
+                "observe longer (--window)",
+                rhythm=duration(round(median(gaps))),
+                window=duration(window_s),
+            )
 
     @property
     def restarts(self) -> tuple[str, ...]:

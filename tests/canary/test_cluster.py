@@ -6,7 +6,9 @@ from operator import attrgetter
 
 import pytest
 
+from opsverify.canary.decision import GateOutcome
 from opsverify.canary.observer import Observer
+from opsverify.canary.policy import Policy
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, Pod, pods, serving
@@ -86,3 +88,14 @@ def test_worse_than_the_baseline_is_said_with_its_evidence() -> None:
     assert watch.decision.outcome.value == "promote"
     assert "proven worse than the baseline (" in watch.decision.reasons[0]
     assert " to 1)" in watch.decision.reasons[0]
+
+
+def test_a_window_with_too_few_scrapes_says_so() -> None:
+    """A scrape a minute in a window of a minute: nothing that a longer wait for samples would change."""
+    made = Cluster(
+        [*pods(2, scrape_s=60), *pods(2, "baseline", scrape_s=60)],
+        policy=Policy(shortest_s=30, longest_s=60, step_s=15),
+    )
+    decision = made.watch().decision
+    assert decision.outcome is GateOutcome.HOLD
+    assert "the canary is scraped every 1m, too seldom for a window of 1m" in "; ".join(decision.reasons)
