@@ -17,6 +17,8 @@ from opsverify.language.message import as_message, join, say
 from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opsverify.canary.assessment import Assessment
     from opsverify.canary.criterion import Criterion
     from opsverify.canary.watch import GateWatch
@@ -45,6 +47,8 @@ class CanaryWindow:
 
     watch: GateWatch
     limits: Limits
+    nothing_fires: Callable[[], str | None] = lambda: None
+    """Why no alert could have fired in the window; None where one could."""
 
     @property
     def coverage(self) -> float:
@@ -153,7 +157,7 @@ class CanaryWindow:
     def fired_alerts(self) -> tuple[str, ...]:
         """Alerts on the canary that began in the window, or went on beyond a grace of it.
 
-        Raises Inconclusive where one still fires that began before the window.
+        Raises Inconclusive where one still fires that began before the window, or where none could have fired.
         """
         alerts = self.watch.alert_watch
         if alerts.fired:
@@ -161,6 +165,8 @@ class CanaryWindow:
         self.require_coverage(self.limits.data_coverage)
         if alerts.earlier:
             raise Inconclusive(join("; ", alerts.earlier))
+        if not alerts.names and (reason := self.nothing_fires()) is not None:
+            raise Inconclusive(reason)
         return ()
 
     def restarts(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -186,6 +187,18 @@ def test_alerts() -> None:
     assert window({"requests": grown(5)}).fired_alerts() == ()
     with pytest.raises(Inconclusive):
         window({}).fired_alerts()
+
+
+def test_no_alert_says_nothing_where_none_could_fire() -> None:
+    """Without any alerting rule a window is not free of alerts; one that fired says enough."""
+    said = "no alert could fire"
+    for requests, alerts in (({"requests": grown(5)}, ()), ({"requests": grown(5)}, ("Hot",))):
+        watched = replace(window(requests, alerts=alerts), nothing_fires=lambda: said)
+        if alerts:
+            assert watched.fired_alerts() == alerts
+        else:
+            with pytest.raises(Inconclusive, match=said):
+                watched.fired_alerts()
 
 
 @pytest.mark.parametrize(
