@@ -185,13 +185,13 @@ class Counting:
         if not self._setup.policy.awaits_growth:
             return
         if self._silence is None:
-            totals = (self._totals[scope, REQUESTS] for scope in (CANARY, BASELINE))
+            requests, others = (self._totals[scope, REQUESTS] for scope in (CANARY, BASELINE))
             seen = self.instances[CANARY].seen
             self._alive = tuple(one.name for one in seen if self.status(CANARY, one) is InstanceStatus.ALIVE)
-            found = silent_instances(*totals, self._alive)
+            found = silent_instances(requests, others, self._alive)
             self._silence = tuple(silence_text(REQUESTS, silence, instance) for instance, silence in found)
-        tallies = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
-        if (silence := silence_of_all(*tallies, self._alive)) is not None:
+        tally, baseline = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
+        if (silence := silence_of_all(tally, baseline, self._alive)) is not None:
             yield Fault(silence_text(self._setup.counted[number].trials, silence), distorts=False)
         yield from (Fault(text, distorts=False) for text in self._silence)
 

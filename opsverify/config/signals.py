@@ -24,6 +24,12 @@ _OTHER_UNIT: Final = re.compile(r"_(ms|msec|millis|milliseconds|us|usec|microsec
 """A unit of a metric's name that is no second."""
 
 
+def other_unit(metric: str) -> str | None:
+    """The unit in the name of a histogram, where it is no second."""
+    found = _OTHER_UNIT.search(metric)
+    return found[1] if found else None
+
+
 class Signal(BaseModel):
     """One counter or gauge, in one of three forms.
 
@@ -159,12 +165,12 @@ class Signals(BaseModel):
                     known=known,
                 )
         buckets = given.get("duration_buckets")
-        if buckets is not None and (unit := _OTHER_UNIT.search(buckets.name or "")) is not None:
+        if buckets is not None and (unit := other_unit(buckets.name or "")) is not None:
             yield say(
                 "duration_buckets: {metric} counts in {unit} by its name, the limit judgment_p95 is in seconds: a "
                 "bucket of the same number would be another time; export seconds, or record it with le in seconds",
                 metric=buckets.name,
-                unit=unit[1],
+                unit=unit,
             )
         for share in SHARES.values():
             trials, bad = (getattr(self, name) for name in (share.trials, share.bad))

@@ -19,8 +19,7 @@ Labels = dict[str, tuple[str, ...]]
 """Values of each label of one metric, in order."""
 
 _REQUESTS: Final = re.compile(r"requests?(_total|_count)?$")
-_SECONDS: Final = "(?<!milli)(?<!micro)(?<!nano)seconds"
-_DURATIONS: Final = re.compile(rf"(duration|latency|request|response).*{_SECONDS}|{_SECONDS}.*(duration|latency)")
+_DURATIONS: Final = re.compile(r"(duration|latency|request|response).*seconds|seconds.*(duration|latency)")
 _STATUS: Final = ("code", "status", "status_code", "http_status_code", "http_response_status_code", "http_status")
 _FAILED: Final = ("5xx", "error", "failed", "failure", "fail")
 _OF_OTHERS: Final = re.compile(
@@ -108,7 +107,9 @@ def _labels(series: Iterable[Mapping[str, str]]) -> Labels:
 def guess(seen: SeenMetrics) -> GuessedSignals:
     """Return the signals of requests and their durations, where names and labels give them."""
     counters = [metric for metric in seen.candidates if metric.kind == "counter"]
-    histograms = [metric for metric in seen.candidates if metric.kind == "histogram"]
+    histograms = [
+        metric for metric in seen.candidates if metric.kind == "histogram" and other_unit(metric.name) is None
+    ]
     signals: dict[str, tuple[str, str]] = {}
     notes: list[str] = []
     requests = max(counters, key=_as_requests, default=None)
