@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from opsverify.config.signals import other_unit
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 

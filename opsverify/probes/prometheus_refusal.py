@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opsverify.language.message import say
 from opsverify.probes.source_fault import FaultReason, SourceFault
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
-    import requests
+    from collections.abc import Mapping
 
 _LOST_PARTS: Final = (
     "partial", "too many unhealthy instances", "store gateway", "store-gateway", "receive series from",
@@ -23,12 +23,23 @@ _MOST_TEXT: Final = 200
 _SUCCESS: Final = "success"
 
 
+class _Answered(Protocol):
+    """What is read of an answer (of `requests.Response`, whose import only its session needs)."""
+
+    status_code: int
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
 def is_success(body: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether an answer's body says that the query was evaluated: only then its data are whole."""
     return isinstance(body, dict) and body.get("status") == _SUCCESS and body.get("data") is not None
 
 
-def refusal(where: str, response: requests.Response | None, body: Any) -> SourceFault:  # noqa: ANN401 - any JSON value
+def refusal(where: str, response: _Answered | None, body: Any) -> SourceFault:  # noqa: ANN401 - any JSON value
     """The fault of an answer that is no success, by its status, its body as JSON (None: it is none) and its text."""
     status, text = (response.status_code, response.text) if response is not None else (0, "")
     kind, reason = (body.get("errorType"), body.get("error")) if isinstance(body, dict) else (None, None)
@@ -77,7 +88,7 @@ def refusal(where: str, response: requests.Response | None, body: Any) -> Source
     )
 
 
-def _no_answer_of_the_api(where: str, response: requests.Response | None, body: Any) -> SourceFault:  # noqa: ANN401 - any JSON value
+def _no_answer_of_the_api(where: str, response: _Answered | None, body: Any) -> SourceFault:  # noqa: ANN401 - any JSON value
     """The fault of an answer with status 200 that is none of Prometheus' API."""
     text = "" if response is None else response.text.strip()
     if body is not None:
@@ -105,7 +116,7 @@ def _said(body: Any) -> str:  # noqa: ANN401 - any JSON value
     return one_line(str(body.get("status", "-"))) if isinstance(body, dict) else "-"
 
 
-def _hint(status: int, lower: str, response: requests.Response | None) -> str:
+def _hint(status: int, lower: str, response: _Answered | None) -> str:
     after = one_line(response.headers.get("Retry-After", "")) if response is not None else ""
     hint = say("check its log and the URL")
     if "no org id" in lower:
