@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from opsverify.canary.criterion_count import CriterionCount
-from opsverify.canary.duplicates import Duplicates
+from opsverify.canary.duplicates import Duplicates, ReadInTurn
 from opsverify.canary.fault import Fault
 from opsverify.canary.instances import Instance, Instances, InstanceStatus
 from opsverify.canary.progress import Counts
@@ -60,6 +60,7 @@ class Counting:
             (scope, name): GrowthTally((name,), self.instances[scope]) for scope in SCOPES for name in _TOTALS
         }
         self._duplicates = {scope: Duplicates(_TOTALS, setup.instance_label) for scope in SCOPES}
+        self._in_turn = {scope: ReadInTurn(self.instances[scope]) for scope in SCOPES}
         if setup.policy.strict_series:
             for (scope, _), tally in self._totals.items():
                 tally.left_out = self._duplicates[scope].left_out
@@ -84,6 +85,7 @@ class Counting:
             if self._setup.policy.strict_series:
                 self._apart.add(scope, signals)
                 self._duplicates[scope].add(signals)
+                self._in_turn[scope].add(REQUESTS, signals.get(REQUESTS, {}))
             for name in _TOTALS:
                 grown = self._totals[scope, name].advance(signals).known.get(name, 0.0)
                 self._grown.setdefault((scope, name), []).append(grown)
@@ -170,6 +172,7 @@ class Counting:
             yield Fault(self._apart.text)
         yield from map(Fault, self._same.texts((counted.bad, counted.trials)))
         yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
+        yield from map(Fault, self._in_turn[CANARY].texts)
         yield from criterion.unknown_values(self._criteria[BASELINE][number])
         # A baseline whose bad ones are counted elsewhere seems to share every breach; the canary's own stays proven.
         baseline, selectors = self._criteria[BASELINE][number], self._setup.selectors.get(BASELINE, {})
@@ -235,6 +238,7 @@ class Counting:
         if self._apart.text is not None:
             yield self._apart.text
         yield from self._duplicates[scope].texts
+        yield from self._in_turn[scope].texts
         yield from (invalid_text(series, lag) for series, lag in tally.invalid(self._invalid_after_s))
         yield from self._same.texts((signal,))
 

@@ -13,7 +13,7 @@ from opsverify.canary.window_setup import LATER_SETTINGS, WITHIN_LIMIT
 from opsverify.config.limits import Limits
 from opsverify.errors import Inconclusive
 from tests.canary.changed_series import changed
-from tests.canary.cluster import ERRORS, SLOW, Cluster, pods
+from tests.canary.cluster import ERRORS, SLOW, Cluster, Pod, pods
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,3 +81,67 @@ def test_what_two_jobs_scrape_is_counted_once_in_the_share(scope: str) -> None:
     assert watch.traffic_share == pytest.approx(0.2, abs=0.01)
     with pytest.raises(Inconclusive, match=f"{scope}: duplicate series .*scraped by two jobs"):
         CanaryWindow(watch, Limits()).traffic_share()
+
+
+def read_in_turn(label: str, seconds: float, policy: Policy | None = None) -> Cluster:
+    """A cluster whose canary is scraped by two servers, told apart by a label, some seconds one after the other."""
+    made = Cluster([*pods(2), *pods(2, "baseline")], policy=policy or Policy())
+    later = Cluster([*pods(2), *pods(2, "baseline")], policy=policy or Policy())
+    for pod in later.pods:
+        pod.offset += int(seconds)
+    later.count()
+
+    def named(name: str, cluster: Cluster) -> Cluster:
+        return changed(
+            cluster,
+            lambda selector, labels, samples: [
+                (labels | ({label: name} if selector.startswith("canary:") else {}), samples)
+            ],
+        )
+
+    first, second = named("a", made), named("b", later)
+    first.series = {
+        selector: found | (second.series[selector] if selector.startswith("canary:") else {})
+        for selector, found in first.series.items()
+    }
+    return first
+
+
+@pytest.mark.parametrize("label", ["monitor", "ha", "scraper"])
+def test_two_scrapers_that_read_in_turn_are_named(label: str) -> None:
+    """However the label is called that tells them apart: every request would count twice."""
+    watch = read_in_turn(label, 5).watch()
+    assert watch.decision.outcome is GateOutcome.HOLD, watch.decision.reasons
+    assert f"{label}=a" in watch.decision.reasons[0]
+    assert "two scrapers read one counter in turn" in watch.decision.reasons[0]
+    with pytest.raises(Inconclusive, match="two scrapers read one counter in turn"):
+        CanaryWindow(watch, Limits()).traffic_share()
+
+
+def test_windows_of_two_scrapers_of_before_are_replayed_as_they_were_decided() -> None:
+    """Without the setting that their header lacks."""
+    watch = read_in_turn("ha", 5, Policy(**LATER_SETTINGS)).watch()
+    assert watch.decision.outcome is GateOutcome.PROMOTE, watch.decision.reasons
+
+
+def test_a_label_that_changes_is_no_second_scraper() -> None:
+    """One series ends, the other goes on with its count."""
+    made = Cluster([*pods(2, renamed=300.0, carries=True), *pods(2, "baseline")])
+    decision = made.watch().decision
+    assert decision.outcome is GateOutcome.PROMOTE, decision.reasons
+
+
+def test_pods_behind_a_collector_under_a_label_of_their_own_are_two() -> None:
+    """Alike in traffic, and told apart by `canary.instance_label`."""
+    made = Cluster(
+        [
+            Pod(f"canary-{number}", offset=7 * number, labels={"instance": "collector:80", "shard": str(number)})
+            for number in range(2)
+        ]
+        + pods(2, "baseline"),
+        instance_label="shard",
+        exports_up=False,
+        poisson=False,
+    )
+    decision = made.watch().decision
+    assert decision.outcome is GateOutcome.PROMOTE, decision.reasons
