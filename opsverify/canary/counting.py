@@ -169,7 +169,7 @@ class Counting:
         criterion, policy = self._criteria[CANARY][number], self._setup.policy
         counted = self._setup.counted[number]
         if self._apart.text is not None:
-            yield Fault(self._apart.text)
+            yield Fault(self._apart.text, distorts=self._apart.distorts)
         yield from map(Fault, self._same.texts((counted.bad, counted.trials)))
         yield from criterion.faults(self._setup.selectors.get(CANARY, {}), self._invalid_after_s)
         yield from map(Fault, self._in_turn[CANARY].texts)

@@ -26,17 +26,22 @@ class ScopesApart:
 
     def add(self, scope: str, signals: Mapping[str, Mapping[str, Points]]) -> None:
         """Add the series of one step."""
-        if self._shared is not None:
-            return
         for name, series in signals.items():
             known = self._keys[scope, name]
             new = series.keys() - known
             if new:
-                known |= new
-                shared = new & self._keys[_OTHER[scope], name]
+                known.update(new)
+                shared = set() if self._shared is not None else new & self._keys[_OTHER[scope], name]
                 if shared:
                     self._shared = name, min(shared)
-                    return
+
+    @property
+    def distorts(self) -> bool:
+        """Whether the canary's counts are another's as well: not where the baseline alone takes the canary along."""
+        if self._shared is None:
+            return False
+        canary, baseline = (self._keys[scope, self._shared[0]] for scope in (CANARY, BASELINE))
+        return not canary < baseline
 
     @property
     def text(self) -> str | None:

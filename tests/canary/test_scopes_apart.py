@@ -29,8 +29,7 @@ def greedy(scope: str, errors: float, policy: Policy | None = None) -> Cluster:
     return made
 
 
-@pytest.mark.parametrize("scope", GREEDY)
-@pytest.mark.parametrize("errors", [0.003, 0.03])
+@pytest.mark.parametrize(("scope", "errors"), [("canary", 0.003), ("canary", 0.03), ("baseline", 0.003)])
 def test_a_series_in_both_scopes_holds_and_is_named(scope: str, errors: float) -> None:
     """What fails on the canary alone is thinned out by the baseline, and its share of the traffic is anything."""
     watch = greedy(scope, errors).watch()
@@ -38,6 +37,12 @@ def test_a_series_in_both_scopes_holds_and_is_named(scope: str, errors: float) -
     assert "is in both scopes, canary and baseline" in watch.decision.reasons[0]
     with pytest.raises(Inconclusive, match="is in both scopes"):
         CanaryWindow(watch, Limits()).traffic_share()
+
+
+def test_a_breach_of_a_canary_that_the_baseline_takes_along_rolls_back() -> None:
+    """The canary's counts are its own, whatever the other selector matches."""
+    decision = greedy("baseline", 0.03).watch().decision
+    assert decision.outcome is GateOutcome.ROLLBACK, decision.reasons
 
 
 def test_windows_of_before_are_replayed_as_they_were_decided() -> None:
