@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.connection_string import postgres_of, prometheus_of
-from opsverify.config.model import Part
+from opsverify.config.parts import Part
 from opsverify.core.exit_codes import ExitCode
 from opsverify.draft.database import read_database
 from opsverify.draft.metrics import guess, read_metrics

@@ -107,7 +107,7 @@ def test_what_a_database_is_described_as_is_tried(tmp_path: Path, cluster: Clust
         ("postgres.reads", "SELECT 1 FROM numbers LIMIT 1", "", "postgres.reads"),
         ("postgres.reads", "SELECT 1 FROM numbers LIMIT 1", "DELETE FROM numbers", "postgres.reads"),
         ("postgres.reads", "FROM numbers", "FROM judgment_executions", "does not exist"),
-        ("postgres.dead_letters", "AS waiting", "AS wating", "expected one row with waiting and oldest_s"),
+        ("postgres.dead_letters", "AS waiting", "AS pending", "expected one row with waiting and oldest_s"),
         ("postgres.dead_letters", "0.0 AS", "NULL AS", "expected one row with waiting and oldest_s"),
         ("postgres.dead_letters", "0.0 AS", "0.0 FROM workflow_dead_letters AS", "declare `dead_letters` absent"),
         ("postgres.writable", "reads", "writable = false\nreads", "set postgres.writable = true"),

@@ -10,7 +10,7 @@ import pytest
 
 from opsverify.cli.main import main
 from opsverify.config.load import load_target
-from opsverify.config.model import Part
+from opsverify.config.parts import Part
 from opsverify.core.own_runbook import read
 from opsverify.core.runbook import lines_of
 from opsverify.smoke.journeys import load_journeys
