@@ -1,13 +1,15 @@
 """The 64-bit hash of a row, worked out by PostgreSQL itself: `hash_record_extended(ROW(...), 0)`.
 
-A column goes in as it is where its type has an extended hash function that is exact. Where it has none (json,
-xml, point, money, arrays, ranges...), or one that calls different things equal (-0.0 and 0.0; '1 day' and
-'24 hours'; texts under a nondeterministic collation), its binary form goes in (the type's send function): exact,
-and independent of every setting. Where that would hold an OID, which a logical restore gives anew (enums,
-composites, arrays of a user's own types), it is the text form. NULL and '' differ in all three.
+A type's hash function promises only that equal values hash equally. What the type calls equal may be different
+values (-0.0 and 0.0, '1 day' and '24 hours', citext 'A' and 'a'), and different values may hash equally: numeric
+leaves the sign out, jsonb its brackets; int8, times and timestamps are folded to 32 bits first (0 and 4294967297).
+So only types of which the hash is known to be one of every bit go in as they are. Of all others the binary form goes
+in (the type's send function): exact, and independent of every setting. Where that would hold an OID, which a logical
+restore gives anew (enums, composites, arrays of a user's own types, regclass and the like), or where the type has no
+send function of its own, it is the text form. NULL and '' differ in all three.
 
-Equal on purpose: numeric 1.0 and 1.00, also inside jsonb. Sources: PostgreSQL manual, F.23 (row hashing in
-`hash_record_extended`, since 14), 36.16 (hash support function 2), 42.53 and 42.64 (pg_opclass, pg_type.typsend).
+Sources: PostgreSQL manual, F.23 (row hashing in `hash_record_extended`, since 14), 36.16 (hash support function 2),
+42.53 and 42.64 (pg_opclass, pg_type.typsend); its source, hash_numeric_extended, jsonb_hash_extended, hashint8extended.
 """
 
 from __future__ import annotations
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
 Form = Literal["value", "binary", "text"]
 
-_INEXACT: Final = "'float4', 'float8', 'interval'"
-"""Built-in types whose own hash calls different values equal."""
+EXACT: Final = ("bool", "char", "int2", "int4", "oid", "uuid", "bytea", "date", "name", "text", "varchar")
+"""Types whose own hash is one of all their bits: whole numbers of up to 32 bits, and bytes."""
+_BY_NAME: Final = "'{}'".format("', '".join(EXACT))
+_PINNED: Final = 10_000
+"""OIDs below are the same on every server of a major version; those above are given out when it is built or made."""
 
 COLUMNS: Final = f"""
 WITH RECURSIVE base (type, base) AS (
@@ -33,15 +38,11 @@ WITH RECURSIVE base (type, base) AS (
     UNION ALL
     SELECT d.oid, b.base FROM base b JOIN pg_type d ON d.typbasetype = b.type AND d.typtype = 'd')
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
-       CASE WHEN t.typtype = 'b' AND t.typname NOT IN ({_INEXACT}) AND coalesce(l.collisdeterministic, true)
-             AND EXISTS (SELECT FROM pg_opclass o
-                           JOIN pg_am m ON m.oid = o.opcmethod AND m.amname = 'hash'
-                           JOIN pg_amproc p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype
-                                           AND p.amprocrighttype = o.opcintype AND p.amprocnum = 2
-                          WHERE o.opcdefault
-                            AND o.opcintype = CASE t.typname WHEN 'varchar' THEN 'text'::regtype ELSE t.oid END)
+       CASE WHEN t.oid < {_PINNED} AND t.typname IN ({_BY_NAME}) AND coalesce(l.collisdeterministic, true)
             THEN 'value'
-            WHEN t.typsend <> 0 AND (t.oid < 16384 OR t.typtype = 'b' AND t.typelem = 0)
+            WHEN starts_with(coalesce(e.typname, t.typname), 'reg') AND t.oid < {_PINNED} THEN 'text'
+            WHEN coalesce(e.typsend, t.typsend) <> 0 AND (f.proargtypes[0] = t.oid OR taken.typtype = 'p')
+             AND (t.oid < {_PINNED} AND t.typtype <> 'c' OR t.typtype = 'b' AND t.typelem = 0)
             THEN 'binary'
             ELSE 'text'
         END AS form,
@@ -51,8 +52,10 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
   FROM pg_attribute a
   JOIN base ON base.type = a.atttypid
   JOIN pg_type t ON t.oid = base.base
+  LEFT JOIN pg_type e ON e.typarray = t.oid
   LEFT JOIN pg_collation l ON l.oid = a.attcollation
   LEFT JOIN pg_proc f ON f.oid = t.typsend
+  LEFT JOIN pg_type taken ON taken.oid = f.proargtypes[0]
   LEFT JOIN pg_namespace fn ON fn.oid = f.pronamespace
  WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum
