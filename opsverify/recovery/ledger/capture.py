@@ -6,13 +6,18 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.recovery.ledger.buckets import Bucket, Span, closed, edge, key, read_buckets, sliced
+from opsverify.errors import Inconclusive
+from opsverify.language.message import say
+from opsverify.recovery.ledger.buckets import Bucket, Span, edge
 from opsverify.recovery.ledger.catalog import VERSION, read_catalog
+from opsverify.recovery.ledger.closed_rows import read_closed
 from opsverify.recovery.ledger.discovery import Activity, Evidence, find_tables
 from opsverify.recovery.ledger.heap_pages import POSITION, SYSTEM, read_pages
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.open_rows import read_open
+from opsverify.recovery.ledger.pace import counted_since
 from opsverify.recovery.ledger.probe import TableProbe, moved, newest_span, read_probe
+from opsverify.recovery.ledger.row_sample import RowSample, read_again, read_sample, shares
 from opsverify.recovery.ledger.sequence_values import read_sequence_values
 from opsverify.recovery.ledger.tables import CoreTable
 
@@ -27,9 +32,8 @@ if TYPE_CHECKING:
 HASH_SAMPLE: Final = "SELECT hash_record_extended(ROW('opsverify'::text, 42::int8, 1.5::numeric, true), 0)"
 """A row whose hash differs between servers that hash differently (another major version or byte order)."""
 
-_TIMELINE: Final = """
-SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
-"""
+_STANDBY: Final = "SELECT pg_is_in_recovery()"
+_TIMELINE: Final = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 _NOW: Final = "SELECT clock_timestamp()"
 
 
@@ -44,9 +48,14 @@ def capture_details(
     """Return what the record as of `at` holds of every table (but those `left_out`), the catalog and pages.
 
     `previous` is the content of the newest record: closed buckets that it or an earlier one holds are not read again,
-    unless the table's definition changed, or the server is on another timeline (after a recovery, what was
-    recorded since its target never happened). Raises Inconclusive as `find_tables` does.
+    unless production worked on the table, its definition changed, or the server is on another timeline (after a
+    recovery, what was recorded since its target never happened). Raises Inconclusive as `find_tables` does, and on a
+    standby: the work that its primary does is counted there only, and what is recorded is judged by it.
     """
+    ((standby,),) = source(_STANDBY, {})
+    if standby:
+        raise Inconclusive(say("this server is in recovery, a standby: what production changes is counted on the "
+                               "primary only; capture from the primary"))  # fmt: skip
     ((timeline,),) = source(_TIMELINE, {})
     ((hash_sample,),) = source(HASH_SAMPLE, {})
     before = previous or {}
@@ -62,10 +71,12 @@ def capture_details(
         if (probe := _probe_again(source, first, table, known.get(table.name))) is not None
     }
     learned = {name: _learned(known[name], first.activity[name], probe) for name, probe in probes.items()}
+    moving = {table.name: _shares_again(source, first, table, known.get(table.name)) for table in first.tables}
     evidence = _evidence(known) | {name: _read_evidence(one) for name, one in learned.items()}
     found = first if evidence == _evidence(known) else find_tables(source, chosen, tag_column, evidence, left_out)
     core = {
         table.name: _table(source, found, table, known.get(table.name), learned.get(table.name), at)
+        | {"shares": moving.get(table.name, {})}
         for table in found.tables
     }
     catalog = read_catalog(source)
@@ -73,6 +84,7 @@ def capture_details(
     unchanged = before.get("catalog_sha256") == digest and before.get("catalog_version") == VERSION
     large_objects, sequences = read_large_objects(source), read_sequence_values(source)
     ((all_read,),) = source(_NOW, {})
+    since = counted_since(source)
     return {
         "timeline": timeline,
         "witness": str(hash_sample),
@@ -84,6 +96,7 @@ def capture_details(
         "pages": {name: one.to_dict() for name, one in pages.items()},
         "pages_read": {"system": system, "position": int(position), "until": read_until.isoformat()},
         "rows_read": {"system": system, "until": all_read.isoformat()},
+        "counted_since": since.isoformat() if since else None,
         "large_objects": large_objects.to_dict(),
         "sequences": sequences,
     }
@@ -116,6 +129,22 @@ def _probe_again(
     return read_probe(source, table, span, cols, found.mutable[table.name])
 
 
+def _shares_again(
+    source: Source, found: FoundTables, table: CoreTable, known: Mapping[str, Any] | None
+) -> dict[str, list[float]]:
+    """Return the largest shares of rows whose value changed between captures, by column, this one included."""
+    largest: dict[str, list[float]] = dict((known or {}).get("shares") or {})
+    if not known or not known.get("sample") or Activity(*known["activity"]) == found.activity[table.name]:
+        return largest
+    was, sample = CoreTable.from_dict(known["table"]), RowSample.from_dict(known["sample"])
+    if (was.quoted, was.bucket, was.kind, was.key_terms) != (table.quoted, table.bucket, table.kind, table.key_terms):
+        return largest
+    there = {column.name: column.term for column in found.columns[table.name]}
+    for name, now in shares(sample, read_again(source, table, sample, there)).items():
+        largest[name] = [max(pair) for pair in zip(now, largest.get(name, (0.0, 0.0)), strict=True)]
+    return largest
+
+
 def _learned(known: Mapping[str, Any], now: Activity, probe: TableProbe) -> dict[str, Any]:
     """Join what earlier captures found out of a table with what the probe shows now."""
     earlier = known.get("evidence") or {"changing": None, "late": False, "moved": 0.0}
@@ -137,36 +166,41 @@ def _table(
     learned: Mapping[str, Any] | None,
     at: dt.datetime,
 ) -> dict[str, Any]:
-    goes_on = known is not None and known["until"] is not None and known["series"] == table.fingerprint
     entry: dict[str, Any] = {
         "table": table.to_dict(),
         "series": table.fingerprint,
-        "goes_on": goes_on,
+        "goes_on": False,
         "since": None,
-        "until": known["until"] if known and goes_on else None,
-        "first": known["first"] if known and goes_on else None,
+        "until": None,
+        "first": None,
         "buckets": {},
         "activity": list(found.activity[table.name]),
         "evidence": learned or (known or {}).get("evidence"),
-        "probe": (known or {}).get("probe") if goes_on else None,
+        "probe": None,
+        "unhashed": [column.name for column in found.mutable[table.name]],
+        "sample": None,
     }
-    if table.kind == "hash":
-        return entry | {"goes_on": False, "open": read_open(source, table, None).to_dict()}
-    reached = edge(table, known["until"]) if known and goes_on else None
-    span = closed(source, table, reached, at)
-    if span is not None and not span.empty:
-        # Only the first capture may meet many rows; later ones read what was written since.
-        rows = 0 if goes_on else found.estimates[table.name]
-        buckets = read_buckets(source, table, span, slices=sliced(table, span, rows))
-        entry |= {
-            "since": key(span.since),
-            "until": key(span.until),
-            "first": entry["first"] or key(span.since),
-            "buckets": {name: [one.rows, str(one.total), str(one.xored)] for name, one in buckets.items()},
+    whole = None
+    if table.kind != "hash":
+        entry |= read_closed(source, found, table, known, at)
+        entry["probe"] = (known or {}).get("probe") if entry["goes_on"] else None
+        buckets = {
+            name: Bucket(rows, int(total), int(xored)) for name, (rows, total, xored) in entry["buckets"].items()
         }
-        entry["probe"] = _probe(source, found, table, buckets, key(span.until)) or entry["probe"]
-    whole = Span(edge(table, entry["first"]), edge(table, entry["until"])) if entry["first"] else None
+        if buckets:
+            entry["probe"] = _probe(source, found, table, buckets, entry["until"]) or entry["probe"]
+        whole = Span(edge(table, entry["first"]), edge(table, entry["until"])) if entry["first"] else None
+    entry["sample"] = _sample(source, found, table, entry["probe"])
     return entry | {"open": read_open(source, table, whole).to_dict()}
+
+
+def _sample(
+    source: Source, found: FoundTables, table: CoreTable, probe: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Sample the columns that are not hashed: of the probe's rows, or of all where no bucket is closed."""
+    terms = {column.name: column.term for column in found.mutable[table.name]}
+    span = Span(edge(table, probe["since"]), edge(table, probe["until"])) if probe else None
+    return read_sample(source, table, span, terms).to_dict() if terms else None
 
 
 def _probe(

@@ -14,7 +14,9 @@ from opsverify.recovery.ledger.discovery import Activity
 from opsverify.recovery.ledger.heap_pages import Pages
 from opsverify.recovery.ledger.large_objects import LargeObjects
 from opsverify.recovery.ledger.open_rows import OpenRows
+from opsverify.recovery.ledger.pace import BURST, Pace
 from opsverify.recovery.ledger.probe import TableProbe
+from opsverify.recovery.ledger.row_sample import RowSample
 from opsverify.recovery.ledger.sequence_values import SequenceValue, values_of
 from opsverify.recovery.ledger.tables import CoreTable
 
@@ -30,6 +32,9 @@ class TableHistory:
 
     `open` are its open rows, `activity` is what production did to it by then, `probe` a closed span in detail, `moved`
     the largest share of the probe's rows whose value changed from one capture to the next. None in old ledgers.
+    `pace` is how fast production was ever seen to change it, up to `seen_at`; `was_empty` where a record had no row.
+    `unhashed` columns are not in the row's hash: `sample` has their values of some rows, `shares` the largest share of
+    rows that changed between captures, and by how much more of them held one value.
     """
 
     table: CoreTable
@@ -40,6 +45,16 @@ class TableHistory:
     activity: Activity | None = None
     probe: TableProbe | None = None
     moved: float = 0.0
+    pace: Pace = field(default_factory=Pace)
+    seen_at: dt.datetime | None = None
+    was_empty: bool = False
+    sample: RowSample | None = None
+    shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unhashed: tuple[str, ...] = ()
+
+    def elapsed(self, at: dt.datetime) -> dt.timedelta:
+        """Return the time from the newest record to `at`."""
+        return max(dt.timedelta(0), at - self.seen_at) if self.seen_at else dt.timedelta(0)
 
     @property
     def first(self) -> Span | None:
@@ -52,6 +67,11 @@ class TableHistory:
     def rows(self) -> int:
         """Recorded rows of all buckets."""
         return sum(bucket.rows for bucket in self.buckets.values())
+
+    @property
+    def open_rows(self) -> int:
+        """Recorded rows that no closed bucket holds."""
+        return self.open.rows if self.open else 0
 
     def expected(self, at: dt.datetime) -> tuple[Span, dict[str, Bucket]] | None:
         """Return span and buckets to expect at `at`: recorded, and within the table's retention; None: no bucket."""
@@ -125,7 +145,7 @@ def _joined(history: History | None, seq: int, body: Mapping[str, Any], until: d
     late = read is not None and until is not None and dt.datetime.fromisoformat(read["until"]) > until
     in_time = read is not None and not late
     tables = {
-        name: _grown(history.tables.get(name) if history else None, entry, late=late)
+        name: _grown(history.tables.get(name) if history else None, entry, body, late=late)
         for name, entry in body["core"].items()
     }
     catalog = body["catalog"] if body["catalog"] is not None else history.catalog if history else {}
@@ -171,7 +191,9 @@ def _pages(
     return read["system"], {name: pages.following(before.get(name)) for name, pages in read_now.items()}
 
 
-def _grown(before: TableHistory | None, entry: Mapping[str, Any], *, late: bool) -> TableHistory:
+def _grown(
+    before: TableHistory | None, entry: Mapping[str, Any], body: Mapping[str, Any], *, late: bool
+) -> TableHistory:
     """Add a record's entry to what earlier ones hold.
 
     Where it was read in part after the recovery target, it may hold what was committed after it: what was recorded
@@ -193,4 +215,22 @@ def _grown(before: TableHistory | None, entry: Mapping[str, Any], *, late: bool)
         grown.activity = Activity(*entry["activity"])
         grown.probe = TableProbe.from_dict(entry["probe"]) if entry["probe"] else None
         grown.moved = (entry["evidence"] or {}).get("moved", 0.0)
+        grown.sample = RowSample.from_dict(entry["sample"]) if entry.get("sample") else None
+        grown.shares = {name: (share, same) for name, (share, same) in (entry.get("shares") or {}).items()}
+        of_probe = [name for name in (grown.probe.columns if grown.probe else ()) if name not in table.hashed]
+        grown.unhashed = tuple(entry.get("unhashed", of_probe))
+        grown.seen_at = dt.datetime.fromisoformat(body["captured_at"])
+        grown.pace = _pace(before, grown.activity, grown.seen_at, body.get("counted_since"))
+        grown.was_empty = before is not None and (before.was_empty or not (before.rows or before.open_rows))
     return grown
+
+
+def _pace(before: TableHistory | None, now: Activity, at: dt.datetime, counted_since: str | None) -> Pace:
+    """Return the pace up to `at`: what was done since the record before, or, in the first, since counting began."""
+    if before is not None and before.activity is not None and before.seen_at is not None:
+        was = before.activity
+        return before.pace.grown((was.updates, now.updates), (was.deletes, now.deletes), at - before.seen_at)
+    # An earlier version did not record since when: all of it may have been done at once. So may what was counted in
+    # the first minutes of a server; it says nothing about a day.
+    within = at - dt.datetime.fromisoformat(counted_since) if counted_since else BURST
+    return Pace().grown((0, now.updates), (0, now.deletes), max(within, BURST))

@@ -6,13 +6,14 @@ that snapshot are told from those that were there, so that what was there can be
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.recovery.ledger.buckets import Bucket, Span, edges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.ledger.tables import CoreTable
@@ -21,29 +22,50 @@ REST: Final = "rest"
 """The name of the one bucket in which the open rows of an ordered table are."""
 _XIDS: Final = 1 << 32
 _FIRST_XID: Final = 3
+PARTS: Final = 256
+"""Parts into which rows fall by a hash of their key, at most: as many differ as rows do, at least."""
+_ROWS_PER_PART: Final = 8
+_FEWEST_PARTS: Final = 16
+_HALF: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
 class OpenRows:
-    """Open rows by bucket, their keys alone by bucket (empty without a key), and the snapshot as of which."""
+    """Open rows by bucket, their keys alone by bucket (empty without a key), and the snapshot as of which.
+
+    `parts` are the rows once more, divided finely: only to bound how many differ. Empty in old ledgers.
+    """
 
     buckets: Mapping[str, Bucket]
     keys: Mapping[str, Bucket] = field(default_factory=dict)
     snapshot: str = ""
+    parts: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
         return sum(bucket.rows for bucket in self.buckets.values())
 
+    def touched(self, now: OpenRows) -> int:
+        """Return how many rows are not those of `now`, at least: a row that is changed changes one part."""
+        buckets = sum(self.buckets.get(name) != now.buckets.get(name) for name in {*self.buckets, *now.buckets})
+        return max(
+            buckets,
+            sum(was != is_now for was, is_now in zip(self.parts, _folded(now.parts, len(self.parts)), strict=True)),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As recorded in the ledger."""
-        return {"buckets": _plain(self.buckets), "keys": _plain(self.keys), "snapshot": self.snapshot}
+        parts = _folded(self.parts, _parts_of(self.rows))
+        written = base64.b64encode(b"".join(part.to_bytes(4, "big") for part in parts)).decode()
+        return {"buckets": _plain(self.buckets), "keys": _plain(self.keys), "snapshot": self.snapshot, "parts": written}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> OpenRows:
         """Read what `to_dict` gave."""
-        return cls(_buckets(raw["buckets"]), _buckets(raw["keys"]), raw["snapshot"])
+        read = base64.b64decode(raw.get("parts", ""))
+        parts = tuple(int.from_bytes(read[at : at + 4], "big") for at in range(0, len(read), 4))
+        return cls(_buckets(raw["buckets"]), _buckets(raw["keys"]), raw["snapshot"], parts)
 
 
 def read_open(source: Source, table: CoreTable, closed: Span | None, written_before: str = "") -> OpenRows:
@@ -57,31 +79,52 @@ def read_open(source: Source, table: CoreTable, closed: Span | None, written_bef
     if ordered and closed is not None:
         conditions.append(f"({table.at} < %(since0)s OR {table.at} >= %(until0)s OR {table.at} IS NULL)")
     if written_before:
-        conditions.append(_before(written_before))
+        conditions.append(before_sql(written_before))
     key = f"{_key_hash(table)} AS key" if table.key_terms else "NULL::int8 AS key"
+    each = max(1, PARTS // (1 if ordered else table.width))
     sql = f"""
-        SELECT seen.snapshot, part.*
+        SELECT seen.snapshot, grouped.*
           FROM (SELECT pg_current_snapshot()::text AS snapshot) seen
-          LEFT JOIN (SELECT start, count(*) AS rows, sum(hash) AS total, bit_xor(hash) AS xored,
-                            sum(key) AS keys, bit_xor(key) AS keys_xored
+          LEFT JOIN (SELECT start, (coalesce(key, hash) >> 40) & {each - 1} AS part, count(*) AS rows,
+                            sum(hash) AS total, bit_xor(hash) AS xored, sum(key) AS keys, bit_xor(key) AS keys_xored
                        FROM (WITH separate AS (SELECT)
                              SELECT {table.hash} AS hash, {key}, {start} AS start
                                FROM {table.relation} t WHERE {" AND ".join(conditions) or "true"}) hashed
-                      GROUP BY start) part ON true"""
+                      GROUP BY start, part) grouped ON true"""
     rows = list(source(sql, edges([closed]) if ordered and closed is not None else {}))
-    held = [row for row in rows if row[1] is not None]
-    return OpenRows(
-        {str(row[1]): Bucket(int(row[2]), int(row[3]), int(row[4])) for row in held},
-        {str(row[1]): Bucket(int(row[2]), int(row[5]), int(row[6])) for row in held if row[5] is not None},
-        str(rows[0][0]),
-    )
+    buckets: dict[str, Bucket] = {}
+    keys: dict[str, Bucket] = {}
+    parts = [0] * PARTS
+    for _, name, part, count, total, xored, of_keys, keys_xored in (row for row in rows if row[1] is not None):
+        buckets[str(name)] = _joined(buckets.get(str(name)), Bucket(int(count), int(total), int(xored)))
+        if of_keys is not None:
+            keys[str(name)] = _joined(keys.get(str(name)), Bucket(int(count), int(of_keys), int(keys_xored)))
+        parts[((0 if ordered else int(name)) * each + int(part)) % PARTS] ^= int(xored) & _HALF
+    return OpenRows(buckets, keys, str(rows[0][0]), tuple(parts))
+
+
+def _joined(one: Bucket | None, other: Bucket) -> Bucket:
+    return Bucket(one.rows + other.rows, one.total + other.total, one.xored ^ other.xored) if one else other
+
+
+def _parts_of(rows: int) -> int:
+    """Return how many parts are worth recording of so many rows: a power of two."""
+    return min(PARTS, max(_FEWEST_PARTS, 1 << (rows // _ROWS_PER_PART).bit_length()))
+
+
+def _folded(parts: Sequence[int], number: int) -> list[int]:
+    """Return `parts` laid over each other until there are `number` (a power of two)."""
+    folded = [0] * number
+    for at, part in enumerate(parts if number else ()):
+        folded[at % number] ^= part
+    return folded
 
 
 def _key_hash(table: CoreTable) -> str:
     return f"hash_record_extended(ROW({', '.join(table.key_terms)}), 1)"
 
 
-def _before(snapshot: str) -> str:
+def before_sql(snapshot: str) -> str:
     """Return the SQL that a row was written before `snapshot` (`xmin:xmax:in progress`), over the alias `t`.
 
     Both ages count from the same transaction, so that the wrap-around of transaction numbers has no part in it.
