@@ -9,7 +9,7 @@ from opsverify.language.message import join, say
 from opsverify.recovery.verify.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from opsverify.config.recovery import Recovery
     from opsverify.recovery.ledger.history import History
@@ -31,7 +31,11 @@ SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relna
 """
 _WORDS: Final[Mapping[Cover, str]] = {
     "rows": say("row by row"), "keys": say("by keys only"), "count": say("by count only"), "none": say("not compared"),
+    "columns": say("row by row but for columns that change"),
+    "changed": say("changed since, not compared row by row"),
 }  # fmt: skip
+
+_LESS: Final[tuple[Cover, ...]] = ("columns", "keys", "count", "changed", "none")
 
 
 def outside(recovery: Recovery) -> dict[str, str]:
@@ -56,7 +60,8 @@ def check_coverage(
                                   "unlogged": say("unlogged: recovery empties it")}[kind])  # fmt: skip
     everything = [name for name in sorted({*names, *covers}) if name not in out]
     how = {name: covers.get(name, "none") for name in everything}
-    line = coverage_line(how, {name: why for name, why in out.items() if name in names})
+    but = {name: table.unhashed for name, table in history.tables.items()}
+    line = coverage_line(how, {name: why for name, why in out.items() if name in names}, but)
     missing = [
         say("{name} ({why})", name=name, why=reasons.get(name, say("not in the ledger: capture again")))
         for name, cover in how.items()
@@ -76,8 +81,13 @@ def check_coverage(
     return Finding(len(everything), line, unknown=unknown)
 
 
-def coverage_line(how: Mapping[str, Cover], left_out: Mapping[str, str]) -> str:
-    """Return the coverage in one line: `17 of 17 tables row by row`, then what was compared in another way, or not."""
+def coverage_line(
+    how: Mapping[str, Cover], left_out: Mapping[str, str], but: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Return the coverage in one line: `17 of 17 tables row by row`, then what was compared in another way, or not.
+
+    `but` are the columns of each table that are not compared.
+    """
     count = Counter(how.values())
     parts = [say("{rows} of {count} tables row by row", rows=count["rows"], count=len(how))]
     parts += [
@@ -86,9 +96,13 @@ def coverage_line(how: Mapping[str, Cover], left_out: Mapping[str, str]) -> str:
             count=count[cover],
             tables=len(how),
             words=_WORDS[cover],
-            listed=_listed((name for name, one in how.items() if one == cover)),
+            listed=_listed(
+                _with_columns(name, (but or {}).get(name, ()) if cover == "columns" else ())
+                for name, one in how.items()
+                if one == cover
+            ),
         )
-        for cover in ("keys", "count", "none")
+        for cover in _LESS
         if count[cover]
     ]
     if left_out:
@@ -100,6 +114,10 @@ def coverage_line(how: Mapping[str, Cover], left_out: Mapping[str, str]) -> str:
             )
         )
     return join("; ", parts)
+
+
+def _with_columns(name: str, columns: Sequence[str]) -> str:
+    return say("{name} ({why})", name=name, why=_listed(columns)) if columns else name
 
 
 def _listed(names: Iterable[str]) -> str:

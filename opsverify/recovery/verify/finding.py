@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Errors = type[Exception] | tuple[type[Exception], ...]
 """Exceptions that a question may end with; () where they are the caller's to judge."""
-Cover = Literal["rows", "keys", "count", "none"]
-"""How the rows of a table were compared: whole, by their keys, by their number, or not at all."""
+Cover = Literal["rows", "columns", "keys", "count", "changed", "none"]
+"""How the rows of a table were compared: whole, but for some columns, by their keys, or not at all.
+
+`changed`: the table changed since, within bounds; `count`, by number only, is what earlier versions said of that.
+"""
 
 DAMAGED = "XX"
 """SQLSTATE class of data that cannot be read back: XX001 data_corrupted, XX002 index_corrupted."""
@@ -68,17 +71,22 @@ class Finding:
         )
 
 
-_COVERS: Final[tuple[Cover, ...]] = ("none", "count", "keys", "rows")
+_COVERS: Final[tuple[Cover, ...]] = ("none", "changed", "count", "keys", "columns", "rows")
 
 
 def joined(parts: Sequence[Finding], cover: Cover = "rows") -> Finding:
-    """Join findings on parts of one table; it is covered as its least covered part is, and no better than `cover`."""
+    """Join findings on parts of one table; it is covered as its least covered part is, and no better than `cover`.
+
+    What could not be said of one part does not hide a problem of another: beside one it is a note.
+    """
+    problems = tuple(problem for part in parts for problem in part.problems)
+    unknown = tuple(part.unknown for part in parts if part.unknown)
     return Finding(
         sum(part.asked for part in parts),
         join("; ", (part.of for nth, part in enumerate(parts) if part.of and (not nth or part.problems))),
-        tuple(problem for part in parts for problem in part.problems),
-        join("; ", (part.unknown for part in parts if part.unknown)) or None,
-        tuple(note for part in parts for note in part.notes),
+        problems,
+        None if problems else join("; ", unknown) or None,
+        (*(note for part in parts for note in part.notes), *(unknown if problems else ())),
         tuple(loss for part in parts for loss in part.losses),
         next((part.keys for part in parts if part.keys), None),
         sum(part.buckets for part in parts),

@@ -13,6 +13,7 @@ from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.loss import Loss
 from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
+from opsverify.recovery.verify.sample_checks import check_sample
 from opsverify.recovery.verify.sampling import bound, draw, draws_needed
 from opsverify.units import listed
 
@@ -65,19 +66,27 @@ def check_table(
             cover="none",
         )
     parts: list[Finding] = []
+    ((system,),) = restored(SYSTEM, {})
+    same = system == history.rows_system
     if recorded.buckets:
         closed = check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited)
         parts += [closed] if closed else []
     if recorded.open is not None:
-        ((system,),) = restored(SYSTEM, {})
-        parts.append(check_open(recorded, restored, same_cluster=system == history.rows_system))
+        parts.append(check_open(recorded, restored, at, same_cluster=same))
     if recorded.probe is not None:
         parts.append(check_spread(recorded, restored))
+    if recorded.sample is not None:
+        known = {column for column in recorded.unhashed if any(f"{name}.{column}: " in line for line in _all(parts))}
+        parts.append(check_sample(recorded, restored, at, known))
     if not parts:
         return Finding(
             0, say("closed buckets of {name} were recorded yet", name=name), unknown=_nothing(recorded), cover="none"
         )
-    return joined(parts, "keys" if recorded.table.keys_only else "rows")
+    return joined(parts, "keys" if recorded.table.keys_only else "columns" if recorded.unhashed else "rows")
+
+
+def _all(parts: Several[Finding]) -> list[str]:
+    return [line for part in parts for line in part.problems]
 
 
 def check_buckets(

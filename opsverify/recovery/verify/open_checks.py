@@ -1,8 +1,9 @@
 """Open rows and distributions of a table compared with the ledger: what holds although production goes on.
 
-Production may add, update and delete rows after the capture. What it does to a table is known: from its statistics,
-and on a restored copy of the same cluster from each row, which names the transaction that wrote it. A difference
-that these explain is no finding; the table is then covered by keys or by number only, and the verdict says so.
+Production may add, update and delete rows after the capture. How much it does to a table is known: from its
+statistics, and on a restored copy of the same cluster from each row, which names the transaction that wrote it. A
+difference that these explain is no finding; the verdict says that the table changed. One that is larger than what
+production was ever seen to do in such a time holds: it may be a loss, or a change unlike any before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from opsverify.recovery.verify.finding import Finding
 from opsverify.recovery.verify.loss import Loss
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from opsverify.recovery.ledger.history import TableHistory
@@ -32,8 +34,11 @@ _FEWEST: Final = 20
 """Rows below which a distribution proves nothing."""
 
 
-def check_open(recorded: TableHistory, restored: Source, *, same_cluster: bool) -> Finding:
-    """Compare the rows that no closed bucket holds; `same_cluster` where rows keep the transaction that wrote them."""
+def check_open(recorded: TableHistory, restored: Source, at: dt.datetime, *, same_cluster: bool) -> Finding:
+    """Compare the rows that no closed bucket holds; `same_cluster` where rows keep the transaction that wrote them.
+
+    `at` is the recovery target: what production may have done until then is bounded by what it was seen to do.
+    """
     was = recorded.open
     if was is None:
         return Finding(0, "")
@@ -45,20 +50,22 @@ def check_open(recorded: TableHistory, restored: Source, *, same_cluster: bool) 
         return Finding(was.rows, of, buckets=len(was.buckets))
     if same_cluster and was.snapshot:
         old = read_open(restored, table, span, was.snapshot)
-        return _judged(recorded, was, old, now.rows - old.rows, of)
-    return _of_a_copy(recorded, was, now, of)
+        return _judged(recorded, was, old, now.rows - old.rows, of, recorded.elapsed(at))
+    return _of_a_copy(recorded, was, now, of, recorded.elapsed(at))
 
 
-def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, of: str) -> Finding:
+def _judged(
+    recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, of: str, elapsed: dt.timedelta
+) -> Finding:
     """Judge `old`, the rows that were written before the snapshot; `written` were since."""
-    name, activity = recorded.table.name, recorded.activity
+    name, pace = recorded.table.name, recorded.pace
     note = say("{name}: {written:,} rows written since they were recorded", name=name, written=written)
     wrong = list(differences(was.buckets, old.buckets))
     if not wrong:
         return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets))
     gone = sum(max(0, before.rows - after.rows) for _, before, after in wrong)
     altered = [entry for entry in wrong if entry[2].rows >= entry[1].rows]
-    updates, deletes = (activity.updates, activity.deletes) if activity else (0, 0)
+    updates, deletes = pace.updates.seen, pace.deletes.seen
     explained = deletes or (updates and gone <= written)
     if altered or not explained:
         problems = tuple(
@@ -86,6 +93,9 @@ def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, 
             for bucket, before, after in wrong
         )
         return Finding(was.rows, of, problems, losses=losses, buckets=len(was.buckets))
+    limit = min(written, pace.updates.bound(elapsed, was.rows)) + pace.deletes.bound(elapsed, was.rows)
+    if doubt := _beyond(recorded, gone, was, old.rows + written, limit):
+        return Finding(was.rows, of, unknown=doubt, buckets=len(was.buckets), cover="changed")
     verb = say("deleted or changed") if deletes else say("changed")
     note = say(
         "{name}: {gone:,} of {rows:,} rows {verb} since they were recorded, as production does",
@@ -94,15 +104,14 @@ def _judged(recorded: TableHistory, was: OpenRows, old: OpenRows, written: int, 
         rows=was.rows,
         verb=verb,
     )
-    cover: Cover = "rows" if recorded.first else "count"
+    cover: Cover = "rows" if recorded.first else "changed"
     return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets), cover=cover)
 
 
-def _of_a_copy(recorded: TableHistory, was: OpenRows, now: OpenRows, of: str) -> Finding:
+def _of_a_copy(recorded: TableHistory, was: OpenRows, now: OpenRows, of: str, elapsed: dt.timedelta) -> Finding:
     """Judge rows of which it is not known when they were written: of a dump's restore."""
-    name, activity = recorded.table.name, recorded.activity
-    cover: Cover = "rows" if recorded.first else "count"
-    deletes, updates = (activity.deletes, activity.updates) if activity else (0, 0)
+    name, pace = recorded.table.name, recorded.pace
+    updates, deletes = pace.updates.seen, pace.deletes.seen
     if now.rows < was.rows and not deletes:
         problem = say(
             "{name}: {gone:,} of {rows:,} rows missing; production never deletes rows of it",
@@ -119,6 +128,13 @@ def _of_a_copy(recorded: TableHistory, was: OpenRows, now: OpenRows, of: str) ->
             for bucket, before, after in changed
         )
         return Finding(was.rows, of, problems, buckets=len(was.buckets))
+    deleted = pace.deletes.bound(elapsed, was.rows)
+    # A row that is updated leaves one part for another where rows have no key by which to divide them.
+    updated = pace.updates.bound(elapsed, was.rows) * (1 if was.keys else 2)
+    doubt = _beyond(recorded, max(0, was.rows - now.rows), was, now.rows, deleted)
+    added = max(0, now.rows - was.rows) + deleted
+    if doubt := doubt or _beyond(recorded, was.touched(now), was, now.rows, updated + deleted + added):
+        return Finding(was.rows, of, unknown=doubt, buckets=len(was.buckets), cover="changed")
     if was.keys and was.keys == now.keys:
         note = say("{name}: the same keys, other content: updated since, as production does", name=name)
         return Finding(
@@ -130,7 +146,31 @@ def _of_a_copy(recorded: TableHistory, was: OpenRows, now: OpenRows, of: str) ->
         rows=was.rows,
         found=now.rows,
     )
+    cover: Cover = "rows" if recorded.first else "changed"
     return Finding(was.rows, of, notes=(note,), buckets=len(was.buckets), cover=cover)
+
+
+def _beyond(recorded: TableHistory, differ: int, was: OpenRows, found: int, limit: int) -> str:
+    """Why a difference is more than production explains: `differ` rows, with a `limit`; empty where it is not."""
+    if not found and was.rows and not recorded.first and not recorded.was_empty:
+        return say(
+            "{name}: empty, {rows:,} rows recorded: lost, or all deleted since, which no capture saw before; capture "
+            "it once while it is empty, or compare with the original ([recovery.source])",
+            name=recorded.table.name,
+            rows=was.rows,
+        )
+    if differ <= limit:
+        return ""
+    return say(
+        "{name}: at least {differ:,} of {rows:,} rows recorded are deleted or changed, {found:,} found; by what "
+        "production was seen to do, no more than {limit:,} in that time: lost, or a change unlike any before; capture "
+        "more often, or compare with the original ([recovery.source])",
+        name=recorded.table.name,
+        differ=differ,
+        rows=was.rows,
+        found=found,
+        limit=limit,
+    )
 
 
 def check_spread(recorded: TableHistory, restored: Source) -> Finding:

@@ -41,7 +41,7 @@ def test_a_whole_copy_is_clean(clone: Clone) -> None:
         answer = again(recorded, name, clone)
         assert (answer.problems, answer.unknown) == ((), None)
         assert answer.asked == recorded.tables[name].rows + opened[name]
-        assert answer.cover == "rows"
+        assert answer.cover == ("columns" if name == "events" else "rows")  # its note may change
 
 
 @pytest.mark.parametrize(
