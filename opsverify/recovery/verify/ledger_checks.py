@@ -15,6 +15,7 @@ from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
 from opsverify.recovery.verify.sample_checks import check_sample
 from opsverify.recovery.verify.sampling import bound, draw, draws_needed
+from opsverify.recovery.verify.written_since import added_since, may_be_deleted
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def check_table(
     ((system,),) = restored(SYSTEM, {})
     same = system == history.rows_system
     if recorded.buckets:
-        closed = check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited)
+        closed = check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited, same_cluster=same)
         parts += [closed] if closed else []
     if recorded.open is not None:
         parts.append(check_open(recorded, restored, at, same_cluster=same))
@@ -97,6 +98,7 @@ def check_buckets(
     live: Callable[[], Source] | None = None,
     sampling: Sampling | None = None,
     limited: bool = True,
+    same_cluster: bool = False,
 ) -> Finding | None:
     """Compare the closed buckets of a table; None where retention leaves none."""
     name, expected = recorded.table.name, recorded.expected(at)
@@ -115,7 +117,11 @@ def check_buckets(
         else _each(restored, recorded.table, sampled)
     )
     before = buckets if sampled is None else {bucket: buckets[bucket] for bucket in sampled}
-    wrong = list(differences(before, found))
+    wrong, mixed = list(differences(before, found)), ""
+    notes: tuple[str, ...] = (note,) if note else ()
+    if same_cluster:
+        wrong, since, mixed = added_since(recorded, restored, wrong)
+        notes += since
     keys = None
     if wrong and live is not None and recorded.table.key:
         keys = differing_keys(recorded.table, live(), restored, [bucket for bucket, _, _ in wrong])
@@ -134,13 +140,13 @@ def check_buckets(
             None, [say("of {count:,} closed buckets ({rows:,} rows) differ", count=len(before), rows=rows), note, named]
         ),
     )
-    doubt = _may_be_deleted(recorded, wrong)
+    doubt = mixed or may_be_deleted(recorded, wrong)
     return Finding(
         rows,
         of,
         () if doubt else tuple(problems),
         join("; ", (listed(say("differ"), problems), doubt)) if doubt else None,
-        (note,) if note else (),
+        notes,
         tuple(_loss(recorded.table, *each) for each in wrong),
         keys,
         len(before),
@@ -174,20 +180,6 @@ def _each(restored: Source, table: CoreTable, names: frozenset[str]) -> dict[str
     for name in sorted(names):
         found |= read_buckets(restored, table, bucket_span(table, name))
     return found
-
-
-def _may_be_deleted(recorded: TableHistory, wrong: Several[tuple[str, Bucket, Bucket]]) -> str:
-    """Why rows that are missing may have been deleted in production; empty where nothing suggests it."""
-    activity = recorded.activity
-    fewer = bool(wrong) and all(after.rows < before.rows for _, before, after in wrong)
-    if recorded.table.declared or activity is None or not activity.deletes or not fewer:
-        return ""
-    return say(
-        "production deletes rows of {name} ({deletes:,} so far): lost, or deleted since; capture "
-        "again, or declare its retention in [recovery.tables]",
-        name=recorded.table.name,
-        deletes=activity.deletes,
-    )
 
 
 def _loss(table: CoreTable, name: str, before: Bucket, after: Bucket) -> Loss:
