@@ -230,7 +230,6 @@ def _pace(before: TableHistory | None, now: Activity, at: dt.datetime, counted_s
     if before is not None and before.activity is not None and before.seen_at is not None:
         was = before.activity
         return before.pace.grown((was.updates, now.updates), (was.deletes, now.deletes), at - before.seen_at)
-    # An earlier version did not record since when: all of it may have been done at once. So may what was counted in
-    # the first minutes of a server; it says nothing about a day.
+    # An earlier version did not record since when: all of it may have been done at once.
     within = at - dt.datetime.fromisoformat(counted_since) if counted_since else BURST
-    return Pace().grown((0, now.updates), (0, now.deletes), max(within, BURST))
+    return Pace().grown((0, now.updates), (0, now.deletes), within)

@@ -23,6 +23,8 @@ AGAIN: Final = 2.0
 """How many times as much as it was ever seen to do production may do until the recovery target."""
 BURST: Final = dt.timedelta(hours=1)
 """What was done in this time may have been done at once: work comes in batches."""
+_SHORTEST_S: Final = 60.0
+"""Seconds below which a count says nothing about the next hour."""
 _FEWEST, _MOST, _SHARE = 2, 20, 20
 """Rows that may always change in a table that sees changes: 1 in `_SHARE`, at least and at most so many."""
 
@@ -47,7 +49,7 @@ class Speed:
 
     def grown(self, rows: int, within: dt.timedelta) -> Speed:
         """Return this, or what `rows` in `within` make, if that is more."""
-        seconds = max(1.0, within.total_seconds())
+        seconds = max(_SHORTEST_S, within.total_seconds())
         per_s = rows / seconds
         return Speed(max(self.per_s, per_s), max(self.burst, per_s * min(seconds, BURST.total_seconds())))
 

@@ -37,7 +37,7 @@ _FEWEST: Final = 20
 def check_open(recorded: TableHistory, restored: Source, at: dt.datetime, *, same_cluster: bool) -> Finding:
     """Compare the rows that no closed bucket holds; `same_cluster` where rows keep the transaction that wrote them.
 
-    `at` is the recovery target: what production may have done until then is bounded by what it was seen to do.
+    `at` is until when production may have worked on it: that is bounded by what it was seen to do.
     """
     was = recorded.open
     if was is None:
