@@ -87,25 +87,6 @@ def test_a_week_without_any_run_is_red_in_each_stage(recorded: RecordedRuns, tar
     ]  # fmt: skip
 
 
-def test_a_new_target_has_missed_nothing_before_its_first_run(recorded: RecordedRuns, target: Target) -> None:
-    """Days before a project existed are not red; those after its first run are."""
-    friday = MONDAY + 4 * DAY + dt.timedelta(hours=9)
-    recorded.add("daily", friday)
-    found = page(recorded, target)
-    told = {text: kind for kind, text in notes(found)}
-    assert told["me: daily: 2 of 3 runs missed: 11-21, 11-22"] == "fail"
-    (begun,) = [text for text in told if "the first run of t on record began" in text]
-    assert told[begun] == "inconclusive"
-    assert rows(found, "Stages run and missed")[0][2] == "1 / 3"
-
-
-def test_a_week_before_the_first_run_is_not_red(recorded: RecordedRuns, target: Target) -> None:
-    """A project made today: the report of last week says so, and says that nothing was wanted."""
-    recorded.add("daily", NOW)
-    found = page(recorded, target)
-    assert [kind for kind, _ in notes(found)] == ["inconclusive"]
-
-
 def test_a_missed_day_is_named(recorded: RecordedRuns, target: Target) -> None:
     """Two runs on Tuesday do not stand for Wednesday, and a run without a decision fills no day."""
     a_good_week(recorded, MONDAY, left_out=(2,))
