@@ -10,6 +10,7 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from opsverify.errors import Inconclusive
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.wal.touched import touched
 from opsverify.switchback.divergence import (
     ServerIdentity,
@@ -55,7 +56,8 @@ class Asked:
 @pytest.fixture
 def other(clone: Clone) -> Iterator[psycopg.Connection[Any]]:
     """The undamaged database that `clone` was copied from."""
-    with psycopg.connect(f"host={clone.server.socket_dir} user=postgres dbname=whole", autocommit=True) as session:
+    where = f"host={clone.server.socket_dir} user=postgres dbname=whole"
+    with psycopg.connect(where, autocommit=True, options=f"-c search_path={NAMES_ON}") as session:
         yield session
 
 
@@ -70,10 +72,10 @@ def _source(session: psycopg.Connection[Any]) -> Callable[[str, Mapping[str, obj
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("ALTER TABLE events DROP CONSTRAINT events_pkey", "constraints: events.events_pkey is missing"),
+        ("ALTER TABLE events DROP CONSTRAINT events_pkey", "constraints: public.events.events_pkey is missing"),
         ("REVOKE SELECT ON events FROM plant_reader", "grants: relation public.events is"),
         ("DROP INDEX events_created_at", "indexes: public.events_created_at is missing"),
-        ("ALTER TABLE events DISABLE TRIGGER events_touch", "triggers: events.events_touch is"),
+        ("ALTER TABLE events DISABLE TRIGGER events_touch", "triggers: public.events.events_touch is"),
         ("DROP POLICY reader ON events", "row_security: public.events.reader is missing"),
         ("CREATE TABLE stray (id int)", "tables: public.stray was not recorded"),
     ],

@@ -1,4 +1,4 @@
-"""What the fingerprint of the catalog notices, and what it stays quiet about: each pair on a real server."""
+"""Changes of the catalog that its fingerprint notices, and those that it stays quiet about, on a real server."""
 
 from __future__ import annotations
 
