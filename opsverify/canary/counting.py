@@ -50,7 +50,13 @@ class Counting:
         self._answered = False
         leaves_gap_out = setup.policy.leaves_gap_out
         self.instances = {
-            scope: Instances(setup.start, setup.instance_label, leaves_gap_out=leaves_gap_out) for scope in SCOPES
+            scope: Instances(
+                setup.start,
+                setup.instance_label,
+                leaves_gap_out=leaves_gap_out,
+                awaits_late=setup.policy.awaits_late,
+            )
+            for scope in SCOPES
         }
         self._criteria = {
             scope: [CriterionCount(one, self.instances[scope], setup.policy) for one in setup.counted]
@@ -80,7 +86,7 @@ class Counting:
         found = {}
         for scope in SCOPES:
             signals = step.samples.get(scope, {})
-            self.instances[scope].add(signals)
+            self.instances[scope].add(signals, step.at)
             self._same.add(scope, signals)
             if self._setup.policy.strict_series:
                 self._apart.add(scope, signals)
@@ -102,6 +108,12 @@ class Counting:
     def observed(self) -> bool:
         """Whether any request of the canary could be counted."""
         return any(one.counted for one in self.instances[CANARY].seen)
+
+    @property
+    def newest_s(self) -> float | None:
+        """How old the canary's newest sample was when the window began; None without any."""
+        newest = max((one.last for one in self.instances[CANARY].all.values() if one.scrapes), default=None)
+        return None if newest is None else self._setup.start - newest
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -156,7 +168,8 @@ class Counting:
         """Whether an instance goes on: by its scrapes, its scrape target, or where its traffic went."""
         instances, policy = self.instances[scope], self._setup.policy
         newest = max((other.last for other in instances.all.values() if other.scrapes), default=self.at)
-        if max(self.at, newest) - one.last <= instances.usual_gap_s(one, policy.step_s, policy.tolerated_s):
+        late_s = one.late_s(policy.step_s) if policy.awaits_late else 0.0
+        if max(self.at, newest) - one.last <= instances.usual_gap_s(one, policy.step_s, policy.tolerated_s) + late_s:
             return InstanceStatus.ALIVE
         if instances.up_known() and one.up_at > -math.inf:
             return InstanceStatus.ENDED if instances.target_gone(one) else InstanceStatus.LOST

@@ -34,6 +34,7 @@ class EarlierCounting:
 
     restarts: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    newest_s: float | None = None
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup

@@ -30,6 +30,8 @@ _METRIC: Final = "__name__="
 _SAME_START_S: Final = 1.0
 _LEAST_GAPS: Final = 2
 """Gaps between scrapes from which on an instance's rhythm is known."""
+_TARGET_GONE_S: Final = 65.0
+"""Seconds without `up` after which a target is gone: longer than one scrape a minute."""
 
 
 class InstanceStatus(StrEnum):
@@ -55,7 +57,7 @@ class Instance:
 
     `counted`: scrapes with a usable sample of requests. `starts`: start times by the scrape that showed them first.
     `falls`: scrapes at which a counter fell. `up_at`, `up`: the latest sample of its scrape target's `up`.
-    `known`: the times of `scrapes`.
+    `known`: the times of `scrapes`. `age_s`: of its newest sample when it was seen first, at least.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Instance:
     falls: list[float] = field(default_factory=list)
     up_at: float = -math.inf
     up: float = math.nan
+    age_s: float = math.inf
+    aged: float = -math.inf
     known: set[float] = field(default_factory=set, repr=False)
 
     @property
@@ -83,6 +87,11 @@ class Instance:
         """Usual seconds between its scrapes; None before that is known."""
         recent = self.scrapes[-12:]
         return median(b - a for a, b in pairwise(recent)) if len(recent) > _LEAST_GAPS else None
+
+    def late_s(self, step_s: float) -> float:
+        """Seconds that its samples come late, at least: asked for each `step_s`, they are as old without that."""
+        punctual = min(step_s, self.rhythm_s or step_s)
+        return max(0.0, self.age_s - punctual) if self.age_s < math.inf else 0.0
 
     def rhythm_beside(self, moment: float) -> float | None:
         """As `rhythm_s`, of a single gap as well, without the gap that `moment` is in."""
@@ -129,13 +138,16 @@ class Instance:
 class Instances:
     """Every instance of one scope, advanced step by step; `start` of the window in Unix seconds.
 
-    `leaves_gap_out`: what grew over a gap that began before the window is not counted.
+    `leaves_gap_out`: what grew over a gap that began before the window is not counted. `awaits_late`: as `Policy` has.
     """
 
-    def __init__(self, start: float, instance_label: str = "", *, leaves_gap_out: bool = False) -> None:
+    def __init__(
+        self, start: float, instance_label: str = "", *, leaves_gap_out: bool = False, awaits_late: bool = False
+    ) -> None:
         self.start = start
         self.label = instance_label
         self.leaves_gap_out = leaves_gap_out
+        self.awaits_late = awaits_late
         self.all: dict[str, Instance] = {}
         self._latest: dict[str, dict[str, _Latest]] = {}
         self._by_labels: dict[str, Instance] = {}
@@ -159,8 +171,8 @@ class Instances:
         latest = self._latest.get(signal, {}).get(key)
         return self.of(key) if latest is None else latest.instance
 
-    def add(self, signals: Mapping[str, Mapping[str, Points]]) -> None:
-        """Add the new samples of one step."""
+    def add(self, signals: Mapping[str, Mapping[str, Points]], asked: float = math.inf) -> None:
+        """Add the new samples of one step, which were `asked` for at that time."""
         for key, points in signals.get(UP, {}).items():
             self._add_up(key, points)
         # Start times first: they say whether a counter that falls is a restart.
@@ -176,6 +188,9 @@ class Instances:
                 if latest is None:
                     latest = known[key] = _Latest(instance)
                 self._add(signal, latest, times, values)
+        for one in self.all.values():
+            if one.scrapes and one.last > one.aged:
+                one.age_s, one.aged = min(one.age_s, asked - one.last), one.last
 
     @property
     def seen(self) -> tuple[Instance, ...]:
@@ -184,7 +199,15 @@ class Instances:
 
     def in_window(self, one: Instance) -> bool:
         """Whether an instance may have gone on in the window."""
-        return bool(one.scrapes) and one.last + (one.rhythm_s or self.rhythm_s) > self.start
+        if not one.scrapes:
+            return False
+        return one.last + (one.rhythm_s or self.rhythm_s) > self.start or (self.awaits_late and self._silent(one))
+
+    def _silent(self, one: Instance) -> bool:
+        """Whether the target of an instance is still there, without samples of it in the window."""
+        newest = max(other.up_at for other in self.all.values())
+        rhythm = one.rhythm_s or self.rhythm_s
+        return one.up_at > max(self.start, one.last) and newest - one.up_at <= max(2 * rhythm, _TARGET_GONE_S)
 
     @property
     def rhythm_s(self) -> float:

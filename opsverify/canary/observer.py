@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from opsverify.canary.observation import ObservedStep
-from opsverify.canary.sample_columns import SampleColumns
+from opsverify.canary.sample_columns import SampleColumns, rows_of
 from opsverify.canary.sparkline import LiveSparklines
 from opsverify.canary.watch import SCOPES, GateWatch
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, PROCESS_START, REQUESTS, UP, WITHIN_LIMIT, Setup
@@ -20,8 +20,9 @@ from opsverify.probes.together import ask_together
 from opsverify.units import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from opsverify.canary.sample_columns import Points
     from opsverify.config.model import Canary
     from opsverify.config.signals import Signals
     from opsverify.metrics.same_series import SignalPair
@@ -42,11 +43,16 @@ COUNTERS = (
     "cache_misses",
 )
 _LOOK_BACK_S = 65.0
-"""Before the window, for the samples that anchor its counters: longer than one scrape a minute."""
+"""Of every query, before the last one that was answered: longer than one scrape a minute.
+
+So far back its samples anchor the window's counters. And samples are stored after the time that they carry: by up to a
+scrape's timeout, by a remote write longer. A pod that answers slowly is there beside others that do not: no newest
+sample says how late the next one comes.
+"""
+_WIDE_LOOK_BACK_S = 600.0
+"""Of the first query, where the look-back has no sample of the canary: to say how late they come."""
 _MEANING_WITHIN_S = 30.0
 """Seconds in which it must be found out whether the selectors ever matched."""
-_OVERLAP_S = 15.0
-"""Samples are stored up to a scrape's timeout (10 s by default) after the time they carry."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Observer:
             at = self.clock.now() + ahead_s
             with garbage_kept():
                 if self._step(watch, setup, at, since):
-                    since = at - _OVERLAP_S
+                    since = at - _LOOK_BACK_S
             # A query that took longer than a step skips those it missed; the window never gets longer by it.
             late_s = max(0.0, self.clock.now() + ahead_s - due)
             due = min(due + step_s * (1 + late_s // step_s), setup.end)
@@ -103,6 +109,9 @@ class Observer:
     def _step(self, watch: GateWatch, setup: Setup, at: float, since: float) -> bool:
         """Query, keep and judge one step; whether it was answered."""
         step = self._query(setup, at, since)
+        if not watch.steps and step.fault is None and not step.samples[CANARY].get(REQUESTS):
+            step = self._query(setup, at, at - _WIDE_LOOK_BACK_S)
+        self._mark_known(step.samples)
         self._keep(step.parts(self.shown))
         watch.advance(step)
         self._show(watch, step)
@@ -144,7 +153,6 @@ class Observer:
         samples: dict[str, dict[str, SampleColumns]] = {scope: {} for scope in SCOPES}
         for (scope, name), found in answers.items():
             samples[scope][name] = found
-        self._mark_known(samples)
         active: dict[str, float] = {}
         for alert in firing:
             if alert.active_since is not None:
@@ -169,10 +177,11 @@ class Observer:
 
         return ask
 
-    def _mark_known(self, samples: dict[str, dict[str, SampleColumns]]) -> None:
+    def _mark_known(self, samples: Mapping[str, Mapping[str, Mapping[str, Points]]]) -> None:
         for scope, signals in samples.items():
-            for signal, columns in signals.items():
-                self._known.setdefault((scope, signal), {}).update(columns.newest())
+            for signal, series in signals.items():
+                newest = ((key, times[-1]) for key, times, _ in rows_of(series))
+                self._known.setdefault((scope, signal), {}).update(newest)
 
     def _show(self, watch: GateWatch, step: ObservedStep) -> None:
         left = duration(round(max(0.0, watch.setup.end - step.at)))

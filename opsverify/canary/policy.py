@@ -67,6 +67,9 @@ class Policy:
     trials without a bucket; one that is scraped twice counts once in the share of the traffic too.
     `awaits_growth`: a canary that counts nothing, although it is scraped and its traffic goes on, is not judged.
     `alerts_go_on`: an alert of before that fires in every answered step is the same one, whenever it says it began.
+    `awaits_late`: an instance
+    whose samples always come late is not lost for that, and one that shows nothing in the window while its target is
+    there is lost, and not over.
     """
 
     shortest_s: float = 600.0
@@ -90,6 +93,7 @@ class Policy:
     strict_series: bool = True
     awaits_growth: bool = True
     alerts_go_on: bool = True
+    awaits_late: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

@@ -38,6 +38,8 @@ class _Counting(Protocol):
     @property
     def coverage(self) -> float: ...
     @property
+    def newest_s(self) -> float | None: ...
+    @property
     def missing(self) -> tuple[str, ...]: ...
     @property
     def restarts(self) -> tuple[str, ...]: ...
@@ -156,6 +158,15 @@ class GateWatch:
         """Why steps or instances gave no samples, each reason once."""
         if self._faults or self.counting.observed:
             return (*self.faults, *self.counting.missing)
+        newest_s = self.counting.newest_s
+        if newest_s is not None and newest_s > 0:
+            return (
+                say(
+                    "empty: no samples of the canary in the window, the newest one arrives {late:.0f} s late; "
+                    "check that it is scraped, and what delays its samples (remote write, the clock of a scraper)",
+                    late=newest_s,
+                ),
+            )
         return (say("empty: no usable samples of the canary's requests; check that it is scraped, and its scope"),)
 
     @property

@@ -39,6 +39,7 @@ LATER_SETTINGS: Final[dict[str, Any]] = {
     "strict_series": False,
     "awaits_growth": False,
     "alerts_go_on": False,
+    "awaits_late": False,
 }
 """Settings that windows of rule 3 had not in the beginning."""
 
