@@ -42,7 +42,6 @@ LOCAL_IMPORTS: Final = {
 
 LONGEST: Final = 300
 LONG: Final = {
-    "opsverify/canary/series_growth.py": "one rule, in the order in which a sample is counted",
     "opsverify/probes/prometheus.py": "one probe; each query has its message",
     "opsverify/pytest_plugin/plugin.py": "every hook is here, and only here",
     "opsverify/release/authorize.py": "every reason to refuse an order, in the order they are looked at",

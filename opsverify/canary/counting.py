@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 from opsverify.canary.criterion_count import CriterionCount
 from opsverify.canary.duplicates import Duplicates, ReadInTurn
 from opsverify.canary.fault import Fault
-from opsverify.canary.instances import Instance, Instances, InstanceStatus
+from opsverify.canary.instance import Instance, InstanceStatus
+from opsverify.canary.instances import Instances
 from opsverify.canary.progress import Counts
 from opsverify.canary.same_series import SameSeries
 from opsverify.canary.scopes_apart import ScopesApart
 from opsverify.canary.series_growth import GrowthTally
 from opsverify.canary.silence import rate, silence_of_all, silence_text, silent_instances
-from opsverify.canary.unseen import invalid_text, label, missing_text, stale_text
+from opsverify.canary.unseen import fell_text, invalid_text, label, missing_text, stale_text
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
 from opsverify.language.message import say
 from opsverify.metrics.counters import coverage
@@ -48,16 +49,7 @@ class Counting:
         self._setup = setup
         self.at = setup.start
         self._answered = False
-        leaves_gap_out = setup.policy.leaves_gap_out
-        self.instances = {
-            scope: Instances(
-                setup.start,
-                setup.instance_label,
-                leaves_gap_out=leaves_gap_out,
-                awaits_late=setup.policy.awaits_late,
-            )
-            for scope in SCOPES
-        }
+        self.instances = {scope: Instances.of_setup(setup) for scope in SCOPES}
         self._criteria = {
             scope: [CriterionCount(one, self.instances[scope], setup.policy) for one in setup.counted]
             for scope in SCOPES
@@ -253,6 +245,7 @@ class Counting:
         yield from self._duplicates[scope].texts
         yield from self._in_turn[scope].texts
         yield from (invalid_text(series, lag) for series, lag in tally.invalid(self._invalid_after_s))
+        yield from map(fell_text, tally.unlikely())
         yield from self._same.texts((signal,))
 
     def grown(self, scope: str, signal: str) -> float | None:

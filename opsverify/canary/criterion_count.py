@@ -12,7 +12,7 @@ from opsverify.canary.identity import labels_of
 from opsverify.canary.label_values import LabelValues
 from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
-from opsverify.canary.unseen import Unseen, invalid_text, label, shown, unseen
+from opsverify.canary.unseen import Unseen, fell_text, invalid_text, label, shown, unseen
 from opsverify.canary.window_setup import WITHIN_LIMIT
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import counts_more
@@ -21,7 +21,8 @@ from opsverify.units import quantity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opsverify.canary.instances import Instance, Instances, InstanceStatus
+    from opsverify.canary.instance import Instance, InstanceStatus
+    from opsverify.canary.instances import Instances
     from opsverify.canary.policy import Policy
     from opsverify.canary.sample_columns import Points
     from opsverify.canary.window_setup import Counted
@@ -69,6 +70,7 @@ class CriterionCount:
                 say("{problem}; check the service's /metrics", problem=invalid_text(series, lag)), distorts=never
             )
         yield from map(Fault, self._duplicates.texts)
+        yield from (Fault(fell_text(series)) for series in self.tally.unlikely())
         for series, instance in self.tally.delta_like():
             yield Fault(
                 say(

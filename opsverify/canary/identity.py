@@ -49,6 +49,11 @@ def process_of(key: str, instance_label: str = "") -> str:
     return " ".join(dict.fromkeys(name for name in names if name))
 
 
+def family_of(key: str, picked_by: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """The labels of a series but for those that tell bad ones from good ones."""
+    return frozenset(pair for pair in labels_of(key).items() if pair[0] != "__name__" and pair[0] not in picked_by)
+
+
 def endpoint_of(key: str) -> str:
     """Name the endpoint that a series was scraped from: many processes behind a collector share it."""
     return labels_of(key).get(INSTANCE, "")

@@ -1,45 +1,35 @@
 """Instances of one scope (canary or baseline): when each was scraped, at what rhythm, when it restarted, came and went.
 
 An instance is one process identity (`identity.process_of`); its samples of all signals tell of it together. A counter
-that falls is a restart of its process where the process does not export its start time; where it does, only a start
-time that moved is one.
+that falls is a restart of its process where the process does not export its start time, and can have counted the new
+value since the scrape before (`resets`). Where it does export it, only a start time that moved is one: to a time since
+the scrape before, or as a counter fell so. A clock that is set moves a start time as well.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
-from dataclasses import dataclass, field
-from enum import StrEnum
-from itertools import pairwise
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import endpoint_of, process_of
+from opsverify.canary.identity import endpoint_of, family_of, process_of
+from opsverify.canary.instance import Instance, insert
 from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP
-from opsverify.language.message import say
 from opsverify.metrics.counters import reason_against
+from opsverify.metrics.resets import falls, is_reset, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opsverify.canary.sample_columns import Points
+    from opsverify.canary.window_setup import Setup
 
 _METRIC: Final = "__name__="
 _SAME_START_S: Final = 1.0
-_LEAST_GAPS: Final = 2
-"""Gaps between scrapes from which on an instance's rhythm is known."""
 _TARGET_GONE_S: Final = 65.0
 """Seconds without `up` after which a target is gone: longer than one scrape a minute."""
-
-
-class InstanceStatus(StrEnum):
-    """Whether an instance goes on."""
-
-    ALIVE = "alive"
-    ENDED = "ended"
-    LOST = say("not scraped, and not known to have ended")
 
 
 @dataclass(slots=True)
@@ -47,110 +37,65 @@ class _Latest:
     """The newest usable sample of a series, and the instance that it is of."""
 
     instance: Instance
+    key: str
     at: float = -math.inf
     value: float = -math.inf
 
 
-@dataclass
-class Instance:
-    """One process identity; times in Unix seconds.
+@dataclass(frozen=True)
+class _Fall:
+    """A series that fell: time and value before and after.
 
-    `counted`: scrapes with a usable sample of requests. `starts`: start times by the scrape that showed them first.
-    `falls`: scrapes at which a counter fell. `up_at`, `up`: the latest sample of its scrape target's `up`.
-    `known`: the times of `scrapes`. `age_s`: of its newest sample when it was seen first, at least.
+    `trials`: the signal that it is a part of; `family`: its labels without those that pick it out of them.
     """
 
-    name: str
-    endpoint: str = ""
-    scrapes: list[float] = field(default_factory=list)
-    counted: list[float] = field(default_factory=list)
-    starts: list[tuple[float, float]] = field(default_factory=list)
-    falls: list[float] = field(default_factory=list)
-    up_at: float = -math.inf
-    up: float = math.nan
-    age_s: float = math.inf
-    aged: float = -math.inf
-    known: set[float] = field(default_factory=set, repr=False)
-
-    @property
-    def first(self) -> float:
-        """Its first scrape."""
-        return self.scrapes[0]
-
-    @property
-    def last(self) -> float:
-        """Its last scrape."""
-        return self.scrapes[-1]
-
-    @property
-    def rhythm_s(self) -> float | None:
-        """Usual seconds between its scrapes; None before that is known."""
-        recent = self.scrapes[-12:]
-        return median(b - a for a, b in pairwise(recent)) if len(recent) > _LEAST_GAPS else None
-
-    def late_s(self, step_s: float) -> float:
-        """Seconds that its samples come late, at least: asked for each `step_s`, they are as old without that."""
-        punctual = min(step_s, self.rhythm_s or step_s)
-        return max(0.0, self.age_s - punctual) if self.age_s < math.inf else 0.0
-
-    def rhythm_beside(self, moment: float) -> float | None:
-        """As `rhythm_s`, of a single gap as well, without the gap that `moment` is in."""
-        recent = self.scrapes[-12:]
-        gaps = [b - a for a, b in pairwise(recent) if not a <= moment < b]
-        return median(gaps) if gaps else None
-
-    def scraped(self, times: Sequence[float]) -> None:
-        """Note scrapes; many series tell of each."""
-        for at in times:
-            if at not in self.known:
-                self.known.add(at)
-                insort(self.scrapes, at)
-
-    def started_at(self, at: float) -> float:
-        """Start time of the process that was scraped at `at`; minus infinity where unknown."""
-        found = [started for shown, started in self.starts if shown <= at]
-        return found[-1] if found else -math.inf
-
-    def restarts(self, after: float, until: float) -> list[tuple[float, float | None]]:
-        """Restarts seen by scrapes in (`after`, `until`]: the scrape, and the start time where that is exported."""
-        if not self.may_restart(after):
-            return []
-        if self.starts:
-            return [(shown, started) for shown, started in self.starts[1:] if after < shown <= until]
-        return [(at, None) for at in self.falls[bisect_right(self.falls, after) : bisect_right(self.falls, until)]]
-
-    def may_restart(self, after: float) -> bool:
-        """Whether `restarts` may find any after that time; asked of every series, and seldom true."""
-        if self.starts:
-            return self.starts[-1][0] > after
-        return bool(self.falls) and self.falls[-1] > after
-
-    def scrape_before(self, at: float) -> float | None:
-        """The latest scrape before `at`."""
-        index = bisect_left(self.scrapes, at)
-        return self.scrapes[index - 1] if index else None
-
-    def scrapes_after(self, at: float) -> int:
-        """How many scrapes came after `at`."""
-        return len(self.scrapes) - bisect_right(self.scrapes, at)
+    instance: Instance
+    trials: str
+    family: frozenset[tuple[str, str]]
+    old: tuple[float, float]
+    new: tuple[float, float]
 
 
 class Instances:
     """Every instance of one scope, advanced step by step; `start` of the window in Unix seconds.
 
-    `leaves_gap_out`: what grew over a gap that began before the window is not counted. `awaits_late`: as `Policy` has.
+    `leaves_gap_out`: what grew over a gap that began before the window is not counted. `awaits_late`,
+    `doubts_falls`: as `Policy` has. `parts`: by signals of bad ones, the trials that
+    they are a part of, and the labels that pick them out of these.
     """
 
     def __init__(
-        self, start: float, instance_label: str = "", *, leaves_gap_out: bool = False, awaits_late: bool = False
+        self,
+        start: float,
+        instance_label: str = "",
+        *,
+        leaves_gap_out: bool = False,
+        awaits_late: bool = False,
+        doubts_falls: bool = False,
+        parts: Mapping[str, tuple[str, tuple[str, ...]]] | None = None,
     ) -> None:
         self.start = start
         self.label = instance_label
         self.leaves_gap_out = leaves_gap_out
         self.awaits_late = awaits_late
+        self.doubts_falls = doubts_falls
+        self._parts = parts or {}
+        self._fallen: list[_Fall] = []
         self.all: dict[str, Instance] = {}
         self._latest: dict[str, dict[str, _Latest]] = {}
         self._by_labels: dict[str, Instance] = {}
+
+    @classmethod
+    def of_setup(cls, setup: Setup) -> Instances:
+        """Those of a window, by its rules."""
+        return cls(
+            setup.start,
+            setup.instance_label,
+            leaves_gap_out=setup.policy.leaves_gap_out,
+            awaits_late=setup.policy.awaits_late,
+            doubts_falls=setup.policy.doubts_falls,
+            parts={one.bad: (one.trials, one.picked_by) for one in setup.counted},
+        )
 
     def of(self, key: str) -> Instance:
         """The instance of a series."""
@@ -162,7 +107,7 @@ class Instances:
             name = process_of(shared, self.label)
             found = self.all.get(name)
             if found is None:
-                found = self.all[name] = Instance(name, endpoint_of(shared))
+                found = self.all[name] = Instance(name, endpoint_of(shared), doubted=self.doubts_falls)
             self._by_labels[shared] = found
         return found
 
@@ -186,8 +131,9 @@ class Instances:
                 if instance.starts and signal not in (REQUESTS, PROCESS_START):
                     continue  # its start time tells of every restart
                 if latest is None:
-                    latest = known[key] = _Latest(instance)
+                    latest = known[key] = _Latest(instance, key)
                 self._add(signal, latest, times, values)
+        self._judge_falls()
         for one in self.all.values():
             if one.scrapes and one.last > one.aged:
                 one.age_s, one.aged = min(one.age_s, asked - one.last), one.last
@@ -244,21 +190,53 @@ class Instances:
             if at <= latest.at or not 0 <= value < math.inf:
                 continue
             if counted is not None:
-                _insert(counted, at)
+                insert(counted, at)
+            if self.doubts_falls:
+                self._note(signal, latest, at, value)
             # A series of the old process that comes again later belongs to the restart that was seen first.
-            if value < latest.value and not (instance.falls and instance.falls[-1] > latest.at):
-                _insert(instance.falls, at)
+            elif value < latest.value and not (instance.falls and instance.falls[-1] > latest.at):
+                insert(instance.falls, at)
             latest.at, latest.value = at, value
+
+    def _note(self, signal: str, latest: _Latest, at: float, value: float) -> None:
+        """Note what a series grew by until a scrape, or that it fell: judged once the whole step is known."""
+        if latest.at == -math.inf:
+            return
+        trials, picked_by = self._parts.get(signal, (signal, ()))
+        if falls(value, latest.value):
+            family = family_of(latest.key, picked_by)
+            self._fallen.append(_Fall(latest.instance, trials, family, (latest.at, latest.value), (at, value)))
+            latest.instance.grown.setdefault(trials, {})[at] = None
+        elif trials == signal and value > latest.value:
+            grown = latest.instance.grown.setdefault(signal, {})
+            if (known := grown.get(at, 0.0)) is not None:
+                grown[at] = known + value - latest.value
+
+    def _judge_falls(self) -> None:
+        """Tell restarts from other falls, by what processes of the scope count where none falls."""
+        for fall in sorted(self._fallen, key=lambda fall: fall.new[0]):
+            one, (before, old), (at, value) = fall.instance, fall.old, fall.new
+            pace = pace_of(other.pace(fall.trials) for other in self.all.values())
+            if not is_reset(value, old, pace, at - before) or self._goes_on(fall, pace):
+                insert(one.odd_falls, at)
+            elif not (one.falls and one.falls[-1] > before):
+                insert(one.falls, at)
+        self._fallen.clear()
+
+    def _goes_on(self, fall: _Fall, pace: float) -> bool:
+        """Whether a counter of the same process shows more than a new one can have: a restart resets all of them."""
+        before, _ = fall.old
+        picked_by = next((picked for trials, picked in self._parts.values() if trials == fall.trials), ())
+        return pace > 0 and any(
+            latest.instance is fall.instance
+            and latest.at >= fall.new[0]
+            and family_of(key, picked_by) == fall.family
+            and not is_reset(latest.value, latest.value, pace, latest.at - before)
+            for key, latest in self._latest.get(fall.trials, {}).items()
+        )
 
 
 def _add_starts(instance: Instance, times: Sequence[float], values: Sequence[float]) -> None:
     for at, value in zip(times, values, strict=True):
         if reason_against(value) is None and value > instance.started_at(at) + _SAME_START_S:
             instance.starts.append((at, value))
-
-
-def _insert(times: list[float], at: float) -> None:
-    if not times or at > times[-1]:
-        times.append(at)
-    elif times[bisect_left(times, at)] != at:
-        insort(times, at)

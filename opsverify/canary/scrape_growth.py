@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import labels_of
+from opsverify.canary.identity import family_of
 from opsverify.canary.renames import renames
 from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, SeriesTail
+from opsverify.metrics.resets import falls, is_reset, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,10 +44,12 @@ class ScrapeGrowth:
         self.warm_up_s = warm_up_s
         self.picked_by = picked_by
         self.of = of
+        self._fell = False
 
     def count(self, one: InstanceGrowth, cut: float, grown: Amounts) -> None:
         """Count an instance's samples of one scrape, and those before it that came late."""
         counted, doubts = Amounts(), one.doubts
+        self._fell = False
         if one.entered is None:
             self._enter(one, cut)
         if one.unsettled:
@@ -67,13 +70,13 @@ class ScrapeGrowth:
         )
         # One that is too large to be new tells of all that came with the same labels.
         old = {
-            (series.at, self._family(series.key))
+            (series.at, family_of(series.key, self.picked_by))
             for series in firsts
             if (before := one.instance.scrape_before(series.at)) is not None
             and series.value > self._most_new(one, series.at - before, counted)
         }
         for series in firsts:
-            past = (series.at, self._family(series.key)) in old
+            past = (series.at, family_of(series.key, self.picked_by)) in old
             amount = self._first(one, series, counted, renamed.get((series.signal, series.key)), past=past)
             if one.unseen_s and series.at == one.entered and one.instance.started_at(series.at) <= self.instances.start:
                 self._add_past(one, series, amount, series.at - self.instances.start, one.unseen_s)
@@ -155,12 +158,6 @@ class ScrapeGrowth:
             return 0.0
         return value
 
-    def _family(self, key: str) -> frozenset[tuple[str, str]]:
-        """The labels of a series but for those that tell bad ones from good ones."""
-        return frozenset(
-            pair for pair in labels_of(key).items() if pair[0] != "__name__" and pair[0] not in self.picked_by
-        )
-
     def _most_new(self, one: InstanceGrowth, seconds: float, counted: Amounts) -> float:
         """The largest value that a label's first use can have some seconds after the scrape before; 0 where unknown."""
         trials = self.signals[-1]
@@ -187,10 +184,19 @@ class ScrapeGrowth:
         """How much a series is known to have grown by from its counted sample to this one."""
         known_start = bool(restarts) and any(started is not None for _, started in restarts)
         series.intervals += 1
-        if value < series.value and not restarts and at > self.instances.start:
+        doubts = self.instances.doubts_falls
+        fell = falls(value, series.value) if doubts else value < series.value
+        self._fell |= fell
+        if fell and at > self.instances.start and (not restarts or one.instance.falls_too_often):
             series.falls += 1
-        if known_start or value < series.value:
+        if fell and doubts and not known_start and not self._is_reset(one, series, at, value):
+            amount = 0.0
+            if at > self.instances.start and series.fell is None:
+                series.fell = series.value, value
+        elif known_start or fell:
             amount = value
+        elif value < series.value:
+            amount = 0.0
         else:
             amount = value - series.value
             if restarts and series.value and at > self.instances.start:
@@ -199,6 +205,21 @@ class ScrapeGrowth:
         series.quiet = 0 if amount else series.quiet + 1
         series.rate = max(series.rate, amount / (at - series.at))
         return amount
+
+    def _is_reset(self, one: InstanceGrowth, series: SeriesState, at: float, value: float) -> bool:
+        """Whether it fell as of a restart, which resets the others of its process as well."""
+        pace, seconds = pace_of(other.pace for other in self.of.values()), at - series.at
+        if not is_reset(value, series.value, pace, seconds):
+            return False
+        family = family_of(series.key, self.picked_by)
+        shown = (
+            other.value if other.at == at else other.waiting[0][1]
+            for other in one.series
+            if other is not series
+            and (other.at == at or (other.waiting and other.waiting[0][0] == at))
+            and family_of(other.key, self.picked_by) == family
+        )
+        return not pace or all(is_reset(found, found, pace, seconds) for found in shown)
 
     def _judged(self, one: InstanceGrowth, begun: float, at: float, amount: float) -> float:
         """The part of a growth that is in the window, and not in the warm-up of its process."""
@@ -225,6 +246,8 @@ class ScrapeGrowth:
         if restarts or begun == -math.inf:
             begun = max(begun, born)
         if certain and start - _LONG_AGO_S < begun < cut and (not restarts or born > one.cut):
+            if not self._fell and not restarts:
+                one.pace.add(counted[self.signals[-1]], cut - begun)
             for signal in self.signals:
                 one.rate[signal] = max(one.rate.get(signal, 0.0), counted[signal] / (cut - begun))
             one.last = dict(counted)

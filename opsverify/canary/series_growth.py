@@ -39,7 +39,8 @@ from opsverify.metrics.counters import reason_against
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from opsverify.canary.instances import Instance, Instances
+    from opsverify.canary.instance import Instance
+    from opsverify.canary.instances import Instances
     from opsverify.canary.sample_columns import Points
 
 PATIENCE: Final = 3
@@ -109,11 +110,17 @@ class GrowthTally:
             if series.invalid is not None and min(lag, one.instance.last - began) > tolerated_s:
                 yield series, one.instance.last - began
 
+    def unlikely(self) -> list[SeriesState]:
+        """Series that fell in the window without a restart that explains it; the one that counts most first."""
+        found = [series for one in self.of.values() for series in one.series if series.fell]
+        return sorted(found, key=lambda series: -series.value)
+
     def delta_like(self) -> Iterator[tuple[SeriesState, Instance]]:
         """Series that fall at many of their scrapes while their process goes on: no cumulative counters."""
         for one in self.of.values():
             for series in one.series:
-                if series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals:
+                many = series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals
+                if many or (one.instance.falls_too_often and series.falls):
                     yield series, one.instance
 
     def _wait(self, signal: str, key: str, times: Sequence[float], values: Sequence[float]) -> None:

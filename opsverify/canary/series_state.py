@@ -7,10 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from opsverify.metrics.resets import Pace
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opsverify.canary.instances import Instance
+    from opsverify.canary.instance import Instance
     from opsverify.metrics.counters import Reason
 
 _QUIET: Final = 2
@@ -44,6 +46,8 @@ class SeriesState:
     intervals: int = 0
     quiet: int = 0
     falls: int = 0
+    fell: tuple[float, float] | None = None
+    """Values between which it fell in the window, where no restart explains it."""
     invalid: Reason | None = None
     missed: int = 0
     released: bool = False
@@ -103,6 +107,8 @@ class InstanceGrowth:
     total: Amounts = field(default_factory=Amounts)
     rate: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
+    """Of trials."""
     pasts: list[Past] = field(default_factory=list)
     tails: list[SeriesTail] = field(default_factory=list)
     history: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)

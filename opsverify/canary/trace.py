@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from opsverify.canary.assessment import CriterionState
     from opsverify.canary.decision import GateDecision
-    from opsverify.canary.instances import Instance
+    from opsverify.canary.instance import Instance
     from opsverify.canary.observation import ObservedStep
     from opsverify.canary.policy import GateCriterion
     from opsverify.canary.window_setup import Setup
@@ -108,7 +108,7 @@ class WindowTracer:
     def __init__(self, setup: Setup) -> None:
         self._watch = GateWatch(setup)
         self._points: list[list[TracePoint]] = [[] for _ in setup.counted]
-        self._instances = Instances(setup.start, setup.instance_label)
+        self._instances = Instances.of_setup(setup)
         self._events: list[TraceEvent] = []
         self._alerts: set[str] = set()
         self._failing = False

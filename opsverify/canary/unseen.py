@@ -7,17 +7,18 @@ last, where that is worse: it is never taken for good.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from opsverify.canary.instances import InstanceStatus
+from opsverify.canary.instance import InstanceStatus
 from opsverify.language.message import say
 from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from opsverify.canary.instances import Instance
+    from opsverify.canary.instance import Instance
     from opsverify.canary.series_growth import GrowthTally
     from opsverify.canary.series_state import InstanceGrowth, Past, SeriesState
     from opsverify.canary.window_setup import Counted
@@ -110,6 +111,20 @@ def invalid_text(series: SeriesState, lag_s: float) -> str:
         series=shown(series.key),
         reason=series.invalid.text if series.invalid else "",
         lag=lag_s,
+    )
+
+
+def fell_text(series: SeriesState) -> str:
+    """What to say of a series that fell, and not by a restart."""
+    old, new = series.fell or (math.nan, math.nan)
+    return say(
+        "{signal} {{{series}}} fell from {old:,.0f} to {new:,.0f}, which is no restart (more than one process can have "
+        "counted since the scrape before, or its other counters go on): no cumulative counter of one process; select "
+        "each process by itself, not a shared address, several workers, a recording rule or a gauge",
+        signal=series.signal,
+        series=shown(series.key),
+        old=old,
+        new=new,
     )
 
 

@@ -162,7 +162,7 @@ class GateWatch:
         if newest_s is not None and newest_s > 0:
             return (
                 say(
-                    "empty: no samples of the canary in the window, the newest one arrives {late:.0f} s late; "
+                    "empty: no usable samples of the canary in the window: the newest one is {late:.0f} s late; "
                     "check that it is scraped, and what delays its samples (remote write, the clock of a scraper)",
                     late=newest_s,
                 ),

@@ -40,6 +40,7 @@ LATER_SETTINGS: Final[dict[str, Any]] = {
     "awaits_growth": False,
     "alerts_go_on": False,
     "awaits_late": False,
+    "doubts_falls": False,
 }
 """Settings that windows of rule 3 had not in the beginning."""
 

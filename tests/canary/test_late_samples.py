@@ -47,7 +47,7 @@ def test_what_comes_too_late_is_said() -> None:
     """Nothing of the window can be counted: hold, and how late it comes."""
     watch = watched(90.0)
     assert watch.decision.outcome.value == "hold"
-    assert "the newest one arrives 9" in "\n".join(watch.decision.reasons)
+    assert "the newest one is 9" in "\n".join(watch.decision.reasons)
 
 
 def silent_from(second: float, *, target_there: bool) -> Cluster:
