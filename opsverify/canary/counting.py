@@ -24,7 +24,7 @@ from opsverify.canary.silence import rate, silence_of_all, silence_text, silent_
 from opsverify.canary.unseen import fell_text, invalid_text, label, missing_text, stale_text
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
 from opsverify.language.message import say
-from opsverify.metrics.counters import coverage
+from opsverify.metrics.coverage import coverage
 from opsverify.units import duration, quantity
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from opsverify.canary.earlier_tally import CriterionTally, invalid_series
 from opsverify.canary.fault import Fault
 from opsverify.canary.progress import NOTHING
 from opsverify.canary.window_setup import BASELINE, CANARY, LLM_COST, REQUESTS
-from opsverify.metrics.counters import Tally, coverage
+from opsverify.metrics.counters import Tally
+from opsverify.metrics.coverage import coverage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

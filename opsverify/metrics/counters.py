@@ -2,8 +2,9 @@
 
 Prometheus' own `increase()` extrapolates, and loses the first errors of a label that is new. Here:
 
-- a counter that falls has restarted: it grew by its new value (what the old process counted after its
-  last scrape is lost);
+- a counter that falls has restarted, where one process can have counted the new value since the scrape before
+  (`resets`): it grew by that (what the old process counted after its last scrape is lost). Any other fall is no
+  growth; where such falls are more than `_SMALL` of all growth, this is no counter of one process;
 - a restart whose new value already exceeds the old one is detected by the start time;
 - a series that appears while its instance was scraped before starts from zero (a label's first use), or from what it
   was known to have counted before the window (`earlier_values`);
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.resets import Resets, falls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +36,10 @@ _SCRAPER: Final = re.compile(r"(?:^|(?<=,))(job|prometheus|\w*replica\w*)=[^,]*,
 """Labels that say who scraped a series; those of replicas are named freely (`replica`, `prometheus_replica`)."""
 _SCRAPER_MARKS: Final = ("job=", "prometheus=", "replica")
 """One of which every text that matches has: found sooner."""
+
+
+_SMALL: Final = 0.01
+"""Part of all growth that falls may be, and be left out."""
 
 
 class Reason(StrEnum):
@@ -63,6 +69,15 @@ class Rejected:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """A series that fell without a restart: key, and the values before and after."""
+
+    series: str
+    old: float
+    new: float
+
+
+@dataclass(frozen=True)
 class Growth:
     """Growth of one signal in each step, and what happened to its series; names are series keys."""
 
@@ -72,6 +87,7 @@ class Growth:
     unanchored: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+    fallen: tuple[Fall, ...] = ()
 
     @property
     def total(self) -> float:
@@ -79,7 +95,7 @@ class Growth:
         return math.fsum(self.steps)
 
     def of_counters(self, what: str) -> Growth:
-        """This growth. Raises Inconclusive where `what` has samples that no counter can have."""
+        """This growth. Raises Inconclusive where `what` has samples that no counter of one process can have."""
         for bad in self.rejected:
             raise Inconclusive(
                 say(
@@ -87,6 +103,19 @@ class Growth:
                     what=what,
                     series=bad.series,
                     reason=bad.reason.text,
+                )
+            )
+        if math.fsum(fall.old - fall.new for fall in self.fallen) > _SMALL * self.total:
+            most = max(self.fallen, key=lambda fall: fall.old - fall.new)
+            raise Inconclusive(
+                say(
+                    "{what} {{{series}}} fell from {old:,.6g} to {new:,.6g}, more than one process can have counted "
+                    "since the scrape before: no cumulative counter of one process; select each process by itself, not "
+                    "a shared address, several workers, a recording rule or a gauge",
+                    what=what,
+                    series=most.series,
+                    old=most.old,
+                    new=most.new,
                 )
             )
         return self
@@ -102,19 +131,6 @@ class InstanceTimes:
     first_scraped: Mapping[str, float] = field(default_factory=dict)
     started: Mapping[str, float] = field(default_factory=dict)
     earlier: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a window was observed, in seconds."""
-
-    window_s: float
-    missing_s: float
-
-    @property
-    def share(self) -> float:
-        """Observed share of the window, 0..1."""
-        return max(0.0, 1.0 - self.missing_s / self.window_s)
 
 
 def instance_of(series: str) -> str:
@@ -157,17 +173,20 @@ def increments(
     series: Mapping[str, Mapping[float, float]],
     edges: Sequence[float],
     instances: InstanceTimes | None = None,
+    *,
+    part: bool = True,
 ) -> Growth:
     """Sum up the growth in each step between consecutive `edges` (Unix seconds, ascending).
 
     `series` holds samples by scrape time. Samples at or before the first edge anchor their series; so does
     the first sample of the first step, where there is none before. `instances` must come from all signals
-    of the scope (`first_scrapes`). Raises ValueError for edges that do not ascend.
+    of the scope (`first_scrapes`). `part`: of another signal, as failures are, which may come much faster
+    than before once a process has restarted. Raises ValueError for edges that do not ascend.
     """
     if not edges[1:] or any(later <= earlier for earlier, later in pairwise(edges)):
         raise ValueError("expected at least two step edges, ascending")
     known = instances or InstanceTimes(first_scrapes([series]))
-    tally = Tally(edges[0], edges[1])
+    tally = Tally(edges[0], edges[1], Resets(series, part=part))
     steps = []
     for earlier, later in pairwise([-math.inf, *edges[1:]]):
         new = {
@@ -175,19 +194,6 @@ def increments(
         }
         steps.append(tally.advance(new, known))
     return tally.growth(steps, edges[-2])
-
-
-def coverage(moments: Iterable[float], start: float, end: float, tolerated_gap_s: float) -> Coverage:
-    """Compute how much of `start`..`end` was observed, given the scrape times (all Unix seconds).
-
-    Counters are cumulative, so a gap up to `tolerated_gap_s` costs nothing; what goes beyond it is missing.
-    """
-    inside = sorted(at for at in moments if start < at < end)
-    if not inside:
-        return Coverage(end - start, end - start)
-    marks = [start, *inside, end]
-    gaps = (later - earlier for earlier, later in pairwise(marks))
-    return Coverage(end - start, math.fsum(max(0.0, gap - tolerated_gap_s) for gap in gaps))
 
 
 def reason_against(value: float) -> Reason | None:
@@ -205,10 +211,12 @@ class Tally:
     """Adds up one signal's series as their samples come in; `start` and `anchored_until` in Unix seconds.
 
     A sample counts when it is added, however old: one that was scraped before a query and stored after it
-    belongs to the next one.
+    belongs to the next one. Without `resets` every fall is one.
     """
 
-    def __init__(self, start: float, anchored_until: float) -> None:
+    def __init__(self, start: float, anchored_until: float, resets: Resets | None = None) -> None:
+        self._resets = resets
+        self.fallen: list[Fall] = []
         self._start = start
         self._anchored_until = anchored_until
         self._last: dict[str, tuple[float, float]] = {}
@@ -233,6 +241,7 @@ class Tally:
             tuple(self.unanchored),
             tuple(key for key, (at, _) in self._last.items() if at <= alive_since),
             tuple(self.rejected),
+            tuple(self.fallen),
         )
 
     def _amounts(self, key: str, points: Mapping[float, float], instances: InstanceTimes) -> Iterator[float]:
@@ -243,12 +252,21 @@ class Tally:
         started = instances.started.get(instance_of(key), -math.inf)
         for at, value in usable:
             if at > previous[0]:
-                restarted = value < previous[1] or previous[0] < started <= at
+                begun = previous[0] < started <= at
+                if not begun and self._odd(key, previous, (at, value)):
+                    self.fallen.append(Fall(key, previous[1], value))
+                    previous = (at, value)
+                    continue
+                restarted = value < previous[1] or begun
                 if restarted and value != previous[1]:
                     self.restarted[key] = None
                 yield value if restarted else value - previous[1]
                 previous = (at, value)
         self._last[key] = previous
+
+    def _odd(self, key: str, old: tuple[float, float], new: tuple[float, float]) -> bool:
+        """Whether a series fell without having been reset."""
+        return self._resets is not None and falls(new[1], old[1]) and not self._resets.believed(key, old, new)
 
     def _usable(self, key: str, points: Mapping[float, float]) -> list[tuple[float, float]]:
         usable = []

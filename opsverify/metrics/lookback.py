@@ -158,7 +158,7 @@ class Lookback:
         span = (at - parse_duration(self.config.lookback), at)
         whole = chosen(trials).selector() if trials else None
         earlier = earlier_values(self.prometheus, chosen(signal).selector(), series, scraped, span, whole)
-        return _grown(signal, series, InstanceTimes(scraped, earlier=earlier))
+        return _grown(signal, series, InstanceTimes(scraped, earlier=earlier), part=trials is not None)
 
     def _series(self, signal: str, at: float, *, bad: str | None = None) -> dict[str, dict[float, float]]:
         """Samples by series; none for `bad` ones that did not happen yet, where their selector is known to be right."""
@@ -185,11 +185,13 @@ def _instances(series: Mapping[str, Mapping[float, float]]) -> set[str]:
     return {instance_of(key) for key, points in series.items() if points}
 
 
-def _grown(signal: str, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes) -> LookbackGrowth:
+def _grown(
+    signal: str, series: Mapping[str, Mapping[float, float]], instances: InstanceTimes, *, part: bool
+) -> LookbackGrowth:
     moments = [at for points in series.values() for at in points]
     # Where its instance was scraped before, the first sample of all is growth, and no anchor.
     first, last = min(*moments, *instances.first_scraped.values()), max(moments)
     value = 0.0
     if last > first:
-        value = increments(series, [first, last], instances).of_counters(signal).total
+        value = increments(series, [first, last], instances, part=part).of_counters(signal).total
     return LookbackGrowth(value, dt.datetime.fromtimestamp(first, dt.UTC), dt.datetime.fromtimestamp(last, dt.UTC))

@@ -6,11 +6,13 @@ which one goes, a gauge was taken for a counter. Taken for a restart, its whole 
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _PLAUSIBLE: Final = 4.0
 """Times its usual pace at which a process may count that has just started: it may have to catch up."""
@@ -18,6 +20,9 @@ _FEW: Final = 10.0
 _UNKNOWN_PART: Final = 0.25
 """Part of the old value that the new one may be, where no pace was seen."""
 _KEPT: Final = 40
+_MANY_FALLS: Final = 3
+_OFTEN: Final = 5
+"""Scrape intervals, of which at least one is a fall: no process restarts so often."""
 _ROUNDED: Final = 1e-9
 
 
@@ -56,3 +61,29 @@ def is_reset(value: float, old: float, pace: float, seconds: float) -> bool:
     # An amount (USD) may be small without being few.
     few = _FEW if value % 1 == 0 else min(_FEW, old / 2)
     return value <= max(few, most)
+
+
+class Resets:
+    """Resets of the counters of one signal over a whole range, whose samples are all there (by series and time).
+
+    `part`: of another signal, as failures are: half of the old value may have come since the scrape before.
+    """
+
+    def __init__(self, series: Mapping[str, Mapping[float, float]], *, part: bool) -> None:
+        self._part = part
+        self._often: set[str] = set()
+        self._pace = 0.0
+        for key, points in series.items():
+            usable = [(at, value) for at, value in sorted(points.items()) if 0 <= value < math.inf]
+            fallen = 0
+            for (before, old), (at, value) in pairwise(usable):
+                fallen += falls(value, old)
+                self._pace = max(self._pace, (value - old) / (at - before))
+            if fallen >= _MANY_FALLS and fallen * _OFTEN >= len(usable) - 1:
+                self._often.add(key)
+
+    def believed(self, key: str, old: tuple[float, float], new: tuple[float, float]) -> bool:
+        """Whether a series that fell between two samples (time, value) was reset."""
+        if key in self._often:
+            return False
+        return (self._part and new[1] <= old[1] / 2) or is_reset(new[1], old[1], self._pace, new[0] - old[0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opsverify.errors import Inconclusive
 from opsverify.language.message import join, say
 from opsverify.limits import NONE, Limit
-from opsverify.metrics.counters import coverage
+from opsverify.metrics.coverage import coverage
 from opsverify.playbook.defaults import playbook_of, replay_of
 from opsverify.playbook.evidence_of_share import ShareEvidence, binned, edges_between
 from opsverify.playbook.observation import as_text, selectors_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,12 @@ from opsverify.metrics.counters import (
     InstanceTimes,
     Reason,
     Rejected,
-    coverage,
     first_scrapes,
     increments,
     instance_of,
     scraped_twice,
 )
+from opsverify.metrics.coverage import coverage
 
 EDGES = [0.0, 10.0, 20.0, 30.0]
 A, B = "code=200,instance=a:1", "code=500,instance=a:1"
@@ -186,3 +187,17 @@ def test_coverage_is_a_share(moments: list[float], tolerated: float) -> None:
     whole = coverage(moments, 0, 600, tolerated).share
     assert 0 <= whole <= 1
     assert coverage(moments[1:], 0, 600, tolerated).share <= whole + 1e-9
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=10, max_size=60),
+    st.lists(st.tuples(st.integers(1, 59), st.integers(1, 100)), max_size=3),
+)
+def test_dips_of_a_long_count_add_no_more_than_they_took(counts: list[int], dips: list[tuple[int, int]]) -> None:
+    """However a counter of 100,000 dips, its past is not counted again."""
+    values = list(accumulate(counts, initial=100_000))
+    for place, depth in dips:
+        values[place % len(values)] -= depth
+    growth = increments({A: {10.0 * n: float(value) for n, value in enumerate(values)}}, [0.0, 10.0 * len(values)])
+    assert growth.total <= sum(counts) + sum(depth for _, depth in dips)
+    assert not growth.restarted

@@ -246,3 +246,27 @@ def test_samples_of_yesterday_measure_nothing(own_clock_s: float) -> None:
             ):
                 with pytest.raises(Inconclusive, match=r"stale, the newest sample is 24h 00m old"):
                     ask()
+
+
+def test_a_dip_is_no_restart() -> None:
+    """A cost of 10 USD, of which 2 cents are taken back once: not 5,000 USD more."""
+    points = [(60.0 * n, 5000 + n / 100) for n in range(1000)]
+    points[700] = (points[700][0], points[700][1] - 0.02)
+    assert lookback(llm_cost=[points]).growth("llm_cost").value == pytest.approx(9.99, abs=0.03)
+    good, failed = [(60.0 * n, 1e6 + 9 * n) for n in range(1000)], [(60.0 * n, 1000.0 + n) for n in range(1000)]
+    good[700] = (good[700][0], good[700][1] - 20)
+    share = lookback(llm_calls=[good, failed], llm_failures=[failed]).rate("llm_failures", "llm_calls").share
+    assert share == pytest.approx(0.1, rel=0.01)
+
+
+def test_a_sum_of_pods_of_which_one_goes_is_no_amount() -> None:
+    """A recording rule falls by all that one pod had counted."""
+    points = [(60.0 * n, 6000 + n / 100 - (2000 if n >= 700 else 0)) for n in range(1000)]
+    with pytest.raises(Inconclusive, match=r"fell from 6,00\d.* to 4,00\d.*no cumulative counter of one process"):
+        lookback(llm_cost=[points]).growth("llm_cost")
+
+
+def test_a_restart_is_still_one() -> None:
+    """The new process counts from zero, four times as fast for a while."""
+    points = [(60.0 * n, 6000 + n / 100 if n < 700 else (n - 699) / 25) for n in range(1000)]
+    assert lookback(llm_cost=[points]).growth("llm_cost").value == pytest.approx(6.99 + 12, abs=0.1)
