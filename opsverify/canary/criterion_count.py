@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from opsverify.canary.buckets import Buckets
 from opsverify.canary.duplicates import Duplicates
 from opsverify.canary.fault import Fault
-from opsverify.canary.identity import labels_of
 from opsverify.canary.label_values import LabelValues
 from opsverify.canary.progress import Counts
 from opsverify.canary.series_growth import GrowthTally
@@ -16,6 +15,7 @@ from opsverify.canary.unseen import Unseen, fell_text, invalid_text, label, show
 from opsverify.canary.window_setup import WITHIN_LIMIT
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import counts_more
+from opsverify.metrics.identity import labels_of
 from opsverify.units import quantity
 
 if TYPE_CHECKING:

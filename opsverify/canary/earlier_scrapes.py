@@ -51,7 +51,7 @@ class ScrapeState:
     @property
     def instances(self) -> InstanceTimes:
         """First scrape and start time of each instance."""
-        return InstanceTimes(self.first_scraped, self.started)
+        return InstanceTimes(self.first_scraped, self.started, named=instance_of)
 
     def of(self, signals: Iterable[str]) -> dict[tuple[str, str], LatestSample]:
         """The series of some signals, by signal and key."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import endpoint_of, family_of, process_of
 from opsverify.canary.instance import Instance, insert
 from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.window_setup import PROCESS_START, REQUESTS, UP
 from opsverify.metrics.counters import reason_against
+from opsverify.metrics.identity import endpoint_of, family_of, process_of
 from opsverify.metrics.resets import falls, is_reset, pace_of
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ class Policy:
     `alerts_go_on`: an alert of before that fires in every answered step is the same one, whenever it says it began.
     `awaits_late`: an instance whose samples always come late is not lost for that, and one that shows nothing in the
     window while its target is there is lost, and not over.
-    there is lost, and not over. `doubts_falls`: a counter that fell is a restart only where one process can have
+    `doubts_falls`: a counter that fell is a restart only where one process can have
     counted its new value since the scrape before, or its start time says so.
     """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.canary.identity import labels_of
 from opsverify.canary.series_state import Renamed, SeriesTail
+from opsverify.metrics.identity import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import family_of
 from opsverify.canary.renames import renames
 from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, SeriesTail
+from opsverify.metrics.identity import family_of
 from opsverify.metrics.resets import falls, is_reset, pace_of
 
 if TYPE_CHECKING:

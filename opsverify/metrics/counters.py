@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.identity import process_of
 from opsverify.metrics.resets import Resets, falls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _INSTANCE: Final = re.compile(r"(?:^|,)instance=([^,]*)")
 _SCRAPER: Final = re.compile(r"(?:^|(?<=,))(job|prometheus|\w*replica\w*)=[^,]*,?")
@@ -125,12 +126,14 @@ class Growth:
 class InstanceTimes:
     """When each instance was first scraped for any signal, and when it started, where known (Unix seconds).
 
-    `earlier`: by series, what it had counted before the window, of those that appear in it with a past.
+    `earlier`: by series, what it had counted before the window, of those that appear in it with a past. `named`: the
+    instance of a series; behind a collector one pod says nothing of another.
     """
 
     first_scraped: Mapping[str, float] = field(default_factory=dict)
     started: Mapping[str, float] = field(default_factory=dict)
     earlier: Mapping[str, float] = field(default_factory=dict)
+    named: Callable[[str], str] = process_of
 
 
 def instance_of(series: str) -> str:
@@ -140,12 +143,12 @@ def instance_of(series: str) -> str:
 
 
 def first_scrapes(signals: Iterable[Mapping[str, Mapping[float, float]]]) -> dict[str, float]:
-    """First scrape of each instance, over all signals."""
+    """First scrape of each process, over all signals."""
     first: dict[str, float] = {}
     for series in signals:
         for key, points in series.items():
             if points:
-                instance = instance_of(key)
+                instance = process_of(key)
                 first[instance] = min(first.get(instance, math.inf), *points)
     return first
 
@@ -249,7 +252,7 @@ class Tally:
         if not usable:
             return
         previous = self._last.get(key) or self._anchor(key, usable, instances)
-        started = instances.started.get(instance_of(key), -math.inf)
+        started = instances.started.get(instances.named(key), -math.inf)
         for at, value in usable:
             if at > previous[0]:
                 begun = previous[0] < started <= at
@@ -284,7 +287,7 @@ class Tally:
         if before:
             return before[-1]
         first_at, first_value = usable[0]
-        instance = instance_of(key)
+        instance = instances.named(key)
         started_inside = instances.started.get(instance, -math.inf) > self._start
         if key in instances.earlier and not started_inside:
             return (self._start, instances.earlier[key])

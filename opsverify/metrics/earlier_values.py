@@ -10,7 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from opsverify.metrics.counters import instance_of
+from opsverify.metrics.identity import process_of
 from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def earlier_values(
 ) -> dict[str, float]:
     """The latest values before `span` (Unix seconds) of series whose instance was scraped before they appeared in it.
 
-    `scraped`: each instance's first scrape in the span. `trials`: the selector of what the series are a part of. There
+    `scraped`: each process' first scrape in the span. `trials`: the selector of what the series are a part of. There
     is none of a series that had been gone for minutes, if a counter of its instance fell in that day: a new process
     counts from zero. Raises as `Prometheus.whole`.
     """
@@ -42,7 +42,7 @@ def earlier_values(
     late = {
         key: _METRIC.sub(r"\1", key)
         for key, points in series.items()
-        if points and min(points) > scraped.get(instance_of(key), math.inf)
+        if points and min(points) > scraped.get(process_of(key), math.inf)
     }
     if not late:
         return {}
@@ -55,8 +55,8 @@ def earlier_values(
     if not gone:
         return known
     fallen = f"resets({trials or selector}[{math.ceil(BACK_S + end - start)}s]) > 0"
-    restarted = {instance_of(labels) for labels in _by_labels(prometheus.whole(fallen, end))}
-    return known | {key: value for key, value in gone.items() if instance_of(key) not in restarted}
+    restarted = {process_of(labels) for labels in _by_labels(prometheus.whole(fallen, end))}
+    return known | {key: value for key, value in gone.items() if process_of(key) not in restarted}
 
 
 def _by_labels(vector: Vector) -> dict[str, float]:

@@ -270,3 +270,16 @@ def test_a_restart_is_still_one() -> None:
     """The new process counts from zero, four times as fast for a while."""
     points = [(60.0 * n, 6000 + n / 100 if n < 700 else (n - 699) / 25) for n in range(1000)]
     assert lookback(llm_cost=[points]).growth("llm_cost").value == pytest.approx(6.99 + 12, abs=0.1)
+
+
+def test_a_pod_that_moves_to_another_collector_brings_no_past() -> None:
+    """That collector was scraped before, the pod behind it was not: its first sample is a past, and no growth."""
+    moving, staying = ([(60.0 * n, cost + n / 100) for n in range(1000)] for cost in (5000, 3000))
+    answers = Answers(llm_cost=[moving[:700], moving[700:], staying])
+    for number, (collector, pod) in enumerate((("c1:1", "x"), ("c2:1", "x"), ("c2:1", "y"))):
+        answers.labels["llm_cost", number] = {"instance": collector, "pod": pod}
+    config = PrometheusConfig.model_validate(
+        {"url": "http://p", "lookback": "24h", "signals": {"llm_cost": {"metric": "llm_cost"}}}
+    )
+    growth = Lookback(cast("Prometheus", answers), config, answers.now).growth("llm_cost")
+    assert growth.value == pytest.approx(2 * 9.99, abs=0.05)
