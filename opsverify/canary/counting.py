@@ -78,7 +78,7 @@ class Counting:
         found = {}
         for scope in SCOPES:
             signals = step.samples.get(scope, {})
-            self.instances[scope].add(signals, step.at)
+            self.instances[scope].add(signals, step.at, step.earlier.get(scope, {}))
             self._same.add(scope, signals)
             if self._setup.policy.strict_series:
                 self._apart.add(scope, signals)

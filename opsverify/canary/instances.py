@@ -82,6 +82,7 @@ class Instances:
         self._parts = parts or {}
         self._fallen: list[_Fall] = []
         self.all: dict[str, Instance] = {}
+        self.earlier: dict[str, dict[str, float]] = {}
         self._latest: dict[str, dict[str, _Latest]] = {}
         self._by_labels: dict[str, Instance] = {}
 
@@ -116,8 +117,15 @@ class Instances:
         latest = self._latest.get(signal, {}).get(key)
         return self.of(key) if latest is None else latest.instance
 
-    def add(self, signals: Mapping[str, Mapping[str, Points]], asked: float = math.inf) -> None:
-        """Add the new samples of one step, which were `asked` for at that time."""
+    def add(
+        self,
+        signals: Mapping[str, Mapping[str, Points]],
+        asked: float = math.inf,
+        earlier: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        """Add the new samples of one step, which were `asked` for at that time; `earlier` as `ObservedStep` has."""
+        for signal, counted in (earlier or {}).items():
+            self.earlier.setdefault(signal, {}).update(counted)
         for key, points in signals.get(UP, {}).items():
             self._add_up(key, points)
         # Start times first: they say whether a counter that falls is a restart.

@@ -31,7 +31,8 @@ Samples = dict[str, dict[str, dict[str, Points]]]
 class ObservedStep:
     """One query of Prometheus (`at`: Unix seconds by its clock): new samples and alerts, or why there are none.
 
-    `alerts_since`: when alerts became active, where that is known (Unix seconds).
+    `alerts_since`: when alerts became active, where that is known (Unix seconds). `earlier`: what series that are new
+    in this step had counted before the window, where that is known.
     """
 
     at: float
@@ -39,6 +40,7 @@ class ObservedStep:
     samples: Mapping[str, Mapping[str, Mapping[str, Points]]] = field(default_factory=dict)
     alerts: tuple[str, ...] = ()
     alerts_since: Mapping[str, float] = field(default_factory=dict)
+    earlier: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def dumps(self) -> str:
         """One line of the evidence file."""
@@ -47,13 +49,20 @@ class ObservedStep:
     def parts(self, shown: Callable[[str], str] = str) -> Iterator[str]:
         """Parts of that line, which may have some megabytes; every text that came from outside as `shown` gives it."""
         fault = self.fault if self.fault is None or shown is str else shown(self.fault)
-        about = {
+        about: dict[str, Any] = {
             "at": self.at,
             "fault": None,
             **(packed("fault", fault) if fault is not None else {}),
             "alerts": [shown(name) for name in self.alerts],
             "alerts_since": {shown(name): since for name, since in self.alerts_since.items()},
         }
+        if self.earlier:
+            about["earlier"] = {
+                scope: {
+                    signal: {shown(key): value for key, value in series.items()} for signal, series in signals.items()
+                }
+                for scope, signals in self.earlier.items()
+            }
         yield _json(about)[:-1] + ',"samples":'
         yield from _samples_json(self.samples, shown)
         yield "}"
@@ -65,7 +74,7 @@ class ObservedStep:
             raw: dict[str, Any] = json.loads(line)
             fault = None if raw["fault"] is None else unpair(raw, "fault")
             samples, since = _read_points(raw["samples"]), raw.get("alerts_since", {})
-            return cls(float(raw["at"]), fault, samples, tuple(raw["alerts"]), since)
+            return cls(float(raw["at"]), fault, samples, tuple(raw["alerts"]), since, raw.get("earlier", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvidenceError(say("not a step of an observation: {error}", error=error)) from error
 

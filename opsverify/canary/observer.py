@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from opsverify.canary.late_series import LateSeries
 from opsverify.canary.observation import ObservedStep
 from opsverify.canary.sample_columns import SampleColumns, rows_of
 from opsverify.canary.sparkline import LiveSparklines
@@ -81,6 +82,7 @@ class Observer:
     """Whether `keep` receives a line part by part, the last one with its newline, and not as a whole."""
     _known: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     """By scope, signal and series: the time of its newest answered sample."""
+    _late: LateSeries = field(default_factory=LateSeries)
     _live: LiveSparklines = field(default_factory=LiveSparklines)
 
     def observe(self, setup: Setup) -> GateWatch:
@@ -111,6 +113,9 @@ class Observer:
         step = self._query(setup, at, since)
         if not watch.steps and step.fault is None and not step.samples[CANARY].get(REQUESTS):
             step = self._query(setup, at, at - _WIDE_LOOK_BACK_S)
+        if step.fault is None:
+            within_s = max(setup.policy.step_s, self.look_within_s)
+            step = replace(step, earlier=self._late.earlier(self.prometheus, setup, step, within_s))
         self._mark_known(step.samples)
         self._keep(step.parts(self.shown))
         watch.advance(step)

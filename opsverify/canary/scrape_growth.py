@@ -77,7 +77,9 @@ class ScrapeGrowth:
         }
         for series in firsts:
             past = (series.at, family_of(series.key, self.picked_by)) in old
-            amount = self._first(one, series, counted, renamed.get((series.signal, series.key)), past=past)
+            amount = self._since_earlier(one, series)
+            if amount is None:
+                amount = self._first(one, series, counted, renamed.get((series.signal, series.key)), past=past)
             if one.unseen_s and series.at == one.entered and one.instance.started_at(series.at) <= self.instances.start:
                 self._add_past(one, series, amount, series.at - self.instances.start, one.unseen_s)
                 amount = 0.0
@@ -131,6 +133,13 @@ class ScrapeGrowth:
                         grown[signal] += self._judged(one, start - past.unseen_s, start + past.seconds, amount)
             one.pasts = [past for past in one.pasts if not past.unseen_s]
             one.unseen_s = 0.0
+
+    def _since_earlier(self, one: InstanceGrowth, series: SeriesState) -> float | None:
+        """What a series has grown by that its exporter had left out while it was quiet; None where that is unknown."""
+        earlier = self.instances.earlier.get(series.signal, {}).get(series.key, math.inf)
+        if earlier > series.value or one.instance.restarts(self.instances.start, series.at):
+            return None
+        return series.value - earlier
 
     def _first(
         self, one: InstanceGrowth, series: SeriesState, counted: Amounts, renamed: Renamed | None, *, past: bool

@@ -24,7 +24,7 @@ from opsverify.canary.policy import GateCriterion, Kind, Policy
 from opsverify.canary.window_setup import PROCESS_START, UP, WITHIN_LIMIT, Counted, Setup
 from opsverify.errors import Inconclusive
 from opsverify.probes.alerts import Alert
-from opsverify.probes.prometheus_values import Series
+from opsverify.probes.prometheus_values import Sample, Series, Vector
 from tests.support.http_double import answering
 
 if TYPE_CHECKING:
@@ -279,6 +279,20 @@ class Source:
             if points:
                 found.append(Series(MappingProxyType(dict(labels)), points))
         return tuple(found)
+
+    def whole(self, query: str, at: float | None = None) -> Vector:
+        """Values of a selector, or its last ones of a day; nothing has been reset."""
+        moment = self.cluster.now if at is None else at
+        self._answer(moment)
+        selector = query.removeprefix("last_over_time(").partition("[")[0]
+        found = []
+        for labels, samples in self.cluster.series.get(selector, {}).items():
+            latest = [
+                one for one in samples if one[1] <= moment and ("last_over_time" in query or one[1] > moment - 60)
+            ]
+            if latest:
+                found.append(Sample(MappingProxyType(dict(labels)), latest[-1][2], latest[-1][1]))
+        return Vector(tuple(found), (), moment, query)
 
     def firing_alerts(self, _matchers: str) -> tuple[Alert, ...]:
         """Alerts that fire now."""

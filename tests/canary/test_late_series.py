@@ -1,0 +1,46 @@
+"""Series that an exporter leaves out while they are quiet: what they had counted before the window is not of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsverify.canary.observation import ObservedStep
+from tests.canary.cluster import Cluster, pods
+from tests.canary.situations import cluster
+
+
+def expiring(made: Cluster, quiet_s: float) -> Cluster:
+    """Its errors are no longer exported once there was none for so long, and are again with the next one."""
+    for selector, series in made.series.items():
+        for labels, samples in list(series.items()):
+            if selector.startswith("canary:") and ("code", "500") in labels:
+                kept, grown_at, last = [], -1e9, None
+                for stored, at, value in samples:
+                    grown_at = at if value != last else grown_at
+                    last = value
+                    if at - grown_at < quiet_s:
+                        kept.append((stored, at, value))
+                series[labels] = kept
+    return made
+
+
+@pytest.mark.parametrize("past", [20, 50, 100, 150, 400])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_errors_of_before_that_come_back_are_none_of_the_window(past: int, seed: int) -> None:
+    """0.1 % errors, whatever each pod had counted of them before."""
+    canary = pods(3, past=(100_000, past))
+    watch = expiring(cluster(seed, canary, 0.001, baseline=0.001), 60.0).watch()
+    assert watch.decision.outcome.value == "promote", watch.decision.reasons
+
+
+def test_a_new_error_counts_in_full() -> None:
+    """A label's first use is asked for, and has no past."""
+    watch = cluster(1, pods(3, past=(100_000, 0)), ((-1e6, 0.0), (0.0, 0.03)), baseline=0.001).watch()
+    assert watch.decision.outcome.value == "rollback"
+
+
+def test_what_was_asked_survives_the_line() -> None:
+    """A replay counts by the same answer; no field of steps that asked nothing."""
+    step = ObservedStep(1.0, earlier={"canary": {"requests": {"code=500": 7.0}}})
+    assert ObservedStep.loads(step.dumps()) == step
+    assert "earlier" not in ObservedStep(1.0).dumps()
