@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import labels_of
+from opsverify.metrics.identity import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

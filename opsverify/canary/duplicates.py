@@ -7,7 +7,7 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import labels_of
+from opsverify.metrics.identity import labels_of
 from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.unseen import shown
 from opsverify.language.message import say

@@ -13,7 +13,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from opsverify.canary.identity import labels_of
+from opsverify.metrics.identity import labels_of
 from opsverify.canary.unseen import shown
 from opsverify.canary.window_setup import BASELINE
 from opsverify.config.signals import SHARES
