@@ -190,18 +190,20 @@ class Counting:
 
     def _silences(self, number: int) -> Iterator[Fault]:
         """What the canary, or one of its instances, should have counted and did not: what it counted stays valid."""
-        if not self._setup.policy.awaits_growth:
-            return
+        requests = self._quiet_instances()
+        tally, baseline = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
+        if self._setup.policy.awaits_growth and (found := silence_of_all(tally, baseline, self._alive)) is not None:
+            yield Fault(silence_text(self._setup.counted[number].trials, found), distorts=False)
+        yield from (Fault(text, distorts=False) for text in requests)
+
+    def _quiet_instances(self) -> tuple[str, ...]:
         if self._silence is None:
             requests, others = (self._totals[scope, REQUESTS] for scope in (CANARY, BASELINE))
-            seen = self.instances[CANARY].seen
+            seen = self.instances[CANARY].seen if self._setup.policy.awaits_growth else ()
             self._alive = tuple(one.name for one in seen if self.status(CANARY, one) is InstanceStatus.ALIVE)
             found = silent_instances(requests, others, self._alive)
             self._silence = tuple(silence_text(REQUESTS, silence, instance) for instance, silence in found)
-        tally, baseline = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
-        if (silence := silence_of_all(tally, baseline, self._alive)) is not None:
-            yield Fault(silence_text(self._setup.counted[number].trials, silence), distorts=False)
-        yield from (Fault(text, distorts=False) for text in self._silence)
+        return self._silence
 
     def unseen(self, number: int) -> Counts:
         """How many trials of the canary were not seen, at most, and how many of them to take for bad."""
@@ -247,6 +249,8 @@ class Counting:
         yield from (invalid_text(series, lag) for series, lag in tally.invalid(self._invalid_after_s))
         yield from map(fell_text, tally.unlikely())
         yield from self._same.texts((signal,))
+        if scope == CANARY:
+            yield from self._quiet_instances()
 
     def grown(self, scope: str, signal: str) -> float | None:
         """How much `requests` or `llm_cost` grew in a scope; None without any sample."""
