@@ -7,11 +7,11 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from opsverify.metrics.identity import labels_of
 from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.unseen import shown
 from opsverify.language.message import say
 from opsverify.metrics.counters import scraped_twice
+from opsverify.metrics.identity import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

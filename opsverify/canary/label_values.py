@@ -13,12 +13,12 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from opsverify.metrics.identity import labels_of
 from opsverify.canary.unseen import shown
 from opsverify.canary.window_setup import BASELINE
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
+from opsverify.metrics.identity import labels_of
 from opsverify.metrics.signal_meaning import LOOKED_BACK
 from opsverify.probes.together import ask_together
 

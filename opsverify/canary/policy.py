@@ -67,10 +67,9 @@ class Policy:
     trials without a bucket; one that is scraped twice counts once in the share of the traffic too.
     `awaits_growth`: a canary that counts nothing, although it is scraped and its traffic goes on, is not judged.
     `alerts_go_on`: an alert of before that fires in every answered step is the same one, whenever it says it began.
-    `awaits_late`: an instance whose samples always come late is not lost for that, and one that shows nothing in the
-    window while its target is there is lost, and not over.
-    `doubts_falls`: a counter that fell is a restart only where one process can have
-    counted its new value since the scrape before, or its start time says so.
+    `awaits_late`: an instance whose samples always come late is not lost for that, and one that shows nothing in
+    the window while its target is there is lost, and not over. `doubts_falls`: a counter that fell is a restart
+    only where one process can have counted its new value since the scrape before, or its start time says so.
     """
 
     shortest_s: float = 600.0

@@ -17,7 +17,7 @@ from opsverify.units import duration
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from opsverify.canary.instances import Instance
+    from opsverify.canary.instance import Instance
     from opsverify.canary.series_growth import GrowthTally
     from opsverify.canary.series_state import InstanceGrowth
 

@@ -59,7 +59,7 @@ def recorded(made: Cluster) -> Cluster:
             for labels, samples in series.items():
                 latest = [value for _, moment, value in samples if START + at - 16 < moment <= START + at]
                 if latest:
-                    rest = tuple(pair for pair in labels if pair[0] != "instance")
+                    rest = (*(pair for pair in labels if pair[0] != "instance"), ("track", selector.partition(":")[0]))
                     sums[rest] = sums.get(rest, 0.0) + latest[-1]
             for labels, value in sums.items():
                 found[selector][labels].append((START + at, START + at, value))
