@@ -239,7 +239,7 @@ class Counting:
             limit = (1 - self._setup.policy.min_coverage) * (total + hidden)
             if hidden > limit or (series.busy and one.instance.last - series.seen > self._setup.policy.tolerated_s):
                 return stale_text(series, lag)
-        return None
+        return next(iter(self._quiet_instances() if scope == CANARY else ()), None)
 
     def _not_its_own(self, scope: str, signal: str, tally: GrowthTally) -> Iterator[str]:
         if self._apart.text is not None:
@@ -249,8 +249,6 @@ class Counting:
         yield from (invalid_text(series, lag) for series, lag in tally.invalid(self._invalid_after_s))
         yield from map(fell_text, tally.unlikely())
         yield from self._same.texts((signal,))
-        if scope == CANARY:
-            yield from self._quiet_instances()
 
     def grown(self, scope: str, signal: str) -> float | None:
         """How much `requests` or `llm_cost` grew in a scope; None without any sample."""

@@ -29,7 +29,7 @@ _BEFORE_S: Final = 300.0
 """Seconds before a silence by which it is known what to expect."""
 
 
-class Silence(NamedTuple):
+class QuietSpan(NamedTuple):
     """Nothing counted from `since` to `until` (Unix seconds), where about `expected` trials were due."""
 
     since: float
@@ -49,7 +49,7 @@ def rate(tally: GrowthTally, span: tuple[float, float], only: str | None = None)
     return total / (span[1] - span[0]) if span[1] > span[0] else 0.0
 
 
-def silence_of_all(tally: GrowthTally, baseline: GrowthTally, alive: Collection[str]) -> Silence | None:
+def silence_of_all(tally: GrowthTally, baseline: GrowthTally, alive: Collection[str]) -> QuietSpan | None:
     """The silence of a scope: every instance that is scraped counts nothing of the tally's last signal."""
     ones = [tally.of[name] for name in alive if name in tally.of]
     quiet = [_quiet_since(one, tally.signals[-1]) for one in ones]
@@ -62,7 +62,7 @@ def silence_of_all(tally: GrowthTally, baseline: GrowthTally, alive: Collection[
 
 def silent_instances(
     tally: GrowthTally, baseline: GrowthTally, alive: Collection[str]
-) -> Iterator[tuple[Instance, Silence]]:
+) -> Iterator[tuple[Instance, QuietSpan]]:
     """Instances that count nothing although they are scraped, and whose traffic did not go to the others."""
     for name in alive:
         one = tally.of.get(name)
@@ -74,7 +74,7 @@ def silent_instances(
             yield one.instance, found
 
 
-def silence_text(signal: str, found: Silence, instance: Instance | None = None) -> str:
+def silence_text(signal: str, found: QuietSpan, instance: Instance | None = None) -> str:
     """What to say of it."""
     return say(
         "{signal}: {who} counted nothing for {seconds} while it is scraped, about {expected:,.0f} were due: it hangs, "
@@ -88,8 +88,9 @@ def silence_text(signal: str, found: Silence, instance: Instance | None = None) 
 
 def _quiet_since(one: InstanceGrowth, signal: str) -> float | None:
     """Since when an instance counts nothing until its latest scrape; None where it does, never did, or is unknown."""
-    if not one.history or one.history[-1][1] != one.cut:
-        return None
+    shown = any(series.signal == signal and series.seen >= one.cut for series in one.series)
+    if not shown or not one.history or one.history[-1][1] != one.cut:
+        return None  # series that are not scraped any more are no counters that stand still
     since = one.cut
     for begun, _, counted in reversed(one.history):
         if counted.get(signal):
@@ -104,7 +105,7 @@ def _unusual(
     span: tuple[float, float],
     ones: Collection[InstanceGrowth],
     only: str | None = None,
-) -> Silence | None:
+) -> QuietSpan | None:
     since, until = span
     signal = tally.signals[-1]
     ends = sorted({ended for one in ones for _, ended, counted in one.history if counted.get(signal)})
@@ -114,7 +115,7 @@ def _unusual(
     first = min(one.history[0][0] for one in ones if one.history)
     before = (max(first, since - _BEFORE_S), since)
     expected = rate(tally, before, only) * _change(baseline, before, span) * (until - since)
-    return Silence(since, until, expected) if expected >= _LEAST_EXPECTED else None
+    return QuietSpan(since, until, expected) if expected >= _LEAST_EXPECTED else None
 
 
 def _change(baseline: GrowthTally, before: tuple[float, float], span: tuple[float, float]) -> float:
@@ -123,7 +124,7 @@ def _change(baseline: GrowthTally, before: tuple[float, float], span: tuple[floa
     return min(1.0, rate(baseline, span) / was) if was else 0.0
 
 
-def _taken_over(tally: GrowthTally, baseline: GrowthTally, found: Silence, name: str) -> bool:
+def _taken_over(tally: GrowthTally, baseline: GrowthTally, found: QuietSpan, name: str) -> bool:
     span = (found.since, found.until)
     first = min(begun for begun, _, _ in tally.of[name].history)
     before = (max(first, found.since - _BEFORE_S), found.since)
