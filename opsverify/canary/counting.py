@@ -71,10 +71,8 @@ class Counting:
 
     def advance(self, step: ObservedStep) -> dict[str, list[Counts]]:
         """Add one answered step: counts by scope, and by criterion in the setup's order."""
-        self.at = max(self.at, step.at)
+        self.wait(step.at)
         self._answered = True
-        self._unseen.clear()
-        self._silence = None
         found = {}
         for scope in SCOPES:
             signals = step.samples.get(scope, {})

@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import say
-from opsverify.metrics.resets import Pace
+from opsverify.metrics.resets import GrowthPace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,9 +120,9 @@ class Instance:
         often = number >= _MANY_FALLS and number * 3 >= len(self.scrapes) - 1
         return often or bool(self.odd_falls)
 
-    def pace(self, signal: str) -> Pace:
+    def pace(self, signal: str) -> GrowthPace:
         """How fast it counts a signal."""
-        pace = Pace()
+        pace = GrowthPace()
         for at, amount in list(self.grown.get(signal, {}).items())[-_RECENT:]:
             before = self.scrape_before(at)
             if amount and before is not None:

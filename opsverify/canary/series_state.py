@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from opsverify.metrics.resets import Pace
+from opsverify.metrics.resets import GrowthPace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +107,7 @@ class InstanceGrowth:
     total: Amounts = field(default_factory=Amounts)
     rate: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
-    pace: Pace = field(default_factory=Pace)
+    pace: GrowthPace = field(default_factory=GrowthPace)
     """Of trials."""
     pasts: list[Past] = field(default_factory=list)
     tails: list[SeriesTail] = field(default_factory=list)

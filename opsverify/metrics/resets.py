@@ -26,7 +26,7 @@ _OFTEN: Final = 5
 _ROUNDED: Final = 1e-9
 
 
-class Pace:
+class GrowthPace:
     """Rates (1/s) of the latest scrape intervals in which an instance counted, and none of its counters fell."""
 
     __slots__ = ("_rates",)
@@ -45,7 +45,7 @@ class Pace:
         return sorted(self._rates)[(len(self._rates) - 1) // 4] if self._rates else 0.0
 
 
-def pace_of(paces: Iterable[Pace]) -> float:
+def pace_of(paces: Iterable[GrowthPace]) -> float:
     """The busiest of usual paces; 0 where none was seen."""
     return max((pace.usual for pace in paces), default=0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsverify.metrics.resets import Pace, falls, is_reset, pace_of
+from opsverify.metrics.resets import GrowthPace, falls, is_reset, pace_of
 
 RATES = st.floats(0.1, 1000)
 
@@ -13,16 +13,16 @@ RATES = st.floats(0.1, 1000)
 @given(RATES, st.integers(1, 60), st.floats(0, 4))
 def test_what_a_process_counts_at_its_pace_is_a_reset(rate: float, seconds: int, part: float) -> None:
     """Up to four times as fast as usual, whatever the old process had counted."""
-    pace = Pace()
+    pace = GrowthPace()
     for _ in range(5):
         pace.add(rate * seconds, seconds)
-    assert is_reset(float(int(part * rate * seconds)), 1e9, pace_of([Pace(), pace]), seconds)
+    assert is_reset(float(int(part * rate * seconds)), 1e9, pace_of([GrowthPace(), pace]), seconds)
 
 
 @given(RATES, st.integers(1, 60), st.integers(20, 10**9))
 def test_a_dip_of_a_long_count_is_none(rate: float, seconds: int, dip: int) -> None:
     """The value after it is more than anything that can have been counted since."""
-    pace = Pace()
+    pace = GrowthPace()
     pace.add(rate * seconds, seconds)
     assert not is_reset(4 * rate * seconds + dip, 1e12, pace_of([pace]), seconds)
 
@@ -30,7 +30,7 @@ def test_a_dip_of_a_long_count_is_none(rate: float, seconds: int, dip: int) -> N
 @given(st.floats(1, 100), st.lists(st.floats(1000, 1e6), max_size=6))
 def test_jumps_between_processes_are_no_pace(rate: float, jumps: list[float]) -> None:
     """Two answer in turn: the intervals in which one answers twice tell how fast it counts."""
-    pace = Pace()
+    pace = GrowthPace()
     for jump in jumps:
         pace.add(jump, 15)
     for _ in range(max(1, len(jumps))):
