@@ -65,11 +65,15 @@ class Clone:
         """Ask, as the recovery code does."""
         self.session.execute(f"SET search_path = '{NAMES_ON}'".encode())
         try:
-            cursor = self.session.execute(sql.encode(), dict(values) or None)
-            return cursor.fetchall() if cursor.description else []
+            return self.on_own_path(sql, values)
         finally:
             with suppress(psycopg.Error):
                 self.session.execute("RESET search_path")
+
+    def on_own_path(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Ask, as validations are asked: names without a schema are found by the role's own search path."""
+        cursor = self.session.execute(sql.encode(), dict(values) or None)
+        return cursor.fetchall() if cursor.description else []
 
     def run(self, *statements: str) -> None:
         """Carry statements out."""

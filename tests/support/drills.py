@@ -17,6 +17,7 @@ from opsverify.recovery.drill.result import Drill
 from opsverify.recovery.drill.run import run_drill
 from opsverify.recovery.ledger.capture import capture_details
 from opsverify.recovery.ledger.history import History
+from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination, RestoredServer, reserved_port
@@ -66,7 +67,7 @@ def recorded(disaster: Disaster, scratch: Path) -> tuple[History, dict[str, str]
 
 def recorded_at(dsn: str) -> History:
     """What a ledger would record of the database at `dsn` now."""
-    with psycopg.connect(dsn, autocommit=True) as session:
+    with psycopg.connect(dsn, autocommit=True, options=f"-c search_path={NAMES_ON}") as session:
 
         def source(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
             return session.execute(sql.encode(), dict(values) or None).fetchall()

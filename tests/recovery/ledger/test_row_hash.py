@@ -115,9 +115,9 @@ def test_different_values_of_any_type_hash_differently(clone: Clone) -> None:
             continue
         for value in values:
             clone.run(f'INSERT INTO v SELECT x, ARRAY[x, NULL] FROM (SELECT $v${value}$v$::pg_catalog."{kind}") y (x)')  # noqa: S608 - from above
-        ((oid,),) = clone.source("SELECT 'v'::regclass::oid::int8", {})
+        ((oid,),) = clone.source("SELECT 'public.v'::regclass::oid::int8", {})
         for column in columns(clone.source, oid):
-            ((hashes,),) = clone.source(f"SELECT count(DISTINCT {row_hash([column.term])}) FROM v t", {})  # noqa: S608
+            ((hashes,),) = clone.source(f"SELECT count(DISTINCT {row_hash([column.term])}) FROM public.v t", {})  # noqa: S608
             if hashes != len(values):
                 equal.append(f"{column.name} {kind}: {hashes} hashes of {len(values)} values")
             if column.form == "value":
@@ -137,7 +137,7 @@ def test_a_type_of_an_extension_or_a_domain_is_not_taken_at_its_word(clone: Clon
     """Whatever hash function they bring, or inherit: citext calls 'A' and 'a' equal."""
     clone.run("CREATE EXTENSION citext", "CREATE DOMAIN amount AS numeric", "CREATE DOMAIN net AS amount",
               "CREATE TABLE v (a citext, b amount, c net, d citext[])")  # fmt: skip
-    ((oid,),) = clone.source("SELECT 'v'::regclass::oid::int8", {})
+    ((oid,),) = clone.source("SELECT 'public.v'::regclass::oid::int8", {})
     assert [column.form for column in columns(clone.source, oid)] == ["binary", "binary", "binary", "text"]
 
 

@@ -65,5 +65,5 @@ def test_a_database_of_ones_own_is_recorded_without_the_judgment_tables(clone: C
     """What is not there is left out of the record; what the target says is not applicable is, too."""
     (tmp_path / "orders.sql").write_text(OWN, encoding="utf-8")
     found = read_validations(REPOSITORY / "dr_validation" / "sql", [tmp_path / "orders.sql"])
-    assert list(recordable(clone.source, found)) == ["orders"]
-    assert recordable(clone.source, found, ["orders"]) == {}
+    assert list(recordable(clone.on_own_path, found)) == ["orders"]
+    assert recordable(clone.on_own_path, found, ["orders"]) == {}
