@@ -188,20 +188,18 @@ class Counting:
 
     def _silences(self, number: int) -> Iterator[Fault]:
         """What the canary, or one of its instances, should have counted and did not: what it counted stays valid."""
-        requests = self._quiet_instances()
-        tally, baseline = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
-        if self._setup.policy.awaits_growth and (found := silence_of_all(tally, baseline, self._alive)) is not None:
-            yield Fault(silence_text(self._setup.counted[number].trials, found), distorts=False)
-        yield from (Fault(text, distorts=False) for text in requests)
-
-    def _quiet_instances(self) -> tuple[str, ...]:
+        if not self._setup.policy.awaits_growth:
+            return
         if self._silence is None:
             requests, others = (self._totals[scope, REQUESTS] for scope in (CANARY, BASELINE))
-            seen = self.instances[CANARY].seen if self._setup.policy.awaits_growth else ()
+            seen = self.instances[CANARY].seen
             self._alive = tuple(one.name for one in seen if self.status(CANARY, one) is InstanceStatus.ALIVE)
             found = silent_instances(requests, others, self._alive)
             self._silence = tuple(silence_text(REQUESTS, silence, instance) for instance, silence in found)
-        return self._silence
+        tally, baseline = (self._criteria[scope][number].tally for scope in (CANARY, BASELINE))
+        if (silence := silence_of_all(tally, baseline, self._alive)) is not None:
+            yield Fault(silence_text(self._setup.counted[number].trials, silence), distorts=False)
+        yield from (Fault(text, distorts=False) for text in self._silence)
 
     def unseen(self, number: int) -> Counts:
         """How many trials of the canary were not seen, at most, and how many of them to take for bad."""

@@ -9,10 +9,7 @@ import pytest
 
 from opsverify.canary.decision import GateOutcome
 from opsverify.canary.policy import Policy
-from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_setup import LATER_SETTINGS, PROCESS_START, UP
-from opsverify.config.limits import Limits
-from opsverify.errors import Inconclusive
 from tests.canary.changed_series import changed
 from tests.canary.cluster import START, Cluster, Pod, pods
 
@@ -59,13 +56,6 @@ def test_one_pod_that_hangs_is_named() -> None:
     decision = frozen(platform(), "canary-1", 200).watch().decision
     assert decision.outcome is GateOutcome.HOLD, decision.reasons
     assert "requests: canary-1:80 counted nothing for" in decision.reasons[0]
-
-
-def test_a_silent_canary_has_no_share_of_the_traffic() -> None:
-    """That it counts less than the agreed weight says nothing of the weight: it would be a false rollback."""
-    watch = frozen(platform(1), "canary", 300).watch()
-    with pytest.raises(Inconclusive, match="counted nothing for"):
-        CanaryWindow(watch, Limits()).traffic_share()
 
 
 def test_a_breach_that_was_proven_before_rolls_back() -> None:
