@@ -235,7 +235,7 @@ class Counting:
             limit = (1 - self._setup.policy.min_coverage) * (total + hidden)
             if hidden > limit or (series.busy and one.instance.last - series.seen > self._setup.policy.tolerated_s):
                 return stale_text(series, lag)
-        return next(iter(self._quiet_instances() if scope == CANARY else ()), None)
+        return None
 
     def _not_its_own(self, scope: str, signal: str, tally: GrowthTally) -> Iterator[str]:
         if self._apart.text is not None:

@@ -139,6 +139,8 @@ class ScrapeGrowth:
         earlier = self.instances.earlier.get(series.signal, {}).get(series.key, math.inf)
         if earlier > series.value or one.instance.restarts(self.instances.start, series.at):
             return None
+        if one.instance.scrape_before(series.at) is None:
+            return None  # its instance was not scraped either: it may have counted at any time since
         return series.value - earlier
 
     def _first(

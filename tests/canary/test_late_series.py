@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opsverify.canary.observation import ObservedStep
-from tests.canary.cluster import Cluster, pods
+from tests.canary.cluster import Cluster, Pod, pods
 from tests.canary.situations import cluster
 
 
@@ -44,3 +44,12 @@ def test_what_was_asked_survives_the_line() -> None:
     step = ObservedStep(1.0, earlier={"canary": {"requests": {"code=500": 7.0}}})
     assert ObservedStep.loads(step.dumps()) == step
     assert "earlier" not in ObservedStep(1.0).dumps()
+
+
+def test_what_a_pod_counted_before_it_is_scraped_again_is_none_of_the_window() -> None:
+    """It was away when the window began: what was known of it last does not say when it counted the rest."""
+    away = Pod("away", past=(0, 0), offset=10, exports_start=False, unscraped=((-50.0, 20.0),))
+    made = cluster(1, [Pod("steady", past=(0, 0), exports_start=False), away])
+    watch = made.watch()
+    trials, _ = made.truth(watch.elapsed_s)
+    assert 0 < watch.assessment("error_rate").trials <= trials
