@@ -107,18 +107,16 @@ class Instance:
                 for shown, started in self.starts[1:]
                 if after < shown <= until and (not self.doubted or self._agrees(shown, started))
             ]
-        if self.falls_too_often:
+        if self.is_several:
             return []
         return [(at, None) for at in self.falls[bisect_right(self.falls, after) : bisect_right(self.falls, until)]]
 
     @property
-    def falls_too_often(self) -> bool:
-        """Whether so many of its scrapes show a fall that no process restarts like that: several answer in turn."""
+    def is_several(self) -> bool:
+        """Whether no single process falls like that: to more than it can have counted, or at too many scrapes."""
         if not self.doubted or self.starts:
             return False
-        number = len(self.falls) + len(self.odd_falls)
-        often = number >= _MANY_FALLS and number * 3 >= len(self.scrapes) - 1
-        return often or bool(self.odd_falls)
+        return bool(self.odd_falls) or len(self.falls) >= max(_MANY_FALLS, (len(self.scrapes) - 1) / 3)
 
     def pace(self, signal: str) -> GrowthPace:
         """How fast it counts a signal."""

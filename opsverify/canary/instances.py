@@ -222,9 +222,13 @@ class Instances:
 
     def _judge_falls(self) -> None:
         """Tell restarts from other falls, by what processes of the scope count where none falls."""
+        paces = {
+            trials: pace_of(one.pace(trials) for one in self.all.values())
+            for trials in {fall.trials for fall in self._fallen}
+        }
         for fall in sorted(self._fallen, key=lambda fall: fall.new[0]):
             one, (before, old), (at, value) = fall.instance, fall.old, fall.new
-            pace = pace_of(other.pace(fall.trials) for other in self.all.values())
+            pace = paces[fall.trials]
             if not is_reset(value, old, pace, at - before) or self._goes_on(fall, pace):
                 insert(one.odd_falls, at)
             elif not (one.falls and one.falls[-1] > before):

@@ -16,7 +16,7 @@ from opsverify.metrics.identity import process_of
 from opsverify.probes.together import ask_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from opsverify.canary.observation import ObservedStep
     from opsverify.canary.sample_columns import Points
@@ -28,28 +28,39 @@ Earlier = dict[str, dict[str, dict[str, float]]]
 
 
 class LateSeries:
-    """Knows every series of a window, and asks for the past of those that come late."""
+    """Knows since when each process of a window is scraped, and asks for the past of series that come later."""
 
     def __init__(self) -> None:
-        self._known: set[tuple[str, str, str]] = set()
         self._scraped: dict[str, dict[str, float]] = {}
 
-    def earlier(self, prometheus: Prometheus, setup: Setup, step: ObservedStep, within_s: float) -> Earlier:
-        """What the new series of a step had counted before the window, where that is known; nothing without answer."""
+    def earlier(
+        self,
+        prometheus: Prometheus,
+        setup: Setup,
+        step: ObservedStep,
+        known: Mapping[tuple[str, str], Container[str]],
+        within_s: float,
+    ) -> Earlier:
+        """What the new series of a step had counted before the window, where that is known; nothing without answer.
+
+        `known`: by scope and signal the series of earlier steps.
+        """
+        named = partial(process_of, instance_label=setup.instance_label)
         trials = {one.bad: one.trials for one in setup.counted}
         questions: dict[tuple[str, str], Callable[[Prometheus], Any]] = {}
         for scope, signals in step.samples.items():
             scraped = self._scraped.setdefault(scope, {})
             first = not scraped
-            new = {name: self._new(scope, name, series, scraped) for name, series in signals.items()}
-            for name, late in new.items():
+            for name, series in signals.items():
+                late = _late(series, known.get((scope, name), ()), scraped, named)
                 if late and not first and name not in (PROCESS_START, UP):
                     selectors = setup.selectors[scope]
                     whole = selectors.get(trials[name]) if name in trials else None
                     span = setup.start, step.at
                     questions[scope, name] = partial(
-                        earlier_values, selector=selectors[name], series=late, scraped=scraped, span=span, trials=whole
-                    )
+                        earlier_values, selector=selectors[name], series=late, scraped=scraped, span=span,
+                        trials=whole, named=named,
+                    )  # fmt: skip
         try:
             answers = ask_together(prometheus, questions, within_s) if questions else {}
         except Inconclusive:
@@ -60,15 +71,16 @@ class LateSeries:
                 found.setdefault(scope, {})[name] = values
         return found
 
-    def _new(
-        self, scope: str, signal: str, series: Mapping[str, Points], scraped: dict[str, float]
-    ) -> dict[str, dict[float, float]]:
-        late = {}
-        for key, times, values in rows_of(series):
-            if (scope, signal, key) not in self._known:
-                self._known.add((scope, signal, key))
-                name = process_of(key)
-                if scraped.setdefault(name, times[0]) < times[0]:
-                    late[key] = dict(zip(times, values, strict=True))
-                scraped[name] = min(scraped[name], times[0])
-        return late
+
+def _late(
+    series: Mapping[str, Points], known: Container[str], scraped: dict[str, float], named: Callable[[str], str]
+) -> dict[str, dict[float, float]]:
+    """Samples of the series that are not `known` and came after others of their process, which `scraped` then has."""
+    late = {}
+    for key, times, values in rows_of(series):
+        if key not in known:
+            name = named(key)
+            if scraped.setdefault(name, times[0]) < times[0]:
+                late[key] = dict(zip(times, values, strict=True))
+            scraped[name] = min(scraped[name], times[0])
+    return late

@@ -115,7 +115,7 @@ class Observer:
             step = self._query(setup, at, at - _WIDE_LOOK_BACK_S)
         if step.fault is None:
             within_s = max(setup.policy.step_s, self.look_within_s)
-            step = replace(step, earlier=self._late.earlier(self.prometheus, setup, step, within_s))
+            step = replace(step, earlier=self._late.earlier(self.prometheus, setup, step, self._known, within_s))
         self._mark_known(step.samples)
         self._keep(step.parts(self.shown))
         watch.advance(step)

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Final
 from opsverify.canary.renames import renames
 from opsverify.canary.series_state import Amounts, InstanceGrowth, Past, Renamed, SeriesState, SeriesTail
 from opsverify.metrics.identity import family_of
-from opsverify.metrics.resets import falls, is_reset, pace_of
+from opsverify.metrics.resets import FEW, PLAUSIBLE, falls, is_reset, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opsverify.canary.instances import Instances
 
-_PLAUSIBLE: Final = 4.0
-"""Times the busiest rate of an instance that a label's first use may have, and still be new."""
-_FEW: Final = 10.0
 _USUAL_SCRAPES: Final = 2
 """Scrapes before the window in which one is expected: a single one may be missed."""
 _LONG_AGO_S: Final = 600.0
@@ -173,7 +170,7 @@ class ScrapeGrowth:
         """The largest value that a label's first use can have some seconds after the scrape before; 0 where unknown."""
         trials = self.signals[-1]
         rate = max(one.rate.get(trials, 0.0), counted[trials] / seconds, busiest(self.of, trials))
-        return max(_FEW, _PLAUSIBLE * rate * seconds) if rate else 0.0
+        return max(FEW, PLAUSIBLE * rate * seconds) if rate else 0.0
 
     def _add_past(
         self, one: InstanceGrowth, series: SeriesState, value: float, seconds: float, unseen_s: float = 0.0
@@ -198,7 +195,7 @@ class ScrapeGrowth:
         doubts = self.instances.doubts_falls
         fell = falls(value, series.value) if doubts else value < series.value
         self._fell |= fell
-        if fell and at > self.instances.start and (not restarts or one.instance.falls_too_often):
+        if fell and at > self.instances.start and (not restarts or one.instance.is_several):
             series.falls += 1
         if fell and doubts and not known_start and not self._is_reset(one, series, at, value):
             amount = 0.0

@@ -120,7 +120,7 @@ class GrowthTally:
         for one in self.of.values():
             for series in one.series:
                 many = series.falls >= _DELTA_FALLS and series.falls * 3 >= series.intervals
-                if many or (one.instance.falls_too_often and series.falls):
+                if many or (one.instance.is_several and series.falls):
                     yield series, one.instance
 
     def _wait(self, signal: str, key: str, times: Sequence[float], values: Sequence[float]) -> None:

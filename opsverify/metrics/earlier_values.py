@@ -14,7 +14,7 @@ from opsverify.metrics.identity import process_of
 from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opsverify.probes.prometheus import Prometheus
     from opsverify.probes.prometheus_values import Vector
@@ -31,18 +31,19 @@ def earlier_values(
     scraped: Mapping[str, float],
     span: tuple[float, float],
     trials: str | None = None,
+    named: Callable[[str], str] = process_of,
 ) -> dict[str, float]:
     """The latest values before `span` (Unix seconds) of series whose instance was scraped before they appeared in it.
 
     `scraped`: each process' first scrape in the span. `trials`: the selector of what the series are a part of. There
     is none of a series that had been gone for minutes, if a counter of its instance fell in that day: a new process
-    counts from zero. Raises as `Prometheus.whole`.
+    counts from zero. `named` gives the process of a series. Raises as `Prometheus.whole`.
     """
     start, end = span
     late = {
         key: _METRIC.sub(r"\1", key)
         for key, points in series.items()
-        if points and min(points) > scraped.get(process_of(key), math.inf)
+        if points and min(points) > scraped.get(named(key), math.inf)
     }
     if not late:
         return {}
@@ -55,8 +56,8 @@ def earlier_values(
     if not gone:
         return known
     fallen = f"resets({trials or selector}[{math.ceil(BACK_S + end - start)}s]) > 0"
-    restarted = {process_of(labels) for labels in _by_labels(prometheus.whole(fallen, end))}
-    return known | {key: value for key, value in gone.items() if process_of(key) not in restarted}
+    restarted = {named(labels) for labels in _by_labels(prometheus.whole(fallen, end))}
+    return known | {key: value for key, value in gone.items() if named(key) not in restarted}
 
 
 def _by_labels(vector: Vector) -> dict[str, float]:

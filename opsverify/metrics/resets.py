@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_PLAUSIBLE: Final = 4.0
-"""Times its usual pace at which a process may count that has just started: it may have to catch up."""
-_FEW: Final = 10.0
+PLAUSIBLE: Final = 4.0
+"""Times its usual pace at which a process, or a label's first use, may count at most: it may have to catch up."""
+FEW: Final = 10.0
+"""What may always be new, however slow the pace."""
 _UNKNOWN_PART: Final = 0.25
 """Part of the old value that the new one may be, where no pace was seen."""
 _KEPT: Final = 40
@@ -57,9 +58,9 @@ def falls(value: float, old: float) -> bool:
 
 def is_reset(value: float, old: float, pace: float, seconds: float) -> bool:
     """Whether a value that fell is at most what one process can have counted in the seconds since the one before."""
-    most = _PLAUSIBLE * pace * seconds if pace else _UNKNOWN_PART * old
+    most = PLAUSIBLE * pace * seconds if pace else _UNKNOWN_PART * old
     # An amount (USD) may be small without being few.
-    few = _FEW if value % 1 == 0 else min(_FEW, old / 2)
+    few = FEW if value % 1 == 0 else min(FEW, old / 2)
     return value <= max(few, most)
 
 
