@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from opsverify.canary.policy import Policy
+from opsverify.canary.window import CanaryWindow
 from opsverify.canary.window_setup import PROCESS_START, UP
+from opsverify.config.limits import Limits
+from opsverify.errors import Inconclusive
+from tests.canary.changed_series import changed
 from tests.canary.cluster import LEAD_S, START, Cluster, Pod, pods
 from tests.canary.situations import GOOD, cluster
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 Sample = tuple[float, float, float]
 DIP, DIP_S = 5, 20.0
+RENEWED_S = 100.0
 
 
 def failing(share: float) -> tuple[tuple[float, float], ...]:
@@ -27,12 +32,9 @@ def failing(share: float) -> tuple[tuple[float, float], ...]:
     return ((-1e6, GOOD), (0.0, share))
 
 
-def changed(made: Cluster, change: Callable[[str, dict[str, str], list[Sample]], list[Sample]]) -> Cluster:
-    """The cluster with other samples."""
-    for selector, series in made.series.items():
-        for labels, samples in series.items():
-            series[labels] = change(selector, dict(labels), samples)
-    return made
+def sampled(made: Cluster, change: Callable[[str, dict[str, str], list[Sample]], list[Sample]]) -> Cluster:
+    """The cluster, its series with other samples."""
+    return changed(made, lambda selector, labels, samples: [(labels, change(selector, labels, samples))])
 
 
 def dipped(made: Cluster) -> Cluster:
@@ -45,7 +47,19 @@ def dipped(made: Cluster) -> Cluster:
         stored, at, _ = samples[number]
         return [*samples[:number], (stored, at, samples[number - 1][2] - DIP), *samples[number + 1 :]]
 
-    return changed(made, change)
+    return sampled(made, change)
+
+
+def renewed(made: Cluster) -> Cluster:
+    """The first pod's failures are counted anew in mid-window, as after their series was removed; its others go on."""
+
+    def change(_selector: str, labels: dict[str, str], samples: list[Sample]) -> list[Sample]:
+        if labels["instance"] != "canary-0:80" or labels.get("code") != "500":
+            return samples
+        before = max(value for _, at, value in samples if at - START < RENEWED_S)
+        return [(stored, at, value - (before if at - START >= RENEWED_S else 0)) for stored, at, value in samples]
+
+    return sampled(made, change)
 
 
 def recorded(made: Cluster) -> Cluster:
@@ -121,7 +135,7 @@ def gauge(made: Cluster) -> Cluster:
             return samples
         return [(stored, at, float(random.integers(20, 60))) for stored, at, _ in samples]
 
-    return changed(made, change)
+    return sampled(made, change)
 
 
 def held(watch: GateWatch) -> None:
@@ -140,6 +154,20 @@ def test_a_dip_adds_no_history(seed: int, share: float) -> None:
     watch = made.watch()
     held(watch)
     assert (watch.grown("canary", "requests") or 0.0) <= made.truth(watch.elapsed_s)[0] + DIP
+
+
+def test_a_dip_measures_no_share_of_the_traffic() -> None:
+    """Of requests that are no counter of one process nothing is a share."""
+    watch = dipped(cluster(1, pods(3))).watch()
+    with pytest.raises(Inconclusive, match="no cumulative counter of one process"):
+        CanaryWindow(watch, Limits()).traffic_share()
+
+
+@pytest.mark.parametrize("exports_start", [True, False])
+def test_one_counter_that_begins_anew_is_no_restart(*, exports_start: bool) -> None:
+    """A new process can have counted so little, but would have begun with its other counters too."""
+    canary = pods(3, exports_start=exports_start, past=(100_000, 100))
+    held(renewed(cluster(1, canary, 0.001, baseline=0.001)).watch())
 
 
 def test_windows_of_before_are_counted_as_they_were() -> None:
@@ -179,7 +207,7 @@ def test_a_clock_that_is_set_is_no_restart() -> None:
             return samples
         return [(stored, at, value + (3.0 if at - START >= 100 else 0.0)) for stored, at, value in samples]
 
-    watch = changed(cluster(1, pods(3)), change).watch()
+    watch = sampled(cluster(1, pods(3)), change).watch()
     assert watch.decision.outcome.value == "promote", watch.decision.reasons
     assert not watch.counting.restarts
 

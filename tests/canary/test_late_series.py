@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 import pytest
 
 from opsverify.canary.observation import ObservedStep
-from tests.canary.cluster import Cluster, Pod, pods
+from opsverify.canary.observer import Observer
+from tests.canary.cluster import START, Cluster, Pod, Source, pods
 from tests.canary.situations import cluster
+
+if TYPE_CHECKING:
+    from opsverify.probes.prometheus_values import Vector
 
 
 def expiring(made: Cluster, quiet_s: float) -> Cluster:
@@ -53,3 +60,29 @@ def test_what_a_pod_counted_before_it_is_scraped_again_is_none_of_the_window() -
     watch = made.watch()
     trials, _ = made.truth(watch.elapsed_s)
     assert 0 < watch.assessment("error_rate").trials <= trials
+
+
+@pytest.mark.parametrize(("named", "asked"), [("line", False), ("", True)])
+def test_a_pod_is_told_from_others_by_the_label_that_the_target_names(named: str, *, asked: bool) -> None:
+    """Behind a collector: a pod that comes has no past to ask for, however long others are scraped there."""
+    lines = [
+        Pod(f"canary-{n}", born=born, labels={"instance": "collector:1", "line": str(n)})
+        for n, born in enumerate((-1e6, 100.0))
+    ]
+    made = cluster(1, lines, instance_label=named)
+    source = Asking(made)
+    made.now = START
+    Observer(source, made.clock, lambda _: None, lambda _: None).observe(made.setup)  # type: ignore[arg-type]
+    assert bool(source.queries) == asked
+
+
+@dataclass
+class Asking(Source):
+    """The cluster, and what of earlier values was asked."""
+
+    queries: list[str] = field(default_factory=list)
+
+    def whole(self, query: str, at: float | None = None) -> Vector:
+        """As the cluster has them."""
+        self.queries.append(query)
+        return super().whole(query, at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,12 @@ from opsverify.errors import EvidenceError, Inconclusive
 from opsverify.language.message import say
 from tests.canary.made_steps import ERRORS, ONE, OTHER, START, watched
 
+FIRST_SETTINGS = {
+    "shortest_s", "longest_s", "step_s", "alpha", "beta", "min_coverage", "end_rule", "on_shared_breach",
+    "on_worse_than_baseline", "breach_evidence", "fraction_weights", "warm_up_s", "restarts", "alert_grace_s",
+    "shared_grace_s", "excuse_rollback_only",
+}  # fmt: skip
+"""Settings of the first windows of rule 3."""
 POLICY = Policy()
 
 
@@ -120,6 +126,11 @@ def test_a_setup_survives_its_header() -> None:
     for other in ("", "{}", "[]", '{"schema": "other"}'):
         with pytest.raises(EvidenceError, match="header"):
             Setup.loads(other)
+
+
+def test_every_setting_was_there_from_the_beginning_or_is_a_later_one() -> None:
+    """A setting that is added decides windows of before anew, unless their replay is told how it was without it."""
+    assert {field.name for field in fields(Policy)} == FIRST_SETTINGS | LATER_SETTINGS.keys()
 
 
 @pytest.mark.parametrize("setting", LATER_SETTINGS)
