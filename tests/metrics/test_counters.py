@@ -82,6 +82,14 @@ def test_a_new_instance_counts_from_zero_only_if_it_started_in_the_window(
     assert growth.unanchored == (() if expected else (OTHER,))
 
 
+def test_behind_a_collector_one_pod_says_nothing_of_another() -> None:
+    """They share its `instance`. What a pod that comes had counted is none of the steps, a label's first use is."""
+    steady, new = {0.0: 100.0, 15.0: 110.0, 30.0: 120.0}, {15.0: 5000.0, 29.0: 5003.0}
+    a, first_use, b = "code=200,instance=c:1,pod=a", "code=500,instance=c:1,pod=a", "code=200,instance=c:1,pod=b"
+    growth = increments({a: steady, first_use: {25.0: 7.0}, b: new}, EDGES)
+    assert (growth.total, growth.unanchored) == (20 + 7 + 3, (b,))
+
+
 def test_the_first_sample_of_the_first_step_anchors() -> None:
     """Observing begins a moment before the first scrape: nothing is counted twice."""
     growth = increments({A: {4.0: 1000.0, 10.0: 1003.0}}, EDGES)
