@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def database_findings(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
     """Connection, rights of the role, and what the keys of `[postgres]` say against what the server says."""
     from opsverify.probes.postgres import Postgres  # noqa: PLC0415 - probes are imported when used
+    from opsverify.probes.postgres_connection import too_old  # noqa: PLC0415
 
     config = target.postgres
     if config is None:
@@ -29,6 +30,8 @@ def database_findings(target: Target, secrets: Secrets) -> Iterator[DoctorFindin
         yield reached
         if not reached.ok:
             return
+        if (old := too_old(postgres.major)) is not None:
+            yield DoctorFinding("postgres version", ok=False, text=old, lacking=True)
         yield from _rights(postgres, config, target)
         yield attempt("postgres.writable", lambda: _writable(postgres, config))
         if config.archives_wal:

@@ -52,6 +52,7 @@ class _Session:
 
     connection: Connection | None = None
     used: bool = False
+    major: int | None = None
     refused: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -191,6 +192,11 @@ class Postgres(Probe):
         self._session.used = False
 
     @property
+    def major(self) -> int | None:
+        """The server's major version; None before it has answered."""
+        return self._session.major
+
+    @property
     def _where(self) -> str:
         return where(self._config)
 
@@ -219,7 +225,7 @@ class Postgres(Probe):
                 self.close()
             if stale and not isinstance(error, (*OUT_OF_SERVICE, TimedOut)):
                 raise _Stale from error
-            failure = explain(error, self._config)
+            failure = explain(error, self._config, self._session.major)
             self._record(name, f"{request}\n\n{failure}")
             if isinstance(failure, LoginRefused):
                 self._session.refused = str(failure)
@@ -234,6 +240,7 @@ class Postgres(Probe):
             connection.read_only = True
             connection.row_factory = namedtuple_row
             self._session.connection = connection
+            self._session.major = connection.info.server_version // 10_000
         return self._session.connection
 
 

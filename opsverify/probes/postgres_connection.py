@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import psycopg
 
 from opsverify.errors import Inconclusive, LoginRefused, Peer, Unreachable
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.probes.libpq import open_connection
+from opsverify.probes.postgres_state import OLDEST_MAJOR
 from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def bounded(connection: Connection, config: PostgresConfig) -> Iterator[None]:
         watchdog.join()
 
 
-def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
-    """Turn an error of psycopg into its outcome, with a message of one line."""
+def explain(error: psycopg.Error, config: PostgresConfig, major: int | None = None) -> Inconclusive:
+    """Turn an error of psycopg into its outcome, with a message of one line; `major` is the server's, where known."""
     reason = _without_place(one_line(error.diag.message_primary or error), config)
     if isinstance(error, (*OUT_OF_SERVICE, TimedOut)):
         return Unreachable(
@@ -158,12 +159,23 @@ def explain(error: psycopg.Error, config: PostgresConfig) -> Inconclusive:
                 by_clock=isinstance(error, psycopg.errors.ConnectionTimeout),
                 peers=_peers(config),
             )
-    return Inconclusive(
-        say(
-            "{where}: statement refused ({reason}); check it against the database's schema",
-            where=where(config),
-            reason=reason,
-        )
+    refused = say(
+        "{where}: statement refused ({reason}); check it against the database's schema",
+        where=where(config),
+        reason=reason,
+    )
+    return Inconclusive(join("; ", (refused, old)) if (old := too_old(major)) else refused)
+
+
+def too_old(major: int | None) -> Message | None:
+    """Why statements of the library are refused by a server of this major version; None where they are not."""
+    if major is None or major >= OLDEST_MAJOR:
+        return None
+    return say(
+        "PostgreSQL {major} is older than {oldest}, the oldest whose catalog is known here: what needs it holds until "
+        "the server is upgraded",
+        major=major,
+        oldest=OLDEST_MAJOR,
     )
 
 

@@ -11,6 +11,9 @@ from opsverify.language.message import say
 if TYPE_CHECKING:
     import datetime as dt
 
+OLDEST_MAJOR: Final = 14
+"""The oldest major version whose functions and columns the library's own statements name."""
+
 # A setting of this very role hides the server's own; then only the files have it.
 # Without pg_read_all_stats the kind of a backend is hidden: background workers are counted as well.
 SERVER: Final = """

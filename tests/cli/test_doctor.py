@@ -13,6 +13,7 @@ from opsverify.cli.doctor_services import service_findings
 from opsverify.cli.main import main
 from opsverify.config.secrets import Secrets
 from opsverify.core.runbook import lines_of
+from opsverify.probes import postgres_connection
 from tests.probes.probe_servers import PASSWORD
 from tests.support.http_double import answering
 from tests.support.target_file import SMALLEST, target_in
@@ -99,6 +100,14 @@ def test_what_a_database_is_described_as_is_tried(tmp_path: Path, cluster: Clust
     found = of_database(tmp_path, cluster, WELL + "\nmigration = { query = \"SELECT '41'\", head = '41' }")
     assert [part for part, each in found.items() if each.state == "FAIL"] == ["postgres pg_monitor"]
     assert {"postgres.reads", "postgres.dead_letters", "postgres.migration", "postgres.writable"} <= set(found)
+
+
+def test_a_server_that_is_too_old_is_told(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a check holds with it; a version that is known has no line."""
+    assert "postgres version" not in of_database(tmp_path, cluster, WELL)
+    monkeypatch.setattr(postgres_connection, "OLDEST_MAJOR", 99)
+    found = of_database(tmp_path, cluster, WELL)["postgres version"]
+    assert (found.state, "is older than 99" in found.text) == ("LACK", True)
 
 
 @pytest.mark.parametrize(

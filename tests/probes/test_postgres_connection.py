@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.errors import Inconclusive, LoginRefused, Unreachable
+from opsverify.probes import postgres_connection
 from opsverify.probes.postgres import Postgres
 from tests.probes.probe_servers import PASSWORD, free_port
 
@@ -42,6 +43,19 @@ def test_a_wrong_database_is_no_wrong_password(cluster: Cluster, recorder: Recor
         ),
     ):
         probe.value("SELECT 1")
+
+
+@pytest.mark.parametrize(("oldest", "told"), [(99, "is older than 99"), (14, "database's schema")])
+def test_a_server_that_is_too_old_is_told_where_it_refuses(
+    cluster: Cluster, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, oldest: int, told: str
+) -> None:
+    """The schema is not what is wrong then; what it does answer is measured."""
+    monkeypatch.setattr(postgres_connection, "OLDEST_MAJOR", oldest)
+    with Postgres(cluster.config(), PASSWORD, recorder) as probe:
+        assert probe.value("SELECT 1") == 1
+        with pytest.raises(Inconclusive, match=f"{told}.*$") as caught:
+            probe.value("SELECT waitstart FROM pg_class")
+    assert str(caught.value).endswith("the server is upgraded" if oldest > 14 else told)
 
 
 def test_a_refused_login_is_tried_once(cluster: Cluster, recorder: Recorder) -> None:
