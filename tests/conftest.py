@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from opsverify.language.environment import environment_language
+from tests.majors.servers import other_major
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,11 +83,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
     return Together(config, log, lambda nodeid: _named(TOGETHER, nodeid) or _platform(nodeid) or nodeid)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test of a stand-in that `ON_A_STANDIN` does not name: it would start one more platform."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a test of a stand-in that `ON_A_STANDIN` does not name: it would start one more platform.
+
+    For another major version of PostgreSQL, run every test that clones a database, and nothing else.
+    """
+    if (major := other_major()) is not None:
+        kept = [item for item in items if "clone" in getattr(item, "fixturenames", ()) and _since(item) <= major]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
     for item in items:
         if "standin" in getattr(item, "fixturenames", ()) and not _platform(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid} uses the stand-in platform: name it in tests/conftest.py")
+
+
+def _since(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("since")
+    return int(marker.args[0]) if marker else 0
 
 
 def _platform(nodeid: str) -> str | None:

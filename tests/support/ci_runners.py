@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,16 +11,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from filelock import FileLock
 
-from opsverify.config.project import cache_folder
 from opsverify.errors import EvidenceError
 from opsverify.report.allure_cli import find_node
+from tests.support.npm_packages import install
 from tests.support.paths import REPOSITORY
 
 PIPELINES: Final = REPOSITORY / "tests" / "deploy" / "pipelines"
 KILLED: Final = "kill"
-_LOCKED: Final = ("package.json", "package-lock.json")
 _STAND_IN: Final = f"""\
 #!/bin/sh
 # Ends with $CODE; {KILLED}: is killed. Leaves a verdict and a page of results in --report-dir.
@@ -53,22 +50,8 @@ def gitlab_ci_local() -> tuple[str, ...]:
         pytest.skip(str(error))
     if shutil.which("git") is None:
         pytest.skip("gitlab-ci-local needs git")
-    lock = hashlib.sha256(b"".join((PIPELINES / name).read_bytes() for name in _LOCKED)).hexdigest()
-    home = cache_folder() / f"gitlab-ci-local-{lock[:12]}"
-    program = home / "node_modules" / "gitlab-ci-local" / "src" / "index.js"
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.with_suffix(".lock")):
-        if not program.exists():
-            partial = home.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            for name in _LOCKED:
-                shutil.copy(PIPELINES / name, partial)
-            command = (*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-            done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False, timeout=600)
-            assert done.returncode == 0, done.stderr
-            partial.rename(home)
-    return (node.node, str(program))
+    home = install(PIPELINES, "gitlab-ci-local", node)
+    return (node.node, str(home / "node_modules" / "gitlab-ci-local" / "src" / "index.js"))
 
 
 class PipelineFolder:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.recovery.postgres.server import Server
 from opsverify.recovery.postgres.tools import Account, Tools, find_tools, for_account, unprivileged
+from tests.majors.servers import other_major, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,14 @@ def server_tools(major: int, open_folder: Path) -> tuple[Tools, Account | None]:
     """
     account = unprivileged()
     return for_account(find_tools(major), account, open_folder), account
+
+
+def cloned_server(major: int, open_folder: Path) -> tuple[Tools, Account | None]:
+    """The server whose database tests clone, and the account: of `major`, or of another version that is asked for."""
+    if (other := other_major()) is None:
+        return server_tools(major, open_folder)
+    account = unprivileged()
+    return for_account(server_of(other), account, open_folder), account
 
 
 @contextmanager

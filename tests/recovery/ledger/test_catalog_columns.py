@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from opsverify.recovery.ledger.catalog import QUERIES
 from opsverify.recovery.ledger.catalog_parts import for_version
 
@@ -55,6 +57,7 @@ def test_every_column_of_the_catalog_is_read_or_left_out(clone: Clone) -> None:
     assert {table: names for table, names in unread.items() if names} == {}
 
 
+@pytest.mark.since(18)
 def test_a_reason_stands_for_what_is_there(clone: Clone) -> None:
     """What is left out has a reason, and no query reads it all the same."""
     known = {(table, column) for table, column, _ in clone.source(_COLUMNS, {})}

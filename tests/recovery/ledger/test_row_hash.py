@@ -152,6 +152,7 @@ def test_a_sign_that_was_lost_is_found(clone: Clone, kind: str, one: str, other:
     assert again(recorded, "sums", clone).problems == ("sums 0: rows changed (still 9)",)
 
 
+@pytest.mark.since(18)  # pg_dump
 def test_names_of_objects_survive_a_logical_restore(clone: Clone) -> None:
     """A table made anew has another OID: a column of regclass, or an array of it, holds the name."""
     clone.run("CREATE TABLE log (id int PRIMARY KEY, what regclass, also regtype[])", "CREATE TABLE made (v int)",

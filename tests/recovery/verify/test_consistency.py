@@ -40,6 +40,7 @@ def behind_the_back(index: str, statement: str) -> tuple[str, ...]:
     return tuple(part.format(index, statement) for part in WITHOUT_INDEX)
 
 
+@pytest.mark.since(18)  # pg_amcheck
 def test_a_whole_copy_is_consistent(clone: Clone) -> None:
     """Nothing is found, and everything was asked after."""
     for ask in RELATIONS.values():
@@ -176,6 +177,7 @@ def test_a_changed_catalog_is_named(clone: Clone, damage: str, kind: str, said: 
     assert any(said in problem for problem in problems[kind]), problems
 
 
+@pytest.mark.since(18)  # pg_amcheck
 def test_a_zeroed_page_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     """pg_amcheck with all options says nothing; the table's index and the ledger do."""
     recorded = history(record(clone))
@@ -186,6 +188,7 @@ def test_a_zeroed_page_is_found_where_every_tool_passes_it(clone: Clone) -> None
     assert again(recorded, "events", clone).problems
 
 
+@pytest.mark.since(18)  # pg_amcheck
 def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     """pg_amcheck with all options says nothing; index, page count and ledger do."""
     recorded = history(record(clone))
@@ -199,6 +202,7 @@ def test_a_lost_tail_is_found_where_every_tool_passes_it(clone: Clone) -> None:
     assert again(recorded, "events", clone).problems
 
 
+@pytest.mark.since(18)  # pg_amcheck
 def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     """By pg_amcheck's comparison with the heap, and by counting the rows both ways."""
     clone.run(*behind_the_back("totals_pkey", "INSERT INTO totals VALUES (current_date, 'L07', 1)"))
@@ -212,6 +216,7 @@ def test_an_index_that_lacks_entries_is_found(clone: Clone) -> None:
     ]
 
 
+@pytest.mark.since(18)  # pg_amcheck
 def test_a_damaged_leaf_is_no_damage_of_its_table(clone: Clone) -> None:
     """A zeroed leaf of the very index by which the rows are counted: the table lost nothing, and is not named."""
     clone.zero("totals_pkey", 1)
@@ -222,6 +227,7 @@ def test_a_damaged_leaf_is_no_damage_of_its_table(clone: Clone) -> None:
     assert any("totals_pkey" in line for line in amcheck.check_indexes(clone.server, clone.name).problems)
 
 
+@pytest.mark.since(18)  # pg_amcheck
 def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
     """Reading it is damage, not a hole in knowledge; pg_amcheck names the relation."""
     recorded = history(record(clone))
@@ -234,7 +240,7 @@ def test_a_page_that_fails_its_checksum_is_found(clone: Clone) -> None:
 def test_a_table_whose_file_is_gone_is_damage_and_a_missing_library_is_not(clone: Clone) -> None:
     """PostgreSQL has one SQLSTATE for both; what this machine lacks says nothing of the data."""
     gone = clone.path("totals")
-    clone.run("CHECKPOINT", "SELECT pg_buffercache_evict_all()")
+    clone.let_go()
     gone.unlink()
     clone.session.execute("DISCARD ALL")
     answer = finding_of(partial(consistency.check_unique_keys, clone.source), errors=psycopg.Error)

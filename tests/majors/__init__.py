@@ -1,0 +1,1 @@
+"""Other major versions of PostgreSQL than the sandbox's, on which tests record and compare databases."""
