@@ -34,17 +34,8 @@ def _guard(number: int, redactor: Redactor) -> None:
     os.close(sink)
     thread = threading.Thread(target=_pass_on, args=(source, real, redactor), name="opsverify-output", daemon=True)
     thread.start()
-
-    def end() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            (sys.stdout if number == 1 else sys.stderr).flush()
-        # Closes the last end of the pipe here (a child that lives on may keep another), and opens no other way: what an
-        # exit function or a thread prints from now on is cleaned by nobody.
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - as a descriptor
-            os.dup2(nowhere.fileno(), number)
-        thread.join(_GRACE_S)
-
-    atexit.register(end)
+    # The last end of the pipe here is closed by then (`streams.end_output`); a child that lives on may keep another.
+    atexit.register(thread.join, _GRACE_S)
 
 
 def _pass_on(source: int, real: int, redactor: Redactor) -> None:

@@ -52,7 +52,7 @@ from opsverify.pytest_plugin.request import resolve
 from opsverify.pytest_plugin.settings import refuse_narrowing, refuse_settings
 from opsverify.pytest_plugin.stage_run import StageRun
 from opsverify.pytest_plugin.stop_signal import StopSignal, handle_stops
-from opsverify.pytest_plugin.streams import make_output_tolerant
+from opsverify.pytest_plugin.streams import end_output_at_exit, make_output_tolerant
 from opsverify.pytest_plugin.terminal import Screen, guard_terminal, print_missing_summary
 from opsverify.units import listed
 
@@ -114,6 +114,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     if not is_stage_given(config):
         return (yield)
     make_output_tolerant()
+    end_output_at_exit()
     try:
         status = yield
     except pytest.UsageError as error:

@@ -28,7 +28,7 @@ from opsverify.language.tell import complain
 from opsverify.pytest_plugin import garbage
 from opsverify.pytest_plugin.launch import Launch
 from opsverify.pytest_plugin.stop_signal import SAME_S, StopSignal, handle_stops
-from opsverify.pytest_plugin.streams import tolerant_output
+from opsverify.pytest_plugin.streams import end_output, tolerant_output
 from opsverify.pytest_plugin.verdict_file import exit_code_in
 
 if TYPE_CHECKING:
@@ -161,24 +161,10 @@ def _be_child(arguments: Sequence[str], launch: Launch, parent: int) -> NoReturn
                 code = _pytest(arguments, launch)
             except BaseException:  # noqa: BLE001 - nothing may return from here
                 traceback.print_exc()
-            _end_output()
+            end_output()
             atexit._run_exitfuncs()  # noqa: SLF001 - what a normal end of Python would do
     finally:
         os._exit(code)
-
-
-def _end_output() -> None:
-    """Let nothing reach the terminal any more: pytest, which cleaned what checks print, has put the streams back.
-
-    Exit functions of checks, and threads and children that they left behind, may print a secret.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
-    os.close(nowhere)
 
 
 def _pytest(arguments: Sequence[str], launch: Launch) -> int:

@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,6 +79,28 @@ def tolerant_output() -> Iterator[None]:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         sys.stdout, sys.stderr = (old or new for old, new in zip(before, (sys.stdout, sys.stderr), strict=True))
+
+
+def end_output() -> None:
+    """Let nothing reach the terminal any more: pytest, which cleaned what checks print, has put the streams back.
+
+    Exit functions of checks, and threads and children that they left behind, may print a secret.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def end_output_at_exit() -> None:
+    """The same once Python ends, before it waits for threads and calls exit functions (as `atexit` would be too late).
+
+    Under plain pytest and in its workers: what the process of a command line does by itself.
+    """
+    threading._register_atexit(end_output)  # type: ignore[attr-defined]  # noqa: SLF001 - as concurrent.futures does
 
 
 def _open_standard_files() -> None:

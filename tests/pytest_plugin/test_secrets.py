@@ -144,48 +144,49 @@ def test_no_secret_in_a_conftest_that_fails(suite: Suite, way: str, place: str) 
         assert form not in (ran.out + ran.err).encode()
 
 
-AFTERWARDS = """
-import atexit, threading
+AT_EXIT = """
+import atexit, logging, os, sys, threading
 SECRET = os.environ["PLANTED_SECRET"]
 
 def later():
-    atexit_began.wait()
-    print(SECRET, flush=True)
+    threading.main_thread().join()
     os.write(2, SECRET.encode())
-    written.set()
 
-atexit_began, written = threading.Event(), threading.Event()
+def at_exit():
+    print(SECRET, flush=True)
+    sys.stderr.write(SECRET)
+    logging.getLogger("x").error(SECRET)
+    os.write(1, SECRET.encode())
+    open("at-exit", "w").close()
 
 class Late:
     def __del__(self):
         os.write(2, SECRET.encode())
 
-@atexit.register
-def at_exit():
-    print(SECRET, flush=True)
-    sys.stderr.write(SECRET)
-    logging.getLogger("x").error(SECRET)
-    atexit_began.set()
-    written.wait(10)
-    pathlib = __import__("pathlib")
-    pathlib.Path("at-exit").touch()
-
+atexit.register(at_exit)
+"""
+AFTERWARDS = f"""
+{AT_EXIT}
 @described("t.late")
 def test_late(check):
     sys.late = Late()
-    threading.Thread(target=later, daemon=True).start()
+    threading.Thread(target=later).start()
     check.measure("x", 0.0, RATE)
 """
 
 
-@pytest.mark.parametrize("args", [(), ("-s",)], ids=["captured", "-s"])
-def test_nothing_reaches_the_terminal_after_the_run(suite: Suite, args: tuple[str, ...]) -> None:
-    """Exit functions and threads of a check print when pytest has put the plain streams back."""
+@pytest.mark.parametrize(
+    ("way", "args"), [("cli", ()), ("cli", ("-s",)), ("cli-n2", ()), ("pytest", ()), ("pytest", ("-s",))]
+)
+def test_nothing_reaches_the_terminal_after_the_run(suite: Suite, way: str, args: tuple[str, ...]) -> None:
+    """Exit functions and threads print when pytest has put the plain streams back, a conftest's as the last of all."""
+    (suite.root / "checks" / "conftest.py").write_text(AT_EXIT)
     suite.checks("late", AFTERWARDS)
-    ran = suite.run("cli", args)
+    ran = suite.run(way, args)
     assert (suite.root / "at-exit").exists()
     assert not [form for form in forms() if form in ran.out.encode() + ran.err.encode()]
     assert ran.verdict is not None
+    assert "ACCEPT" in ran.out  # what the run itself printed, to the last line
 
 
 @pytest.mark.parametrize("way", ["cli", "cli-n2"])
