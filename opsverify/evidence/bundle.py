@@ -52,8 +52,8 @@ class _Header(tarfile.TarInfo):
     def _no_holes(self, *_found: object) -> NoReturn:
         raise EvidenceError(say("{name}: a header that no run has", name=_shown(self.name)))
 
-    # Each reads the map of a file with holes, of any length, before anything is known of the file.
-    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _no_holes
+    # It reads the map of a file with holes, of any length; the maps of other versions stand in a header.
+    _proc_gnusparse_10 = _no_holes
 
 
 _LEVEL: Final = 10
@@ -137,7 +137,6 @@ def _fits(name: str) -> bool:
         and 2 <= len(path.parts) <= _MOST_FOLDERS  # noqa: PLR2004 - folder, file
         and not path.is_absolute()
         and ".." not in path.parts
-        and "\0" not in name
     )
 
 

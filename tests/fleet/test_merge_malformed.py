@@ -42,11 +42,11 @@ def test_a_malformed_bundle_is_altered_and_a_reject_counts(fleet: MadeFleet, tmp
     assert verdict["reasons"][-1].startswith("bad.tar.zst: altered: ")
 
 
-@pytest.mark.parametrize("name", [b"loop", b"\xff-not-utf8"])
+@pytest.mark.parametrize("name", [b"loop-\xff", b"\xff-not-utf8"])
 def test_a_folder_that_cannot_be_looked_at_is_altered(fleet: MadeFleet, tmp_path: Path, name: bytes) -> None:
     """A link to itself, and a name that is no text: the verdict is written and names it."""
     path = tmp_path / os.fsdecode(name)
-    if name == b"loop":
+    if name.startswith(b"loop"):
         path.symlink_to(path)
     else:
         path.mkdir()
