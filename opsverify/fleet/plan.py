@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
 import secrets
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from opsverify.config.digest import portable_digest, target_digests
 from opsverify.config.load import load_target
 from opsverify.config.project import project_root
 from opsverify.config.run_options import options_of
+from opsverify.config.target_names import shared_names
 from opsverify.core.stages import STAGES, Stage, stage_named
 from opsverify.errors import EvidenceError, TargetError
 from opsverify.evidence.bound import project_digests
@@ -132,7 +134,7 @@ def planned_fleet(stage: str, files: Sequence[Path], options: Sequence[str], now
     """
     name = stage_named(stage).name
     problems: list[str] = []
-    units: dict[str, FleetUnit] = {}
+    units: list[FleetUnit] = []
     for path in files:
         try:
             target, _ = load_target(path, with_secrets=False)
@@ -140,12 +142,8 @@ def planned_fleet(stage: str, files: Sequence[Path], options: Sequence[str], now
             problems += error.problems
             continue
         digest = portable_digest(target_digests(target))
-        unit = FleetUnit(0, target.name, _place(path, here.resolve()), sha256_of(path), digest)
-        other = units.setdefault(target.name, unit)
-        if other is not unit:
-            text = say("target {name!r}: twice, in {one} and {two}; give each a name of its own", name=target.name,
-                       one=other.file, two=unit.file)  # fmt: skip
-            problems.append(text)
+        units.append(FleetUnit(0, target.name, _place(path, here.resolve()), sha256_of(path), digest))
+    problems += shared_names((unit.target, unit.file) for unit in units).values()
     roots = sorted({project_root(str(path)) for path in files})
     if len(roots) > 1:
         problems.append(say("targets of two projects: {one}, {two}; one fleet each", one=roots[0], two=roots[1]))
@@ -159,7 +157,10 @@ def planned_fleet(stage: str, files: Sequence[Path], options: Sequence[str], now
         "opsverify": version("opsverify"),
         **project_digests(roots[0]),
         "options": list(options),
-        "units": [{**asdict(units[each]), "unit": number} for number, each in enumerate(sorted(units))],
+        "units": [
+            {**asdict(unit), "unit": number}
+            for number, unit in enumerate(sorted(units, key=operator.attrgetter("target")))
+        ],
     }
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
 

@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import secrets
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from opsverify.config.load import find_target, load_target
@@ -21,7 +20,6 @@ from opsverify.serve.gate_run import API, CLOCK_SLACK, GateRun, RunRequest, RunS
 from opsverify.serve.oidc import OidcJobs
 from opsverify.serve.parameters import has_form
 from opsverify.serve.store import RETRY_AFTER_S
-from opsverify.serve.target_names import TargetNames
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -51,10 +49,6 @@ class PipelineGate:
     approve_within_s: float = APPROVE_WITHIN_S
     jobs: OidcJobs = field(default_factory=OidcJobs)
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-
-    @cached_property
-    def _names(self) -> TargetNames:
-        return TargetNames(self.settings.root / "targets")
 
     def submit(self, request: RunRequest, caller: Caller, idempotency_key: str | None = None) -> tuple[GateRun, bool]:
         """The run for this request, and whether it is new. Raises Declined."""
@@ -133,7 +127,7 @@ class PipelineGate:
             raise Declined(404, say("no such target"))
         if not (self.settings.root / "targets" / f"{target}.toml").is_file():
             raise Declined(404, say("no such target: no targets/{target}.toml in this project", target=target))
-        shared = self._names.shared(target)
+        shared = self.queue.names.shared(target)
         if shared is not None:
             raise Declined(409, shared)
 

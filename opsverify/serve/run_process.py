@@ -56,7 +56,7 @@ def mark_of(pid: int) -> str | None:
     """When process `pid` was started, as an opaque mark; None where it has ended, is a zombie, or there is no /proc.
 
     Numbers of processes are given again: a number alone could be a stranger's. Ticks since the machine's own start are
-    not moved by its clock, and say nothing after the next one.
+    not moved by its clock, and say nothing after the next one. (The sandbox has psutil for this, production has not.)
     """
     fields = _fields(_PROC / str(pid))
     try:

@@ -22,6 +22,7 @@ from opsverify.serve import child
 from opsverify.serve.conclusion import conclude
 from opsverify.serve.gate_run import Conclusion, GateRun, RunState
 from opsverify.serve.run_process import RUN_VARIABLE, RunProcess, mark_of
+from opsverify.serve.target_names import TargetNames
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class RunQueue:
 
     def __init__(self, store: RunStore, settings: QueueSettings, events: EventSender) -> None:
         self._store, self._settings, self._events = store, settings, events
+        self.names = TargetNames(settings.root / "targets")
         self._lock = threading.RLock()
         self._active: dict[str, _Active] = {}
         self._stopping = threading.Event()
@@ -120,7 +122,7 @@ class RunQueue:
                 if not self._stopping.is_set():
                     self._hold_lost()
                     self._start()
-        except Exception:
+        except Exception:  # a full disk, a broken token file, no room for a thread: what asked has been kept
             LOG.exception("queue: what waits could not be started; tried again")
             self._kick_later()
 
@@ -233,12 +235,15 @@ class RunQueue:
     def _concluded(self, active: _Active) -> Conclusion:
         """Run the command, and read what it decided."""
         settings, run = self._settings, active.run
+        if shared := self.names.shared(run.request.target):  # by a file that came while the run waited
+            return Conclusion.hold(shared)
         folder = settings.folder_of(run.id)
         log = settings.state / "output" / f"{run.id}.log"
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         began = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]
         # The receiver's secrets are the server's, unless a target needs the same ones.
-        hidden = self._events.variables - variables_in(settings.root / "targets")
+        own = self._events.variables
+        hidden = own - variables_in(settings.root / "targets") if own else own
         inherited = {name: value for name, value in os.environ.items() if name not in hidden}
         environment = {**inherited, RUN_VARIABLE: run.id, "OPSVERIFY_SERVE_BY": run.started_by}
         with log.open("wb") as output:

@@ -20,7 +20,6 @@ from opsverify.serve.event_sender import EventSender
 from opsverify.serve.gate import APPROVE_WITHIN_S, PipelineGate
 from opsverify.serve.run_queue import QueueSettings, RunQueue
 from opsverify.serve.store import RunStore
-from opsverify.serve.target_names import TargetNames
 from opsverify.serve.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -72,7 +71,6 @@ def opened(
     name, or a process of an earlier server goes on.
     """
     known = Tokens(tokens)
-    TargetNames(settings.root / "targets").require_one_file_each()
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.state / "server.lock", timeout=0)
     try:
@@ -87,6 +85,7 @@ def opened(
     events = EventSender(store, known.receiver)
     queue = RunQueue(store, settings, events)
     try:
+        queue.names.require_one_file_each()
         queue.recover()
         queue.kick()
         events.start()

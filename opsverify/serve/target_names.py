@@ -7,14 +7,14 @@ two runs at once on one target, and a way round the scope of a token.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from opsverify.config.target_names import shared_names
 from opsverify.config.toml_text import read_toml
 from opsverify.errors import TargetError
-from opsverify.language.message import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from opsverify.language.message import Message
@@ -30,29 +30,23 @@ class TargetNames:
 
     def require_one_file_each(self) -> None:
         """Raise TargetError with every name that two files have."""
-        found = self._files()
-        shared = [paths for paths in found.values() if len(paths) > 1]
-        if shared:
-            raise TargetError(*(_twice(paths) for paths in shared))
+        if found := _shared(self._read()):
+            raise TargetError(*found.values())
 
     def shared(self, file: str) -> Message | None:
         """Why the target in `targets/FILE.toml` cannot be used: another file has its name; None where none has."""
-        path = self._folder / f"{file}.toml"
-        return next((_twice(paths) for paths in self._files().values() if path in paths and len(paths) > 1), None)
+        names = self._read()
+        return _shared(names).get(names.get(self._folder / f"{file}.toml", ""))
 
-    def _files(self) -> dict[str, list[Path]]:
-        found: defaultdict[str, list[Path]] = defaultdict(list)
+    def _read(self) -> dict[Path, str]:
         with self._lock:
-            for path in sorted(self._folder.glob("*.toml")):
-                name = self._name(path)
-                if isinstance(name, str):
-                    found[name].append(path)
-        return found
+            found = {path: self._name(path) for path in sorted(self._folder.glob("*.toml"))}
+        return {path: name for path, name in found.items() if isinstance(name, str)}
 
     def _name(self, path: Path) -> object:
         try:
             stat = path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)  # a copy may keep the first one
             if path not in self._known or self._known[path][0] != stamp:
                 content = read_toml(path)
                 self._known[path] = (stamp, None if "schema" in content else content.get("name"))  # no target with it
@@ -61,6 +55,5 @@ class TargetNames:
         return self._known[path][1]
 
 
-def _twice(paths: list[Path]) -> Message:
-    files = ", ".join(f"targets/{path.name}" for path in paths)
-    return say("targets: one name in {files}; give each a name of its own", files=files)
+def _shared(names: Mapping[Path, str]) -> dict[str, Message]:
+    return shared_names((name, f"targets/{path.name}") for path, name in names.items())

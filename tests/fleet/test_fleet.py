@@ -201,10 +201,7 @@ def test_two_targets_of_one_name_are_refused(
     plants.target(project / "targets" / "lines", "plant-a")
     both = ["fleet", "daily", "--plan-only", "--report-dir", "fleets", "--targets"]
     assert main([*both, "targets/plants/*.toml", "targets/lines/*.toml"]) == 4
-    assert (
-        "target 'plant-a': twice, in targets/lines/plant-a.toml and targets/plants/plant-a.toml"
-        in capsys.readouterr().err
-    )
+    assert "target 'plant-a': in targets/lines/plant-a.toml, targets/plants/plant-a.toml" in capsys.readouterr().err
     assert main([*both, "targets/plants/*.toml", "targets/plants/plant-a.toml"]) == 0
     plan = json.loads((project / "fleets" / "latest" / "fleet-plan.json").read_text(encoding="utf-8"))
     assert [unit["target"] for unit in plan["units"]] == ["plant-a", "plant-b", "plant-c"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from opsverify.errors import TargetError
 from opsverify.serve.server import opened
-from tests.support.gate_server import GateProject, LiveGate, plain
+from opsverify.serve.target_names import TargetNames
+from tests.support.gate_server import GateProject, LiveGate, plain, served, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +32,8 @@ def test_a_server_does_not_start_with_two_files_of_one_name(project: GateProject
     with pytest.raises(TargetError) as refused, opened(project.settings, project.folder / "tokens.toml"):
         raise AssertionError
     assert [str(each) for each in refused.value.problems] == [
-        "targets: one name in targets/alias.toml, targets/prod.toml; give each a name of its own",
-        "targets: one name in targets/link.toml, targets/staging.toml; give each a name of its own",
+        "target 'prod': in targets/alias.toml, targets/prod.toml; give each file a name of its own",
+        "target 'staging': in targets/link.toml, targets/staging.toml; give each file a name of its own",
     ]
 
 
@@ -54,6 +56,36 @@ def test_a_second_file_that_comes_later_stops_both(live: LiveGate, project: Gate
     path.unlink()
     assert live.call("POST", "/v1/runs", body | {"target": "prod"}).status_code == 202
     project.decide("c1", 10)
+
+
+def test_a_second_file_that_comes_while_a_run_waits_is_a_hold(project: GateProject) -> None:
+    """It was asked for while each name stood in one file; started, it would be measured beside the other one's runs."""
+    project.most_at_once = 1
+    release = {"name": "judgment", "checksum": "c1"}
+    with served(project) as live:
+        live.call("POST", "/v1/runs", {"stage": "staging", "target": "staging", "release": release})
+        until(lambda: project.begun("c1"), "the first run")
+        body = {"stage": "staging", "target": "prod", "release": release | {"checksum": "c2"}}
+        run = live.call("POST", "/v1/runs", body).json()
+        alias(project)
+        project.decide("c2", 0)
+        project.decide("c1", 0)
+        ended = live.ended(run["id"])
+    assert ended["decision"] == "hold"
+    assert "targets/alias.toml, targets/prod.toml" in ended["reasons"][0]
+    assert project.begun("c2") == []
+
+
+def test_a_file_that_is_changed_to_another_name_is_read_again(project: GateProject) -> None:
+    """Of the same length, and with the time of before: as a copy that keeps times."""
+    names = TargetNames(project.folder / "targets")
+    other = project.folder / "targets" / "othe.toml"
+    other.write_bytes((project.folder / "targets" / "prod.toml").read_bytes().replace(b'"prod"', b'"othe"'))
+    before = other.stat()
+    assert names.shared("prod") is None
+    other.write_bytes((project.folder / "targets" / "prod.toml").read_bytes())
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert names.shared("prod") is not None
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(live: LiveGate, project: GateProject) -> None:
