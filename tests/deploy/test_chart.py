@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import tomllib
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from opsverify.cli.serve import add_arguments
 from tests.support.helm import CHART, NAMESPACE, RELEASE, helm, rendered, values
 from tests.support.manifests import DEPLOY, documents, kinds, pods, walk
 from tests.support.paths import REPOSITORY
@@ -37,12 +39,15 @@ REFUSED: Final = {
     "an ingress without TLS": ("serve: { ingress: { enabled: true, host: a.example.com } }", "minLength"),
     "a port of root": ("serve: { port: 443 }", "minimum"),
     "a duration without a unit": ("serve: { maxAge: '30' }", "does not match pattern"),
+    "a duration in words": ("serve: { approveWithin: a week }", "does not match pattern"),
     "labels that select": ("podLabels: { app.kubernetes.io/name: other }", "propertyName"),
     "text for a switch": ("serve: { enabled: 'no' }", "want boolean"),
     "evidence without room": ("reports: { size: much }", "does not match pattern"),
     "a target that is not there": ("project: { targets: { a: x } }", "production is not in project.targets"),
     "a name that is too long": (f"schedule: {{ targets: [{'a' * 32}] }}", "longer than 52 characters"),
 }
+LIMITS: Final = ("at_once", "queue", "longest", "max_age", "approve_within")
+"""Options of the server that are values of the chart."""
 
 
 @pytest.mark.parametrize("name", ["default", "on", "plain", "off"])
@@ -129,6 +134,24 @@ def test_texts_arrive_as_they_were_given() -> None:
 def values_text(name: str) -> str:
     """A file of values."""
     return (REPOSITORY / "tests" / "deploy" / "values" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def test_limits_of_the_server_reach_its_command() -> None:
+    """Each value its option; without any, what the command itself would take."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = {"atOnce": "3", "queue": "7", "longest": "2h", "maxAge": "10m", "approveWithin": "2d"}
+    made = rendered("plain", *(f"--set=serve.{name}={value}" for name, value in given.items()))
+    options = parser.parse_args(_server_arguments(made))
+    assert [str(getattr(options, name)) for name in LIMITS] == list(given.values())
+    own, untold = parser.parse_args([]), parser.parse_args(_server_arguments(rendered("plain")))
+    assert [getattr(untold, name) for name in LIMITS] == [getattr(own, name) for name in LIMITS]
+
+
+def _server_arguments(made: list[dict[str, Any]]) -> list[str]:
+    (server,) = [pod.container for pod in pods(kinds(made, "Deployment"))]
+    found: list[str] = server["command"]
+    return found[found.index("serve") + 1 :]
 
 
 def test_a_changed_runbook_replaces_the_server() -> None:
