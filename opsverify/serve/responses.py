@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +10,7 @@ import msgspec
 from starlette.responses import FileResponse, Response
 
 from opsverify.language.message import Message, say
+from opsverify.language.plain import plain_line
 from opsverify.serve.bodies import ProblemBody
 from opsverify.serve.declined import Declined
 from opsverify.serve.openapi import PROBLEM
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 64 << 10
 """Bytes of a request's body."""
+_LONGEST_SHOWN: Final = 100
 
 
 async def read_body(request: Request, kind: type) -> Any:  # noqa: ANN401 - of that kind
@@ -36,9 +39,20 @@ async def read_body(request: Request, kind: type) -> Any:  # noqa: ANN401 - of t
         if len(content) > LARGEST:
             raise Declined(413, say("body: larger than {largest} bytes", largest=LARGEST))
     try:
-        return msgspec.json.decode(content, type=kind)
+        body: Any = msgspec.json.decode(content, type=kind)
+        json.loads(content.decode(), object_pairs_hook=_require_once, parse_int=str)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Declined(400, say("body: {error}", error=error)) from error
+    return body
+
+
+def _require_once(pairs: list[tuple[str, object]]) -> None:
+    """Raise Declined for a name that stands twice in one object: readers differ in which of both they take."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise Declined(400, say("{name}: given more than once", name=f"body: {plain_line(name)[:_LONGEST_SHOWN]}"))
+        seen.add(name)
 
 
 class _WholeFile(FileResponse):

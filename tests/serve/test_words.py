@@ -57,6 +57,35 @@ def test_a_hook_takes_no_line_break_either(live: LiveGate) -> None:
         assert live.call("POST", path, sent, "hooks").status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"stage": "prod-canary", "target": "staging", "target": "prod"}', "target"),
+        ('{"stage": "prod-canary", "target": "staging", "t\\u0061rget": "prod"}', "target"),
+        ('{"stage": "prod-canary", "target": "prod", "release": {"name": "a", "checksum": "1", "name": "b"}}', "name"),
+    ],
+)
+def test_a_name_that_is_given_twice_is_refused(live: LiveGate, text: str, named: str) -> None:
+    """A proxy that checks a request may take the first one, which is not what would be run."""
+    with live.client() as client:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+        answer = client.post("/v1/runs", content=text, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == f"body: {named}: given more than once"
+    assert live.call("GET", "/v1/runs").json() == {"runs": []}
+
+
+def test_names_of_different_objects_are_not_given_twice(live: LiveGate) -> None:
+    """Nor does a long number of a controller's own, which nobody reads, change anything."""
+    flagger = f"/v1/hooks/flagger/{plain('hooks')}/prod-canary/prod/rollback"
+    text = '{"name": "judgment", "namespace": "prod", "checksum": "c1", "more": {"name": "x"}, "long": %s}' % (
+        "9" * 5000
+    )
+    with live.client(None) as client:
+        answer = client.post(flagger, content=text, headers={"Content-Type": "application/json"})
+    assert answer.json()["reason"] == "no run of this release: nothing to roll back"
+
+
 def _patterns(found: object) -> list[str]:
     if isinstance(found, dict):
         own = [found["pattern"]] if isinstance(found.get("pattern"), str) else []
