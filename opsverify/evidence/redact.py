@@ -116,18 +116,37 @@ class Redactor:
         return value
 
     def sweep(self, folder: Path) -> Swept:
-        """Clean every file below `folder` in place: files that other plugins wrote on their own may hold a secret."""
+        """Clean every file below `folder` in place: files that other plugins wrote on their own may hold a secret.
+
+        A name that holds one, of a file or a folder, is changed too: the manifest lists it.
+        """
         cleaned, sums = [], {}
         top = str(folder)
-        for place, _, names in os.walk(top) if self._needles else ():
+        for place, folders, names in os.walk(top) if self._needles else ():
             within = place[len(top) + 1 :]
-            for name in names:
+            folders[:] = [self._renamed(place, within, name) for name in folders]
+            for found in names:
+                name = self._renamed(place, within, found)
                 path = f"{place}/{name}"
                 if stat.S_ISREG(os.lstat(path).st_mode):
                     changed, measured = self._clean(path)
                     sums[f"{within}/{name}" if within else name] = measured
                     cleaned += [Path(path)] * changed
         return Swept(tuple(sorted(cleaned)), sums)
+
+    def _renamed(self, place: str, within: str, name: str) -> str:
+        """The name of what is in the folder `place`, without a secret."""
+        path = f"{within}/{name}"
+        if self.text(path) == path:
+            return name
+        clean = self.text(name)
+        base = free = MASK if clean == name else clean  # clean itself: it begins in the folder's name
+        number = 1
+        while os.path.lexists(f"{place}/{free}"):
+            number += 1
+            free = f"{base}-{number}"
+        os.rename(f"{place}/{name}", f"{place}/{free}")  # noqa: PTH104 - as the walk
+        return free
 
     def _clean(self, path: str) -> tuple[bool, str]:
         """Whether the file held a secret, and its sum without one."""

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsverify.evidence.manifest import verify_manifest, write_manifest
 from opsverify.evidence.redact import MASK, RedactedStream, Redactor
 
 if TYPE_CHECKING:
@@ -85,6 +87,32 @@ def test_sweep(tmp_path: Path) -> None:
     assert dirty.read_text() == '{"token": "[redacted]"}'
     assert binary.read_bytes() == b"\xff\x00[redacted]\xfe"
     assert clean.read_text() == "ordinary"
+
+
+def test_a_secret_in_a_name_is_swept(tmp_path: Path) -> None:
+    """Of a file, a folder, of both together; nothing is overwritten, and the sums are of the new names."""
+    for path in (
+        "planted-secret.txt",
+        "x planted-secret.txt",
+        "a/planted-secret/planted-secret",
+        "path/se/cret",
+        "own",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path[:1])
+    (tmp_path / "[redacted].txt").write_text("before")
+    odd = os.fsdecode(b"\xff-planted-secret")
+    (tmp_path / odd).write_text("o")
+    swept = Redactor(["planted-secret", "path/se/cret"]).sweep(tmp_path)
+    write_manifest(tmp_path, swept.sums)
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} - {"manifest.sha256"}
+    assert found == {
+        "[redacted].txt", "[redacted].txt-2", "x [redacted].txt", "a", "a/[redacted]", "a/[redacted]/[redacted]",
+        "path", "path/se", "path/se/[redacted]", "own", odd.replace("planted-secret", "[redacted]"),
+    }  # fmt: skip
+    assert (tmp_path / "[redacted].txt").read_text() == "before"
+    assert verify_manifest(tmp_path) == ()
+    assert b"planted" not in (tmp_path / "manifest.sha256").read_bytes()
 
 
 def test_a_file_that_was_changed_after_it_was_cleaned_is_swept(tmp_path: Path) -> None:
