@@ -1,18 +1,24 @@
-"""Guard of stderr from the first moment: a conftest that fails is printed before any hook of a stage runs."""
+"""Guard of standard output and error from the first moment: a conftest is imported before any hook of a stage runs.
+
+pytest captures what is printed within a test. What is printed before, between and after them reaches the terminal: from
+a hook or a thread at once, from a child when pytest ends and writes out what it still holds.
+"""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opsverify.config.load import find_target, load_target
 from opsverify.config.named_variables import values_to_mask
 from opsverify.errors import OpsVerifyError
 from opsverify.evidence.redact import RedactedStream, Redactor
+from opsverify.language.plain import plain_output
 from opsverify.pytest_plugin.streams import tolerant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pytest
@@ -21,25 +27,33 @@ _OPTION = "--target"
 
 
 def guard_early(argv: Sequence[str], root: Path, manager: pytest.PytestPluginManager) -> None:
-    """Let no secret of the target that `argv` names reach stderr; without one there is nothing to guard."""
+    """Let no secret of the target that `argv` names reach the terminal; without one there is nothing to guard."""
     name = _target_in(argv)
-    place, attribute = _stderr(manager)
-    stream = getattr(place, attribute)
-    if name is None or stream is None or isinstance(stream, RedactedStream):
+    if name is None:
         return
     try:
         _, secrets = load_target(find_target(name, root / "targets"))
     except OpsVerifyError:  # said, and refused, once the options are known
         return
-    setattr(place, attribute, RedactedStream(tolerant(stream), Redactor(values_to_mask(secrets, root / "targets"))))
+    guard_streams(manager, Redactor(values_to_mask(secrets, root / "targets")))
 
 
-def _stderr(manager: pytest.PytestPluginManager) -> tuple[Any, str]:
-    """Where the real stderr is kept: pytest captures while it imports conftests, and puts it back to print."""
-    capture: Any = getattr(manager.get_plugin("capturemanager"), "_global_capturing", None)
-    err = getattr(capture, "err", None)
-    held = getattr(err, "syscapture", err)
-    return (held, "_old") if hasattr(held, "_old") else (sys, "stderr")
+def guard_streams(manager: pytest.PytestPluginManager, redactor: Redactor) -> None:
+    """Remove secrets from what is printed while pytest captures nothing, and from what it writes out at its end."""
+    capturing: Any = getattr(manager.get_plugin("capturemanager"), "_global_capturing", None)
+    for name, captured in (("stdout", getattr(capturing, "out", None)), ("stderr", getattr(capturing, "err", None))):
+        held = getattr(captured, "syscapture", captured)
+        # pytest captures while it imports conftests, and puts back the stream that it holds.
+        place, attribute = (held, "_old") if hasattr(held, "_old") else (sys, name)
+        stream = getattr(place, attribute)
+        if stream is not None and not isinstance(stream, RedactedStream):
+            setattr(place, attribute, RedactedStream(tolerant(stream), redactor))
+        if captured is not None and not isinstance(captured.writeorg, partial):
+            captured.writeorg = partial(_written_out, captured.writeorg, redactor)
+
+
+def _written_out(write: Callable[[str], None], redactor: Redactor, text: str) -> None:
+    write(plain_output(redactor.text(text)))
 
 
 def _target_in(argv: Sequence[str]) -> str | None:

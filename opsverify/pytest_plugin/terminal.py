@@ -14,6 +14,7 @@ from opsverify.evidence.redact import RedactedStream
 from opsverify.language.cells import cut
 from opsverify.language.message import as_message, say
 from opsverify.pytest_plugin.child_output import guard_children
+from opsverify.pytest_plugin.early_guard import guard_streams
 from opsverify.pytest_plugin.progress import LiveLine, PlainLines
 from opsverify.pytest_plugin.summary import COLOURS, ScreenRow, families, plain, result_line, summary
 
@@ -101,6 +102,8 @@ def guard_terminal(config: pytest.Config, redactor: Redactor) -> TextIO:
         sys.stdout, sys.stderr = (
             cast("TextIO", RedactedStream(stream, redactor)) for stream in (sys.stdout, sys.stderr)
         )
+    else:
+        guard_streams(config.pluginmanager, redactor)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
         return cast("TextIO", RedactedStream(sys.stdout, redactor))

@@ -136,12 +136,54 @@ def test_no_secret_in_a_crash(suite: Suite, place: str) -> None:
 @pytest.mark.parametrize("place", ["checks/conftest.py", "smoke/conftest.py", "dr_validation/conftest.py"])
 def test_no_secret_in_a_conftest_that_fails(suite: Suite, way: str, place: str) -> None:
     """A conftest is imported before a stage begins: what it raises is clean as well."""
-    (suite.root / place).write_text("import os\nraise ValueError('no ' + os.environ['PLANTED_SECRET'])\n")
+    secret = "os.environ['PLANTED_SECRET']"
+    (suite.root / place).write_text(f"import os\nprint({secret})\nraise ValueError('no ' + {secret})\n")
     ran = suite.run(way)
     assert ran.code not in (0, 1), str(ran)
     assert "[redacted]" in ran.out + ran.err, str(ran)
     for form in forms():
         assert form not in (ran.out + ran.err).encode()
+
+
+AT_THE_END = """
+import os, sys, time
+
+def pytest_sessionfinish(session):
+    print(os.environ["PLANTED_SECRET"], flush=True)
+    sys.stderr.write(os.environ["PLANTED_SECRET"])
+    open("ending", "w").close()
+    while any(item.name == "test_child" for item in session.items) and not os.path.exists("ended"):
+        time.sleep(0.01)
+"""
+LEFT_CHILD = """
+CODE = '''
+import os, time
+while not os.path.exists("ending"):
+    time.sleep(0.01)
+for number in (1, 2):
+    os.write(number, os.environ["PLANTED_SECRET"].encode())
+open("ended", "w").close()
+'''
+
+@described("t.child")
+def test_child(check):
+    import subprocess
+    subprocess.Popen([sys.executable, "-c", CODE])
+    check.measure("x", 0.0, RATE)
+"""
+
+
+@pytest.mark.parametrize("way", ["cli", "cli-n2", "pytest"])
+def test_what_is_printed_after_the_last_check_is_masked(suite: Suite, way: str) -> None:
+    """By a hook, and by a child that a check left: pytest writes out what it still holds of it."""
+    (suite.root / "checks" / "conftest.py").write_text(AT_THE_END)
+    suite.checks("child", LEFT_CHILD)
+    ran = suite.run(way)
+    assert "[redacted]" in ran.out
+    assert "[redacted]" in ran.err
+    assert not [form for form in forms() if form in ran.out.encode() + ran.err.encode()]
+    assert ran.verdict is not None
+    assert ran.verdict["decision"] == "accept"
 
 
 AT_EXIT = """
