@@ -180,9 +180,8 @@ class PipelineGate:
         who, why = self._redacted(run, body)
         with self.store.transaction():
             self.store.retire(run.id, self.clock())
-            for earlier in self.store.open_of_release(
-                run.request
-            ):  # else the next request would join what this one closed
+            # Else the next request would join what this one closed.
+            for earlier in self.store.open_of_release(run.request):
                 if earlier.opens and self.store.overtaken_by(earlier) is not None:
                     self.store.retire(earlier.id, self.clock())
             self.store.note(run.id, "retire", caller.name, who, why, self.clock().isoformat())
