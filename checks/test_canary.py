@@ -92,7 +92,7 @@ def test_alerts(check, canary):
 
 
 @OBSERVED(
-    "8/errors",
+    "8/window",
     id="canary.restarts",
     severity="sev1",
     ko="카나리 프로세스가 재시작하지 않는가",

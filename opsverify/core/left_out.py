@@ -51,7 +51,7 @@ class LeftOut:
 
     def to_dict(self) -> dict[str, Any]:
         """As in `verdict.json`."""
-        return {"lines": list(self.lines), "of": self.of}
+        return {"lines": list(self.lines), "of": self.of, "out_of_scope": list(self.scoped)}
 
 
 def left_out(plan: Plan) -> LeftOut:
@@ -73,14 +73,21 @@ def lines_left_out(checks: Iterable[tuple[Iterable[str], bool]]) -> tuple[str, .
 
 
 def undecided(plan: Plan) -> tuple[Message, ...]:
-    """Why the stage cannot decide: one reason for each of its deciding lines that `plan` leaves out."""
-    gone = lines_left_out((check.lines, not check.not_applicable) for check in plan.checks)
+    """Why the stage cannot decide: one reason for each of its deciding lines that `plan` leaves out.
+
+    A line that `runbook.toml` takes out of scope has an owner and a reason of its own there, and is no such line while
+    another one that the stage has to carry out is carried out.
+    """
+    found, known = left_out(plan), lines()
+    carried = {line for check in plan.checks for line in check.lines} - set(found.lines)
+    owned = any(line in known and plan.stage.name in known[line].stages for line in carried)
+    gone = set(found.lines) - (set(found.scoped) if owned else set())
     return tuple(_nothing_measured(plan, line) for line in plan.stage.deciding if line in gone)
 
 
-def decides(stage: Stage, checks: Iterable[tuple[Iterable[str], bool]]) -> bool:
-    """Whether each deciding line of `stage` has a check that applies, or none at all (`checks` as above)."""
-    return not set(stage.deciding) & set(lines_left_out(checks))
+def decides(stage: Stage, checks: Iterable[tuple[Iterable[str], bool]], scoped: Iterable[str] = ()) -> bool:
+    """Whether each deciding line of `stage` has a check that applies, none at all, or is `scoped`: out of scope."""
+    return not set(stage.deciding) & (set(lines_left_out(checks)) - set(scoped))
 
 
 def _nothing_measured(plan: Plan, line: str) -> Message:

@@ -58,10 +58,10 @@ class Stage:
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("staging", releases=True),
-        Stage("preprod-canary", releases=True, deciding=("8/window",)),
-        Stage("prod-canary", releases=True, deciding=("8/window",)),
-        Stage("post-rollback"),
+        Stage("staging", releases=True, deciding=("2-1/judgment",)),
+        Stage("preprod-canary", releases=True, deciding=("8/window", "8/errors")),
+        Stage("prod-canary", releases=True, deciding=("8/window", "8/errors")),
+        Stage("post-rollback", deciding=("2-4/rollback",)),
         Stage("daily"),
         Stage("weekly"),
         Stage("monthly"),
@@ -71,8 +71,8 @@ STAGES: dict[str, Stage] = {
         Stage("incident-db", deciding=("6-db/remedy", "6-db/verify")),
         Stage("incident-cache", deciding=("6-cache/verify",)),
         Stage("incident-rule", deciding=("6-rule/remedy", "6-rule/verify")),
-        Stage("post-dr", deciding=("5-3/restore",)),
-        Stage("rehearsal", deciding=("5-3/restore",)),
+        Stage("post-dr", deciding=("5-3/restore", "5-5/consistency")),
+        Stage("rehearsal", deciding=("5-3/restore", "5-5/consistency")),
         Stage("switchback", deciding=("7-2/sync", "7-3/traffic")),
     )
 }

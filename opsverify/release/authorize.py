@@ -247,8 +247,9 @@ def _require_same_decision(verdict: dict[str, Any], order: Order) -> None:
     """Judge the decision again, from the verdict's own checks."""
     found = {Outcome(check["outcome"]) for check in verdict["checks"]}
     stage = STAGES[order.stage]
+    scoped = (verdict.get("left_out") or {}).get("out_of_scope", ())
     by_line = ((check.get("lines", ()), check["outcome"] != Outcome.NOT_APPLICABLE) for check in verdict["checks"])
-    incomplete = len(verdict["checks"]) != verdict["planned"] or not decides(stage, by_line)
+    incomplete = len(verdict["checks"]) != verdict["planned"] or not decides(stage, by_line, scoped)
     again = stage.decide(outcome_of(found, incomplete=incomplete))
     if again is not order.decision:
         raise Refused(

@@ -15,6 +15,7 @@ from tests.canary.named_criteria import ERRORS, MCP, SLOW, WORKFLOWS, simulated
 from tests.support.target_file import SMALLEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PARTS = {
@@ -27,23 +28,35 @@ LEFT = {
 }  # fmt: skip
 
 
-def test_what_a_platform_has_not_is_planned_as_not_applicable(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """HTTP metrics only: what is left out stays in the plan with the target's reason, the rest is to be executed."""
+def target_without(folder: Path, signals: Mapping[str, str]) -> Path:
+    """A target with Prometheus and a canary that declares `signals` absent, each with its reason."""
     text = (
         SMALLEST.replace('"prometheus", ', "").replace('"canary", ', "")
         + '[canary]\n[prometheus]\nurl = "http://127.0.0.1:9"\n'
     )
-    lines = [f'{name} = {{ absent = "{reason}" }}' for name, reason in PARTS.items()]
-    path = tmp_path / "t.toml"
+    lines = [f'{name} = {{ absent = "{reason}" }}' for name, reason in signals.items()]
+    path = folder / "t.toml"
     path.write_text(text + "[prometheus.signals]\n" + "\n".join(lines), encoding="utf-8")
-    assert main(["plan", "prod-canary", "--target", str(path), "--json"]) == 0
+    return path
+
+
+def test_what_a_platform_has_not_is_planned_as_not_applicable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HTTP metrics only: what is left out stays in the plan with the target's reason, the rest is to be executed."""
+    assert main(["plan", "prod-canary", "--target", str(target_without(tmp_path, PARTS)), "--json"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]
     reasons = {check["id"]: check.get("not_applicable") for check in checks}
     assert {check for check, reason in reasons.items() if not reason} == LEFT
     left_out = {check: reason for check, reason in reasons.items() if reason}
     assert {reason.rpartition("(")[2].rstrip(")") for reason in left_out.values()} == set(PARTS.values())
+
+
+def test_a_canary_without_an_error_rate_is_not_promoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Restarts are counted as well, and are none: the plan says that the error rate is what decides."""
+    target = target_without(tmp_path, {"request_errors": "not counted"})
+    assert main(["plan", "prod-canary", "--target", str(target)]) == 0
+    assert "the stage will hold: 8/errors is what prod-canary decides by" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("errors", [0.003, 0.05])

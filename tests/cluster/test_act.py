@@ -17,6 +17,7 @@ import yaml
 
 from tests.support.fleet_services import PlantServer, plant_server
 from tests.support.helm import program
+from tests.support.target_file import SERVICE_ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,7 @@ def test_a_rollback_by_helm_is_carried_out_and_accepted(cluster: Cluster, servic
     released(cluster, tmp_path / "chart")
     project = tmp_path / "project"
     target = service.target(project / "targets", NAME)
-    (project / "runbook.toml").touch()
+    (project / "runbook.toml").write_text(SERVICE_ALONE, encoding="utf-8")
     previous = json.dumps([sys.executable, "-c", _PREVIOUS, NAME, f"--namespace={NAMESPACE}"])
     record = json.dumps([sys.executable, "-c", _RECORD])
     actions = _ACTIONS.format(name=NAME, namespace=NAMESPACE, previous=previous, record=record)

@@ -30,7 +30,7 @@ def judged(stage: str, *checks: Planned) -> Verdict:
 
 def test_every_stage_that_answers_one_question_names_its_lines() -> None:
     """The health checks that most stages share answer none of them."""
-    questions = {*INCIDENTS, *CANARY, "post-dr", "rehearsal", "switchback"}
+    questions = {*INCIDENTS, *CANARY, "staging", "post-rollback", "post-dr", "rehearsal", "switchback"}
     assert {stage for stage, _ in DECIDING} == questions
 
 
@@ -76,6 +76,7 @@ def test_a_promoted_canary_is_judged_again_by_the_same_rule() -> None:
     assert decides(stage, [(["8/window"], True), (["8/window"], False)])
     assert decides(stage, [(["8/errors"], True)])
     assert not decides(stage, [(["8/window"], False), (["own/one"], True)])
+    assert decides(stage, [(["8/window"], False), (["own/one"], True)], ["8/window"])
 
 
 def test_lines_out_of_scope_are_not_blamed_on_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +86,30 @@ def test_lines_out_of_scope_are_not_blamed_on_the_target(monkeypatch: pytest.Mon
     monkeypatch.setattr("opsverify.core.left_out.lines", lambda: known)
     checks = (planned("bi", "2-1/bi", why_not="out of scope"), planned("llm", "2-1/llm", why_not=ABSENT))
     found = left_out(Plan(STAGES["staging"], (*checks, planned("judgment", "2-1/judgment"))))
-    assert found.to_dict() == {"lines": ["2-1/bi", "2-1/llm"], "of": 3}
+    assert found.to_dict() == {"lines": ["2-1/bi", "2-1/llm"], "of": 3, "out_of_scope": ["2-1/bi"]}
     assert [text.partition(" runbook")[0] for text in found.texts] == ["1 of 3", "1 of 3"]
     assert "absent: 2-1/llm" in found.texts[0]
     assert "out of scope: 2-1/bi" in found.texts[1]
+
+
+def test_a_deciding_line_out_of_scope_is_its_owners_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by itself, with owner and reason, and said in the verdict: not a part whose absence took it along."""
+    scope = OutOfScope("dba", "no judgment here", dt.date(2026, 11, 1))
+    ours = lines_of(None)
+    scoped = {"2-1/judgment": Line("2-1/judgment", "스모크", "Smoke", ("staging",), scope)}
+    monkeypatch.setattr("opsverify.core.left_out.lines", lambda: ours | scoped)
+    assert judged("staging", planned("journey", "2-1/judgment", why_not="scope")).decision is Decision.PROMOTE
+    monkeypatch.setattr("opsverify.core.left_out.lines", lambda: ours)
+    assert judged("staging", planned("journey", "2-1/judgment", why_not=ABSENT)).decision is Decision.HOLD
+
+
+def test_a_stage_of_which_every_line_is_out_of_scope_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health alone says nothing of an incident, whoever decided that its lines are not carried out."""
+    scope = OutOfScope("dba", "no LLM here", dt.date(2026, 11, 1))
+    ours = lines_of(None)
+    deciding = STAGES["incident-llm"].deciding
+    scoped = {line: Line(line, "LLM 장애", "LLM failure", ("incident-llm",), scope) for line in deciding}
+    monkeypatch.setattr("opsverify.core.left_out.lines", lambda: ours | scoped)
+    remedy, verify = (planned(f"t.{line}", line, why_not="scope") for line in deciding)
+    assert judged("incident-llm", remedy, verify).decision is Decision.HOLD
+    assert judged("incident-llm", remedy, planned("t.fault", "3-llm/verify")).decision is Decision.ACCEPT

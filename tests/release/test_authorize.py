@@ -102,6 +102,21 @@ def test_unsigned_run_counts_only_where_the_target_has_no_key(tmp_path: Path, pl
     assert read(folder, platform, key=None).signed_by is None
 
 
+def test_a_promotion_that_left_out_what_its_stage_decides_by(tmp_path: Path, platform: Platform) -> None:
+    """Judged again from the verdict itself; what the runbook takes out of scope is no such line."""
+    checks = [
+        {"id": "canary.error_rate", "outcome": "pass", "lines": ["8/errors"]},
+        {"id": "canary.coverage", "outcome": "not_applicable", "lines": ["8/window"]},
+    ]
+    given: dict[str, Any] = {"decision": "promote", "planned": 2, "checks": checks}
+    folder = finish(tmp_path / "reports" / "1", platform, **given)
+    with pytest.raises(Refused, match="says promote, but its checks decide hold"):
+        read(folder, platform)
+    scoped = {"lines": ["8/window"], "of": 2, "out_of_scope": ["8/window"]}
+    folder = finish(tmp_path / "reports" / "2", platform, **given, left_out=scoped)
+    assert read(folder, platform).decision is Decision.PROMOTE
+
+
 def test_no_steps(tmp_path: Path) -> None:
     """A decision without steps is no order, and says what to add."""
     platform = platform_in(tmp_path, WITHOUT_PROMOTE)

@@ -18,7 +18,7 @@ from opsverify.serve.gate_run import Conclusion
 from opsverify.serve.run_queue import QueueSettings
 from opsverify.serve.server import Listener, opened, server_of
 from tests.support.pipelines import NO_TLS
-from tests.support.target_file import SMALLEST
+from tests.support.target_file import SERVICE_ALONE, SMALLEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def tokens_text(expires: str = "2999-01-01T00:00:00Z", more: str = "") -> str:
 def project_in(folder: Path) -> Path:
     """A project with the targets of `TARGETS` and a token file."""
     (folder / "targets").mkdir(parents=True)
-    (folder / "runbook.toml").write_text("", encoding="utf-8")
+    (folder / "runbook.toml").write_text(SERVICE_ALONE, encoding="utf-8")
     for name in TARGETS:
         text = SMALLEST.replace('name = "t"', f'name = "{name}"')
         (folder / "targets" / f"{name}.toml").write_text(text, encoding="utf-8")

@@ -23,6 +23,15 @@ families = { sql = "data" }
 url = "http://127.0.0.1:9"
 """
 
+SERVICE_ALONE = "".join(
+    f'[[out_of_scope]]\nline = "{line}"\nowner = "me"\nreason = "{reason}"\nsince = 2026-11-01\n'
+    for line, reason in {
+        "2-1/judgment": "no journey: the service has no other path",
+        "2-4/rollback": "nothing counts its requests: its health is all there is",
+    }.items()
+)
+"""The runbook of a project whose platform is the one service of `SMALLEST`: what it decides a release by."""
+
 _DATABASE = "{ host = 'db', dbname = 'judgment', login = { user = 'reader' } }"
 REGIONS = f"""
 [regions]
