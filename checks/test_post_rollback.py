@@ -114,7 +114,7 @@ def test_migration(check, postgres):
             )
         )
     with check.must_answer(say("PostgreSQL")):
-        check.expect(say("revision"), postgres.migration(migration.table), migration.previous)
+        check.expect(say("revision"), postgres.revision(migration), migration.previous)
 
 
 @AFTER(

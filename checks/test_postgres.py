@@ -120,5 +120,5 @@ def test_migration(check, postgres):
     """Code and schema of different releases fail on the first query that differs."""
     migration = check.target.postgres.migration
     with check.must_answer(say("PostgreSQL")):
-        found = str(postgres.value(migration.query)) if migration.query else postgres.migration(migration.table)
+        found = postgres.revision(migration)
     check.expect(say("revision"), found, migration.head)

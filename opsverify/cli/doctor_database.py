@@ -118,7 +118,7 @@ def _dead_letters(postgres: Postgres, statement: str) -> str:
 
 
 def _migration(postgres: Postgres, migration: Migration) -> str:
-    found = str(postgres.value(migration.query)) if migration.query else postgres.migration(migration.table)
+    found = postgres.revision(migration)
     if found != migration.head:
         raise OpsVerifyError(
             say(

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsverify.cli.doctor_findings import DoctorFinding, attempt
-from opsverify.errors import Inconclusive, OpsVerifyError, Unreachable
+from opsverify.errors import Inconclusive, OpsVerifyError
 from opsverify.language.message import say
 from opsverify.probes.record import discard
 from opsverify.probes.services import Services
-from opsverify.probes.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opsverify.config.model import Service, Target
     from opsverify.config.secrets import Secrets
+    from opsverify.language.message import Message
     from opsverify.probes.http import Reply
+    from opsverify.probes.services import HealthItem
 
 _SHOWN = 80
 """Characters of an answer that are shown: enough to recognize a login page or another service."""
@@ -34,32 +35,17 @@ def service_findings(target: Target, secrets: Secrets) -> Iterator[DoctorFinding
 
 def _state(services: Services, name: str, service: Service) -> str:
     reply = services.get(name, service.health)
-    if reply.status != 200:  # noqa: PLR2004 - as the check expects it
-        raise OpsVerifyError(
-            say(
-                "{url}: HTTP {status}, expected 200; correct services.{name}.health, or look after the service",
-                url=reply.url,
-                status=reply.status,
-                name=name,
-            )
-        )
-    if service.healthy_text is not None:
-        found = _equal(reply, name, "healthy_text", one_line(reply.text.strip()[:_SHOWN]), service.healthy_text)
-    else:
-        status = _field(reply, name, "status_field", service.status_field)
-        expected = status if status in service.degraded else service.healthy
-        found = _equal(reply, name, "healthy", status, expected, service.status_field)
-    if service.version is not None:
-        version = _field(reply, name, "version_field", service.version_field)
-        _equal(reply, name, "version", version, service.version, service.version_field)
-    return say("HTTP {status}, {found}", status=reply.status, found=found)
+    found = {item.key: _healthy(item, name, reply.url) for item in _items(services, name, reply)}
+    return say("HTTP {status}, {found}", status=reply.status, found=found.get("healthy", found.get("healthy_text")))
 
 
-def _field(reply: Reply, name: str, key: str, field: str) -> object:
+def _items(services: Services, name: str, reply: Reply) -> Iterator[HealthItem]:
+    """What the check compares, too. Raises OpsVerifyError, naming the key, where the answer has no such field."""
+    key = "status_field"
     try:
-        return reply.field(field)
-    except Unreachable:
-        raise
+        for item in services.health_items(name, reply):
+            yield item
+            key = "status_field" if item.key == "health" else "version_field"
     except Inconclusive as error:
         text = say(
             "{error}; the key is services.{name}.{key}, for an answer that is no JSON services.{name}.healthy_text",
@@ -70,18 +56,19 @@ def _field(reply: Reply, name: str, key: str, field: str) -> object:
         raise OpsVerifyError(text) from error
 
 
-def _equal(reply: Reply, name: str, key: str, found: object, expected: object, field: str = "") -> str:
-    """`found` as it is shown. Raises OpsVerifyError where the check would fail, with the key that may be wrong."""
-    what = f"{field} {found!r}" if field else repr(found)
-    if found != expected:
+def _healthy(item: HealthItem, name: str, url: str) -> Message:
+    """What was found, as it is shown. Raises OpsVerifyError where the check would fail, with the key of the target."""
+    found = item.found[:_SHOWN] if isinstance(item.found, str) else item.found
+    what = say("{what} {found!r}", what=item.what, found=found)
+    if item.found != item.expected:
         raise OpsVerifyError(
             say(
                 "{url}: {what}, expected {expected!r}; correct services.{name}.{key}, or look after the service",
-                url=reply.url,
+                url=url,
                 what=what,
-                expected=expected,
+                expected=item.expected,
                 name=name,
-                key=key,
+                key=item.key,
             )
         )
     return what

@@ -30,7 +30,7 @@ from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line, table
 
 if TYPE_CHECKING:
-    from opsverify.config.database import PostgresConfig
+    from opsverify.config.database import Migration, PostgresConfig
 
 Row: TypeAlias = Any  # a namedtuple whose fields are the columns of its statement
 
@@ -169,6 +169,20 @@ class Postgres(Probe):
     def rights(self) -> state.Rights:
         """Return what the role may do."""
         return state.Rights(*self.row(state.RIGHTS))
+
+    def revision(self, migration: Migration) -> str:
+        """The revision that the database is at: by the target's own query, else by Alembic's table.
+
+        Raises Inconclusive where there is none.
+        """
+        if migration.query is None:
+            return self.migration(migration.table)
+        found = self.value(migration.query)
+        if found is None:
+            raise Inconclusive(
+                say("{where}: postgres.migration.query gave no revision; run the migrations", where=self._where)
+            )
+        return str(found)
 
     def migration(self, table_name: str) -> str:
         """Return the revision in Alembic's table, several separated by commas; Inconclusive if none."""

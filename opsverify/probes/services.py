@@ -14,7 +14,7 @@ from opsverify.probes.tls import certificate, sent_certificate
 from opsverify.units import parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opsverify.config.connection import Connection
     from opsverify.config.model import Service, Target
@@ -62,6 +62,16 @@ def _caches(target: Target) -> dict[str, RedisConfig]:
 
 
 @dataclass(frozen=True)
+class HealthItem:
+    """One thing that a health answer has to be: `key` is that of the service's table which says so."""
+
+    key: str
+    what: str
+    found: object
+    expected: object
+
+
+@dataclass(frozen=True)
 class Services:
     """Requests to services of the target, recorded on the check that makes them."""
 
@@ -93,6 +103,23 @@ class Services:
         if json is not None:
             options["json"] = json
         return self.http.recording(self.record).request(method, service.url + path, **options)
+
+    def health_items(self, name: str, reply: Reply) -> Iterator[HealthItem]:
+        """What the health answer of a service has to be, item by item. Raises Inconclusive where it has no such field.
+
+        During an incident a part may be away (`degraded`); what the platform does without it is what its playbook
+        measures.
+        """
+        service = self._named(name)
+        yield HealthItem("health", say("HTTP status"), reply.status, 200)
+        if service.healthy_text is not None:
+            yield HealthItem("healthy_text", say("body"), reply.text.strip(), service.healthy_text)
+        else:
+            status = reply.field(service.status_field)
+            expected = status if status in service.degraded else service.healthy
+            yield HealthItem("healthy", service.status_field, status, expected)
+        if service.version is not None:
+            yield HealthItem("version", service.version_field, reply.field(service.version_field), service.version)
 
     def fastest_s(self, name: str, path: str, first: Reply, attempts: int = 3) -> float:
         """Seconds of the fastest of up to `attempts` answers, `first` being one of them.

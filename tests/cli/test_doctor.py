@@ -26,14 +26,21 @@ if TYPE_CHECKING:
     from tests.probes.probe_servers import Cluster
 
 PROMETHEUS = '[prometheus]\nurl = "http://127.0.0.1:9"\n[prometheus.signals]\nrequests = { absent = "? not seen" }\n'
+LONG = "every part of the platform is well; " * 4 + "\nand so are its stores"
+"""A body of more characters than are shown, on two lines."""
 
 
 class Platform(BaseHTTPRequestHandler):
     """A service that calls itself UP, in version 7."""
 
     def do_GET(self) -> None:
-        """Answer under /health, and in plain text under /text."""
-        bodies = {"/health": json.dumps({"status": "UP", "version": "7"}), "/text": "fine\n"}
+        """Answer under /health, and in plain text under the others."""
+        bodies = {
+            "/health": json.dumps({"status": "UP", "version": "7"}),
+            "/text": "fine\n",
+            "/long": LONG,
+            "/two": "a  b",
+        }
         self.send_response(200 if self.path in bodies else 404)
         self.end_headers()
         self.wfile.write(bodies.get(self.path, "not found").encode())
@@ -61,8 +68,14 @@ def of_service(folder: Path, url: str, keys: str) -> DoctorFinding:
     [
         ('healthy = "UP"', "ok", "HTTP 200, status 'UP'"),
         ('degraded = ["UP"]', "ok", "HTTP 200, status 'UP'"),
-        ('health = "/text"\nhealthy_text = "fine"', "ok", "HTTP 200, 'fine'"),
-        ('health = "/wrong"', "FAIL", "/wrong: HTTP 404, expected 200; correct services.a.health"),
+        ('health = "/text"\nhealthy_text = "fine"', "ok", "HTTP 200, body 'fine'"),
+        (f'health = "/long"\nhealthy_text = """{LONG}"""', "ok", "HTTP 200, body 'every part"),
+        (
+            'health = "/two"\nhealthy_text = "a b"',
+            "FAIL",
+            "body 'a  b', expected 'a b'; correct services.a.healthy_text",
+        ),
+        ('health = "/wrong"', "FAIL", "/wrong: HTTP status 404, expected 200; correct services.a.health"),
         ("", "FAIL", "/health: status 'UP', expected 'ok'; correct services.a.healthy"),
         ('status_field = "state"', "FAIL", "the key is services.a.status_field"),
         ('health = "/text"', "FAIL", "for an answer that is no JSON services.a.healthy_text"),

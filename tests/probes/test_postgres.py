@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from opsverify.config.database import Login
+from opsverify.config.database import Login, Migration
+from opsverify.core.check import Check
 from opsverify.errors import Inconclusive, Unreachable
 from opsverify.probes.postgres import Postgres
 from tests.probes.probe_servers import PASSWORD
@@ -257,3 +260,27 @@ def test_migration(cluster: Cluster, postgres: Postgres) -> None:
         connection.execute("INSERT INTO alembic_version VALUES ('0003b')")
         assert postgres.migration("alembic_version") == "0003b, 0004"
         connection.execute("DROP TABLE alembic_version")
+
+
+def test_a_revision_is_what_the_targets_own_query_gives(postgres: Postgres) -> None:
+    """Of whatever tool; Alembic's table is read only where the target names no query."""
+    own = Migration(query="SELECT '41'", head="42")
+    assert postgres.revision(own) == "41"
+    with pytest.raises(Inconclusive, match="query gave no revision; run the migrations"):
+        postgres.revision(Migration(query="SELECT max(relname::text) FROM pg_class WHERE false", head="42"))
+    with pytest.raises(Inconclusive, match="alembic_version"):
+        postgres.revision(Migration(head="42"))
+
+
+@pytest.mark.parametrize(
+    ("suite", "keys"), [("test_postgres", {"head": "41"}), ("test_post_rollback", {"head": "42", "previous": "41"})]
+)
+def test_every_check_of_the_migration_reads_it_alike(
+    suite: str, keys: dict[str, str], postgres: Postgres, check: Check
+) -> None:
+    """After a rollback as before it: not from Alembic's table on a platform that has none."""
+    migration = Migration(query="SELECT '41'", **keys)
+    target: Any = SimpleNamespace(postgres=SimpleNamespace(migration=migration), limits=check.limits)
+    changed = Check(check.planned, target, check.evidence)
+    importlib.import_module(f"checks.{suite}").test_migration(changed, postgres)
+    assert [(each.measured, each.holds) for each in changed.measurements] == [("41", True)]
