@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from opsverify.cli.doctor_findings import DoctorFinding
 from opsverify.cli.plan import collect
 from opsverify.config.signals import Signals
+from opsverify.core.left_out import undecided
 from opsverify.core.plan import UNDECIDED, Plan, with_uncovered
 from opsverify.core.results import CheckResult
 from opsverify.core.runbook import lines
@@ -90,8 +91,9 @@ def _of_stage(plan: Plan, count: int) -> DoctorFinding:
             )
         )
     if held:
-        wanting.append(say("{held} checks cannot run: the stage holds", held=held))
-    if not unsigned and not held:
+        wanting.append(say("{held} of them cannot run: the stage holds", held=held))
+    wanting += undecided(plan)
+    if not wanting:
         passed = (CheckResult(check.id, Outcome.PASS, "", _WHENEVER) for check in applied)
         verdict = judge(plan, {result.id: result for result in passed})
         wanting += verdict.reasons if verdict.outcome is not Outcome.PASS else ()

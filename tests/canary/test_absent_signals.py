@@ -9,6 +9,7 @@ import pytest
 
 from opsverify.cli.main import main
 from opsverify.config.signals import SHARES, Signals
+from opsverify.core.stages import CANARY
 from tests.canary.cluster import ERRORS as COUNTED
 from tests.canary.named_cluster import NamedCluster, watch
 from tests.canary.named_criteria import ERRORS, MCP, SLOW, WORKFLOWS, simulated
@@ -52,11 +53,14 @@ def test_what_a_platform_has_not_is_planned_as_not_applicable(
     assert {reason.rpartition("(")[2].rstrip(")") for reason in left_out.values()} == set(PARTS.values())
 
 
-def test_a_canary_without_an_error_rate_is_not_promoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("stage", CANARY)
+def test_a_canary_without_an_error_rate_is_not_promoted(
+    stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Restarts are counted as well, and are none: the plan says that the error rate is what decides."""
     target = target_without(tmp_path, {"request_errors": "not counted"})
-    assert main(["plan", "prod-canary", "--target", str(target)]) == 0
-    assert "the stage will hold: 8/errors is what prod-canary decides by" in capsys.readouterr().out
+    assert main(["plan", stage, "--target", str(target)]) == 0
+    assert f"the stage will hold: 8/errors is what {stage} decides by" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("errors", [0.003, 0.05])

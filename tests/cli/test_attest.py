@@ -103,6 +103,23 @@ def test_what_a_verdict_says_to_type_works_as_typed(
     assert signed.outcome is Outcome.PASS
 
 
+def test_a_line_that_the_project_takes_out_of_scope_is_not_listed_from_anywhere(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The target's file names its project, whose runbook counts, whatever the working directory is."""
+    row = '[[out_of_scope]]\nline = "2-1/bi"\nowner = "me"\nreason = "no BI"\nsince = 2026-11-01\n'
+    (project / "runbook.toml").write_text(row, encoding="utf-8")
+    lines_of.cache_clear()  # a process reads a runbook once
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert main(["attest", "--list", "staging", "--target", str(project / "targets" / "t.toml")]) == 0
+    listed = capsys.readouterr().out
+    assert "attest 2-1/llm" in listed
+    assert "attest 2-1/bi" not in listed
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from opsverify.cli.doctor_database import database_findings
 from opsverify.cli.doctor_services import service_findings
 from opsverify.cli.main import main
 from opsverify.config.secrets import Secrets
+from opsverify.config.signals import Signals
 from opsverify.core.runbook import lines_of
 from opsverify.probes import postgres_connection
 from tests.probes.probe_servers import PASSWORD
@@ -145,6 +147,36 @@ def test_a_wrong_description_of_a_database_is_found(
     assert told in found.text
 
 
+def test_an_archive_that_is_switched_off_is_found(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`archives_wal` is true where the target does not say otherwise."""
+    assert of_database(tmp_path, cluster, WELL)["postgres.archives_wal"].ok
+    monkeypatch.setattr("opsverify.probes.postgres.Postgres.archiver", lambda _: SimpleNamespace(enabled=False))
+    found = of_database(tmp_path, cluster, WELL)["postgres.archives_wal"]
+    assert (found.state, found.text.partition(";")[0]) == ("FAIL", "archive_mode is off")
+    assert "postgres.archives_wal" not in of_database(tmp_path, cluster, f"archives_wal = false\n{WELL}")
+
+
+@pytest.mark.parametrize("both", [0, 2])
+def test_a_series_of_canary_and_baseline_is_found(
+    both: int, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate holds where a series is in both scopes; before a release is the time to correct them."""
+    probe = "opsverify.probes.prometheus.Prometheus"
+    monkeypatch.setattr(f"{probe}.now", lambda _: 1_700_000_000.0)
+    monkeypatch.setattr(
+        f"{probe}.instant", lambda _, query: SimpleNamespace(samples=[object()] * (both if " and " in query else 1))
+    )
+    absent = {name: {"absent": "no"} for name, field in Signals.model_fields.items() if field.default is not None}
+    signals = "".join(f'{name} = {{ absent = "no" }}\n' for name in absent if name != "requests")
+    text = SMALLEST.replace('"prometheus", ', "").replace('"canary", ', "") + "[canary]\n" + PROMETHEUS
+    found = stages_of(project, capsys, text.replace('requests = { absent = "? not seen" }\n', signals))
+    said = [part for part in found if part.startswith("canary.canary, canary.baseline")]
+    assert len(said) == bool(both)
+    assert all("2 series are in both scopes (judgment_requests_total{" in line for line in said)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project of one's own with the built-in suites."""
@@ -201,7 +233,23 @@ def test_questions_that_the_target_leaves_open_are_lacking(project: Path, capsys
     open_ones = {part for part, text in found.items() if "leaves open" in text}
     assert open_ones == {"absent.redis", "absent.mcp", "signals.requests"}
     assert all(found[part].startswith("LACK") for part in open_ones)
-    assert "checks cannot run: the stage holds" in found["stage daily"]
+    assert "of them cannot run: the stage holds" in found["stage daily"]
+
+
+def test_a_check_that_cannot_run_is_lacking_and_the_total_says_so(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is wrong with what the target describes, and a stage holds all the same."""
+    path = project / "targets" / "t.toml"
+    path.write_text(SMALLEST.replace("absent = [", 'absent = ["services", ').partition("[services.a]")[0])
+    assert main(["doctor", "--target", str(path)]) == 0
+    said = capsys.readouterr().out
+    found = {line.split()[1]: line for line in said.splitlines() if line.startswith("LACK")}
+    assert "missing [regions] in the target" in found["traffic.dns"]
+    assert found["weekly.log_retention"]
+    dr = next(line for line in said.splitlines() if "stage post-dr" in line)
+    assert "1 of them cannot run: the stage holds; 5-3/restore is what post-dr decides by" in dr
+    assert said.splitlines()[-1] == "t: no problems in what the target describes"
 
 
 def test_a_stage_of_which_no_check_applies_holds(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,8 @@ def test_estimates_and_samples_of_another_library(check: Check) -> None:
     low, value, high = Decimal("1.5"), np.float64(2), Fraction(5, 2)
     interval: Any = Interval(value, low, high)  # type: ignore[arg-type]
     assert check.measure_estimate("growth", interval, COUNT, samples=np.int64(900), of="x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^growth: '3' \(str\) is no number; convert it$"):
+        check.measure_estimate("growth", Interval(2.0, 1.5, "3"), COUNT, samples=900, of="x")  # type: ignore[arg-type]
     check.enough("requests", Decimal(900))  # type: ignore[arg-type]
     with pytest.raises(Inconclusive, match="requests: 5 samples"):
         check.enough("requests", Decimal(5))  # type: ignore[arg-type]
